@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""An access token for automation: reused while it is valid, else obtained by a login, after registering if asked.
+
+Relies on POST /_matrix/client/v3/login and /logout, GET account/whoami, and on the shared-secret registration
+(GET and POST /_synapse/admin/v1/register) of Synapse 1.163.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    AuthenticationFailed,
+    EndpointMissing,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    StateNotReached,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
+    is_private,
+    make_private,
+    read_private,
+    require_writable,
+    write_private,
+)
+
+_REGISTER = "/_synapse/admin/v1/register"
+
+
+@dataclasses.dataclass(frozen=True)
+class Login:
+    """Who logs in, and how the device that the token belongs to is called."""
+
+    user: str
+    password: str | None
+    device_id: str
+    device_display_name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """How an account that does not exist yet is registered. `secret`: the server's registration_shared_secret."""
+
+    secret: str
+    admin: bool
+
+
+def registration_mac(secret: str, nonce: str, username: str, password: str, admin: bool) -> str:
+    """Return the proof that the caller knows `secret`, as POST /_synapse/admin/v1/register wants it (hexadecimal)."""
+    fields = (nonce, username, password, "admin" if admin else "notadmin")
+    # HMAC-SHA1 is what Synapse defines here.
+    return hmac.new(secret.encode(), b"\x00".join(field.encode() for field in fields), hashlib.sha1).hexdigest()
+
+
+class AccessTokenResource:
+    """The token of one account with its declared state, as the runner wants it (see _plan.Resource)."""
+
+    def __init__(
+        self,
+        client: Client,
+        login: Login,
+        *,
+        present: bool = True,
+        known_token: str | None = None,
+        path: str | None = None,
+        registration: Registration | None = None,
+        server_name: str | None = None,
+    ) -> None:
+        """`client` sends no token itself. `known_token`: one to reuse or to log out; `path`: the file where it is kept.
+
+        `registration`: None means that the account must exist. `server_name`: the server's own name, where it is known.
+        """
+        self._anonymous = client
+        self._login = login
+        self._present = present
+        self._known_token = known_token
+        self._path = path
+        self._registration = registration
+        self._server_name = server_name
+        self._registered = False
+        self._token: str | None = None
+
+    def plan(self) -> Plan:
+        """See whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
+        stored = read_private(self._path) if self._path else None
+        self._token = stored or self._known_token
+        holder = self._holder(self._token)
+        self._user_id = holder["user_id"] if holder else self._expected_user_id()
+        before = self._state(holder.get("device_id")) if holder else None
+        if not self._present:
+            return Plan(before, None, self._steps_absent(holder is not None, stored is not None))
+        if holder is None:
+            self._token = None
+            return Plan(None, self._state(self._login.device_id), self._steps_present())
+        self._require_admin()
+        return Plan(before, before, self._steps_kept(stored))
+
+    def verify(self, plan: Plan) -> None:
+        """Ask the server whose the token is. Raises StateNotReached unless it is valid, or after a logout is not."""
+        holder = self._holder(self._token)
+        if not self._present and holder is not None:
+            raise StateNotReached(
+                f"The access token of {self._user_id} still works although Synapse accepted the logout."
+            )
+        if not self._present:
+            return
+        if holder is None:
+            raise StateNotReached(f"Synapse gave {self._user_id} an access token, but does not accept it.")
+        self._require_admin()
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """Return whose token it is, and the token itself unless it is kept in a file."""
+        valid = self._present and self._token is not None
+        after = plan.after or {}
+        return {
+            "user_id": self._user_id,
+            "device_id": after.get("device_id"),
+            "admin": self._is_admin() if valid else None,
+            "registered": self._registered,
+            "access_token_path": self._path,
+            "access_token": self._token if valid and not self._path else None,
+        }
+
+    def _state(self, device_id: str | None) -> State:
+        return {"user_id": self._user_id, "device_id": device_id, "access_token_path": self._path}
+
+    def _holder(self, token: str | None) -> JsonObject | None:
+        """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's."""
+        if not token:
+            return None
+        try:
+            holder = self._anonymous.speaking_as(token).whoami()
+        except AuthenticationFailed as error:
+            if error.errcode == "M_USER_LOCKED":
+                raise
+            return None
+        declared = parse_user_id(self._login.user, server_name_of(holder["user_id"]))
+        if str(declared).lower() != holder["user_id"].lower():
+            place = f"in {self._path}" if self._path else "given as access_token"
+            raise InvalidInput(
+                f"The access token {place} belongs to {holder['user_id']}, not to {declared}:"
+                " keep each account's token in a file of its own."
+            )
+        return holder
+
+    def _expected_user_id(self) -> str | None:
+        """The full user id of the account, or None if nothing says which server this is."""
+        own = self._server_name or self._announced_server_name()
+        if own is None:
+            return self._login.user if self._login.user.startswith("@") else None
+        return str(parse_user_id(self._login.user, own))
+
+    def _announced_server_name(self) -> str | None:
+        try:
+            return str(self._anonymous.get("/_matrix/key/v2/server")["server_name"])
+        except ApiError:
+            # A listener for clients only does not serve the server's keys.
+            return None
+
+    def _steps_absent(self, valid: bool, stored: bool) -> tuple[Step, ...]:
+        steps = [Step("log the access token out", self._log_out)] if valid else []
+        if stored:
+            steps.append(Step(f"remove {self._path}", self._remove_file))
+        return tuple(steps)
+
+    def _steps_kept(self, stored: str | None) -> tuple[Step, ...]:
+        path, token = self._path, self._token
+        if path and token and not stored:
+            require_writable(path, "access_token_path")
+            return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
+        if path and not is_private(path):
+            return (Step(f"make {path} readable by its owner only", lambda: make_private(path)),)
+        return ()
+
+    def _steps_present(self) -> tuple[Step, ...]:
+        if not self._login.password:
+            raise InvalidInput(
+                f"There is no valid access token of {self._user_id or self._login.user} to reuse,"
+                " and no password to log in with: set password."
+            )
+        if self._path:
+            require_writable(self._path, "access_token_path")
+        steps = [Step(f"log in as {self._user_id or self._login.user}", self._log_in)]
+        if self._registration and self._may_be_missing():
+            self._registered = True
+            steps.insert(0, Step(f"register {self._user_id or self._login.user}", self._register))
+        return tuple(steps)
+
+    def _may_be_missing(self) -> bool:
+        """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased."""
+        if self._user_id is None:
+            return True
+        try:
+            self._anonymous.get("/_matrix/client/v3/profile/{user_id}", user_id=self._user_id)
+        except NotFound:
+            return True
+        except ApiError:
+            # The server does not show profiles to strangers, so only registering will tell.
+            return True
+        return False
+
+    def _register(self) -> None:
+        registration, password = t.cast(Registration, self._registration), t.cast(str, self._login.password)
+        username = self._login.user.lstrip("@").partition(":")[0]
+        nonce = str(self._anonymous.get(_REGISTER)["nonce"])
+        body = {
+            "nonce": nonce,
+            "username": username,
+            "password": password,
+            "admin": registration.admin,
+            "mac": registration_mac(registration.secret, nonce, username, password, registration.admin),
+            # The login that follows makes the one device that is wanted.
+            "inhibit_login": True,
+        }
+        try:
+            self._anonymous.post(_REGISTER, body)
+        except ApiError as error:
+            self._registered = False
+            if error.errcode == "M_USER_IN_USE":
+                return
+            if "HMAC incorrect" in error.error:
+                raise InvalidInput(
+                    "Synapse did not accept the registration_shared_secret: it must be the one of this server's own"
+                    " configuration, as it was when Synapse was last started."
+                ) from error
+            if "not enabled" in error.error:
+                raise InvalidInput(
+                    "This server has no registration_shared_secret in its configuration: set one and restart Synapse."
+                ) from error
+            raise
+
+    def _log_in(self) -> None:
+        body = {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": self._login.user},
+            "password": self._login.password,
+            "device_id": self._login.device_id,
+            "initial_device_display_name": self._login.device_display_name,
+        }
+        try:
+            answer = self._anonymous.post("/_matrix/client/v3/login", body)
+        except PermissionDenied as error:
+            error.explain(
+                f"Synapse does not say which it is: no account {self._login.user}, a wrong password,"
+                " or a deactivated account."
+            )
+            raise
+        self._token, self._user_id = str(answer["access_token"]), str(answer["user_id"])
+        if not self._path:
+            return
+        try:
+            write_private(self._path, self._token)
+        except SynapseError:
+            # A token that nobody has must not stay valid.
+            self._log_out()
+            raise
+
+    def _log_out(self) -> None:
+        self._anonymous.speaking_as(self._token).post("/_matrix/client/v3/logout", {})
+
+    def _remove_file(self) -> None:
+        os.unlink(t.cast(str, self._path))
+
+    def _require_admin(self) -> None:
+        if self._registration and self._registration.admin and not self._is_admin():
+            raise InvalidInput(
+                f"{self._user_id} existed before and is not a server admin: registering cannot change that."
+                " Make it one with synapse_admin_user, or name an account that does not exist yet."
+            )
+
+    def _is_admin(self) -> bool | None:
+        """Whether the holder of the token is a server admin; None where the server cannot be asked that."""
+        client = self._anonymous.speaking_as(self._token)
+        try:
+            answer = client.get("/_synapse/admin/v1/users/{user_id}/admin", user_id=client.caller)
+        except PermissionDenied:
+            return False
+        except EndpointMissing:
+            return None
+        return bool(answer["admin"])

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Argument specs that can be put together: each group of options is one, and knows its own constraints."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.common.parameters import env_fallback
+
+
+class ArgumentSpec:
+    """The options of a module, with the constraints between them. `merge` puts two together."""
+
+    def __init__(
+        self,
+        argument_spec: dict[str, dict[str, t.Any]],
+        *,
+        mutually_exclusive: t.Sequence[t.Sequence[str]] = (),
+        required_together: t.Sequence[t.Sequence[str]] = (),
+        required_one_of: t.Sequence[t.Sequence[str]] = (),
+        required_if: t.Sequence[t.Sequence[t.Any]] = (),
+        required_by: dict[str, t.Sequence[str]] | None = None,
+    ) -> None:
+        self.argument_spec = argument_spec
+        self.mutually_exclusive = list(mutually_exclusive)
+        self.required_together = list(required_together)
+        self.required_one_of = list(required_one_of)
+        self.required_if = list(required_if)
+        self.required_by = dict(required_by or {})
+
+    def merge(self, other: ArgumentSpec) -> ArgumentSpec:
+        """Return the options of both. Raises ValueError if both have an option of the same name."""
+        twice = set(self.argument_spec) & set(other.argument_spec)
+        if twice:
+            raise ValueError(f"options defined twice: {sorted(twice)}")
+        return ArgumentSpec(
+            {**self.argument_spec, **other.argument_spec},
+            mutually_exclusive=self.mutually_exclusive + other.mutually_exclusive,
+            required_together=self.required_together + other.required_together,
+            required_one_of=self.required_one_of + other.required_one_of,
+            required_if=self.required_if + other.required_if,
+            required_by={**self.required_by, **other.required_by},
+        )
+
+    def to_kwargs(self) -> dict[str, t.Any]:
+        """Return the keyword arguments for AnsibleModule."""
+        return {
+            "argument_spec": self.argument_spec,
+            "mutually_exclusive": self.mutually_exclusive,
+            "required_together": self.required_together,
+            "required_one_of": self.required_one_of,
+            "required_if": self.required_if,
+            "required_by": self.required_by,
+        }
+
+
+def connection_argument_spec() -> ArgumentSpec:
+    """Return the options of the doc fragment `_connection`: where Synapse answers and as whom to speak with it."""
+    return ArgumentSpec(
+        {
+            "base_url": {
+                "type": "str",
+                "default": "http://127.0.0.1:8008",
+                "fallback": (env_fallback, ["SYNAPSE_BASE_URL"]),
+            },
+            "access_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SYNAPSE_ACCESS_TOKEN"])},
+            # A path is no secret; said explicitly because the name looks like one.
+            "access_token_path": {"type": "path", "no_log": False},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
+            "timeout": {"type": "int", "default": 30},
+            "rate_limit_retry_timeout": {"type": "int", "default": 60},
+        }
+    )
+
+
+def configuration_argument_spec(*, required: bool = False) -> ArgumentSpec:
+    """Return the option of the doc fragment `_configuration`: the files that Synapse itself is started with.
+
+    `required` says that the module cannot do without it; then it has the default of Synapse's Debian package.
+    """
+    option: dict[str, t.Any] = {"type": "list", "elements": "path"}
+    if required:
+        option["default"] = ["/etc/matrix-synapse/homeserver.yaml", "/etc/matrix-synapse/conf.d"]
+    return ArgumentSpec({"config_path": option})

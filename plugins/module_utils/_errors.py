@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Every error that this collection raises on purpose. One root, so that the runner catches them in one place."""
+
+from __future__ import annotations
+
+import typing as t
+
+
+class SynapseError(Exception):
+    """Something went wrong, told to a person: what happened, where, and what mends it.
+
+    `message` is one clear sentence without secrets; `details` are values that a playbook may look at.
+    """
+
+    def __init__(self, message: str, **details: t.Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def explain(self, sentence: str) -> None:
+        """Add a sentence to the message: what the place knows that the error passes through."""
+        self.message = f"{self.message} {sentence}"
+
+
+class InvalidInput(SynapseError):
+    """An option holds something that can never work."""
+
+
+class MissingLibrary(SynapseError):
+    """A Python package that the task needs is not there on the host where the module runs."""
+
+    def __init__(self, library: str, purpose: str) -> None:
+        super().__init__(f"The Python package {library} is needed {purpose}.", library=library)
+        self.library = library
+
+
+class ConfigurationError(SynapseError):
+    """The configuration of Synapse cannot be read, or says something that does not fit."""
+
+
+class StateNotReached(SynapseError):
+    """The steps ran without an error, but the server does not show the declared state afterwards."""
+
+
+class ConnectionFailed(SynapseError):
+    """The server could not be reached, or did not answer in time."""
+
+
+class UnexpectedAnswer(SynapseError):
+    """Something answered, but not as Synapse does: a proxy's page, a redirect, or text that is not JSON."""
+
+
+class ApiError(SynapseError):
+    """Synapse refused a request.
+
+    `status` is the HTTP status, `errcode` Matrix's error code ("" if there is none), `error` Synapse's own words.
+    """
+
+    def __init__(self, message: str, *, method: str, url: str, status: int, errcode: str, error: str) -> None:
+        super().__init__(message, method=method, url=url, status=status, errcode=errcode, error=error)
+        self.status = status
+        self.errcode = errcode
+        self.error = error
+
+
+class AuthenticationFailed(ApiError):
+    """401: the token is missing, unknown, expired or locked out."""
+
+
+class PermissionDenied(ApiError):
+    """403: the caller may not do this, mostly because it is no server admin."""
+
+
+class NotFound(ApiError):
+    """404: the object does not exist."""
+
+
+class EndpointMissing(ApiError):
+    """404 or 405 with M_UNRECOGNIZED: this process does not serve the endpoint."""
+
+
+class RateLimited(ApiError):
+    """429: Synapse asks to wait longer than the task allows."""

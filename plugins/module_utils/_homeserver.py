@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The configuration of a Synapse, read as Synapse itself reads it (synapse/config/_base.py, 1.163)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigurationFile:
+    """One file of the configuration and what it says."""
+
+    path: str
+    settings: dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What all files together say: a top-level key of a later file replaces that of an earlier one whole."""
+
+    files: tuple[ConfigurationFile, ...]
+
+    @property
+    def settings(self) -> dict[str, t.Any]:
+        """The settings in force."""
+        merged: dict[str, t.Any] = {}
+        for file in self.files:
+            merged.update(file.settings)
+        return merged
+
+    @property
+    def server_name(self) -> str:
+        """The name of the server, with its port if it has one. Raises ConfigurationError if it is not set."""
+        name = self.settings.get("server_name")
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(
+                f"server_name is not set in {self._named_files()}: is this Synapse's configuration?"
+            )
+        return name
+
+    def source_of(self, key: str) -> str | None:
+        """Return the path of the file whose value of the top-level `key` is in force, or None if no file sets it."""
+        for file in reversed(self.files):
+            if key in file.settings:
+                return file.path
+        return None
+
+    def without(self, path: str) -> Configuration:
+        """Return the configuration as it would be if the file `path` did not exist."""
+        return Configuration(tuple(file for file in self.files if not _same_path(file.path, path)))
+
+    def before(self, path: str) -> Configuration:
+        """Return the configuration that the files read before `path` make."""
+        kept: list[ConfigurationFile] = []
+        for file in self.files:
+            if _same_path(file.path, path):
+                break
+            kept.append(file)
+        return Configuration(tuple(kept))
+
+    def secret(self, key: str) -> str | None:
+        """Return the secret `key`, from the file that `<key>_path` names if it is set; None if neither is set.
+
+        Raises ConfigurationError if that file cannot be read, or if both are set (Synapse then refuses to start).
+        """
+        settings = self.settings
+        value, path = settings.get(key), settings.get(f"{key}_path")
+        if value and path:
+            raise ConfigurationError(
+                f"{key} and {key}_path are both set in {self._named_files()}: Synapse allows only one."
+            )
+        if path:
+            return _read_text(str(path), f"{key}_path").strip()
+        return str(value) if value else None
+
+    def _named_files(self) -> str:
+        return ", ".join(file.path for file in self.files) or "no file"
+
+
+def read_configuration(paths: t.Sequence[str]) -> Configuration:
+    """Return the configuration in `paths`: files, and directories of which the `*.yaml` files are read in their order.
+
+    The same rules as Synapse's `--config-path`, given once for each path. Raises ConfigurationError if one of them does
+    not exist, cannot be read or is not YAML, and MissingLibrary without PyYAML.
+    """
+    return Configuration(tuple(_read_file(path) for path in find_files(paths)))
+
+
+def find_files(paths: t.Sequence[str]) -> list[str]:
+    """Return the files that Synapse reads when it is started with `paths`, in the order in which it reads them.
+
+    Raises ConfigurationError if a path does not exist or cannot be listed.
+    """
+    files: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            files.append(path)
+            continue
+        try:
+            names = os.listdir(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        inside = (os.path.join(path, name) for name in names if name.endswith(".yaml"))
+        files.extend(sorted(file for file in inside if os.path.isfile(file)))
+    return files
+
+
+def _read_file(path: str) -> ConfigurationFile:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingLibrary("PyYAML", "to read the configuration of Synapse") from error
+    text = _read_text(path, "config_path")
+    try:
+        settings = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        # The parser's own words quote the file, and with it perhaps a secret.
+        raise ConfigurationError(
+            f"{path} is not valid YAML{where}: mend it first, Synapse cannot start with it."
+        ) from error
+    # Synapse ignores a file that holds no mapping (an empty drop-in, for one) with a warning.
+    return ConfigurationFile(path, settings if isinstance(settings, dict) else {})
+
+
+def _read_text(path: str, option: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} ({option}) is not text in UTF-8.") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> ConfigurationError:
+    if isinstance(error, FileNotFoundError):
+        return ConfigurationError(
+            f"{path} does not exist on this host: config_path must name Synapse's own configuration."
+        )
+    if isinstance(error, PermissionError):
+        return ConfigurationError(
+            f"{path} cannot be read by this user: run the task with become, as root or as the user of Synapse."
+        )
+    return ConfigurationError(f"{path} cannot be read: {error.strerror}.")
+
+
+def _same_path(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Matrix identifiers. They are opaque: split once at the first colon, and never guess beyond that."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+
+# A host name, an IPv4 address or an IPv6 literal, with or without a port (Matrix specification, "Server name").
+_SERVER_NAME = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,255})(?::[0-9]{1,5})?")
+_MAXIMUM_BYTES = 255
+
+
+class Identifier(t.NamedTuple):
+    """An identifier in its parts: `str(identifier)` joins them again."""
+
+    sigil: str
+    localpart: str
+    server_name: str
+
+    def __str__(self) -> str:
+        return f"{self.sigil}{self.localpart}:{self.server_name}"
+
+
+def _parse(text: str, sigil: str, kind: str, example: str) -> Identifier:
+    localpart, colon, server_name = text[1:].partition(":")
+    if not text.startswith(sigil) or not colon or not localpart or not _SERVER_NAME.fullmatch(server_name):
+        raise InvalidInput(f"{text!r} is not a {kind}: write it in full, as in {example}.")
+    if any(character.isspace() or not character.isprintable() for character in localpart):
+        raise InvalidInput(f"{text!r} is not a {kind}: it holds white space or a control character.")
+    if len(text.encode()) > _MAXIMUM_BYTES:
+        raise InvalidInput(f"{text!r} is not a {kind}: it is longer than {_MAXIMUM_BYTES} bytes.")
+    return Identifier(sigil, localpart, server_name)
+
+
+def parse_user_id(text: str, own_server_name: str) -> Identifier:
+    """Return the user id in `text`, which may be a bare localpart of the server `own_server_name`.
+
+    Raises InvalidInput if it is no user id, or one of another server.
+    """
+    if not text.startswith("@"):
+        if ":" in text:
+            raise InvalidInput(f"{text!r} is not a user id: write @{text}, or the part before the colon alone.")
+        text = f"@{text}:{own_server_name}"
+    identifier = _parse(text, "@", "user id", f"@alice:{own_server_name}")
+    _require_local(identifier, own_server_name, "account")
+    return identifier
+
+
+def parse_room_alias(text: str, own_server_name: str) -> Identifier:
+    """Return the room alias in `text`, which may be a bare `#localpart` of the server `own_server_name`.
+
+    Raises InvalidInput if it is no room alias, or one of another server.
+    """
+    if text.startswith("#") and ":" not in text:
+        text = f"{text}:{own_server_name}"
+    identifier = _parse(text, "#", "room alias", f"#lobby:{own_server_name}")
+    _require_local(identifier, own_server_name, "room alias")
+    return identifier
+
+
+def parse_room_id(text: str) -> str:
+    """Return the room id in `text` unchanged. Since room version 12 it has no server name: only its sigil is certain.
+
+    Raises InvalidInput if it is no room id.
+    """
+    if not text.startswith("!") or len(text) < 2 or len(text.encode()) > _MAXIMUM_BYTES or re.search(r"\s", text):
+        raise InvalidInput(f"{text!r} is not a room id: a room id begins with '!', as in '!abcdefgh:example.org'.")
+    return text
+
+
+def server_name_of(user_id: str) -> str:
+    """Return the server name in `user_id`, port and all."""
+    return user_id.partition(":")[2]
+
+
+def _require_local(identifier: Identifier, own_server_name: str, kind: str) -> None:
+    if identifier.server_name != own_server_name:
+        raise InvalidInput(
+            f"{identifier} is a{'n' if kind == 'account' else ''} {kind} of the server {identifier.server_name},"
+            f" but this server is {own_server_name}: it can only be changed on its own server."
+        )

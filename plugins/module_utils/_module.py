@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The runner: the only place that knows AnsibleModule, and the only one that turns errors into a failed task."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    InvalidInput,
+    MissingLibrary,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource
+
+Parameters = dict[str, t.Any]
+
+
+def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]) -> t.NoReturn:
+    """Run a module that brings one object into its declared state.
+
+    `declare` makes the resource out of the module's parameters. Check mode reports the plan, a real run executes it and
+    reads the object again; both return `changed`, `diff` (in diff mode) and what the resource says of the outcome.
+    """
+    module = AnsibleModule(supports_check_mode=True, **spec.to_kwargs())
+    try:
+        resource = declare(module.params)
+        plan = resource.plan()
+        executed = plan.changed and not module.check_mode
+        if executed:
+            plan.execute()
+            resource.verify(plan)
+        result = resource.result(plan, executed)
+    except SynapseError as error:
+        _fail(module, error)
+    module.exit_json(
+        changed=plan.changed, steps=[step.description for step in plan.steps], **_diff(module, plan), **result
+    )
+
+
+def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]]) -> t.NoReturn:
+    """Run a module that only reads: `read` returns what it found."""
+    module = AnsibleModule(supports_check_mode=True, **spec.to_kwargs())
+    try:
+        result = read(module.params)
+    except SynapseError as error:
+        _fail(module, error)
+    module.exit_json(changed=False, **result)
+
+
+def connect(parameters: Parameters) -> Client:
+    """Return a client for the connection options. Raises InvalidInput if a token file cannot be read."""
+    return Client(
+        parameters["base_url"],
+        read_access_token(parameters),
+        verify=(parameters["ca_path"] or True) if parameters["validate_certs"] else False,
+        timeout=parameters["timeout"],
+        rate_limit_retry_timeout=parameters["rate_limit_retry_timeout"],
+    )
+
+
+def read_access_token(parameters: Parameters) -> str | None:
+    """Return the token of `access_token_path` if it is set, else `access_token`.
+
+    Raises InvalidInput if the file cannot be read or is empty.
+    """
+    path = parameters["access_token_path"]
+    if not path:
+        return t.cast("str | None", parameters["access_token"])
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InvalidInput(f"access_token_path {path} cannot be read: {reason}.") from error
+    if not token:
+        raise InvalidInput(f"access_token_path {path} is empty.")
+    return token
+
+
+def _diff(module: AnsibleModule, plan: Plan) -> dict[str, t.Any]:
+    return {"diff": {"before": plan.before or {}, "after": plan.after or {}}} if module._diff else {}
+
+
+def _fail(module: AnsibleModule, error: SynapseError) -> t.NoReturn:
+    message = error.message
+    if isinstance(error, MissingLibrary):
+        message = f"{message} {missing_required_lib(error.library)}"
+    # `exception` stays empty: a traceback tells a user nothing, and may show a secret.
+    module.fail_json(msg=message, **error.details)

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""A plan is what the difference between a declared and a current state comes to. It is computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
+
+State = t.Optional[dict[str, t.Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One change. `description` says it in words (no secrets), `run` makes it."""
+
+    description: str
+    run: t.Callable[[], t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is (`before`), what will be (`after`) and the steps between the two.
+
+    `before` and `after` have the same shape, hold no secrets, and are what diff mode shows; None means that the object
+    does not exist. Without a step nothing changes.
+    """
+
+    before: State
+    after: State
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether carrying the plan out changes anything."""
+        return bool(self.steps)
+
+    def execute(self) -> None:
+        """Run the steps in order; after one that fails no other runs.
+
+        Raises the SynapseError of the step that failed, which then says too what had been done before it.
+        """
+        done: list[str] = []
+        for step in self.steps:
+            try:
+                step.run()
+            except SynapseError as error:
+                if done:
+                    error.explain(f"Already done before that: {'; '.join(done)}.")
+                raise
+            done.append(step.description)
+
+
+class Resource(t.Protocol):
+    """An object with a declared state, as every module that changes something hands it to the runner."""
+
+    def plan(self) -> Plan:
+        """Read the current state and decide what has to happen. Changes nothing. Raises SynapseError."""
+        ...
+
+    def verify(self, plan: Plan) -> None:
+        """Read the object again after the steps. Raises StateNotReached if it is not as declared."""
+        ...
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """Return what the module returns beside `changed` and `diff`.
+
+        `executed` is true after the steps ran, false in check mode (the values are then the predicted ones).
+        """
+        ...
+
+
+def require(problems: t.Sequence[str], what: str) -> None:
+    """Raise StateNotReached naming `what` and the `problems`, if there are any."""
+    if problems:
+        raise StateNotReached(
+            f"{what} is not as declared although Synapse accepted every change: {'; '.join(problems)}."
+            " Something else may be changing it at the same time; run the task again."
+        )

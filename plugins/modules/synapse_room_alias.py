@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: synapse_room_alias
+short_description: Manage a room alias of a Synapse homeserver
+version_added: 1.0.0
+description:
+  - Lets an alias point to a room, moves it from one room to another, or frees it.
+  - A server admin can free an alias without being in the room.
+author:
+  - Matrix Ops maintainers (@matrix-ops)
+extends_documentation_fragment:
+  - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroup_synapse
+  - matrix_ops.synapse._connection
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  alias:
+    description:
+      - The alias, in full (V(#lobby:example.org)) or without the server (V(#lobby)).
+      - Only aliases of this server can be managed.
+    type: str
+    required: true
+    aliases:
+      - name
+  room_id:
+    description:
+      - The room that the alias shall point to. Required with O(state=present).
+      - Since room version 12 a room id has no server name in it.
+    type: str
+  state:
+    description:
+      - V(present) means that the alias points to O(room_id), wherever it pointed to before.
+      - V(absent) means that the alias is free.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+seealso:
+  - module: matrix_ops.synapse.synapse_access_token
+"""
+
+EXAMPLES = r"""
+- name: Let the alias point to the new lobby, wherever it pointed to before
+  matrix_ops.synapse.synapse_room_alias:
+    access_token_path: /root/.synapse-token
+    alias: "#lobby:example.org"
+    room_id: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
+
+- name: Free an alias that a lost room holds
+  matrix_ops.synapse.synapse_room_alias:
+    access_token_path: /root/.synapse-token
+    alias: "#lobby:example.org"
+    state: absent
+"""
+
+RETURN = r"""
+alias:
+  description: The alias in full.
+  returned: success
+  type: str
+  sample: "#lobby:example.org"
+room_id:
+  description: The room that it points to now, or in check mode would point to. Null if it is free.
+  returned: success
+  type: str
+previous_room_id:
+  description: The room that it pointed to before. Null if it was free.
+  returned: success
+  type: str
+steps:
+  description: What was done, or in check mode would be done.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._aliases import AliasResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ArgumentSpec,
+    connection_argument_spec,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
+
+
+def declare(parameters: Parameters) -> AliasResource:
+    """Return the alias that the task declares."""
+    room_id = parameters["room_id"] if parameters["state"] == "present" else None
+    return AliasResource(connect(parameters), parameters["alias"], room_id)
+
+
+def main() -> None:
+    """Run the module."""
+    spec = ArgumentSpec(
+        {
+            "alias": {"type": "str", "required": True, "aliases": ["name"]},
+            "room_id": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        required_if=[("state", "present", ["room_id"])],
+    )
+    run_resource(connection_argument_spec().merge(spec), declare)
+
+
+if __name__ == "__main__":
+    main()
