@@ -99,7 +99,7 @@ class AccessTokenResource:
         """See whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
         stored = read_private(self._path) if self._path else None
         self._token = stored or self._known_token
-        holder = self._holder(self._token)
+        holder = self._holder(self._token, stored=bool(stored))
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
         before = self._state(holder.get("device_id")) if holder else None
         if not self._present:
@@ -112,7 +112,7 @@ class AccessTokenResource:
 
     def verify(self, plan: Plan) -> None:
         """Ask the server whose the token is. Raises StateNotReached unless it is valid, or after a logout is not."""
-        holder = self._holder(self._token)
+        holder = self._holder(self._token, stored=bool(self._path))
         if not self._present and holder is not None:
             raise StateNotReached(
                 f"The access token of {self._user_id} still works although Synapse accepted the logout."
@@ -139,8 +139,11 @@ class AccessTokenResource:
     def _state(self, device_id: str | None) -> State:
         return {"user_id": self._user_id, "device_id": device_id, "access_token_path": self._path}
 
-    def _holder(self, token: str | None) -> JsonObject | None:
-        """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's."""
+    def _holder(self, token: str | None, *, stored: bool) -> JsonObject | None:
+        """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's.
+
+        A token that is not `stored` but only known may be anybody's: then it just is no use for obtaining one.
+        """
         if not token:
             return None
         try:
@@ -151,7 +154,9 @@ class AccessTokenResource:
             return None
         declared = parse_user_id(self._login.user, server_name_of(holder["user_id"]))
         if str(declared).lower() != holder["user_id"].lower():
-            place = f"in {self._path}" if self._path else "given as access_token"
+            if not stored and self._present:
+                return None
+            place = f"in {self._path}" if stored else "given as access_token"
             raise InvalidInput(
                 f"The access token {place} belongs to {holder['user_id']}, not to {declared}:"
                 " keep each account's token in a file of its own."

@@ -34,6 +34,13 @@ JsonObject = dict[str, t.Any]
 
 _LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 _DEFAULT_RETRY_AFTER_MS = 1000
+# Where the libraries below put the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
+# "ConnectionResetError(104, 'Connection reset by peer')", "RemoteDisconnected('Remote end closed connection ...')".
+_REASONS = (
+    re.compile(r"\[Errno -?\d+\] ([^'\")]+)"),
+    re.compile(r"certificate verify failed: ([^('\"]+)"),
+    re.compile(r"\w+\((?:\d+, )?'([^']+)'\)"),
+)
 
 
 class Client:
@@ -55,7 +62,7 @@ class Client:
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = _checked_base_url(base_url)
-        self._access_token = access_token
+        self._access_token = _checked_access_token(access_token)
         self._verify = verify
         self._timeout = timeout
         self._patience = rate_limit_retry_timeout
@@ -249,8 +256,7 @@ class Client:
         if not isinstance(answer, dict):
             raise UnexpectedAnswer(
                 f"{self._naming(method, where)} got an answer that is not Synapse's"
-                f" ({response.status_code}, {_describe(response)})."
-                " base_url may lead to a proxy or to another service; the usual one is http://127.0.0.1:8008."
+                f" ({response.status_code}, {_describe(response)}). {_mend_foreign_answer(response.status_code)}"
             )
         if response.status_code >= 400:
             raise self._api_error(method, where, response.status_code, answer)
@@ -297,6 +303,16 @@ def _checked_base_url(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
+def _checked_access_token(access_token: str | None) -> str | None:
+    # What no header can carry would fail deep below, in words that quote the token.
+    if access_token and not re.fullmatch(r"[!-~]+", access_token):
+        raise InvalidInput(
+            "The access token holds characters that no access token has, such as white space:"
+            " see whether it is complete, and alone in its file or variable."
+        )
+    return access_token
+
+
 def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], str]:
     if status == 401:
         if errcode == "M_USER_LOCKED":
@@ -338,6 +354,12 @@ def _retry_after_ms(response: requests.Response) -> float:
         return _DEFAULT_RETRY_AFTER_MS
 
 
+def _mend_foreign_answer(status: int) -> str:
+    if status in (502, 503, 504):
+        return "A proxy answers there, and Synapse does not answer the proxy: see whether Synapse runs."
+    return "base_url may lead to a proxy or to another service; Synapse's own is mostly http://127.0.0.1:8008."
+
+
 def _describe(response: requests.Response) -> str:
     kind = response.headers.get("Content-Type", "").partition(";")[0] or "no content type"
     title = re.search(r"<title>\s*([^<]{1,100}?)\s*</title>", response.text[:4096], re.IGNORECASE)
@@ -353,8 +375,8 @@ def _innermost(error: BaseException) -> str:
             break
         reason = deeper
     text = str(reason or error)
-    for pattern in (r"\[Errno -?\d+\] ([^'\")]+)", r"certificate verify failed: ([^('\"]+)"):
-        found = re.search(pattern, text)
+    for pattern in _REASONS:
+        found = pattern.search(text)
         if found:
             return found.group(1).strip()
     return text.rpartition(">: ")[2].rstrip(".") or type(error).__name__
