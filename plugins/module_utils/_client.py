@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import typing as t
 import urllib.parse
@@ -49,6 +50,7 @@ class Client:
     `base_url`: where Synapse answers, without `/_matrix`. `access_token`: sent as a header, never in a URL.
     `verify`: true, false, or the path of a CA bundle. `timeout`: seconds for one request.
     `rate_limit_retry_timeout`: how many seconds all the waits that 429 answers ask for may add up to.
+    `connections`: how many requests there can be at the same time; the client may be used by that many threads.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Client:
         verify: bool | str = True,
         timeout: float = 30,
         rate_limit_retry_timeout: float = 60,
+        connections: int = 10,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = _checked_base_url(base_url)
@@ -66,6 +69,8 @@ class Client:
         self._verify = verify
         self._timeout = timeout
         self._patience = rate_limit_retry_timeout
+        self._connections = connections
+        self._lock = threading.Lock()
         self._sleep = sleep
         self._session: requests.Session | None = None
         self._caller: JsonObject | None = None
@@ -78,6 +83,7 @@ class Client:
             verify=self._verify,
             timeout=self._timeout,
             rate_limit_retry_timeout=self._patience,
+            connections=self._connections,
             sleep=self._sleep,
         )
 
@@ -228,6 +234,8 @@ class Client:
             except ImportError as error:
                 raise MissingLibrary("requests", "to speak with Synapse") from error
             self._session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=self._connections))
             # As an auth object, because an entry in ~/.netrc would replace a mere header.
             self._session.auth = self._authorize
             self._session.headers["User-Agent"] = "matrix_ops.synapse"
@@ -264,14 +272,16 @@ class Client:
 
     def _wait(self, method: str, where: str, response: requests.Response) -> None:
         seconds = _retry_after_ms(response) / 1000
-        if seconds > self._patience:
+        with self._lock:
+            affordable = seconds <= self._patience
+            self._patience -= seconds if affordable else 0
+        if not affordable:
             raise self._api_error(
                 method,
                 where,
                 429,
                 {"errcode": "M_LIMIT_EXCEEDED", "error": f"Too Many Requests, retry in {seconds:.0f} s"},
             )
-        self._patience -= seconds
         self._sleep(seconds)
 
     def _api_error(self, method: str, where: str, status: int, answer: JsonObject) -> ApiError:

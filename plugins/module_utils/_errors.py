@@ -22,6 +22,9 @@ class SynapseError(Exception):
         self.message = message
         self.details = details
 
+    def __str__(self) -> str:
+        return self.message
+
     def explain(self, sentence: str) -> None:
         """Add a sentence to the message: what the place knows that the error passes through."""
         self.message = f"{self.message} {sentence}"

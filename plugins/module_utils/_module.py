@@ -56,14 +56,18 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
     module.exit_json(changed=False, **result)
 
 
-def connect(parameters: Parameters) -> Client:
-    """Return a client for the connection options. Raises InvalidInput if a token file cannot be read."""
+def connect(parameters: Parameters, *, connections: int = 1) -> Client:
+    """Return a client for the connection options, for that many requests at the same time.
+
+    Raises InvalidInput if a token file cannot be read.
+    """
     return Client(
         parameters["base_url"],
         read_access_token(parameters),
         verify=(parameters["ca_path"] or True) if parameters["validate_certs"] else False,
         timeout=parameters["timeout"],
         rate_limit_retry_timeout=parameters["rate_limit_retry_timeout"],
+        connections=connections,
     )
 
 

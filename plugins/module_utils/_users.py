@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Accounts: what is declared of one, what the server says of it, and the requests between the two.
+"""Accounts: what is declared of one, what the server says of it, and the requests between them. Nothing is sent here.
 
-Relies on the User Admin API of Synapse 1.163 (PUT and GET /_synapse/admin/v2/users/<id>, POST v1/deactivate/<id>,
-PUT v1/suspend/<id>, GET v1/username_available).
+Relies on the User Admin API of Synapse 1.163: PUT and GET /_synapse/admin/v2/users/<id>, the list GET v3/users,
+POST v1/deactivate/<id>, PUT v1/suspend/<id>, POST and DELETE v1/users/<id>/shadow_ban and .../override_ratelimit.
 """
 
 from __future__ import annotations
@@ -15,30 +15,38 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
-    ApiError,
-    EndpointMissing,
-    InvalidInput,
-    NotFound,
-)
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier, parse_user_id
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
 
-_USER = "/_synapse/admin/v2/users/{user_id}"
-_DEACTIVATE = "/_synapse/admin/v1/deactivate/{user_id}"
-_SUSPEND = "/_synapse/admin/v1/suspend/{user_id}"
+Address = dict[str, str]
+
+USER = "/_synapse/admin/v2/users/{user_id}"
+DEACTIVATE = "/_synapse/admin/v1/deactivate/{user_id}"
+SUSPEND = "/_synapse/admin/v1/suspend/{user_id}"
+SHADOW_BAN = "/_synapse/admin/v1/users/{user_id}/shadow_ban"
+RATE_LIMIT = "/_synapse/admin/v1/users/{user_id}/override_ratelimit"
+
+# What the rows of the user list do not show: only the answer for one account does.
+DETAILS = frozenset({"suspended", "threepids", "external_ids", "rate_limit", "appservice_id"})
 
 _MAXIMUM_PASSWORD = 512
 _MAXIMUM_DISPLAYNAME = 256
 _MAXIMUM_AVATAR_URL = 1000
-# Stands for a password in before and after: both are secret, but a change must be seen.
-_HIDDEN, _HIDDEN_NEW = "(hidden)", "(hidden, new)"
+# What one PUT sets on an account that exists, and what it sets while it creates one: it ignores the rest then.
+_WRITABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids", "locked")
+_CREATABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids")
 
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredAccount:
-    """An account as a task declares it. None means: not declared, leave it as it is."""
+    """An account as a task declares it. None means: not declared, leave it as it is.
+
+    `user_type` "" means none. `rate_limit` {} means that none of its own is set. `threepids` and `external_ids` are
+    complete lists. `update_password` says when `password` is set on an account that exists and is active: "always",
+    "on_create" (never), or "if_different" (if it is another one).
+    """
 
     present: bool = True
     create: bool = True
@@ -48,8 +56,13 @@ class DeclaredAccount:
     logout_devices: bool = False
     displayname: str | None = None
     avatar_url: str | None = None
+    user_type: str | None = None
+    threepids: t.Sequence[Address] | None = None
+    external_ids: t.Sequence[Address] | None = None
+    rate_limit: t.Mapping[str, int] | None = None
     locked: bool | None = None
     suspended: bool | None = None
+    shadow_banned: bool | None = None
     erase: bool = False
 
     def check(self) -> None:
@@ -71,11 +84,34 @@ class DeclaredAccount:
             )
         if self.avatar_url and len(self.avatar_url) > _MAXIMUM_AVATAR_URL:
             raise InvalidInput(f"avatar_url is longer than the {_MAXIMUM_AVATAR_URL} characters that Synapse accepts.")
+        if self.rate_limit and any(number < 0 for number in self.rate_limit.values()):
+            raise InvalidInput("rate_limit holds a negative number: 0 means that there is no limit.")
+        for address in self.threepids or ():
+            canonical_address(address)
 
     def attributes(self) -> dict[str, t.Any]:
-        """Return the declared attributes that an account shows, under the names that it shows them."""
-        names = ("admin", "displayname", "avatar_url", "locked", "suspended")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        """Return the declared attributes that an account shows, in the form in which it shows them."""
+        declared: dict[str, t.Any] = {
+            name: getattr(self, name)
+            for name in ("admin", "displayname", "avatar_url", "locked", "suspended", "shadow_banned")
+            if getattr(self, name) is not None
+        }
+        if self.user_type is not None:
+            declared["user_type"] = self.user_type or None
+        if self.threepids is not None:
+            declared["threepids"] = _ordered(canonical_address(address) for address in self.threepids)
+        if self.external_ids is not None:
+            declared["external_ids"] = _ordered(
+                {"auth_provider": entry["auth_provider"], "external_id": entry["external_id"]}
+                for entry in self.external_ids
+            )
+        if self.rate_limit is not None:
+            declared["rate_limit"] = _rate_limit(self.rate_limit)
+        return declared
+
+    def needs_details(self) -> bool:
+        """Whether an attribute is declared that the list of accounts does not show."""
+        return not DETAILS.isdisjoint(self.attributes())
 
 
 class Change(t.NamedTuple):
@@ -87,39 +123,69 @@ class Change(t.NamedTuple):
     body: JsonObject
 
 
+def canonical_address(address: t.Mapping[str, str]) -> Address:
+    """Return an address (`medium`, `address`) as Synapse stores it: e-mail in lower case, a telephone number as digits.
+
+    Raises InvalidInput if it is neither.
+    """
+    medium, text = address["medium"], address["address"].strip()
+    if medium == "email":
+        localpart, at, domain = text.partition("@")
+        if not localpart or not at or not domain or "@" in domain:
+            raise InvalidInput(f"{text!r} is not an e-mail address.")
+        return {"medium": medium, "address": f"{localpart.casefold()}@{domain.lower()}"}
+    digits = text.lstrip("+")
+    if not digits.isascii() or not digits.isdigit():
+        raise InvalidInput(f"{text!r} is not a telephone number: write it with its country code, as digits alone.")
+    return {"medium": medium, "address": digits}
+
+
 def account_state(answer: JsonObject) -> dict[str, t.Any]:
     """Return an account as this collection shows it, from the answer of GET v2/users/<id>.
 
     A name or picture that is not set is "", whether Synapse says null or "".
     """
     return {
-        "user_id": answer["name"],
-        "admin": bool(answer["admin"]),
-        "displayname": answer.get("displayname") or "",
-        "avatar_url": answer.get("avatar_url") or "",
-        "user_type": answer.get("user_type"),
-        "is_guest": bool(answer.get("is_guest")),
+        **listed_state(answer),
         "appservice_id": answer.get("appservice_id"),
-        "locked": bool(answer.get("locked")),
         "suspended": bool(answer.get("suspended")),
-        "shadow_banned": bool(answer.get("shadow_banned")),
-        "deactivated": bool(answer["deactivated"]),
-        "erased": bool(answer.get("erased")),
+        "threepids": _ordered(
+            {"medium": entry["medium"], "address": entry["address"]} for entry in answer.get("threepids") or ()
+        ),
+        "external_ids": _ordered(
+            {"auth_provider": entry["auth_provider"], "external_id": entry["external_id"]}
+            for entry in answer.get("external_ids") or ()
+        ),
     }
 
 
-def read_account(client: Client, user_id: str) -> State:
-    """Return the account `user_id` as `account_state` shows it, or None if it does not exist."""
-    try:
-        return account_state(client.get(_USER, user_id=user_id))
-    except NotFound:
-        return None
+def listed_state(row: JsonObject) -> dict[str, t.Any]:
+    """Return an account as this collection shows it, from a row of GET v3/users, which has no DETAILS."""
+    return {
+        "user_id": row["name"],
+        "admin": bool(row["admin"]),
+        "displayname": row.get("displayname") or "",
+        "avatar_url": row.get("avatar_url") or "",
+        "user_type": row.get("user_type") or None,
+        "is_guest": bool(row.get("is_guest")),
+        "locked": bool(row.get("locked")),
+        "shadow_banned": bool(row.get("shadow_banned")),
+        "deactivated": bool(row["deactivated"]),
+        "erased": bool(row.get("erased")),
+    }
+
+
+def rate_limit_state(answer: JsonObject) -> dict[str, int] | None:
+    """Return an account's own rate limit from the answer of GET override_ratelimit, or None if it has none."""
+    return _rate_limit(answer)
 
 
 def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
     """Return the account as it will be, and the requests that make it so.
 
-    `current` is None for an account that does not exist. Raises InvalidInput if it may not be created.
+    `current` is None for an account that does not exist; else it shows at least every attribute that is declared.
+    Whether a password differs cannot be seen here: the caller turns "if_different" into one of the others before.
+    Raises InvalidInput if it may not be created.
     """
     if current is None and user_id.localpart != user_id.localpart.lower():
         raise InvalidInput(
@@ -133,14 +199,29 @@ def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tu
     return _decide_existing(current, declared)
 
 
+def differences(declared: DeclaredAccount, state: State) -> list[str]:
+    """Return in words what an account still lacks of what is declared of it; nothing if it is as declared.
+
+    A password cannot be seen, so it is not among them.
+    """
+    if state is None:
+        return ["it does not exist"] if declared.present else []
+    expected = {**declared.attributes(), "deactivated": False} if declared.present else {"deactivated": True}
+    if not declared.present and declared.erase:
+        expected["erased"] = True
+    return [f"{name} is {state.get(name)!r}" for name in expected if state.get(name) != expected[name]]
+
+
 def _decide_absent(current: State, erase: bool) -> tuple[State, list[Change]]:
     if current is None or (current["deactivated"] and (current["erased"] or not erase)):
         return current, []
     after = {**current, "deactivated": True}
+    if "threepids" in after:
+        after["threepids"] = []
     if erase:
         after.update(erased=True, displayname="", avatar_url="")
     words = "deactivate and erase the account" if erase else "deactivate the account"
-    return after, [Change(words, "POST", _DEACTIVATE, {"erase": erase})]
+    return after, [Change(words, "POST", DEACTIVATE, {"erase": erase})]
 
 
 def _decide_new(user_id: Identifier, declared: DeclaredAccount) -> tuple[State, list[Change]]:
@@ -150,125 +231,60 @@ def _decide_new(user_id: Identifier, declared: DeclaredAccount) -> tuple[State, 
             " or set create to true to make it."
         )
     attributes = declared.attributes()
-    after = account_state(
-        {"name": str(user_id), "admin": False, "deactivated": False, "displayname": user_id.localpart}
-    )
-    after.update(attributes)
-    body = {name: attributes[name] for name in ("admin", "displayname", "avatar_url") if attributes.get(name)}
+    blank = account_state({"name": str(user_id), "admin": False, "deactivated": False})
+    blank["displayname"] = user_id.localpart
+    body = {name: attributes[name] for name in _CREATABLE if attributes.get(name)}
     if declared.password is not None:
         body["password"] = declared.password
-    changes = [Change("create the account", "PUT", _USER, body)]
-    # Synapse ignores these when it creates, so they follow.
-    later: JsonObject = {"locked": True} if declared.locked else {}
-    if declared.displayname == "":
-        later["displayname"] = ""
-    return after, changes + _write(later) + _suspend(False, declared.suspended)
+    created = {**blank, **{name: body[name] for name in _CREATABLE if name in body}}
+    changes = [Change("create the account", "PUT", USER, body)]
+    return {**blank, **attributes}, changes + _write(attributes, created)
 
 
 def _decide_existing(current: dict[str, t.Any], declared: DeclaredAccount) -> tuple[State, list[Change]]:
-    changes: list[Change] = []
-    after = {**current, **declared.attributes(), "deactivated": False, "erased": False}
-    password = (
-        {} if declared.password is None else {"password": declared.password, "logout_devices": declared.logout_devices}
-    )
-    if current["deactivated"]:
-        changes.append(Change("reactivate the account", "PUT", _USER, {"deactivated": False, **password}))
-    differences = {name: value for name, value in declared.attributes().items() if value != current[name]}
-    differences.pop("suspended", None)
-    if password and declared.update_password == "always" and not current["deactivated"]:
-        differences.update(password)
-    return after, changes + _write(differences) + _suspend(current["suspended"], declared.suspended)
+    attributes = declared.attributes()
+    after = {**current, **attributes, "deactivated": False, "erased": False}
+    password: JsonObject = {}
+    if declared.password is not None:
+        password = {"password": declared.password, "logout_devices": declared.logout_devices}
+    if not current["deactivated"]:
+        return after, _write(attributes, current, password if declared.update_password == "always" else {})
+    # First, because an erased account has no profile to write to until then.
+    reactivation = Change("reactivate the account", "PUT", USER, {"deactivated": False, **password})
+    return after, [reactivation, *_write(attributes, current)]
 
 
-def _write(attributes: dict[str, t.Any]) -> list[Change]:
-    if not attributes:
-        return []
-    shown = ", ".join("the password" if name == "password" else name for name in attributes if name != "logout_devices")
-    return [Change(f"set {shown}", "PUT", _USER, attributes)]
+def _write(
+    attributes: t.Mapping[str, t.Any], current: t.Mapping[str, t.Any], password: JsonObject | None = None
+) -> list[Change]:
+    """Return the requests that change `current` into `attributes`: one PUT for what it can set, then the rest."""
+    different = {name: value for name, value in attributes.items() if value != current.get(name)}
+    body = {name: different[name] for name in _WRITABLE if name in different}
+    words = [*body, *(["the password"] if password else [])]
+    changes = [Change(f"set {', '.join(words)}", "PUT", USER, {**body, **(password or {})})] if words else []
+    if "suspended" in different:
+        suspended = different["suspended"]
+        description = "suspend the account" if suspended else "lift the suspension of the account"
+        changes.append(Change(description, "PUT", SUSPEND, {"suspend": suspended}))
+    if "shadow_banned" in different:
+        banned = different["shadow_banned"]
+        description = "shadow-ban the account" if banned else "lift the shadow ban of the account"
+        changes.append(Change(description, "POST" if banned else "DELETE", SHADOW_BAN, {}))
+    if "rate_limit" in different:
+        limit = different["rate_limit"]
+        description = "set its own rate limit" if limit else "remove its own rate limit"
+        changes.append(Change(description, "POST" if limit else "DELETE", RATE_LIMIT, dict(limit or {})))
+    return changes
 
 
-def _suspend(current: bool, declared: bool | None) -> list[Change]:
-    if declared is None or declared == current:
-        return []
-    words = "suspend the account" if declared else "lift the suspension of the account"
-    return [Change(words, "PUT", _SUSPEND, {"suspend": declared})]
+def _rate_limit(limit: t.Mapping[str, t.Any]) -> dict[str, int] | None:
+    if not limit:
+        return None
+    # Synapse reads a missing number as 0, which means that there is no limit.
+    return {name: int(limit.get(name) or 0) for name in ("messages_per_second", "burst_count")}
 
 
-class AccountResource:
-    """One account with its declared state, as the runner wants it (see _plan.Resource)."""
-
-    def __init__(self, client: Client, user_id: str, declared: DeclaredAccount) -> None:
-        """`user_id`: in full, or the localpart alone. Nothing is sent yet."""
-        self._client = client
-        self._given = user_id
-        self._declared = declared
-
-    def plan(self) -> Plan:
-        """Read the account and decide. Raises InvalidInput, or what the client raises."""
-        self._declared.check()
-        self._user_id = parse_user_id(self._given, self._client.server_name)
-        current = read_account(self._client, str(self._user_id))
-        after, changes = decide(self._user_id, self._declared, current)
-        self._guard_caller(current, after)
-        if current is None and after is not None:
-            self._require_available()
-        steps = tuple(Step(change.description, self._request(change)) for change in changes)
-        sets_password = any("password" in change.body for change in changes)
-        return Plan(
-            _showing_password(current, _HIDDEN, sets_password),
-            _showing_password(after, _HIDDEN_NEW, sets_password),
-            steps,
-        )
-
-    def verify(self, plan: Plan) -> None:
-        """Read the account again. Raises StateNotReached if something declared is not there."""
-        self._reached = read_account(self._client, str(self._user_id)) or {}
-        expected = dict(self._declared.attributes()) if self._declared.present else {}
-        expected["deactivated"] = not self._declared.present
-        if not self._declared.present and self._declared.erase:
-            expected["erased"] = True
-        require(
-            [
-                f"{name} is {self._reached.get(name)!r}"
-                for name in expected
-                if self._reached.get(name) != expected[name]
-            ],
-            f"The account {self._user_id}",
-        )
-
-    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `user`: the account as it is, or in check mode as it would be; None if it does not exist."""
-        user = self._reached if executed else plan.after
-        return {"user": user and {name: value for name, value in user.items() if name != "password"}}
-
-    def _request(self, change: Change) -> t.Callable[[], JsonObject]:
-        return lambda: self._client.request(
-            change.method, change.template, body=change.body, user_id=str(self._user_id)
-        )
-
-    def _guard_caller(self, current: State, after: State) -> None:
-        if current is None or after is None or current["user_id"] != self._client.caller:
-            return
-        harmful = [name for name in ("locked", "suspended", "deactivated") if after[name] and not current[name]]
-        if current["admin"] and not after["admin"]:
-            harmful.append("not an admin")
-        if harmful:
-            raise InvalidInput(
-                f"{current['user_id']} is the account that this task runs as: made {' and '.join(harmful)},"
-                " it could not undo that. Use the access token of another server admin."
-            )
-
-    def _require_available(self) -> None:
-        try:
-            self._client.get("/_synapse/admin/v1/username_available", params={"username": self._user_id.localpart})
-        except EndpointMissing:
-            # Older servers, and those that leave accounts to another service, do not answer this.
-            return
-        except ApiError as error:
-            if error.status != 400:
-                raise
-            raise InvalidInput(f"The account {self._user_id} cannot be created: {error.error.rstrip('.')}.") from error
-
-
-def _showing_password(state: State, shown: str, sets_password: bool) -> State:
-    return {**state, "password": shown} if state is not None and sets_password else state
+def _ordered(entries: t.Iterable[Address]) -> list[Address]:
+    """Sorted and without repetitions: Synapse returns them in no particular order."""
+    unique = {tuple(sorted(entry.items())): entry for entry in entries}
+    return [unique[key] for key in sorted(unique)]

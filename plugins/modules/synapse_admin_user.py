@@ -63,16 +63,20 @@ options:
   password:
     description:
       - The password. Without one, an account is created that nobody can log in to with a password.
+      - It must fit the server's password policy, which Synapse itself does not ask of an admin.
       - When it is set on an existing account is said by O(update_password).
     type: str
   update_password:
     description:
       - V(on_create) sets the password of an account that is created or reactivated, and leaves that of others alone.
       - V(always) sets it every time. The task then always reports a change.
+      - V(if_different) compares it with the stored one and sets it only if it is another. It needs O(config_path) and
+        runs on the host of Synapse, because only the database knows the stored one.
     type: str
     choices:
       - always
       - on_create
+      - if_different
     default: on_create
   logout_devices:
     description:
@@ -89,6 +93,60 @@ options:
     description:
       - The address of the picture that others see, as C(mxc://) URI of uploaded media. An empty one removes it.
     type: str
+  user_type:
+    description:
+      - The type of the account, such as V(bot) or V(support), or one that the configuration defines. An empty one makes
+        it an ordinary account.
+    type: str
+  threepids:
+    description:
+      - All the e-mail addresses and telephone numbers of the account. Others are removed.
+      - An address of another account is refused, unless O(steal_threepids) allows to take it from there.
+    type: list
+    elements: dict
+    suboptions:
+      medium:
+        description:
+          - V(email) for an e-mail address, V(msisdn) for a telephone number.
+        type: str
+        choices:
+          - email
+          - msisdn
+        required: true
+      address:
+        description:
+          - The e-mail address, or the telephone number with its country code.
+        type: str
+        required: true
+  external_ids:
+    description:
+      - All the identities of the account at providers of single sign-on. Others are removed.
+    type: list
+    elements: dict
+    suboptions:
+      auth_provider:
+        description:
+          - The provider's name in the configuration of Synapse, such as V(oidc-keycloak).
+        type: str
+        required: true
+      external_id:
+        description:
+          - What the provider calls the person.
+        type: str
+        required: true
+  rate_limit:
+    description:
+      - A rate limit of its own for the account, instead of the server's. An empty one (V({})) removes it.
+    type: dict
+    suboptions:
+      messages_per_second:
+        description:
+          - How many messages in a second. V(0) means any number.
+        type: int
+      burst_count:
+        description:
+          - How many messages at once before the limit applies. V(0) means any number.
+        type: int
   locked:
     description:
       - Whether the account is locked. Nobody can use it then, but its devices stay logged in.
@@ -97,10 +155,25 @@ options:
     description:
       - Whether the account is suspended. Its owner can read then, but not write.
     type: bool
+  shadow_banned:
+    description:
+      - Whether the account is shadow-banned. Its owner seems to write then, but nobody else sees it.
+    type: bool
   erase:
     description:
       - With O(state=absent), whether the account is erased too. Synapse then removes its name and picture and hides
         its messages from those who join later.
+    type: bool
+    default: false
+  manage_appservice_users:
+    description:
+      - Whether accounts of application services may be changed, such as the puppets of a bridge.
+      - They are recognised by what made them, and with O(config_path) by the namespaces of the registered services too.
+    type: bool
+    default: false
+  steal_threepids:
+    description:
+      - Whether an address may be taken from another account. Synapse itself does that without a word.
     type: bool
     default: false
 seealso:
@@ -201,12 +274,14 @@ steps:
   sample: ["create the account"]
 """
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._account import AccountResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import AccountResource, DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import DeclaredAccount
 
 
 def declare(parameters: Parameters) -> AccountResource:
@@ -224,7 +299,7 @@ def declare(parameters: Parameters) -> AccountResource:
         suspended=parameters["suspended"],
         erase=parameters["erase"],
     )
-    return AccountResource(connect(parameters), parameters["user_id"], declared)
+    return AccountResource(Accounts(connect(parameters)), parameters["user_id"], declared)
 
 
 def main() -> None:
