@@ -32,7 +32,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
-    is_private,
+    PRIVATE_MODE,
+    file_mode,
     make_private,
     read_private,
     require_writable,
@@ -101,14 +102,16 @@ class AccessTokenResource:
         self._token = stored or self._known_token
         holder = self._holder(self._token, stored=bool(stored))
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
-        before = self._state(holder.get("device_id")) if holder else None
+        mode = file_mode(self._path) if self._path and stored is not None else None
+        before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
-            return Plan(before, None, self._steps_absent(holder is not None, stored is not None))
+            return Plan(before, self._state(None, None), self._steps_absent(holder is not None, stored is not None))
+        kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
-            return Plan(None, self._state(self._login.device_id), self._steps_present())
+            return Plan(before, self._state(self._login.device_id, kept_mode), self._steps_present())
         self._require_admin()
-        return Plan(before, before, self._steps_kept(stored))
+        return Plan(before, self._state(holder.get("device_id"), kept_mode), self._steps_kept(stored, mode))
 
     def verify(self, plan: Plan) -> None:
         """Ask the server whose the token is. Raises StateNotReached unless it is valid, or after a logout is not."""
@@ -133,11 +136,18 @@ class AccessTokenResource:
             "admin": self._is_admin() if valid else None,
             "registered": self._registered,
             "access_token_path": self._path,
-            "access_token": self._token if valid and not self._path else None,
+            # One that the task was given is known already, and Ansible would censor it.
+            "access_token": self._token if valid and not self._path and self._token != self._known_token else None,
         }
 
-    def _state(self, device_id: str | None) -> State:
-        return {"user_id": self._user_id, "device_id": device_id, "access_token_path": self._path}
+    def _state(self, device_id: str | None, mode: str | None) -> State:
+        """The device that the token logs in, and the file that holds it with its mode; None where there is none."""
+        return {
+            "user_id": self._user_id,
+            "device_id": device_id,
+            "access_token_path": mode and self._path,
+            "mode": mode,
+        }
 
     def _holder(self, token: str | None, *, stored: bool) -> JsonObject | None:
         """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's.
@@ -183,12 +193,12 @@ class AccessTokenResource:
             steps.append(Step(f"remove {self._path}", self._remove_file))
         return tuple(steps)
 
-    def _steps_kept(self, stored: str | None) -> tuple[Step, ...]:
+    def _steps_kept(self, stored: str | None, mode: str | None) -> tuple[Step, ...]:
         path, token = self._path, self._token
         if path and token and not stored:
             require_writable(path, "access_token_path")
             return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
-        if path and not is_private(path):
+        if path and mode != PRIVATE_MODE:
             return (Step(f"make {path} readable by its owner only", lambda: make_private(path)),)
         return ()
 
@@ -198,6 +208,8 @@ class AccessTokenResource:
                 f"There is no valid access token of {self._user_id or self._login.user} to reuse,"
                 " and no password to log in with: set password."
             )
+        if self._registration:
+            self._require_registrable()
         if self._path:
             require_writable(self._path, "access_token_path")
         steps = [Step(f"log in as {self._user_id or self._login.user}", self._log_in)]
@@ -205,6 +217,14 @@ class AccessTokenResource:
             self._registered = True
             steps.insert(0, Step(f"register {self._user_id or self._login.user}", self._register))
         return tuple(steps)
+
+    def _require_registrable(self) -> None:
+        localpart = self._login.user.lstrip("@").partition(":")[0]
+        if localpart != localpart.lower():
+            raise InvalidInput(
+                f"{self._login.user} cannot be registered, because Synapse makes no accounts with capital letters:"
+                f" write {self._login.user.lower()}."
+            )
 
     def _may_be_missing(self) -> bool:
         """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased."""

@@ -13,6 +13,7 @@ PUT v1/suspend/<id>, GET v1/username_available).
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
@@ -29,6 +30,8 @@ _USER = "/_synapse/admin/v2/users/{user_id}"
 _DEACTIVATE = "/_synapse/admin/v1/deactivate/{user_id}"
 _SUSPEND = "/_synapse/admin/v1/suspend/{user_id}"
 
+# What Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
+_LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 _MAXIMUM_PASSWORD = 512
 _MAXIMUM_DISPLAYNAME = 256
 _MAXIMUM_AVATAR_URL = 1000
@@ -259,6 +262,10 @@ class AccountResource:
             )
 
     def _require_available(self) -> None:
+        if not _LOCALPART.fullmatch(self._user_id.localpart):
+            raise InvalidInput(
+                f"The account {self._user_id} cannot be created: a localpart consists of a-z, 0-9 and . _ = / + - only."
+            )
         try:
             self._client.get("/_synapse/admin/v1/username_available", params={"username": self._user_id.localpart})
         except EndpointMissing:
