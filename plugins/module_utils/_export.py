@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_account import (
+    find_forgotten,
     require_account,
     require_nothing_pending,
     require_safe_room_ids,
@@ -61,6 +62,7 @@ class ExportResource:
         self._found: Manifest | None = None
         self._manifest: Manifest | None = None
         self._synapse: SynapsePython | None = None
+        self._forgotten: list[str] = []
 
     def plan(self) -> Plan:
         """Look at the place, and if there is something to do, whether it can succeed. Raises SynapseError if not."""
@@ -97,6 +99,7 @@ class ExportResource:
             "synapse_version": found.synapse_version if found else synapse and synapse.version,
             "size": content.pop("size") if content else None,
             "counts": content,
+            "forgotten_rooms": found.forgotten_rooms if found else self._forgotten,
         }
 
     def _state(self, **more: str) -> dict[str, t.Any]:
@@ -129,6 +132,7 @@ class ExportResource:
             require_account(database, self._user_id)
             require_nothing_pending(database, self._user_id)
             require_safe_room_ids(database, self._user_id)
+            self._forgotten = find_forgotten(database, self._user_id)
 
     def _export(self) -> None:
         with interruptible(), self._place.workplace() as work:
@@ -137,7 +141,7 @@ class ExportResource:
             content = read_content(work.export, self._user_id)
             now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             version = self._synapse.version if self._synapse else ""
-            self._manifest = Manifest(self._user_id, self._server_name, version, now, content)
+            self._manifest = Manifest(self._user_id, self._server_name, version, now, self._forgotten, content)
             if self._read_own() != self._found:
                 raise SynapseError(f"Something was put into {self._place.path} meanwhile: it is left alone, try again.")
             work.publish(self._manifest)

@@ -18,12 +18,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database impor
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_command import SynapsePython
 
-# What export_user_data goes through: all memberships but those of forgotten rooms.
+# What export_user_data goes through, and what it leaves out of that: rooms of which no membership is remembered.
 _MEMBERSHIPS = """
     FROM local_current_membership AS c
     INNER JOIN events AS e ON e.room_id = c.room_id AND e.event_id = c.event_id
     INNER JOIN rooms AS r ON r.room_id = c.room_id
-    WHERE c.user_id = ? AND EXISTS (
+    WHERE c.user_id = ?
+"""
+_REMEMBERED = """
+    EXISTS (
         SELECT 1 FROM room_memberships AS m
         WHERE m.user_id = c.user_id AND m.room_id = c.room_id AND m.forgotten = 0
     )
@@ -31,7 +34,7 @@ _MEMBERSHIPS = """
 
 # In rooms that the account was never in, it takes the state in an invite or a knock for something that it is not.
 _PENDING = f"""
-    SELECT c.room_id, c.membership {_MEMBERSHIPS}
+    SELECT c.room_id, c.membership {_MEMBERSHIPS} AND {_REMEMBERED}
     AND c.membership IN ('invite', 'knock') AND e.rejection_reason IS NULL AND NOT EXISTS (
         SELECT 1 FROM room_memberships AS j
         WHERE j.user_id = c.user_id AND j.room_id = c.room_id AND j.membership = 'join'
@@ -41,10 +44,13 @@ _PENDING = f"""
 
 # A room id becomes a part of a path: with slashes in it Synapse would write outside the export, as whoever runs it.
 _UNSAFE = f"""
-    SELECT c.room_id {_MEMBERSHIPS} AND c.room_id LIKE '%/%'
+    SELECT c.room_id {_MEMBERSHIPS} AND {_REMEMBERED} AND c.room_id LIKE '%/%'
     UNION SELECT room_id FROM room_account_data WHERE user_id = ? AND room_id LIKE '%/%'
     ORDER BY room_id
 """
+
+
+_FORGOTTEN = f"SELECT c.room_id {_MEMBERSHIPS} AND NOT {_REMEMBERED} ORDER BY c.room_id"
 
 
 class Pending(t.NamedTuple):
@@ -108,6 +114,11 @@ def require_safe_room_ids(database: Database, user_id: str) -> None:
             " these rooms, then run the task again.",
             rooms=unsafe,
         )
+
+
+def find_forgotten(database: Database, user_id: str) -> list[str]:
+    """Return the ids of the rooms that the account has forgotten: Synapse's export leaves them out without a word."""
+    return [str(row[0]) for row in database.rows(_FORGOTTEN, user_id)]
 
 
 def _listed(texts: t.Sequence[str], most: int = 5) -> str:

@@ -31,12 +31,16 @@ _FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What an export says of itself. `created_at` is in UTC, as in 2026-01-31T12:00:00Z; `content` leaves this out."""
+    """What an export says of itself. `created_at` is in UTC, as in 2026-01-31T12:00:00Z; `content` leaves this out.
+
+    `forgotten_rooms` are the ids of the rooms that are missing in it.
+    """
 
     user_id: str
     server_name: str
     synapse_version: str
     created_at: str
+    forgotten_rooms: list[str]
     content: Content
 
     def to_json(self) -> str:

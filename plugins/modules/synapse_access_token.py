@@ -30,6 +30,9 @@ attributes:
       - The token itself is never shown.
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: posix
 options:
   user:
     description:

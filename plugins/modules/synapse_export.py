@@ -42,7 +42,7 @@ options:
     description:
       - The account, in full (V(@alice:example.org)) or its localpart alone (V(alice)), with upper and lower case as it
         was registered.
-      - It may be deactivated or erased.
+      - It may be deactivated or erased. But then it has forgotten its rooms, so that the export holds none of them.
     type: str
     required: true
     aliases:
@@ -86,6 +86,7 @@ notes:
   - As root the server's own files keep their owner. But where PostgreSQL lets in the user of Synapse without a
     password, root does not get in.
   - Forgotten rooms and the media themselves are not part of Synapse's export. Encrypted messages stay encrypted.
+  - Export an account before it is deactivated.
 """
 
 EXAMPLES = r"""
@@ -173,6 +174,14 @@ counts:
     events: 211
     media: 2
     devices: 1
+forgotten_rooms:
+  description:
+    - The rooms that the account has been in and has forgotten. Synapse's export leaves them out.
+    - When an account is deactivated, Synapse forgets all its rooms.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 steps:
   description: What was done, or in check mode would be done.
   returned: success

@@ -30,8 +30,7 @@ class Call:
     `path` is the target as it stands in the request line, without the query; `query` its parameters; `body` the JSON
     object sent; `token` what the header Authorization must carry (None: there must be no such header). What is left at
     ANYTHING is not looked at. `text` is sent as it is, in place of `answer`. `drop` closes the connection without an
-    answer; `silent` leaves it open without one, until the server ends. `again`: it may come any number of times, and is
-    the last one.
+    answer; `silent` leaves it open without one, until the server ends.
     """
 
     method: str
@@ -42,7 +41,6 @@ class Call:
     text: bytes | None = None
     drop: bool = False
     silent: bool = False
-    again: bool = False
     query: t.Any = ANYTHING
     body: t.Any = ANYTHING
     token: t.Any = ANYTHING
@@ -53,6 +51,7 @@ class ScriptedServer:
 
     def __init__(self, *, tls: bool = False) -> None:
         self._calls: list[Call] = []
+        self._standing: list[Call] = []
         self._problems: list[str] = []
         self._ended = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -68,6 +67,10 @@ class ScriptedServer:
         """Say which requests must come next, in this order."""
         self._calls.extend(calls)
 
+    def always(self, *calls: Call) -> None:
+        """Say which requests may come at any time, any number of times; of two that fit, the later one is answered."""
+        self._standing.extend(calls)
+
     def __enter__(self) -> ScriptedServer:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return self
@@ -77,7 +80,7 @@ class ScriptedServer:
         self._server.shutdown()
         self._server.server_close()
         if kind is None:
-            missing = [f"{call.method} {call.path} did not come" for call in self._calls if not call.again]
+            missing = [f"{call.method} {call.path} did not come" for call in self._calls]
             assert not self._problems + missing, "; ".join(self._problems + missing)
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
@@ -97,11 +100,11 @@ class ScriptedServer:
     def _answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         length = int(request.headers.get("Content-Length") or 0)
         body = json.loads(request.rfile.read(length)) if length else None
-        if not self._calls:
+        call = self._choose(request)
+        if call is None:
             self._problems.append(f"{request.command} {request.path} came without being expected")
             request.send_error(599)
             return
-        call = self._calls[0] if self._calls[0].again else self._calls.pop(0)
         self._problems.extend(_differences(call, request, body))
         if call.silent:
             self._ended.wait()
@@ -115,6 +118,20 @@ class ScriptedServer:
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
         request.wfile.write(content)
+
+    def _choose(self, request: http.server.BaseHTTPRequestHandler) -> Call | None:
+        if self._calls and _is_meant(self._calls[0], request):
+            return self._calls.pop(0)
+        standing = [call for call in self._standing if _is_meant(call, request)]
+        if standing:
+            return standing[-1]
+        return self._calls.pop(0) if self._calls else None
+
+
+def _is_meant(call: Call, request: http.server.BaseHTTPRequestHandler) -> bool:
+    token = f"Bearer {call.token}" if isinstance(call.token, str) else call.token
+    named = (request.command, request.path.partition("?")[0])
+    return named == (call.method, call.path) and token in (ANYTHING, request.headers.get("Authorization"))
 
 
 def _differences(call: Call, request: http.server.BaseHTTPRequestHandler, body: t.Any) -> list[str]:

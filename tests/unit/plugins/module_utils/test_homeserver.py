@@ -183,6 +183,7 @@ class TestUnreadable:
             ("secret: s3cret\x00\n", ""),
             ("a: 1\n---\nsecret: s3cret\n", ", line 2"),
         ],
+        ids=["no end", "tab", "two colons", "no text", "two documents"],
     )
     def test_not_yaml(self, tmp_path: pathlib.Path, text: str, line: str) -> None:
         path = write(tmp_path / "homeserver.yaml", text)

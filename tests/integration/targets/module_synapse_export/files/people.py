@@ -140,8 +140,8 @@ def make_people(server: Server, server_name: str) -> dict[str, t.Any]:
 
     return {
         "odd": {"rooms": sorted([*rooms, left, knockable]), "media": sorted(media), "messages": MESSAGES + 2},
+        "forgotten_by_odd": forgotten,
         "returning": {"rooms": [rooms[1]]},
-        "gone": {"rooms": [rooms[0]]},
         "invited_to": rooms[0],
         "knocked_at": knockable,
         "pending_access_token": pending._token,
