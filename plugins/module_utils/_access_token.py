@@ -18,7 +18,7 @@ import hmac
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     AuthenticationFailed,
@@ -157,13 +157,14 @@ class AccessTokenResource:
         if not token:
             return None
         try:
-            holder = self._anonymous.speaking_as(token).whoami()
+            client = self._anonymous.speaking_as(token)
+            holder, user_id = client.whoami(), client.caller
         except AuthenticationFailed as error:
             if error.errcode == "M_USER_LOCKED":
                 raise
             return None
-        declared = parse_user_id(self._login.user, server_name_of(holder["user_id"]))
-        if str(declared).lower() != holder["user_id"].lower():
+        declared = parse_user_id(self._login.user, server_name_of(user_id))
+        if str(declared).lower() != user_id.lower():
             if not stored and self._present:
                 return None
             place = f"in {self._path}" if stored else "given as access_token"
@@ -182,7 +183,7 @@ class AccessTokenResource:
 
     def _announced_server_name(self) -> str | None:
         try:
-            return str(self._anonymous.get("/_matrix/key/v2/server")["server_name"])
+            return str(member(self._anonymous.get("/_matrix/key/v2/server"), "server_name"))
         except ApiError:
             # A listener for clients only does not serve the server's keys.
             return None
@@ -242,7 +243,7 @@ class AccessTokenResource:
     def _register(self) -> None:
         registration, password = t.cast(Registration, self._registration), t.cast(str, self._login.password)
         username = self._login.user.lstrip("@").partition(":")[0]
-        nonce = str(self._anonymous.get(_REGISTER)["nonce"])
+        nonce = str(member(self._anonymous.get(_REGISTER), "nonce"))
         body = {
             "nonce": nonce,
             "username": username,
@@ -285,7 +286,7 @@ class AccessTokenResource:
                 " or a deactivated account."
             )
             raise
-        self._token, self._user_id = str(answer["access_token"]), str(answer["user_id"])
+        self._token, self._user_id = str(member(answer, "access_token")), str(member(answer, "user_id"))
         if not self._path:
             return
         try:
@@ -317,4 +318,4 @@ class AccessTokenResource:
             return False
         except EndpointMissing:
             return None
-        return bool(answer["admin"])
+        return bool(member(answer, "admin"))

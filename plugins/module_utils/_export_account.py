@@ -111,7 +111,7 @@ def require_safe_room_ids(database: Database, user_id: str) -> None:
         raise SynapseError(
             f"{user_id} cannot be exported, for Synapse's own export makes paths of room ids, and a slash in one leads"
             f" out of the export: {_listed([repr(room_id) for room_id in unsafe])}. Let the person leave and forget"
-            " these rooms, then run the task again.",
+            " these rooms; account data of other rooms goes only with its rows in the table room_account_data.",
             rooms=unsafe,
         )
 

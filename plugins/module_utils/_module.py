@@ -57,7 +57,7 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
 
 
 def connect(parameters: Parameters) -> Client:
-    """Return a client for the connection options. Raises InvalidInput if a token file cannot be read."""
+    """Return a client for the connection options. Raises InvalidInput for a file that cannot be read."""
     return Client(
         parameters["base_url"],
         read_access_token(parameters),

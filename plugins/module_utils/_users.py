@@ -16,7 +16,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     EndpointMissing,
@@ -96,8 +96,8 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
     A name or picture that is not set is "", whether Synapse says null or "".
     """
     return {
-        "user_id": answer["name"],
-        "admin": bool(answer["admin"]),
+        "user_id": member(answer, "name"),
+        "admin": bool(member(answer, "admin")),
         "displayname": answer.get("displayname") or "",
         "avatar_url": answer.get("avatar_url") or "",
         "user_type": answer.get("user_type"),
@@ -106,7 +106,7 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
         "locked": bool(answer.get("locked")),
         "suspended": bool(answer.get("suspended")),
         "shadow_banned": bool(answer.get("shadow_banned")),
-        "deactivated": bool(answer["deactivated"]),
+        "deactivated": bool(member(answer, "deactivated")),
         "erased": bool(answer.get("erased")),
     }
 
