@@ -18,7 +18,7 @@ import hmac
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     AuthenticationFailed,
@@ -32,7 +32,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
-    is_private,
+    PRIVATE_MODE,
+    file_mode,
     make_private,
     read_private,
     require_writable,
@@ -101,14 +102,16 @@ class AccessTokenResource:
         self._token = stored or self._known_token
         holder = self._holder(self._token, stored=bool(stored))
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
-        before = self._state(holder.get("device_id")) if holder else None
+        mode = file_mode(self._path) if self._path and stored is not None else None
+        before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
-            return Plan(before, None, self._steps_absent(holder is not None, stored is not None))
+            return Plan(before, self._state(None, None), self._steps_absent(holder is not None, stored is not None))
+        kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
-            return Plan(None, self._state(self._login.device_id), self._steps_present())
+            return Plan(before, self._state(self._login.device_id, kept_mode), self._steps_present())
         self._require_admin()
-        return Plan(before, before, self._steps_kept(stored))
+        return Plan(before, self._state(holder.get("device_id"), kept_mode), self._steps_kept(stored, mode))
 
     def verify(self, plan: Plan) -> None:
         """Ask the server whose the token is. Raises StateNotReached unless it is valid, or after a logout is not."""
@@ -133,11 +136,18 @@ class AccessTokenResource:
             "admin": self._is_admin() if valid else None,
             "registered": self._registered,
             "access_token_path": self._path,
-            "access_token": self._token if valid and not self._path else None,
+            # One that the task was given is known already, and Ansible would censor it.
+            "access_token": self._token if valid and not self._path and self._token != self._known_token else None,
         }
 
-    def _state(self, device_id: str | None) -> State:
-        return {"user_id": self._user_id, "device_id": device_id, "access_token_path": self._path}
+    def _state(self, device_id: str | None, mode: str | None) -> State:
+        """The device that the token logs in, and the file that holds it with its mode; None where there is none."""
+        return {
+            "user_id": self._user_id,
+            "device_id": device_id,
+            "access_token_path": mode and self._path,
+            "mode": mode,
+        }
 
     def _holder(self, token: str | None, *, stored: bool) -> JsonObject | None:
         """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's.
@@ -147,13 +157,14 @@ class AccessTokenResource:
         if not token:
             return None
         try:
-            holder = self._anonymous.speaking_as(token).whoami()
+            client = self._anonymous.speaking_as(token)
+            holder, user_id = client.whoami(), client.caller
         except AuthenticationFailed as error:
             if error.errcode == "M_USER_LOCKED":
                 raise
             return None
-        declared = parse_user_id(self._login.user, server_name_of(holder["user_id"]))
-        if str(declared).lower() != holder["user_id"].lower():
+        declared = parse_user_id(self._login.user, server_name_of(user_id))
+        if str(declared).lower() != user_id.lower():
             if not stored and self._present:
                 return None
             place = f"in {self._path}" if stored else "given as access_token"
@@ -172,7 +183,7 @@ class AccessTokenResource:
 
     def _announced_server_name(self) -> str | None:
         try:
-            return str(self._anonymous.get("/_matrix/key/v2/server")["server_name"])
+            return str(member(self._anonymous.get("/_matrix/key/v2/server"), "server_name"))
         except ApiError:
             # A listener for clients only does not serve the server's keys.
             return None
@@ -183,12 +194,12 @@ class AccessTokenResource:
             steps.append(Step(f"remove {self._path}", self._remove_file))
         return tuple(steps)
 
-    def _steps_kept(self, stored: str | None) -> tuple[Step, ...]:
+    def _steps_kept(self, stored: str | None, mode: str | None) -> tuple[Step, ...]:
         path, token = self._path, self._token
         if path and token and not stored:
             require_writable(path, "access_token_path")
             return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
-        if path and not is_private(path):
+        if path and mode != PRIVATE_MODE:
             return (Step(f"make {path} readable by its owner only", lambda: make_private(path)),)
         return ()
 
@@ -198,6 +209,8 @@ class AccessTokenResource:
                 f"There is no valid access token of {self._user_id or self._login.user} to reuse,"
                 " and no password to log in with: set password."
             )
+        if self._registration:
+            self._require_registrable()
         if self._path:
             require_writable(self._path, "access_token_path")
         steps = [Step(f"log in as {self._user_id or self._login.user}", self._log_in)]
@@ -205,6 +218,14 @@ class AccessTokenResource:
             self._registered = True
             steps.insert(0, Step(f"register {self._user_id or self._login.user}", self._register))
         return tuple(steps)
+
+    def _require_registrable(self) -> None:
+        localpart = self._login.user.lstrip("@").partition(":")[0]
+        if localpart != localpart.lower():
+            raise InvalidInput(
+                f"{self._login.user} cannot be registered, because Synapse makes no accounts with capital letters:"
+                f" write {self._login.user.lower()}."
+            )
 
     def _may_be_missing(self) -> bool:
         """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased."""
@@ -222,7 +243,7 @@ class AccessTokenResource:
     def _register(self) -> None:
         registration, password = t.cast(Registration, self._registration), t.cast(str, self._login.password)
         username = self._login.user.lstrip("@").partition(":")[0]
-        nonce = str(self._anonymous.get(_REGISTER)["nonce"])
+        nonce = str(member(self._anonymous.get(_REGISTER), "nonce"))
         body = {
             "nonce": nonce,
             "username": username,
@@ -265,7 +286,7 @@ class AccessTokenResource:
                 " or a deactivated account."
             )
             raise
-        self._token, self._user_id = str(answer["access_token"]), str(answer["user_id"])
+        self._token, self._user_id = str(member(answer, "access_token")), str(member(answer, "user_id"))
         if not self._path:
             return
         try:
@@ -297,4 +318,4 @@ class AccessTokenResource:
             return False
         except EndpointMissing:
             return None
-        return bool(answer["admin"])
+        return bool(member(answer, "admin"))

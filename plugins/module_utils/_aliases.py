@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, NotFound, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_room_alias, parse_room_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
@@ -26,7 +26,7 @@ _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 def read_target(client: Client, alias: str) -> str | None:
     """Return the id of the room that the local `alias` points to, or None if the alias is free."""
     try:
-        return str(client.get(_ALIAS, alias=alias)["room_id"])
+        return str(member(client.get(_ALIAS, alias=alias), "room_id"))
     except NotFound:
         return None
 
@@ -94,7 +94,13 @@ class AliasResource:
         self._remove()
         try:
             self._point_to(wanted)
-        except SynapseError:
+        except SynapseError as refusal:
             # Synapse knows no move: a refused new target must not cost the alias its old one.
-            self._point_to(previous)
+            try:
+                self._point_to(previous)
+            except SynapseError as error:
+                refusal.explain(
+                    f"The alias {self._alias} points nowhere now, because it could not be pointed back to {previous}"
+                    f" either: {error.message}"
+                )
             raise

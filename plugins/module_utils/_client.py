@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
 import threading
 import time
@@ -33,8 +35,9 @@ if t.TYPE_CHECKING:
 
 JsonObject = dict[str, t.Any]
 
-_LOOPBACK = ("localhost", "127.", "[::1]", "::1")
 _DEFAULT_RETRY_AFTER_MS = 1000
+# Even where no wait is asked for, so that asking again and again comes to an end.
+_SHORTEST_WAIT = 0.1
 # Where the libraries below put the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
 # "ConnectionResetError(104, 'Connection reset by peer')", "RemoteDisconnected('Remote end closed connection ...')".
 _REASONS = (
@@ -66,7 +69,7 @@ class Client:
     ) -> None:
         self.base_url = _checked_base_url(base_url)
         self._access_token = _checked_access_token(access_token)
-        self._verify = verify
+        self._verify = _checked_authorities(verify)
         self._timeout = timeout
         self._patience = rate_limit_retry_timeout
         self._connections = connections
@@ -129,7 +132,7 @@ class Client:
         params: t.Mapping[str, t.Any] | None = None,
         body: JsonObject | None = None,
     ) -> JsonObject:
-        quoted = {name: urllib.parse.quote(value, safe="") for name, value in path.items()}
+        quoted = {name: _segment(value) for name, value in path.items()}
         where = template.format(**quoted)
         while True:
             response = self._send(method, where, params, body)
@@ -183,7 +186,7 @@ class Client:
     @property
     def caller(self) -> str:
         """The user id that the access token belongs to. Raises AuthenticationFailed if the token is not valid."""
-        return str(self.whoami()["user_id"])
+        return str(member(self.whoami(), "user_id"))
 
     @property
     def server_name(self) -> str:
@@ -220,7 +223,7 @@ class Client:
                 " See whether Synapse is overloaded, or allow more with the option timeout."
             ) from error
         except requests.exceptions.InvalidURL as error:
-            raise InvalidInput(f"base_url {self.base_url!r} is not a URL that can be used: {error}.") from error
+            raise InvalidInput(f"base_url {self.base_url!r} is not a URL that can be used.") from error
         except requests.exceptions.RequestException as error:
             raise ConnectionFailed(
                 f"{self._naming(method, where)} failed: {_innermost(error)}."
@@ -247,9 +250,9 @@ class Client:
         return request
 
     def _proxies(self) -> dict[str, str]:
-        host = urllib.parse.urlsplit(self.base_url).netloc
+        host = urllib.parse.urlsplit(self.base_url).hostname or ""
         # An empty value keeps the environment's proxy away: it could not reach this host's own loopback.
-        return {"http": "", "https": ""} if host.startswith(_LOOPBACK) else {}
+        return {"http": "", "https": ""} if _is_loopback(host) else {}
 
     def _read(self, method: str, where: str, response: requests.Response) -> JsonObject:
         try:
@@ -271,7 +274,7 @@ class Client:
         return answer
 
     def _wait(self, method: str, where: str, response: requests.Response) -> None:
-        seconds = _retry_after_ms(response) / 1000
+        seconds = max(_SHORTEST_WAIT, _retry_after_ms(response) / 1000)
         with self._lock:
             affordable = seconds <= self._patience
             self._patience -= seconds if affordable else 0
@@ -295,10 +298,41 @@ class Client:
         return f"{method} {self.base_url}{where}"
 
 
+def member(answer: JsonObject, key: str) -> t.Any:
+    """Return what `answer` holds under `key`. Raises UnexpectedAnswer if it holds nothing: it is not Synapse's then."""
+    try:
+        return answer[key]
+    except KeyError:
+        raise UnexpectedAnswer(
+            f"The answer holds no {key}, so it does not come from Synapse: base_url may lead to another service."
+        ) from None
+
+
+def _segment(value: str) -> str:
+    """Return an identifier as one segment of a path. Raises InvalidInput for what could not stay one."""
+    try:
+        quoted = urllib.parse.quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{value!a} is not text: it holds bytes that are not UTF-8.") from None
+    # The layers below take these for steps in the path, however they are quoted.
+    if quoted in ("", ".", ".."):
+        raise InvalidInput(f"{value!r} is not an identifier.")
+    return quoted
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _checked_base_url(base_url: str) -> str:
     try:
         parts = urllib.parse.urlsplit(base_url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        labels = (parts.hostname or "").rstrip(".").split(".")
+        valid = parts.scheme in ("http", "https") and all(labels) and (parts.port is None or parts.port > 0)
+        (parts.hostname or "").encode("idna")
     except ValueError:
         raise InvalidInput("base_url is not a URL: write it as http://127.0.0.1:8008.") from None
     if parts.username or parts.password:
@@ -311,6 +345,20 @@ def _checked_base_url(base_url: str) -> str:
             f"base_url {base_url!r} holds the path of an endpoint: leave out everything from {path[:8]} on."
         )
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _checked_authorities(verify: bool | str) -> bool | str:
+    if isinstance(verify, bool):
+        return verify
+    import ssl
+
+    try:
+        context = ssl.create_default_context()
+        context.load_verify_locations(**{"capath" if os.path.isdir(verify) else "cafile": verify})
+    except OSError as error:
+        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+        raise InvalidInput(f"ca_path {verify} {reason}.") from error
+    return verify
 
 
 def _checked_access_token(access_token: str | None) -> str | None:
@@ -355,13 +403,13 @@ def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], st
 def _retry_after_ms(response: requests.Response) -> float:
     """How long a 429 asks to wait, in milliseconds: `retry_after_ms` of the body, else the header Retry-After (s)."""
     try:
-        return max(0.0, float(response.json()["retry_after_ms"]))
+        asked = float(response.json()["retry_after_ms"])
     except (ValueError, KeyError, TypeError):
-        pass
-    try:
-        return max(0.0, float(response.headers["Retry-After"]) * 1000)
-    except (ValueError, KeyError):
-        return _DEFAULT_RETRY_AFTER_MS
+        try:
+            asked = float(response.headers["Retry-After"]) * 1000
+        except (ValueError, KeyError):
+            asked = _DEFAULT_RETRY_AFTER_MS
+    return asked
 
 
 def _mend_foreign_answer(status: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import unicodedata
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
@@ -33,9 +34,9 @@ def _parse(text: str, sigil: str, kind: str, example: str) -> Identifier:
     localpart, colon, server_name = text[1:].partition(":")
     if not text.startswith(sigil) or not colon or not localpart or not _SERVER_NAME.fullmatch(server_name):
         raise InvalidInput(f"{text!r} is not a {kind}: write it in full, as in {example}.")
-    if any(character.isspace() or not character.isprintable() for character in localpart):
+    if any(character.isspace() or unicodedata.category(character) == "Cc" for character in localpart):
         raise InvalidInput(f"{text!r} is not a {kind}: it holds white space or a control character.")
-    if len(text.encode()) > _MAXIMUM_BYTES:
+    if _size(text) > _MAXIMUM_BYTES:
         raise InvalidInput(f"{text!r} is not a {kind}: it is longer than {_MAXIMUM_BYTES} bytes.")
     return Identifier(sigil, localpart, server_name)
 
@@ -71,7 +72,7 @@ def parse_room_id(text: str) -> str:
 
     Raises InvalidInput if it is no room id.
     """
-    if not text.startswith("!") or len(text) < 2 or len(text.encode()) > _MAXIMUM_BYTES or re.search(r"\s", text):
+    if not re.fullmatch(r"![^\s\x00-\x1f\x7f]+", text) or _size(text) > _MAXIMUM_BYTES:
         raise InvalidInput(f"{text!r} is not a room id: a room id begins with '!', as in '!abcdefgh:example.org'.")
     return text
 
@@ -79,6 +80,14 @@ def parse_room_id(text: str) -> str:
 def server_name_of(user_id: str) -> str:
     """Return the server name in `user_id`, port and all."""
     return user_id.partition(":")[2]
+
+
+def _size(text: str) -> int:
+    """How many bytes the text takes in UTF-8. Raises InvalidInput if it came from bytes that are not UTF-8."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{text!a} is not an identifier: it holds bytes that are not UTF-8.") from None
 
 
 def _require_local(identifier: Identifier, own_server_name: str, kind: str) -> None:

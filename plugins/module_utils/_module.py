@@ -59,7 +59,7 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
 def connect(parameters: Parameters, *, connections: int = 1) -> Client:
     """Return a client for the connection options, for that many requests at the same time.
 
-    Raises InvalidInput if a token file cannot be read.
+    Raises InvalidInput for a file that cannot be read.
     """
     return Client(
         parameters["base_url"],

@@ -62,18 +62,15 @@ class Resource(t.Protocol):
 
     def plan(self) -> Plan:
         """Read the current state and decide what has to happen. Changes nothing. Raises SynapseError."""
-        ...
 
     def verify(self, plan: Plan) -> None:
         """Read the object again after the steps. Raises StateNotReached if it is not as declared."""
-        ...
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return what the module returns beside `changed` and `diff`.
 
         `executed` is true after the steps ran, false in check mode (the values are then the predicted ones).
         """
-        ...
 
 
 def require(problems: t.Sequence[str], what: str) -> None:

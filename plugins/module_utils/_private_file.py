@@ -14,7 +14,8 @@ import tempfile
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
-_MODE = 0o600
+# What only the owner can use.
+PRIVATE_MODE = "0600"
 
 
 def require_writable(path: str, option: str) -> None:
@@ -47,14 +48,14 @@ def read_private(path: str) -> str | None:
         raise SynapseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from error
 
 
-def is_private(path: str) -> bool:
-    """Return whether only the owner can use the file."""
-    return stat.S_IMODE(os.stat(path).st_mode) == _MODE
+def file_mode(path: str) -> str:
+    """Return the permissions of the file, as four octal digits."""
+    return f"{stat.S_IMODE(os.stat(path).st_mode):04o}"
 
 
 def make_private(path: str) -> None:
     """Give the file the mode 0600."""
-    os.chmod(path, _MODE)
+    os.chmod(path, int(PRIVATE_MODE, 8))
 
 
 def write_private(path: str, text: str) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
@@ -162,15 +162,15 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
 def listed_state(row: JsonObject) -> dict[str, t.Any]:
     """Return an account as this collection shows it, from a row of GET v3/users, which has no DETAILS."""
     return {
-        "user_id": row["name"],
-        "admin": bool(row["admin"]),
+        "user_id": member(row, "name"),
+        "admin": bool(member(row, "admin")),
         "displayname": row.get("displayname") or "",
         "avatar_url": row.get("avatar_url") or "",
         "user_type": row.get("user_type") or None,
         "is_guest": bool(row.get("is_guest")),
         "locked": bool(row.get("locked")),
         "shadow_banned": bool(row.get("shadow_banned")),
-        "deactivated": bool(row["deactivated"]),
+        "deactivated": bool(member(row, "deactivated")),
         "erased": bool(row.get("erased")),
     }
 

@@ -30,6 +30,9 @@ attributes:
       - The token itself is never shown.
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: posix
 options:
   user:
     description:
@@ -144,11 +147,12 @@ registered:
   returned: success
   type: bool
 access_token_path:
-  description: The file where the token is kept. Null if there is none.
+  description: The file where the token is kept. Null if none is declared.
   returned: success
   type: str
 access_token:
-  description: The token, unless it is kept in a file. Null if there is none.
+  description:
+    - The token, unless it is kept in a file or is the one that the task was given. Null if there is none to return.
   returned: success
   type: str
 steps:

@@ -30,6 +30,9 @@ attributes:
     details:
       - With O(update_password=always) the password is set every time, because Synapse does not tell whether it is
         the same.
+  platform:
+    support: full
+    platforms: posix
 options:
   user_id:
     description:

@@ -25,6 +25,9 @@ attributes:
     support: full
   idempotent:
     support: full
+  platform:
+    support: full
+    platforms: posix
 options:
   alias:
     description:

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+TARGETS ?=
+
+export LC_ALL := C.UTF-8
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo demo-clean test check units integration hosts format clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## start a real Synapse below .demo/ and do the main job on it (no root needed)
+	@$(PYTHON) tests/environment/demo.py present
+
+demo-clean: ## stop the demo's Synapse and remove .demo/
+	@$(PYTHON) tests/environment/demo.py absent
+
+test: ## run every test there is
+	@$(PYTHON) tests/environment/run.py
+
+check: ## linters, sanity tests, documentation, the built artifact
+	@$(PYTHON) tests/environment/run.py check
+
+units: ## unit tests on the oldest and the newest Python
+	@$(PYTHON) tests/environment/run.py units
+
+integration: ## modules against real servers; TARGETS="module_synapse_room_alias" chooses
+	@$(PYTHON) tests/environment/run.py integration $(TARGETS:%=--target %)
+
+hosts: ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
+	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)
+
+format: ## bring the Python files into the project's format
+	@linters=$$($(PYTHON) tests/environment/virtual_environments.py linters) && \
+		"$$linters/bin/ruff" check --fix . && "$$linters/bin/ruff" format .
+
+clean: ## remove what tests leave behind in this directory
+	@rm -rf .ansible .mypy_cache .nox .pytest_cache .ruff_cache tests/output

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What the database knows of an account before it is exported, so that nothing is begun that cannot succeed.
+
+Relies on the tables users, local_current_membership, room_memberships, events, rooms, room_account_data, schema_version
+and schema_compat_version, and on what export_user_data reads from them (synapse/handlers/admin.py, 1.163).
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_command import SynapsePython
+
+# What export_user_data goes through, and what it leaves out of that: rooms of which no membership is remembered.
+_MEMBERSHIPS = """
+    FROM local_current_membership AS c
+    INNER JOIN events AS e ON e.room_id = c.room_id AND e.event_id = c.event_id
+    INNER JOIN rooms AS r ON r.room_id = c.room_id
+    WHERE c.user_id = ?
+"""
+_REMEMBERED = """
+    EXISTS (
+        SELECT 1 FROM room_memberships AS m
+        WHERE m.user_id = c.user_id AND m.room_id = c.room_id AND m.forgotten = 0
+    )
+"""
+
+# In rooms that the account was never in, it takes the state in an invite or a knock for something that it is not.
+_PENDING = f"""
+    SELECT c.room_id, c.membership {_MEMBERSHIPS} AND {_REMEMBERED}
+    AND c.membership IN ('invite', 'knock') AND e.rejection_reason IS NULL AND NOT EXISTS (
+        SELECT 1 FROM room_memberships AS j
+        WHERE j.user_id = c.user_id AND j.room_id = c.room_id AND j.membership = 'join'
+    )
+    ORDER BY c.room_id
+"""
+
+# A room id becomes a part of a path: with slashes in it Synapse would write outside the export, as whoever runs it.
+_UNSAFE = f"""
+    SELECT c.room_id {_MEMBERSHIPS} AND {_REMEMBERED} AND c.room_id LIKE '%/%'
+    UNION SELECT room_id FROM room_account_data WHERE user_id = ? AND room_id LIKE '%/%'
+    ORDER BY room_id
+"""
+
+
+_FORGOTTEN = f"SELECT c.room_id {_MEMBERSHIPS} AND NOT {_REMEMBERED} ORDER BY c.room_id"
+
+
+class Pending(t.NamedTuple):
+    """A room that somebody was invited to, or knocked at, and was never in."""
+
+    room_id: str
+    membership: str
+
+
+def require_schema(database: Database, synapse: SynapsePython) -> None:
+    """Raise SynapseError unless `synapse` can use the database as it is. Only the server itself upgrades it."""
+    version = max((int(row[0]) for row in database.rows("SELECT version FROM schema_version")), default=0)
+    oldest = max((int(row[0]) for row in database.rows("SELECT compat_version FROM schema_compat_version")), default=0)
+    if version < synapse.schema_version:
+        raise SynapseError(
+            f"The database has the schema version {version}, but Synapse {synapse.version} of synapse_python"
+            f" {synapse.path} needs {synapse.schema_version}: start the server with this version first, so that it"
+            " upgrades its database."
+        )
+    if oldest > synapse.schema_version:
+        raise SynapseError(
+            f"The database is that of a newer Synapse (schema version {version}) than the {synapse.version} of"
+            f" synapse_python {synapse.path}: name the Python that the server runs with."
+        )
+
+
+def require_account(database: Database, user_id: str) -> None:
+    """Raise InvalidInput unless the account exists. One that is deactivated or erased does exist."""
+    if database.rows("SELECT name FROM users WHERE name = ?", user_id):
+        return
+    similar = database.rows("SELECT name FROM users WHERE LOWER(name) = LOWER(?) ORDER BY name", user_id)
+    mend = f"is {similar[0][0]} meant?" if similar else "see whether the name is spelt right."
+    raise InvalidInput(f"The account {user_id} does not exist on this server: {mend}")
+
+
+def find_pending(database: Database, user_id: str) -> list[Pending]:
+    """Return the invites and knocks of the account that Synapse's export stops at."""
+    return [Pending(*row) for row in database.rows(_PENDING, user_id)]
+
+
+def require_nothing_pending(database: Database, user_id: str) -> None:
+    """Raise SynapseError naming the rooms, if Synapse's export would stop at an invite or a knock."""
+    pending = find_pending(database, user_id)
+    if pending:
+        rooms = _listed([f"{entry.room_id} ({entry.membership})" for entry in pending])
+        raise SynapseError(
+            f"{user_id} cannot be exported while it has pending invites or knocks, for Synapse's own export stops at"
+            f" them: {rooms}. Let the person accept or decline the invites and withdraw the knocks, then run the task"
+            " again.",
+            pending=[entry._asdict() for entry in pending],
+        )
+
+
+def require_safe_room_ids(database: Database, user_id: str) -> None:
+    """Raise SynapseError if the id of a room of the account would lead Synapse's export out of its directory."""
+    unsafe = [str(row[0]) for row in database.rows(_UNSAFE, user_id, user_id)]
+    if unsafe:
+        raise SynapseError(
+            f"{user_id} cannot be exported, for Synapse's own export makes paths of room ids, and a slash in one leads"
+            f" out of the export: {_listed([repr(room_id) for room_id in unsafe])}. Let the person leave and forget"
+            " these rooms; account data of other rooms goes only with its rows in the table room_account_data.",
+            rooms=unsafe,
+        )
+
+
+def find_forgotten(database: Database, user_id: str) -> list[str]:
+    """Return the ids of the rooms that the account has forgotten: Synapse's export leaves them out without a word."""
+    return [str(row[0]) for row in database.rows(_FORGOTTEN, user_id)]
+
+
+def _listed(texts: t.Sequence[str], most: int = 5) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Synapse's own command that exports the data of an account: synapse/app/admin_cmd.py, export-data (1.163)."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration
+
+# Finds the package without importing it, which would take seconds.
+_ASK = """
+import importlib.metadata, importlib.util, json, os, runpy
+directory = importlib.util.find_spec("synapse").submodule_search_locations[0]
+schema = runpy.run_path(os.path.join(directory, "storage", "schema", "__init__.py"))
+print(json.dumps([importlib.metadata.version("matrix-synapse"), schema["SCHEMA_VERSION"]]))
+"""
+_ASK_TIMEOUT = 60
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_FULL_DISK = ("No space left on device", "database or disk is full", "Disk quota exceeded")
+_UNREADABLE = ("Permission denied", "Error accessing file", "readonly database", "unable to open database file")
+_LINES_KEPT = 200
+_REASON_LENGTH = 300
+_SET_PARENT_DEATH_SIGNAL = 1
+
+
+class SynapsePython(t.NamedTuple):
+    """The Python at `path`: it runs Synapse `version`, which works with databases of `schema_version`."""
+
+    path: str
+    version: str
+    schema_version: int
+
+
+def read_synapse_python(path: str) -> SynapsePython:
+    """Ask the Python at `path` which Synapse it runs. Raises InvalidInput if that cannot be found out."""
+    mend = "set synapse_python to the Python that the server runs with."
+    try:
+        done = subprocess.run(
+            [path, "-B", "-c", _ASK], capture_output=True, check=False, cwd="/", text=True, timeout=_ASK_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InvalidInput(f"synapse_python {path} did not answer within {_ASK_TIMEOUT} seconds: {mend}") from error
+    except OSError as error:
+        raise InvalidInput(f"synapse_python {path} cannot be run: {error.strerror}; {mend}") from error
+    try:
+        version, schema_version = json.loads(done.stdout)
+    except ValueError as error:
+        raise InvalidInput(f"synapse_python {path} has no Synapse: {mend}") from error
+    return SynapsePython(path, version, schema_version)
+
+
+def require_main_process(configuration: Configuration) -> None:
+    """Raise ConfigurationError if this is the configuration of a worker, with which the command does not work.
+
+    The same if the signing key cannot be read, which Synapse needs to start at all.
+    """
+    settings = configuration.settings
+    for key in ("worker_app", "worker_daemonize"):
+        if settings.get(key) not in (None, False, "synapse.app.homeserver"):
+            raise ConfigurationError(
+                f"{configuration.source_of(key)} is the configuration of a worker (it sets {key}): leave it out of"
+                " config_path, which must be that of the main process."
+            )
+    path = str(settings.get("signing_key_path") or "")
+    if os.path.isabs(path) and not os.access(path, os.R_OK):
+        raise ConfigurationError(
+            f"The signing key {path}, which {configuration.source_of('signing_key_path')} names, cannot be read by this"
+            " user: run the task with become, as root or as the user of Synapse."
+        )
+
+
+def run_export(
+    python: str,
+    config_path: t.Sequence[str],
+    user_id: str,
+    directory: str,
+    *,
+    working_directory: str,
+    timeout: float | None,
+    lock: int,
+) -> None:
+    """Let Synapse write all data of `user_id` into `directory`, and wait until it has. `timeout` in seconds.
+
+    `lock` is a file descriptor that the command keeps open while it runs. Raises SynapseError if the command fails or
+    takes too long; then, and when anything else interrupts this function, the command is ended before it returns.
+    """
+    arguments = [python, "-B", "-m", "synapse.app.admin_cmd"]
+    for path in config_path:
+        arguments += ["--config-path", os.path.abspath(path)]
+    arguments += ["export-data", user_id, "--output-directory", directory]
+    lines: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
+    # Not AnsibleModule.run_command: it knows no timeout, and leaves the command running when the task is ended.
+    try:
+        process = subprocess.Popen(
+            arguments,
+            cwd=working_directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            umask=0o077,
+            start_new_session=True,
+            pass_fds=(lock,),
+            preexec_fn=_end_with_parent,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SynapseError(f"{python} cannot be run in {working_directory}: {error}.") from error
+    with process:
+        # Its log can be long, and only the end of it is of interest.
+        reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
+        reader.start()
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise SynapseError(
+                f"Synapse did not finish the export of {user_id} within {timeout:g} seconds: raise export_timeout."
+            ) from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            reader.join()
+    if status != 0:
+        raise _failed(user_id, status, list(lines))
+
+
+@contextlib.contextmanager
+def interruptible() -> t.Iterator[None]:
+    """Turn the signals that end a task into a SynapseError, so that what was begun is cleared away."""
+
+    def interrupt(number: int, _frame: t.Any) -> t.NoReturn:
+        raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
+
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def failure_reason(lines: t.Sequence[str]) -> str:
+    """Return what a failed command wants to say: the last line that is neither of its log nor of a traceback."""
+    for line in reversed(lines):
+        if line.strip() and line[0] not in " \t" and not _LOG_LINE.match(line):
+            return line.strip().rstrip(".")[:_REASON_LENGTH]
+    return "it does not say why"
+
+
+def _failed(user_id: str, status: int, lines: t.Sequence[str]) -> SynapseError:
+    reason = f"it was ended by {signal.Signals(-status).name}" if status < 0 else failure_reason(lines)
+    if any(words in reason for words in _FULL_DISK):
+        mend = "Make room on the disk, or choose another destination."
+    elif any(words in reason for words in _UNREADABLE):
+        mend = (
+            "Run the task with become, as root or as the user of Synapse; if the configuration has relative paths, set"
+            " chdir to the directory that Synapse runs in."
+        )
+    else:
+        mend = "See whether config_path and synapse_python are those that the server runs with."
+    return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {mend}", status=status)
+
+
+def _end_with_parent() -> None:
+    # A killed task cannot end the command; Linux then does, other systems have no prctl.
+    set_option = getattr(ctypes.CDLL(None), "prctl", None)
+    if set_option is not None:
+        set_option(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Settings as nested mappings: compared exactly, laid over each other, and shown without their secrets."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+Settings = dict[str, t.Any]
+# Where a value is: the keys that lead to it.
+KeyPath = tuple[str, ...]
+
+HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new)"
+
+# As Synapse's secrets are called: registration_shared_secret, pepper, smtp_pass, client_secret, database.args.password.
+# A name that ends in _path holds no secret but the place of one.
+_SECRET_NAME = re.compile(r"(password|passwd|passphrase|secrets?|tokens?|pepper|dsn)$|(^|_)(pass|key|credentials)$")
+_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+
+
+def same(one: t.Any, other: t.Any) -> bool:
+    """Return whether both are the same value of the same type: 1, 1.0 and true are three different settings."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(same(left, right) for left, right in zip(one, other))
+    return bool(one == other)
+
+
+def plain(value: t.Any) -> t.Any:
+    """Return `value` made of nothing but the plain types of YAML, sharing no part with it or within itself."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return None if value is None else str(value)
+
+
+def overlay(lower: t.Any, upper: t.Any) -> t.Any:
+    """Return `upper` laid over `lower`: mappings are put together at every depth, anything else is replaced."""
+    if not isinstance(lower, dict) or not isinstance(upper, dict):
+        return upper
+    return {**lower, **{key: overlay(lower.get(key), value) for key, value in upper.items()}}
+
+
+def leaves(value: t.Any, where: KeyPath = ()) -> dict[KeyPath, t.Any]:
+    """Return everything in `value` that is no mapping with something in it, under the keys that lead there."""
+    if not isinstance(value, dict) or (not value and where):
+        return {where: value}
+    found: dict[KeyPath, t.Any] = {}
+    for key, inner in value.items():
+        found.update(leaves(inner, (*where, str(key))))
+    return found
+
+
+def changed_paths(before: Settings, after: Settings) -> set[KeyPath]:
+    """Return where a value is there on one side only, or not the same on both."""
+    old, new = leaves(before), leaves(after)
+    return {
+        where
+        for where in old.keys() | new.keys()
+        if not (where in old and where in new and same(old[where], new[where]))
+    }
+
+
+def dotted(paths: t.Iterable[KeyPath]) -> list[str]:
+    """Return `paths` as people write them: the keys with a dot between, in the order of the alphabet."""
+    return sorted(".".join(where) for where in paths)
+
+
+def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collection[KeyPath] = ()) -> Settings:
+    """Return a copy of `settings` to show to people, with no secret in it.
+
+    Hidden is what lies at a path in `secret`, a text whose name is like that of a secret, and an address with a
+    password in it. What changes at one of the paths `new` is marked, so that a change of a hidden value can be seen.
+    """
+    return t.cast(Settings, _masked(settings, (), frozenset(secret), tuple(new)))
+
+
+def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple[KeyPath, ...]) -> t.Any:
+    if where in secret or _looks_secret(value, where):
+        return HIDDEN_NEW if any(_meet(where, path) for path in new) else HIDDEN
+    if isinstance(value, dict):
+        return {key: _masked(inner, (*where, str(key)), secret, new) for key, inner in value.items()}
+    if isinstance(value, list):
+        # An element has no name of its own: that of the list is judged.
+        return [_masked(inner, where, secret, new) for inner in value]
+    return value
+
+
+def _looks_secret(value: t.Any, where: KeyPath) -> bool:
+    if not isinstance(value, str):
+        return False
+    return bool(_CREDENTIALS_IN_URL.search(value) or (where and _SECRET_NAME.search(where[-1].lower())))
+
+
+def _meet(one: KeyPath, other: KeyPath) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]

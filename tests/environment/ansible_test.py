@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How ansible-test is run: with real Pythons on its path, and without a download that not every machine can make."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from pathlib import Path
+
+from machine import cache, locked, pythons
+from virtual_environments import ENVIRONMENTS
+
+# Where ansible-test keeps what it needs again, for all collections of this user.
+HOME = Path.home() / ".ansible" / "test"
+
+# The scripts that put pip into the environments of ansible-test: where it downloads them from, and their versions.
+_PIP_SCRIPT_URL = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{}.py"
+_PIP_SCRIPT_VERSIONS = ("25.2", "24.2")
+_PIP_SCRIPT = '''"""Install pip from the wheel that this Python brings along."""
+import ensurepip
+import glob
+import os
+import subprocess
+import sys
+
+bundled = glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), "_bundled", "pip-*.whl"))[0]
+arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
+command = [sys.executable, os.path.join(bundled, "pip"), "install", "--upgrade", "--force-reinstall"]
+sys.exit(subprocess.call(command + [bundled if argument.startswith("pip") else argument for argument in arguments]))
+'''
+
+
+def environment(ansible: Path) -> dict[str, str]:
+    """Return the environment for the ansible-test of the virtual environment `ansible`."""
+    _seed_pip()
+    directories = [ansible / "bin", *(path.parent for path in pythons().values()), _shellcheck()]
+    # Not the user's own path: shims of pyenv there would stand in for Pythons that do not exist.
+    path = [
+        *(str(directory) for directory in directories),
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+    ]
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYENV", "VIRTUAL_ENV"))
+    }
+    return {**kept, "PATH": ":".join([*path, "/sbin", "/bin"]), "LC_ALL": "C.UTF-8", "PIP_QUIET": "1"}
+
+
+def versions(minimum: tuple[int, int]) -> list[str]:
+    """Return the versions of the Pythons that there are, from `minimum` on, the oldest first."""
+    return [f"{major}.{minor}" for major, minor in pythons() if minimum <= (major, minor) <= (3, 14)]
+
+
+def _seed_pip() -> None:
+    """Where ansible-test could not download its script, put one with the same effect where it looks first."""
+    directory = HOME / "cache"
+    directory.mkdir(parents=True, exist_ok=True)
+    with locked("get_pip", HOME):
+        for version in _PIP_SCRIPT_VERSIONS:
+            path = directory / f"get_pip_{version.replace('.', '_')}.py"
+            if not path.exists() and not _can_download(_PIP_SCRIPT_URL.format(version)):
+                path.write_text(_PIP_SCRIPT)
+
+
+def _can_download(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _shellcheck() -> Path:
+    """A directory with nothing but shellcheck in it: the other tools beside it must not be found."""
+    directory = cache() / "shellcheck"
+    directory.mkdir(exist_ok=True)
+    link, target = directory / "shellcheck", ENVIRONMENTS["linters"].build() / "bin" / "shellcheck"
+    with locked("shellcheck"):
+        if not link.is_symlink() or link.readlink() != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+    return directory

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the test run starts commands, and stops them all when it is itself stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import typing as t
+from pathlib import Path
+
+from machine import CannotRun
+
+Command = t.Sequence[str | Path]
+
+# What a script answers when it cannot run on this machine; its last line says why.
+_CANNOT_RUN = 77
+
+_running: set[subprocess.Popen[str]] = set()
+_stopping = threading.Event()
+
+
+class Failed(Exception):
+    """A suite has failed. `output` is what it printed."""
+
+    def __init__(self, output: str) -> None:
+        super().__init__(output)
+        self.output = output
+
+
+class Stopped(Exception):
+    """The test run is being stopped, so nothing is started any more."""
+
+
+def execute(command: Command, directory: Path, environment: t.Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it printed; `environment` adds to the variables of this process, or replaces them.
+
+    Raises Failed, Stopped, or CannotRun if the command says that it cannot run on this machine.
+    """
+    words = [str(word) for word in command]
+    process = _start(words, directory, {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})})
+    try:
+        output = process.communicate()[0]
+    finally:
+        _running.discard(process)
+    if _stopping.is_set():
+        raise Stopped
+    if process.returncode == _CANNOT_RUN:
+        raise CannotRun((output.strip().splitlines() or ["it cannot run here"])[-1])
+    if process.returncode:
+        raise Failed(f"$ {' '.join(words)}\n{output}\nexit status {process.returncode}")
+    return output
+
+
+def _start(words: t.Sequence[str], directory: Path, environment: t.Mapping[str, str]) -> subprocess.Popen[str]:
+    if _stopping.is_set():
+        raise Stopped
+    process = subprocess.Popen(
+        words,
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # A group of its own, so that what it has started can be stopped with it.
+        start_new_session=True,
+    )
+    _running.add(process)
+    if _stopping.is_set():
+        stop()
+    return process
+
+
+def stop() -> None:
+    """Stop every command that runs, and let none start."""
+    _stopping.set()
+    for process in list(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this machine has: Pythons, packages of Debian, and the directory where built tools are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_DEBIAN_PYTHONS = ("/usr/bin", "/usr/local/bin")
+
+
+class CannotRun(Exception):
+    """Something is missing here. The message says what, and how to get it."""
+
+
+class InstallationFailed(Exception):
+    """Something could not be installed although this machine should be able to. The message says what, and why."""
+
+
+def cache() -> Path:
+    """Return the directory of built tools, made if need be: outside of the checkout, so that a new clone finds it."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    directory = Path(os.environ.get("MATRIX_OPS_CACHE") or home / "matrix_ops.synapse")
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@contextlib.contextmanager
+def locked(name: str, directory: Path | None = None) -> t.Iterator[None]:
+    """Let no other run that uses the same directory (default: the cache) do the same at the same time."""
+    path = (directory or cache()) / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def pythons() -> dict[tuple[int, int], Path]:
+    """Return the CPythons that are installed, by version: those of the system, of pyenv, and the one running this.
+
+    Of several with the same version, one that can make virtual environments is preferred.
+    """
+    directories = [Path(directory) for directory in _DEBIAN_PYTHONS]
+    directories += sorted((Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions").glob("*/bin"))
+    # Shims of pyenv answer to every name, even to those of Pythons that are not there.
+    directories += [Path(entry) for entry in os.get_exec_path() if "shims" not in entry]
+    found = {sys.version_info[:2]: [Path(sys.executable)]}
+    for directory in directories:
+        for path in directory.glob("python3.*"):
+            version = re.fullmatch(r"python3\.(\d+)", path.name)
+            if version and os.access(path, os.X_OK):
+                found.setdefault((3, int(version.group(1))), []).append(path)
+    return {version: next(filter(_has_pip, paths), paths[0]) for version, paths in sorted(found.items())}
+
+
+def _has_pip(python: Path) -> bool:
+    """Whether this Python brings along what it puts into virtual environments: that of Debian does not."""
+    return subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
+
+
+def newest_python(minimum: tuple[int, int], maximum: tuple[int, int] = (3, 14)) -> Path:
+    """Return the newest Python from `minimum` to `maximum`. Raises CannotRun if there is none."""
+    suitable = [path for version, path in pythons().items() if minimum <= version <= maximum]
+    if not suitable:
+        raise CannotRun(f"no Python {minimum[0]}.{minimum[1]} or newer is installed")
+    return suitable[-1]
+
+
+def is_debian() -> bool:
+    """Whether this is Debian or made from it, and this user may install its packages."""
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+def install_packages(packages: t.Sequence[str]) -> None:
+    """Install packages of Debian. Raises CannotRun where that is not possible."""
+    if not is_debian():
+        raise CannotRun(f"missing: {', '.join(packages)}. Install them, or run this as root on Debian or Ubuntu")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with locked("apt"):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-qq", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CannotRun(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def postgresql_bin() -> Path:
+    """Return the directory of PostgreSQL's server programs, installed if need be. Raises CannotRun."""
+    directory = _postgresql_directory()
+    if directory is None:
+        # The package would make and start a cluster that nobody asked for.
+        configuration = Path("/etc/postgresql-common/createcluster.conf")
+        if is_debian() and not configuration.exists():
+            configuration.parent.mkdir(exist_ok=True)
+            configuration.write_text("create_main_cluster = false\n")
+        install_packages(["postgresql"])
+        directory = _postgresql_directory()
+    if directory is None:
+        raise CannotRun("PostgreSQL is installed, but its initdb is not to be found")
+    return directory
+
+
+def _postgresql_directory() -> Path | None:
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if debian:
+        return debian[-1].parent
+    found = shutil.which("initdb")
+    # Next to a link need not lie the other programs.
+    return Path(found).resolve().parent if found else None

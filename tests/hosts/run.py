@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the roles and playbooks on real hosts with a booted systemd: run [SCENARIO ...]
+
+A scenario is a directory below scenarios/: scenario.toml with its steps in order, group_vars with the settings a user
+would keep beside the inventory, and playbooks that prepare and inspect the host. Each gets a fresh host (see host.py).
+
+scenario.toml:
+    unit           the unit that is counted by `starts` and `reloads`
+    configuration  patterns of files on the host whose secrets must appear in no output
+    environment    further environment variables of ansible-playbook
+[[step]] of scenario.toml:
+    name        what this step shows
+    playbook    a file beside scenario.toml, or a playbook of the collection by its full name
+    arguments   further arguments of ansible-playbook
+    expect      passed     it ends well
+                changed    ... and reports at least one change
+                predicted  ... and reports at least one change, but the host is untouched
+                unchanged  ... and reports none, and the host is untouched
+                failed     it fails
+    message     a regular expression that its output must contain
+    starts      how many times the unit (see `unit`) was started during the step; likewise `reloads`
+    remember    after the step, keep the contents of the host's files below /etc and /srv under this name
+    back_to     after the step, they must be as they were kept under this name
+    reboot      true: restart the host and wait for it, instead of running a playbook
+
+Environment: CACHE, ANSIBLE_PLAYBOOK (default ansible-playbook), ANSIBLE_COLLECTIONS_PATH (default: this checkout).
+Exit status: 0 all passed, 77 this machine cannot run them (the last line says why), else failed.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+import typing as t
+from pathlib import Path
+
+import host as hosts
+
+HERE = Path(__file__).resolve().parent
+SIDE_BY_SIDE = 2
+SHOWN_LINES = 60
+STEP_SECONDS = 600
+
+# systemd's own message ids: a unit was started, a unit was reloaded
+STARTED = "39f53479d3a045ac8e11786248231fbf"
+RELOADED = "7b05ebc668384222baa8881179cfda54"
+
+# what must stay as it was when nothing is changed: files outside of logs and data, packages, processes of services
+SNAPSHOT = (
+    "sudo find /etc /opt /srv /usr /home /root -xdev -name __pycache__ -prune -o -path '*/.ansible' -prune "
+    "-o -path /root/.cache -prune -o ! -type d -printf '%p %s %T@ %m %u\\n' | sort; dpkg-query --show; "
+    "systemctl show '*.service' --property=Id,MainPID,UnitFileState,ActiveEnterTimestampMonotonic --state=active "
+    "| grep -v '^$' | paste - - - - | grep -v -e 'Id=ssh@' -e 'MainPID=0' | sort"
+)
+
+CONTENTS = (
+    "sudo find /etc /srv -xdev '(' -path /srv/chat/data -o -path /srv/chat/venv -o -path /etc/ld.so.cache -o -path /etc/default/chat ')' -prune "
+    "-o -type f -exec sha256sum {} + | sort"
+)
+
+STOPPING = threading.Event()
+
+
+class StepError(Exception):
+    """A step did not do what it should; the message says what, `output` is what it printed."""
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class Scenario:
+    """One scenario on one host."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.directory = HERE / "scenarios" / name
+        self.plan = tomllib.loads((self.directory / "scenario.toml").read_text())
+        self.host = hosts.Host(f"run-{name}")
+        self.log = hosts.BASE / "logs" / f"{name}.log"
+        self.process: subprocess.Popen[str] | None = None
+        self.remembered: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Start the host, run all steps, stop the host; StepError or HostError at the first thing that is wrong."""
+        self.log.parent.mkdir(exist_ok=True)
+        self.log.write_text("")
+        try:
+            self.host.start()
+            group_vars = self.host.inventory.parent / "group_vars"
+            group_vars.symlink_to(self.directory / "group_vars")
+            for number, step in enumerate(self.plan["step"], 1):
+                if STOPPING.is_set():
+                    raise StepError("interrupted")
+                started = time.monotonic()
+                self.run_step(step)
+                with self.log.open("a") as log:
+                    log.write(f"\n=== step {number} took {time.monotonic() - started:.1f} s: {step['name']}\n\n")
+            self.require_no_secrets()
+        finally:
+            self.host.stop()
+
+    def run_step(self, step: dict[str, t.Any]) -> None:
+        """Run one step and hold it against everything it promises."""
+        expect = step.get("expect", "passed")
+        untouched = expect in ("unchanged", "predicted")
+        before, counted = self.on_host(SNAPSHOT) if untouched else "", self.count(step)
+        status, output = self.reboot() if step.get("reboot") else self.play(step)
+
+        def require(holds: bool, message: str) -> None:
+            if not holds:
+                raise StepError(f"{step['name']}: {message}", output)
+
+        recap = re.findall(r"^\S+ +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=(\d+)", output, re.MULTILINE)
+        changes = sum(int(changed) for changed, _failed in recap)
+        if expect == "failed":
+            require(status != 0, "it must fail, but it ended well")
+        else:
+            require(status == 0, f"ansible-playbook ended with status {status}")
+            require(bool(recap) or "reboot" in step, "no task was run")
+        if expect in ("changed", "predicted"):
+            require(changes > 0, "no change reported")
+        if expect == "unchanged":
+            tasks = re.findall(r"^TASK \[(.*)\] \**\n(?:(?!TASK|PLAY).*\n)*?changed: ", output, re.MULTILINE)
+            require(changes == 0, f"{changes} changes reported, expected none: {', '.join(tasks)}")
+        if untouched:
+            require(*same(before, self.on_host(SNAPSHOT)))
+        if "remember" in step:
+            self.remembered[step["remember"]] = self.on_host(CONTENTS)
+        if "back_to" in step:
+            require(*same(self.remembered[step["back_to"]], self.on_host(CONTENTS)))
+        if "message" in step:
+            require(re.search(step["message"], output) is not None, f"no such message: {step['message']}")
+        for sign in ("Traceback (most recent call last)", "[DEPRECATION WARNING]"):
+            require(sign not in output, f"the output has a {sign}")
+        for what, number in self.count(step).items():
+            seen = number - counted[what]
+            require(seen == step[what], f"{self.plan['unit']} had {seen} {what}, expected {step[what]}")
+
+    def play(self, step: dict[str, t.Any]) -> tuple[int, str]:
+        """Run the step's playbook; return its exit status and output."""
+        playbook = step["playbook"]
+        if playbook.endswith(".yml"):
+            playbook = str(self.directory / playbook)
+        words = [os.environ["ANSIBLE_PLAYBOOK"], "--inventory", str(self.host.inventory), playbook]
+        words += step.get("arguments", [])
+        with self.log.open("a") as log:
+            log.write(f"\n=== {step['name']}\n$ {' '.join(words)}\n")
+        with subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            cwd=self.directory,
+            env=os.environ | self.plan.get("environment", {}),
+        ) as self.process:
+            timer = threading.Timer(STEP_SECONDS, self.interrupt)
+            timer.start()
+            if STOPPING.is_set():
+                self.interrupt()
+            output = self.process.communicate()[0]
+            timer.cancel()
+        with self.log.open("a") as log:
+            log.write(output)
+        return self.process.returncode, output
+
+    def interrupt(self) -> None:
+        """End the playbook that runs now, if any, with everything it started."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+
+    def reboot(self) -> tuple[int, str]:
+        """Restart the host and wait until its services are up again."""
+        self.host.reboot()
+        return 0, ""
+
+    def on_host(self, command: str) -> str:
+        """The output of a shell command on the host; HostError when it fails."""
+        done = self.host.ssh(command, capture=True)
+        if done.returncode != 0:
+            raise hosts.HostError(f"host {self.host.name}: status {done.returncode} from: {command}")
+        return done.stdout
+
+    def count(self, step: dict[str, t.Any]) -> dict[str, int]:
+        """How often the unit was started and reloaded until now, as far as the step asks."""
+        return {
+            what: int(self.on_host(f"sudo journalctl -q MESSAGE_ID={identifier} UNIT={self.plan['unit']} | wc -l"))
+            for what, identifier in (("starts", STARTED), ("reloads", RELOADED))
+            if what in step
+        }
+
+    def require_no_secrets(self) -> None:
+        """StepError if a secret in the host's configuration appears in the output of any step."""
+        output = self.log.read_text()
+        for path in self.plan.get("configuration", []):
+            text = self.on_host(f"sudo cat {path}")
+            for key, value in re.findall(
+                r"^\s*(\w*(?:secret|password|key)): *[\"']?([^\s\"']{8,})", text, re.MULTILINE
+            ):
+                if value in output:
+                    raise StepError(f"the value of {key} in {path} was printed; see {self.log}")
+
+
+def same(before: str, after: str) -> tuple[bool, str]:
+    """Whether two listings of a host are equal, and what differs."""
+    differing = sorted(set(before.splitlines()) ^ set(after.splitlines()))
+    return not differing, "\n".join(["the host is not as it was:", *differing[:20]])
+
+
+def report(scenario: Scenario, run_seconds: float, error: Exception | None) -> None:
+    """Print one line about a scenario, and what went wrong."""
+    print(f"{'failed' if error else 'ok':6} {scenario.name} ({run_seconds:.0f} s)", flush=True)
+    if error:
+        shown = getattr(error, "output", "").splitlines()[-SHOWN_LINES:]
+        print("\n".join(f"    {line}" for line in [*shown, *f"-> {error}".splitlines(), f"all output: {scenario.log}"]))
+
+
+def run_all(names: list[str]) -> bool:
+    """Run the scenarios, at most SIDE_BY_SIDE at a time; True if all passed."""
+    scenarios = [Scenario(name) for name in names]
+
+    def one(scenario: Scenario) -> bool:
+        if STOPPING.is_set():
+            return False
+        started = time.monotonic()
+        error: Exception | None = None
+        try:
+            scenario.run()
+        except (StepError, hosts.HostError) as caught:
+            error = caught
+        report(scenario, time.monotonic() - started, error)
+        return error is None
+
+    with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        results = [pool.submit(one, scenario) for scenario in scenarios]
+        try:
+            return all([result.result() for result in results])
+        except BaseException:
+            STOPPING.set()
+            for scenario in scenarios:
+                scenario.interrupt()
+            raise
+
+
+def set_environment() -> None:
+    """Give ansible-playbook the collection and nothing of this user's own Ansible settings."""
+    os.environ.setdefault("ANSIBLE_PLAYBOOK", "ansible-playbook")
+    if "ANSIBLE_COLLECTIONS_PATH" not in os.environ:
+        link = hosts.BASE / "collections/ansible_collections/matrix_ops/synapse"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(HERE.parent.parent)
+        os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(hosts.BASE / "collections")
+    os.environ.update({"ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "LC_ALL": "C.UTF-8"})
+
+
+def main(names: list[str]) -> int:
+    """Run the named scenarios, or all, and return the exit status."""
+    known = sorted(path.parent.name for path in HERE.glob("scenarios/*/scenario.toml"))
+    unknown = set(names) - set(known)
+    if unknown:
+        print(f"no such scenario: {', '.join(sorted(unknown))}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    hosts.build()
+    with hosts.locked("run"):
+        for name in hosts.host_names():
+            if name.startswith("run-"):
+                hosts.Host(name).stop()
+        set_environment()
+        return 0 if run_all(names or known) else 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(143))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except hosts.CannotRunError as error:
+        print(error, file=sys.stderr)
+        sys.exit(77)
+    except hosts.HostError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

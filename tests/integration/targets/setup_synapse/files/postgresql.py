@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A PostgreSQL of its own, for one run of a target."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import typing as t
+
+import processes
+
+
+def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
+    """Make a cluster below `directory`, start it and return how its database is reached.
+
+    `binaries`: the directory of initdb, postgres and pg_ctl. `user`: who runs it when this program runs as root,
+    because PostgreSQL refuses to be root.
+    """
+    cluster = os.path.join(directory, "cluster")
+    data, password_file, log = (os.path.join(cluster, name) for name in ("data", "password", "log"))
+    database = {
+        "name": "psycopg2",
+        "host": "127.0.0.1",
+        "port": processes.free_ports(1)[0],
+        "database": "synapse",
+        "user": "synapse",
+        "password": secrets.token_hex(16),
+    }
+    os.mkdir(cluster, 0o700)
+    with open(os.open(password_file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        file.write(database["password"])
+    if os.geteuid() == 0:
+        shutil.chown(cluster, user)
+        shutil.chown(password_file, user)
+
+    def run(program: str, *arguments: str, text: str = "") -> None:
+        as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
+        with open(os.path.join(directory, "postgresql.start"), "ab") as output:
+            argv = [*as_user, os.path.join(binaries, program), *arguments]
+            subprocess.run(argv, check=True, cwd="/", input=text.encode(), stdout=output, stderr=output)
+
+    # Synapse insists on the locale C.
+    locale, login = ("--encoding", "UTF8", "--locale", "C"), ("--auth", "scram-sha-256", "--pwfile", password_file)
+    run("initdb", "--pgdata", data, *locale, *login, "--username", "synapse", "--no-sync")
+    run("postgres", "--single", "-D", data, "-c", "fsync=off", "postgres", text="CREATE DATABASE synapse\n")
+    options = f"-p {database['port']} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    run("pg_ctl", "--pgdata", data, "--log", log, "--wait", "--options", options, "start")
+    return database

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The directory that throw-away servers live in, and the end of every process that was started in it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+
+_PREFIX = "matrix_ops_synapse_test_"
+_PATIENCE = 30.0
+
+
+def create_directory() -> str:
+    """Return a new directory, which remembers the ansible-playbook that it is made for."""
+    directory = tempfile.mkdtemp(prefix=_PREFIX)
+    # The user of PostgreSQL has to pass through; what is secret lies in closed directories below.
+    os.chmod(directory, 0o711)
+    with open(os.path.join(directory, "owner"), "w", encoding="ascii") as file:
+        file.write(_identity(_owner()))
+    return directory
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on loopback that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
+    found = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return found
+
+
+def sweep() -> None:
+    """Stop what runs in the directories whose ansible-playbook was killed."""
+    for directory in glob.glob(os.path.join(tempfile.gettempdir(), _PREFIX + "*")):
+        try:
+            with open(os.path.join(directory, "owner"), encoding="ascii") as file:
+                owner = file.read()
+        except (FileNotFoundError, PermissionError):
+            # Just being made, or somebody else's.
+            continue
+        if owner and _identity(int(owner.split()[0])) != owner:
+            stop(directory)
+
+
+def stop(directory: str) -> None:
+    """End every Synapse and PostgreSQL that was started in `directory`, and remove it.
+
+    A directory that is gone already is fine.
+    """
+    if not os.path.basename(directory).startswith(_PREFIX):
+        raise SystemExit(f"{directory} was not made by this program: it is left alone.")
+    if not os.path.isdir(directory):
+        return
+    end(directory, "synapse.app.")
+    # For PostgreSQL this is the fast shutdown, which does not wait for its clients.
+    end(directory, "postgres", signal.SIGINT)
+    shutil.rmtree(directory)
+
+
+def end(directory: str, program: str, how: signal.Signals = signal.SIGTERM) -> None:
+    """End the processes of `program` that name a path below `directory` on their command line."""
+    deadline = time.monotonic() + _PATIENCE
+    running = _find(directory, program)
+    _signal(running, how)
+    while running and time.monotonic() < deadline:
+        time.sleep(0.02)
+        running = _find(directory, program)
+    _signal(running, signal.SIGKILL)
+
+
+def _signal(pids: list[int], how: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, how)
+        except ProcessLookupError:
+            continue
+
+
+def _find(directory: str, program: str) -> list[int]:
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        arguments = _command_line(pid)
+        inside = any(argument.startswith(directory + os.sep) for argument in arguments)
+        if inside and any(os.path.basename(argument).startswith(program) for argument in arguments):
+            found.append(pid)
+    return found
+
+
+def _owner() -> int:
+    """The outermost ansible-playbook above this process: when it is gone, nobody will stop the servers."""
+    found, pid = 0, os.getpid()
+    while pid > 1:
+        if any(os.path.basename(argument) == "ansible-playbook" for argument in _command_line(pid)):
+            found = pid
+        pid = int(_status(pid)[1])
+    if not found:
+        raise SystemExit("This program is for tests that ansible-playbook runs.")
+    return found
+
+
+def _identity(pid: int) -> str:
+    """A process for good: its number may come again, but not with the same start time."""
+    try:
+        return f"{pid} {_status(pid)[19]}"
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _status(pid: int) -> list[str]:
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def _command_line(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

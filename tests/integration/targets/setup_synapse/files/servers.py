@@ -1,0 +1,67 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Throw-away servers for the integration targets: a real Synapse on each engine.
+
+servers.py start ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER
+    ENGINES: sqlite and postgresql, with a comma between; SETTINGS: further keys of homeserver.yaml, as JSON.
+    Prints the directory and the servers as JSON. What a killed run has left behind is ended first.
+servers.py restart DIRECTORY BASE_URL
+    Restarts the one server that lives in DIRECTORY.
+servers.py stop DIRECTORY
+    Ends every server below DIRECTORY, as `start` printed it, and removes it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing as t
+
+import accounts
+import postgresql
+import processes
+import synapse_server
+
+
+def start(engines: list[str], settings: dict[str, t.Any], binaries: str, user: str) -> dict[str, t.Any]:
+    """Return the directory of the servers and what a test has to know of each."""
+    processes.sweep()
+    directory = processes.create_directory()
+    try:
+        servers = [synapse_server.describe(directory, engine) for engine in engines]
+        for server in servers:
+            if server["engine"] == "postgresql":
+                server["database"] = postgresql.start(directory, binaries, user)
+            synapse_server.configure(server, settings)
+        starting = [synapse_server.start(server["directory"]) for server in servers]
+        for server, process in zip(servers, starting):
+            synapse_server.wait(process, server["directory"], server["base_url"])
+            server.update(accounts.create(server))
+    except BaseException:
+        processes.stop(directory)
+        raise
+    return {"directory": directory, "servers": servers}
+
+
+def restart(directory: str, base_url: str) -> None:
+    """Stop the Synapse that lives in `directory`, start it and wait until it answers."""
+    processes.end(directory, "synapse.app.")
+    synapse_server.wait(synapse_server.start(directory), directory, base_url)
+
+
+def main(command: str, *given: str) -> None:
+    """Run one of the commands above."""
+    if command == "start":
+        print(json.dumps(start(given[0].split(","), json.loads(given[1]), given[2], given[3])))
+    elif command == "restart":
+        restart(given[0], given[1])
+    elif command == "stop":
+        processes.stop(given[0])
+    else:
+        raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

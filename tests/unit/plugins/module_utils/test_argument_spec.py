@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Groups of options are put together without losing one, or a constraint between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ArgumentSpec,
+    configuration_argument_spec,
+    connection_argument_spec,
+)
+
+
+def test_merging_keeps_the_options_and_constraints_of_both() -> None:
+    one = ArgumentSpec(
+        {"a": {"type": "str"}},
+        mutually_exclusive=[("a", "b")],
+        required_together=[("a", "c")],
+        required_one_of=[("a", "d")],
+        required_if=[("a", "x", ["b"])],
+        required_by={"a": ["b"]},
+    )
+    other = ArgumentSpec({"b": {"type": "int"}}, mutually_exclusive=[("b", "c")], required_by={"b": ["c"]})
+    assert one.merge(other).to_kwargs() == {
+        "argument_spec": {"a": {"type": "str"}, "b": {"type": "int"}},
+        "mutually_exclusive": [("a", "b"), ("b", "c")],
+        "required_together": [("a", "c")],
+        "required_one_of": [("a", "d")],
+        "required_if": [("a", "x", ["b"])],
+        "required_by": {"a": ["b"], "b": ["c"]},
+    }
+    assert one.argument_spec == {"a": {"type": "str"}}
+    assert one.mutually_exclusive == [("a", "b")]
+
+
+def test_an_option_is_defined_once() -> None:
+    with pytest.raises(ValueError, match="a"):
+        ArgumentSpec({"a": {}}).merge(ArgumentSpec({"a": {}}))
+
+
+def test_the_token_is_secret_and_certificates_are_verified() -> None:
+    options = connection_argument_spec().argument_spec
+    assert options["access_token"]["no_log"] is True
+    assert options["access_token_path"]["no_log"] is False
+    assert options["validate_certs"]["default"] is True
+    assert options["base_url"]["default"] == "http://127.0.0.1:8008"
+
+
+def test_only_a_configuration_that_is_required_has_a_default() -> None:
+    assert "default" not in configuration_argument_spec().argument_spec["config_path"]
+    assert configuration_argument_spec(required=True).argument_spec["config_path"]["default"] == [
+        "/etc/matrix-synapse/homeserver.yaml",
+        "/etc/matrix-synapse/conf.d",
+    ]
