@@ -6,15 +6,12 @@
 
 """An access token for automation: reused while it is valid, else obtained by a login, after registering if asked.
 
-Relies on POST /_matrix/client/v3/login and /logout, GET account/whoami, and on the shared-secret registration
-(GET and POST /_synapse/admin/v1/register) of Synapse 1.163.
+Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on what _login relies on.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import hmac
 import os
 import typing as t
 
@@ -30,6 +27,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
+    Login,
+    NewAccount,
+    log_in,
+    log_out,
+    register,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,
@@ -40,18 +44,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file i
     write_private,
 )
 
-_REGISTER = "/_synapse/admin/v1/register"
-
-
-@dataclasses.dataclass(frozen=True)
-class Login:
-    """Who logs in, and how the device that the token belongs to is called."""
-
-    user: str
-    password: str | None
-    device_id: str
-    device_display_name: str
-
 
 @dataclasses.dataclass(frozen=True)
 class Registration:
@@ -59,13 +51,6 @@ class Registration:
 
     secret: str
     admin: bool
-
-
-def registration_mac(secret: str, nonce: str, username: str, password: str, admin: bool) -> str:
-    """Return the proof that the caller knows `secret`, as POST /_synapse/admin/v1/register wants it (hexadecimal)."""
-    fields = (nonce, username, password, "admin" if admin else "notadmin")
-    # HMAC-SHA1 is what Synapse defines here.
-    return hmac.new(secret.encode(), b"\x00".join(field.encode() for field in fields), hashlib.sha1).hexdigest()
 
 
 class AccessTokenResource:
@@ -243,50 +228,11 @@ class AccessTokenResource:
     def _register(self) -> None:
         registration, password = t.cast(Registration, self._registration), t.cast(str, self._login.password)
         username = self._login.user.lstrip("@").partition(":")[0]
-        nonce = str(member(self._anonymous.get(_REGISTER), "nonce"))
-        body = {
-            "nonce": nonce,
-            "username": username,
-            "password": password,
-            "admin": registration.admin,
-            "mac": registration_mac(registration.secret, nonce, username, password, registration.admin),
-            # The login that follows makes the one device that is wanted.
-            "inhibit_login": True,
-        }
-        try:
-            self._anonymous.post(_REGISTER, body)
-        except ApiError as error:
-            self._registered = False
-            if error.errcode == "M_USER_IN_USE":
-                return
-            if "HMAC incorrect" in error.error:
-                raise InvalidInput(
-                    "Synapse did not accept the registration_shared_secret: it must be the one of this server's own"
-                    " configuration, as it was when Synapse was last started."
-                ) from error
-            if "not enabled" in error.error:
-                raise InvalidInput(
-                    "This server has no registration_shared_secret in its configuration: set one and restart Synapse."
-                ) from error
-            raise
+        account = NewAccount(username, password, registration.admin)
+        self._registered = register(self._anonymous, registration.secret, account)
 
     def _log_in(self) -> None:
-        body = {
-            "type": "m.login.password",
-            "identifier": {"type": "m.id.user", "user": self._login.user},
-            "password": self._login.password,
-            "device_id": self._login.device_id,
-            "initial_device_display_name": self._login.device_display_name,
-        }
-        try:
-            answer = self._anonymous.post("/_matrix/client/v3/login", body)
-        except PermissionDenied as error:
-            error.explain(
-                f"Synapse does not say which it is: no account {self._login.user}, a wrong password,"
-                " or a deactivated account."
-            )
-            raise
-        self._token, self._user_id = str(member(answer, "access_token")), str(member(answer, "user_id"))
+        self._token, self._user_id = log_in(self._anonymous, self._login)
         if not self._path:
             return
         try:
@@ -297,7 +243,7 @@ class AccessTokenResource:
             raise
 
     def _log_out(self) -> None:
-        self._anonymous.speaking_as(self._token).post("/_matrix/client/v3/logout", {})
+        log_out(self._anonymous.speaking_as(self._token))
 
     def _remove_file(self) -> None:
         os.unlink(t.cast(str, self._path))

@@ -164,7 +164,6 @@ steps:
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access_token import (
     AccessTokenResource,
-    Login,
     Registration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
@@ -174,6 +173,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import Login
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 

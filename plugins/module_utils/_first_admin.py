@@ -1,0 +1,225 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The first server admin, where nobody has the token of one: registered if it is new, else made one by the database.
+
+Relies on the table users of Synapse 1.163, whose column admin is a number in SQLite and a smallint in PostgreSQL, and on
+the Admin API answering nobody but admins: so it is asked by the account itself whether the change is in force.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts, require_valid_localpart
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidInput,
+    PermissionDenied,
+    StateNotReached,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
+    Login,
+    NewAccount,
+    log_in,
+    log_out,
+    register,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import DeclaredAccount, decide
+
+_DEVICE = "matrix_ops.synapse"
+# What can be declared of an account that is registered, beside its password.
+_REGISTERED_WITH = {"admin", "displayname", "user_type"}
+_NAMED_AT_MOST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Ways:
+    """Which ways to a first admin a task allows. `secret`: the server's registration_shared_secret."""
+
+    secret: str | None
+    allow_database: bool = True
+    despite_other_admins: bool = False
+
+
+class FirstAdmin:
+    """One account that shall be a server admin (see _plan.Resource)."""
+
+    def __init__(
+        self, accounts: Accounts, user_id: str, declared: DeclaredAccount, configuration: Configuration, ways: Ways
+    ) -> None:
+        """`accounts`: with the account's own token, or without any. Nothing is sent or read yet."""
+        self._accounts = accounts
+        self._given = user_id
+        self._declared = declared
+        self._configuration = configuration
+        self._ways = ways
+        self._method: str | None = None
+        self._seen: State = None
+        self._restart_required = False
+
+    def plan(self) -> Plan:
+        """Read the account in the database and decide. Raises InvalidInput if no way is open."""
+        self._declared.check()
+        self._user_id = parse_user_id(self._given, self._configuration.server_name)
+        self._refuse_delegation()
+        self._refuse_other_attributes()
+        current, admins = self._read()
+        if current is None:
+            plan = self._plan_registration()
+        elif current["deactivated"]:
+            raise InvalidInput(
+                f"{self._user_id} is deactivated: only a server admin can reactivate it. Name another one."
+            )
+        elif current["admin"]:
+            plan = Plan(_shown(current), _shown(current))
+            self._look(self._own_client())
+        else:
+            self._require_database_allowed(admins)
+            self._method = "database"
+            after = {**current, "admin": True}
+            plan = Plan(_shown(current), _shown(after), (Step("set admin in the database", self._promote),))
+        return plan
+
+    def verify(self, plan: Plan) -> None:
+        """Let the account ask the Admin API. Raises StateNotReached if a newly registered admin is refused there."""
+        client = self._own_client()
+        if client:
+            self._look(client)
+        elif self._declared.password is not None:
+            self._look_by_login()
+        else:
+            # Nobody can ask, and a server that has answered for the account before still holds it to be none.
+            self._restart_required = True
+        if self._method == "registration" and self._restart_required:
+            raise StateNotReached(
+                f"{self._user_id} was registered as a server admin, but Synapse does not treat it as one."
+            )
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """Return `user` as far as it could be seen, `method`, `verified` and `restart_required`."""
+        return {
+            "user": self._seen or plan.after,
+            "method": self._method,
+            "verified": self._seen is not None and bool(self._seen["admin"]),
+            "restart_required": self._restart_required,
+        }
+
+    def _refuse_delegation(self) -> None:
+        service = self._configuration.settings.get("matrix_authentication_service") or {}
+        if service.get("enabled"):
+            raise InvalidInput(
+                "The Matrix Authentication Service is in charge of this server's accounts, and whether one is an admin is"
+                f" its to say: run 'mas-cli manage register-user {self._user_id.localpart}' for a new account, or"
+                f" 'mas-cli manage promote-admin {self._user_id.localpart}' for one that exists."
+            )
+
+    def _refuse_other_attributes(self) -> None:
+        others = sorted(set(self._declared.attributes()) - _REGISTERED_WITH)
+        if others:
+            raise InvalidInput(
+                f"{', '.join(others)} can only be set by a server admin, and no access token of one is given:"
+                f" make {self._user_id} an admin first, then declare the rest with its token."
+            )
+
+    def _read(self) -> tuple[State, list[str]]:
+        """The account as the database has it, and who else is an active server admin."""
+        with Database(find_database(self._configuration)) as database:
+            rows = database.rows("SELECT admin, deactivated FROM users WHERE name = ?", str(self._user_id))
+            admins = database.rows(
+                "SELECT name FROM users WHERE admin = 1 AND deactivated = 0 AND name <> ? ORDER BY name",
+                str(self._user_id),
+            )
+        state = (
+            {"user_id": str(self._user_id), "admin": bool(rows[0][0]), "deactivated": bool(rows[0][1])}
+            if rows
+            else None
+        )
+        return state, [str(name) for (name,) in admins]
+
+    def _plan_registration(self) -> Plan:
+        decide(self._user_id, self._declared, None)
+        require_valid_localpart(self._user_id)
+        if not self._ways.secret:
+            raise InvalidInput(
+                f"{self._user_id} does not exist, and the configuration holds no registration_shared_secret to register"
+                " it with: set one and restart Synapse, or name an account that exists."
+            )
+        if self._declared.password is None:
+            raise InvalidInput(f"{self._user_id} does not exist: set password, with which it is registered.")
+        self._method = "registration"
+        after = {"user_id": str(self._user_id), "admin": True, "deactivated": False}
+        return Plan(None, _shown(after), (Step("register the account as a server admin", self._register),))
+
+    def _require_database_allowed(self, admins: t.Sequence[str]) -> None:
+        if not self._ways.allow_database:
+            raise InvalidInput(
+                f"{self._user_id} exists and is no server admin, and without the access token of one only the database can"
+                " make it one: set allow_database to true, or give the token of a server admin."
+            )
+        if admins and not self._ways.despite_other_admins:
+            more = f" and {len(admins) - _NAMED_AT_MOST} more" if len(admins) > _NAMED_AT_MOST else ""
+            raise InvalidInput(
+                f"This server has admins already ({', '.join(admins[:_NAMED_AT_MOST])}{more}): let one of them promote"
+                f" {self._user_id} with access_token. If none of them can be reached, set despite_other_admins to true."
+            )
+
+    def _promote(self) -> None:
+        with Database(find_database(self._configuration), writable=True) as database:
+            # A number, because PostgreSQL takes no boolean there; a wrong name would change no row without a word.
+            rows = database.write("UPDATE users SET admin = 1 WHERE name = ?", str(self._user_id))
+            if rows != 1:
+                raise SynapseError(f"{self._user_id} is not in the database any more: nothing was changed.")
+
+    def _register(self) -> None:
+        declared = self._declared
+        account = NewAccount(
+            self._user_id.localpart, t.cast(str, declared.password), True, declared.displayname, declared.user_type
+        )
+        if not register(self._accounts.client, t.cast(str, self._ways.secret), account):
+            raise SynapseError(f"{self._user_id} was made by somebody else in this moment: run the task again.")
+
+    def _own_client(self) -> Client | None:
+        """The task's client, if its token is the account's own."""
+        try:
+            return self._accounts.client if self._accounts.client.caller == str(self._user_id) else None
+        except AuthenticationFailed:
+            return None
+
+    def _look(self, client: Client | None) -> None:
+        """See whether the Admin API takes the account for an admin."""
+        if client is None:
+            return
+        try:
+            self._seen = Accounts(client).read(str(self._user_id), DeclaredAccount())
+        except PermissionDenied:
+            self._restart_required = True
+
+    def _look_by_login(self) -> None:
+        anonymous = self._accounts.client.speaking_as(None)
+        try:
+            token, _user_id = log_in(anonymous, Login(str(self._user_id), self._declared.password, _DEVICE, "Ansible"))
+        except (PermissionDenied, ConnectionFailed):
+            # The password of an account that exists need not be the declared one.
+            self._restart_required = True
+            return
+        client = anonymous.speaking_as(token)
+        try:
+            self._look(client)
+        finally:
+            log_out(client)
+
+
+def _shown(state: dict[str, t.Any]) -> State:
+    return {name: state[name] for name in ("user_id", "admin")}
