@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
@@ -30,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,
@@ -300,7 +300,7 @@ class AccessTokenResource:
         self._anonymous.speaking_as(self._token).post("/_matrix/client/v3/logout", {})
 
     def _remove_file(self) -> None:
-        os.unlink(t.cast(str, self._path))
+        remove_file(t.cast(str, self._path))
 
     def _require_admin(self) -> None:
         if self._registration and self._registration.admin and not self._is_admin():
