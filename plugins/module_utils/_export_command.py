@@ -39,6 +39,7 @@ _FULL_DISK = ("No space left on device", "database or disk is full", "Disk quota
 _UNREADABLE = ("Permission denied", "Error accessing file", "readonly database", "unable to open database file")
 _LINES_KEPT = 200
 _REASON_LENGTH = 300
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
@@ -107,9 +108,27 @@ def run_export(
     for path in config_path:
         arguments += ["--config-path", os.path.abspath(path)]
     arguments += ["export-data", user_id, "--output-directory", directory]
+    # The log of the command can be long, and only the end of it is of interest.
     lines: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
-    # Not AnsibleModule.run_command: it knows no timeout, and leaves the command running when the task is ended.
+    with _started(arguments, working_directory, lock, lines) as process:
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise SynapseError(
+                f"Synapse did not finish the export of {user_id} within {timeout:g} seconds: raise export_timeout."
+            ) from error
+    if status != 0:
+        raise _failed(user_id, status, list(lines))
+
+
+@contextlib.contextmanager
+def _started(
+    arguments: t.Sequence[str], working_directory: str, lock: int, lines: collections.deque[str]
+) -> t.Iterator[subprocess.Popen[str]]:
+    # A signal that came while the command is being started would leave it with nobody to end it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
+        # Not AnsibleModule.run_command: it knows no timeout, and leaves the command running when the task is ended.
         process = subprocess.Popen(
             arguments,
             cwd=working_directory,
@@ -121,26 +140,21 @@ def run_export(
             umask=0o077,
             start_new_session=True,
             pass_fds=(lock,),
-            preexec_fn=_end_with_parent,
+            preexec_fn=lambda: _prepare_child(mask),
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise SynapseError(f"{python} cannot be run in {working_directory}: {error}.") from error
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
     with process:
-        # Its log can be long, and only the end of it is of interest.
         reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
         reader.start()
         try:
-            status = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise SynapseError(
-                f"Synapse did not finish the export of {user_id} within {timeout:g} seconds: raise export_timeout."
-            ) from error
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield process
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             reader.join()
-    if status != 0:
-        raise _failed(user_id, status, list(lines))
 
 
 @contextlib.contextmanager
@@ -150,8 +164,7 @@ def interruptible() -> t.Iterator[None]:
     def interrupt(number: int, _frame: t.Any) -> t.NoReturn:
         raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
 
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, interrupt)
@@ -184,7 +197,8 @@ def _failed(user_id: str, status: int, lines: t.Sequence[str]) -> SynapseError:
     return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {mend}", status=status)
 
 
-def _end_with_parent() -> None:
+def _prepare_child(mask: t.Iterable[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     # A killed task cannot end the command; Linux then does, other systems have no prctl.
     set_option = getattr(ctypes.CDLL(None), "prctl", None)
     if set_option is not None:

@@ -52,7 +52,7 @@ options:
     description:
       - Settings that nobody shall see. They are put together with O(settings) at every depth and written into the same
         file, but are hidden in all output.
-      - Name nothing here that is no secret. Ansible blanks these values wherever they occur in the result, even in words.
+      - Name nothing here that is no secret, for Ansible blanks these values wherever they occur in the result.
     type: dict
     default: {}
   merge:

@@ -221,6 +221,7 @@ class TestCertificates:
             error = failure_of(errors.ConnectionFailed, lambda: client.get("/a"))
             assert "base_url to the name" in error.message
 
+    @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
     def test_verifies_nothing_when_told_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing"))
         with ScriptedServer(tls=True) as server:
