@@ -71,6 +71,7 @@ def test_a_new_file_replaces_a_key_whole(host: Host) -> None:
         "path": str(host.path),
         "effective": {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}},
         "changed_keys": ["caches.expire_caches", "caches.global_factor", "presence.enabled"],
+        "applied_by": "restart",
     }
     assert plan.before == {"file": None, "in_force": {"caches": {"global_factor": 0.5, "expire_caches": False}}}
     assert [step.description for step in plan.steps] == [f"write caches, presence to {host.path}"]
@@ -114,6 +115,25 @@ def test_absent_needs_no_configuration(tmp_path: pathlib.Path) -> None:
     declared = DeclaredDropin(str(tmp_path / "none" / "own.yaml"), {}, {}, present=False)
     plan = DropinResource([str(tmp_path / "nothing")], declared).plan()
     assert not plan.changed
+
+
+def test_what_applies_a_change(host: Host) -> None:
+    caches: dict[str, t.Any] = {"global_factor": 1.0, "expire_caches": False}
+    # Synapse does not see a new file at a reload.
+    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
+    assert host.apply({"caches": caches}, mode="0600")[1]["applied_by"] is None
+    caches["global_factor"] = 2.0
+    caches["per_cache_factors"] = {"a": 1}
+    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    caches["per_cache_factors"] = {"b": 1}
+    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    caches.update(global_factor=3.0, cache_entry_ttl="1h")
+    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
+    assert host.apply({"caches": caches, "presence": {}})[1]["applied_by"] == "restart"
+    # It fails over a file that is gone.
+    assert host.apply({"caches": {"global_factor": 9, "expire_caches": False}})[1]["applied_by"] == "restart"
+    assert host.apply({}, present=False)[1]["applied_by"] == "restart"
+    assert host.apply({}, present=False)[1]["applied_by"] is None
 
 
 def test_types_are_told_apart(host: Host) -> None:
