@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 EVENT_CACHE_SIZE = "event_cache_size"
@@ -62,31 +62,7 @@ print(json.dumps({name: list(found) for name, found in sizes.items()}))
 """
 
 
-class Completed(t.NamedTuple):
-    """What a command came to."""
-
-    status: int
-    output: str
-    errors: str
-
-
 Run = t.Callable[[t.Sequence[str], float], Completed]
-
-
-def run_command(arguments: t.Sequence[str], timeout: float) -> Completed:
-    """Run a command without a shell and return its exit status and what it wrote. `timeout` in seconds.
-
-    Raises SynapseError if it cannot be run, or does not end in time.
-    """
-    try:
-        done = subprocess.run(
-            list(arguments), capture_output=True, check=False, encoding="utf-8", errors="replace", timeout=timeout
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SynapseError(f"{arguments[0]} did not end within {timeout:g} seconds.") from error
-    except OSError as error:
-        raise SynapseError(f"{arguments[0]} cannot be run: {error.strerror}.") from error
-    return Completed(done.returncode, done.stdout, done.stderr)
 
 
 @dataclasses.dataclass(frozen=True)

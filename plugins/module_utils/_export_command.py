@@ -19,6 +19,7 @@ import subprocess
 import threading
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
@@ -55,15 +56,11 @@ def read_synapse_python(path: str) -> SynapsePython:
     """Ask the Python at `path` which Synapse it runs. Raises InvalidInput if that cannot be found out."""
     mend = "set synapse_python to the Python that the server runs with."
     try:
-        done = subprocess.run(
-            [path, "-B", "-c", _ASK], capture_output=True, check=False, cwd="/", text=True, timeout=_ASK_TIMEOUT
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InvalidInput(f"synapse_python {path} did not answer within {_ASK_TIMEOUT} seconds: {mend}") from error
-    except OSError as error:
-        raise InvalidInput(f"synapse_python {path} cannot be run: {error.strerror}; {mend}") from error
+        done = run_command([path, "-B", "-c", _ASK], _ASK_TIMEOUT)
+    except SynapseError as error:
+        raise InvalidInput(f"synapse_python {error.message.rstrip('.')}: {mend}") from error
     try:
-        version, schema_version = json.loads(done.stdout)
+        version, schema_version = json.loads(done.output)
     except ValueError as error:
         raise InvalidInput(f"synapse_python {path} has no Synapse: {mend}") from error
     return SynapsePython(path, version, schema_version)
@@ -124,19 +121,15 @@ def run_export(
 @contextlib.contextmanager
 def _started(
     arguments: t.Sequence[str], working_directory: str, lock: int, lines: collections.deque[str]
-) -> t.Iterator[subprocess.Popen[str]]:
+) -> t.Iterator[Command]:
     # A signal that came while the command is being started would leave it with nobody to end it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
-        # Not AnsibleModule.run_command: it knows no timeout, and leaves the command running when the task is ended.
-        process = subprocess.Popen(
+        process = Command(
             arguments,
             cwd=working_directory,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
             umask=0o077,
             start_new_session=True,
             pass_fds=(lock,),

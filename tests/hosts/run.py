@@ -48,7 +48,7 @@ import host as hosts
 HERE = Path(__file__).resolve().parent
 SIDE_BY_SIDE = 2
 SHOWN_LINES = 60
-STEP_SECONDS = 600
+STEP_SECONDS = 1200
 
 # systemd's own message ids: a unit was started, a unit was reloaded
 STARTED = "39f53479d3a045ac8e11786248231fbf"

@@ -13,10 +13,9 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._cache_base_sizes import (
     BaseSizes,
-    Completed,
     read_base_sizes,
-    run_command,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 # As much of Synapse as the question looks at, with every way in which it makes a cache.

@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._cache_base_sizes import Completed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import RuntimeReader
 
