@@ -11,7 +11,7 @@ short_description: Set options of Synapse in a configuration file of their own
 version_added: 1.0.0
 description:
   - Writes settings into a file that Synapse reads beside its main configuration, or takes such a file away.
-  - Files that somebody else wrote are read, but never changed.
+  - Files that somebody else wrote are read, but not changed unless O(force=true).
   - Fails where a setting would have no effect, because Synapse does not read the file or because a later file sets the
     same key.
   - Reports which settings change, so that a playbook knows whether Synapse has to be restarted.

@@ -63,7 +63,12 @@ class HostError(Exception):
 def run(*command: str | Path, text: str | None = None) -> str:
     """Run a command to its end and return what it printed; HostError with its last lines when it fails."""
     done = subprocess.run(
-        [str(word) for word in command], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [str(word) for word in command],
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise HostError(f"{Path(str(command[0])).name} failed: " + "\n".join(done.stdout.splitlines()[-15:]))
@@ -114,7 +119,8 @@ def apt_settings() -> str:
 def pip_settings() -> str:
     """How this machine's pip downloads, as a pip.conf: certificates, and an index, proxy or timeout if one is set."""
     settings = {"cert": str(CA_BUNDLE)}
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True).stdout
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     for key, value in re.findall(r"^[\w:-]+\.([\w-]+)='(.*)'$", listed, re.MULTILINE):
         if key in ("index-url", "proxy", "timeout", "default-timeout"):
             settings[key] = value
@@ -340,6 +346,7 @@ class Host:
             stdin=subprocess.DEVNULL if capture else None,
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.DEVNULL if quiet else None,
+            check=False,
         )
 
     def reboot(self) -> None:

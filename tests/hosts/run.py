@@ -247,7 +247,8 @@ def run_all(names: list[str]) -> bool:
     with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         results = [pool.submit(one, scenario) for scenario in scenarios]
         try:
-            return all([result.result() for result in results])
+            outcomes = [result.result() for result in results]
+            return all(outcomes)
         except BaseException:
             STOPPING.set()
             for scenario in scenarios:

@@ -42,7 +42,8 @@ def failure_of(kind: type[errors.SynapseError], ask: t.Callable[[], object]) -> 
     with pytest.raises(kind) as caught:
         ask()
     error = caught.value
-    assert type(error) is kind
+    # Not one of its subclasses either.
+    assert error.__class__ is kind
     assert TOKEN not in f"{error} {error.details}"
     assert "\n" not in error.message
     assert error.message.rstrip().endswith(".")

@@ -215,4 +215,5 @@ def left_behind(place: ExportPlace) -> t.Iterator[str]:
             os._exit(0)
     os.waitpid(pid, 0)
     parent = os.path.dirname(place.path)
-    yield next(os.path.join(parent, name) for name in os.listdir(parent) if name.startswith("."))
+    (hidden,) = (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith("."))
+    yield hidden
