@@ -179,6 +179,12 @@ def test_how_the_command_is_run(host: Host) -> None:
     assert first["user_id"] == ALICE and first["python"] == "/venv/bin/python"
 
 
+@pytest.mark.parametrize(("given", "run"), [("python3", "python3"), ("venv/python", os.path.abspath("venv/python"))])
+def test_relative_python_is_that_of_the_directory_of_the_task(host: Host, given: str, run: str) -> None:
+    host.export(synapse_python=given)
+    assert host.runs[0]["python"] == run
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
