@@ -6,8 +6,8 @@
 
 """The sizes that Synapse's own code gives its caches before any factor is applied.
 
-They stand in the code alone, so the Python that runs Synapse is asked to read it (Synapse 1.163): those of methods in the
-decorator `cached` (synapse/util/caches/descriptors.py), those of other caches in the call that makes the cache.
+They stand in the code alone, so the Python that runs Synapse is asked to read it (Synapse 1.163): those of methods in
+the decorator `cached` (synapse/util/caches/descriptors.py), those of other caches in the call that makes the cache.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 EVENT_CACHE_SIZE = "event_cache_size"
 
-# Runs in Synapse's own Python, imports nothing of Synapse, and prints {"name of a cache": [every base size given to it]}.
+# Runs in Synapse's own Python, imports nothing of Synapse, and prints {"name of a cache": [every base size of it]}.
 _SCRIPT = r"""
 import ast, collections, importlib.util, json, os, sys
 
@@ -40,8 +40,8 @@ def value(node):
 
 
 def note(name, size):
-    if name is not None and size not in sizes[name]:
-        sizes[name].append(size)
+    if isinstance(name, ast.Constant) and size not in sizes[name.value]:
+        sizes[name.value].append(size)
 
 
 def read(node, default):
@@ -49,12 +49,12 @@ def read(node, default):
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         if "apply_cache_factor_from_config" not in given:
             size = given.get("max_size", given.get("max_entries"))
-            note(value(given.get("cache_name", given.get("name"))), value(size))
+            note(given.get("cache_name", given.get("name")), value(size))
     for decorator in getattr(node, "decorator_list", []):
         if isinstance(decorator, ast.Call) and called(decorator) == "cached":
             given = {keyword.arg: keyword.value for keyword in decorator.keywords}
-            name = value(given["name"]) if "name" in given else node.name
-            note(name, value(given["max_entries"]) if "max_entries" in given else default)
+            size = value(given["max_entries"]) if "max_entries" in given else default
+            note(given.get("name", ast.Constant(node.name)), size)
 
 
 def parse(path):

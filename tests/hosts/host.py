@@ -80,7 +80,11 @@ def locked(name: str) -> t.Iterator[None]:
     """Hold the lock of that name: one process at a time does what is inside."""
     BASE.mkdir(parents=True, exist_ok=True)
     with (BASE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process to end its {name}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
