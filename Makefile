@@ -8,35 +8,39 @@ TARGETS ?=
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration hosts format clean
+.PHONY: help demo demo-clean test check units integration hosts format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: ## start a real Synapse below .demo/ and do the main job on it (no root needed)
+demo: python ## start a real Synapse below .demo/ and do the main job on it (no root needed)
 	@$(PYTHON) tests/environment/demo.py present
 
-demo-clean: ## stop the demo's Synapse and remove .demo/
+demo-clean: python ## stop the demo's Synapse and remove .demo/
 	@$(PYTHON) tests/environment/demo.py absent
 
-test: ## run every test there is
+test: python ## run every test there is
 	@$(PYTHON) tests/environment/run.py
 
-check: ## linters, sanity tests, documentation, the built artifact
+check: python ## linters, sanity tests, documentation, the built artifact
 	@$(PYTHON) tests/environment/run.py check
 
-units: ## unit tests on the oldest and the newest Python
+units: python ## unit tests on the oldest and the newest Python
 	@$(PYTHON) tests/environment/run.py units
 
-integration: ## modules against real servers; TARGETS="module_synapse_room_alias" chooses
+integration: python ## modules against real servers; TARGETS="module_synapse_room_alias" chooses
 	@$(PYTHON) tests/environment/run.py integration $(TARGETS:%=--target %)
 
-hosts: ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
+hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
 	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)
 
-format: ## bring the Python files into the project's format
+format: python ## bring the Python files into the project's format
 	@linters=$$($(PYTHON) tests/environment/virtual_environments.py linters) && \
 		"$$linters/bin/ruff" check --fix . && "$$linters/bin/ruff" format .
 
 clean: ## remove what tests leave behind in this directory
 	@rm -rf .ansible .mypy_cache .nox .pytest_cache .ruff_cache tests/output
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed. Name it: make PYTHON=python3.12 ..." \
+		if sys.version_info < (3, 11) else 0)'

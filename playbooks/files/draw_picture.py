@@ -22,4 +22,5 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 rows = b"".join(b"\0" + b"".join(bytes((4 * x, 4 * y, 128)) for x in range(SIZE)) for y in range(SIZE))
 header = struct.pack(">IIBBBBB", SIZE, SIZE, 8, 2, 0, 0, 0)
 with open(sys.argv[1], "wb") as file:
-    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))
+    file.write(chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))

@@ -12,7 +12,6 @@ Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on what _l
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
@@ -34,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
     log_out,
     register,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,
@@ -246,7 +246,7 @@ class AccessTokenResource:
         log_out(self._anonymous.speaking_as(self._token))
 
     def _remove_file(self) -> None:
-        os.unlink(t.cast(str, self._path))
+        remove_file(t.cast(str, self._path))
 
     def _require_admin(self) -> None:
         if self._registration and self._registration.admin and not self._is_admin():

@@ -6,87 +6,86 @@
 
 """The sizes that Synapse's own code gives its caches before any factor is applied.
 
-They stand in the code alone, so the Python that runs Synapse is asked (Synapse 1.163): decorated methods hold theirs in
-the decorator (synapse/util/caches/descriptors.py), the other caches are made by a call with the size as a number.
+They stand in the code alone, so the Python that runs Synapse is asked to read it (Synapse 1.163): those of methods in
+the decorator `cached` (synapse/util/caches/descriptors.py), those of other caches in the call that makes the cache.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 EVENT_CACHE_SIZE = "event_cache_size"
 
-# Runs in Synapse's own Python, and prints {"name of the cache": [every base size found under this name]}.
+# Runs in Synapse's own Python, imports nothing of Synapse, and prints {"name of a cache": [every base size of it]}.
 _SCRIPT = r"""
-import ast, collections, json, sys
-import synapse.app.generic_worker, synapse.app.homeserver
-from synapse.util.caches.descriptors import DeferredCacheDescriptor
+import ast, collections, importlib.util, json, os, sys
 
 CONSTRUCTORS = {"LruCache", "AsyncLruCache", "DeferredCache", "DictionaryCache"}
-sizes = collections.defaultdict(set)
+WORDS = ["@cached(", *(name + following for name in CONSTRUCTORS for following in "([")]
+sizes = collections.defaultdict(list)
 
 
-def constructed(module):
-    with open(module.__file__, encoding="utf-8") as file:
+def called(call):
+    function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
+    return getattr(function, "id", getattr(function, "attr", None))
+
+
+def value(node):
+    return node.value if isinstance(node, ast.Constant) else getattr(node, "attr", None)
+
+
+def note(name, size):
+    if isinstance(name, ast.Constant) and size not in sizes[name.value]:
+        sizes[name.value].append(size)
+
+
+def read(node, default):
+    if isinstance(node, ast.Call) and called(node) in CONSTRUCTORS:
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "apply_cache_factor_from_config" not in given:
+            size = given.get("max_size", given.get("max_entries"))
+            note(given.get("cache_name", given.get("name")), value(size))
+    for decorator in getattr(node, "decorator_list", []):
+        if isinstance(decorator, ast.Call) and called(decorator) == "cached":
+            given = {keyword.arg: keyword.value for keyword in decorator.keywords}
+            size = value(given["max_entries"]) if "max_entries" in given else default
+            note(given.get("name", ast.Constant(node.name)), size)
+
+
+def parse(path):
+    with open(path, encoding="utf-8") as file:
         text = file.read()
-    if not any(name + "(" in text or name + "[" in text for name in CONSTRUCTORS):
-        return
-    for call in ast.walk(ast.parse(text)):
-        if not isinstance(call, ast.Call):
-            continue
-        function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
-        if getattr(function, "id", getattr(function, "attr", None)) not in CONSTRUCTORS:
-            continue
-        given = {keyword.arg: keyword.value for keyword in call.keywords}
-        name = given.get("cache_name", given.get("name"))
-        size = given.get("max_size", given.get("max_entries"))
-        if not isinstance(name, ast.Constant) or size is None or "apply_cache_factor_from_config" in given:
-            continue
-        sizes[name.value].add(size.value if isinstance(size, ast.Constant) else getattr(size, "attr", None))
+    return ast.parse(text) if any(word in text for word in WORDS) else None
 
 
-for module in [module for name, module in sys.modules.items() if name.startswith("synapse.")]:
-    if (getattr(module, "__file__", None) or "").endswith(".py"):
-        constructed(module)
-    for owner in vars(module).values():
-        if isinstance(owner, type):
-            for attribute in vars(owner).values():
-                if isinstance(attribute, DeferredCacheDescriptor):
-                    sizes[attribute.name].add(attribute.max_entries)
-print(json.dumps({name: list(found) for name, found in sizes.items()}))
+def default_size(path):
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.FunctionDef) and node.name == "cached":
+            names = [argument.arg for argument in node.args.kwonlyargs]
+            return value(node.args.kw_defaults[names.index("max_entries")])
+
+
+package = importlib.util.find_spec("synapse")
+if package is None:
+    sys.exit("it has no package synapse")
+root = os.path.dirname(package.origin)
+caches = os.path.join(root, "util", "caches")
+default = default_size(os.path.join(caches, "descriptors.py"))
+for directory, _, names in os.walk(root):
+    # Here are the kinds of caches, elsewhere the caches.
+    for name in names if directory != caches else ():
+        tree = parse(os.path.join(directory, name)) if name.endswith(".py") else None
+        for node in ast.walk(tree) if tree else ():
+            read(node, default)
+print(json.dumps(sizes))
 """
 
-
-class Completed(t.NamedTuple):
-    """What a command came to."""
-
-    status: int
-    output: str
-    errors: str
-
-
 Run = t.Callable[[t.Sequence[str], float], Completed]
-
-
-def run_command(arguments: t.Sequence[str], timeout: float) -> Completed:
-    """Run a command without a shell and return its exit status and what it wrote. `timeout` in seconds.
-
-    Raises SynapseError if it cannot be run, or does not end in time.
-    """
-    try:
-        done = subprocess.run(
-            list(arguments), capture_output=True, check=False, encoding="utf-8", errors="replace", timeout=timeout
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SynapseError(f"{arguments[0]} did not end within {timeout:g} seconds.") from error
-    except OSError as error:
-        raise SynapseError(f"{arguments[0]} cannot be run: {error.strerror}.") from error
-    return Completed(done.returncode, done.stdout, done.stderr)
 
 
 @dataclasses.dataclass(frozen=True)

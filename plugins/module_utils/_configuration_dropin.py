@@ -49,6 +49,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._settings impor
     plain,
 )
 
+# What Synapse 1.163 applies at a reload (reload_cache_config in synapse/app/_base.py), beside certificates and logging.
+_RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
+
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredDropin:
@@ -152,16 +155,27 @@ class DropinResource:
             )
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return the path, the settings in force of the keys concerned (secrets hidden), and which of them change."""
+        """Return the path, the settings in force of the keys concerned (secrets hidden), which of them change, and what
+        applies the change to a running Synapse: "reload", "restart", or None if nothing changes for it.
+        """
         return {
             "path": self._declared.path,
             "effective": masked(self._after, self._secret),
             "changed_keys": dotted(self._changed),
+            "applied_by": self._applied_by(plan),
         }
 
     @property
     def _changed(self) -> set[KeyPath]:
         return changed_paths(self._before, self._after)
+
+    def _applied_by(self, plan: Plan) -> str | None:
+        if not self._changed:
+            return None
+        # At a reload Synapse reads the files again that it found when it was started (synapse/config/_base.py,
+        # reload_config_section): it does not see a new one, and fails over one that is gone.
+        stays = all(state is not None and state["file"] is not None for state in (plan.before, plan.after))
+        return "reload" if stays and all(path[:2] in _RELOADED for path in self._changed) else "restart"
 
     def _file(self, current: DropinFile | None, content: Settings) -> DropinFile | None:
         declared = self._declared

@@ -164,12 +164,15 @@ def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
         raise ConnectionFailed(
             f"{_capital(settings.shown)} does not exist: see whether {settings.source} is the configuration in use."
         )
+    address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
+    connection = None
     try:
-        address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
         connection = sqlite3.connect(address, uri=True, timeout=_CONNECT_TIMEOUT)
         # The file is read only now; beside a running Synapse that needs the files -wal and -shm as well.
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise ConnectionFailed(
             f"{_capital(settings.shown)} cannot be opened: {_first_line(error)}."
             " Run the task with become, as root or as the user of Synapse."

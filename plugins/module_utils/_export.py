@@ -58,6 +58,9 @@ class ExportResource:
 
     def __init__(self, declared: DeclaredExport) -> None:
         self._declared = declared
+        python = declared.synapse_python
+        # Synapse's command runs in another directory than the task. A bare name is looked for in PATH.
+        self._python = os.path.abspath(python) if os.sep in python else python
         self._place = ExportPlace(declared.destination)
         self._found: Manifest | None = None
         self._manifest: Manifest | None = None
@@ -126,7 +129,7 @@ class ExportResource:
         if chdir is not None and not os.path.isdir(chdir):
             raise InvalidInput(f"chdir {chdir} is not a directory: name the one that Synapse runs in.")
         require_main_process(configuration)
-        self._synapse = read_synapse_python(self._declared.synapse_python)
+        self._synapse = read_synapse_python(self._python)
         with Database(find_database(configuration, chdir)) as database:
             require_schema(database, self._synapse)
             require_account(database, self._user_id)
@@ -149,7 +152,7 @@ class ExportResource:
     def _run(self, work: Workplace) -> None:
         declared = self._declared
         run_export(
-            declared.synapse_python,
+            self._python,
             declared.config_path,
             self._user_id,
             work.export,

@@ -19,6 +19,7 @@ import subprocess
 import threading
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
@@ -39,6 +40,7 @@ _FULL_DISK = ("No space left on device", "database or disk is full", "Disk quota
 _UNREADABLE = ("Permission denied", "Error accessing file", "readonly database", "unable to open database file")
 _LINES_KEPT = 200
 _REASON_LENGTH = 300
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
@@ -54,15 +56,11 @@ def read_synapse_python(path: str) -> SynapsePython:
     """Ask the Python at `path` which Synapse it runs. Raises InvalidInput if that cannot be found out."""
     mend = "set synapse_python to the Python that the server runs with."
     try:
-        done = subprocess.run(
-            [path, "-B", "-c", _ASK], capture_output=True, check=False, cwd="/", text=True, timeout=_ASK_TIMEOUT
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InvalidInput(f"synapse_python {path} did not answer within {_ASK_TIMEOUT} seconds: {mend}") from error
-    except OSError as error:
-        raise InvalidInput(f"synapse_python {path} cannot be run: {error.strerror}; {mend}") from error
+        done = run_command([path, "-B", "-c", _ASK], _ASK_TIMEOUT)
+    except SynapseError as error:
+        raise InvalidInput(f"synapse_python {error.message.rstrip('.')}: {mend}") from error
     try:
-        version, schema_version = json.loads(done.stdout)
+        version, schema_version = json.loads(done.output)
     except ValueError as error:
         raise InvalidInput(f"synapse_python {path} has no Synapse: {mend}") from error
     return SynapsePython(path, version, schema_version)
@@ -107,40 +105,49 @@ def run_export(
     for path in config_path:
         arguments += ["--config-path", os.path.abspath(path)]
     arguments += ["export-data", user_id, "--output-directory", directory]
+    # The log of the command can be long, and only the end of it is of interest.
     lines: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
-    # Not AnsibleModule.run_command: it knows no timeout, and leaves the command running when the task is ended.
-    try:
-        process = subprocess.Popen(
-            arguments,
-            cwd=working_directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            umask=0o077,
-            start_new_session=True,
-            pass_fds=(lock,),
-            preexec_fn=_end_with_parent,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise SynapseError(f"{python} cannot be run in {working_directory}: {error}.") from error
-    with process:
-        # Its log can be long, and only the end of it is of interest.
-        reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
-        reader.start()
+    with _started(arguments, working_directory, lock, lines) as process:
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise SynapseError(
                 f"Synapse did not finish the export of {user_id} within {timeout:g} seconds: raise export_timeout."
             ) from error
+    if status != 0:
+        raise _failed(user_id, status, list(lines))
+
+
+@contextlib.contextmanager
+def _started(
+    arguments: t.Sequence[str], working_directory: str, lock: int, lines: collections.deque[str]
+) -> t.Iterator[Command]:
+    # A signal that came while the command is being started would leave it with nobody to end it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    try:
+        process = Command(
+            arguments,
+            cwd=working_directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            umask=0o077,
+            start_new_session=True,
+            pass_fds=(lock,),
+            preexec_fn=lambda: _prepare_child(mask),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
+    with process:
+        reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
+        reader.start()
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            yield process
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             reader.join()
-    if status != 0:
-        raise _failed(user_id, status, list(lines))
 
 
 @contextlib.contextmanager
@@ -150,8 +157,7 @@ def interruptible() -> t.Iterator[None]:
     def interrupt(number: int, _frame: t.Any) -> t.NoReturn:
         raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
 
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, interrupt)
@@ -184,7 +190,8 @@ def _failed(user_id: str, status: int, lines: t.Sequence[str]) -> SynapseError:
     return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {mend}", status=status)
 
 
-def _end_with_parent() -> None:
+def _prepare_child(mask: t.Iterable[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     # A killed task cannot end the command; Linux then does, other systems have no prctl.
     set_option = getattr(ctypes.CDLL(None), "prctl", None)
     if set_option is not None:

@@ -8,11 +8,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import stat
-import tempfile
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import (
+    Attributes,
+    read_attributes,
+    replace_file,
+    set_attributes,
+)
 
 # What only the owner can use.
 PRIVATE_MODE = "0600"
@@ -49,27 +54,22 @@ def read_private(path: str) -> str | None:
 
 
 def file_mode(path: str) -> str:
-    """Return the permissions of the file, as four octal digits."""
-    return f"{stat.S_IMODE(os.stat(path).st_mode):04o}"
+    """Return the permissions of the file, as four octal digits. Raises SynapseError if it cannot be looked at."""
+    return f"{_attributes(path).mode:04o}"
 
 
 def make_private(path: str) -> None:
-    """Give the file the mode 0600."""
-    os.chmod(path, int(PRIVATE_MODE, 8))
+    """Give the file the mode 0600. Raises SynapseError if that fails."""
+    set_attributes(path, dataclasses.replace(_attributes(path), mode=int(PRIVATE_MODE, 8)))
 
 
 def write_private(path: str, text: str) -> None:
     """Write `text` and a line end into the file, mode 0600, in one go. Raises SynapseError if that fails."""
-    directory = os.path.dirname(os.path.abspath(path))
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=directory)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise SynapseError(f"{path} could not be written: {error.strerror}.") from error
+    replace_file(os.path.abspath(path), text + "\n", Attributes(int(PRIVATE_MODE, 8), os.geteuid(), os.getegid()))
+
+
+def _attributes(path: str) -> Attributes:
+    attributes = read_attributes(path)
+    if attributes is None:
+        raise SynapseError(f"{path} was removed by somebody else in this moment: run the task again.")
+    return attributes

@@ -16,9 +16,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._cache_base_siz
     BaseSizes,
     Run,
     read_base_sizes,
-    run_command,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._caches import CacheSettings, compare_caches
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._metrics import (

@@ -11,7 +11,7 @@ short_description: Set options of Synapse in a configuration file of their own
 version_added: 1.0.0
 description:
   - Writes settings into a file that Synapse reads beside its main configuration, or takes such a file away.
-  - Files that somebody else wrote are read, but never changed.
+  - Files that somebody else wrote are read, but not changed unless O(force=true).
   - Fails where a setting would have no effect, because Synapse does not read the file or because a later file sets the
     same key.
   - Reports which settings change, so that a playbook knows whether Synapse has to be restarted.
@@ -52,7 +52,7 @@ options:
     description:
       - Settings that nobody shall see. They are put together with O(settings) at every depth and written into the same
         file, but are hidden in all output.
-      - Name nothing here that is no secret. Ansible blanks these values wherever they occur in the result, even in words.
+      - Name nothing here that is no secret, for Ansible blanks these values wherever they occur in the result.
     type: dict
     default: {}
   merge:
@@ -93,8 +93,9 @@ options:
       - The group of the file, by the same rules. The user that Synapse runs as must be able to read the file.
     type: str
 notes:
-  - The module does not tell Synapse. A change under C(caches) is applied by a reload (SIGHUP), nearly all others by a
-    restart.
+  - The module does not tell Synapse. RV(applied_by) says whether a reload (SIGHUP) is enough, or it takes a restart.
+  - At a reload Synapse applies C(caches.global_factor) and C(caches.per_cache_factors), and it reads only the files
+    that were there when it was started. It takes a restart to see a new file, or to forget one that is gone.
 seealso:
   - module: matrix_ops.synapse.synapse_runtime_info
 """
@@ -117,7 +118,19 @@ EXAMPLES = r"""
       caches:
         global_factor: 2.0
     group: matrix-synapse
-  notify: Reload Synapse
+  register: cache_factor
+
+- name: Let Synapse apply them, if a reload is enough
+  ansible.builtin.systemd_service:
+    name: matrix-synapse.service
+    state: reloaded
+  when: cache_factor.applied_by == 'reload'
+
+- name: Let Synapse apply them, if it takes a restart
+  ansible.builtin.systemd_service:
+    name: matrix-synapse.service
+    state: restarted
+  when: cache_factor.applied_by == 'restart'
 
 - name: Send mail, with a password that appears nowhere
   matrix_ops.synapse.synapse_config:
@@ -137,7 +150,7 @@ EXAMPLES = r"""
   matrix_ops.synapse.synapse_config:
     path: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
     state: absent
-  notify: Reload Synapse
+  notify: Restart Synapse
 """
 
 RETURN = r"""
@@ -165,6 +178,13 @@ changed_keys:
   elements: str
   sample:
     - caches.global_factor
+applied_by:
+  description:
+    - V(reload) or V(restart), whichever a running Synapse needs to apply the change.
+    - Null if no setting in force changes.
+  returned: success
+  type: str
+  sample: restart
 steps:
   description: What was done, or in check mode would be done, in words.
   returned: success

@@ -30,8 +30,7 @@ options:
     description:
       - What to find out.
       - V(processes) is what the kernel shows of each process. It is always part of the result.
-      - V(caches) asks each process for its metrics as well, and O(synapse_python) for the sizes in Synapse's code,
-        which takes some seconds.
+      - V(caches) asks each process for its metrics as well, and O(synapse_python) for the sizes in Synapse's code.
     type: list
     elements: str
     choices:

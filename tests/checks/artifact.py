@@ -93,7 +93,9 @@ def main() -> None:
         check_files(artifact, collection)
         path = f"{importer}:{os.environ['PATH']}"
         configuration = directory / "galaxy-importer.cfg"
-        configuration.write_text("[galaxy-importer]\nRUN_ANSIBLE_TEST=False\nCHECK_REQUIRED_TAGS=True\n")
+        configuration.write_text(
+            "[galaxy-importer]\nRUN_ANSIBLE_LINT=False\nRUN_ANSIBLE_TEST=False\nCHECK_REQUIRED_TAGS=True\n"
+        )
         run(
             [importer / "python", "-m", "galaxy_importer.main", artifact],
             directory,

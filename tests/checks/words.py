@@ -18,9 +18,13 @@ _FORBIDDEN = {
     "no" + "qa": "mend what the checker found",
     "pylint" + ":": "mend what the checker found",
     "skip" + "_ansible_lint": "mend what the checker found",
+    "skip" + "_list": "mend what the checker found",
+    "warn" + "_list": "mend what the checker found",
+    "type: " + "ignore": "mend what the checker found",
+    "x" + "fail": "mend what the test found",
 }
 _EMPTY_NAMES = re.compile(r"(^|_)(utils?|helpers?|common|misc)(_|$)")
-_SUFFIXES = {".py", ".yml", ".yaml", ".md", ".sh", ".j2", ".toml", ".txt", ".cfg", ""}
+_SUFFIXES = {".py", ".yml", ".yaml", ".md", ".sh", ".j2", ".toml", ".txt", ".cfg", ".ini", ""}
 
 
 def problems_of(path: Path) -> t.Iterator[str]:

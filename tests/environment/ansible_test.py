@@ -18,17 +18,11 @@ HOME = Path.home() / ".ansible" / "test"
 # The scripts that put pip into the environments of ansible-test: where it downloads them from, and their versions.
 _PIP_SCRIPT_URL = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{}.py"
 _PIP_SCRIPT_VERSIONS = ("25.2", "24.2")
-_PIP_SCRIPT = '''"""Install pip from the wheel that this Python brings along."""
-import ensurepip
-import glob
-import os
+_PIP_SCRIPT = '''"""Install the pip that this Python brings along."""
 import subprocess
 import sys
 
-bundled = glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), "_bundled", "pip-*.whl"))[0]
-arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
-command = [sys.executable, os.path.join(bundled, "pip"), "install", "--upgrade", "--force-reinstall"]
-sys.exit(subprocess.call(command + [bundled if argument.startswith("pip") else argument for argument in arguments]))
+sys.exit(subprocess.call([sys.executable, "-m", "ensurepip", "--upgrade", "--default-pip"]))
 '''
 
 

@@ -37,13 +37,13 @@ def environment() -> Path:
 
 def play(state: str) -> int:
     """Run the playbook and return its exit status."""
+    directory = environment()
     collections = _DIRECTORY / "collections" / "ansible_collections" / "matrix_ops"
     collections.mkdir(parents=True, exist_ok=True)
     link = collections / "synapse"
     if not link.is_symlink() or link.readlink() != REPOSITORY:
         link.unlink(missing_ok=True)
         link.symlink_to(REPOSITORY)
-    directory = environment()
     command = [str(directory / "bin" / "ansible-playbook"), "matrix_ops.synapse.quickstart"]
     # As JSON: a path may hold spaces.
     variables = ["-e", json.dumps({"quickstart_directory": str(_DIRECTORY), "quickstart_state": state})]

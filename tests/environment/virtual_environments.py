@@ -71,7 +71,8 @@ def create(python: Path, directory: Path, requirements: Path) -> None:
         made = subprocess.run([python, "-m", "venv", directory], capture_output=True, text=True, check=False)
     if made.returncode:
         shutil.rmtree(directory, ignore_errors=True)
-        raise CannotRun(f"{python} cannot make a virtual environment: install the package {_venv_package(python)}")
+        remedy = f"on Debian or Ubuntu install the package {_venv_package(python)}"
+        raise CannotRun(f"{python} cannot make a virtual environment; {remedy}")
     pip: list[str | Path] = [directory / "bin" / "python", "-m", "pip"]
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     installed = subprocess.run(

@@ -63,7 +63,12 @@ class HostError(Exception):
 def run(*command: str | Path, text: str | None = None) -> str:
     """Run a command to its end and return what it printed; HostError with its last lines when it fails."""
     done = subprocess.run(
-        [str(word) for word in command], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [str(word) for word in command],
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise HostError(f"{Path(str(command[0])).name} failed: " + "\n".join(done.stdout.splitlines()[-15:]))
@@ -75,7 +80,11 @@ def locked(name: str) -> t.Iterator[None]:
     """Hold the lock of that name: one process at a time does what is inside."""
     BASE.mkdir(parents=True, exist_ok=True)
     with (BASE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process to end its {name}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -114,7 +123,8 @@ def apt_settings() -> str:
 def pip_settings() -> str:
     """How this machine's pip downloads, as a pip.conf: certificates, and an index, proxy or timeout if one is set."""
     settings = {"cert": str(CA_BUNDLE)}
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True).stdout
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     for key, value in re.findall(r"^[\w:-]+\.([\w-]+)='(.*)'$", listed, re.MULTILINE):
         if key in ("index-url", "proxy", "timeout", "default-timeout"):
             settings[key] = value
@@ -340,6 +350,7 @@ class Host:
             stdin=subprocess.DEVNULL if capture else None,
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.DEVNULL if quiet else None,
+            check=False,
         )
 
     def reboot(self) -> None:

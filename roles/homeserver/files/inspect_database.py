@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say what a PostgreSQL database looks like, as JSON. The arguments of the connection come as JSON on standard input."""
+"""Say what a PostgreSQL database looks like, as JSON. How to connect to it comes as JSON on standard input."""
 
 from __future__ import annotations
 

@@ -13,34 +13,47 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._cache_base_sizes import (
     BaseSizes,
-    Completed,
     read_base_sizes,
-    run_command,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 # As much of Synapse as the question looks at, with every way in which it makes a cache.
 DESCRIPTORS = """
-class DeferredCacheDescriptor:
-    def __init__(self, name, max_entries):
-        self.name, self.max_entries = name, max_entries
-
-class DeferredCacheListDescriptor:
-    name = "a_list"
+def cached(*, num_args: int | None = None, max_entries: int = 1000, name: str | None = None):
+    return LruCache(cache_name="not a cache", max_size=1)
 """
 HOMESERVER = """
-from synapse.util.caches.descriptors import DeferredCacheDescriptor, DeferredCacheListDescriptor
-print("something said at the import")
+import a_package_that_is_not_there
 
 class Store:
-    plain = DeferredCacheDescriptor("plain", 1000)
-    same = DeferredCacheDescriptor("same", 5)
-    other = DeferredCacheDescriptor("other", 1)
-    a_list = DeferredCacheListDescriptor()
+    @cached()
+    async def plain(self): ...
+
+    @cached(max_entries=5, tree=True)
+    def same(self): ...
+
+    @descriptors.cached(num_args=1, max_entries=6)
+    async def qualified(self): ...
+
+    @cached(name="renamed", max_entries=4)
+    def original(self): ...
+
+    @cached(max_entries=1)
+    def other(self): ...
+
+    @cached(max_entries=LIMIT)
+    def by_name(self): ...
+
+    @cachedList(cached_method_name="plain", list_name="x")
+    def a_list(self): ...
 
 class Second:
-    same = DeferredCacheDescriptor("same", 5)
-    other = DeferredCacheDescriptor("other", 2)
+    @cached(max_entries=5)
+    def same(self): ...
+
+    @cached(max_entries=2)
+    def other(self): ...
 
 def start(hs):
     hs.a = LruCache(cache_name="lru", max_size=7)
@@ -62,7 +75,8 @@ def synapse(tmp_path: pathlib.Path) -> t.Callable[[t.Sequence[str], float], Comp
     package = tmp_path / "synapse"
     for name, text in {
         "app/homeserver.py": HOMESERVER,
-        "app/generic_worker.py": "",
+        "__init__.py": "",
+        "broken.txt": "LruCache(",
         "util/caches/descriptors.py": DESCRIPTORS,
     }.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +95,8 @@ def test_the_sizes_stand_in_the_code(synapse: t.Callable[[t.Sequence[str], float
         {
             "plain": 1000,
             "same": 5,
+            "qualified": 6,
+            "renamed": 4,
             "lru": 7,
             "generic": 8,
             "*dictionary*": 9,
@@ -95,7 +111,7 @@ def test_the_size_of_the_cache_of_events_is_a_setting() -> None:
 
 
 def test_a_python_without_synapse_is_told() -> None:
-    with pytest.raises(SynapseError, match=r"cannot tell the base sizes of the caches: ModuleNotFoundError: .*synapse"):
+    with pytest.raises(SynapseError, match="cannot tell the base sizes of the caches: it has no package synapse"):
         read_base_sizes(sys.executable, 60)
 
 

@@ -71,6 +71,7 @@ def test_a_new_file_replaces_a_key_whole(host: Host) -> None:
         "path": str(host.path),
         "effective": {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}},
         "changed_keys": ["caches.expire_caches", "caches.global_factor", "presence.enabled"],
+        "applied_by": "restart",
     }
     assert plan.before == {"file": None, "in_force": {"caches": {"global_factor": 0.5, "expire_caches": False}}}
     assert [step.description for step in plan.steps] == [f"write caches, presence to {host.path}"]
@@ -79,11 +80,11 @@ def test_a_new_file_replaces_a_key_whole(host: Host) -> None:
 def test_merge_keeps_what_earlier_files_say_under_the_key(host: Host) -> None:
     (host.directory / "60-later.yaml").write_text("presence: {enabled: true}\n")
     (host.directory / "10-earlier.yaml").write_text("caches: {global_factor: 1, per_cache_factors: {a: 1, b: 2}}\n")
-    _, result = host.apply({"caches": {"global_factor": 2.0, "per_cache_factors": {"b": 3}}}, merge=True)
+    _plan, result = host.apply({"caches": {"global_factor": 2.0, "per_cache_factors": {"b": 3}}}, merge=True)
     assert host.written() == {"caches": {"global_factor": 2.0, "per_cache_factors": {"a": 1, "b": 3}}}
     assert result["changed_keys"] == ["caches.global_factor", "caches.per_cache_factors.b"]
     (host.directory / "10-earlier.yaml").unlink()
-    _, result = host.apply({"caches": {"global_factor": 2.0}}, merge=True)
+    _plan, result = host.apply({"caches": {"global_factor": 2.0}}, merge=True)
     assert host.written() == {"caches": {"global_factor": 2.0, "expire_caches": False}}
 
 
@@ -96,7 +97,7 @@ def test_merge_with_what_is_no_mapping(host: Host, earlier: str) -> None:
 
 def test_a_setting_that_leaves_the_file_gets_its_former_value_again(host: Host) -> None:
     host.apply({"caches": {"global_factor": 2.0}, "presence": {"enabled": False}})
-    _, result = host.apply({"presence": {"enabled": False}})
+    _plan, result = host.apply({"presence": {"enabled": False}})
     assert result["changed_keys"] == ["caches.expire_caches", "caches.global_factor"]
     assert result["effective"]["caches"] == {"global_factor": 0.5, "expire_caches": False}
 
@@ -116,9 +117,28 @@ def test_absent_needs_no_configuration(tmp_path: pathlib.Path) -> None:
     assert not plan.changed
 
 
+def test_what_applies_a_change(host: Host) -> None:
+    caches: dict[str, t.Any] = {"global_factor": 1.0, "expire_caches": False}
+    # Synapse does not see a new file at a reload.
+    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
+    assert host.apply({"caches": caches}, mode="0600")[1]["applied_by"] is None
+    caches["global_factor"] = 2.0
+    caches["per_cache_factors"] = {"a": 1}
+    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    caches["per_cache_factors"] = {"b": 1}
+    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    caches.update(global_factor=3.0, cache_entry_ttl="1h")
+    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
+    assert host.apply({"caches": caches, "presence": {}})[1]["applied_by"] == "restart"
+    # It fails over a file that is gone.
+    assert host.apply({"caches": {"global_factor": 9, "expire_caches": False}})[1]["applied_by"] == "restart"
+    assert host.apply({}, present=False)[1]["applied_by"] == "restart"
+    assert host.apply({}, present=False)[1]["applied_by"] is None
+
+
 def test_types_are_told_apart(host: Host) -> None:
     host.apply({"presence": {"enabled": True}})
-    _, result = host.apply({"presence": {"enabled": 1}})
+    _plan, result = host.apply({"presence": {"enabled": 1}})
     assert result["changed_keys"] == ["presence.enabled"]
     assert host.written() == {"presence": {"enabled": 1}}
     assert "enabled: 1" in host.path.read_text()

@@ -162,7 +162,7 @@ def test_fetch_from_what_is_no_web_server(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
-            connection, _ = listening.accept()
+            connection, _address = listening.accept()
             with connection:
                 connection.recv(1000)
                 connection.sendall(answer)

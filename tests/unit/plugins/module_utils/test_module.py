@@ -32,7 +32,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
     run_resource,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
-from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import (
+    CERTIFICATE,
+    Call,
+    ScriptedServer,
+)
 
 SPEC = ArgumentSpec({"password": {"type": "str", "no_log": True}, "name": {"type": "str"}})
 
@@ -192,6 +196,7 @@ class TestConnect:
         server.expect(Call("GET", "/a", token="abc"))
         connect(connection(base_url=server.base_url, access_token="abc")).get("/a")
 
+    @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
     @pytest.mark.parametrize(
         ("given", "accepted"),
         [
@@ -202,10 +207,8 @@ class TestConnect:
         ],
     )
     def test_verifies_certificates_as_told(self, given: dict[str, t.Any], accepted: bool) -> None:
-        from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils import scripted_http
-
         if "ca_path" in given:
-            given = {**given, "ca_path": str(scripted_http.CERTIFICATE)}
+            given = {**given, "ca_path": str(CERTIFICATE)}
         with ScriptedServer(tls=True) as server:
             client = connect(connection(base_url=server.base_url, **given))
             if accepted:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
@@ -14,12 +16,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 
 def test_changes_something_if_it_has_steps() -> None:
     assert not Plan({"a": 1}, {"a": 1}).changed
+    assert not Plan({"a": 1}, {"a": 2}).changed
+    assert Plan({"a": 1}, {"a": 1}, (Step("set the password", lambda: None),)).changed
     assert Plan(None, {"a": 1}, (Step("make it", lambda: None),)).changed
 
 
 def test_runs_its_steps_in_their_order() -> None:
     ran: list[str] = []
-    Plan(None, None, tuple(Step(name, lambda name=name: ran.append(name)) for name in "abc")).execute()
+    steps = tuple(Step(name, functools.partial(ran.append, name)) for name in ("a", "b", "c"))
+    Plan(None, None, steps).execute()
     assert ran == ["a", "b", "c"]
 
 

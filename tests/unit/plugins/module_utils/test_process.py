@@ -111,7 +111,7 @@ def test_the_processes_of_a_configuration_are_found(program: Program, tmp_path: 
 def test_a_wrapper_is_no_process_of_synapse(program: Program, tmp_path: pathlib.Path) -> None:
     own = str(tmp_path / "homeserver.yaml")
     wrapper = program.start(MAIN, "-c", own, wrapper=["/bin/sh", "-c", '"$@"; exit', "sh"])
-    found, _ = find_processes([own])
+    found, _unseen = find_processes([own])
     assert len(found) == 1
     assert found[0].pid != wrapper
 
@@ -120,7 +120,7 @@ def test_a_linked_configuration_is_the_same(program: Program, tmp_path: pathlib.
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     pid = program.start(MAIN, "-c", str(tmp_path / "link" / "homeserver.yaml"))
-    found, _ = find_processes([str(tmp_path / "real" / "homeserver.yaml")])
+    found, _unseen = find_processes([str(tmp_path / "real" / "homeserver.yaml")])
     assert [process.pid for process in found] == [pid]
 
 
@@ -175,7 +175,7 @@ def test_the_processes_of_a_container_are_others(tmp_path: pathlib.Path) -> None
     tree(tmp_path, "self", "pid:[1]")
     tree(tmp_path, "7", "pid:[1]", cmdline=command)
     tree(tmp_path, "8", "pid:[2]", cmdline=command)
-    found, _ = find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
+    found, _unseen = find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
     assert [process.pid for process in found] == [7]
 
 
@@ -216,7 +216,7 @@ def test_what_another_user_may_not_see(program: Program, tmp_path: pathlib.Path)
             reader.user(),
             reader.file_limits()["soft"],
         ]
-        _, unseen = find_processes([str(tmp_path / "homeserver.yaml")])
+        _found, unseen = find_processes([str(tmp_path / "homeserver.yaml")])
         assert all(item.mend == "Run the task with become, as root." for item in [*reader.unseen, *unseen])
         return (
             f"{seen} {[item.what for item in reader.unseen]} {[item.what for item in unseen if str(pid) in item.why]}"

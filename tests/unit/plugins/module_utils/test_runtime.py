@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._cache_base_sizes import Completed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import RuntimeReader
 
@@ -100,7 +100,7 @@ def test_nothing_runs(host: Host) -> None:
 
 
 def test_processes_alone_need_no_configuration(host: Host) -> None:
-    program, _ = host.start("homeserver", host.config_path)
+    program, _port = host.start("homeserver", host.config_path)
     os.unlink(host.config_path[0])
     found = host.read(caches=False)
     assert found["settings"] is None
@@ -114,8 +114,8 @@ def test_processes_alone_need_no_configuration(host: Host) -> None:
 
 def test_the_main_process_and_a_worker_have_their_own_metrics(host: Host) -> None:
     worker_file = str(host.directory / "worker.yaml")
-    _, main_port = host.start("homeserver", host.config_path)
-    _, worker_port = host.start("generic_worker", [*host.config_path, worker_file])
+    _process, main_port = host.start("homeserver", host.config_path)
+    _process, worker_port = host.start("generic_worker", [*host.config_path, worker_file])
     host.configure({"enable_metrics": True, "listeners": [metrics(main_port)]})
     host.configure(
         {"worker_name": "w1", "worker_listeners": [metrics(worker_port)], "caches": {"global_factor": 3}}, "worker.yaml"
@@ -157,7 +157,7 @@ def test_a_listener_that_is_not_open_yet(host: Host) -> None:
 
 
 def test_the_metrics_of_another_process_are_not_taken(host: Host) -> None:
-    _, port = host.start("homeserver", host.config_path, later=-100)
+    _process, port = host.start("homeserver", host.config_path, later=-100)
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read()
     assert found["processes"][0]["caches"] is None
@@ -165,7 +165,7 @@ def test_the_metrics_of_another_process_are_not_taken(host: Host) -> None:
 
 
 def test_a_process_that_lacks_a_part_of_the_configuration(host: Host) -> None:
-    _, port = host.start("homeserver", host.config_path[:1])
+    _process, port = host.start("homeserver", host.config_path[:1])
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     host.configure({"caches": {"global_factor": 2}}, "conf.d/50-own.yaml")
     found = host.read()
@@ -175,7 +175,7 @@ def test_a_process_that_lacks_a_part_of_the_configuration(host: Host) -> None:
 
 
 def test_without_base_sizes_nothing_is_claimed(host: Host) -> None:
-    _, port = host.start("homeserver", host.config_path)
+    _process, port = host.start("homeserver", host.config_path)
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read(bases=Completed(1, "", "No module named synapse"))
     assert [cache["as_configured"] for cache in found["processes"][0]["caches"]] == [None]

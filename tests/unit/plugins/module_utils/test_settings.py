@@ -43,8 +43,8 @@ class Text(str):
     ],
 )
 def test_same_compares_the_types_too(one: t.Any, other: t.Any, expected: bool) -> None:
-    assert same(one, other) is expected
-    assert same(other, one) is expected
+    for left, right in ((one, other), (other, one)):
+        assert same(left, right) is expected
 
 
 def test_overlay_puts_mappings_together_at_every_depth() -> None:

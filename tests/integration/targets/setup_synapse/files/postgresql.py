@@ -40,9 +40,13 @@ def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
 
     def run(program: str, *arguments: str, text: str = "") -> None:
         as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-        with open(os.path.join(directory, "postgresql.start"), "ab") as output:
+        # A file, because pg_ctl hands its output on to the server that it starts, and a pipe would never end.
+        with open(os.path.join(directory, "postgresql.start"), "w+", encoding="utf-8") as output:
             argv = [*as_user, os.path.join(binaries, program), *arguments]
-            subprocess.run(argv, check=True, cwd="/", input=text.encode(), stdout=output, stderr=output)
+            done = subprocess.run(argv, cwd="/", input=text, text=True, stdout=output, stderr=output, check=False)
+            if done.returncode:
+                output.seek(0)
+                raise SystemExit(f"{program} failed: {output.read()}")
 
     # Synapse insists on the locale C.
     locale, login = ("--encoding", "UTF8", "--locale", "C"), ("--auth", "scram-sha-256", "--pwfile", password_file)

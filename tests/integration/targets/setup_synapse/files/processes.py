@@ -20,11 +20,12 @@ _PATIENCE = 30.0
 
 def create_directory() -> str:
     """Return a new directory, which remembers the ansible-playbook that it is made for."""
+    owner = _identity(_owner())
     directory = tempfile.mkdtemp(prefix=_PREFIX)
     # The user of PostgreSQL has to pass through; what is secret lies in closed directories below.
     os.chmod(directory, 0o711)
     with open(os.path.join(directory, "owner"), "w", encoding="ascii") as file:
-        file.write(_identity(_owner()))
+        file.write(owner)
     return directory
 
 
@@ -41,10 +42,12 @@ def sweep() -> None:
     """Stop what runs in the directories whose ansible-playbook was killed."""
     for directory in glob.glob(os.path.join(tempfile.gettempdir(), _PREFIX + "*")):
         try:
+            if os.stat(directory).st_uid != os.geteuid():
+                continue
             with open(os.path.join(directory, "owner"), encoding="ascii") as file:
                 owner = file.read()
-        except (FileNotFoundError, PermissionError):
-            # Just being made, or somebody else's.
+        except FileNotFoundError:
+            # Just being made, or just being removed.
             continue
         if owner and _identity(int(owner.split()[0])) != owner:
             stop(directory)

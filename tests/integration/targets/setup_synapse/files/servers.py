@@ -36,7 +36,7 @@ def start(engines: list[str], settings: dict[str, t.Any], binaries: str, user: s
                 server["database"] = postgresql.start(directory, binaries, user)
             synapse_server.configure(server, settings)
         starting = [synapse_server.start(server["directory"]) for server in servers]
-        for server, process in zip(servers, starting):
+        for server, process in zip(servers, starting, strict=True):
             synapse_server.wait(process, server["directory"], server["base_url"])
             server.update(accounts.create(server))
     except BaseException:

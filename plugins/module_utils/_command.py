@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Commands with a limit of time, without a shell: AnsibleModule.run_command waits for ever, and leaves them running."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+
+
+class Command(subprocess.Popen[str]):
+    """A running command whose output is read as UTF-8, whatever it is, and that has nothing to read from a terminal."""
+
+    def __init__(self, arguments: t.Sequence[str], **options: t.Any) -> None:
+        """`options`: those of subprocess.Popen. Raises OSError if the command cannot be started."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        super().__init__(list(arguments), encoding="utf-8", errors="replace", **options)
+
+
+class Completed(t.NamedTuple):
+    """What a command came to."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def run_command(arguments: t.Sequence[str], timeout: float) -> Completed:
+    """Run a command in / and return its exit status and what it wrote. `timeout` in seconds.
+
+    Raises SynapseError if it cannot be run, or does not end in time; then it is killed.
+    """
+    try:
+        with Command(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/") as process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                raise SynapseError(f"{arguments[0]} did not end within {timeout:g} seconds.") from error
+    except OSError as error:
+        raise SynapseError(f"{arguments[0]} cannot be run: {error.strerror}.") from error
+    return Completed(process.returncode, output, errors)

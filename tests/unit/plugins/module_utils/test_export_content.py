@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import (
+    Content,
+    list_files,
+    make_private,
+    measure,
+    read_content,
+    read_objects,
+)
+
+ALICE = "@alice:s.test"
+OBJECTS: list[dict[str, t.Any]] = [{}, {"body": '}{ \N{SNOWMAN} \\" ' * 30}, {"a": [{"b": 1}]}, {"n": 12}]
+
+
+def write(directory: pathlib.Path, path: str, *objects: dict[str, t.Any]) -> None:
+    (directory / path).parent.mkdir(parents=True, exist_ok=True)
+    (directory / path).write_text("".join(json.dumps(value) for value in objects))
+
+
+@pytest.fixture
+def export(tmp_path: pathlib.Path) -> pathlib.Path:
+    write(tmp_path, "user_data/profile", {"name": ALICE})
+    write(tmp_path, "user_data/devices", {"device_id": "A"}, {"device_id": "B"})
+    write(tmp_path, "user_data/account_data/global", {})
+    write(tmp_path, "rooms/!one/events", {"type": "x"}, {"type": "y"})
+    write(tmp_path, "rooms/!one/state/$event", {"type": "z"})
+    write(tmp_path, "rooms/!two:s.test/events")
+    write(tmp_path, "media_ids/abc", {"media_id": "abc"})
+    return tmp_path
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 100, 1 << 20])
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_read_objects(tmp_path: pathlib.Path, chunk: int, ascii_only: bool, between: str) -> None:
+    text = between.join(json.dumps(value, ensure_ascii=ascii_only) for value in OBJECTS)
+    (tmp_path / "events").write_text(text, encoding="utf-8")
+    if between:
+        with pytest.raises(SynapseError):
+            list(read_objects(str(tmp_path / "events"), chunk))
+    else:
+        assert list(read_objects(str(tmp_path / "events"), chunk)) == OBJECTS
+
+
+def test_read_objects_holds_little_at_a_time(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = []
+
+    class Decoder(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[t.Any, int]:
+            lengths.append(len(s))
+            return super().raw_decode(s, idx)
+
+    monkeypatch.setattr(json, "JSONDecoder", Decoder)
+    write(tmp_path, "events", *OBJECTS * 500)
+    assert sum(1 for _value in read_objects(str(tmp_path / "events"), 4096)) == 2000
+    assert max(lengths) < 3 * 4096
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}{"b"', "ends in the middle"),
+        (b'{"a": 1}[]', "not a JSON object"),
+        (b"12", "not a JSON object"),
+        (b"{} trailing", "ends in the middle"),
+        (b'{"a": "\xff"}', "not text"),
+    ],
+)
+def test_read_objects_refuses(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
+    (tmp_path / "events").write_bytes(content)
+    with pytest.raises(SynapseError, match=message):
+        list(read_objects(str(tmp_path / "events")))
+
+
+def test_read_objects_of_an_empty_and_a_missing_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty").write_text("")
+    assert list(read_objects(str(tmp_path / "empty"))) == []
+    with pytest.raises(SynapseError, match="missing cannot be read: No such file"):
+        list(read_objects(str(tmp_path / "missing")))
+
+
+def test_read_content(export: pathlib.Path) -> None:
+    size = sum(path.stat().st_size for path in export.rglob("*") if path.is_file())
+    assert read_content(str(export), ALICE) == Content(size, files=7, rooms=2, events=2, media=1, devices=2)
+
+
+def test_read_content_without_a_profile(export: pathlib.Path) -> None:
+    (export / "user_data/profile").unlink()
+    with pytest.raises(SynapseError, match="no profile of @alice:s.test"):
+        read_content(str(export), ALICE)
+
+
+def test_read_content_of_somebody_else(export: pathlib.Path) -> None:
+    with pytest.raises(SynapseError, match="that of @alice:s.test, not of @bob:s.test"):
+        read_content(str(export), "@bob:s.test")
+
+
+def test_read_content_reads_every_file(export: pathlib.Path) -> None:
+    for path in list_files(str(export)):
+        whole = (export / path).read_bytes()
+        (export / path).write_bytes(whole + b"{")
+        with pytest.raises(SynapseError, match="ends in the middle"):
+            read_content(str(export), ALICE)
+        (export / path).write_bytes(whole)
+
+
+def test_measure(export: pathlib.Path) -> None:
+    before = measure(str(export))
+    write(export, "more", {})
+    assert measure(str(export)) == (before[0] + 2, before[1] + 1)
+    with pytest.raises(SynapseError, match="missing cannot be read"):
+        measure(str(export / "missing"))
+
+
+def test_make_private(export: pathlib.Path) -> None:
+    for path in (export, *export.rglob("*")):
+        path.chmod(0o777)
+    make_private(str(export))
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (export, *export.rglob("*"))}
+    assert modes == {(True, 0o700), (False, 0o600)}
