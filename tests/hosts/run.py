@@ -9,11 +9,11 @@ would keep beside the inventory, and playbooks that prepare and inspect the host
 scenario.toml:
     unit           the unit that is counted by `starts` and `reloads`
     configuration  patterns of files on the host whose secrets must appear in no output
-    environment    further environment variables of ansible-playbook
 [[step]] of scenario.toml:
     name        what this step shows
     playbook    a file beside scenario.toml, or a playbook of the collection by its full name
     arguments   further arguments of ansible-playbook
+    environment further environment variables of ansible-playbook
     expect      passed     it ends well
                 changed    ... and reports at least one change
                 predicted  ... and reports at least one change, but the host is untouched
@@ -165,7 +165,7 @@ class Scenario:
             text=True,
             start_new_session=True,
             cwd=self.directory,
-            env=os.environ | self.plan.get("environment", {}),
+            env=os.environ | step.get("environment", {}),
         ) as self.process:
             timer = threading.Timer(STEP_SECONDS, self.interrupt)
             timer.start()
