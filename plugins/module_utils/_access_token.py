@@ -26,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
     Login,
     NewAccount,
@@ -33,7 +34,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
     log_out,
     register,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,

@@ -49,9 +49,16 @@ class AccountResource:
         require(differences(self._declared, self._reached), f"The account {self._user_id}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `user`: the account as it is, or in check mode as it would be; None if it does not exist."""
+        """Return `user`: the account as it is, or in check mode as it would be; None if it does not exist. And by which
+        `method` it is managed, whether the server has shown that state (`verified`), and that no restart is required.
+        """
         user = self._reached if executed else plan.after
-        return {"user": user and {name: value for name, value in user.items() if name != "password"}}
+        return {
+            "user": user and {name: value for name, value in user.items() if name != "password"},
+            "method": "admin_api",
+            "verified": executed or not plan.changed,
+            "restart_required": False,
+        }
 
     def _step(self, change: Change) -> Step:
         return Step(change.description, lambda: self._accounts.request(self._user_id, change))

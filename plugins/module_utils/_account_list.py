@@ -31,6 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import (
 )
 
 _NAMED_AT_MOST = 10
+_PARALLEL_AT_MOST = 64
 
 
 @dataclasses.dataclass
@@ -65,6 +66,13 @@ class Scope:
     max_changes: int | None = None
     parallel: int = 4
 
+    def check(self) -> None:
+        """Raise InvalidInput for a number that can never work."""
+        if not 1 <= self.parallel <= _PARALLEL_AT_MOST:
+            raise InvalidInput(f"parallel is {self.parallel}: it must be between 1 and {_PARALLEL_AT_MOST}.")
+        if self.max_changes is not None and self.max_changes < 0:
+            raise InvalidInput(f"max_changes is {self.max_changes}: it cannot be negative.")
+
 
 class AccountList:
     """Many accounts with their declared states, as the runner wants it (see _plan.Resource)."""
@@ -83,6 +91,7 @@ class AccountList:
 
         Raises InvalidInput if two entries are the same account, or if more would change than `max_changes` allows.
         """
+        self._scope.check()
         server_name = self._accounts.client.server_name
         listed = self._accounts.everyone()
         for entry in self._entries:

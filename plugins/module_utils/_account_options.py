@@ -4,13 +4,24 @@
 
 # Private to this collection: it may change in any release.
 
-"""The options that declare an account: the same for one account and for each of a list."""
+"""The options of accounts, the same for one account and for a list: what is declared, and how it is managed."""
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts, Permissions
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._appservices import owned_user_ids
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ArgumentSpec,
+    configuration_argument_spec,
+    connection_argument_spec,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration, read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._password import StoredPasswords
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import DeclaredAccount
 
 
@@ -63,13 +74,56 @@ def account_argument_spec() -> ArgumentSpec:
 
 def declared_account(parameters: t.Mapping[str, t.Any]) -> DeclaredAccount:
     """Return what the options declare."""
-    names = (
-        "create admin password update_password logout_devices displayname avatar_url user_type"
-        " threepids external_ids locked suspended shadow_banned erase"
-    ).split()
+    own = {field.name for field in dataclasses.fields(DeclaredAccount)} - {"present", "rate_limit"}
     limit = parameters["rate_limit"]
     return DeclaredAccount(
         present=parameters["state"] == "present",
         rate_limit=limit and {name: number for name, number in limit.items() if number is not None},
-        **{name: parameters[name] for name in names},
+        **{name: parameters[name] for name in own},
     )
+
+
+def management_argument_spec() -> ArgumentSpec:
+    """Return the options of the connection, of the configuration, and of what a task may do to accounts."""
+    own = ArgumentSpec(
+        {
+            "chdir": {"type": "path"},
+            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python", "no_log": False},
+            "manage_appservice_users": {"type": "bool", "default": False},
+            "steal_threepids": {"type": "bool", "default": False},
+        }
+    )
+    return connection_argument_spec().merge(configuration_argument_spec()).merge(own)
+
+
+def declared_configuration(parameters: t.Mapping[str, t.Any]) -> Configuration | None:
+    """Return Synapse's configuration, or None if config_path is not set. Raises ConfigurationError."""
+    return read_configuration(parameters["config_path"]) if parameters["config_path"] else None
+
+
+def declared_accounts(
+    client: Client, parameters: t.Mapping[str, t.Any], configuration: Configuration | None
+) -> Accounts:
+    """Return the accounts behind `client`, guarded as the options say. Raises ConfigurationError."""
+    namespaces = owned_user_ids(configuration, parameters["chdir"]) if configuration else ()
+    permissions = Permissions(
+        manage_appservice_users=parameters["manage_appservice_users"],
+        steal_threepids=parameters["steal_threepids"],
+        namespaces=namespaces,
+    )
+    return Accounts(client, permissions, _comparison(parameters, configuration))
+
+
+def _comparison(
+    parameters: t.Mapping[str, t.Any], configuration: Configuration | None
+) -> t.Callable[[str, str], bool] | None:
+    if configuration is None:
+        return None
+
+    def read_hash(user_id: str) -> str | None:
+        with Database(find_database(configuration, parameters["chdir"])) as database:
+            rows = database.rows("SELECT password_hash FROM users WHERE name = ?", user_id)
+        return rows[0][0] if rows else None
+
+    pepper = (configuration.settings.get("password_config") or {}).get("pepper") or ""
+    return StoredPasswords(read_hash, str(pepper), parameters["synapse_python"]).is_set

@@ -16,14 +16,22 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._delegation import (
+    IN_CHARGE,
+    commands,
+    is_delegated,
+    refuse,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     EndpointMissing,
     InvalidInput,
     NotFound,
+    PermissionDenied,
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._password import read_policy, require_allowed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import (
     RATE_LIMIT,
@@ -71,6 +79,8 @@ class Accounts:
         self.client = client
         self._permissions = permissions or Permissions()
         self._password_is_set = password_is_set
+        self._delegated: bool | None = None
+        self._policy: JsonObject | None = None
 
     def read(self, user_id: str, declared: DeclaredAccount) -> State:
         """Return the account as `account_state` shows it, or None. With its rate limit, if that is declared."""
@@ -78,6 +88,11 @@ class Accounts:
             state: dict[str, t.Any] = account_state(self.client.get(USER, user_id=user_id))
         except NotFound:
             return None
+        except ApiError as error:
+            # There Synapse cannot even tell whose token it is without that service.
+            if error.status == 503 and self.delegated():
+                error.explain(f"{IN_CHARGE}, and Synapse gets no answer from it: see whether it runs.")
+            raise
         if declared.rate_limit is not None:
             state["rate_limit"] = rate_limit_state(self.client.get(RATE_LIMIT, user_id=user_id))
         return state
@@ -92,26 +107,36 @@ class Accounts:
         return {row["name"]: listed_state(row) for row in rows}
 
     def delegated(self) -> bool:
-        """Whether the Matrix Authentication Service is in charge of accounts (GET client/v1/auth_metadata answers)."""
+        """Whether the Matrix Authentication Service is in charge of the accounts. Asked once."""
+        if self._delegated is None:
+            self._delegated = is_delegated(self.client)
+        return self._delegated
+
+    def caller_is_admin(self) -> bool:
+        """Whether the caller is a server admin. Raises AuthenticationFailed if its token is not valid."""
         try:
-            self.client.get("/_matrix/client/v1/auth_metadata")
-        except (EndpointMissing, NotFound):
+            self.client.get(USER, user_id=self.client.caller)
+        except PermissionDenied:
             return False
-        except ApiError:
-            # The endpoint is there, but the service behind it is not.
-            return True
         return True
 
     def plan(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
         """Return the account as it will be and the requests that make it so (see `decide`).
 
-        Raises InvalidInput for a change that would hit somebody else: an application service's account, the caller
-        itself, or another account's address or identity.
+        Raises InvalidInput for a change that Synapse would not make, for a password that its policy forbids, and for a
+        change that would hit somebody else: an application service's account, the caller itself, or another account's
+        address or identity.
         """
         after, changes = decide(user_id, self._settle_password(user_id, declared, current), current)
+        passwords = [change.body["password"] for change in changes if "password" in change.body]
         if changes:
-            self._guard_appservice(user_id, current)
             self._guard_caller(current, after)
+            self._guard_appservice(user_id, current)
+            needed = commands(user_id, current, after, bool(passwords))
+            if needed and self.delegated():
+                refuse(user_id, needed)
+            for password in passwords:
+                require_allowed(password, self._read_policy(), str(user_id))
             self._guard_addresses(str(user_id), current, after)
         return after, changes
 
@@ -119,9 +144,17 @@ class Accounts:
         if declared.update_password != "if_different" or declared.password is None or current is None:
             return declared
         if self._password_is_set is None:
-            raise InvalidInput("update_password if_different compares with the database: set config_path.")
+            raise InvalidInput(
+                "update_password if_different compares the password with the stored one: set config_path to Synapse's"
+                " configuration, which says where the database is."
+            )
         same = self._password_is_set(str(user_id), declared.password)
         return dataclasses.replace(declared, update_password="on_create" if same else "always")
+
+    def _read_policy(self) -> JsonObject:
+        if self._policy is None:
+            self._policy = read_policy(self.client)
+        return self._policy
 
     def is_appservice_user(self, user_id: str, state: State) -> bool:
         """Whether an application service made the account, or has its user id in a namespace that is known here."""
@@ -162,11 +195,9 @@ class Accounts:
         if self._permissions.manage_appservice_users or not self.is_appservice_user(str(user_id), current):
             return
         owner = current.get("appservice_id") if current else None
+        whose = f"belongs to the application service {owner}" if owner else "is an application service's user id"
         raise InvalidInput(
-            f"{user_id} belongs to the application service {owner}: it is left alone."
-            if owner
-            else f"{user_id} is in the namespace of an application service: it is left alone."
-            " Set manage_appservice_users to true to manage it nevertheless."
+            f"{user_id} {whose}: it is left alone. Set manage_appservice_users to true to manage it nevertheless."
         )
 
     def _guard_caller(self, current: State, after: State) -> None:

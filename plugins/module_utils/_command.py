@@ -31,15 +31,23 @@ class Completed(t.NamedTuple):
     errors: str
 
 
-def run_command(arguments: t.Sequence[str], timeout: float) -> Completed:
+def run_command(arguments: t.Sequence[str], timeout: float, given: str | None = None) -> Completed:
     """Run a command in / and return its exit status and what it wrote. `timeout` in seconds.
+
+    `given` is what it can read from its standard input, where no other process sees it.
 
     Raises SynapseError if it cannot be run, or does not end in time; then it is killed.
     """
     try:
-        with Command(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/") as process:
+        with Command(
+            arguments,
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+        ) as process:
             try:
-                output, errors = process.communicate(timeout=timeout)
+                output, errors = process.communicate(given, timeout=timeout)
             except subprocess.TimeoutExpired as error:
                 process.kill()
                 raise SynapseError(f"{arguments[0]} did not end within {timeout:g} seconds.") from error

@@ -6,8 +6,8 @@
 
 """The first server admin, where nobody has the token of one: registered if it is new, else made one by the database.
 
-Relies on the table users of Synapse 1.163, whose column admin is a number in SQLite and a smallint in PostgreSQL, and on
-the Admin API answering nobody but admins: so it is asked by the account itself whether the change is in force.
+Relies on the table users of Synapse 1.163, whose column admin is a number in SQLite and a smallint in PostgreSQL, and
+on the Admin API answering nobody but admins: so the account itself asks it whether the change is in force.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts, require_valid_localpart
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import (
+    Database,
+    DatabaseSettings,
+    find_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._delegation import IN_CHARGE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
     AuthenticationFailed,
     ConnectionFailed,
     InvalidInput,
@@ -46,11 +52,15 @@ _NAMED_AT_MOST = 3
 
 @dataclasses.dataclass(frozen=True)
 class Ways:
-    """Which ways to a first admin a task allows. `secret`: the server's registration_shared_secret."""
+    """Which ways to a first admin a task allows. `secret`: the server's registration_shared_secret.
+
+    `working_directory`: what a relative path of an SQLite database starts from.
+    """
 
     secret: str | None
     allow_database: bool = True
     despite_other_admins: bool = False
+    working_directory: str | None = None
 
 
 class FirstAdmin:
@@ -59,7 +69,7 @@ class FirstAdmin:
     def __init__(
         self, accounts: Accounts, user_id: str, declared: DeclaredAccount, configuration: Configuration, ways: Ways
     ) -> None:
-        """`accounts`: with the account's own token, or without any. Nothing is sent or read yet."""
+        """`accounts`: with a token that is no admin's, best the account's own, or without any. Nothing is read yet."""
         self._accounts = accounts
         self._given = user_id
         self._declared = declared
@@ -67,6 +77,7 @@ class FirstAdmin:
         self._ways = ways
         self._method: str | None = None
         self._seen: State = None
+        self._refused = False
         self._restart_required = False
 
     def plan(self) -> Plan:
@@ -84,7 +95,8 @@ class FirstAdmin:
             )
         elif current["admin"]:
             plan = Plan(_shown(current), _shown(current))
-            self._look(self._own_client())
+            self._ask()
+            self._restart_required = self._refused
         else:
             self._require_database_allowed(admins)
             self._method = "database"
@@ -94,35 +106,34 @@ class FirstAdmin:
 
     def verify(self, plan: Plan) -> None:
         """Let the account ask the Admin API. Raises StateNotReached if a newly registered admin is refused there."""
-        client = self._own_client()
-        if client:
-            self._look(client)
-        elif self._declared.password is not None:
-            self._look_by_login()
-        else:
-            # Nobody can ask, and a server that has answered for the account before still holds it to be none.
-            self._restart_required = True
-        if self._method == "registration" and self._restart_required:
+        self._ask()
+        if self._method == "registration" and self._refused:
             raise StateNotReached(
                 f"{self._user_id} was registered as a server admin, but Synapse does not treat it as one."
             )
+        # A server that has looked the account up before still holds it to be none; if nobody can ask, it may.
+        self._restart_required = self._method == "database" and self._seen is None
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `user` as far as it could be seen, `method`, `verified` and `restart_required`."""
+        """Return `user` as far as it could be seen, and the `method`, None if the account is an admin already.
+
+        `verified`: whether the Admin API answered the account as an admin. `restart_required`: whether Synapse does
+        not, or may not, treat it as one before it is restarted.
+        """
         return {
             "user": self._seen or plan.after,
             "method": self._method,
-            "verified": self._seen is not None and bool(self._seen["admin"]),
+            "verified": self._seen is not None,
             "restart_required": self._restart_required,
         }
 
     def _refuse_delegation(self) -> None:
         service = self._configuration.settings.get("matrix_authentication_service") or {}
         if service.get("enabled"):
+            name = self._user_id.localpart
             raise InvalidInput(
-                "The Matrix Authentication Service is in charge of this server's accounts, and whether one is an admin is"
-                f" its to say: run 'mas-cli manage register-user {self._user_id.localpart}' for a new account, or"
-                f" 'mas-cli manage promote-admin {self._user_id.localpart}' for one that exists."
+                f"{IN_CHARGE}, and it decides who is an admin: run 'mas-cli manage register-user {name}' for a new"
+                f" account, or 'mas-cli manage promote-admin {name}' for one that exists."
             )
 
     def _refuse_other_attributes(self) -> None:
@@ -135,7 +146,7 @@ class FirstAdmin:
 
     def _read(self) -> tuple[State, list[str]]:
         """The account as the database has it, and who else is an active server admin."""
-        with Database(find_database(self._configuration)) as database:
+        with Database(self._database()) as database:
             rows = database.rows("SELECT admin, deactivated FROM users WHERE name = ?", str(self._user_id))
             admins = database.rows(
                 "SELECT name FROM users WHERE admin = 1 AND deactivated = 0 AND name <> ? ORDER BY name",
@@ -165,8 +176,8 @@ class FirstAdmin:
     def _require_database_allowed(self, admins: t.Sequence[str]) -> None:
         if not self._ways.allow_database:
             raise InvalidInput(
-                f"{self._user_id} exists and is no server admin, and without the access token of one only the database can"
-                " make it one: set allow_database to true, or give the token of a server admin."
+                f"{self._user_id} exists and is no server admin, and without the access token of one only the database"
+                " can make it one: set allow_database to true, or give the token of a server admin."
             )
         if admins and not self._ways.despite_other_admins:
             more = f" and {len(admins) - _NAMED_AT_MOST} more" if len(admins) > _NAMED_AT_MOST else ""
@@ -176,7 +187,7 @@ class FirstAdmin:
             )
 
     def _promote(self) -> None:
-        with Database(find_database(self._configuration), writable=True) as database:
+        with Database(self._database(), writable=True) as database:
             # A number, because PostgreSQL takes no boolean there; a wrong name would change no row without a word.
             rows = database.write("UPDATE users SET admin = 1 WHERE name = ?", str(self._user_id))
             if rows != 1:
@@ -190,29 +201,36 @@ class FirstAdmin:
         if not register(self._accounts.client, t.cast(str, self._ways.secret), account):
             raise SynapseError(f"{self._user_id} was made by somebody else in this moment: run the task again.")
 
+    def _database(self) -> DatabaseSettings:
+        return find_database(self._configuration, self._ways.working_directory)
+
+    def _ask(self) -> None:
+        """See whether the Admin API takes the account for an admin: with its own token, else with its password."""
+        client = self._own_client()
+        if client:
+            self._look(client)
+        elif self._declared.password is not None:
+            self._look_by_login(self._declared.password)
+
     def _own_client(self) -> Client | None:
         """The task's client, if its token is the account's own."""
         try:
             return self._accounts.client if self._accounts.client.caller == str(self._user_id) else None
-        except AuthenticationFailed:
+        except (AuthenticationFailed, ConnectionFailed):
             return None
 
-    def _look(self, client: Client | None) -> None:
-        """See whether the Admin API takes the account for an admin."""
-        if client is None:
-            return
+    def _look(self, client: Client) -> None:
         try:
             self._seen = Accounts(client).read(str(self._user_id), DeclaredAccount())
         except PermissionDenied:
-            self._restart_required = True
+            self._refused = True
 
-    def _look_by_login(self) -> None:
+    def _look_by_login(self, password: str) -> None:
         anonymous = self._accounts.client.speaking_as(None)
         try:
-            token, _user_id = log_in(anonymous, Login(str(self._user_id), self._declared.password, _DEVICE, "Ansible"))
-        except (PermissionDenied, ConnectionFailed):
-            # The password of an account that exists need not be the declared one.
-            self._restart_required = True
+            token, _user_id = log_in(anonymous, Login(str(self._user_id), password, _DEVICE, "Ansible"))
+        except (ApiError, ConnectionFailed):
+            # The password of an account that exists need not be the declared one, nor need logins be allowed.
             return
         client = anonymous.speaking_as(token)
         try:

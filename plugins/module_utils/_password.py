@@ -6,23 +6,24 @@
 
 """Passwords: what the server's policy asks of one, and whether one is the password that an account has.
 
-Relies on GET /_matrix/client/v3/password_policy, and on users.password_hash as synapse/handlers/auth.py (1.163) makes it:
-bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
+Relies on GET /_matrix/client/v3/password_policy, and on users.password_hash as synapse/handlers/auth.py (1.163) makes
+it: bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     EndpointMissing,
     InvalidInput,
     NotFound,
+    SynapseError,
 )
 
 # Run by Synapse's own Python, because that has the bcrypt that made the hash. The secrets come by standard input.
@@ -33,6 +34,7 @@ text = (unicodedata.normalize("NFKC", given["password"]) + given["pepper"]).enco
 print(json.dumps(bcrypt.checkpw(text, given["hash"].encode("ascii"))))
 """
 _TIMEOUT = 30
+_WRONG_PYTHON = "synapse_python must be the Python that Synapse is installed in."
 
 _POLICY = (
     ("m.require_digit", re.compile(r"[0-9]"), "a digit"),
@@ -84,18 +86,13 @@ class StoredPasswords:
             return False
         given = json.dumps({"password": password, "pepper": self._pepper, "hash": stored})
         try:
-            answer = subprocess.run(
-                [self._python, "-c", _COMPARE],
-                input=given,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-                check=True,
-            )
-            return bool(json.loads(answer.stdout))
-        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            answer = run_command([self._python, "-c", _COMPARE], _TIMEOUT, given)
+        except SynapseError as error:
+            error.explain(_WRONG_PYTHON)
+            raise
+        if answer.status != 0:
             # What the process printed may quote the secrets, so it is not passed on.
             raise ConfigurationError(
-                f"{self._python} could not compare the password of {user_id} with the stored one:"
-                " synapse_python must be the Python that Synapse is installed in."
-            ) from error
+                f"{self._python} could not compare the password of {user_id} with the stored one. {_WRONG_PYTHON}"
+            )
+        return answer.output.strip() == "true"

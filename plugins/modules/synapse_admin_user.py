@@ -12,12 +12,15 @@ version_added: 1.0.0
 description:
   - Brings one account of a Synapse homeserver into the declared state, through the User Admin API.
   - Only what is declared is compared and written. After writing, the account is read again.
+  - With O(admin=true) and O(config_path) it makes the first server admin of a server too, where nobody has the access
+    token of one. RV(method) says how.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._configuration.optional
 attributes:
   check_mode:
     support: full
@@ -62,11 +65,17 @@ options:
   admin:
     description:
       - Whether the account is a server admin.
+      - Only a server admin can make another one. Where none is, or nobody has the access token of one, set
+        O(config_path) and run the task on the host of Synapse. An account that does not exist is then registered with
+        the server's C(registration_shared_secret). One that exists is made an admin in the database.
+      - Synapse remembers for a while that an account is no admin. RV(restart_required) says when it has to be
+        restarted.
     type: bool
   password:
     description:
       - The password. Without one, an account is created that nobody can log in to with a password.
-      - It must fit the server's password policy, which Synapse itself does not ask of an admin.
+      - It must fit the server's password policy, to which Synapse itself does not hold an admin.
+      - When a first admin is made, the account logs in with it for a moment, to see whether Synapse treats it as one.
       - When it is set on an existing account is said by O(update_password).
     type: str
   update_password:
@@ -179,8 +188,39 @@ options:
       - Whether an address may be taken from another account. Synapse itself does that without a word.
     type: bool
     default: false
+  registration_shared_secret:
+    description:
+      - The secret that a first admin is registered with. If not set, it is read from O(config_path).
+    type: str
+  allow_database:
+    description:
+      - Whether an account that exists may be made the first admin in the database of Synapse. Nothing else is ever
+        written there.
+    type: bool
+    default: true
+  despite_other_admins:
+    description:
+      - Whether that may be done on a server that has other admins, for example because nobody can reach them any more.
+    type: bool
+    default: false
+  synapse_python:
+    description:
+      - The Python that Synapse is installed in. It compares passwords for O(update_password=if_different).
+    type: path
+    default: /opt/venvs/matrix-synapse/bin/python
+  chdir:
+    description:
+      - The directory that Synapse runs in, which relative paths in its configuration start from.
+    type: path
+notes:
+  - Where the Matrix Authentication Service is in charge of accounts, it makes them, sets their passwords, locks and
+    deactivates them, and decides who is an admin. The task then fails and names the command of C(mas-cli) that does it.
 seealso:
+  - module: matrix_ops.synapse.synapse_admin_users
+  - module: matrix_ops.synapse.synapse_admin_user_info
   - module: matrix_ops.synapse.synapse_access_token
+requirements:
+  - psycopg2 where a PostgreSQL database is read or written
 """
 
 EXAMPLES = r"""
@@ -206,6 +246,45 @@ EXAMPLES = r"""
     password: "{{ alice_new_password }}"
     update_password: always
 
+- name: Make sure that Alice has this password, and change nothing if she has
+  matrix_ops.synapse.synapse_admin_user:
+    access_token_path: /root/.synapse-token
+    config_path:
+      - /etc/matrix-synapse/homeserver.yaml
+      - /etc/matrix-synapse/conf.d
+    user_id: alice
+    password: "{{ alice_password }}"
+    update_password: if_different
+
+- name: Make Alice the first server admin
+  matrix_ops.synapse.synapse_admin_user:
+    config_path:
+      - /etc/matrix-synapse/homeserver.yaml
+      - /etc/matrix-synapse/conf.d
+    user_id: alice
+    create: false
+    admin: true
+  register: first_admin
+
+- name: Restart Synapse, if it does not know that yet
+  ansible.builtin.systemd_service:
+    name: matrix-synapse.service
+    state: restarted
+  when: first_admin.restart_required
+
+- name: Give Carol her addresses, and a rate limit of her own
+  matrix_ops.synapse.synapse_admin_user:
+    access_token_path: /root/.synapse-token
+    user_id: carol
+    threepids:
+      - medium: email
+        address: carol@example.org
+      - medium: msisdn
+        address: "+44 20 7946 0000"
+    rate_limit:
+      messages_per_second: 50
+      burst_count: 100
+
 - name: Deactivate Bob's account and erase what it shows
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
@@ -216,7 +295,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 user:
-  description: The account as it is now, or in check mode as it would be. Null if it does not exist.
+  description:
+    - The account as it is now, or in check mode as it would be. Null if it does not exist.
+    - Of a first admin that could not be asked through the Admin API, only C(user_id) and C(admin).
   returned: success
   type: dict
   contains:
@@ -269,6 +350,36 @@ user:
       description: Whether it is erased.
       returned: success
       type: bool
+    threepids:
+      description: Its e-mail addresses and telephone numbers.
+      returned: success
+      type: list
+      elements: dict
+    external_ids:
+      description: Its identities at providers of single sign-on.
+      returned: success
+      type: list
+      elements: dict
+    rate_limit:
+      description: Its own rate limit. Null if it has none.
+      returned: if O(rate_limit) is set
+      type: dict
+method:
+  description:
+    - How the account was managed, or in check mode would be. V(admin_api), or for a first admin V(registration) or
+      V(database).
+    - Null if that account is an admin already.
+  returned: success
+  type: str
+  sample: admin_api
+verified:
+  description: Whether the Admin API shows the account as declared. False in check mode if something would change.
+  returned: success
+  type: bool
+restart_required:
+  description: Whether Synapse has to be restarted before it treats a first admin as one, or might have to.
+  returned: success
+  type: bool
 steps:
   description: What was done, or in check mode would be done.
   returned: success
@@ -278,57 +389,51 @@ steps:
 """
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._account import AccountResource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
-    ArgumentSpec,
-    connection_argument_spec,
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._account_options import (
+    account_argument_spec,
+    declared_account,
+    declared_accounts,
+    declared_configuration,
+    management_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._first_admin import FirstAdmin, Ways
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
+    Parameters,
+    connect,
+    read_access_token,
+    run_resource,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Resource
 
 
-def declare(parameters: Parameters) -> AccountResource:
-    """Return the account that the task declares."""
-    declared = DeclaredAccount(
-        present=parameters["state"] == "present",
-        create=parameters["create"],
-        admin=parameters["admin"],
-        password=parameters["password"],
-        update_password=parameters["update_password"],
-        logout_devices=parameters["logout_devices"],
-        displayname=parameters["displayname"],
-        avatar_url=parameters["avatar_url"],
-        locked=parameters["locked"],
-        suspended=parameters["suspended"],
-        erase=parameters["erase"],
+def declare(parameters: Parameters) -> Resource:
+    """Return the account that the task declares: through the Admin API, unless it is to become the first admin."""
+    configuration = declared_configuration(parameters)
+    accounts = declared_accounts(connect(parameters), parameters, configuration)
+    declared = declared_account(parameters)
+    wants_admin = declared.present and declared.admin
+    if configuration is None or not wants_admin or (read_access_token(parameters) and accounts.caller_is_admin()):
+        return AccountResource(accounts, parameters["user_id"], declared)
+    ways = Ways(
+        secret=parameters["registration_shared_secret"] or configuration.secret("registration_shared_secret"),
+        allow_database=parameters["allow_database"],
+        despite_other_admins=parameters["despite_other_admins"],
+        working_directory=parameters["chdir"],
     )
-    return AccountResource(Accounts(connect(parameters)), parameters["user_id"], declared)
+    return FirstAdmin(accounts, parameters["user_id"], declared, configuration, ways)
 
 
 def main() -> None:
     """Run the module."""
-    spec = ArgumentSpec(
+    own = ArgumentSpec(
         {
-            "user_id": {"type": "str", "required": True, "aliases": ["name"]},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "create": {"type": "bool", "default": True},
-            "admin": {"type": "bool"},
-            "password": {"type": "str", "no_log": True},
-            "update_password": {
-                "type": "str",
-                "choices": ["always", "on_create"],
-                "default": "on_create",
-                "no_log": False,
-            },
-            "logout_devices": {"type": "bool", "default": False},
-            "displayname": {"type": "str"},
-            "avatar_url": {"type": "str"},
-            "locked": {"type": "bool"},
-            "suspended": {"type": "bool"},
-            "erase": {"type": "bool", "default": False},
+            "registration_shared_secret": {"type": "str", "no_log": True},
+            "allow_database": {"type": "bool", "default": True},
+            "despite_other_admins": {"type": "bool", "default": False},
         }
     )
-    run_resource(connection_argument_spec().merge(spec), declare)
+    run_resource(management_argument_spec().merge(account_argument_spec()).merge(own), declare)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._configuration.optional
 attributes:
   check_mode:
     support: full
@@ -209,8 +210,20 @@ options:
       - Whether an address may be taken from another account. Synapse itself does that without a word.
     type: bool
     default: false
+  synapse_python:
+    description:
+      - The Python that Synapse is installed in. It compares passwords for O(users[].update_password=if_different).
+    type: path
+    default: /opt/venvs/matrix-synapse/bin/python
+  chdir:
+    description:
+      - The directory that Synapse runs in, which relative paths in its configuration start from.
+    type: path
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
+  - module: matrix_ops.synapse.synapse_admin_user_info
+requirements:
+  - psycopg2 where a PostgreSQL database is read
 """
 
 EXAMPLES = r"""
@@ -277,35 +290,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._account_list i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._account_options import (
     account_argument_spec,
     declared_account,
+    declared_accounts,
+    declared_configuration,
+    management_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts, Permissions
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
-    ArgumentSpec,
-    connection_argument_spec,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 
 def declare(parameters: Parameters) -> AccountList:
     """Return the accounts that the task declares."""
-    accounts = Accounts(
-        connect(parameters, connections=parameters["parallel"]),
-        Permissions(
-            manage_appservice_users=parameters["manage_appservice_users"], steal_threepids=parameters["steal_threepids"]
-        ),
-    )
-    scope = Scope(
-        exclusive=parameters["exclusive"],
-        protect=parameters["protect"],
-        max_changes=parameters["max_changes"],
-        parallel=parameters["parallel"],
-    )
+    scope = Scope(**{name: parameters[name] for name in ("exclusive", "protect", "max_changes", "parallel")})
+    client = connect(parameters, connections=scope.parallel)
+    accounts = declared_accounts(client, parameters, declared_configuration(parameters))
     return AccountList(accounts, [(user["user_id"], declared_account(user)) for user in parameters["users"]], scope)
 
 
 def main() -> None:
     """Run the module."""
-    spec = ArgumentSpec(
+    own = ArgumentSpec(
         {
             "users": {
                 "type": "list",
@@ -317,12 +320,10 @@ def main() -> None:
             "protect": {"type": "list", "elements": "str", "default": []},
             "max_changes": {"type": "int"},
             "parallel": {"type": "int", "default": 4},
-            "manage_appservice_users": {"type": "bool", "default": False},
-            "steal_threepids": {"type": "bool", "default": False},
         },
         required_if=[("exclusive", True, ["max_changes"])],
     )
-    run_resource(connection_argument_spec().merge(spec), declare)
+    run_resource(management_argument_spec().merge(own), declare)
 
 
 if __name__ == "__main__":

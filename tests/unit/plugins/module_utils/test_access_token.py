@@ -15,11 +15,10 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access_token import (
     AccessTokenResource,
-    Login,
     Registration,
-    registration_mac,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import Login, NewAccount, registration_mac
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 WHOAMI, LOGIN, LOGOUT = (f"/_matrix/client/v3/{name}" for name in ("account/whoami", "login", "logout"))
@@ -89,7 +88,7 @@ def mode_of(path: pathlib.Path) -> int:
     [(True, "794414a0f62558cd1e6dd126f45fde2dcd7c2754"), (False, "02247475929f6a8da5add95793b5cf023cb891e1")],
 )
 def test_proves_that_it_knows_the_secret(admin: bool, mac: str) -> None:
-    assert registration_mac("s3cret", "n0nce", "robot", "päss", admin) == mac
+    assert registration_mac("s3cret", "n0nce", NewAccount("robot", "päss", admin)) == mac
 
 
 class TestLogin:
@@ -277,7 +276,7 @@ class TestRegistration:
             "username": "robot",
             "password": "hunter2",
             "admin": admin,
-            "mac": registration_mac("s3cret", "n0nce", "robot", "hunter2", admin),
+            "mac": registration_mac("s3cret", "n0nce", NewAccount("robot", "hunter2", admin)),
             "inhibit_login": True,
         }
         return Call("POST", REGISTER, answer or {"user_id": "@robot:x.org"}, status, body=body, token=None)

@@ -11,11 +11,12 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._account import AccountResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import (
-    AccountResource,
     DeclaredAccount,
     account_state,
     decide,
@@ -75,6 +76,8 @@ def test_what_is_not_set_is_empty() -> None:
         "shadow_banned": False,
         "deactivated": False,
         "erased": False,
+        "threepids": [],
+        "external_ids": [],
     }
 
 
@@ -224,10 +227,13 @@ WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.
 HERE = "/_synapse/admin/v2/users/%40alice%3Ax.org"
 MISSING = Call("GET", HERE, {"errcode": "M_NOT_FOUND", "error": "User not found"}, 404)
 AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True}, query={"username": "alice"})
+NOT_DELEGATED = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+NO_POLICY = Call("GET", "/_matrix/client/v3/password_policy", {})
 
 
 def resource(server: ScriptedServer, declared: DeclaredAccount, user: str = "alice") -> AccountResource:
-    return AccountResource(Client(server.base_url, "token"), user, declared)
+    server.always(NOT_DELEGATED, NO_POLICY)
+    return AccountResource(Accounts(Client(server.base_url, "token")), user, declared)
 
 
 class TestResource:
@@ -243,7 +249,12 @@ class TestResource:
         )
         plan.execute()
         made.verify(plan)
-        assert made.result(plan, True) == {"user": account(displayname="alice")}
+        assert made.result(plan, True) == {
+            "user": account(displayname="alice"),
+            "method": "admin_api",
+            "verified": True,
+            "restart_required": False,
+        }
 
     def test_predicts_without_a_write(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, Call("GET", HERE, ANSWER))
@@ -252,7 +263,8 @@ class TestResource:
         assert plan.changed
         assert [step.description for step in plan.steps] == ["set admin, the password"]
         assert (plan.before or {})["password"] != (plan.after or {})["password"]
-        assert found.result(plan, False) == {"user": account(admin=True)}
+        assert found.result(plan, False)["user"] == account(admin=True)
+        assert not found.result(plan, False)["verified"]
 
     def test_says_what_the_server_does_not_show_afterwards(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, Call("GET", HERE, ANSWER), Call("PUT", HERE, {}), Call("GET", HERE, ANSWER))

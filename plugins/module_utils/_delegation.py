@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Accounts that the Matrix Authentication Service is in charge of: what Synapse leaves to it, and its own commands.
+
+Relies on GET /_matrix/client/v1/auth_metadata of Synapse 1.163, which answers only where it delegates to that service,
+and on the commands of mas-cli 1.0.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    EndpointMissing,
+    InvalidInput,
+    NotFound,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
+
+IN_CHARGE = "The Matrix Authentication Service is in charge of the accounts of this server"
+
+
+def is_delegated(client: Client) -> bool:
+    """Whether that service is in charge of the server's accounts. Raises ConnectionFailed."""
+    try:
+        client.get("/_matrix/client/v1/auth_metadata")
+    except (EndpointMissing, NotFound):
+        return False
+    except ApiError:
+        # The endpoint is there, but the service behind it is not.
+        return True
+    return True
+
+
+def commands(user_id: Identifier, current: State, after: State, sets_password: bool) -> list[str]:
+    """Return the commands that do in that service what Synapse leaves to it of a change; nothing if it does it all.
+
+    `sets_password`: whether the change sets one, which is in neither state.
+    """
+    name, before, wanted = user_id.localpart, current or {}, after or {}
+    found = [] if current is not None else [f"mas-cli manage register-user {name}"]
+    if sets_password:
+        found.append(f"mas-cli manage set-password {name}")
+    if bool(before.get("admin")) != bool(wanted.get("admin")):
+        found.append(f"mas-cli manage {'promote' if wanted.get('admin') else 'demote'}-admin {name}")
+    for key, option in (("locked", ""), ("deactivated", " --deactivate")):
+        if not before.get(key) and wanted.get(key):
+            found.append(f"mas-cli manage lock-user {name}{option}")
+        if before.get(key) and not wanted.get(key):
+            found.append(f"mas-cli manage unlock-user {name}{option.replace('deactivate', 'reactivate')}")
+    return found
+
+
+def refuse(user_id: Identifier, needed: t.Sequence[str]) -> None:
+    """Raise InvalidInput if a change of the account needs one of the service's own commands (see `commands`)."""
+    if needed:
+        named = ", then ".join(f"'{command}'" for command in needed)
+        raise InvalidInput(f"{IN_CHARGE}, so Synapse does not make this change of {user_id}: run {named}.")
