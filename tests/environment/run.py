@@ -21,11 +21,12 @@ import typing as t
 
 import commands
 import suites
-from machine import CannotRun, InstallationFailed
+from machine import REPOSITORY, CannotRun, InstallationFailed
 from stage import staged
 
-# What examines the code, what starts servers and what boots hosts, side by side: together they keep processors busy.
-_LANES = (("check", "units"), ("integration",), ("hosts",))
+# What takes longest comes first. A job in each of these lanes at a time keeps two processors busy to the end.
+_ORDER = ("hosts", "check", "units", "integration")
+_LANES = 3
 _SHOWN_LINES = 200
 
 
@@ -61,10 +62,10 @@ def main() -> int:
     start = time.monotonic()
     groups = arguments.groups or list(suites.GROUPS)
     try:
-        with concurrent.futures.ThreadPoolExecutor(len(_LANES)) as pool:
-            lanes = [[name for name in groups if name in lane] for lane in _LANES]
-            for lane in [pool.submit(_run_lane, lane, arguments.target, report) for lane in lanes]:
-                lane.result()
+        with concurrent.futures.ThreadPoolExecutor(_LANES) as pool:
+            jobs = _jobs(sorted(groups, key=_ORDER.index), arguments.target)
+            for job in [pool.submit(_run_job, group, targets, report) for group, targets in jobs]:
+                job.result()
     except commands.Stopped:
         print("Stopped.")
         return 130
@@ -73,14 +74,22 @@ def main() -> int:
     return 1 if report.failed else 0
 
 
-def _run_lane(groups: t.Sequence[str], targets: t.Sequence[str], report: Report) -> None:
+def _jobs(groups: t.Sequence[str], targets: t.Sequence[str]) -> t.Iterator[tuple[str, t.Sequence[str]]]:
+    """Yield what can run side by side: a group with its targets. Those of the integration tests are a job each."""
     for group in groups:
-        # A copy of its own for each group: ansible-test leaves its output in the tree that it tests.
-        with staged() as collection:
-            for suite in suites.GROUPS[group](collection, targets):
-                start = time.monotonic()
-                outcome, lines = _run_suite(suite)
-                report.add(outcome, f"{group}: {suite.name}", time.monotonic() - start, lines)
+        if group == "integration":
+            yield from ((group, [target]) for target in targets or suites.integration_targets(REPOSITORY))
+        else:
+            yield group, targets
+
+
+def _run_job(group: str, targets: t.Sequence[str], report: Report) -> None:
+    # A copy of its own for each job: ansible-test leaves its output in the tree that it tests.
+    with staged() as collection:
+        for suite in suites.GROUPS[group](collection, targets):
+            start = time.monotonic()
+            outcome, lines = _run_suite(suite)
+            report.add(outcome, f"{group}: {suite.name}", time.monotonic() - start, lines)
 
 
 def _run_suite(suite: suites.Suite) -> tuple[str, t.Sequence[str]]:

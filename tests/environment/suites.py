@@ -125,13 +125,15 @@ def units(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
     return [Suite(f"Python {version}", functools.partial(run, version)) for version in chosen]
 
 
+def integration_targets(collection: Path) -> list[str]:
+    """The names of all targets, those of modules first."""
+    targets = (collection / "tests" / "integration" / "targets").iterdir()
+    return sorted(path.name for path in targets if path.name.startswith(("module_", "playbook_")))
+
+
 def integration(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
     """Every module and playbook against real servers, one suite for each target."""
-    all_targets = sorted(
-        path.name
-        for path in (collection / "tests" / "integration" / "targets").iterdir()
-        if path.name.startswith(("module_", "playbook_"))
-    )
+    all_targets = integration_targets(collection)
 
     def run(target: str) -> t.Sequence[str]:
         if target not in all_targets:
