@@ -115,9 +115,6 @@ def find_by_api(client: Client, wanted: AccountFilter, *, count_only: bool = Fal
     try:
         return _ask(client, wanted, parameters, count_only)
     except ApiError as error:
-        # There Synapse cannot even tell whose token it is without that service.
-        if error.status == 503 and is_delegated(client):
-            error.explain(f"{IN_CHARGE}, and Synapse gets no answer from it: see whether it runs.")
         if error.errcode != "M_INVALID_PARAM" or "guests" in parameters or not is_delegated(client):
             raise
     # There Synapse refuses every list that might hold guests.

@@ -17,7 +17,6 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._delegation import (
-    IN_CHARGE,
     commands,
     is_delegated,
     refuse,
@@ -88,11 +87,6 @@ class Accounts:
             state: dict[str, t.Any] = account_state(self.client.get(USER, user_id=user_id))
         except NotFound:
             return None
-        except ApiError as error:
-            # There Synapse cannot even tell whose token it is without that service.
-            if error.status == 503 and self.delegated():
-                error.explain(f"{IN_CHARGE}, and Synapse gets no answer from it: see whether it runs.")
-            raise
         if declared.rate_limit is not None:
             state["rate_limit"] = rate_limit_state(self.client.get(RATE_LIMIT, user_id=user_id))
         return state

@@ -395,6 +395,11 @@ def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], st
         return NotFound, ""
     if status == 429:
         return RateLimited, "Run the task later, or allow a longer wait with rate_limit_retry_timeout."
+    if status == 503 and "introspect" in words:
+        return ApiError, (
+            "The Matrix Authentication Service, which is in charge of this server's accounts, does not answer Synapse:"
+            " see whether it runs. What it alone can do is done with mas-cli."
+        )
     if status >= 500:
         return ApiError, "Synapse's log says more."
     return ApiError, ""

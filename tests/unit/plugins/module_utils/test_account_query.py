@@ -264,11 +264,6 @@ class TestDelegated:
         with pytest.raises(errors.InvalidInput, match="in charge of the accounts.*lists no guests.*method database"):
             by_api(server, guest=True)
 
-    def test_names_the_service_that_does_not_run(self, server: ScriptedServer) -> None:
-        server.expect(Call("GET", LIST, {"errcode": "M_UNKNOWN", "error": "Unable to introspect"}, 503), DELEGATED)
-        with pytest.raises(errors.ApiError, match="503 M_UNKNOWN.*no answer from it: see whether it runs"):
-            by_api(server)
-
     @pytest.mark.parametrize("status", [400, 503])
     def test_passes_other_refusals_on(self, server: ScriptedServer, status: int) -> None:
         server.expect(Call("GET", LIST, {"errcode": "M_INVALID_PARAM", "error": "Broken"}, status))

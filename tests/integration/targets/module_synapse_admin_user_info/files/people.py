@@ -148,7 +148,7 @@ def expectations(server: Server, guest: str) -> list[dict[str, t.Any]]:
         {"user_id": server.user_id("setup_admin"), "displayname": "setup_admin", "admin": True},
         {"user_id": server.user_id("setup_user"), "displayname": "setup_user"},
         {"user_id": server.user_id(OLD), "displayname": "Old Name"},
-        {"user_id": guest, "is_guest": True},
+        {"user_id": guest, "displayname": guest[1:].partition(":")[0], "is_guest": True},
     ]
     more = {
         "banned": {"shadow_banned": True},
