@@ -230,7 +230,8 @@ def report(scenario: Scenario, run_seconds: float, error: Exception | None) -> N
 
 def run_all(names: list[str]) -> bool:
     """Run the scenarios, at most SIDE_BY_SIDE at a time; True if all passed."""
-    scenarios = [Scenario(name) for name in names]
+    # The longest first, so that none is left to run alone in the end.
+    scenarios = sorted((Scenario(name) for name in names), key=lambda scenario: -len(scenario.plan["step"]))
 
     def one(scenario: Scenario) -> bool:
         if STOPPING.is_set():
