@@ -41,8 +41,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import (
     log_out,
     register,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._password import read_policy, require_allowed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import DeclaredAccount, decide
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import USER, DeclaredAccount, decide
 
 _DEVICE = "matrix_ops.synapse"
 # What can be declared of an account that is registered, beside its password.
@@ -169,6 +170,7 @@ class FirstAdmin:
             )
         if self._declared.password is None:
             raise InvalidInput(f"{self._user_id} does not exist: set password, with which it is registered.")
+        require_allowed(self._declared.password, read_policy(self._accounts.client), str(self._user_id))
         self._method = "registration"
         after = {"user_id": str(self._user_id), "admin": True, "deactivated": False}
         return Plan(None, _shown(after), (Step("register the account as a server admin", self._register),))
@@ -220,10 +222,17 @@ class FirstAdmin:
             return None
 
     def _look(self, client: Client) -> None:
+        user_id, accounts = str(self._user_id), Accounts(client)
         try:
-            self._seen = Accounts(client).read(str(self._user_id), DeclaredAccount())
+            state = accounts.read(user_id, DeclaredAccount())
+            if state and not state["admin"] and self._method == "database":
+                # Synapse lets it in, but still shows the account as it has remembered it, until it is told by an admin.
+                client.put(USER, {"admin": True}, user_id=user_id)
+                state = accounts.read(user_id, DeclaredAccount())
         except PermissionDenied:
-            self._refused = True
+            state = None
+        self._seen = state if state and state["admin"] else None
+        self._refused = self._seen is None
 
     def _look_by_login(self, password: str) -> None:
         anonymous = self._accounts.client.speaking_as(None)

@@ -134,7 +134,8 @@ def canonical_address(address: t.Mapping[str, str]) -> Address:
         if not localpart or not at or not domain or "@" in domain:
             raise InvalidInput(f"{text!r} is not an e-mail address.")
         return {"medium": medium, "address": f"{localpart.casefold()}@{domain.lower()}"}
-    digits = text.lstrip("+")
+    # As people write it: "+44 20 7946 0000".
+    digits = "".join(text.split()).lstrip("+")
     if not digits.isascii() or not digits.isdigit():
         raise InvalidInput(f"{text!r} is not a telephone number: write it with its country code, as digits alone.")
     return {"medium": medium, "address": digits}
