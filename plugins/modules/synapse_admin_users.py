@@ -33,6 +33,9 @@ attributes:
     details:
       - With O(users[].update_password=always) the password is set every time, because Synapse does not tell whether
         it is the same.
+  platform:
+    support: full
+    platforms: posix
 options:
   users:
     description:
