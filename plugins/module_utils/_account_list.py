@@ -172,12 +172,12 @@ class AccountList:
     def _decide(self, entry: Entry, listed: t.Mapping[str, State]) -> None:
         user_id, declared = t.cast(Identifier, entry.user_id), entry.declared
         current = listed.get(entry.name)
-        if current is None and declared.present and declared.create:
-            require_valid_localpart(user_id)
-        elif current is not None and (declared.needs_details() or decide(user_id, declared, current)[1]):
+        if current is not None and (declared.needs_details() or decide(user_id, declared, current)[1]):
             current = self._accounts.read(entry.name, declared)
-        entry.before = current
-        entry.after, entry.changes = self._accounts.plan(user_id, declared, current)
+        after, changes = self._accounts.plan(user_id, declared, current)
+        if current is None and after is not None:
+            require_valid_localpart(user_id)
+        entry.before, entry.after, entry.changes = current, after, changes
 
     def _refuse_too_many(self, number: int) -> None:
         limit = self._scope.max_changes
