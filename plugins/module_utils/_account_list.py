@@ -214,12 +214,13 @@ class AccountList:
 
     def _outcome(self, entry: Entry, executed: bool) -> dict[str, t.Any]:
         steps = entry.written if executed else [change.description for change in entry.changes]
+        # Without what is empty: Ansible takes its time for every value, and most accounts need nothing.
         return {
             "user_id": entry.name,
             "changed": bool(steps),
             "failed": entry.error is not None,
-            "msg": str(entry.error) if entry.error else "",
-            "steps": steps,
+            **({"steps": steps} if steps else {}),
+            **({"msg": str(entry.error)} if entry.error else {}),
         }
 
     def _each(self, entries: t.Sequence[Entry], work: t.Callable[[Entry], None]) -> None:

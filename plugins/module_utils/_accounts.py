@@ -93,10 +93,15 @@ class Accounts:
 
     def everyone(self) -> dict[str, dict[str, t.Any]]:
         """Return all accounts by user id, as `listed_state` shows them: locked, deactivated and guests too."""
-        parameters = {"locked": "true"}
-        if self.delegated():
-            # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
-            parameters["guests"] = "false"
+        try:
+            return self._list({"locked": "true"})
+        except ApiError as error:
+            if error.errcode != "M_INVALID_PARAM" or not self.delegated():
+                raise
+        # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
+        return self._list({"locked": "true", "guests": "false"})
+
+    def _list(self, parameters: dict[str, str]) -> dict[str, dict[str, t.Any]]:
         rows = self.client.pages(_LIST, "users", limit=_PAGE, params=parameters)
         return {row["name"]: listed_state(row) for row in rows}
 
