@@ -112,9 +112,11 @@ class StoredPasswords:
         except SynapseError as error:
             error.explain(_WRONG_PYTHON)
             raise
-        if answer.status != 0:
+        said = answer.output.strip()
+        # A program that says something else compares nothing: the password would be set anew every time.
+        if answer.status != 0 or said not in ("true", "false"):
             # What the process printed may quote the secrets, so it is not passed on.
             raise ConfigurationError(
                 f"{self._python} could not compare the password of {user_id} with the stored one. {_WRONG_PYTHON}"
             )
-        return answer.output.strip() == "true"
+        return said == "true"

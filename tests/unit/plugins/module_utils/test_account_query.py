@@ -254,8 +254,8 @@ class TestDelegated:
 
     @pytest.mark.parametrize("count_only", [False, True])
     def test_leaves_guests_out(self, server: ScriptedServer, count_only: bool) -> None:
-        query = {"limit": "1" if count_only else "1000", "locked": "true", "guests": "false"}
-        server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=query))
+        parameters = {"limit": "1" if count_only else "1000", "locked": "true", "guests": "false"}
+        server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=parameters))
         assert by_api(server, count_only) == query.Found([] if count_only else [ROW], 1)
 
     def test_asks_once_where_no_guest_is_wanted(self, server: ScriptedServer) -> None:

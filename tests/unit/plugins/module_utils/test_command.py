@@ -71,7 +71,11 @@ def test_reads_more_than_a_pipe_holds() -> None:
 
 
 class TestGiven:
-    @pytest.mark.parametrize("given", ["", "one line", "two\nlines\n", "päss ☃", "x" * 300000])
+    @pytest.mark.parametrize(
+        "given",
+        ["", "one line", "two\nlines\n", "päss ☃", "x" * 300000],
+        ids=["empty", "one-line", "two-lines", "other-letters", "more-than-a-pipe-holds"],
+    )
     def test_is_read_from_standard_input(self, given: str) -> None:
         code = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
         assert run(code, given=given) == Completed(0, given, "")
@@ -104,7 +108,9 @@ class TestLimit:
     # It waits for a signal, so that nothing but the limit ends it.
     HANGING = "import signal; signal.pause()"
 
-    @pytest.mark.parametrize("given", [None, "hunter2", "hunter2" * 100000])
+    @pytest.mark.parametrize(
+        "given", [None, "hunter2", "hunter2" * 100000], ids=["nothing", "little", "more-than-a-pipe-holds"]
+    )
     def test_ends_it(self, started: list[Command], given: str | None) -> None:
         with pytest.raises(SynapseError) as caught:
             run(self.HANGING, given=given, timeout=0.5)
