@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -38,13 +39,23 @@ JsonObject = dict[str, t.Any]
 _DEFAULT_RETRY_AFTER_MS = 1000
 # Even where no wait is asked for, so that asking again and again comes to an end.
 _SHORTEST_WAIT = 0.1
+_PIECE = 1 << 17
+_REDIRECTS_FOLLOWED = 3
 # Where the libraries below put the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
 # "ConnectionResetError(104, 'Connection reset by peer')", "RemoteDisconnected('Remote end closed connection ...')".
 _REASONS = (
     re.compile(r"\[Errno -?\d+\] ([^'\")]+)"),
     re.compile(r"certificate verify failed: ([^('\"]+)"),
     re.compile(r"\w+\((?:\d+, )?'([^']+)'\)"),
+    re.compile(r"\(['\"](Connection broken)\b"),
 )
+
+
+class Sink(t.Protocol):
+    """What a download is written to."""
+
+    def write(self, piece: bytes, /) -> object:
+        """Take the next bytes."""
 
 
 class Client:
@@ -77,11 +88,15 @@ class Client:
         self._sleep = sleep
         self._session: requests.Session | None = None
         self._caller: JsonObject | None = None
+        self._strangers: dict[str, Client] = {}
 
     def speaking_as(self, access_token: str | None) -> Client:
         """Return a client for the same server that sends `access_token` instead (none at all if it is None)."""
+        return self._speaking(self.base_url, access_token)
+
+    def _speaking(self, base_url: str, access_token: str | None) -> Client:
         return Client(
-            self.base_url,
+            base_url,
             access_token,
             verify=self._verify,
             timeout=self._timeout,
@@ -123,6 +138,25 @@ class Client:
         """
         return self._exchange(method, template, path, params=params, body=body)
 
+    def download(
+        self,
+        template: str,
+        file: Sink,
+        *,
+        params: t.Mapping[str, t.Any] | None = None,
+        closing: bool = False,
+        **path: str,
+    ) -> int:
+        """Write what GET answers into `file`, piece by piece, and return how many bytes they were. See `request`.
+
+        `timeout` is for each piece. `closing` ends the connection with the answer, so that one which is shorter than
+        Synapse has said is known at once: Synapse keeps silent in the middle of it otherwise.
+        A redirect is followed, as to a store of objects, but without the access token, and only to HTTPS or to a server
+        on the same host. Raises what `request` raises, and what `file.write` does; part may have been written then.
+        """
+        headers = {"Accept-Encoding": "identity", **({"Connection": "close"} if closing else {})}
+        return self._download(_fill(template, path), params, headers, file, _REDIRECTS_FOLLOWED)
+
     def _exchange(
         self,
         method: str,
@@ -132,13 +166,94 @@ class Client:
         params: t.Mapping[str, t.Any] | None = None,
         body: JsonObject | None = None,
     ) -> JsonObject:
-        quoted = {name: _segment(value) for name, value in path.items()}
-        where = template.format(**quoted)
+        where = _fill(template, path)
         while True:
-            response = self._send(method, where, params, body)
+            with self._faults(method, where):
+                response = self._open().request(
+                    method,
+                    self.base_url + where,
+                    params=params,
+                    json=body,
+                    timeout=self._timeout,
+                    # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
+                    allow_redirects=False,
+                )
             if response.status_code != 429:
                 return self._read(method, where, response)
             self._wait(method, where, response)
+
+    def _download(
+        self,
+        where: str,
+        params: t.Mapping[str, t.Any] | str | None,
+        headers: t.Mapping[str, str],
+        file: Sink,
+        redirects: int,
+    ) -> int:
+        while True:
+            with self._faults("GET", where):
+                response = self._open().get(
+                    self.base_url + where,
+                    params=params,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with response:
+                    if response.status_code in (307, 308):
+                        break
+                    if response.status_code < 300:
+                        return self._receive(where, response, file)
+                    if response.status_code != 429:
+                        self._read("GET", where, response)
+                    self._wait("GET", where, response)
+        client, path, query = self._elsewhere(where, response, redirects)
+        return client._download(path, query, headers, file, redirects - 1)
+
+    def _receive(self, where: str, response: requests.Response, file: Sink) -> int:
+        # Old versions of the library do not check the length, and new ones tell of it in words of their own.
+        response.raw.enforce_content_length = False
+        received = 0
+        for piece in response.iter_content(_PIECE):
+            file.write(piece)
+            received += len(piece)
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdigit() and received != int(announced) and "Content-Encoding" not in response.headers:
+            raise ConnectionFailed(
+                f"{self._naming('GET', where)} failed: the connection ended after {received} of {announced} bytes."
+                " See whether Synapse runs, and what stands between it and this host."
+            )
+        return received
+
+    def _elsewhere(self, where: str, response: requests.Response, redirects: int) -> tuple[Client, str, str]:
+        """Return who asks without the token where a redirect leads to, and the path and the query to ask for."""
+        source = urllib.parse.urlsplit(self.base_url + where)
+        redirected = f"{self._naming('GET', where)} was redirected to"
+        try:
+            target = urllib.parse.urlsplit(urllib.parse.urljoin(source.geturl(), response.headers.get("Location", "")))
+            client = self._stranger(f"{target.scheme}://{target.netloc}")
+        except InvalidInput as error:
+            raise UnexpectedAnswer(f"{redirected} what is not a URL. See what stands before Synapse.") from error
+        # Without the query, which may be what lets anybody in who knows it.
+        redirected = f"{redirected} {client.base_url}{target.path}"
+        if self._access_token and target.path == source.path:
+            # The same endpoint at another place, which would want the token.
+            raise UnexpectedAnswer(f"{redirected}. Set base_url to where Synapse itself answers.")
+        safe = target.scheme == "https" or (target.scheme, target.hostname) == (source.scheme, source.hostname)
+        if not safe or not redirects:
+            why = "it is neither HTTPS nor on the same host" if redirects else "redirects lead on and on"
+            raise UnexpectedAnswer(
+                f"{redirected}, which was not followed: {why}."
+                " See how Synapse, or what stands before it, is told to serve media."
+            )
+        return client, target.path, target.query
+
+    def _stranger(self, base_url: str) -> Client:
+        with self._lock:
+            if base_url not in self._strangers:
+                self._strangers[base_url] = self._speaking(base_url, None)
+            return self._strangers[base_url]
 
     def pages(
         self,
@@ -193,35 +308,28 @@ class Client:
         """The server's own name, with its port if it has one: that of the caller, who is always local."""
         return server_name_of(self.caller)
 
-    def _send(
-        self, method: str, where: str, params: t.Mapping[str, t.Any] | None, body: JsonObject | None
-    ) -> requests.Response:
-        session = self._open()
+    @contextlib.contextmanager
+    def _faults(self, method: str, where: str) -> t.Iterator[None]:
+        """Turn what the library raises in the block, which speaks with the server, into errors of this collection."""
+        self._open()
         import requests
 
         try:
-            return session.request(
-                method,
-                self.base_url + where,
-                params=params,
-                json=body,
-                timeout=self._timeout,
-                # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
-                allow_redirects=False,
-            )
+            yield
         except requests.exceptions.SSLError as error:
             raise ConnectionFailed(
                 f"{self._naming(method, where)} failed: the TLS certificate was not accepted ({_innermost(error)})."
                 " Set ca_path to the authority that signed it, or base_url to the name it was made for."
             ) from error
-        except requests.exceptions.Timeout as error:
-            raise ConnectionFailed(
-                f"{self._naming(method, where)} failed: no answer within {self._timeout:g} seconds."
-                " See whether Synapse is overloaded, or allow more with the option timeout."
-            ) from error
         except requests.exceptions.InvalidURL as error:
             raise InvalidInput(f"base_url {self.base_url!r} is not a URL that can be used.") from error
         except requests.exceptions.RequestException as error:
+            # While an answer is being read, the library does not tell this one from other failures.
+            if isinstance(error, requests.exceptions.Timeout) or "Read timed out" in str(error):
+                raise ConnectionFailed(
+                    f"{self._naming(method, where)} failed: no answer within {self._timeout:g} seconds."
+                    " See whether Synapse is overloaded, or allow more with the option timeout."
+                ) from error
             raise ConnectionFailed(
                 f"{self._naming(method, where)} failed: {_innermost(error)}."
                 " See whether Synapse runs and listens there; base_url says where it is looked for."
@@ -306,6 +414,10 @@ def member(answer: JsonObject, key: str) -> t.Any:
         raise UnexpectedAnswer(
             f"The answer holds no {key}, so it does not come from Synapse: base_url may lead to another service."
         ) from None
+
+
+def _fill(template: str, path: t.Mapping[str, str]) -> str:
+    return template.format(**{name: _segment(value) for name, value in path.items()})
 
 
 def _segment(value: str) -> str:

@@ -30,7 +30,8 @@ class Call:
     `path` is the target as it stands in the request line, without the query; `query` its parameters; `body` the JSON
     object sent; `token` what the header Authorization must carry (None: there must be no such header). What is left at
     ANYTHING is not looked at. `text` is sent as it is, in place of `answer`. `drop` closes the connection without an
-    answer; `silent` leaves it open without one, until the server ends.
+    answer; `silent` leaves it open without one, until the server ends. `missing` is how many bytes more are announced
+    than sent before the connection is closed.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Call:
     text: bytes | None = None
     drop: bool = False
     silent: bool = False
+    missing: int = 0
     query: t.Any = ANYTHING
     body: t.Any = ANYTHING
     token: t.Any = ANYTHING
@@ -115,8 +117,9 @@ class ScriptedServer:
         request.send_response(call.status)
         for name, value in {"Content-Type": "application/json", **call.headers}.items():
             request.send_header(name, value)
-        request.send_header("Content-Length", str(len(content)))
+        request.send_header("Content-Length", str(len(content) + call.missing))
         request.end_headers()
+        request.close_connection = request.close_connection or call.missing > 0
         request.wfile.write(content)
 
     def _choose(self, request: http.server.BaseHTTPRequestHandler) -> Call | None:
