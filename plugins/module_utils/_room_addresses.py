@@ -7,29 +7,28 @@
 """The addresses that a room itself names (m.room.canonical_alias): what they are, and who may change them.
 
 Deleting an alias does not always change them: Synapse tries it as whoever deletes it, and says nothing if that person
-has no power in the room. Relies on GET /_synapse/admin/v1/rooms/<id>/state and .../members, on
-POST /_synapse/admin/v1/users/<id>/login and on PUT /_matrix/client/v3/rooms/<id>/state of Synapse 1.163, and on how
-room versions 1 to 12 define power.
+has no power in the room. Relies on POST /_synapse/admin/v1/users/<id>/login and on
+PUT /_matrix/client/v3/rooms/<id>/state of Synapse 1.163.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import EndpointMissing, NotFound
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import log_out
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._room_power import (
+    read_joined,
+    read_power,
+    read_state_event,
+)
 
 EVENT = "m.room.canonical_alias"
-_STATE = "/_synapse/admin/v1/rooms/{room_id}/state"
-_MEMBERS = "/_synapse/admin/v1/rooms/{room_id}/members"
 _USER = "/_synapse/admin/v2/users/{user_id}"
 _LOGIN_AS = "/_synapse/admin/v1/users/{user_id}/login"
 _SEND = "/_matrix/client/v3/rooms/{room_id}/state/" + EVENT
-# From this room version on, who made the room stands above all power levels.
-_CREATORS_STAND_ABOVE = 12
-_NO_LIMIT = float("inf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +56,9 @@ class Writer:
     reason: str = ""
 
 
-class _Event(t.NamedTuple):
-    sender: str
-    content: JsonObject
-
-
 def read_addresses(client: Client, room_id: str) -> tuple[Addresses, JsonObject]:
     """Return what a room names, and the whole content of the event that says so. Nothing for a room without state."""
-    content = _read_event(client, room_id, EVENT).content
+    content = read_state_event(client, room_id, EVENT).content
     alternatives = content.get("alt_aliases")
     return (
         Addresses(
@@ -80,20 +74,20 @@ def find_writer(client: Client, room_id: str) -> Writer:
 
     Raises what the client raises.
     """
-    required, powers = _powers(client, room_id)
-    local = f":{client.server_name}"
-    joined = [str(user) for user in member(client.get(_MEMBERS, room_id=room_id), "members")]
-    able = [user for user in joined if user.endswith(local) and powers(user) >= required]
+    power = read_power(client, room_id)
+    required = power.required(EVENT)
+    joined = [user for user in read_joined(client, room_id) if server_name_of(user) == client.server_name]
+    able = [user for user in joined if power.of(user) >= required]
     if not able:
         where = (
             "nobody of this server is in the room any more"
-            if not any(user.endswith(local) for user in joined)
+            if not joined
             else f"nobody of this server in the room has the power for it ({required:g})"
         )
         return Writer(None, where)
     if client.caller in able:
         return Writer(client.caller)
-    for user in sorted(able, key=lambda user: (-powers(user), user)):
+    for user in sorted(able, key=lambda user: (-power.of(user), user)):
         if _can_write(client, user):
             return Writer(user)
     return Writer(None, f"whoever has the power for it is locked, suspended or shadow-banned ({', '.join(able[:3])})")
@@ -126,51 +120,9 @@ def write_addresses(client: Client, room_id: str, writer: str, addresses: Addres
         log_out(speaker)
 
 
-def _powers(client: Client, room_id: str) -> tuple[float, t.Callable[[str], float]]:
-    """The power that changing the addresses needs, and what gives the power of a user."""
-    creation = _read_event(client, room_id, "m.room.create")
-    levels = _read_event(client, room_id, "m.room.power_levels")
-    creators: set[str] = set()
-    if _stands_above(creation.content):
-        creators = {creation.sender, *(creation.content.get("additional_creators") or ())}
-    if not levels.sender:
-        # A room without power levels: everything is free to everybody in it.
-        return 0, lambda user: _NO_LIMIT if user in {creation.sender, *creators} else 0
-    users, events = levels.content.get("users") or {}, levels.content.get("events") or {}
-    default = _level(levels.content.get("users_default"), 0)
-    required = _level(events.get(EVENT), _level(levels.content.get("state_default"), 50))
-    return required, lambda user: _NO_LIMIT if user in creators else _level(users.get(user), default)
-
-
-def _stands_above(creation: JsonObject) -> bool:
-    version = str(creation.get("room_version") or "1")
-    return version.isdigit() and int(version) >= _CREATORS_STAND_ABOVE
-
-
-def _level(value: t.Any, default: float) -> float:
-    # Old room versions allow a level to be written as text.
-    try:
-        return default if value is None else int(value)
-    except (TypeError, ValueError):
-        return default
-
-
 def _can_write(client: Client, user_id: str) -> bool:
     try:
         account = client.get(_USER, user_id=user_id)
     except NotFound:
         return False
     return not any(account.get(name) for name in ("deactivated", "locked", "suspended", "shadow_banned"))
-
-
-def _read_event(client: Client, room_id: str, kind: str) -> _Event:
-    """The state event of a kind whose key is ""; one without a sender if there is none."""
-    try:
-        events = member(client.get(_STATE, room_id=room_id, params={"type": kind}), "state")
-    except NotFound:
-        return _Event("", {})
-    for event in events:
-        if event.get("type") == kind and event.get("state_key") == "":
-            content = event.get("content")
-            return _Event(str(event.get("sender") or ""), content if isinstance(content, dict) else {})
-    return _Event("", {})
