@@ -4,11 +4,12 @@
 
 PYTHON ?= python3
 TARGETS ?=
+BENCH ?=
 
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration hosts format clean python
+.PHONY: help demo demo-clean test check units integration hosts bench format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +34,9 @@ integration: python ## modules against real servers; TARGETS="module_synapse_roo
 
 hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
 	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)
+
+bench: python ## measure against the alternatives on real servers; BENCH="bulk" chooses a group
+	@PYTHONPATH=tests/environment $(PYTHON) tests/benchmarks/run.py $(BENCH)
 
 format: python ## bring the Python files into the project's format
 	@linters=$$($(PYTHON) tests/environment/virtual_environments.py linters) && \

@@ -97,7 +97,8 @@ class AccountFilter:
         return self.name.casefold() in localpart.casefold() or self.name.casefold() in row["displayname"].casefold()
 
 
-class Found(t.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Found:
     """The rows, ordered by user id byte by byte (none if only their number was asked for), and how many they are."""
 
     users: list[Row]

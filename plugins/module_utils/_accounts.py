@@ -93,10 +93,15 @@ class Accounts:
 
     def everyone(self) -> dict[str, dict[str, t.Any]]:
         """Return all accounts by user id, as `listed_state` shows them: locked, deactivated and guests too."""
-        parameters = {"locked": "true"}
-        if self.delegated():
-            # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
-            parameters["guests"] = "false"
+        try:
+            return self._list({"locked": "true"})
+        except ApiError as error:
+            if error.errcode != "M_INVALID_PARAM" or not self.delegated():
+                raise
+        # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
+        return self._list({"locked": "true", "guests": "false"})
+
+    def _list(self, parameters: dict[str, str]) -> dict[str, dict[str, t.Any]]:
         rows = self.client.pages(_LIST, "users", limit=_PAGE, params=parameters)
         return {row["name"]: listed_state(row) for row in rows}
 
@@ -125,7 +130,7 @@ class Accounts:
         passwords = [change.body["password"] for change in changes if "password" in change.body]
         if changes:
             self._guard_caller(current, after)
-            self._guard_appservice(user_id, current)
+            self.guard_appservice(user_id, current)
             needed = commands(user_id, current, after, bool(passwords))
             if needed and self.delegated():
                 refuse(user_id, needed)
@@ -185,7 +190,8 @@ class Accounts:
             return
         error.explain(f"{user_id} exists now, but not as declared." if exists else f"{user_id} was not created.")
 
-    def _guard_appservice(self, user_id: Identifier, current: State) -> None:
+    def guard_appservice(self, user_id: Identifier, current: State) -> None:
+        """Raise InvalidInput if the account is an application service's, and the task may not manage those."""
         if self._permissions.manage_appservice_users or not self.is_appservice_user(str(user_id), current):
             return
         owner = current.get("appservice_id") if current else None

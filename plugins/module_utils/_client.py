@@ -206,11 +206,8 @@ class Client:
                 params=params,
                 json=body,
                 timeout=self._timeout,
-                # Given with every request: requests lets REQUESTS_CA_BUNDLE override what the session says.
-                verify=self._verify,
                 # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
                 allow_redirects=False,
-                proxies=self._proxies(),
             )
         except requests.exceptions.SSLError as error:
             raise ConnectionFailed(
@@ -236,23 +233,26 @@ class Client:
                 import requests
             except ImportError as error:
                 raise MissingLibrary("requests", "to speak with Synapse") from error
-            self._session = requests.Session()
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=self._connections))
-            # As an auth object, because an entry in ~/.netrc would replace a mere header.
-            self._session.auth = self._authorize
-            self._session.headers["User-Agent"] = "matrix_ops.synapse"
+            with self._lock:
+                self._session = self._session or self._opened(requests.Session())
         return self._session
 
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._access_token:
-            request.headers["Authorization"] = f"Bearer {self._access_token}"
-        return request
+    def _opened(self, session: requests.Session) -> requests.Session:
+        from requests.adapters import HTTPAdapter
 
-    def _proxies(self) -> dict[str, str]:
-        host = urllib.parse.urlsplit(self.base_url).hostname or ""
-        # An empty value keeps the environment's proxy away: it could not reach this host's own loopback.
-        return {"http": "", "https": ""} if _is_loopback(host) else {}
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=self._connections))
+        session.headers["User-Agent"] = "matrix_ops.synapse"
+        if self._access_token:
+            session.headers["Authorization"] = f"Bearer {self._access_token}"
+        # The environment is asked once, not for every request. Its proxy could not reach this host's own loopback.
+        settings = session.merge_environment_settings(self.base_url, {}, None, self._verify, None)
+        session.verify = settings["verify"]
+        if not _is_loopback(urllib.parse.urlsplit(self.base_url).hostname or ""):
+            session.proxies = settings["proxies"]
+        # With it go the entries of ~/.netrc, which would replace the token.
+        session.trust_env = False
+        return session
 
     def _read(self, method: str, where: str, response: requests.Response) -> JsonObject:
         try:

@@ -26,6 +26,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration
+
 # Run by Synapse's own Python, because that has the bcrypt that made the hash. The secrets come by standard input.
 _COMPARE = """
 import json, sys, unicodedata, bcrypt
@@ -64,6 +67,25 @@ def require_allowed(password: str, policy: t.Mapping[str, t.Any], user_id: str) 
         )
 
 
+def stored_passwords(
+    configuration: Configuration, python: str, working_directory: str | None = None
+) -> StoredPasswords:
+    """Return what compares passwords with those in the database that the configuration names. It is opened only then.
+
+    `python`: the Python that Synapse is installed in. `working_directory`: what relative paths start from.
+    """
+    # Only where they are compared: whoever sets a password would load it in vain.
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
+
+    def read_hash(user_id: str) -> str | None:
+        with Database(find_database(configuration, working_directory)) as database:
+            rows = database.rows("SELECT password_hash FROM users WHERE name = ?", user_id)
+        return rows[0][0] if rows else None
+
+    pepper = (configuration.settings.get("password_config") or {}).get("pepper") or ""
+    return StoredPasswords(read_hash, str(pepper), python)
+
+
 class StoredPasswords:
     """Compares passwords with the stored ones. Reads only.
 
@@ -90,9 +112,11 @@ class StoredPasswords:
         except SynapseError as error:
             error.explain(_WRONG_PYTHON)
             raise
-        if answer.status != 0:
+        said = answer.output.strip()
+        # A program that says something else compares nothing: the password would be set anew every time.
+        if answer.status != 0 or said not in ("true", "false"):
             # What the process printed may quote the secrets, so it is not passed on.
             raise ConfigurationError(
                 f"{self._python} could not compare the password of {user_id} with the stored one. {_WRONG_PYTHON}"
             )
-        return answer.output.strip() == "true"
+        return said == "true"

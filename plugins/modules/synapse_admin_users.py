@@ -274,12 +274,12 @@ users:
       returned: always
       type: bool
     msg:
-      description: Why it failed. Empty if it did not.
-      returned: always
+      description: Why it failed.
+      returned: if it failed
       type: str
     steps:
       description: What was done, or in check mode would be done.
-      returned: always
+      returned: if it was changed, or would be
       type: list
       elements: str
 steps:

@@ -34,10 +34,10 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
     tree = collection.parents[2]
     found = {"ANSIBLE_COLLECTIONS_PATH": str(tree)}
 
-    def tool(name: str, *arguments: str | Path, directory: Path = collection) -> t.Sequence[str]:
+    def tool(name: str, *arguments: str | Path, directory: Path = collection, **variables: str) -> t.Sequence[str]:
         linters = ENVIRONMENTS["linters"].build()
         path = f"{linters / 'bin'}:{os.environ['PATH']}"
-        execute([linters / "bin" / name, *arguments], directory, {**found, "PATH": path})
+        execute([linters / "bin" / name, *arguments], directory, {**found, "PATH": path, **variables})
         return ()
 
     def own(script: str) -> t.Sequence[str]:
@@ -50,6 +50,9 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         # What runs on a developer's machine only is on the path of its neighbours, and may use what a newer Python has.
         for directory in ("tests/checks", "tests/environment"):
             tool("mypy", *settings, "--python-version", "3.11", ".", directory=collection / directory)
+        neighbours = str(collection / "tests/environment")
+        benchmarks = collection / "tests/benchmarks"
+        tool("mypy", *settings, "--python-version", "3.11", ".", directory=benchmarks, MYPYPATH=neighbours)
         return ()
 
     def sanity(name: str) -> t.Sequence[str]:

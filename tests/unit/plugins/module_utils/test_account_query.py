@@ -170,12 +170,12 @@ class TestApi:
         self, server: ScriptedServer, wanted: dict[str, t.Any], asked: dict[str, str]
     ) -> None:
         server.expect(listed(**asked))
-        assert by_api(server, **wanted) == ([], 0)
+        assert by_api(server, **wanted) == query.Found([], 0)
 
     def test_shows_every_value(self, server: ScriptedServer) -> None:
         server.expect(listed({"last_seen_ts": 1769860800999}, locked="true"))
         seen = {"last_seen_ts": 1769860800999, "last_seen": "2026-01-31T12:00:00Z"}
-        assert by_api(server) == ([{**ROW, **seen}], 1)
+        assert by_api(server) == query.Found([{**ROW, **seen}], 1)
 
     def test_shows_what_is_not_set(self, server: ScriptedServer) -> None:
         blank = {"displayname": None, "user_type": "", "creation_ts": None}
@@ -212,7 +212,7 @@ class TestApi:
 
     def test_finds_nothing_where_nobody_is(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, listed({"name": "@the_alice:x.org"}, locked="true", user_id="@alice:x.org"))
-        assert by_api(server, user_id="alice") == ([], 0)
+        assert by_api(server, user_id="alice") == query.Found([], 0)
 
     @pytest.mark.parametrize(("given", "said"), [("@a:y.org", "of the server y.org"), ("", "is not a user id")])
     def test_does_not_look_for_what_cannot_be_there(self, server: ScriptedServer, given: str, said: str) -> None:
@@ -223,7 +223,7 @@ class TestApi:
     def test_counts_with_one_request_what_synapse_can_tell(self, server: ScriptedServer) -> None:
         asked = {"limit": "1", "admins": "true", "deactivated": "false", "guests": "false"}
         server.expect(Call("GET", LIST, {"users": [LISTED], "total": 4321, "next_token": "1"}, query=asked))
-        assert by_api(server, True, admin=True, deactivated=False, locked=False, guest=False) == ([], 4321)
+        assert by_api(server, True, admin=True, deactivated=False, locked=False, guest=False) == query.Found([], 4321)
 
     @pytest.mark.parametrize(
         ("wanted", "row"),
@@ -239,7 +239,7 @@ class TestApi:
     ) -> None:
         other = {"name": "@bob:x.org", "displayname": "", "user_type": "bot"}
         server.expect(listed(other, row, row, locked="true"))
-        assert by_api(server, True, **wanted) == ([], 1)
+        assert by_api(server, True, **wanted) == query.Found([], 1)
 
     def test_says_that_no_synapse_has_counted(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", LIST, {"users": []}))
@@ -254,9 +254,9 @@ class TestDelegated:
 
     @pytest.mark.parametrize("count_only", [False, True])
     def test_leaves_guests_out(self, server: ScriptedServer, count_only: bool) -> None:
-        query = {"limit": "1" if count_only else "1000", "locked": "true", "guests": "false"}
-        server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=query))
-        assert by_api(server, count_only) == ([] if count_only else [ROW], 1)
+        parameters = {"limit": "1" if count_only else "1000", "locked": "true", "guests": "false"}
+        server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=parameters))
+        assert by_api(server, count_only) == query.Found([] if count_only else [ROW], 1)
 
     def test_asks_once_where_no_guest_is_wanted(self, server: ScriptedServer) -> None:
         server.expect(listed({}, locked="true", guests="false"))
@@ -279,7 +279,7 @@ class TestDelegated:
 
 class TestDatabase:
     def test_shows_what_the_api_shows(self, connection: sqlite3.Connection) -> None:
-        assert in_database(connection) == ([ROW], 1)
+        assert in_database(connection) == query.Found([ROW], 1)
 
     def test_shows_every_value(self, connection: sqlite3.Connection) -> None:
         connection.executescript(
@@ -363,7 +363,7 @@ class TestDatabase:
         )
         rows = in_database(connection, **wanted).users
         assert "".join(row["user_id"][1] for row in rows) == found
-        assert in_database(connection, True, **wanted) == ([], len(found))
+        assert in_database(connection, True, **wanted) == query.Found([], len(found))
 
     def test_does_not_look_for_an_account_of_another_server(self, connection: sqlite3.Connection) -> None:
         with pytest.raises(errors.InvalidInput, match="of the server y.org, but this server is x.org"):

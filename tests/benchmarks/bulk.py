@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Many accounts at once: synapse_admin_users against raw requests, and against the loop that people write today."""
+
+from __future__ import annotations
+
+import statistics
+import typing as t
+from pathlib import Path
+
+from commands import Failed
+from measurement import Measurement
+from place import Bench, bench
+
+_ACCOUNTS = 1000
+_MANY = 10_000
+_LOOPED = 30
+_ROUNDS = 5
+_PARALLEL = 4
+_MEGABYTE = 1_000_000
+
+
+class Accounts:
+    """The accounts of one server, as they are made and declared here."""
+
+    def __init__(self, place: Bench, server: dict[str, t.Any]) -> None:
+        self._place = place
+        self._server = server
+        self._made = 0
+        self._token = place.write(f"token_{server['name']}", server["admin_access_token"])
+
+    def name_new(self, number: int) -> list[str]:
+        """Return localparts that do not exist yet."""
+        return self.name_up_to(self._made + number)
+
+    def name_up_to(self, number: int) -> list[str]:
+        """Return the localparts that are still missing to that number."""
+        first, self._made = self._made, number
+        return [f"person{count:05}" for count in range(first, number)]
+
+    def create_bare(self, localparts: t.Sequence[str]) -> float:
+        """Create accounts with a bare session and return the seconds."""
+        user_ids = [f"@{localpart}:{self._server['server_name']}" for localpart in localparts]
+        given = self._place.write("user_ids.json", user_ids)
+        done = self._bare("create", given, str(_PARALLEL))
+        if done["count"] != len(user_ids):
+            raise Failed(f"Only {done['count']} of {len(user_ids)} accounts were created.")
+        return float(done["seconds"])
+
+    def read_bare(self) -> float:
+        """Read the raw pages and return the seconds."""
+        return float(self._bare("read")["seconds"])
+
+    def declare(self, localparts: t.Sequence[str], *, changed: bool) -> tuple[float, int]:
+        """Declare accounts with our module; return the seconds of the task and the memory (bytes) of the module."""
+        users = [{"user_id": localpart, "displayname": "Somebody", "admin": False} for localpart in localparts]
+        task = {
+            "matrix_ops.synapse.synapse_admin_users": {
+                "base_url": self._server["base_url"],
+                "access_token_path": str(self._token),
+                "parallel": _PARALLEL,
+                "users": "{{ accounts }}",
+            }
+        }
+        played = self._place.play(task, self._place.write("accounts.json", {"accounts": users}))
+        if f"changed={int(changed)}" not in played.output:
+            raise Failed(played.output)
+        return played.seconds, played.memory
+
+    def loop_uri(self, localparts: t.Sequence[str]) -> float:
+        """Ask for accounts one by one with ansible.builtin.uri, and return the seconds."""
+        path = f"/_synapse/admin/v2/users/{{{{ ('@' ~ item ~ ':{self._server['server_name']}') | urlencode }}}}"
+        task = {
+            "ansible.builtin.uri": {
+                "url": self._server["base_url"] + path,
+                "headers": {"Authorization": f"Bearer {self._server['admin_access_token']}"},
+            },
+            "loop": list(localparts),
+        }
+        return self._place.play(task).seconds
+
+    def _bare(self, command: str, *further: str | Path) -> dict[str, t.Any]:
+        arguments = (command, self._server["base_url"], self._token, *further)
+        return t.cast("dict[str, t.Any]", self._place.run("bare_session.py", *arguments))
+
+
+def measure() -> t.Iterator[Measurement]:
+    """Yield the measurements of this group, in about ten minutes."""
+    with bench() as place, place.servers(["sqlite", "postgresql"]) as servers:
+        for server in servers:
+            accounts = Accounts(place, server)
+            yield from _creations(accounts, server["name"])
+            if server["name"] == "postgresql":
+                yield from _growth(place, accounts)
+    with bench() as place, place.servers(["sqlite", "postgresql"]) as servers:
+        for server in servers:
+            yield from _no_change(place, Accounts(place, server), server["name"])
+
+
+def _creations(accounts: Accounts, engine: str) -> t.Iterator[Measurement]:
+    accounts.create_bare(accounts.name_new(100))
+    # In this order, a server that slows down as it fills is fair to both.
+    bare = accounts.create_bare(accounts.name_new(_ACCOUNTS))
+    ours = accounts.declare(accounts.name_new(_ACCOUNTS), changed=True)[0]
+    ours += accounts.declare(accounts.name_new(_ACCOUNTS), changed=True)[0]
+    bare += accounts.create_bare(accounts.name_new(_ACCOUNTS))
+    yield Measurement(f"create {_ACCOUNTS} accounts, {engine}", ours / 2, bare / 2, ">=", 0.9, inverted=True)
+
+
+def _growth(place: Bench, accounts: Accounts) -> t.Iterator[Measurement]:
+    known = [f"person{number:05}" for number in range(_MANY)]
+    accounts.create_bare(accounts.name_up_to(_MANY // 2))
+    half = _median(lambda: accounts.declare(known[: _MANY // 2], changed=False)[0], 3)
+    accounts.create_bare(accounts.name_up_to(_MANY))
+    seconds, memory = zip(*(accounts.declare(known, changed=False) for _round in range(3)), strict=True)
+    yield Measurement(f"{_MANY} accounts: memory of the module", max(memory) / _MEGABYTE, 150, "<=", 1, "MB")
+    ping = _median(lambda: place.play({"ansible.builtin.ping": {}}).seconds, 3)
+    yield Measurement(
+        f"{_MANY} accounts, nothing to change: time above a ping, for each account, against {_MANY // 2}",
+        (statistics.median(seconds) - ping) / _MANY * 1000,
+        (half - ping) / (_MANY // 2) * 1000,
+        "<=",
+        1.25,
+        "ms",
+    )
+
+
+def _no_change(place: Bench, accounts: Accounts, engine: str) -> t.Iterator[Measurement]:
+    # With the two that every server has, these are all accounts of the server.
+    localparts = accounts.name_new(_ACCOUNTS - 2)
+    accounts.create_bare(localparts)
+    rounds = [
+        (
+            accounts.declare(localparts, changed=False)[0],
+            place.play({"ansible.builtin.ping": {}}).seconds + accounts.read_bare(),
+        )
+        for _round in range(_ROUNDS)
+    ]
+    ours, raw = (statistics.median(column) for column in zip(*rounds, strict=True))
+    yield Measurement(
+        f"{_ACCOUNTS} accounts, nothing to change, against a ping and raw reads, {engine}", ours, raw, "<=", 1.5
+    )
+    looped = accounts.loop_uri(localparts[:_LOOPED]) / _LOOPED * _ACCOUNTS
+    name = f"{_ACCOUNTS} accounts, nothing to change, against a loop of uri, {engine}"
+    yield Measurement(name, ours, looped, ">=", 200, inverted=True)
+
+
+def _median(measured: t.Callable[[], float], rounds: int) -> float:
+    return statistics.median(measured() for _round in range(rounds))

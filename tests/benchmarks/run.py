@@ -1,0 +1,53 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the benchmarks: run.py [GROUP ...]
+
+Every figure is compared with an alternative that is measured in the same run, against the same real Synapse. Prints a
+table and writes .bench/results.json. Exit status 0 means that every bar was met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import typing as t
+
+import bulk
+from commands import Failed
+from machine import REPOSITORY, CannotRun, InstallationFailed
+from measurement import Measurement, table
+
+GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {"bulk": bulk.measure}
+_RESULTS = REPOSITORY / ".bench" / "results.json"
+
+
+def main() -> int:
+    """Run what the command line names, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Run the benchmarks.")
+    parser.add_argument("groups", nargs="*", help=f"which of {', '.join(GROUPS)} (default: all)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.groups) - GROUPS.keys():
+        parser.error(f"there is no group {', '.join(sorted(unknown))}: there are {', '.join(GROUPS)}")
+    measurements: list[Measurement] = []
+    for group in arguments.groups or GROUPS:
+        for measurement in GROUPS[group]():
+            print(f"{measurement.name}: {measurement.words()}", file=sys.stderr, flush=True)
+            measurements.append(measurement)
+    _RESULTS.parent.mkdir(exist_ok=True)
+    _RESULTS.write_text(json.dumps([measurement.as_result() for measurement in measurements], indent=2) + "\n")
+    print(table(measurements))
+    return 0 if all(measurement.met for measurement in measurements) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CannotRun as error:
+        sys.exit(f"The benchmarks cannot run: {error}.")
+    except InstallationFailed as error:
+        sys.exit(str(error))
+    except Failed as error:
+        sys.exit(error.output)
