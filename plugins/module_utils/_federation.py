@@ -11,16 +11,15 @@ Relies on GET /_synapse/admin/v1/federation/destinations/<destination> and POST 
 
 from __future__ import annotations
 
-import datetime
 import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ApiError, InvalidInput, NotFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 _DESTINATION = "/_synapse/admin/v1/federation/destinations/{destination}"
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 Clock = t.Callable[[], float]
 
@@ -49,12 +48,12 @@ def describe_destination(found: JsonObject, now: float) -> JsonObject:
         "destination": str(member(found, "destination")),
         "state": "backing_off" if waiting else "ok" if tried is None else "retry_due",
         "failure_ts": failing_since,
-        "failing_since": _iso(failing_since),
+        "failing_since": iso_time(failing_since),
         "retry_last_ts": tried,
-        "last_attempt": _iso(tried),
+        "last_attempt": iso_time(tried),
         "retry_interval": interval,
         "next_attempt_ts": following,
-        "next_attempt": _iso(following),
+        "next_attempt": iso_time(following),
         "last_successful_stream_ordering": found.get("last_successful_stream_ordering"),
     }
 
@@ -136,14 +135,3 @@ def _last_failure(found: JsonObject) -> tuple[int | None, int]:
 def _timing(described: JsonObject) -> State:
     """What resetting changes. The state in words is left out, because it changes by itself as time passes."""
     return {name: described[name] for name in ("destination", "failure_ts", "retry_last_ts", "retry_interval")}
-
-
-def _iso(milliseconds: int | None) -> str | None:
-    """A point of time as text, or None if no calendar has it: the longest interval is longer than any."""
-    if milliseconds is None:
-        return None
-    try:
-        moment = _EPOCH + datetime.timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

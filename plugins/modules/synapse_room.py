@@ -88,7 +88,7 @@ options:
         type: str
   message:
     description:
-      - What is said in O(new_room), for example why the room was closed. Synapse has words of its own if there are none.
+      - What is said in O(new_room), for example why the room was closed. Synapse has its own words otherwise.
     type: str
   wait_timeout:
     description:
