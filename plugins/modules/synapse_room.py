@@ -86,10 +86,10 @@ options:
         description:
           - Its name. Synapse has one of its own if none is given.
         type: str
-  message:
-    description:
-      - What is said in O(new_room), for example why the room was closed. Synapse has its own words otherwise.
-    type: str
+      message:
+        description:
+          - What is said in it, for example why the old one was closed. Synapse has its own words otherwise.
+        type: str
   wait_timeout:
     description:
       - How many seconds a deletion is awaited. If it takes longer the task fails, while Synapse goes on. Running the
@@ -119,7 +119,7 @@ EXAMPLES = r"""
     new_room:
       user_id: support
       name: The lobby has moved
-    message: The old lobby was full of spam.
+      message: The old lobby was full of spam.
 
 - name: Let Alice lead a room whose admin has left the company
   matrix_ops.synapse.synapse_room:
@@ -197,7 +197,7 @@ def declare(parameters: Parameters) -> RoomResource:
         block=bool(parameters["blocked"]),
         new_room_creator=new_room.get("user_id"),
         new_room_name=new_room.get("name"),
-        message=parameters["message"],
+        message=new_room.get("message"),
     )
     declared = DeclaredRoom(
         present=parameters["state"] == "present",
@@ -221,12 +221,14 @@ def main() -> None:
             "force_purge": {"type": "bool", "default": False},
             "new_room": {
                 "type": "dict",
-                "options": {"user_id": {"type": "str", "required": True}, "name": {"type": "str"}},
+                "options": {
+                    "user_id": {"type": "str", "required": True},
+                    "name": {"type": "str"},
+                    "message": {"type": "str"},
+                },
             },
-            "message": {"type": "str"},
             "wait_timeout": {"type": "int", "default": 600},
-        },
-        required_by={"message": ["new_room"]},
+        }
     )
     run_resource(connection_argument_spec().merge(own), declare)
 

@@ -22,7 +22,8 @@ def measure() -> t.Iterator[Measurement]:
         place.run("many_rooms.py", place.write("database.json", server["database"]), str(_ROOMS))
         token = place.write("token", server["admin_access_token"])
         rounds = [
-            (_list(place, server, str(token)), _ping(place), _read(place, server, str(token))) for _ in range(_ROUNDS)
+            (_list(place, server, str(token)), _ping(place), _read(place, server, str(token)))
+            for _round in range(_ROUNDS)
         ]
     ours, ping, raw = (statistics.median(column) for column in zip(*rounds, strict=True))
     yield Measurement(f"list {_ROOMS} rooms, against a ping and the raw reads", ours, ping + raw, "<=", 1.5)

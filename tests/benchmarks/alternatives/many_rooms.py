@@ -28,9 +28,11 @@ _STATEMENTS = (
 def main(database_file: str, number: str) -> None:
     """Put them there."""
     arguments = {name: value for name, value in json.loads(Path(database_file).read_text()).items() if name != "name"}
-    with contextlib.closing(psycopg2.connect(**arguments)) as connection, connection, connection.cursor() as cursor:
-        for statement in _STATEMENTS:
-            cursor.execute(statement, (int(number),))
+    with contextlib.closing(psycopg2.connect(**arguments)) as connection:
+        with connection.cursor() as cursor:
+            for statement in _STATEMENTS:
+                cursor.execute(statement, (int(number),))
+        connection.commit()
     print(json.dumps({"count": int(number)}))
 
 
