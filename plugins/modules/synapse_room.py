@@ -86,7 +86,7 @@ options:
         description:
           - Its name. Synapse has one of its own if none is given.
         type: str
-      message:
+      announcement:
         description:
           - What is said in it, for example why the old one was closed. Synapse has its own words otherwise.
         type: str
@@ -119,7 +119,7 @@ EXAMPLES = r"""
     new_room:
       user_id: support
       name: The lobby has moved
-      message: The old lobby was full of spam.
+      announcement: The old lobby was full of spam.
 
 - name: Let Alice lead a room whose admin has left the company
   matrix_ops.synapse.synapse_room:
@@ -197,7 +197,7 @@ def declare(parameters: Parameters) -> RoomResource:
         block=bool(parameters["blocked"]),
         new_room_creator=new_room.get("user_id"),
         new_room_name=new_room.get("name"),
-        message=new_room.get("message"),
+        message=new_room.get("announcement"),
     )
     declared = DeclaredRoom(
         present=parameters["state"] == "present",
@@ -224,7 +224,7 @@ def main() -> None:
                 "options": {
                     "user_id": {"type": "str", "required": True},
                     "name": {"type": "str"},
-                    "message": {"type": "str"},
+                    "announcement": {"type": "str"},
                 },
             },
             "wait_timeout": {"type": "int", "default": 600},
