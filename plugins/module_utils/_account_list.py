@@ -131,9 +131,10 @@ class AccountList:
         named = "; ".join(f"{entry.name}: {entry.error}" for entry in failed[:_NAMED_AT_MOST])
         more = f"; and {len(failed) - _NAMED_AT_MOST} more" if len(failed) > _NAMED_AT_MOST else ""
         changed = any(user["changed"] for user in users)
+        others = len(failed) < len(users) and (executed or not changed)
         raise SynapseError(
             f"{len(failed)} of {len(users)} accounts are not as declared ({named}{more})."
-            + (" The others are: mend these and run the task again." if executed or not changed else ""),
+            + (" The others are: mend these and run the task again." if others else ""),
             users=users,
             changed=changed,
         )

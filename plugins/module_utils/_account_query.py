@@ -14,7 +14,6 @@ Synapse 1.163. One account is looked up in the list as well: GET v2/users/<id> f
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import re
 import typing as t
 
@@ -23,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database impor
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._delegation import IN_CHARGE, is_delegated
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ApiError, InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._users import listed_state
 
 Row = dict[str, t.Any]
@@ -31,7 +31,6 @@ _LIST = "/_synapse/admin/v3/users"
 # Large pages, because Synapse sorts and joins the whole table for each of them.
 _API_PAGE = 1000
 _DATABASE_PAGE = 5000
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 # The names of the columns are those in the rows of the API.
 _COLUMNS = {
@@ -193,22 +192,11 @@ def _row(listed: JsonObject) -> Row:
     return {
         **listed_state(listed),
         "creation_ts": creation_ts,
-        "created": _iso(creation_ts),
+        "created": iso_time(creation_ts),
         "last_seen_ts": last_seen_ts,
-        "last_seen": _iso(last_seen_ts),
+        "last_seen": iso_time(last_seen_ts),
     }
 
 
 def _number(flag: bool | None) -> int | None:
     return None if flag is None else int(flag)
-
-
-def _iso(milliseconds: int | None) -> str | None:
-    """A point of time as text, or None if no calendar has it: then something else than Synapse has written it."""
-    if milliseconds is None:
-        return None
-    try:
-        moment = _EPOCH + datetime.timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

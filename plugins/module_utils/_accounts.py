@@ -130,7 +130,7 @@ class Accounts:
         passwords = [change.body["password"] for change in changes if "password" in change.body]
         if changes:
             self._guard_caller(current, after)
-            self._guard_appservice(user_id, current)
+            self.guard_appservice(user_id, current)
             needed = commands(user_id, current, after, bool(passwords))
             if needed and self.delegated():
                 refuse(user_id, needed)
@@ -190,7 +190,8 @@ class Accounts:
             return
         error.explain(f"{user_id} exists now, but not as declared." if exists else f"{user_id} was not created.")
 
-    def _guard_appservice(self, user_id: Identifier, current: State) -> None:
+    def guard_appservice(self, user_id: Identifier, current: State) -> None:
+        """Raise InvalidInput if the account is an application service's, and the task may not manage those."""
         if self._permissions.manage_appservice_users or not self.is_appservice_user(str(user_id), current):
             return
         owner = current.get("appservice_id") if current else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sqlite3
+import time
 import typing as t
 import urllib.parse
 
@@ -29,18 +30,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver imp
 Connected = tuple[t.Any, type[Exception]]
 
 _CONNECT_TIMEOUT = 10
+# How many instructions of its virtual machine SQLite runs between two looks at the clock: some 10 microseconds.
+_INSTRUCTIONS = 1000
+
+
+class QueryTimedOut(SynapseError):
+    """A query took longer than it was allowed to, and the database has stopped it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DatabaseSettings:
     """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` what the engine is given to connect.
 
-    `source` is the file of the configuration that says so.
+    `source` is the file of the configuration that says so. `allow_unsafe_locale`: Synapse shall take any locale.
     """
 
     engine: str
     arguments: dict[str, t.Any]
     source: str
+    allow_unsafe_locale: bool = False
 
     @property
     def shown(self) -> str:
@@ -52,8 +60,10 @@ class DatabaseSettings:
         return f"the PostgreSQL database {name} at {host}"
 
 
-def find_database(configuration: Configuration, working_directory: str | None = None) -> DatabaseSettings:
-    """Return where the database with the data store `main` is: that of the users, rooms and events.
+def find_database(
+    configuration: Configuration, working_directory: str | None = None, data_store: str = "main"
+) -> DatabaseSettings:
+    """Return where the database with a data store is: `main` has the users, rooms and events, `state` the state groups.
 
     `working_directory` is the one that Synapse runs in, which a relative path of an SQLite database starts from.
     Raises ConfigurationError if the configuration does not tell.
@@ -66,7 +76,7 @@ def find_database(configuration: Configuration, working_directory: str | None = 
             f"{', '.join(file.path for file in configuration.files) or 'config_path'} names no database: is this the"
             " whole configuration of Synapse, with every file that sets something?"
         )
-    section = _main_section(key, settings[key], source)
+    section = _section(key, settings[key], source, data_store)
     engine, arguments = section.get("name") or "sqlite3", dict(section.get("args") or {})
     if engine not in ("sqlite3", "psycopg2"):
         raise ConfigurationError(
@@ -78,7 +88,7 @@ def find_database(configuration: Configuration, working_directory: str | None = 
         return DatabaseSettings(engine, {"database": _sqlite_path(path, source, working_directory)}, source)
     # The options that begin with cp_ are for Synapse's pool of connections alone.
     kept = {name: value for name, value in arguments.items() if not name.startswith("cp_")}
-    return DatabaseSettings(engine, kept, source)
+    return DatabaseSettings(engine, kept, source, bool(section.get("allow_unsafe_locale")))
 
 
 class Database:
@@ -87,11 +97,25 @@ class Database:
     A writable one is committed when its block ends without an error, else nothing in it has happened.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, writable: bool = False) -> None:
-        """Connect. Raises MissingLibrary without psycopg2, ConnectionFailed if the database cannot be reached."""
+    def __init__(
+        self, settings: DatabaseSettings, *, writable: bool = False, statement_timeout: float | None = None
+    ) -> None:
+        """Connect. Raises MissingLibrary without psycopg2, ConnectionFailed if the database cannot be reached.
+
+        `statement_timeout`: after how many seconds the database stops a query. None: as the database is set up.
+        """
         self._settings = settings
+        self._statement_timeout = statement_timeout
+        self._deadline: float | None = None
         connect = _connect_sqlite if settings.engine == "sqlite3" else _connect_postgresql
         self._connection, self._errors = connect(settings, writable)
+        if statement_timeout is not None:
+            self._limit(statement_timeout)
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """Where the database is."""
+        return self._settings
 
     def __enter__(self) -> Database:
         return self
@@ -108,9 +132,14 @@ class Database:
     def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         """Return all rows of a query. `?` in `sql` stands for the next of `values`, and for nothing else.
 
-        Raises SynapseError with the database's own words if it refuses.
+        Raises SynapseError with the database's own words if it refuses, QueryTimedOut if it takes too long.
         """
-        return [tuple(row) for row in self._execute(sql, values).fetchall()]
+        cursor = self._execute(sql, values)
+        try:
+            # SQLite looks for most rows only now.
+            return [tuple(row) for row in cursor.fetchall()]
+        except self._errors as error:
+            raise self._refused(error) from error
 
     def write(self, sql: str, *values: t.Any) -> int:
         """Run a statement that writes, and return how many rows it concerned. Raises SynapseError as `rows` does."""
@@ -119,6 +148,8 @@ class Database:
     def _execute(self, sql: str, values: t.Sequence[t.Any]) -> t.Any:
         if self._settings.engine != "sqlite3":
             sql = sql.replace("%", "%%").replace("?", "%s")
+        if self._statement_timeout is not None:
+            self._deadline = time.monotonic() + self._statement_timeout
         try:
             cursor = self._connection.cursor()
             cursor.execute(sql, tuple(values))
@@ -126,14 +157,35 @@ class Database:
             raise self._refused(error) from error
         return cursor
 
+    def _limit(self, seconds: float) -> None:
+        """Let the database stop what takes longer, in this transaction alone."""
+        if self._settings.engine == "sqlite3":
+            self._connection.set_progress_handler(self._is_late, _INSTRUCTIONS)
+            return
+        # Not for the session, which a pool of connections may hand on to Synapse.
+        self.rows("SELECT set_config('statement_timeout', ?, true)", f"{max(round(seconds * 1000), 1)}ms")
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
     def _refused(self, error: Exception) -> SynapseError:
+        shown, said, code = _capital(self._settings.shown), _first_line(error), getattr(error, "pgcode", None)
+        if code == "57014" or said == "interrupted":
+            return QueryTimedOut(
+                f"{shown} stopped a query because it took too long"
+                + (f", more than {self._statement_timeout:g} seconds." if self._statement_timeout else f": {said}.")
+            )
+        if code == "42501":
+            return SynapseError(
+                f"{shown} refused a query: {said}. Let the user of the database in {self._settings.source} read it,"
+                " as Synapse's own user may."
+            )
         return SynapseError(
-            f"{_capital(self._settings.shown)} refused a query: {_first_line(error)}."
-            " See whether this is the database of a Synapse of this version."
+            f"{shown} refused a query: {said}. See whether this is the database of a Synapse of this version."
         )
 
 
-def _main_section(key: str, section: t.Any, source: str) -> dict[str, t.Any]:
+def _section(key: str, section: t.Any, source: str, data_store: str) -> dict[str, t.Any]:
     if key == "database_path":
         return {}
     candidates = list(section.values()) if key == "databases" and isinstance(section, dict) else [section]
@@ -142,9 +194,9 @@ def _main_section(key: str, section: t.Any, source: str) -> dict[str, t.Any]:
             raise ConfigurationError(
                 f"{key} in {source} is not written as Synapse reads it: a database has a name and args."
             )
-        if "main" in (candidate.get("data_stores") or ["main"]):
+        if data_store in (candidate.get("data_stores") or ["main", "state"]):
             return candidate
-    raise ConfigurationError(f"None of the databases in {source} has the data store main.")
+    raise ConfigurationError(f"None of the databases in {source} has the data store {data_store}.")
 
 
 def _sqlite_path(path: t.Any, source: str, working_directory: str | None) -> str:

@@ -12,6 +12,7 @@ on the Admin API answering nobody but admins: so the account itself asks it whet
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -31,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     PermissionDenied,
     StateNotReached,
     SynapseError,
+    UnexpectedAnswer,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
@@ -88,6 +90,8 @@ class FirstAdmin:
         self._refuse_delegation()
         self._refuse_other_attributes()
         current, admins = self._read()
+        if current is None or not current["admin"]:
+            self._accounts.guard_appservice(self._user_id, current)
         if current is None:
             plan = self._plan_registration()
         elif current["deactivated"]:
@@ -99,6 +103,7 @@ class FirstAdmin:
             self._ask()
             self._restart_required = self._refused
         else:
+            self._refuse_what_only_registration_sets()
             self._require_database_allowed(admins)
             self._method = "database"
             after = {**current, "admin": True}
@@ -138,7 +143,16 @@ class FirstAdmin:
             )
 
     def _refuse_other_attributes(self) -> None:
-        others = sorted(set(self._declared.attributes()) - _REGISTERED_WITH)
+        self._refuse(sorted(set(self._declared.attributes()) - _REGISTERED_WITH))
+
+    def _refuse_what_only_registration_sets(self) -> None:
+        declared = self._declared
+        others = sorted(set(declared.attributes()) - {"admin"})
+        if declared.password is not None and declared.update_password != "on_create":
+            others.append("a new password")
+        self._refuse(others)
+
+    def _refuse(self, others: t.Sequence[str]) -> None:
         if others:
             raise InvalidInput(
                 f"{', '.join(others)} can only be set by a server admin, and no access token of one is given:"
@@ -148,17 +162,19 @@ class FirstAdmin:
     def _read(self) -> tuple[State, list[str]]:
         """The account as the database has it, and who else is an active server admin."""
         with Database(self._database()) as database:
-            rows = database.rows("SELECT admin, deactivated FROM users WHERE name = ?", str(self._user_id))
+            rows = database.rows(
+                "SELECT admin, deactivated, appservice_id FROM users WHERE name = ?", str(self._user_id)
+            )
             admins = database.rows(
                 "SELECT name FROM users WHERE admin = 1 AND deactivated = 0 AND name <> ? ORDER BY name",
                 str(self._user_id),
             )
-        state = (
-            {"user_id": str(self._user_id), "admin": bool(rows[0][0]), "deactivated": bool(rows[0][1])}
-            if rows
-            else None
-        )
-        return state, [str(name) for (name,) in admins]
+        names = [str(name) for (name,) in admins]
+        if not rows:
+            return None, names
+        admin, deactivated, owner = rows[0]
+        flags = {"admin": bool(admin), "deactivated": bool(deactivated)}
+        return {"user_id": str(self._user_id), **flags, "appservice_id": owner}, names
 
     def _plan_registration(self) -> Plan:
         decide(self._user_id, self._declared, None)
@@ -207,18 +223,22 @@ class FirstAdmin:
         return find_database(self._configuration, self._ways.working_directory)
 
     def _ask(self) -> None:
-        """See whether the Admin API takes the account for an admin: with its own token, else with its password."""
-        client = self._own_client()
-        if client:
-            self._look(client)
-        elif self._declared.password is not None:
-            self._look_by_login(self._declared.password)
+        """See whether the Admin API takes the account for an admin: with its own token, else with its password.
+
+        A server that does not answer as it should keeps that from being seen. It undoes nothing.
+        """
+        with contextlib.suppress(ApiError, ConnectionFailed, UnexpectedAnswer):
+            client = self._own_client()
+            if client:
+                self._look(client)
+            elif self._declared.password is not None:
+                self._look_by_login(self._declared.password)
 
     def _own_client(self) -> Client | None:
         """The task's client, if its token is the account's own."""
         try:
             return self._accounts.client if self._accounts.client.caller == str(self._user_id) else None
-        except (AuthenticationFailed, ConnectionFailed):
+        except AuthenticationFailed:
             return None
 
     def _look(self, client: Client) -> None:
@@ -236,11 +256,8 @@ class FirstAdmin:
 
     def _look_by_login(self, password: str) -> None:
         anonymous = self._accounts.client.speaking_as(None)
-        try:
-            token, _user_id = log_in(anonymous, Login(str(self._user_id), password, _DEVICE, "Ansible"))
-        except (ApiError, ConnectionFailed):
-            # The password of an account that exists need not be the declared one, nor need logins be allowed.
-            return
+        # The password of an account that exists need not be the declared one, nor need logins be allowed.
+        token, _user_id = log_in(anonymous, Login(str(self._user_id), password, _DEVICE, "Ansible"))
         client = anonymous.speaking_as(token)
         try:
             self._look(client)

@@ -60,11 +60,19 @@ def parse_room_alias(text: str, own_server_name: str) -> Identifier:
 
     Raises InvalidInput if it is no room alias, or one of another server.
     """
-    if text.startswith("#") and ":" not in text:
-        text = f"{text}:{own_server_name}"
-    identifier = _parse(text, "#", "room alias", f"#lobby:{own_server_name}")
+    identifier = parse_any_room_alias(text, own_server_name)
     _require_local(identifier, own_server_name, "room alias")
     return identifier
+
+
+def parse_any_room_alias(text: str, own_server_name: str) -> Identifier:
+    """Return the room alias in `text`, of whatever server; without one it is of the server `own_server_name`.
+
+    Raises InvalidInput if it is no room alias.
+    """
+    if text.startswith("#") and ":" not in text:
+        text = f"{text}:{own_server_name}"
+    return _parse(text, "#", "room alias", f"#lobby:{own_server_name}")
 
 
 def parse_room_id(text: str) -> str:

@@ -75,7 +75,8 @@ options:
     description:
       - The password. Without one, an account is created that nobody can log in to with a password.
       - It must fit the server's password policy, to which Synapse itself does not hold an admin.
-      - When a first admin is made, the account logs in with it for a moment, to see whether Synapse treats it as one.
+      - Where the task has no admin's token, the account logs in with it for a moment, to see whether Synapse treats it
+        as an admin. Check mode does that too if the database says that it is one.
       - When it is set on an existing account is said by O(update_password).
     type: str
   update_password:

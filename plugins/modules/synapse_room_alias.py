@@ -11,7 +11,9 @@ short_description: Manage a room alias of a Synapse homeserver
 version_added: 1.0.0
 description:
   - Lets an alias point to a room, moves it from one room to another, or frees it.
-  - A server admin can free an alias without being in the room.
+  - A server admin can free an alias without being in the room. Synapse itself then leaves the alias standing among the
+    addresses that the room names (C(m.room.canonical_alias)). This module takes it off there too, in the name of a
+    local member who has the power to, and says so if there is none.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -40,6 +42,8 @@ options:
   room_id:
     description:
       - The room that the alias shall point to. Required with O(state=present).
+      - With O(state=absent), a room that shall not name the alias any more, for one that was freed earlier. Without it,
+        rooms are found whose main address the alias still is.
       - Since room version 12 a room id has no server name in it.
     type: str
   state:
@@ -51,6 +55,18 @@ options:
       - present
       - absent
     default: present
+  canonical:
+    description:
+      - Whether the alias is the main address of the room, the one that people see.
+      - What was the main address before stays an alias, but the room does not name it any more, unless O(alt_aliases)
+        does.
+    type: bool
+  alt_aliases:
+    description:
+      - All other addresses that the room names. Others are taken off. Each must point to the room already, or be
+        O(alias) itself. They may be aliases of other servers.
+    type: list
+    elements: str
 seealso:
   - module: matrix_ops.synapse.synapse_access_token
 """
@@ -67,6 +83,21 @@ EXAMPLES = r"""
     access_token_path: /root/.synapse-token
     alias: "#lobby:example.org"
     state: absent
+  register: freed
+
+- name: Say so if the lost room still names it
+  ansible.builtin.debug:
+    msg: "{{ freed.dangling_reason }}"
+  when: freed.dangling
+
+- name: Let the alias be the main address of the room, beside its old name
+  matrix_ops.synapse.synapse_room_alias:
+    access_token_path: /root/.synapse-token
+    alias: "#lobby:example.org"
+    room_id: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
+    canonical: true
+    alt_aliases:
+      - "#old-lobby:example.org"
 """
 
 RETURN = r"""
@@ -83,6 +114,21 @@ previous_room_id:
   description: The room that it pointed to before. Null if it was free.
   returned: success
   type: str
+dangling:
+  description:
+    - Whether a room still names the alias that nobody of this server has the power to change. The alias itself is as
+      declared then.
+  returned: success
+  type: bool
+dangling_reason:
+  description: Which room that is, and why nobody can change it. Null if there is none.
+  returned: success
+  type: str
+written_as:
+  description: The user ids in whose names addresses of rooms were changed, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
 steps:
   description: What was done, or in check mode would be done.
   returned: success
@@ -90,7 +136,7 @@ steps:
   elements: str
 """
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._aliases import AliasResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._aliases import AliasResource, DeclaredAlias
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     connection_argument_spec,
@@ -100,8 +146,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 def declare(parameters: Parameters) -> AliasResource:
     """Return the alias that the task declares."""
-    room_id = parameters["room_id"] if parameters["state"] == "present" else None
-    return AliasResource(connect(parameters), parameters["alias"], room_id)
+    declared = DeclaredAlias(
+        room_id=parameters["room_id"],
+        present=parameters["state"] == "present",
+        canonical=parameters["canonical"],
+        alt_aliases=parameters["alt_aliases"],
+    )
+    return AliasResource(connect(parameters), parameters["alias"], declared)
 
 
 def main() -> None:
@@ -111,6 +162,8 @@ def main() -> None:
             "alias": {"type": "str", "required": True, "aliases": ["name"]},
             "room_id": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "canonical": {"type": "bool"},
+            "alt_aliases": {"type": "list", "elements": "str"},
         },
         required_if=[("state", "present", ["room_id"])],
     )

@@ -15,7 +15,7 @@ _COMPARISONS: dict[str, t.Callable[[float, float], bool]] = {"<=": operator.le, 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A figure of ours and of the alternative, both in `unit`, and the bar for their ratio, such as ("<=", 1.5).
+    """A figure of ours and of the alternative, both in `unit`, and what their ratio must be, such as "<=" 1.5.
 
     `inverted`: the ratio is that of the alternative to ours, as when it says how many times faster something is.
     """
@@ -24,25 +24,25 @@ class Measurement:
     ours: float
     alternative: float
     comparison: str
-    bar: float
+    limit: float
     unit: str = "s"
     inverted: bool = False
 
     @property
     def ratio(self) -> float:
-        """The figure that the bar is for."""
+        """The figure that must be good enough."""
         return self.alternative / self.ours if self.inverted else self.ours / self.alternative
 
     @property
     def met(self) -> bool:
-        """Whether the ratio is as good as the bar."""
-        return _COMPARISONS[self.comparison](self.ratio, self.bar)
+        """Whether the ratio is as good as it must be."""
+        return _COMPARISONS[self.comparison](self.ratio, self.limit)
 
     def words(self) -> str:
         """The measurement in a line."""
         return (
             f"{self.ours:.3f} {self.unit} against {self.alternative:.3f} {self.unit}, ratio {self.ratio:.2f}"
-            f" ({self.comparison} {self.bar:g}): {'met' if self.met else 'NOT MET'}"
+            f" ({self.comparison} {self.limit:g}): {'met' if self.met else 'NOT MET'}"
         )
 
     def as_result(self) -> dict[str, t.Any]:
@@ -53,7 +53,8 @@ class Measurement:
             "alternative": round(self.alternative, 4),
             "unit": self.unit,
             "ratio": round(self.ratio, 3),
-            "bar": f"{self.comparison} {self.bar:g}",
+            "comparison": self.comparison,
+            "bar": self.limit,
             "met": self.met,
         }
 
@@ -67,7 +68,7 @@ def table(measurements: t.Sequence[Measurement]) -> str:
             f"{one.ours:.3f} {one.unit}",
             f"{one.alternative:.3f} {one.unit}",
             f"{one.ratio:.2f}",
-            f"{one.comparison} {one.bar:g}",
+            f"{one.comparison} {one.limit:g}",
             "met" if one.met else "NOT MET",
         )
         for one in measurements

@@ -16,11 +16,12 @@ import sys
 import typing as t
 
 import bulk
+import rooms
 from commands import Failed
 from machine import REPOSITORY, CannotRun, InstallationFailed
 from measurement import Measurement, table
 
-GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {"bulk": bulk.measure}
+GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {"bulk": bulk.measure, "rooms": rooms.measure}
 _RESULTS = REPOSITORY / ".bench" / "results.json"
 
 

@@ -50,9 +50,11 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         # What runs on a developer's machine only is on the path of its neighbours, and may use what a newer Python has.
         for directory in ("tests/checks", "tests/environment"):
             tool("mypy", *settings, "--python-version", "3.11", ".", directory=collection / directory)
-        neighbours = str(collection / "tests/environment")
+        # Benchmarks use what starts the tests and their servers, and the collection itself.
+        used = [tree, collection / "tests/environment", collection / "tests/integration/targets/setup_synapse/files"]
         benchmarks = collection / "tests/benchmarks"
-        tool("mypy", *settings, "--python-version", "3.11", ".", directory=benchmarks, MYPYPATH=neighbours)
+        path = ":".join(map(str, used))
+        tool("mypy", *settings, "--python-version", "3.11", ".", directory=benchmarks, MYPYPATH=path)
         return ()
 
     def sanity(name: str) -> t.Sequence[str]:

@@ -6,6 +6,8 @@
 
 bare_session.py read BASE_URL TOKEN_FILE
     Reads the list of all accounts in pages. Prints the number of accounts and the seconds, as JSON.
+bare_session.py read_rooms BASE_URL TOKEN_FILE
+    Reads the list of all rooms in pages. Prints the number of rooms and the seconds, as JSON.
 bare_session.py create BASE_URL TOKEN_FILE USER_IDS_FILE PARALLEL
     Creates an account for each user id of a JSON file. Prints their number and the seconds, as JSON.
 """
@@ -33,16 +35,16 @@ def session(token: str, parallel: int) -> requests.Session:
     return opened
 
 
-def read(base_url: str, token: str) -> int:
-    """Read all accounts and return how many there are."""
+def read(base_url: str, token: str, path: str, items: str, following: str) -> int:
+    """Read a list to its end and return how many entries it has."""
     opened, start, count = session(token, 1), "0", 0
     while start:
         parameters = {"from": start, "limit": str(_PAGE), "locked": "true"}
-        answer = opened.get(f"{base_url}/_synapse/admin/v3/users", params=parameters)
+        answer = opened.get(base_url + path, params=parameters)
         answer.raise_for_status()
         page = answer.json()
-        count += len(page["users"])
-        start = page.get("next_token")
+        count += len(page[items])
+        start = page.get(following)
     return count
 
 
@@ -63,7 +65,9 @@ def main(command: str, base_url: str, token_file: str, *further: str) -> None:
     token = Path(token_file).read_text().strip()
     start = time.perf_counter()
     if command == "read":
-        count = read(base_url, token)
+        count = read(base_url, token, "/_synapse/admin/v3/users", "users", "next_token")
+    elif command == "read_rooms":
+        count = read(base_url, token, "/_synapse/admin/v1/rooms", "rooms", "next_batch")
     else:
         count = create(base_url, token, json.loads(Path(further[0]).read_text()), int(further[1]))
     print(json.dumps({"count": count, "seconds": time.perf_counter() - start}))

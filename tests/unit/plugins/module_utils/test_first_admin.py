@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import socket
 import sqlite3
 import sys
@@ -16,7 +17,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._first_admin import FirstAdmin, Ways
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration, ConfigurationFile
@@ -38,7 +39,7 @@ USERS = """
 CREATE TABLE users (
     name TEXT UNIQUE, password_hash TEXT, creation_ts BIGINT, user_type TEXT DEFAULT NULL,
     admin SMALLINT DEFAULT 0 NOT NULL, is_guest SMALLINT DEFAULT 0 NOT NULL, deactivated SMALLINT DEFAULT 0 NOT NULL,
-    locked BOOLEAN DEFAULT FALSE NOT NULL, suspended BOOLEAN DEFAULT FALSE NOT NULL
+    locked BOOLEAN DEFAULT FALSE NOT NULL, suspended BOOLEAN DEFAULT FALSE NOT NULL, appservice_id TEXT
 )
 """
 Row = tuple[t.Any, ...]
@@ -107,12 +108,13 @@ def first_admin(
     token: str | None = None,
     ways: Ways | None = None,
     settings: t.Mapping[str, t.Any] | None = None,
+    permissions: Permissions | None = None,
     **declared: t.Any,
 ) -> FirstAdmin:
     database = {"name": "sqlite3", "args": {"database": users.path}}
     merged = {"server_name": "x.org", "database": database, **(settings or {})}
     return FirstAdmin(
-        Accounts(Client(base_url, token)),
+        Accounts(Client(base_url, token), permissions),
         user_id,
         DeclaredAccount(admin=True, **declared),
         Configuration((ConfigurationFile("/etc/homeserver.yaml", merged),)),
@@ -411,7 +413,7 @@ class RecordingDriver(types.ModuleType):
         self.executed.append((sql, values))
 
     def fetchall(self) -> list[Row]:
-        return [(0, 0)] if "SELECT admin" in self.executed[-1][0] else []
+        return [(0, 0, None)] if "SELECT admin" in self.executed[-1][0] else []
 
 
 class TestRefused:
@@ -455,6 +457,37 @@ class TestRefused:
         resource = first_admin(server.base_url, request.getfixturevalue(table), password=PASSWORD, **declared)
         with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
             resource.plan()
+
+    @pytest.mark.parametrize(
+        ("declared", "named"),
+        [
+            ({"displayname": "A", "user_type": "bot"}, "displayname, user_type"),
+            ({"password": PASSWORD, "update_password": "always"}, "a new password"),
+            ({"password": PASSWORD, "update_password": "if_different"}, "a new password"),
+        ],
+    )
+    def test_for_what_the_database_does_not_get(
+        self, server: ScriptedServer, existing: UserTable, declared: dict[str, t.Any], named: str
+    ) -> None:
+        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
+            first_admin(server.base_url, existing, **declared).plan()
+        assert not existing.admins()
+
+    @pytest.mark.parametrize("by", ["its maker", "its namespace"])
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_for_an_account_of_an_application_service(
+        self, server: ScriptedServer, existing: UserTable, by: str, allowed: bool
+    ) -> None:
+        if by == "its maker":
+            existing.run("UPDATE users SET appservice_id = 'bridge' WHERE name = '@alice:x.org'")
+        namespaces = (re.compile("@al.*"),) if by == "its namespace" else ()
+        permissions = Permissions(manage_appservice_users=allowed, namespaces=namespaces)
+        resource = first_admin(server.base_url, existing, permissions=permissions)
+        if allowed:
+            assert resource.plan().changed
+        else:
+            with pytest.raises(errors.InvalidInput, match="application service.*Set manage_appservice_users to true"):
+                resource.plan()
 
 
 class TestAdminAlready:
@@ -580,8 +613,20 @@ class TestInForce:
         result = self.result(unreachable, existing, token=token, password=PASSWORD)
         assert result["restart_required"] is True
 
-    def test_leaves_no_session_behind_after_a_fault(self, server: ScriptedServer, existing: UserTable) -> None:
+    def test_perhaps_after_a_fault_which_leaves_no_session_behind(
+        self, server: ScriptedServer, existing: UserTable
+    ) -> None:
         server.expect(nobody(), login(), shown(FAULT, 500, SESSION), logout())
-        with pytest.raises(errors.ApiError, match="Internal server error") as caught:
-            carry_out(first_admin(server.base_url, existing, password=PASSWORD))
-        assert not any(secret in f"{caught.value} {caught.value.details}" for secret in (PASSWORD, SESSION))
+        assert self.result(server.base_url, existing, password=PASSWORD)["restart_required"] is True
+
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    def test_perhaps_if_a_proxy_answers_in_its_place(
+        self, server: ScriptedServer, existing: UserTable, token: str | None
+    ) -> None:
+        page = b"<html>502 Bad Gateway</html>"
+        server.always(
+            *(Call(method, path, status=502, text=page) for method, path in (("GET", WHOAMI), ("POST", LOGIN)))
+        )
+        result = self.result(server.base_url, existing, token=token, password=PASSWORD)
+        assert (result["verified"], result["restart_required"]) == (False, True)
+        assert existing.admins()

@@ -111,7 +111,7 @@ class TestRegister:
         server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": said}, status))
         with pytest.raises(kind, match=said) as caught:
             register(client, "s3cret", ALICE)
-        assert type(caught.value) is kind
+        assert caught.type is kind
         assert not any(secret in f"{caught.value}" for secret in ("s3cret", "hunter2"))
 
     def test_sends_no_password_where_registration_is_not_served(self, server: ScriptedServer, client: Client) -> None:

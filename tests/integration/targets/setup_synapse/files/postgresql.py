@@ -23,7 +23,7 @@ def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
     """
     cluster = os.path.join(directory, "cluster")
     data, password_file, log = (os.path.join(cluster, name) for name in ("data", "password", "log"))
-    database = {
+    database: dict[str, t.Any] = {
         "name": "psycopg2",
         "host": "127.0.0.1",
         "port": processes.free_ports(1)[0],

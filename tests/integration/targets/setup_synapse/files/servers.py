@@ -4,11 +4,14 @@
 
 """Throw-away servers for the integration targets: a real Synapse on each engine.
 
-servers.py start ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER
-    ENGINES: sqlite and postgresql, with a comma between; SETTINGS: further keys of homeserver.yaml, as JSON.
+servers.py start ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER [federating]
+    ENGINES: sqlite and postgresql, with a comma between; SETTINGS: further keys of homeserver.yaml, as JSON;
+    federating: the servers can reach each other.
     Prints the directory and the servers as JSON. What a killed run has left behind is ended first.
 servers.py restart DIRECTORY BASE_URL
     Restarts the one server that lives in DIRECTORY.
+servers.py halt DIRECTORY
+    Stops the one server that lives in DIRECTORY; `restart` starts it again.
 servers.py stop DIRECTORY
     Ends every server below DIRECTORY, as `start` printed it, and removes it.
 """
@@ -16,21 +19,29 @@ servers.py stop DIRECTORY
 from __future__ import annotations
 
 import json
+import os
 import sys
 import typing as t
 
 import accounts
+import federation
 import postgresql
 import processes
 import synapse_server
 
 
-def start(engines: list[str], settings: dict[str, t.Any], binaries: str, user: str) -> dict[str, t.Any]:
+def start(
+    engines: list[str], settings: dict[str, t.Any], binaries: str, user: str, *, federating: bool
+) -> dict[str, t.Any]:
     """Return the directory of the servers and what a test has to know of each."""
     processes.sweep()
     directory = processes.create_directory()
     try:
-        servers = [synapse_server.describe(directory, engine) for engine in engines]
+        servers = [synapse_server.describe(directory, engine, federating=federating) for engine in engines]
+        if federating:
+            certificates = os.path.join(directory, "certificates")
+            federation.make_certificates(certificates)
+            settings = {**federation.settings(certificates), **settings}
         for server in servers:
             if server["engine"] == "postgresql":
                 server["database"] = postgresql.start(directory, binaries, user)
@@ -54,9 +65,12 @@ def restart(directory: str, base_url: str) -> None:
 def main(command: str, *given: str) -> None:
     """Run one of the commands above."""
     if command == "start":
-        print(json.dumps(start(given[0].split(","), json.loads(given[1]), given[2], given[3])))
+        federating = "federating" in given[4:]
+        print(json.dumps(start(given[0].split(","), json.loads(given[1]), given[2], given[3], federating=federating)))
     elif command == "restart":
         restart(given[0], given[1])
+    elif command == "halt":
+        processes.end(given[0], "synapse.app.")
     elif command == "stop":
         processes.stop(given[0])
     else:

@@ -16,6 +16,7 @@ import typing as t
 import urllib.error
 import urllib.request
 
+import federation
 import processes
 import yaml
 
@@ -24,14 +25,18 @@ SERVER_NAMES = {"sqlite": "sqlite.test", "postgresql": "postgresql.test:8448"}
 _PATIENCE = 60.0
 
 
-def describe(directory: str, engine: str) -> dict[str, t.Any]:
-    """Return what a test has to know of the server on `engine` that will live below `directory`."""
+def describe(directory: str, engine: str, *, federating: bool = False) -> dict[str, t.Any]:
+    """Return what a test has to know of the server on `engine` that will live below `directory`.
+
+    `federating`: other servers shall reach it under its name.
+    """
     own = os.path.join(directory, engine)
     client_port, metrics_port = processes.free_ports(2)
     return {
         "name": engine,
         "engine": engine,
-        "server_name": SERVER_NAMES[engine],
+        "server_name": federation.server_name(engine) if federating else SERVER_NAMES[engine],
+        "federating": federating,
         "base_url": f"http://127.0.0.1:{client_port}",
         "metrics_url": f"http://127.0.0.1:{metrics_port}/metrics",
         "directory": own,
@@ -49,7 +54,10 @@ def configure(server: dict[str, t.Any], settings: dict[str, t.Any]) -> None:
     directory = server["directory"]
     os.mkdir(directory, 0o700)
     os.mkdir(os.path.join(directory, "conf.d"), 0o700)
-    _write(directory, "homeserver.yaml", {**_homeserver(server), **settings})
+    homeserver = _homeserver(server)
+    if server["federating"]:
+        homeserver["listeners"].append(federation.listener(server["server_name"]))
+    _write(directory, "homeserver.yaml", {**homeserver, **settings})
     _write(directory, os.path.join("conf.d", "rate_limits.yaml"), _rate_limits())
     _write(directory, "log_config.yaml", _log_config(server["log"]))
     key = base64.b64encode(secrets.token_bytes(32)).decode("ascii").rstrip("=")
