@@ -42,15 +42,29 @@ _PENDING = f"""
     ORDER BY c.room_id
 """
 
-# A room id becomes a part of a path: with slashes in it Synapse would write outside the export, as whoever runs it.
-_UNSAFE = f"""
-    SELECT c.room_id {_MEMBERSHIPS} AND {_REMEMBERED} AND c.room_id LIKE '%/%'
-    UNION SELECT room_id FROM room_account_data WHERE user_id = ? AND room_id LIKE '%/%'
-    ORDER BY room_id
+_FORGOTTEN = f"SELECT c.room_id {_MEMBERSHIPS} AND NOT {_REMEMBERED} ORDER BY c.room_id"
+
+# Rooms that it passes over without a word, because the account was never in them, and nothing is pending any more.
+_DECLINED = f"""
+    SELECT c.room_id {_MEMBERSHIPS} AND {_REMEMBERED}
+    AND c.membership NOT IN ('join', 'invite', 'knock') AND NOT EXISTS (
+        SELECT 1 FROM room_memberships AS j
+        WHERE j.user_id = c.user_id AND j.room_id = c.room_id AND j.membership = 'join'
+    )
+    ORDER BY c.room_id
 """
 
-
-_FORGOTTEN = f"SELECT c.room_id {_MEMBERSHIPS} AND NOT {_REMEMBERED} ORDER BY c.room_id"
+# What else Synapse keeps of an account and its export leaves out: what it is, how it is counted, and why it is missing.
+_NO_COMMAND = "Synapse's export leaves them out, and its Admin API does not give them"
+_LEFT_OUT = (
+    ("end-to-end keys of devices", "e2e_device_keys_json", "user_id"),
+    ("keys for cross-signing", "e2e_cross_signing_keys", "user_id"),
+    ("keys in the encrypted key backup", "e2e_room_keys", "user_id"),
+    ("messages waiting for a device", "device_inbox", "user_id"),
+    ("notification rules", "push_rules", "user_name"),
+    ("read receipts", "receipts_linearized", "user_id"),
+    ("filters for clients", "user_filters", "full_user_id"),
+)
 
 
 class Pending(t.NamedTuple):
@@ -91,36 +105,24 @@ def find_pending(database: Database, user_id: str) -> list[Pending]:
     return [Pending(*row) for row in database.rows(_PENDING, user_id)]
 
 
-def require_nothing_pending(database: Database, user_id: str) -> None:
-    """Raise SynapseError naming the rooms, if Synapse's export would stop at an invite or a knock."""
-    pending = find_pending(database, user_id)
-    if pending:
-        rooms = _listed([f"{entry.room_id} ({entry.membership})" for entry in pending])
-        raise SynapseError(
-            f"{user_id} cannot be exported while it has pending invites or knocks, for Synapse's own export stops at"
-            f" them: {rooms}. Let the person accept or decline the invites and withdraw the knocks, then run the task"
-            " again.",
-            pending=[entry._asdict() for entry in pending],
-        )
-
-
-def require_safe_room_ids(database: Database, user_id: str) -> None:
-    """Raise SynapseError if the id of a room of the account would lead Synapse's export out of its directory."""
-    unsafe = [str(row[0]) for row in database.rows(_UNSAFE, user_id, user_id)]
-    if unsafe:
-        raise SynapseError(
-            f"{user_id} cannot be exported, for Synapse's own export makes paths of room ids, and a slash in one leads"
-            f" out of the export: {_listed([repr(room_id) for room_id in unsafe])}. Let the person leave and forget"
-            " these rooms; account data of other rooms goes only with its rows in the table room_account_data.",
-            rooms=unsafe,
-        )
-
-
 def find_forgotten(database: Database, user_id: str) -> list[str]:
     """Return the ids of the rooms that the account has forgotten: Synapse's export leaves them out without a word."""
     return [str(row[0]) for row in database.rows(_FORGOTTEN, user_id)]
 
 
-def _listed(texts: t.Sequence[str], most: int = 5) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more
+def find_declined(database: Database, user_id: str) -> list[str]:
+    """Return the ids of the rooms that the account was invited to, knocked at or was banned from, and never was in.
+
+    Only those that it does not wait for an answer from or has to give one. Synapse's export leaves them out.
+    """
+    return [str(row[0]) for row in database.rows(_DECLINED, user_id)]
+
+
+def find_left_out(database: Database, user_id: str) -> list[dict[str, str]]:
+    """Return what else of the account there is and Synapse's export leaves out, as objects with `what` and `why`."""
+    found = []
+    for what, table, column in _LEFT_OUT:
+        [(number,)] = database.rows(f"SELECT COUNT(*) FROM {table} WHERE {column} = ?", user_id)
+        if number:
+            found.append({"what": f"{number} {what}", "why": _NO_COMMAND})
+    return found

@@ -4,87 +4,76 @@
 
 # Private to this collection: it may change in any release.
 
-"""What an export holds: files in which JSON objects follow each other without anything between them.
-
-That is how FileExfiltrationWriter writes them (synapse/app/admin_cmd.py, 1.163).
-"""
+"""What an export holds: that every file in it is whole, how much there is, and how each file is known again."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_manifest import File
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_objects import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import Room, room_id_of
 
 _CHUNK = 1 << 20
+_PROFILE = os.path.join("user_data", "profile")
+_DEVICES = os.path.join("user_data", "devices")
 
 
 class Content(t.NamedTuple):
-    """How much an export holds. `size` is in bytes; the others are numbers of things."""
+    """How much an export holds: numbers of things. `media` are descriptions, which need not have a file."""
 
-    size: int
-    files: int
     rooms: int
     events: int
+    encrypted_messages: int
     media: int
     devices: int
 
 
-def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]:
-    """Return the JSON objects in the file one after the other. Only about `chunk` characters are held at a time.
-
-    Raises SynapseError if the file is cut off, or holds anything else.
-    """
-    decoder = json.JSONDecoder()
-    text, position, wanted = "", 0, chunk
-    try:
-        with open(path, encoding="utf-8") as file:
-            while True:
-                read = file.read(wanted)
-                text, position = text[position:] + read, 0
-                while position < len(text):
-                    try:
-                        value, position = decoder.raw_decode(text, position)
-                    except json.JSONDecodeError:
-                        break
-                    if not isinstance(value, dict):
-                        raise SynapseError(f"{path} holds something that is not a JSON object.")
-                    yield value
-                if not read:
-                    break
-                # Twice as much each time that an object does not fit, so that a long one is not decoded over and over.
-                wanted = max(chunk, len(text) - position)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SynapseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from error
-    if position < len(text):
-        raise SynapseError(f"{path} ends in the middle of a JSON object.")
-
-
-def read_content(directory: str, user_id: str) -> Content:
-    """Read every file of the export in `directory`, which must be one of `user_id`, and return how much it holds.
+def read_content(directory: str, user_id: str) -> tuple[Content, list[Room]]:
+    """Read every file that Synapse has written into `directory`, the export of `user_id`, and return what it holds.
 
     Raises SynapseError if a file is not whole, or the profile is missing or somebody else's: for an account that does
     not exist Synapse writes an export without a profile, and no error.
     """
-    numbers = {_kind(path): 0 for path in ("rooms/!/events", "user_data/devices")}
+    rooms = list(read_rooms(directory, user_id))
+    numbers: dict[str, int] = {}
     for path in list_files(directory):
-        kind = _kind(path)
+        if path.split(os.sep)[0] == "rooms":
+            continue
         for found in read_objects(os.path.join(directory, path)):
-            numbers[kind] = numbers.get(kind, 0) + 1
-            if kind == "user_data/profile" and found.get("name") != user_id:
+            numbers[path] = numbers.get(path, 0) + 1
+            if path == _PROFILE and found.get("name") != user_id:
                 raise SynapseError(f"{path} in the export is that of {found.get('name')}, not of {user_id}.")
-    if numbers.get("user_data/profile") != 1:
+    if numbers.get(_PROFILE) != 1:
         raise SynapseError(f"The export has no profile of {user_id}.")
-    size, files = measure(directory)
-    return Content(
-        size,
-        files,
-        rooms=_entries(directory, "rooms"),
-        events=numbers["rooms/events"],
-        media=_entries(directory, "media_ids"),
-        devices=numbers["user_data/devices"],
+    content = Content(
+        rooms=len(rooms),
+        events=sum(room.events for room in rooms),
+        encrypted_messages=sum(room.encrypted_messages for room in rooms),
+        media=sum(path.split(os.sep)[0] == "media_ids" for path in numbers),
+        devices=numbers.get(_DEVICES, 0),
     )
+    return content, rooms
+
+
+def read_rooms(directory: str, user_id: str) -> t.Iterator[Room]:
+    """Yield the rooms of the export, read from beginning to end. Raises SynapseError if a file is damaged."""
+    parent = os.path.join(directory, "rooms")
+    for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
+        room = Room(number, room_id_of(name), os.path.join(parent, name), user_id)
+        room.read()
+        yield room
+
+
+def describe_files(directory: str, known: t.Mapping[str, File]) -> list[File]:
+    """Return what there is to say of every file below `directory`, sorted by path.
+
+    `known` are those of which it is known already, by path. Raises SynapseError if one cannot be read.
+    """
+    return [known.get(path) or _describe(directory, path) for path in list_files(directory)]
 
 
 def list_files(directory: str) -> list[str]:
@@ -96,11 +85,10 @@ def list_files(directory: str) -> list[str]:
     )
 
 
-def measure(directory: str) -> tuple[int, int]:
-    """Return the size of all files below `directory` in bytes, and their number. Raises SynapseError if it cannot."""
-    files = list_files(directory)
+def read_sizes(directory: str) -> dict[str, int]:
+    """Return the size of every file below `directory` in bytes, by path. Raises SynapseError if it cannot."""
     try:
-        return sum(os.lstat(os.path.join(directory, path)).st_size for path in files), len(files)
+        return {path: os.lstat(os.path.join(directory, path)).st_size for path in list_files(directory)}
     except OSError as error:
         raise _unreadable(error) from error
 
@@ -115,14 +103,16 @@ def make_private(directory: str) -> None:
             os.chmod(os.path.join(parent, name), 0o600)
 
 
-def _kind(path: str) -> str:
-    parts = path.split(os.sep)
-    return "rooms/events" if parts[0] == "rooms" and parts[2:] == ["events"] else path
-
-
-def _entries(directory: str, name: str) -> int:
-    path = os.path.join(directory, name)
-    return len(os.listdir(path)) if os.path.isdir(path) else 0
+def _describe(directory: str, path: str) -> File:
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with open(os.path.join(directory, path), "rb") as file:
+            while piece := file.read(_CHUNK):
+                sha256.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise _unreadable(error) from error
+    return File(path, size, sha256.hexdigest(), "text/html" if path.endswith(".html") else "application/json")
 
 
 def _fail(error: OSError) -> t.NoReturn:

@@ -4,67 +4,42 @@
 
 # Private to this collection: it may change in any release.
 
-"""Where an export is put: made in a hidden directory beside its place, and moved there when it is complete."""
+"""Where an export is put: made in a hidden directory beside its place, and moved there when it is complete.
+
+What takes long, the media, is kept in the hidden directory when a task fails or is killed, and found by the next one.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _export_archive
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import (
-    Content,
-    make_private,
-    measure,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import make_private, read_sizes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_manifest import MANIFEST, Manifest
 
-MANIFEST = "manifest.json"
-_FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What an export says of itself. `created_at` is in UTC, as in 2026-01-31T12:00:00Z; `content` leaves this out.
-
-    `forgotten_rooms` are the ids of the rooms that are missing in it.
-    """
-
-    user_id: str
-    server_name: str
-    synapse_version: str
-    created_at: str
-    forgotten_rooms: list[str]
-    content: Content
-
-    def to_json(self) -> str:
-        """Return the text of the file."""
-        fields = {**dataclasses.asdict(self), "content": self.content._asdict(), "format": _FORMAT}
-        return json.dumps(fields, indent=2, sort_keys=True) + "\n"
-
-    @staticmethod
-    def from_json(text: str) -> Manifest:
-        """Return what the text of a file says. Raises ValueError if it is not the manifest of an export."""
-        try:
-            fields = json.loads(text)
-            if fields.pop("format") != _FORMAT:
-                raise ValueError("another format")
-            return Manifest(**{**fields, "content": Content(**fields["content"])})
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError("not a manifest") from error
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ExportPlace:
-    """The directory `path` that shall hold an export, whatever is there now."""
+    """The place `path` that shall hold an export, whatever is there now.
 
-    def __init__(self, path: str) -> None:
-        self.path = os.path.abspath(path)
+    `archive`: None for a directory, or the kind of an archive, whose ending the path gets if it has not got it.
+    """
+
+    def __init__(self, path: str, archive: str | None = None) -> None:
+        ending = _export_archive.ENDINGS[archive] if archive else ""
+        path = os.path.abspath(path)
+        self.path = path if path.endswith(ending) else path + ending
+        self.archive = archive
+        # What the export is called where its own name is needed: that of the directory in an archive.
+        self.name = os.path.basename(self.path)[: -len(ending) or None]
         self._parent, name = os.path.split(self.path)
         # One name for each place: so a later run finds what a killed one has left, and a second one at a time none.
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
@@ -75,13 +50,13 @@ class ExportPlace:
 
         Raises InvalidInput if anything else is there, and SynapseError if it cannot be looked at.
         """
-        if os.path.islink(self.path) or (os.path.exists(self.path) and not os.path.isdir(self.path)):
-            raise InvalidInput(f"destination {self.path} is not a directory: name another place.")
+        right = os.path.isfile if self.archive else os.path.isdir
+        if os.path.islink(self.path) or (os.path.exists(self.path) and not right(self.path)):
+            raise InvalidInput(
+                f"destination {self.path} is not a {'file' if self.archive else 'directory'}: name another place."
+            )
         try:
-            if not os.listdir(self.path):
-                return None
-            with open(os.path.join(self.path, MANIFEST), encoding="utf-8") as file:
-                return Manifest.from_json(file.read())
+            return _export_archive.read_manifest(self.path) if self.archive else self._read_directory()
         except PermissionError as error:
             raise SynapseError(
                 f"destination {self.path} cannot be read by this user: run the task as root or as the user who made it."
@@ -95,11 +70,19 @@ class ExportPlace:
         except OSError as error:
             raise SynapseError(f"destination {self.path} cannot be read: {error.strerror}.") from error
 
+    def _read_directory(self) -> Manifest | None:
+        if not os.listdir(self.path):
+            return None
+        with open(os.path.join(self.path, MANIFEST), encoding="utf-8") as file:
+            return Manifest.from_json(file.read())
+
     def is_whole(self, manifest: Manifest) -> bool:
-        """Return whether the export has as many files and bytes as its manifest says. Raises SynapseError."""
-        size, files = measure(self.path)
-        own = os.lstat(os.path.join(self.path, MANIFEST)).st_size
-        return (size - own, files - 1) == (manifest.content.size, manifest.content.files)
+        """Return whether the export has the files that its manifest says, each as long. Raises SynapseError."""
+        if self.archive:
+            return _export_archive.read_sizes(self.path) == manifest.sizes
+        sizes = read_sizes(self.path)
+        sizes.pop(MANIFEST, None)
+        return sizes == manifest.sizes
 
     def require_writable(self) -> None:
         """Raise InvalidInput if nothing can be put here, SynapseError if another task is doing it. Changes nothing."""
@@ -121,9 +104,11 @@ class ExportPlace:
             os.close(self._lock())
 
     @contextlib.contextmanager
-    def workplace(self) -> t.Iterator[Workplace]:
+    def workplace(self, *, resume: bool = False) -> t.Iterator[Workplace]:
         """Make the hidden directory, let the block work in it and remove it. What a killed task left is removed first.
 
+        With `resume` the media that are in it are left there: those of an earlier task, and after a failure those of
+        this one, unless the disk is full.
         Raises SynapseError if another task is working for the same place, or the directory cannot be made.
         """
         try:
@@ -132,19 +117,24 @@ class ExportPlace:
             lock = self._lock()
             try:
                 work = Workplace(self._workplace, self.path, lock)
-                work.clear()
+                work.clear(keep_media=resume)
+                keep_media = False
                 try:
                     yield work
+                except BaseException as error:
+                    keep_media = resume and not _is_full(error)
+                    raise
                 finally:
-                    work.clear()
-                    os.rmdir(self._workplace)
+                    work.clear(keep_media=keep_media)
+                    if not os.listdir(self._workplace):
+                        os.rmdir(self._workplace)
             finally:
                 os.close(lock)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = "Make room on the disk, or" if _is_full(error) else "Mend that, or"
             raise SynapseError(
                 f"The export to {self.path} failed at {error.filename or self._workplace}: {error.strerror}."
-                f" {'Make room on the disk, or' if full else 'Mend that, or'} name another place."
+                f" {mend} name another place."
             ) from error
 
     def _lock(self) -> int:
@@ -176,36 +166,54 @@ class ExportPlace:
 
 
 class Workplace:
-    """The hidden directory while an export is made: `export` is where it is made, `scratch` for whatever else.
+    """The hidden directory while an export is made.
 
-    `lock` is the descriptor that keeps other tasks away.
+    `export` is where it is made, `media` where its media are fetched to first, `scratch` for whatever else. `lock` is
+    the descriptor that keeps other tasks away.
     """
 
     def __init__(self, path: str, place: str, lock: int) -> None:
         self._path = path
         self.export = os.path.join(path, "export")
+        self.media = os.path.join(path, "media")
         self.scratch = os.path.join(path, "scratch")
         self.lock = lock
         self._previous = os.path.join(path, "previous")
         self._place = place
 
-    def clear(self) -> None:
+    def clear(self, *, keep_media: bool = False) -> None:
         """Remove everything in it, but put an export back that had to make way for one that never came."""
-        if os.path.isdir(self._previous) and not os.path.exists(self._place):
+        if os.path.lexists(self._previous) and not os.path.exists(self._place):
             os.rename(self._previous, self._place)
         for name in os.listdir(self._path):
-            shutil.rmtree(os.path.join(self._path, name))
+            path = os.path.join(self._path, name)
+            if keep_media and path == self.media and os.path.isdir(path) and os.listdir(path):
+                continue
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
 
     def prepare(self) -> None:
-        """Make both directories, empty and for their owner alone."""
+        """Make the directories for the export and whatever else, empty and for their owner alone."""
         os.mkdir(self.export, 0o700)
         os.mkdir(self.scratch, 0o700)
 
-    def publish(self, manifest: Manifest) -> None:
+    def publish(self, manifest: Manifest, place: ExportPlace) -> None:
         """Move the export to its place, with its manifest. What was there before is replaced."""
         with open(os.path.join(self.export, MANIFEST), "w", encoding="utf-8") as file:
             file.write(manifest.to_json())
         make_private(self.export)
+        if place.archive:
+            packed = os.path.join(self.scratch, "archive")
+            _export_archive.write_archive(place.archive, self.export, manifest, packed, place.name)
+            os.replace(packed, self._place)
+            return
         if os.path.isdir(self._place) and os.listdir(self._place):
             os.rename(self._place, self._previous)
         os.rename(self.export, self._place)
+
+
+def _is_full(error: BaseException) -> bool:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _FULL

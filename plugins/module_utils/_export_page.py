@@ -36,8 +36,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_ma
     joined,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_media import Media
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_room import read_optional
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_rooms import Rooms
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import read_optional
 
 _ROOMS = "The latest come first. Each one opens to its messages."
 _NO_ROOMS = "The export holds no room that the account was in."

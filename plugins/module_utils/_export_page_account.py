@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_ma
     table,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_media import Media
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_room import read_optional
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import read_optional
 
 _PROFILE = {
     "name": "User id",

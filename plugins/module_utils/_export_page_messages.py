@@ -40,7 +40,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_ma
     timestamp,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_media import Media
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_room import Room
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import Room
 
 # What is shown with the message that it is about: nothing can be about these in turn.
 _MERGED = ("m.annotation", "m.replace", "redaction")

@@ -31,7 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_ma
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_media import Media
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_messages import MessageWriter
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_room import Room
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import Room, room_id_of
 
 _PAGES = "pages"
 # How many events a room has on the page at most and at least, and about how many there are of all rooms together.
@@ -83,10 +83,13 @@ class Rooms:
         Raises SynapseError if a file of the export is damaged, and OSError.
         """
         directory = os.path.join(self._directory, "rooms")
-        room_ids = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-        most = max(_LEAST, min(_MOST, _ALTOGETHER // max(1, len(room_ids))))
-        for number, room_id in enumerate(room_ids, 1):
-            room = Room(number, room_id, os.path.join(directory, room_id), self._user_id, pending.get(room_id, ""))
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        most = max(_LEAST, min(_MOST, _ALTOGETHER // max(1, len(names))))
+        room_ids = set()
+        for number, name in enumerate(names, 1):
+            room_id = room_id_of(name)
+            room_ids.add(room_id)
+            room = Room(number, room_id, os.path.join(directory, name), self._user_id, pending.get(room_id, ""))
             room.read()
             self.encrypted_messages += room.encrypted_messages
             if room.pending:
@@ -133,9 +136,9 @@ class Rooms:
         # Browsers open what a link leads into, not what it leads to.
         yield Html(f'<div class="inside" id="room-{room.number}">')
         yield definitions(_facts(room))
-        if has_account_data(self._directory, room.room_id):
+        if has_account_data(self._directory, os.path.basename(room.path)):
             yield element("h4", escaped("Settings for this room"))
-            yield from show_account_data(self._directory, room.room_id)
+            yield from show_account_data(self._directory, os.path.basename(room.path))
         older = max(0, room.events - most)
         events = room.read_events()
         if older:

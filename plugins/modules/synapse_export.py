@@ -14,12 +14,17 @@ description:
   - Puts an export in its place only when it is complete and every file in it could be read. After a failure nothing is
     left there.
   - Keeps everything in the export to its owner alone, as directories of the mode C(0700) and files of C(0600).
-  - Detects beforehand what makes the command fail, write an empty export, or write outside its directory. These are an
-    account that does not exist, pending invites and knocks, and room ids with slashes.
+  - Survives what that command stops at, which are pending invites and knocks, and ids with slashes.
+  - On demand adds the media themselves, which the command only describes. Each is as long as what was uploaded, and
+    has its SHA-256.
+  - Writes beside it C(manifest.json), which lists every file with its size and SHA-256, and what the export does not
+    hold and why, and C(index.html), on which people can read their data in any browser without a network.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroup_synapse
+  - matrix_ops.synapse._connection
   - matrix_ops.synapse._configuration
 attributes:
   check_mode:
@@ -33,7 +38,8 @@ attributes:
   idempotent:
     support: full
     details:
-      - A complete export of the same account is left alone, however old it is. O(force=true) makes a new one each time.
+      - A complete export of the same account that holds what is asked for is left alone, unless it is older than
+        O(max_age). O(force=true) makes a new one each time.
   platform:
     support: full
     platforms: posix
@@ -49,14 +55,72 @@ options:
       - name
   destination:
     description:
-      - The directory that shall hold the export. The directory that it is in must exist.
-      - It may exist already if it is empty, or holds an export of the same account by this module. Anything else is
-        left alone, and the task fails.
-      - While the export is made, it is in a hidden directory beside this one, which needs the same room on the disk.
+      - The directory that shall hold the export, or with O(archive) the file. The directory that it is in must exist.
+      - It may exist already if it is an empty directory, or an export of the same account by this module. Anything else
+        is left alone, and the task fails.
+      - While the export is made, it is in a hidden directory beside this one, which needs the same room on the disk,
+        and with O(archive) up to twice as much. If the task fails or is killed, the media that were fetched stay in
+        that directory, and the next run goes on with them.
     type: path
     required: true
     aliases:
       - dest
+  archive:
+    description:
+      - Pack the export into one file of this kind. The name of the file is O(destination), with the ending C(.tar.gz)
+        or C(.zip) added to it if it does not have it.
+    type: str
+    choices:
+      - tar.gz
+      - zip
+  media:
+    description:
+      - Whether the export holds the files that the account has uploaded, in its directory C(media), each named by its
+        media id. Their original names are in C(manifest.json).
+      - What the server cannot or may not give away is listed with the reason in RV(missing_media).
+      - An export that is there already and holds them is left alone with V(false) too.
+    type: bool
+    default: false
+  media_source:
+    description:
+      - Where the media are had from.
+      - With V(store) they are copied from the media store on this host, for which Synapse need not run.
+      - With V(api) they are downloaded from O(base_url), which takes an access token.
+      - With V(auto) they are copied where that is possible, and the others downloaded if there is an access token.
+    type: str
+    choices:
+      - auto
+      - api
+      - store
+    default: auto
+  include_quarantined:
+    description:
+      - Whether media that an admin has put into quarantine are exported too.
+    type: bool
+    default: false
+  include_forgotten:
+    description:
+      - Whether rooms that the account has forgotten are exported too, as far as it could see them and Synapse still
+        has them. Synapse's own command leaves them out.
+      - When an account is deactivated, Synapse forgets all its rooms.
+    type: bool
+    default: false
+  strict:
+    description:
+      - Whether the task fails if one of the media cannot be exported. It then names them.
+    type: bool
+    default: false
+  parallel:
+    description:
+      - How many media are fetched at the same time.
+    type: int
+    default: 4
+  max_age:
+    description:
+      - How old an export that is there may be. One that is older is replaced by a new one.
+      - A number of seconds, or one with C(m), C(h), C(d) or C(w) after it for minutes, hours, days or weeks.
+      - If it is not set, it may be of any age.
+    type: str
   force:
     description:
       - Whether a new export is made although there is one. It takes the place of the old one when it is complete.
@@ -69,7 +133,8 @@ options:
     default: /opt/venvs/matrix-synapse/bin/python
   chdir:
     description:
-      - The directory that the server runs in. It is needed only if the configuration has relative paths.
+      - The directory that the server runs in. It is needed only if the configuration has relative paths, as that of
+        the media store is if the configuration does not name it.
     type: path
   export_timeout:
     description:
@@ -85,7 +150,9 @@ notes:
   - Run the task as the user of Synapse, with C(become_user), or as root. The export belongs to whoever makes it.
   - As root the server's own files keep their owner. But where PostgreSQL lets in the user of Synapse without a
     password, root does not get in.
-  - Forgotten rooms and the media themselves are not part of Synapse's export. Encrypted messages stay encrypted.
+  - The connection options are needed only for what the server itself has to be asked for. Without an access token the
+    media must be in the media store, and what only the Admin API knows is listed as not exported.
+  - Encrypted messages stay encrypted. The keys are with the person.
   - Export an account before it is deactivated.
 """
 
@@ -102,6 +169,34 @@ EXAMPLES = r"""
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
     destination: /var/lib/matrix-synapse/exports/alice
+  become: true
+  become_user: matrix-synapse
+
+- name: Export everything with the files, packed, and afresh after a month
+  matrix_ops.synapse.synapse_export:
+    user_id: alice
+    destination: /var/lib/matrix-synapse/exports/alice
+    archive: tar.gz
+    media: true
+    max_age: 30d
+    access_token_path: /root/.synapse-token
+  become: true
+
+- name: Export the files too while Synapse is stopped, and fail if one is missing
+  matrix_ops.synapse.synapse_export:
+    user_id: alice
+    destination: /var/lib/matrix-synapse/exports/alice_whole
+    media: true
+    media_source: store
+    strict: true
+  become: true
+  become_user: matrix-synapse
+
+- name: Export what a deactivated account could see
+  matrix_ops.synapse.synapse_export:
+    user_id: bob
+    destination: /var/lib/matrix-synapse/exports/bob
+    include_forgotten: true
   become: true
   become_user: matrix-synapse
 
@@ -129,7 +224,7 @@ user_id:
   type: str
   sample: "@alice:example.org"
 destination:
-  description: The directory that holds the export.
+  description: The directory or the file that holds the export.
   returned: success
   type: str
   sample: /var/lib/matrix-synapse/exports/alice
@@ -157,26 +252,83 @@ counts:
       description: The number of files, without C(manifest.json).
       type: int
     rooms:
-      description: The number of rooms.
+      description: The number of rooms, with those that the account is only invited to or has knocked at.
       type: int
     events:
       description: The number of events in all rooms.
       type: int
+    encrypted_messages:
+      description: How many of them are encrypted.
+      type: int
     media:
       description: The number of uploaded media, of which the export holds the descriptions.
+      type: int
+    media_files:
+      description: Of how many media the export holds the file.
       type: int
     devices:
       description: The number of devices.
       type: int
   sample:
-    files: 12
+    files: 14
     rooms: 3
     events: 211
+    encrypted_messages: 0
     media: 2
+    media_files: 2
     devices: 1
+pending:
+  description:
+    - The rooms that the account is invited to or has knocked at, and was never in. What the server knows of them is in
+      the files C(invite_state) and C(knock_state) of their directories.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    room_id:
+      description: The room.
+      type: str
+    membership:
+      description: V(invite) or V(knock).
+      type: str
+  sample:
+    - room_id: "!lpZVXdbnFgbsvpMkDZ:example.org"
+      membership: invite
+missing_media:
+  description: The media that the export should hold and does not. Null in check mode when it is not made yet.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    media_id:
+      description: The media id.
+      type: str
+    missing:
+      description: Why there is no file.
+      type: str
+  sample:
+    - media_id: GCmhgzMPRjqgpODLsNQzVuHZ
+      missing: "it was quarantined by @admin:example.org"
+not_exported:
+  description:
+    - What else the server has of the account and the export does not hold. Null in check mode when it is not made yet.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    what:
+      description: What it is.
+      type: str
+    why:
+      description: Why it is not in the export.
+      type: str
+  sample:
+    - what: 12 read receipts
+      why: Synapse's export leaves them out, and its Admin API does not give them
 forgotten_rooms:
   description:
-    - The rooms that the account has been in and has forgotten. Synapse's export leaves them out.
+    - The rooms that the account has been in and has forgotten. The export holds them only with
+      O(include_forgotten=true).
     - When an account is deactivated, Synapse forgets all its rooms.
   returned: success
   type: list
@@ -191,33 +343,51 @@ steps:
     - export the data of @alice:example.org to /var/lib/matrix-synapse/exports/alice
 """
 
+import typing as t
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
+    connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import DeclaredExport, ExportResource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
+    Parameters,
+    connect,
+    read_access_token,
+    run_resource,
+)
+
+OPTIONS: dict[str, dict[str, t.Any]] = {
+    "user_id": {"type": "str", "required": True, "aliases": ["name"]},
+    "destination": {"type": "path", "required": True, "aliases": ["dest"]},
+    "archive": {"type": "str", "choices": ["tar.gz", "zip"]},
+    "media": {"type": "bool", "default": False},
+    "media_source": {"type": "str", "choices": ["auto", "api", "store"], "default": "auto"},
+    "include_quarantined": {"type": "bool", "default": False},
+    "include_forgotten": {"type": "bool", "default": False},
+    "strict": {"type": "bool", "default": False},
+    "parallel": {"type": "int", "default": 4},
+    "max_age": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+    "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
+    "chdir": {"type": "path"},
+    "export_timeout": {"type": "int", "default": 3600},
+}
 
 
 def declare(parameters: Parameters) -> ExportResource:
     """Return the export that the task declares."""
-    names = ("user_id", "destination", "config_path", "synapse_python", "chdir", "export_timeout", "force")
-    return ExportResource(DeclaredExport(**{name: parameters[name] for name in names}))
+    declared = DeclaredExport(**{name: parameters[name] for name in (*OPTIONS, "config_path")})
+    # The server is not needed where nobody gives a token for it.
+    client = connect(parameters, connections=declared.parallel) if read_access_token(parameters) else None
+    return ExportResource(declared, client)
 
 
 def main() -> None:
     """Run the module."""
-    own = ArgumentSpec(
-        {
-            "user_id": {"type": "str", "required": True, "aliases": ["name"]},
-            "destination": {"type": "path", "required": True, "aliases": ["dest"]},
-            "force": {"type": "bool", "default": False},
-            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
-            "chdir": {"type": "path"},
-            "export_timeout": {"type": "int", "default": 3600},
-        }
-    )
-    run_resource(configuration_argument_spec(required=True).merge(own), declare)
+    spec = connection_argument_spec().merge(configuration_argument_spec(required=True)).merge(ArgumentSpec(OPTIONS))
+    run_resource(spec, declare)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@
 
 """The accounts that are exported: everything in them is made by plain HTTP, and printed as JSON.
 
-people.py BASE_URL ADMIN_ACCESS_TOKEN SERVER_NAME
+people.py BASE_URL ADMIN_ACCESS_TOKEN SERVER_NAME MEDIA_STORE
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import typing as t
 import urllib.parse
@@ -18,7 +20,16 @@ import urllib.request
 ODD = "a/b=c.d+e-f_g"
 MESSAGES = 40
 FILLING = "ä" * 4000
-UNSAFE_ROOM = "!slash/../../outside:{server_name}"
+UNSAFE_ROOM = "!slash/../../outside%2F:{server_name}"
+NAMES = (
+    "plain.png",
+    "/../../../etc/passwd",
+    """"double" and 'single' quotes.png""",
+    "<script>alert(1)</script><img src=x onerror=alert(2)>.png",
+    "\N{GREEK SMALL LETTER OMEGA} \N{SNOWMAN} \N{GRINNING FACE}\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+    "no ending, and long " * 10,
+)
+BIG = 3_000_000
 
 
 class Server:
@@ -42,6 +53,10 @@ class Server:
         }
         token = self.ask("POST", "/_matrix/client/v3/login", "", login)["access_token"]
         return Person(self, user_id, token)
+
+    def quarantine(self, media_id: str) -> None:
+        """Put a medium away."""
+        self.ask("POST", f"/_synapse/admin/v1/media/quarantine/{quote(self._name)}/{media_id}", self._admin, {})
 
     def deactivate(self, person: Person, erase: bool) -> None:
         """Deactivate the account, and perhaps erase it."""
@@ -72,10 +87,12 @@ class Person:
         """Send a request below /_matrix/client/v3."""
         return self._server.ask(method, f"/_matrix/client/v3{path}", self._token, body)
 
-    def make_room(self, version: str, join_rule: str = "public") -> str:
+    def make_room(self, version: str, join_rule: str = "public", encrypted: bool = False) -> str:
         """Create a room and return its id."""
-        rule = {"type": "m.room.join_rules", "content": {"join_rule": join_rule}}
-        body = {"room_version": version, "name": f"Version {version}", "initial_state": [rule]}
+        state = [{"type": "m.room.join_rules", "content": {"join_rule": join_rule}}]
+        if encrypted:
+            state.append({"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}})
+        body = {"room_version": version, "name": f"Version {version}", "initial_state": state}
         return str(self.ask("POST", "/createRoom", body)["room_id"])
 
     def act(self, room_id: str, action: str, **body: t.Any) -> None:
@@ -83,11 +100,14 @@ class Person:
         path = f"/knock/{quote(room_id)}" if action == "knock" else f"/rooms/{quote(room_id)}/{action}"
         self.ask("POST", path, body)
 
-    def say(self, room_id: str, text: str) -> None:
-        """Send a message."""
+    def say(self, room_id: str, text: str, **more: str) -> None:
+        """Send a message, a text if `more` does not say what else."""
+        self.send(room_id, "m.room.message", {"msgtype": "m.text", "body": text, **more})
+
+    def send(self, room_id: str, kind: str, content: dict[str, t.Any]) -> None:
+        """Send an event of any type."""
         self._sent += 1
-        path = f"/rooms/{quote(room_id)}/send/m.room.message/{self._sent}"
-        self.ask("PUT", path, {"msgtype": "m.text", "body": text})
+        self.ask("PUT", f"/rooms/{quote(room_id)}/send/{kind}/{self._sent}", content)
 
     def set_data(self, content: dict[str, t.Any], room_id: str | None = None) -> None:
         """Set account data of the type `test`, for everything or for one room."""
@@ -100,13 +120,45 @@ class Person:
         answer = self._server.ask("POST", path, self._token, content, "image/png")
         return str(answer["content_uri"]).rpartition("/")[2]
 
+    def announce_upload(self) -> str:
+        """Let the server give a media id to what never comes, and return it."""
+        answer = self._server.ask("POST", "/_matrix/media/v1/create", self._token, {})
+        return str(answer["content_uri"]).rpartition("/")[2]
+
 
 def quote(text: str) -> str:
     """Return `text` as one part of a path."""
     return urllib.parse.quote(text, safe="")
 
 
-def make_people(server: Server, server_name: str) -> dict[str, t.Any]:
+def make_collector(server: Server, server_name: str, media_store: str) -> dict[str, t.Any]:
+    """Make somebody with files of every kind, in an encrypted room and others, and return what the export must hold."""
+    person = server.create("collector", displayname="</title><script>alert(3)</script>")
+    room_id, encrypted = person.make_room("11"), person.make_room("12", encrypted=True)
+    contents = {name: os.urandom(1000 + number) for number, name in enumerate(NAMES)}
+    contents |= {"big": os.urandom(BIG), "one byte": b"x"}
+    uploaded = {person.upload(name, content): (name, content) for name, content in contents.items()}
+    for media_id, (name, _content) in uploaded.items():
+        person.say(room_id, name, msgtype="m.image", url=f"mxc://{server_name}/{media_id}")
+    ciphertext = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AwgA", "session_id": "x", "device_id": "x"}
+    person.send(encrypted, "m.room.encrypted", ciphertext)
+    quarantined, lost = person.upload("quarantined", b"evil"), person.upload("lost", b"gone")
+    server.quarantine(quarantined)
+    os.unlink(os.path.join(media_store, "local_content", lost[:2], lost[2:4], lost[4:]))
+    announced = person.announce_upload()
+    return {
+        "rooms": sorted([room_id, encrypted]),
+        "encrypted_rooms": [encrypted],
+        "files": {
+            media_id: {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
+            for media_id, (name, content) in uploaded.items()
+        },
+        "missing": {quarantined: "quarantined", lost: "lost", announced: "never came"},
+        "quarantined": quarantined,
+    }
+
+
+def make_people(server: Server, server_name: str, media_store: str) -> dict[str, t.Any]:
     """Make everybody, and return what their exports must hold."""
     odd = server.create(ODD, displayname="Odd <b>'One'</b>")
     rooms = [odd.make_room("12"), odd.make_room("11")]
@@ -116,12 +168,15 @@ def make_people(server: Server, server_name: str) -> dict[str, t.Any]:
     odd.set_data({"everywhere": True})
     odd.set_data({"only": "here"}, rooms[0])
     left, forgotten, knockable = odd.make_room("12"), odd.make_room("11"), odd.make_room("12", "knock")
+    left_open = odd.make_room("11", "invite")
     for room_id in (left, forgotten):
         odd.act(room_id, "leave")
     odd.act(forgotten, "forget")
 
     pending = server.create("pending")
     odd.act(rooms[0], "invite", user_id=pending.user_id)
+    odd.act(left_open, "invite", user_id=pending.user_id)
+    pending.act(left_open, "leave")
     pending.act(knockable, "knock")
 
     returning = server.create("returning")
@@ -139,14 +194,16 @@ def make_people(server: Server, server_name: str) -> dict[str, t.Any]:
     unsafe.set_data({}, UNSAFE_ROOM.format(server_name=server_name))
 
     return {
-        "odd": {"rooms": sorted([*rooms, left, knockable]), "media": sorted(media), "messages": MESSAGES + 2},
+        "odd": {"rooms": sorted([*rooms, left, left_open, knockable]), "media": sorted(media), "messages": MESSAGES + 2},
         "forgotten_by_odd": forgotten,
         "returning": {"rooms": [rooms[1]]},
         "invited_to": rooms[0],
         "knocked_at": knockable,
+        "declined": left_open,
+        "collector": make_collector(server, server_name, media_store),
         "pending_access_token": pending._token,
     }
 
 
 if __name__ == "__main__":
-    print(json.dumps(make_people(Server(*sys.argv[1:]), sys.argv[3])))
+    print(json.dumps(make_people(Server(*sys.argv[1:4]), sys.argv[3], sys.argv[4])))

@@ -12,7 +12,7 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_objects import read_objects
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page_event import (
     Event,
     content_of,
@@ -142,6 +142,11 @@ class Room:
             for name, value in _facts(kind, content):
                 if place >= self.facts.get(name, (place, ""))[0]:
                     self.facts[name] = (place, value[:_LONGEST_TEXT])
+
+
+def room_id_of(name: str) -> str:
+    """Return the id of the room whose directory is called `name` (see _export_command)."""
+    return name.replace("%2F", "/").replace("%25", "%")
 
 
 def read_optional(path: str) -> t.Iterator[dict[str, t.Any]]:
