@@ -308,7 +308,8 @@ def _missing(manifest: Manifest) -> list[dict[str, t.Any]]:
 def _of_declined(room_ids: t.Sequence[str]) -> t.Iterator[Gap]:
     if room_ids:
         why = "Synapse's export leaves out rooms that the account was invited to or knocked at, and never was in"
-        yield {"what": f"memberships in {len(room_ids)} rooms: {', '.join(room_ids)}", "why": why}
+        rooms = f"{len(room_ids)} room{'s' if len(room_ids) > 1 else ''}"
+        yield {"what": f"memberships in {rooms}: {', '.join(room_ids)}", "why": why}
 
 
 def _of_room(room: Room) -> dict[str, t.Any]:

@@ -14,11 +14,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database impor
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_account import (
     Pending,
+    find_declined,
     find_forgotten,
+    find_left_out,
     find_pending,
     require_account,
-    require_nothing_pending,
-    require_safe_room_ids,
     require_schema,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_command import SynapsePython
@@ -33,7 +33,13 @@ TABLES = """
     CREATE TABLE events (event_id TEXT, room_id TEXT, rejection_reason TEXT);
     CREATE TABLE local_current_membership (room_id TEXT, user_id TEXT, event_id TEXT, membership TEXT);
     CREATE TABLE room_memberships (room_id TEXT, user_id TEXT, membership TEXT, forgotten INTEGER);
-    CREATE TABLE room_account_data (user_id TEXT, room_id TEXT);
+    CREATE TABLE e2e_device_keys_json (user_id TEXT, device_id TEXT);
+    CREATE TABLE e2e_cross_signing_keys (user_id TEXT);
+    CREATE TABLE e2e_room_keys (user_id TEXT);
+    CREATE TABLE device_inbox (user_id TEXT);
+    CREATE TABLE push_rules (user_name TEXT);
+    CREATE TABLE receipts_linearized (user_id TEXT);
+    CREATE TABLE user_filters (full_user_id TEXT);
     CREATE TABLE schema_version (version INTEGER);
     CREATE TABLE schema_compat_version (compat_version INTEGER);
 """
@@ -98,17 +104,8 @@ def test_pending_is_what_synapse_stops_at(server: Server) -> None:
     ]
     with Database(server.settings) as database:
         assert find_pending(database, ALICE) == wanted
-        with pytest.raises(SynapseError, match=r"!invited \(invite\), !knocked \(knock\).*accept or decline") as raised:
-            require_nothing_pending(database, ALICE)
-        assert raised.value.details["pending"][1] == {"room_id": "!invited", "membership": "invite"}
-        require_nothing_pending(database, "@carol:s.test")
-
-
-def test_only_some_rooms_are_named(server: Server) -> None:
-    for number in range(7):
-        server.add_membership(f"!room{number}", "invite")
-    with Database(server.settings) as database, pytest.raises(SynapseError, match=r"!room4 \(invite\) and 2 more\."):
-        require_nothing_pending(database, ALICE)
+        assert find_pending(database, "@carol:s.test") == []
+        assert find_declined(database, ALICE) == ["!declined"]
 
 
 def test_forgotten(server: Server) -> None:
@@ -120,18 +117,23 @@ def test_forgotten(server: Server) -> None:
         assert find_forgotten(database, "@bob:s.test") == []
 
 
-def test_room_ids_that_lead_out(server: Server) -> None:
-    server.add_membership("!fine:s.test", "join")
-    server.add_membership("!forgotten/x:s.test", "join", "leave", forgotten=1)
-    server.add("room_account_data", "@bob:s.test", "!a/b:s.test")
+def test_declined_is_what_synapse_passes_over(server: Server) -> None:
+    server.add_membership("!banned", "ban")
+    server.add_membership("!declined", "invite", "leave")
+    server.add_membership("!left", "join", "leave")
+    server.add_membership("!forgotten", "invite", "leave", forgotten=1)
     with Database(server.settings) as database:
-        require_safe_room_ids(database, ALICE)
-        with pytest.raises(SynapseError, match="!a/b:s.test"):
-            require_safe_room_ids(database, "@bob:s.test")
-    server.add_membership("!x/../../../etc/cron.d:evil.test", "invite", "leave")
-    with Database(server.settings) as database, pytest.raises(SynapseError, match=r"'!x/\.\./.*:evil.test'") as raised:
-        require_safe_room_ids(database, ALICE)
-    assert raised.value.details["rooms"] == ["!x/../../../etc/cron.d:evil.test"]
+        assert find_declined(database, ALICE) == ["!banned", "!declined"]
+
+
+def test_left_out(server: Server) -> None:
+    for values in ((ALICE, "A"), (ALICE, "B"), ("@bob:s.test", "C")):
+        server.add("e2e_device_keys_json", *values)
+    server.add("push_rules", ALICE)
+    with Database(server.settings) as database:
+        found = find_left_out(database, ALICE)
+    assert [entry["what"] for entry in found] == ["2 end-to-end keys of devices", "1 notification rules"]
+    assert all("leaves them out" in entry["why"] for entry in found)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import typing as t
@@ -13,12 +14,14 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import (
     Content,
+    describe_files,
     list_files,
     make_private,
-    measure,
     read_content,
-    read_objects,
+    read_sizes,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_manifest import File
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_objects import read_objects
 
 ALICE = "@alice:s.test"
 OBJECTS: list[dict[str, t.Any]] = [{}, {"body": '}{ \N{SNOWMAN} \\" ' * 30}, {"a": [{"b": 1}]}, {"n": 12}]
@@ -36,7 +39,7 @@ def export(tmp_path: pathlib.Path) -> pathlib.Path:
     write(tmp_path, "user_data/account_data/global", {})
     write(tmp_path, "rooms/!one/events", {"type": "x"}, {"type": "y"})
     write(tmp_path, "rooms/!one/state/$event", {"type": "z"})
-    write(tmp_path, "rooms/!two:s.test/events")
+    write(tmp_path, "rooms/!two%2Fx:s.test/events", {"type": "m.room.encrypted"})
     write(tmp_path, "media_ids/abc", {"media_id": "abc"})
     return tmp_path
 
@@ -92,8 +95,9 @@ def test_read_objects_of_an_empty_and_a_missing_file(tmp_path: pathlib.Path) -> 
 
 
 def test_read_content(export: pathlib.Path) -> None:
-    size = sum(path.stat().st_size for path in export.rglob("*") if path.is_file())
-    assert read_content(str(export), ALICE) == Content(size, files=7, rooms=2, events=2, media=1, devices=2)
+    content, rooms = read_content(str(export), ALICE)
+    assert content == Content(rooms=2, events=3, encrypted_messages=1, media=1, devices=2)
+    assert [(room.room_id, room.events) for room in rooms] == [("!one", 2), ("!two/x:s.test", 1)]
 
 
 def test_read_content_without_a_profile(export: pathlib.Path) -> None:
@@ -116,12 +120,23 @@ def test_read_content_reads_every_file(export: pathlib.Path) -> None:
         (export / path).write_bytes(whole)
 
 
-def test_measure(export: pathlib.Path) -> None:
-    before = measure(str(export))
-    write(export, "more", {})
-    assert measure(str(export)) == (before[0] + 2, before[1] + 1)
+def test_read_sizes(export: pathlib.Path) -> None:
+    sizes = read_sizes(str(export))
+    assert len(sizes) == 7 and sizes["user_data/account_data/global"] == 2
     with pytest.raises(SynapseError, match="missing cannot be read"):
-        measure(str(export / "missing"))
+        read_sizes(str(export / "missing"))
+
+
+def test_describe_files(export: pathlib.Path) -> None:
+    (export / "index.html").write_text("<p>")
+    known = File("media_ids/abc", 1, "known", "image/png")
+    described = {file.path: file for file in describe_files(str(export), {known.path: known})}
+    assert sorted(described) == list_files(str(export))
+    assert described["media_ids/abc"] == known
+    assert described["index.html"] == File("index.html", 3, hashlib.sha256(b"<p>").hexdigest(), "text/html")
+    empty = described["user_data/account_data/global"]
+    assert (empty.size, empty.sha256) == (2, hashlib.sha256(b"{}").hexdigest())
+    assert empty.media_type == "application/json"
 
 
 def test_make_private(export: pathlib.Path) -> None:

@@ -6,19 +6,34 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import json
 import os
 import pathlib
+import shutil
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import Content
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_directory import ExportPlace, Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_directory import ExportPlace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_manifest import File, Manifest
 
-CONTENT = Content(size=2, files=1, rooms=0, events=0, media=0, devices=0)
-MANIFEST = Manifest("@alice:s.test", "s.test", "1.163.2", "2026-01-31T12:00:00Z", ["!forgotten"], CONTENT)
+MANIFEST = Manifest(
+    user_id="@alice:s.test",
+    server_name="s.test",
+    created_at="2026-01-31T12:00:00Z",
+    synapse_version="1.163.2",
+    collection_version="1.0.0",
+    counts={"rooms": 0},
+    rooms=[],
+    pending=[{"room_id": "!i", "membership": "invite"}],
+    forgotten_rooms=["!forgotten"],
+    includes_forgotten_rooms=False,
+    media=[{"media_id": "a", "missing": None}, {"media_id": "b", "missing": "gone"}],
+    not_exported=[{"what": "keys", "why": "no"}],
+    files=[File("profile", 2, "0" * 64, "application/json")],
+)
 
 
 @pytest.fixture
@@ -30,20 +45,22 @@ def publish(place: ExportPlace, manifest: Manifest = MANIFEST, text: str = "{}")
     with place.workplace() as work:
         work.prepare()
         pathlib.Path(work.export, "profile").write_text(text)
-        work.publish(manifest)
+        work.publish(manifest, place)
 
 
 def test_manifest_is_read_as_it_was_written() -> None:
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+    assert (MANIFEST.size, MANIFEST.sizes) == (2, {"profile": 2})
+    assert MANIFEST.missing_media == [{"media_id": "b", "missing": "gone"}]
 
 
 @pytest.mark.parametrize(
     "text",
     [
         *("", "[]", "{}", "null", "12"),
-        json.dumps({**json.loads(MANIFEST.to_json()), "format": 2}),
-        json.dumps({**json.loads(MANIFEST.to_json()), "content": {}}),
-        json.dumps({**json.loads(MANIFEST.to_json()), "content": None}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "format": 3}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "files": [{}]}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "files": None}),
         json.dumps({**json.loads(MANIFEST.to_json()), "something": "else"}),
     ],
 )
@@ -64,6 +81,87 @@ def test_published_export_is_private_and_alone(place: ExportPlace, tmp_path: pat
         "profile": 0o600,
         "manifest.json": 0o600,
     }
+
+
+@pytest.mark.parametrize(("kind", "name"), [("tar.gz", "alice.tar.gz"), ("zip", "alice.zip")])
+def test_archive(tmp_path: pathlib.Path, kind: str, name: str) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    assert place.path == str(tmp_path / name) == ExportPlace(place.path, kind).path
+    assert place.read() is None
+    publish(place)
+    assert os.listdir(tmp_path) == [name]
+    assert os.stat(place.path).st_mode & 0o777 == 0o600
+    assert place.read() == MANIFEST and place.is_whole(MANIFEST)
+    publish(place, text='{"new": 1}')
+    assert place.read() == MANIFEST and not place.is_whole(MANIFEST)
+    shutil.unpack_archive(place.path, tmp_path / "unpacked", filter="data" if kind == "tar.gz" else None)
+    assert (tmp_path / "unpacked/alice/profile").read_text() == '{"new": 1}'
+    assert sorted(os.listdir(tmp_path / "unpacked/alice")) == ["manifest.json", "profile"]
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_damaged_archive_is_not_whole(tmp_path: pathlib.Path, kind: str) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    publish(place)
+    whole = pathlib.Path(place.path).read_bytes()
+    if kind == "tar.gz":
+        # Far enough for the manifest to be read.
+        pathlib.Path(place.path).write_bytes(whole[:-5])
+        assert place.read() == MANIFEST
+    else:
+        # The first byte of the file's content, which follows its name.
+        position = whole.index(b"alice/profile") + len("alice/profile")
+        pathlib.Path(place.path).write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
+    assert not place.is_whole(MANIFEST)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+@pytest.mark.parametrize("content", [b"", b"mine", gzip.compress(b"mine"), b"PK\x05\x06" + bytes(18)])
+def test_foreign_file_is_refused(tmp_path: pathlib.Path, kind: str, content: bytes) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    pathlib.Path(place.path).write_bytes(content)
+    with pytest.raises(InvalidInput, match="not an export of this collection"):
+        place.read()
+    os.unlink(place.path)
+    os.mkdir(place.path)
+    with pytest.raises(InvalidInput, match="is not a file"):
+        place.read()
+
+
+def fetch_and_fail(place: ExportPlace, error: Exception, resume: bool = True) -> None:
+    with contextlib.suppress(SynapseError), place.workplace(resume=resume) as work:
+        work.prepare()
+        os.makedirs(work.media, exist_ok=True)
+        pathlib.Path(work.media, "medium").write_text("fetched")
+        raise error
+
+
+def test_media_of_a_failed_task_are_kept_for_the_next(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, SynapseError("no answer"))
+    [hidden] = tmp_path.iterdir()
+    assert [str(path.relative_to(hidden)) for path in hidden.rglob("*")] == ["media", "media/medium"]
+    assert hidden.stat().st_mode & 0o777 == 0o700
+    place.require_writable()
+    with place.workplace(resume=True) as work:
+        assert os.listdir(work.media) == ["medium"]
+    assert os.listdir(tmp_path) == []
+
+
+def test_media_are_not_kept_for_a_task_without(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, SynapseError("no answer"))
+    publish(place)
+    assert os.listdir(tmp_path) == ["alice"]
+    fetch_and_fail(place, SynapseError("no answer"), resume=False)
+    assert os.listdir(tmp_path) == ["alice"]
+
+
+def test_media_are_not_kept_on_a_full_disk(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, OSError(errno.ENOSPC, "No space left on device"))
+    assert os.listdir(tmp_path) == []
+    full = SynapseError("The disk is full")
+    full.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
+    fetch_and_fail(place, full)
+    assert os.listdir(tmp_path) == []
 
 
 def test_export_takes_the_place_of_an_empty_directory_and_of_an_old_one(place: ExportPlace) -> None:

@@ -194,7 +194,11 @@ def make_people(server: Server, server_name: str, media_store: str) -> dict[str,
     unsafe.set_data({}, UNSAFE_ROOM.format(server_name=server_name))
 
     return {
-        "odd": {"rooms": sorted([*rooms, left, left_open, knockable]), "media": sorted(media), "messages": MESSAGES + 2},
+        "odd": {
+            "rooms": sorted([*rooms, left, left_open, knockable]),
+            "media": sorted(media),
+            "messages": MESSAGES + 2,
+        },
         "forgotten_by_odd": forgotten,
         "returning": {"rooms": [rooms[1]]},
         "invited_to": rooms[0],
