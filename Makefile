@@ -9,7 +9,7 @@ BENCH ?=
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration hosts bench format clean python
+.PHONY: help demo demo-clean test check units integration hosts browser bench format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,9 @@ integration: python ## modules against real servers; TARGETS="module_synapse_roo
 
 hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
 	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)
+
+browser: python ## the pages that people read, in a real browser
+	@$(PYTHON) tests/environment/run.py browser
 
 bench: python ## measure against the alternatives on real servers; BENCH="bulk" chooses a group
 	@PYTHONPATH=tests/environment $(PYTHON) tests/benchmarks/run.py $(BENCH)

@@ -121,11 +121,11 @@ class ExportResource:
         self._place.require_writable()
         self._require_exportable(configuration)
         what = f"export the data of {self._user_id}{self._extras()} to {self._place.path}"
-        after = self._state(None)
         if found is None:
-            return Plan(None, after, (Step(what, self._export),))
+            return Plan(None, self._state(None), (Step(what, self._export),))
+        before = {**self._state(found), "created_at": found.created_at}
         step = Step(f"{what}, in place of the export made at {found.created_at}", self._export)
-        return Plan(self._state(found), after, (step,))
+        return Plan(before, {**self._state(None), "created_at": "now"}, (step,))
 
     def verify(self, plan: Plan) -> None:
         """Look at the place again. Raises StateNotReached unless the complete export of this task is there."""
@@ -157,7 +157,6 @@ class ExportResource:
         return {
             "user_id": self._user_id,
             "destination": self._place.path,
-            "created_at": made.created_at if made else "now",
             "media": made.media is not None if made else self._declared.media,
             "include_forgotten": made.includes_forgotten_rooms if made else self._declared.include_forgotten,
         }

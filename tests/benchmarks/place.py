@@ -76,6 +76,12 @@ class Bench:
             file.write(content if isinstance(content, str) else json.dumps(content))
         return path
 
+    def make_directory(self, name: str) -> Path:
+        """Make an empty directory, for this user only, and return its path."""
+        path = self._directory / name
+        path.mkdir(mode=0o700)
+        return path
+
     def run(self, script: str, *arguments: str | Path) -> t.Any:
         """Run one of the alternatives, a script of this directory, and return what it prints as JSON."""
         path = Path(__file__).resolve().parent / "alternatives" / script

@@ -16,12 +16,17 @@ import sys
 import typing as t
 
 import bulk
+import exports
 import rooms
 from commands import Failed
 from machine import REPOSITORY, CannotRun, InstallationFailed
 from measurement import Measurement, table
 
-GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {"bulk": bulk.measure, "rooms": rooms.measure}
+GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
+    "bulk": bulk.measure,
+    "rooms": rooms.measure,
+    "export": exports.measure,
+}
 _RESULTS = REPOSITORY / ".bench" / "results.json"
 
 

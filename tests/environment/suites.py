@@ -172,11 +172,22 @@ def hosts(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
     return [Suite("roles on booted hosts", run)]
 
 
+def browser(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
+    """The pages that people read, in a real browser."""
+
+    def run() -> t.Sequence[str]:
+        execute([collection / "tests" / "browser" / "run"], collection)
+        return ()
+
+    return [Suite("the page of an export", run)]
+
+
 GROUPS: dict[str, t.Callable[[Path, t.Sequence[str]], list[Suite]]] = {
     "check": checks,
     "units": units,
     "integration": integration,
     "hosts": hosts,
+    "browser": browser,
 }
 
 

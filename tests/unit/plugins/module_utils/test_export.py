@@ -242,17 +242,17 @@ def test_refused_before_anything_is_done(host: Host, changes: dict[str, t.Any], 
 
 
 def test_plan_shows_before_and_after(host: Host) -> None:
-    declared = {"user_id": ALICE, "destination": host.declared.destination, "media": False, "include_forgotten": False}
-    after = {**declared, "created_at": "now"}
+    state = {"user_id": ALICE, "destination": host.declared.destination, "media": False, "include_forgotten": False}
     plan = ExportResource(host.declared).plan()
-    assert (plan.before, plan.after) == (None, after)
+    assert (plan.before, plan.after) == (None, state)
     assert [step.description for step in plan.steps] == [f"export the data of {ALICE} to {host.declared.destination}"]
-    before = {**declared, "created_at": host.export()[1]["created_at"]}
+    created_at = host.export()[1]["created_at"]
     plan = ExportResource(host.declared).plan()
-    assert (plan.before, plan.after, plan.changed) == (before, before, False)
-    plan = ExportResource(dataclasses.replace(host.declared, force=True)).plan()
-    assert (plan.before, plan.after) == (before, after)
-    assert plan.steps[0].description.endswith(f"in place of the export made at {before['created_at']}")
+    assert (plan.before, plan.after, plan.changed) == (state, state, False)
+    plan = ExportResource(dataclasses.replace(host.declared, media=True)).plan()
+    assert plan.before == {**state, "created_at": created_at}
+    assert plan.after == {**state, "created_at": "now", "media": True}
+    assert plan.steps[0].description.endswith(f"in place of the export made at {created_at}")
 
 
 def test_manifest_lists_every_file(host: Host) -> None:

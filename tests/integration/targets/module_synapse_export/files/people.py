@@ -153,7 +153,7 @@ def make_collector(server: Server, server_name: str, media_store: str) -> dict[s
             media_id: {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
             for media_id, (name, content) in uploaded.items()
         },
-        "missing": {quarantined: "quarantined", lost: "lost", announced: "never came"},
+        "missing": {quarantined: "quarantined", lost: "media store", announced: "never came"},
         "quarantined": quarantined,
     }
 
