@@ -43,7 +43,8 @@ def _event(generator: random.Random, number: int) -> dict[str, t.Any]:
     words = _WORDS.split()
     body = " ".join(generator.choices(words, k=int(generator.expovariate(1 / 20)) + 1))
     sender = f"@person{generator.randrange(200)}:example.org"
-    kind, content = "m.room.message", {"msgtype": "m.text", "body": body}
+    kind = "m.room.message"
+    content: dict[str, t.Any] = {"msgtype": "m.text", "body": body}
     if number % 10 == 0:
         kind, content = "m.room.member", {"membership": "join", "displayname": body[:30], "avatar_url": None}
     elif number % 10 == 1:

@@ -79,8 +79,8 @@ def _events() -> t.Iterator[Measurement]:
         megabytes = str(_EVENTS_MEGABYTES)
 
         def run(command: str, *further: str) -> dict[str, float]:
-            arguments = [python, _STREAM, command, path, *further]
-            return t.cast("dict[str, float]", json.loads(execute(arguments, Path(directory), environment)))
+            printed = execute([python, _STREAM, command, path, *further], Path(directory), environment)
+            return t.cast("dict[str, float]", json.loads(printed))
 
         run("write", megabytes)
         rounds = [(run("stream"), run("memory")) for _round in range(_ROUNDS)]
