@@ -39,7 +39,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_command
     require_main_process,
     run_export,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import describe_files, read_content
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_content import (
+    RoomContent,
+    describe_files,
+    read_content,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_directory import ExportPlace, Workplace
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_manifest import File, Manifest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_media import (
@@ -50,7 +54,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_media i
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_objects import read_objects
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_page import write_page
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_room import Room
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration, read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
@@ -214,7 +217,9 @@ class ExportResource:
                 working_directory=chdir,
                 include_quarantined=declared.include_quarantined,
             )
-        self._caller.check(required=self._sources is not None and self._sources.store is None)
+        self._caller.check(self._server_name, required=self._sources is not None and self._sources.store is None)
+        if self._sources is not None and self._caller.silence is not None:
+            self._sources = dataclasses.replace(self._sources, client=None)
 
     def _export(self) -> None:
         with interruptible(), self._place.workplace(resume=self._declared.media) as work:
@@ -311,21 +316,13 @@ def _of_declined(room_ids: t.Sequence[str]) -> t.Iterator[Gap]:
         yield {"what": f"memberships in {rooms}: {', '.join(room_ids)}", "why": why}
 
 
-def _of_room(room: Room) -> dict[str, t.Any]:
-    return {
-        "room_id": room.room_id,
-        "path": os.path.join("rooms", os.path.basename(room.path)),
-        "room_version": room.fact("version") or None,
-        "membership": room.pending or room.own_membership() or None,
-        "encrypted": bool(room.fact("encryption") or room.encrypted_messages),
-        "events": room.events,
-        "encrypted_messages": room.encrypted_messages,
-    }
+def _of_room(room: RoomContent) -> dict[str, t.Any]:
+    return {name: value for name, value in room._asdict().items() if name != "pending"}
 
 
-def _of_pending(room: Room) -> dict[str, t.Any]:
-    path = os.path.join("rooms", os.path.basename(room.path), f"{room.pending}_state")
-    return {"room_id": room.room_id, "membership": room.pending, "path": path}
+def _of_pending(room: RoomContent) -> dict[str, t.Any]:
+    path = os.path.join(room.path, f"{room.membership}_state")
+    return {"room_id": room.room_id, "membership": room.membership, "path": path}
 
 
 def _of_medium(outcome: MediaOutcome) -> File | None:

@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    InvalidInput,
     NotFound,
     SynapseError,
 )
@@ -42,22 +43,28 @@ class Caller:
         self.client = client
         self.silence = "there is no access token to ask the server with" if client is None else None
 
-    def check(self, *, required: bool) -> None:
-        """See whether the server answers to the token.
+    def check(self, server_name: str, *, required: bool) -> None:
+        """See whether the server answers to the token, and is the one that is called `server_name`.
 
-        Raises AuthenticationFailed if it does not take it, and ConnectionFailed if it does not answer at all and is
-        `required`.
+        Raises AuthenticationFailed if it does not take the token, InvalidInput if it is another server, and
+        ConnectionFailed if it does not answer at all and is `required`.
         """
         if self.client is None:
             return
         try:
-            self.client.get("/_matrix/client/v3/account/whoami")
+            answering = self.client.server_name
         except AuthenticationFailed:
             raise
         except SynapseError as error:
             if required or not isinstance(error, ConnectionFailed):
                 raise
             self.silence = "the server did not answer"
+            return
+        if answering != server_name:
+            raise InvalidInput(
+                f"base_url {self.client.base_url} is the server {answering}, but config_path is the configuration of"
+                f" {server_name}: let both be of the same server."
+            )
 
 
 def write_answers(caller: Caller, user_id: str, directory: str) -> list[Gap]:

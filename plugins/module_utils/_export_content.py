@@ -32,13 +32,26 @@ class Content(t.NamedTuple):
     devices: int
 
 
-def read_content(directory: str, user_id: str) -> tuple[Content, list[Room]]:
+class RoomContent(t.NamedTuple):
+    """What an export holds of one room, and where. `membership` is that of the account; None: it does not tell."""
+
+    room_id: str
+    path: str
+    room_version: str | None
+    membership: str | None
+    encrypted: bool
+    events: int
+    encrypted_messages: int
+    pending: bool
+
+
+def read_content(directory: str, user_id: str) -> tuple[Content, list[RoomContent]]:
     """Read every file that Synapse has written into `directory`, the export of `user_id`, and return what it holds.
 
     Raises SynapseError if a file is not whole, or the profile is missing or somebody else's: for an account that does
     not exist Synapse writes an export without a profile, and no error.
     """
-    rooms = list(read_rooms(directory, user_id))
+    rooms = list(_read_rooms(directory, user_id))
     numbers: dict[str, int] = {}
     for path in list_files(directory):
         if path.split(os.sep)[0] == "rooms":
@@ -57,15 +70,6 @@ def read_content(directory: str, user_id: str) -> tuple[Content, list[Room]]:
         devices=numbers.get(_DEVICES, 0),
     )
     return content, rooms
-
-
-def read_rooms(directory: str, user_id: str) -> t.Iterator[Room]:
-    """Yield the rooms of the export, read from beginning to end. Raises SynapseError if a file is damaged."""
-    parent = os.path.join(directory, "rooms")
-    for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
-        room = Room(number, room_id_of(name), os.path.join(parent, name), user_id)
-        room.read()
-        yield room
 
 
 def describe_files(directory: str, known: t.Mapping[str, File]) -> list[File]:
@@ -101,6 +105,24 @@ def make_private(directory: str) -> None:
             os.chmod(os.path.join(parent, name), 0o700)
         for name in names:
             os.chmod(os.path.join(parent, name), 0o600)
+
+
+def _read_rooms(directory: str, user_id: str) -> t.Iterator[RoomContent]:
+    """Yield the rooms, of which only one is held in memory at a time."""
+    parent = os.path.join(directory, "rooms")
+    for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
+        room = Room(number, room_id_of(name), os.path.join(parent, name), user_id)
+        room.read()
+        yield RoomContent(
+            room_id=room.room_id,
+            path=os.path.join("rooms", name),
+            room_version=room.fact("version") or None,
+            membership=room.pending or room.own_membership() or None,
+            encrypted=bool(room.fact("encryption") or room.encrypted_messages),
+            events=room.events,
+            encrypted_messages=room.encrypted_messages,
+            pending=bool(room.pending),
+        )
 
 
 def _describe(directory: str, path: str) -> File:

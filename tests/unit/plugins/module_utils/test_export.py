@@ -16,13 +16,16 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _export
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConnectionFailed,
     InvalidInput,
     StateNotReached,
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import DeclaredExport, ExportResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_command import SynapsePython
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import ScriptedServer
 
 ALICE = "@alice:s.test"
 TABLES = """
@@ -104,8 +107,10 @@ class Host:
         assert isinstance(found, dict)
         return found
 
-    def export(self, check_mode: bool = False, **changes: t.Any) -> tuple[bool, dict[str, t.Any]]:
-        resource = ExportResource(dataclasses.replace(self.declared, **changes))
+    def export(
+        self, check_mode: bool = False, client: Client | None = None, **changes: t.Any
+    ) -> tuple[bool, dict[str, t.Any]]:
+        resource = ExportResource(dataclasses.replace(self.declared, **changes), client)
         plan = resource.plan()
         if plan.changed and not check_mode:
             plan.execute()
@@ -375,3 +380,18 @@ def test_parallel_must_be_possible(host: Host, parallel: int) -> None:
 def test_media_over_http_want_a_token(host: Host) -> None:
     with pytest.raises(InvalidInput, match="Without an access token"):
         host.export(media=True, media_source="api")
+
+
+def test_server_that_is_down_is_done_without(host: Host) -> None:
+    host.upload("AAbbccDDee", b"picture")
+    host.upload("AAbbccDDef", b"lost", stored=False)
+    with ScriptedServer() as server:
+        client = Client(server.base_url, "token", verify=True, timeout=5, rate_limit_retry_timeout=0)
+    for check_mode in (True, False):
+        with pytest.raises(ConnectionFailed):
+            host.export(check_mode, client, media=True, media_source="api")
+    assert host.export(client=client, media=True)[1]["counts"]["media_files"] == 1
+    assert [medium["missing"] for medium in host.manifest()["media"]] == [
+        None,
+        "the media store does not have its file",
+    ]

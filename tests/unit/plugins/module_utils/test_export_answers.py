@@ -14,6 +14,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     AuthenticationFailed,
     ConnectionFailed,
+    InvalidInput,
     UnexpectedAnswer,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_answers import (
@@ -38,7 +39,7 @@ def test_answers_are_written(tmp_path: pathlib.Path) -> None:
     with ScriptedServer() as server:
         server.expect(WHOAMI, Call("GET", PUSHERS, pushers, token="token"), Call("GET", PROFILE, profile))
         caller = Caller(client_of(server))
-        caller.check(required=True)
+        caller.check("s.test", required=True)
         assert write_answers(caller, ALICE, str(tmp_path)) == []
     assert json.loads((tmp_path / "from_api/pushers").read_text()) == pushers
     assert json.loads((tmp_path / "from_api/profile").read_text()) == profile
@@ -57,7 +58,7 @@ def test_what_is_not_answered_is_a_gap(tmp_path: pathlib.Path) -> None:
 
 def test_nobody_to_ask(tmp_path: pathlib.Path) -> None:
     caller = Caller(None)
-    caller.check(required=False)
+    caller.check("s.test", required=False)
     assert [gap["why"] for gap in write_answers(caller, ALICE, str(tmp_path))] == [
         "there is no access token to ask the server with"
     ] * 2
@@ -68,8 +69,8 @@ def test_server_that_is_down(tmp_path: pathlib.Path) -> None:
         client = client_of(server)
     caller = Caller(client)
     with pytest.raises(ConnectionFailed):
-        caller.check(required=True)
-    caller.check(required=False)
+        caller.check("s.test", required=True)
+    caller.check("s.test", required=False)
     assert {gap["why"] for gap in write_answers(caller, ALICE, str(tmp_path))} == {"the server did not answer"}
 
 
@@ -84,7 +85,14 @@ def test_wrong_token_or_server_is_an_error(call: dict[str, t.Any], error: type[E
     with ScriptedServer() as server:
         server.expect(Call("GET", WHOAMI.path, **call))
         with pytest.raises(error):
-            Caller(client_of(server)).check(required=False)
+            Caller(client_of(server)).check("s.test", required=False)
+
+
+def test_another_server_is_refused() -> None:
+    with ScriptedServer() as server:
+        server.expect(WHOAMI)
+        with pytest.raises(InvalidInput, match="is the server s.test, but config_path is .* of other.test:8448: let"):
+            Caller(client_of(server)).check("other.test:8448", required=False)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,22 @@ def test_read_objects_of_an_empty_and_a_missing_file(tmp_path: pathlib.Path) -> 
 def test_read_content(export: pathlib.Path) -> None:
     content, rooms = read_content(str(export), ALICE)
     assert content == Content(rooms=2, events=3, encrypted_messages=1, media=1, devices=2)
-    assert [(room.room_id, room.events) for room in rooms] == [("!one", 2), ("!two/x:s.test", 1)]
+    one, two = rooms
+    assert (one.room_id, one.events, one.encrypted, one.pending) == ("!one", 2, False, False)
+    assert (two.room_id, two.path, two.encrypted) == ("!two/x:s.test", "rooms/!two%2Fx:s.test", True)
+
+
+def test_rooms_say_what_they_are(export: pathlib.Path) -> None:
+    state = [
+        {"type": "m.room.create", "state_key": "", "content": {"room_version": "11"}, "depth": 1},
+        {"type": "m.room.member", "state_key": ALICE, "content": {"membership": "leave"}, "depth": 2},
+        {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "x"}, "depth": 3},
+    ]
+    write(export, "rooms/!one/events", *state)
+    write(export, "rooms/!three/knock_state", {"type": "m.room.name", "state_key": "", "content": {"name": "x"}})
+    one, three, _two = read_content(str(export), ALICE)[1]
+    assert (one.room_version, one.membership, one.encrypted, one.encrypted_messages) == ("11", "leave", True, 0)
+    assert (three.membership, three.pending, three.events) == ("knock", True, 0)
 
 
 def test_read_content_without_a_profile(export: pathlib.Path) -> None:
