@@ -179,7 +179,13 @@ def describe_change(event: Event, names: t.Mapping[str, str]) -> Html:
             value = word(content, "alias" if name == "canonical_alias" else name)
             if not value:
                 return escaped(f"removed the {thing} of the room")
-            return joined([escaped(f"changed the {thing} of the room to “"), isolated(value, 1000), escaped("”")])
+            return joined(
+                [
+                    escaped(f"changed the {thing} of the room to \N{LEFT DOUBLE QUOTATION MARK}"),
+                    isolated(value, 1000),
+                    escaped("\N{RIGHT DOUBLE QUOTATION MARK}"),
+                ]
+            )
     if kind == "m.room.join_rules" and word(content, "join_rule") in _JOIN_RULES:
         return escaped(_JOIN_RULES[word(content, "join_rule")])
     if kind == "m.room.history_visibility" and word(content, "history_visibility") in _VISIBILITY:
@@ -251,7 +257,13 @@ def _new_profile(content: dict[str, t.Any], previous: dict[str, t.Any]) -> Html:
     if name != word(previous, "displayname"):
         if not name:
             return escaped("removed their name")
-        return joined([escaped("changed their name to “"), isolated(name), escaped("”")])
+        return joined(
+            [
+                escaped("changed their name to \N{LEFT DOUBLE QUOTATION MARK}"),
+                isolated(name),
+                escaped("\N{RIGHT DOUBLE QUOTATION MARK}"),
+            ]
+        )
     changed = word(content, "avatar_url") != word(previous, "avatar_url")
     return escaped("changed their picture" if changed else "stayed as they were")
 

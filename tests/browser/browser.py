@@ -183,11 +183,11 @@ class Browser:
 
     def _next(self, deadline: float, awaited: str) -> dict[str, t.Any]:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _writable, _failed = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
             read = os.read(self._read, 1 << 16) if ready else b""
             if not read:
                 why = "has ended" if ready else f"has not answered within {_PATIENCE:.0f} s"
                 raise RuntimeError(f"The browser {why}, at {awaited}.")
             self._buffer += read
-        message, _, self._buffer = self._buffer.partition(b"\0")
+        message, _end, self._buffer = self._buffer.partition(b"\0")
         return t.cast("dict[str, t.Any]", json.loads(message))

@@ -296,7 +296,7 @@ def test_redactions(export: Export) -> None:
             BOB,
             {"membership": "join", "displayname": "Bob"},
             {"membership": "join"},
-            "changed their name to “Bob”",
+            "changed their name to \N{LEFT DOUBLE QUOTATION MARK}Bob\N{RIGHT DOUBLE QUOTATION MARK}",
         ),
     ],
 )
