@@ -426,7 +426,8 @@ class TestDownload:
                     connection, _address = listening.accept()
                     with connection:
                         asked.append(connection.recv(1 << 16))
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+                        # It says that it will not be asked again, or the next request may come while it closes.
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc")
 
             thread = threading.Thread(target=serve)
             thread.start()
