@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The one HTTP client: a session to a Synapse, its quoting, its paging, its patience and its errors."""
+"""The one HTTP client: a session to a Synapse that speaks JSON, its quoting, its paging and its patience."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
-    ApiError,
-    AuthenticationFailed,
-    ConnectionFailed,
-    EndpointMissing,
     InvalidInput,
     MissingLibrary,
-    NotFound,
-    PermissionDenied,
-    RateLimited,
     UnexpectedAnswer,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._faults import (
+    faults_of,
+    foreign_answer,
+    redirection,
+    refusal,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 
@@ -39,23 +38,6 @@ JsonObject = dict[str, t.Any]
 _DEFAULT_RETRY_AFTER_MS = 1000
 # Even where no wait is asked for, so that asking again and again comes to an end.
 _SHORTEST_WAIT = 0.1
-_PIECE = 1 << 17
-_REDIRECTS_FOLLOWED = 3
-# Where the libraries below put the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
-# "ConnectionResetError(104, 'Connection reset by peer')", "RemoteDisconnected('Remote end closed connection ...')".
-_REASONS = (
-    re.compile(r"\[Errno -?\d+\] ([^'\")]+)"),
-    re.compile(r"certificate verify failed: ([^('\"]+)"),
-    re.compile(r"\w+\((?:\d+, )?'([^']+)'\)"),
-    re.compile(r"\(['\"](Connection broken)\b"),
-)
-
-
-class Sink(t.Protocol):
-    """What a download is written to."""
-
-    def write(self, piece: bytes, /) -> object:
-        """Take the next bytes."""
 
 
 class Client:
@@ -93,6 +75,13 @@ class Client:
     def speaking_as(self, access_token: str | None) -> Client:
         """Return a client for the same server that sends `access_token` instead (none at all if it is None)."""
         return self._speaking(self.base_url, access_token)
+
+    def stranger_to(self, base_url: str) -> Client:
+        """Return the one client that asks another server, which must not see the token. Raises InvalidInput."""
+        with self._lock:
+            if base_url not in self._strangers:
+                self._strangers[base_url] = self._speaking(base_url, None)
+            return self._strangers[base_url]
 
     def _speaking(self, base_url: str, access_token: str | None) -> Client:
         return Client(
@@ -138,24 +127,29 @@ class Client:
         """
         return self._exchange(method, template, path, params=params, body=body)
 
-    def download(
-        self,
-        template: str,
-        file: Sink,
-        *,
-        params: t.Mapping[str, t.Any] | None = None,
-        closing: bool = False,
-        **path: str,
-    ) -> int:
-        """Write what GET answers into `file`, piece by piece, and return how many bytes they were. See `request`.
+    @contextlib.contextmanager
+    def streamed(
+        self, where: str, *, params: t.Mapping[str, t.Any] | str | None, headers: t.Mapping[str, str]
+    ) -> t.Iterator[requests.Response]:
+        """Give the response to GET, whatever its status but 429, which is waited out; the block reads its body.
 
-        `timeout` is for each piece. `closing` ends the connection with the answer, so that one which is shorter than
-        Synapse has said is known at once: Synapse keeps silent in the middle of it otherwise.
-        A redirect is followed, as to a store of objects, but without the access token, and only to HTTPS or to a server
-        on the same host. Raises what `request` raises, and what `file.write` does; part may have been written then.
+        `where` is the path as it is sent. Raises what `request` raises when nothing was answered.
         """
-        headers = {"Accept-Encoding": "identity", **({"Connection": "close"} if closing else {})}
-        return self._download(_fill(template, path), params, headers, file, _REDIRECTS_FOLLOWED)
+        while True:
+            with self._faults("GET", where):
+                response = self._open().get(
+                    self.base_url + where,
+                    params=params,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                )
+                with response:
+                    if response.status_code != 429:
+                        yield response
+                        return
+                    self._wait("GET", where, response)
 
     def _exchange(
         self,
@@ -166,7 +160,7 @@ class Client:
         params: t.Mapping[str, t.Any] | None = None,
         body: JsonObject | None = None,
     ) -> JsonObject:
-        where = _fill(template, path)
+        where = filled(template, path)
         while True:
             with self._faults(method, where):
                 response = self._open().request(
@@ -179,81 +173,8 @@ class Client:
                     allow_redirects=False,
                 )
             if response.status_code != 429:
-                return self._read(method, where, response)
+                return self.answer_of(method, where, response)
             self._wait(method, where, response)
-
-    def _download(
-        self,
-        where: str,
-        params: t.Mapping[str, t.Any] | str | None,
-        headers: t.Mapping[str, str],
-        file: Sink,
-        redirects: int,
-    ) -> int:
-        while True:
-            with self._faults("GET", where):
-                response = self._open().get(
-                    self.base_url + where,
-                    params=params,
-                    headers=headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    stream=True,
-                )
-                with response:
-                    if response.status_code in (307, 308):
-                        break
-                    if response.status_code < 300:
-                        return self._receive(where, response, file)
-                    if response.status_code != 429:
-                        self._read("GET", where, response)
-                    self._wait("GET", where, response)
-        client, path, query = self._elsewhere(where, response, redirects)
-        return client._download(path, query, headers, file, redirects - 1)
-
-    def _receive(self, where: str, response: requests.Response, file: Sink) -> int:
-        # Old versions of the library do not check the length, and new ones tell of it in words of their own.
-        response.raw.enforce_content_length = False
-        received = 0
-        for piece in response.iter_content(_PIECE):
-            file.write(piece)
-            received += len(piece)
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdigit() and received != int(announced) and "Content-Encoding" not in response.headers:
-            raise ConnectionFailed(
-                f"{self._naming('GET', where)} failed: the connection ended after {received} of {announced} bytes."
-                " See whether Synapse runs, and what stands between it and this host."
-            )
-        return received
-
-    def _elsewhere(self, where: str, response: requests.Response, redirects: int) -> tuple[Client, str, str]:
-        """Return who asks without the token where a redirect leads to, and the path and the query to ask for."""
-        source = urllib.parse.urlsplit(self.base_url + where)
-        redirected = f"{self._naming('GET', where)} was redirected to"
-        try:
-            target = urllib.parse.urlsplit(urllib.parse.urljoin(source.geturl(), response.headers.get("Location", "")))
-            client = self._stranger(f"{target.scheme}://{target.netloc}")
-        except InvalidInput as error:
-            raise UnexpectedAnswer(f"{redirected} what is not a URL. See what stands before Synapse.") from error
-        # Without the query, which may be what lets anybody in who knows it.
-        redirected = f"{redirected} {client.base_url}{target.path}"
-        if self._access_token and target.path == source.path:
-            # The same endpoint at another place, which would want the token.
-            raise UnexpectedAnswer(f"{redirected}. Set base_url to where Synapse itself answers.")
-        safe = target.scheme == "https" or (target.scheme, target.hostname) == (source.scheme, source.hostname)
-        if not safe or not redirects:
-            why = "it is neither HTTPS nor on the same host" if redirects else "redirects lead on and on"
-            raise UnexpectedAnswer(
-                f"{redirected}, which was not followed: {why}."
-                " See how Synapse, or what stands before it, is told to serve media."
-            )
-        return client, target.path, target.query
-
-    def _stranger(self, base_url: str) -> Client:
-        with self._lock:
-            if base_url not in self._strangers:
-                self._strangers[base_url] = self._speaking(base_url, None)
-            return self._strangers[base_url]
 
     def pages(
         self,
@@ -299,6 +220,11 @@ class Client:
         return self._caller
 
     @property
+    def has_token(self) -> bool:
+        """Whether it sends an access token."""
+        return bool(self._access_token)
+
+    @property
     def caller(self) -> str:
         """The user id that the access token belongs to. Raises AuthenticationFailed if the token is not valid."""
         return str(member(self.whoami(), "user_id"))
@@ -308,32 +234,9 @@ class Client:
         """The server's own name, with its port if it has one: that of the caller, who is always local."""
         return server_name_of(self.caller)
 
-    @contextlib.contextmanager
-    def _faults(self, method: str, where: str) -> t.Iterator[None]:
-        """Turn what the library raises in the block, which speaks with the server, into errors of this collection."""
+    def _faults(self, method: str, where: str) -> contextlib.AbstractContextManager[None]:
         self._open()
-        import requests
-
-        try:
-            yield
-        except requests.exceptions.SSLError as error:
-            raise ConnectionFailed(
-                f"{self._naming(method, where)} failed: the TLS certificate was not accepted ({_innermost(error)})."
-                " Set ca_path to the authority that signed it, or base_url to the name it was made for."
-            ) from error
-        except requests.exceptions.InvalidURL as error:
-            raise InvalidInput(f"base_url {self.base_url!r} is not a URL that can be used.") from error
-        except requests.exceptions.RequestException as error:
-            # While an answer is being read, the library does not tell this one from other failures.
-            if isinstance(error, requests.exceptions.Timeout) or "Read timed out" in str(error):
-                raise ConnectionFailed(
-                    f"{self._naming(method, where)} failed: no answer within {self._timeout:g} seconds."
-                    " See whether Synapse is overloaded, or allow more with the option timeout."
-                ) from error
-            raise ConnectionFailed(
-                f"{self._naming(method, where)} failed: {_innermost(error)}."
-                " See whether Synapse runs and listens there; base_url says where it is looked for."
-            ) from error
+        return faults_of(method, self.base_url, where, self._timeout)
 
     def _open(self) -> requests.Session:
         if self._session is None:
@@ -362,23 +265,18 @@ class Client:
         session.trust_env = False
         return session
 
-    def _read(self, method: str, where: str, response: requests.Response) -> JsonObject:
+    def answer_of(self, method: str, where: str, response: requests.Response) -> JsonObject:
+        """Return the JSON object of the response from the path `where`. Raises what `request` raises."""
         try:
             answer = response.json()
         except ValueError:
             answer = None
         if 300 <= response.status_code < 400:
-            raise UnexpectedAnswer(
-                f"{self._naming(method, where)} was redirected to {response.headers.get('Location', 'nowhere')}"
-                f" ({response.status_code}). Set base_url to where Synapse itself answers."
-            )
+            raise redirection(method, self.base_url + where, response)
         if not isinstance(answer, dict):
-            raise UnexpectedAnswer(
-                f"{self._naming(method, where)} got an answer that is not Synapse's"
-                f" ({response.status_code}, {_describe(response)}). {_mend_foreign_answer(response.status_code)}"
-            )
+            raise foreign_answer(method, self.base_url + where, response)
         if response.status_code >= 400:
-            raise self._api_error(method, where, response.status_code, answer)
+            raise refusal(method, self.base_url + where, response.status_code, answer)
         return answer
 
     def _wait(self, method: str, where: str, response: requests.Response) -> None:
@@ -387,23 +285,13 @@ class Client:
             affordable = seconds <= self._patience
             self._patience -= seconds if affordable else 0
         if not affordable:
-            raise self._api_error(
+            raise refusal(
                 method,
-                where,
+                self.base_url + where,
                 429,
                 {"errcode": "M_LIMIT_EXCEEDED", "error": f"Too Many Requests, retry in {seconds:.0f} s"},
             )
         self._sleep(seconds)
-
-    def _api_error(self, method: str, where: str, status: int, answer: JsonObject) -> ApiError:
-        errcode, words = str(answer.get("errcode", "")), str(answer.get("error", ""))
-        kind, mend = _classify(status, errcode, words)
-        said = f"{status} {errcode}: {words}".rstrip(": ").rstrip(".")
-        message = f"{self._naming(method, where)} was refused ({said}). {mend}".rstrip()
-        return kind(message, method=method, url=self.base_url + where, status=status, errcode=errcode, error=words)
-
-    def _naming(self, method: str, where: str) -> str:
-        return f"{method} {self.base_url}{where}"
 
 
 def member(answer: JsonObject, key: str) -> t.Any:
@@ -416,7 +304,8 @@ def member(answer: JsonObject, key: str) -> t.Any:
         ) from None
 
 
-def _fill(template: str, path: t.Mapping[str, str]) -> str:
+def filled(template: str, path: t.Mapping[str, str]) -> str:
+    """Return the path with each value in `path` quoted as one segment. Raises InvalidInput for what cannot be one."""
     return template.format(**{name: _segment(value) for name, value in path.items()})
 
 
@@ -483,40 +372,6 @@ def _checked_access_token(access_token: str | None) -> str | None:
     return access_token
 
 
-def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], str]:
-    if status == 401:
-        if errcode == "M_USER_LOCKED":
-            return AuthenticationFailed, "The account that the access token belongs to is locked."
-        if errcode == "M_MISSING_TOKEN":
-            return AuthenticationFailed, "Set access_token or access_token_path."
-        return (
-            AuthenticationFailed,
-            "The access token is not valid (any more): get a new one with synapse_access_token.",
-        )
-    if status == 403 and "not a server admin" in words:
-        return PermissionDenied, "Use the access token of a server admin, or make its account one."
-    if status == 403:
-        return PermissionDenied, ""
-    if status in (404, 405) and errcode == "M_UNRECOGNIZED":
-        return EndpointMissing, (
-            "This server does not serve that endpoint: base_url must lead to Synapse's main process (not to a worker or"
-            " to a proxy that hides it), and where the Matrix Authentication Service is in charge of accounts,"
-            " Synapse serves neither logins nor passwords."
-        )
-    if status == 404:
-        return NotFound, ""
-    if status == 429:
-        return RateLimited, "Run the task later, or allow a longer wait with rate_limit_retry_timeout."
-    if status == 503 and "introspect" in words:
-        return ApiError, (
-            "The Matrix Authentication Service, which is in charge of this server's accounts, does not answer Synapse:"
-            " see whether it runs. What it alone can do is done with mas-cli."
-        )
-    if status >= 500:
-        return ApiError, "Synapse's log says more."
-    return ApiError, ""
-
-
 def _retry_after_ms(response: requests.Response) -> float:
     """How long a 429 asks to wait, in milliseconds: `retry_after_ms` of the body, else the header Retry-After (s)."""
     try:
@@ -527,31 +382,3 @@ def _retry_after_ms(response: requests.Response) -> float:
         except (ValueError, KeyError):
             asked = _DEFAULT_RETRY_AFTER_MS
     return asked
-
-
-def _mend_foreign_answer(status: int) -> str:
-    if status in (502, 503, 504):
-        return "A proxy answers there, and Synapse does not answer the proxy: see whether Synapse runs."
-    return "base_url may lead to a proxy or to another service; Synapse's own is mostly http://127.0.0.1:8008."
-
-
-def _describe(response: requests.Response) -> str:
-    kind = response.headers.get("Content-Type", "").partition(";")[0] or "no content type"
-    title = re.search(r"<title>\s*([^<]{1,100}?)\s*</title>", response.text[:4096], re.IGNORECASE)
-    return f"{kind}, titled {title.group(1)!r}" if title else kind
-
-
-def _innermost(error: BaseException) -> str:
-    """The reason at the bottom of a chain of wrapped errors: the outer ones only repeat the URL."""
-    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-    while isinstance(reason, BaseException):
-        deeper = getattr(reason, "reason", None)
-        if not isinstance(deeper, BaseException):
-            break
-        reason = deeper
-    text = str(reason or error)
-    for pattern in _REASONS:
-        found = pattern.search(text)
-        if found:
-            return found.group(1).strip()
-    return text.rpartition(">: ")[2].rstrip(".") or type(error).__name__

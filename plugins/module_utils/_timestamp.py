@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import datetime
 
+# The year 10000, which no calendar here has.
+_FIRST_INVALID_MS = 253_402_300_800_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
@@ -25,3 +27,10 @@ def iso_time(milliseconds: int | None) -> str | None:
     except OverflowError:
         return None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def timestamp(value: object) -> int | None:
+    """Return `value` if it is a time in milliseconds since 1970, else None."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _FIRST_INVALID_MS:
+        return None
+    return value

@@ -162,7 +162,8 @@ steps:
   elements: str
 """
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._access_token import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import Login
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token import (
     AccessTokenResource,
     Registration,
 )
@@ -171,9 +172,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._login import Login
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 

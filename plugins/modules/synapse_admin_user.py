@@ -389,8 +389,9 @@ steps:
   sample: ["create the account"]
 """
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._account import AccountResource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._account_options import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.first_admin import FirstAdmin, Ways
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.options import (
     account_argument_spec,
     declared_account,
     declared_accounts,
@@ -398,7 +399,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._account_option
     management_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._first_admin import FirstAdmin, Ways
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
     Parameters,
     connect,

@@ -198,7 +198,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration_dropin import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import (
     DeclaredDropin,
     DropinResource,
 )

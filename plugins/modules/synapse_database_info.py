@@ -364,24 +364,27 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._biggest_rooms import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.biggest_rooms import (
     add_names,
     ask_api,
     count_exactly,
     estimate,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
     QueryTimedOut,
     find_database,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database_info import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import (
     describe,
     measure,
     pending_updates,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import Configuration, read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
 
 

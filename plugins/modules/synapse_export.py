@@ -350,7 +350,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import DeclaredExport, ExportResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import DeclaredExport, ExportResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
     Parameters,
     connect,

@@ -146,7 +146,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation import DestinationResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.destination import DestinationResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 

@@ -324,15 +324,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation_evidence import Evidence
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation_query import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.evidence import Evidence
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.query import (
     ApiSource,
     DatabaseSource,
     DestinationFilter,
     Source,
     find_destinations,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
 
 

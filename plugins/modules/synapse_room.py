@@ -184,8 +184,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._room import DeclaredRoom, RoomResource
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._room_deletion import DeclaredDeletion
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import DeclaredDeletion
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room import DeclaredRoom, RoomResource
 
 
 def declare(parameters: Parameters) -> RoomResource:

@@ -136,12 +136,12 @@ steps:
   elements: str
 """
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._aliases import AliasResource, DeclaredAlias
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.alias import AliasResource, DeclaredAlias
 
 
 def declare(parameters: Parameters) -> AliasResource:

@@ -284,10 +284,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, find_database
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, find_database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._room_query import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.query import (
     ORDERS,
     ApiRooms,
     Order,

@@ -212,7 +212,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import RuntimeReader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:

@@ -21,7 +21,7 @@ import sys
 import time
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export_objects import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
 
 _WORDS = (
     "the room is open and somebody says again that nothing works; \N{SMILING FACE WITH SMILING EYES} ja, k\xf6nnte sein"

@@ -29,8 +29,12 @@ import processes
 import psycopg2
 import synapse_server
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._biggest_rooms import Estimate, count_exactly, estimate
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.biggest_rooms import (
+    Estimate,
+    count_exactly,
+    estimate,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
 
 _ROWS = 10_000_000
 _FEW_ROWS = 1_000_000

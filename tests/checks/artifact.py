@@ -53,8 +53,12 @@ def names_in(directory: Path, pattern: str) -> set[str]:
 def check_files(artifact: Path, collection: Path) -> None:
     """End the check if the artifact lacks a file of the collection, or holds one that does not belong in it."""
     with tarfile.open(artifact) as archive:
-        inside = {member.name for member in archive if member.isfile()}
-    unexpected = {name for name in inside if name.split("/")[0] not in _TOP_LEVEL}
+        members = archive.getmembers()
+    inside = {member.name for member in members if member.isfile()}
+    # An empty directory would shadow a module of the same name.
+    filled = {str(parent) for name in inside for parent in Path(name).parents}
+    unexpected = {member.name for member in members if member.isdir()} - filled
+    unexpected |= {name for name in inside if name.split("/")[0] not in _TOP_LEVEL}
     unexpected |= {name for name in inside if "/." in f"/{name}" or name.endswith((".pyc", ".tar.gz"))}
     parts = ("plugins", "roles", "playbooks", "meta", "LICENSES")
     expected = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ansible_test
 from commands import Command, Failed, execute
-from machine import cache, locked, postgresql_bin
+from machine import REPOSITORY, cache, locked, postgresql_bin
 from stage import staged
 from virtual_environments import ENVIRONMENTS
 
@@ -40,8 +40,8 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         execute([linters / "bin" / name, *arguments], directory, {**found, "PATH": path, **variables})
         return ()
 
-    def own(script: str) -> t.Sequence[str]:
-        return tool("python", collection / "tests" / "checks" / script, collection)
+    def own(script: str, looked_at: Path = collection) -> t.Sequence[str]:
+        return tool("python", collection / "tests" / "checks" / script, looked_at)
 
     def types() -> t.Sequence[str]:
         place = Path("ansible_collections", "matrix_ops", "synapse")
@@ -99,6 +99,8 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         Suite("reuse", lambda: tool("reuse", "lint", "--lines")),
         Suite("roles", lambda: own("roles.py")),
         Suite("modules", lambda: own("modules.py")),
+        # In the checkout itself: the copy has nothing that git does not know, such as a directory that was left over.
+        Suite("packages", lambda: own("packages.py", REPOSITORY)),
         Suite("words", lambda: own("words.py")),
         Suite("antsibull-changelog", lambda: tool("antsibull-changelog", "lint")),
         Suite(

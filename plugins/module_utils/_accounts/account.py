@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""One account with its declared state, as the runner wants it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
+    Change,
+    DeclaredAccount,
+    differences,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
+
+# Stands for a password in before and after: both are secret, but a change must be seen.
+_HIDDEN, _HIDDEN_NEW = "(hidden)", "(hidden, new)"
+
+
+class AccountResource:
+    """One account with its declared state (see _plan.Resource)."""
+
+    def __init__(self, accounts: Accounts, user_id: str, declared: DeclaredAccount) -> None:
+        """`user_id`: in full, or the localpart alone. Nothing is sent yet."""
+        self._accounts = accounts
+        self._given = user_id
+        self._declared = declared
+
+    def plan(self) -> Plan:
+        """Read the account and decide. Raises InvalidInput, or what the client raises."""
+        self._declared.check()
+        identifier = parse_user_id(self._given, self._accounts.client.server_name)
+        self._user_id = str(identifier)
+        current = self._accounts.read(self._user_id, self._declared)
+        after, changes = self._accounts.plan(identifier, self._declared, current)
+        if current is None and after is not None:
+            self._accounts.require_creatable(identifier)
+        return Plan(
+            _showing_password(current, changes, _HIDDEN),
+            _showing_password(after, changes, _HIDDEN_NEW),
+            tuple(self._step(change) for change in changes),
+        )
+
+    def verify(self, plan: Plan) -> None:
+        """Read the account again. Raises StateNotReached if something declared is not there."""
+        self._reached = self._accounts.read(self._user_id, self._declared)
+        require(differences(self._declared, self._reached), f"The account {self._user_id}")
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """Return `user`: the account as it is, or in check mode as it would be; None if it does not exist. And by which
+        `method` it is managed, whether the server has shown that state (`verified`), and that no restart is required.
+        """
+        user = self._reached if executed else plan.after
+        return {
+            "user": user and {name: value for name, value in user.items() if name != "password"},
+            "method": "admin_api",
+            "verified": executed or not plan.changed,
+            "restart_required": False,
+        }
+
+    def _step(self, change: Change) -> Step:
+        return Step(change.description, lambda: self._accounts.request(self._user_id, change))
+
+
+def _showing_password(state: State, changes: list[Change], shown: str) -> State:
+    sets_password = any("password" in change.body for change in changes)
+    return {**state, "password": shown} if state is not None and sets_password else state

@@ -1,0 +1,261 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The accounts of a server: reads them, plans the changes of one, guards those of others, and carries them out.
+
+One account and a list of them go the same way, through `Accounts.plan`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
+    RATE_LIMIT,
+    USER,
+    Address,
+    Change,
+    DeclaredAccount,
+    account_state,
+    decide,
+    listed_state,
+    rate_limit_state,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.delegation import (
+    commands,
+    is_delegated,
+    refuse,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import read_policy, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    EndpointMissing,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
+
+_BY_IDENTITY = "/_synapse/admin/v1/auth_providers/{provider}/users/{external_id}"
+_BY_ADDRESS = "/_synapse/admin/v1/threepid/{medium}/users/{address}"
+_LIST = "/_synapse/admin/v3/users"
+# Large pages, because Synapse sorts and joins the whole table for each of them.
+_PAGE = 1000
+# What Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
+_LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Permissions:
+    """What a task may do beyond the accounts that it declares.
+
+    `namespaces`: patterns of the user ids that application services own, as far as the configuration is known.
+    """
+
+    manage_appservice_users: bool = False
+    steal_threepids: bool = False
+    namespaces: tuple[re.Pattern[str], ...] = ()
+
+
+class Accounts:
+    """The accounts of the server behind `client`, whose token must be a server admin's."""
+
+    def __init__(
+        self,
+        client: Client,
+        permissions: Permissions | None = None,
+        password_is_set: t.Callable[[str, str], bool] | None = None,
+    ) -> None:
+        """`password_is_set` tells of a user id and a password whether they belong together, for "if_different"."""
+        self.client = client
+        self._permissions = permissions or Permissions()
+        self._password_is_set = password_is_set
+        self._delegated: bool | None = None
+        self._policy: JsonObject | None = None
+
+    def read(self, user_id: str, declared: DeclaredAccount) -> State:
+        """Return the account as `account_state` shows it, or None. With its rate limit, if that is declared."""
+        try:
+            state: dict[str, t.Any] = account_state(self.client.get(USER, user_id=user_id))
+        except NotFound:
+            return None
+        if declared.rate_limit is not None:
+            state["rate_limit"] = rate_limit_state(self.client.get(RATE_LIMIT, user_id=user_id))
+        return state
+
+    def everyone(self) -> dict[str, dict[str, t.Any]]:
+        """Return all accounts by user id, as `listed_state` shows them: locked, deactivated and guests too."""
+        try:
+            return self._list({"locked": "true"})
+        except ApiError as error:
+            if error.errcode != "M_INVALID_PARAM" or not self.delegated():
+                raise
+        # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
+        return self._list({"locked": "true", "guests": "false"})
+
+    def _list(self, parameters: dict[str, str]) -> dict[str, dict[str, t.Any]]:
+        rows = self.client.pages(_LIST, "users", limit=_PAGE, params=parameters)
+        return {row["name"]: listed_state(row) for row in rows}
+
+    def delegated(self) -> bool:
+        """Whether the Matrix Authentication Service is in charge of the accounts. Asked once."""
+        if self._delegated is None:
+            self._delegated = is_delegated(self.client)
+        return self._delegated
+
+    def caller_is_admin(self) -> bool:
+        """Whether the caller is a server admin. Raises AuthenticationFailed if its token is not valid."""
+        try:
+            self.client.get(USER, user_id=self.client.caller)
+        except PermissionDenied:
+            return False
+        return True
+
+    def plan(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
+        """Return the account as it will be and the requests that make it so (see `decide`).
+
+        Raises InvalidInput for a change that Synapse would not make, for a password that its policy forbids, and for a
+        change that would hit somebody else: an application service's account, the caller itself, or another account's
+        address or identity.
+        """
+        after, changes = decide(user_id, self._settle_password(user_id, declared, current), current)
+        passwords = [change.body["password"] for change in changes if "password" in change.body]
+        if changes:
+            self._guard_caller(current, after)
+            self.guard_appservice(user_id, current)
+            needed = commands(user_id, current, after, bool(passwords))
+            if needed and self.delegated():
+                refuse(user_id, needed)
+            for password in passwords:
+                require_allowed(password, self._read_policy(), str(user_id))
+            self._guard_addresses(str(user_id), current, after)
+        return after, changes
+
+    def _settle_password(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> DeclaredAccount:
+        if declared.update_password != "if_different" or declared.password is None or current is None:
+            return declared
+        if self._password_is_set is None:
+            raise InvalidInput(
+                "update_password if_different compares the password with the stored one: set config_path to Synapse's"
+                " configuration, which says where the database is."
+            )
+        same = self._password_is_set(str(user_id), declared.password)
+        return dataclasses.replace(declared, update_password="on_create" if same else "always")
+
+    def _read_policy(self) -> JsonObject:
+        if self._policy is None:
+            self._policy = read_policy(self.client)
+        return self._policy
+
+    def is_appservice_user(self, user_id: str, state: State) -> bool:
+        """Whether an application service made the account, or has its user id in a namespace that is known here."""
+        owner = state.get("appservice_id") if state else None
+        return bool(owner) or any(pattern.match(user_id) for pattern in self._permissions.namespaces)
+
+    def require_creatable(self, user_id: Identifier) -> None:
+        """Raise InvalidInput if Synapse would not create the account. The server is asked, so that check mode knows."""
+        require_valid_localpart(user_id)
+        try:
+            self.client.get("/_synapse/admin/v1/username_available", params={"username": user_id.localpart})
+        except EndpointMissing:
+            # Older servers do not answer this.
+            return
+        except ApiError as error:
+            if error.status != 400:
+                raise
+            raise InvalidInput(f"The account {user_id} cannot be created: {error.error.rstrip('.')}.") from error
+
+    def request(self, user_id: str, change: Change) -> JsonObject:
+        """Make one change. Raises what the client raises; after a failed creation the error says what is there."""
+        try:
+            return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
+        except SynapseError as error:
+            if change.description == "create the account":
+                self._explain_remains(user_id, error)
+            raise
+
+    def _explain_remains(self, user_id: str, error: SynapseError) -> None:
+        try:
+            exists = self.read(user_id, DeclaredAccount()) is not None
+        except SynapseError:
+            error.explain(f"Whether {user_id} exists now could not be seen.")
+            return
+        error.explain(f"{user_id} exists now, but not as declared." if exists else f"{user_id} was not created.")
+
+    def guard_appservice(self, user_id: Identifier, current: State) -> None:
+        """Raise InvalidInput if the account is an application service's, and the task may not manage those."""
+        if self._permissions.manage_appservice_users or not self.is_appservice_user(str(user_id), current):
+            return
+        owner = current.get("appservice_id") if current else None
+        whose = f"belongs to the application service {owner}" if owner else "is an application service's user id"
+        raise InvalidInput(
+            f"{user_id} {whose}: it is left alone. Set manage_appservice_users to true to manage it nevertheless."
+        )
+
+    def _guard_caller(self, current: State, after: State) -> None:
+        if current is None or after is None or current["user_id"] != self.client.caller:
+            return
+        harmful = [name for name in ("locked", "suspended", "deactivated") if after.get(name) and not current.get(name)]
+        if current["admin"] and not after["admin"]:
+            harmful.append("not an admin")
+        if harmful:
+            raise InvalidInput(
+                f"{current['user_id']} is the account that this task runs as: made {' and '.join(harmful)},"
+                " it could not undo that. Use the access token of another server admin."
+            )
+
+    def _guard_addresses(self, user_id: str, current: State, after: State) -> None:
+        for entry in _added("external_ids", current, after):
+            owner = self._owner_of_identity(entry)
+            if owner not in (None, user_id):
+                raise InvalidInput(
+                    f"{entry['external_id']} of {entry['auth_provider']} is already the identity of {owner}:"
+                    f" take it from there first, then give it to {user_id}."
+                )
+        for entry in () if self._permissions.steal_threepids else _added("threepids", current, after):
+            owner = self._owner_of_address(entry)
+            if owner not in (None, user_id):
+                raise InvalidInput(
+                    f"{entry['address']} is already an address of {owner}, and would be taken from there."
+                    " Set steal_threepids to true if that is meant."
+                )
+
+    def _owner_of_identity(self, entry: Address) -> str | None:
+        provider, external_id = entry["auth_provider"], entry["external_id"]
+        try:
+            return str(self.client.get(_BY_IDENTITY, provider=provider, external_id=external_id)["user_id"])
+        except NotFound:
+            return None
+
+    def _owner_of_address(self, entry: Address) -> str | None:
+        try:
+            return str(self.client.get(_BY_ADDRESS, medium=entry["medium"], address=entry["address"])["user_id"])
+        except NotFound:
+            return None
+
+
+def _added(name: str, current: State, after: State) -> list[Address]:
+    before = (current or {}).get(name) or []
+    return [entry for entry in (after or {}).get(name) or [] if entry not in before]
+
+
+def require_valid_localpart(user_id: Identifier) -> None:
+    """Raise InvalidInput for a localpart that no account can be created with (Synapse's own rules, 1.163)."""
+    localpart = user_id.localpart
+    reason = None
+    if not _LOCALPART.fullmatch(localpart):
+        reason = "a localpart consists of a-z, 0-9 and . _ = / + - only"
+    elif localpart.startswith("_"):
+        reason = "a localpart that begins with _ is kept for application services"
+    elif localpart.isdigit():
+        reason = "a localpart of digits alone is kept for guests"
+    if reason:
+        raise InvalidInput(f"The account {user_id} cannot be created: {reason}.")

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The text of a drop-in: a header that says whose it is, and the settings as YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
+    KeyPath,
+    Settings,
+    changed_paths,
+    dotted,
+    same,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import Attributes, read_attributes
+
+_MARK = "# Written by the Ansible module matrix_ops.synapse.synapse_config, which overwrites what is changed here."
+_ADVICE = "# A key in this file replaces the whole key of the files that Synapse reads before it."
+# What was declared secret is remembered, so that a later task can hide it too.
+_SECRETS = "# Secrets: "
+
+
+@dataclasses.dataclass(frozen=True)
+class DropinFile:
+    """A drop-in, as it is or as it shall be: the comment at its beginning, the settings, and who may read it."""
+
+    header: str
+    settings: Settings
+    attributes: Attributes
+    blank: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether this collection wrote it, so that no other work is lost with it."""
+        return self.blank or self.header.startswith(_MARK)
+
+    @property
+    def secret(self) -> set[KeyPath]:
+        """Where the settings that were declared secret are."""
+        remembered = [line for line in self.header.splitlines() if line.startswith(_SECRETS)]
+        try:
+            return {tuple(where) for where in json.loads(remembered[0][len(_SECRETS) :])} if remembered else set()
+        except (ValueError, TypeError):
+            # Somebody changed the line: better too much is hidden than too little.
+            return {(key,) for key in self.settings}
+
+    def says_as(self, other: DropinFile) -> bool:
+        """Return whether both files say the same."""
+        return self.header == other.header and same(self.settings, other.settings)
+
+    def text(self) -> str:
+        """Return the text of the file. Raises InvalidInput for a value that YAML would not give back exactly."""
+        # Without PyYAML the configuration could not even have been read, and that says so.
+        import yaml
+
+        text: str = yaml.safe_dump(self.settings, default_flow_style=False, allow_unicode=True, sort_keys=False)
+        read = yaml.safe_load(text)
+        if not same(read, self.settings):
+            wrong = dotted(changed_paths(read, self.settings))
+            raise InvalidInput(
+                f"{', '.join(wrong)} cannot be written as YAML so that Synapse would read the same value."
+            )
+        return self.header + text
+
+
+def header(secret: t.Collection[KeyPath]) -> str:
+    """Return the first lines of a drop-in with secrets at the paths `secret`."""
+    lines = [_MARK, _ADVICE]
+    if secret:
+        lines.append(_SECRETS + json.dumps(sorted(secret)))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def read_dropin(path: str) -> DropinFile | None:
+    """Return the drop-in at `path`, or None if there is no file. Raises ConfigurationError if it cannot be read."""
+    attributes = read_attributes(path)
+    if attributes is None:
+        return None
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}. Run the task with become.") from error
+    comments: list[str] = []
+    for line in text.splitlines(keepends=True):
+        if not line.startswith("#"):
+            break
+        comments.append(line)
+    try:
+        settings = read_configuration([path]).settings
+    except ConfigurationError:
+        # A file of ours that somebody broke is written again; whether it is ours is decided by its header.
+        settings = {}
+    return DropinFile("".join(comments), settings, attributes, blank=not text.strip())

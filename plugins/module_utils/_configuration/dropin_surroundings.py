@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What Synapse reads before and after a drop-in, whether that exists yet or not.
+
+Relies on how Synapse 1.163 finds its files and puts them together (synapse/config/_base.py): a top-level key of a later
+one replaces that of an earlier one whole.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    find_files,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
+
+
+class Surroundings(t.NamedTuple):
+    """What Synapse reads before and after a drop-in."""
+
+    earlier: Configuration
+    later: Configuration
+
+    def effective(self, own: Settings, keys: t.Collection[str]) -> Settings:
+        """Return the settings in force, of those named `keys`, when the drop-in says `own`."""
+        everything = {**self.earlier.settings, **own, **self.later.settings}
+        return {key: value for key, value in everything.items() if key in keys}
+
+
+def read_surroundings(config_path: t.Sequence[str], path: str) -> Surroundings:
+    """Return what Synapse, started with `config_path`, reads before and after `path`, whether that exists yet or not.
+
+    Raises InvalidInput if Synapse would not read `path` at all, ConfigurationError if the others cannot be read.
+    """
+    _require_existing(config_path, path)
+    files: list[str] = []
+    for given in config_path:
+        inside = find_files([given])
+        if os.path.isdir(given) and path.endswith(".yaml") and _same_place(given, os.path.dirname(path)):
+            inside = sorted({*inside, os.path.join(given, os.path.basename(path))})
+        files.extend(inside)
+    positions = [number for number, file in enumerate(files) if _same_place(file, path)]
+    if not positions:
+        raise InvalidInput(
+            f"Synapse would not read {path}: it reads {', '.join(config_path)}, and in a directory only the files whose"
+            " names end with .yaml. Choose a path there, or set config_path to what Synapse is started with."
+        )
+    return Surroundings(read_configuration(files[: positions[0]]), read_configuration(files[positions[0] + 1 :]))
+
+
+def _require_existing(config_path: t.Sequence[str], path: str) -> None:
+    missing = [given for given in config_path if _is_missing(given) and not _same_place(given, path)]
+    if missing:
+        raise ConfigurationError(
+            f"{', '.join(missing)} of config_path does not exist on this host, and Synapse does not start without it:"
+            " install Synapse or create it first, or set config_path to what Synapse is started with (--config-path)."
+        )
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        # It may be there: reading it will say what is wrong.
+        return False
+    return False
+
+
+def _same_place(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

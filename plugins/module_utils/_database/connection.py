@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The database of a Synapse, found where its configuration says (synapse/config/database.py, 1.163).
+
+Both engines take the same SQL: `?` stands for a value, and values are given as parameters only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sqlite3
+import time
+import typing as t
+import urllib.parse
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    MissingLibrary,
+    SynapseError,
+)
+
+# A connection of the engine, and the root of the errors that it raises.
+Connected = tuple[t.Any, type[Exception]]
+
+_CONNECT_TIMEOUT = 10
+# How many instructions of its virtual machine SQLite runs between two looks at the clock: some 10 microseconds.
+_INSTRUCTIONS = 1000
+
+
+class QueryTimedOut(SynapseError):
+    """A query took longer than it was allowed to, and the database has stopped it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSettings:
+    """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` what the engine is given to connect.
+
+    `source` is the file of the configuration that says so. `allow_unsafe_locale`: Synapse shall take any locale.
+    """
+
+    engine: str
+    arguments: dict[str, t.Any]
+    source: str
+    allow_unsafe_locale: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The database in words, without a secret."""
+        if self.engine == "sqlite3":
+            return f"the SQLite database {self.arguments['database']}"
+        name = self.arguments.get("dbname") or self.arguments.get("database") or "with the default name"
+        host = self.arguments.get("host") or self.arguments.get("hostaddr") or "the local socket"
+        return f"the PostgreSQL database {name} at {host}"
+
+
+def find_database(
+    configuration: Configuration, working_directory: str | None = None, data_store: str = "main"
+) -> DatabaseSettings:
+    """Return where the database with a data store is: `main` has the users, rooms and events, `state` the state groups.
+
+    `working_directory` is the one that Synapse runs in, which a relative path of an SQLite database starts from.
+    Raises ConfigurationError if the configuration does not tell.
+    """
+    settings = configuration.settings
+    key = next((name for name in ("databases", "database", "database_path") if settings.get(name)), "")
+    source = configuration.source_of(key)
+    if source is None:
+        raise ConfigurationError(
+            f"{', '.join(file.path for file in configuration.files) or 'config_path'} names no database: is this the"
+            " whole configuration of Synapse, with every file that sets something?"
+        )
+    section = _section(key, settings[key], source, data_store)
+    engine, arguments = section.get("name") or "sqlite3", dict(section.get("args") or {})
+    if engine not in ("sqlite3", "psycopg2"):
+        raise ConfigurationError(
+            f"The database in {source} is of the kind {engine!r}: Synapse knows sqlite3 and psycopg2."
+        )
+    if engine == "sqlite3":
+        # The old key takes precedence, as in Synapse.
+        path = settings.get("database_path") or arguments.get("database")
+        return DatabaseSettings(engine, {"database": _sqlite_path(path, source, working_directory)}, source)
+    # The options that begin with cp_ are for Synapse's pool of connections alone.
+    kept = {name: value for name, value in arguments.items() if not name.startswith("cp_")}
+    return DatabaseSettings(engine, kept, source, bool(section.get("allow_unsafe_locale")))
+
+
+class Database:
+    """A connection, to be used with `with`: it is read-only unless asked, and closed in the end.
+
+    A writable one is committed when its block ends without an error, else nothing in it has happened.
+    """
+
+    def __init__(
+        self, settings: DatabaseSettings, *, writable: bool = False, statement_timeout: float | None = None
+    ) -> None:
+        """Connect. Raises MissingLibrary without psycopg2, ConnectionFailed if the database cannot be reached.
+
+        `statement_timeout`: after how many seconds the database stops a query. None: as the database is set up.
+        """
+        self._settings = settings
+        self._statement_timeout = statement_timeout
+        self._deadline: float | None = None
+        connect = _connect_sqlite if settings.engine == "sqlite3" else _connect_postgresql
+        self._connection, self._errors = connect(settings, writable)
+        if statement_timeout is not None:
+            self._limit(statement_timeout)
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """Where the database is."""
+        return self._settings
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_ignored: object) -> None:
+        try:
+            if kind is None:
+                self._connection.commit()
+        except self._errors as error:
+            raise self._refused(error) from error
+        finally:
+            self._connection.close()
+
+    def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
+        """Return all rows of a query. `?` in `sql` stands for the next of `values`, and for nothing else.
+
+        Raises SynapseError with the database's own words if it refuses, QueryTimedOut if it takes too long.
+        """
+        cursor = self._execute(sql, values)
+        try:
+            # SQLite looks for most rows only now.
+            return [tuple(row) for row in cursor.fetchall()]
+        except self._errors as error:
+            raise self._refused(error) from error
+
+    def write(self, sql: str, *values: t.Any) -> int:
+        """Run a statement that writes, and return how many rows it concerned. Raises SynapseError as `rows` does."""
+        return int(self._execute(sql, values).rowcount)
+
+    def _execute(self, sql: str, values: t.Sequence[t.Any]) -> t.Any:
+        if self._settings.engine != "sqlite3":
+            sql = sql.replace("%", "%%").replace("?", "%s")
+        if self._statement_timeout is not None:
+            self._deadline = time.monotonic() + self._statement_timeout
+        try:
+            cursor = self._connection.cursor()
+            cursor.execute(sql, tuple(values))
+        except self._errors as error:
+            raise self._refused(error) from error
+        return cursor
+
+    def _limit(self, seconds: float) -> None:
+        """Let the database stop what takes longer, in this transaction alone."""
+        if self._settings.engine == "sqlite3":
+            self._connection.set_progress_handler(self._is_late, _INSTRUCTIONS)
+            return
+        # Not for the session, which a pool of connections may hand on to Synapse.
+        self.rows("SELECT set_config('statement_timeout', ?, true)", f"{max(round(seconds * 1000), 1)}ms")
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _refused(self, error: Exception) -> SynapseError:
+        shown, said, code = _capital(self._settings.shown), _first_line(error), getattr(error, "pgcode", None)
+        if code == "57014" or said == "interrupted":
+            return QueryTimedOut(
+                f"{shown} stopped a query because it took too long"
+                + (f", more than {self._statement_timeout:g} seconds." if self._statement_timeout else f": {said}.")
+            )
+        if code == "42501":
+            return SynapseError(
+                f"{shown} refused a query: {said}. Let the user of the database in {self._settings.source} read it,"
+                " as Synapse's own user may."
+            )
+        return SynapseError(
+            f"{shown} refused a query: {said}. See whether this is the database of a Synapse of this version."
+        )
+
+
+def _section(key: str, section: t.Any, source: str, data_store: str) -> dict[str, t.Any]:
+    if key == "database_path":
+        return {}
+    candidates = list(section.values()) if key == "databases" and isinstance(section, dict) else [section]
+    for candidate in candidates:
+        if not isinstance(candidate, dict) or not isinstance(candidate.get("args") or {}, dict):
+            raise ConfigurationError(
+                f"{key} in {source} is not written as Synapse reads it: a database has a name and args."
+            )
+        if data_store in (candidate.get("data_stores") or ["main", "state"]):
+            return candidate
+    raise ConfigurationError(f"None of the databases in {source} has the data store {data_store}.")
+
+
+def _sqlite_path(path: t.Any, source: str, working_directory: str | None) -> str:
+    if not isinstance(path, str) or not path or path == ":memory:":
+        raise ConfigurationError(f"The SQLite database in {source} has no file: nothing outside Synapse can read it.")
+    if not os.path.isabs(path) and working_directory is None:
+        raise ConfigurationError(
+            f"The SQLite database {path} in {source} has a relative path, and only Synapse knows the directory that it"
+            " was started in: write the whole path there, or name that directory with chdir."
+        )
+    return os.path.join(working_directory or "", path)
+
+
+def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
+    path = settings.arguments["database"]
+    if not os.path.exists(path) and os.access(os.path.dirname(path), os.X_OK):
+        raise ConnectionFailed(
+            f"{_capital(settings.shown)} does not exist: see whether {settings.source} is the configuration in use."
+        )
+    address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
+    connection = None
+    try:
+        connection = sqlite3.connect(address, uri=True, timeout=_CONNECT_TIMEOUT)
+        # The file is read only now; beside a running Synapse that needs the files -wal and -shm as well.
+        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise ConnectionFailed(
+            f"{_capital(settings.shown)} cannot be opened: {_first_line(error)}."
+            " Run the task with become, as root or as the user of Synapse."
+        ) from error
+    return connection, sqlite3.Error
+
+
+def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected:
+    try:
+        import psycopg2
+    except ImportError as error:
+        raise MissingLibrary("psycopg2", "to read the PostgreSQL database of Synapse") from error
+    try:
+        connection = psycopg2.connect(**{"connect_timeout": _CONNECT_TIMEOUT, **settings.arguments})
+        connection.set_session(readonly=not writable)
+    except (psycopg2.Error, TypeError) as error:
+        said = _first_line(error).replace(str(settings.arguments.get("password") or "\n"), "********")
+        refused = "authentication failed" in said or "no password supplied" in said or "pg_hba.conf" in said
+        raise ConnectionFailed(
+            f"{_capital(settings.shown)} cannot be reached: {said}."
+            + (
+                f" See whether {settings.source} holds the right password. Where PostgreSQL lets in the user of Synapse"
+                " without one, run the task as that user, with become_user."
+                if refused
+                else f" See whether PostgreSQL runs, and whether {settings.source} is the configuration in use."
+            )
+        ) from error
+    return connection, psycopg2.Error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0].strip() if lines else type(error).__name__).rstrip(".")
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+"""What Synapse's own export of an account leaves out: had from the server where it gives it, else listed.
+
+Relies on GET /_synapse/admin/v1/users/<user_id>/pushers and GET /_matrix/client/v3/profile/<user_id>, which has the
+fields that people have made up themselves too (Synapse 1.163).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    InvalidInput,
+    NotFound,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
+
+_DIRECTORY = "from_api"
+_ANSWERS = (
+    ("pushers", "where notifications are sent to", "/_synapse/admin/v1/users/{user_id}/pushers"),
+    ("profile", "fields of the profile that the person has made up", "/_matrix/client/v3/profile/{user_id}"),
+)
+_MXC = re.compile(r"mxc://([^/]+)/(.+)")
+
+Gap = dict[str, str]
+
+
+class Caller:
+    """The server as a source: `client` speaks with it, or is None without an access token."""
+
+    def __init__(self, client: Client | None) -> None:
+        self.client = client
+        self.silence = "there is no access token to ask the server with" if client is None else None
+
+    def check(self, server_name: str, *, required: bool) -> None:
+        """See whether the server answers to the token, and is the one that is called `server_name`.
+
+        Raises AuthenticationFailed if it does not take the token, InvalidInput if it is another server, and
+        ConnectionFailed if it does not answer at all and is `required`.
+        """
+        if self.client is None:
+            return
+        try:
+            answering = self.client.server_name
+        except AuthenticationFailed:
+            raise
+        except SynapseError as error:
+            if required or not isinstance(error, ConnectionFailed):
+                raise
+            self.silence = "the server did not answer"
+            return
+        if answering != server_name:
+            raise InvalidInput(
+                f"base_url {self.client.base_url} is the server {answering}, but config_path is the configuration of"
+                f" {server_name}: let both be of the same server."
+            )
+
+
+def write_answers(caller: Caller, user_id: str, directory: str) -> list[Gap]:
+    """Write what the server answers about the account into the directory from_api of the export.
+
+    Returns what could not be had, as objects with `what` and `why`. Raises OSError.
+    """
+    gaps = []
+    for name, what, template in _ANSWERS:
+        why = caller.silence
+        if caller.client is not None and why is None:
+            try:
+                answer = caller.client.get(template, user_id=user_id)
+                _write(os.path.join(directory, _DIRECTORY), name, answer)
+            except NotFound:
+                why = "the server has none of this account"
+            except SynapseError as error:
+                why = error.message.rstrip(".")
+        if why is not None:
+            gaps.append({"what": what, "why": why})
+    return gaps
+
+
+def find_gaps(user_id: str, server_name: str, directory: str, *, with_media: bool) -> list[Gap]:
+    """Return what of the account's files the export in `directory` does not hold, as objects with `what` and `why`.
+
+    Raises SynapseError if the export cannot be read.
+    """
+    media_ids = os.path.join(directory, "media_ids")
+    own = os.listdir(media_ids) if os.path.isdir(media_ids) else []
+    gaps = []
+    if own and not with_media:
+        gaps.append({"what": f"the bytes of {len(own)} uploaded files", "why": "they were not asked for"})
+    [profile] = read_objects(os.path.join(directory, "user_data", "profile"))
+    picture = _MXC.fullmatch(str(profile.get("avatar_url") or ""))
+    if picture and (picture.group(1) != server_name or picture.group(2) not in own):
+        why = f"it was not uploaded by {user_id}"
+        gaps.append({"what": f"the picture of the profile, {picture.group()}", "why": why})
+    return gaps
+
+
+def _write(directory: str, name: str, answer: t.Mapping[str, t.Any]) -> None:
+    os.makedirs(directory, 0o700, exist_ok=True)
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+        json.dump(answer, file)

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What an export holds: that every file in it is whole, how much there is, and how each file is known again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.room import Room, room_id_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File
+
+_CHUNK = 1 << 20
+_PROFILE = os.path.join("user_data", "profile")
+_DEVICES = os.path.join("user_data", "devices")
+
+
+class Content(t.NamedTuple):
+    """How much an export holds: numbers of things. `media` are descriptions, which need not have a file."""
+
+    rooms: int
+    events: int
+    encrypted_messages: int
+    media: int
+    devices: int
+
+
+class RoomContent(t.NamedTuple):
+    """What an export holds of one room, and where. `membership` is that of the account; None: it does not tell."""
+
+    room_id: str
+    path: str
+    room_version: str | None
+    membership: str | None
+    encrypted: bool
+    events: int
+    encrypted_messages: int
+    pending: bool
+
+
+def read_content(directory: str, user_id: str) -> tuple[Content, list[RoomContent]]:
+    """Read every file that Synapse has written into `directory`, the export of `user_id`, and return what it holds.
+
+    Raises SynapseError if a file is not whole, or the profile is missing or somebody else's: for an account that does
+    not exist Synapse writes an export without a profile, and no error.
+    """
+    rooms = list(_read_rooms(directory, user_id))
+    numbers: dict[str, int] = {}
+    for path in list_files(directory):
+        if path.split(os.sep)[0] == "rooms":
+            continue
+        for found in read_objects(os.path.join(directory, path)):
+            numbers[path] = numbers.get(path, 0) + 1
+            if path == _PROFILE and found.get("name") != user_id:
+                raise SynapseError(f"{path} in the export is that of {found.get('name')}, not of {user_id}.")
+    if numbers.get(_PROFILE) != 1:
+        raise SynapseError(f"The export has no profile of {user_id}.")
+    content = Content(
+        rooms=len(rooms),
+        events=sum(room.events for room in rooms),
+        encrypted_messages=sum(room.encrypted_messages for room in rooms),
+        media=sum(path.split(os.sep)[0] == "media_ids" for path in numbers),
+        devices=numbers.get(_DEVICES, 0),
+    )
+    return content, rooms
+
+
+def describe_files(directory: str, known: t.Mapping[str, File]) -> list[File]:
+    """Return what there is to say of every file below `directory`, sorted by path.
+
+    `known` are those of which it is known already, by path. Raises SynapseError if one cannot be read.
+    """
+    return [known.get(path) or _describe(directory, path) for path in list_files(directory)]
+
+
+def list_files(directory: str) -> list[str]:
+    """Return the paths of all files below `directory`, from there and sorted. Raises SynapseError if it cannot."""
+    return sorted(
+        os.path.relpath(os.path.join(parent, name), directory)
+        for parent, _directories, names in os.walk(directory, onerror=_fail)
+        for name in names
+    )
+
+
+def read_sizes(directory: str) -> dict[str, int]:
+    """Return the size of every file below `directory` in bytes, by path. Raises SynapseError if it cannot."""
+    try:
+        return {path: os.lstat(os.path.join(directory, path)).st_size for path in list_files(directory)}
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def make_private(directory: str) -> None:
+    """Give the directory and all below it to its owner alone: 0700 and 0600. Raises OSError if it cannot."""
+    os.chmod(directory, 0o700)
+    for parent, directories, names in os.walk(directory, onerror=_fail):
+        for name in directories:
+            os.chmod(os.path.join(parent, name), 0o700)
+        for name in names:
+            os.chmod(os.path.join(parent, name), 0o600)
+
+
+def _read_rooms(directory: str, user_id: str) -> t.Iterator[RoomContent]:
+    """Yield the rooms, of which only one is held in memory at a time."""
+    parent = os.path.join(directory, "rooms")
+    for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
+        room = Room(number, room_id_of(name), os.path.join(parent, name), user_id)
+        room.read()
+        yield RoomContent(
+            room_id=room.room_id,
+            path=os.path.join("rooms", name),
+            room_version=room.fact("version") or None,
+            membership=room.pending or room.own_membership() or None,
+            encrypted=bool(room.fact("encryption") or room.encrypted_messages),
+            events=room.events,
+            encrypted_messages=room.encrypted_messages,
+            pending=bool(room.pending),
+        )
+
+
+def _describe(directory: str, path: str) -> File:
+    sha256, size = hashlib.sha256(), 0
+    try:
+        with open(os.path.join(directory, path), "rb") as file:
+            while piece := file.read(_CHUNK):
+                sha256.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise _unreadable(error) from error
+    return File(path, size, sha256.hexdigest(), "text/html" if path.endswith(".html") else "application/json")
+
+
+def _fail(error: OSError) -> t.NoReturn:
+    raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> SynapseError:
+    return SynapseError(
+        f"{error.filename} cannot be read: {error.strerror}. Run the task as root or as the user who made the export."
+    )

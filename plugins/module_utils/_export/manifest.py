@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What an export says of itself: whose it is, what it holds, file by file, and what it does not hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+MANIFEST = "manifest.json"
+_FORMAT = 2
+
+JsonObject = dict[str, t.Any]
+
+
+class File(t.NamedTuple):
+    """One file of an export: its path in there, its size in bytes, its SHA-256 in hexadecimal, its media type."""
+
+    path: str
+    size: int
+    sha256: str
+    media_type: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What an export says of itself. The manifest is not one of the `files`.
+
+    `created_at` is in UTC, as in 2026-01-31T12:00:00Z. `counts` are numbers of things (see _export.content.Content).
+    `rooms` are objects with the room id, the path, the room version, the membership, whether it is encrypted, and how
+    many events it has. `pending` are objects with room_id, membership (invite or knock) and the path of its state.
+    `forgotten_rooms` are room ids. `media` are objects with what became of each medium (see
+    _export.media.MediaOutcome), or None if the media themselves were not asked for. `not_exported` are objects with
+    `what` and `why`.
+    """
+
+    user_id: str
+    server_name: str
+    created_at: str
+    synapse_version: str
+    collection_version: str
+    counts: dict[str, int]
+    rooms: list[JsonObject]
+    pending: list[JsonObject]
+    forgotten_rooms: list[str]
+    includes_forgotten_rooms: bool
+    media: list[JsonObject] | None
+    not_exported: list[JsonObject]
+    files: list[File]
+
+    @property
+    def size(self) -> int:
+        """The size of all files in bytes."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def missing_media(self) -> list[JsonObject]:
+        """The media that should be in the export and are not, with the reason in `missing`."""
+        return [outcome for outcome in self.media or () if outcome.get("missing")]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The size of each file in bytes, by path."""
+        return {file.path: file.size for file in self.files}
+
+    def to_json(self) -> str:
+        """Return the text of the file."""
+        fields = {**dataclasses.asdict(self), "files": [file._asdict() for file in self.files], "format": _FORMAT}
+        return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        """Return what the text of a file says. Raises ValueError if it is not the manifest of an export."""
+        try:
+            fields = json.loads(text)
+            if fields.pop("format") != _FORMAT:
+                raise ValueError("another format")
+            return Manifest(**{**fields, "files": [File(**file) for file in fields["files"]]})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("not a manifest") from error

@@ -1,0 +1,416 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The files behind the descriptions of media in an export: fetched, compared with what was uploaded, and kept.
+
+Relies on GET /_matrix/client/v1/media/download (Synapse 1.111), for older servers on /_matrix/media/v3/download, and on
+the columns of local_media_repository, which the descriptions show. `sha256` is among them since Synapse 1.128.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import os
+import re
+import stat
+import threading
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._download import download
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    AuthenticationFailed,
+    ConnectionFailed,
+    EndpointMissing,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    SynapseError,
+    UnexpectedAnswer,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_store import (
+    MediaStore,
+    NotInStore,
+    find_media_store,
+)
+
+_DOWNLOAD = "/_matrix/client/v1/media/download/{server_name}/{media_id}"
+_OLD_DOWNLOAD = "/_matrix/media/v3/download/{server_name}/{media_id}"
+_BYPASS = {"admin_unsafely_bypass_quarantine": "true"}
+# What can name a file, here and in the media store, and leave room for the ending of an unfinished one.
+_MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{5,250}")
+_OWN_FILE = re.compile(r"[0-9A-Za-z_-]+(\.part)?")
+_PIECE = 1 << 20
+
+
+class MediaOutcome(t.NamedTuple):
+    """What became of one medium. Either `file` is its name in the directory, or `missing` says why there is none.
+
+    `size` (bytes) and `sha256` are those of the file that was fetched, `media_type` and `upload_name` what the sender
+    says. `source` is where the file was fetched from; None for one that was there already.
+    """
+
+    media_id: str
+    file: str | None
+    size: int | None
+    sha256: str | None
+    media_type: str | None
+    upload_name: str | None
+    source: t.Literal["api", "store"] | None
+    missing: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaSources:
+    """Where the files are fetched from: from `store` if they are there, else from the server behind `client`.
+
+    `include_quarantined`: also what an admin has put away, for which the server wants the token of a server admin.
+    """
+
+    server_name: str
+    client: Client | None = None
+    store: MediaStore | None = None
+    include_quarantined: bool = False
+
+
+def choose_sources(
+    method: str,
+    configuration: Configuration,
+    client: Client | None,
+    *,
+    working_directory: str | None = None,
+    include_quarantined: bool = False,
+) -> MediaSources:
+    """Return the sources for `method`: "store", "api", or "auto" for the one or the other, whichever there is.
+
+    `client` is None without an access token. Raises InvalidInput or ConfigurationError if no source is left.
+    """
+    store = None
+    if method != "api":
+        try:
+            store = MediaStore(find_media_store(configuration, working_directory))
+            store.require_readable()
+        except SynapseError:
+            if method == "store" or client is None:
+                raise
+            store = None
+    elif client is None:
+        raise InvalidInput(
+            "Without an access token, the server gives no media away: set access_token or access_token_path, or take"
+            " them from the media store with media_source store."
+        )
+    return MediaSources(configuration.server_name, None if method == "store" else client, store, include_quarantined)
+
+
+def fetch_media(
+    descriptions: t.Iterable[t.Mapping[str, t.Any]], directory: str, sources: MediaSources, parallel: int = 4
+) -> list[MediaOutcome]:
+    """Fetch the file of each description (objects of media_ids/*) into `directory`, which is made if it is missing.
+
+    Each file is named by its media id, and complete: it is as long as what was uploaded, and has the same SHA-256 if
+    Synapse knows that. One that is there already is kept, what else earlier runs have left is removed. Previews of
+    links are left out: Synapse has fetched those, not the person. Returns what became of each of the others, sorted by
+    media id.
+
+    `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or the server or the whole
+    store does not answer; what has been fetched by then is found by the next run.
+    """
+    return _Fetching(descriptions, directory, sources).run(parallel)
+
+
+class _Medium(t.NamedTuple):
+    """What has to be known of one medium. `length` is None if it was never uploaded, `sha256` if Synapse is old."""
+
+    media_id: str
+    length: int | None
+    sha256: str | None
+    media_type: str | None
+    upload_name: str | None
+    quarantined_by: str | None
+    origin: str | None
+
+
+class _Missing(Exception):
+    """There will be no file; the text says why."""
+
+
+class _Stopped(Exception):
+    """Another file has failed in a way that ends the whole work."""
+
+
+class _Fetching:
+    def __init__(self, descriptions: t.Iterable[t.Mapping[str, t.Any]], directory: str, sources: MediaSources) -> None:
+        self._descriptions = iter(descriptions)
+        self._directory = directory
+        self._sources = sources
+        self._known: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._endpoint = _DOWNLOAD
+
+    def run(self, parallel: int) -> list[MediaOutcome]:
+        with _writing(self._directory), contextlib.suppress(FileExistsError):
+            os.mkdir(self._directory, 0o700)
+        with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+            working = [pool.submit(self._work) for _number in range(parallel)]
+            try:
+                done, _others = concurrent.futures.wait(working, return_when=concurrent.futures.FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            finally:
+                # After a failure, and if a signal interrupts the wait: the others end with their next piece.
+                self._stopped.set()
+        outcomes = sorted(outcome for future in working for outcome in future.result())
+        self._clear({outcome.file for outcome in outcomes})
+        return outcomes
+
+    def _work(self) -> list[MediaOutcome]:
+        outcomes = []
+        while not self._stopped.is_set():
+            medium = self._next()
+            if medium is None:
+                break
+            outcomes.append(self._settle(medium))
+        return outcomes
+
+    def _next(self) -> _Medium | None:
+        with self._lock:
+            for description in self._descriptions:
+                media_id = str(description.get("media_id"))
+                if description.get("url_cache") is None and media_id not in self._known:
+                    self._known.add(media_id)
+                    return _read(media_id, description)
+        return None
+
+    def _settle(self, medium: _Medium) -> MediaOutcome:
+        outcome = MediaOutcome(
+            medium.media_id, None, None, None, medium.media_type, medium.upload_name, source=None, missing=None
+        )
+        try:
+            _require_fetchable(medium, self._sources)
+            path = os.path.join(self._directory, medium.media_id)
+            sha256 = _complete(path, medium)
+            if sha256 is None:
+                with _Part(path, medium, self._stopped) as part:
+                    source = self._fetch(medium, part)
+                    sha256 = part.finish()
+                outcome = outcome._replace(source=source)
+        except _Missing as missing:
+            return outcome._replace(missing=str(missing))
+        return outcome._replace(file=medium.media_id, size=medium.length, sha256=sha256)
+
+    def _fetch(self, medium: _Medium, part: _Part) -> t.Literal["api", "store"]:
+        store, client = self._sources.store, self._sources.client
+        if store is not None:
+            try:
+                store.copy(medium.media_id, part)
+                return "store"
+            except NotInStore as error:
+                if client is None and error.forbidden:
+                    raise SynapseError(
+                        f"The media store {store.path} cannot be read by this user: run the task with become, as root"
+                        " or as the user of Synapse."
+                    ) from error
+                if client is None:
+                    raise _Missing(str(error)) from error
+            part.restart()
+        if client is None:
+            raise _Missing("there is neither a media store nor a server to fetch it from")
+        self._download(client, medium, part)
+        return "api"
+
+    def _download(self, client: Client, medium: _Medium, part: _Part) -> None:
+        for attempt in (1, 2):
+            try:
+                self._ask(client, medium, part, closing=attempt > 1)
+                return
+            except NotFound as error:
+                raise _Missing("the server does not have it: it was deleted, or lost from the media store") from error
+            except (AuthenticationFailed, RateLimited):
+                raise
+            except EndpointMissing as error:
+                error.explain("Where a worker serves the media, base_url must lead to that one.")
+                raise
+            except ApiError as error:
+                raise _Missing(f"the server refused it: {error.status} {error.errcode}: {error.error}") from error
+            except (ConnectionFailed, UnexpectedAnswer) as error:
+                _require_answering(client, error)
+                if attempt > 1:
+                    part.require_begun_as_uploaded()
+                    raise _Missing(f"it could not be fetched: {str(error).rstrip('.')}") from error
+            part.restart()
+
+    def _ask(self, client: Client, medium: _Medium, part: _Part, *, closing: bool) -> None:
+        endpoint = self._endpoint
+        try:
+            self._ask_at(endpoint, client, medium, part, closing)
+        except EndpointMissing:
+            if endpoint == _OLD_DOWNLOAD:
+                raise
+            self._ask_at(_OLD_DOWNLOAD, client, medium, part, closing)
+            # Only now it is certain which of both the server has.
+            self._endpoint = _OLD_DOWNLOAD
+
+    def _ask_at(self, endpoint: str, client: Client, medium: _Medium, part: _Part, closing: bool) -> None:
+        download(
+            client,
+            endpoint,
+            part,
+            params=_BYPASS if medium.quarantined_by else None,
+            closing=closing,
+            server_name=self._sources.server_name,
+            media_id=medium.media_id,
+        )
+
+    def _clear(self, kept: t.Collection[str | None]) -> None:
+        with _writing(self._directory), os.scandir(self._directory) as entries:
+            for entry in entries:
+                ours = _OWN_FILE.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False)
+                if ours and entry.name not in kept:
+                    os.unlink(entry.path)
+
+
+class _Part:
+    """The file while it is being fetched. It gets its name from `finish`; otherwise it is removed at the end."""
+
+    def __init__(self, path: str, medium: _Medium, stopped: threading.Event) -> None:
+        self._path = path
+        self._part = f"{path}.part"
+        self._medium = medium
+        self._stopped = stopped
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+
+    def __enter__(self) -> _Part:
+        with _writing(self._part):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._part)
+            self._file = os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What could not be written is of no use any more.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._part)
+
+    def write(self, piece: bytes) -> None:
+        """Add the next bytes. Raises SynapseError if the disk is full, _Missing for more than were uploaded."""
+        if self._stopped.is_set():
+            raise _Stopped
+        self._size += len(piece)
+        if self._medium.length is None or self._size > self._medium.length:
+            raise _Missing(f"it is longer than the {self._medium.length} bytes that were uploaded")
+        self._sha256.update(piece)
+        with _writing(self._part):
+            self._file.write(piece)
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+        with _writing(self._part):
+            self._file.seek(0)
+            self._file.truncate()
+
+    def require_begun_as_uploaded(self) -> None:
+        """Raise _Missing if what came broke off in the middle."""
+        if self._size:
+            _require_uploaded(self._medium, self._size, None)
+
+    def finish(self) -> str:
+        """Give the file its name and return its SHA-256. Raises _Missing unless it is what was uploaded."""
+        sha256 = self._sha256.hexdigest()
+        _require_uploaded(self._medium, self._size, sha256)
+        with _writing(self._part):
+            self._file.close()
+            os.replace(self._part, self._path)
+        return sha256
+
+
+def _read(media_id: str, description: t.Mapping[str, t.Any]) -> _Medium:
+    def text(key: str) -> str | None:
+        value = description.get(key)
+        return value if isinstance(value, str) else None
+
+    length = description.get("media_length")
+    return _Medium(
+        media_id,
+        length if isinstance(length, int) else None,
+        text("sha256"),
+        text("media_type"),
+        text("upload_name"),
+        text("quarantined_by"),
+        text("media_origin"),
+    )
+
+
+def _require_fetchable(medium: _Medium, sources: MediaSources) -> None:
+    if not _MEDIA_ID.fullmatch(medium.media_id):
+        raise _Missing("its media id is none that Synapse gives")
+    if medium.origin not in (None, sources.server_name):
+        raise _Missing(f"it belongs to the server {medium.origin}, and here is at most a copy")
+    if medium.length is None:
+        raise _Missing("its upload was announced, but never came")
+    if medium.quarantined_by and not sources.include_quarantined:
+        raise _Missing(f"it was quarantined by {medium.quarantined_by}")
+
+
+def _require_uploaded(medium: _Medium, size: int, sha256: str | None) -> None:
+    if size != medium.length:
+        raise _Missing(f"its length is {size} bytes, but {medium.length} were uploaded")
+    if medium.sha256 and sha256 and sha256 != medium.sha256:
+        raise _Missing(f"its SHA-256 is {sha256}, but that of what was uploaded is {medium.sha256}")
+
+
+def _complete(path: str, medium: _Medium) -> str | None:
+    """Return the SHA-256 of the file that is there already, or None if there is none or not the right one."""
+    sha256 = hashlib.sha256()
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size != medium.length:
+                return None
+            os.fchmod(file.fileno(), 0o600)
+            while piece := file.read(_PIECE):
+                sha256.update(piece)
+    except OSError:
+        return None
+    found = sha256.hexdigest()
+    return found if medium.sha256 in (None, found) else None
+
+
+def _require_answering(client: Client, error: SynapseError) -> None:
+    """Raise `error` if the server does not answer at all: then it is not about the one file."""
+    try:
+        client.get("/_matrix/client/v3/account/whoami")
+    except AuthenticationFailed:
+        raise
+    except ApiError:
+        return
+    except SynapseError:
+        error.explain("What is in the media store can be had without the server, with media_source store.")
+        raise error from None
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise SynapseError(
+            f"The disk is full: {path} could not be written. Make room there, and run the task again."
+            if full
+            else f"{path} could not be written: {error.strerror}. See whether this user may write there."
+        ) from error

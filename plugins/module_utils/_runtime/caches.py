@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The sizes of Synapse's caches: what the configuration demands, against what a running process has.
+
+Relies on synapse/config/cache.py and synapse/util/caches of Synapse 1.163. A cache holds up to int(base size * factor)
+entries. `cache_autotuning` removes entries when memory is short, but leaves these sizes as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import BaseSizes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
+
+_SIZE, _MAX_SIZE = "synapse_util_caches_cache_size", "synapse_util_caches_cache_max_size"
+_VARIABLE = "SYNAPSE_CACHE_FACTOR_"
+_SUFFIXES = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def canonical_name(cache: str) -> str:
+    """Return the name of a cache as Synapse compares it (the digit 0 is dropped too, by a slip of Synapse)."""
+    return re.sub(r"[^A-Za-z_1-9]", "", cache).lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheSettings:
+    """What a configuration says of the caches. `event_cache_size` is the base size of the cache of events."""
+
+    global_factor: float
+    per_cache_factors: dict[str, float]
+    event_cache_size: int
+    cache_autotuning: Settings | None
+
+    @classmethod
+    def read(cls, settings: Settings) -> CacheSettings:
+        """Return what `settings` say. Raises ConfigurationError for what Synapse does not accept."""
+        caches = settings.get("caches") or {}
+        if not isinstance(caches, dict):
+            raise ConfigurationError(
+                "caches in the configuration is no mapping: mend it, Synapse cannot start with it."
+            )
+        factors = caches.get("per_cache_factors") or {}
+        if not isinstance(factors, dict):
+            raise ConfigurationError("caches.per_cache_factors in the configuration is no mapping: mend it.")
+        return cls(
+            _factor(caches.get("global_factor", 0.5), "global_factor"),
+            {str(name): _factor(value, f"per_cache_factors.{name}") for name, value in factors.items()},
+            _size(settings.get("event_cache_size", "10K")),
+            caches.get("cache_autotuning") or None,
+        )
+
+    def factor(self, cache: str, environment: t.Mapping[str, str]) -> float:
+        """Return the factor of `cache` in a process with `environment`, whose variables for single caches win."""
+        name = canonical_name(cache)
+        for variable, value in environment.items():
+            if variable.startswith(_VARIABLE) and canonical_name(variable[len(_VARIABLE) :]) == name:
+                with contextlib.suppress(ValueError):
+                    return float(value)
+        single = {canonical_name(given): factor for given, factor in self.per_cache_factors.items()}
+        return single.get(name, self.global_factor)
+
+
+def compare_caches(
+    samples: t.Iterable[Sample], bases: BaseSizes | None, settings: CacheSettings, environment: dict[str, str] | None
+) -> list[dict[str, t.Any]]:
+    """Return each cache that a process shows in its metrics, with the size it has and the size it should have.
+
+    `environment`: that of the process, or None if it is unknown. `as_configured` is None where nobody can tell: the
+    base size is unknown, an unknown variable may explain the difference, or the size is 0, which is not published.
+    """
+    sizes: dict[str, float] = {}
+    maximums: dict[str, float] = {}
+    for sample in samples:
+        if sample.name in (_SIZE, _MAX_SIZE) and "name" in sample.labels:
+            (sizes if sample.name == _SIZE else maximums)[sample.labels["name"]] = sample.value
+    return [_compare(name, sizes[name], maximums.get(name), bases, settings, environment) for name in sorted(sizes)]
+
+
+def _compare(
+    name: str,
+    size: float,
+    maximum: float | None,
+    bases: BaseSizes | None,
+    settings: CacheSettings,
+    environment: dict[str, str] | None,
+) -> dict[str, t.Any]:
+    base = bases.of(name, settings.event_cache_size) if bases and maximum is not None else None
+    factor = None if base is None else settings.factor(name, environment or {})
+    expected = None if base is None or factor is None else int(base * factor)
+    return {
+        "name": name,
+        "size": int(size),
+        "max_size": None if maximum is None else int(maximum),
+        "base_size": base,
+        "factor": factor,
+        "expected_max_size": expected,
+        "as_configured": _is_as_configured(maximum, expected, environment is not None),
+    }
+
+
+def _is_as_configured(maximum: float | None, expected: int | None, environment_known: bool) -> bool | None:
+    if maximum is None or not expected:
+        return None
+    if maximum == expected:
+        return True
+    return False if environment_known else None
+
+
+def _factor(value: t.Any, name: str) -> float:
+    if type(value) not in (int, float):
+        raise ConfigurationError(
+            f"caches.{name} in the configuration is no number: mend it, Synapse does not accept it."
+        )
+    return float(value)
+
+
+def _size(value: t.Any) -> int:
+    try:
+        text = str(value)
+        return int(text[:-1]) * _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else int(text)
+    except ValueError:
+        raise ConfigurationError(
+            "event_cache_size in the configuration is no size like 10K: mend it, Synapse cannot start with it."
+        ) from None

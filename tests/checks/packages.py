@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check the walls of plugins/module_utils, with whatever is left over in the checkout: packages.py CHECKOUT
+
+A package, or a file beside the packages, is a room. The map in CONTRIBUTING.md shows every room, and a room depends
+only on those below it there; none shadows another on a managed host; unit tests stand in folders of the same names.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import typing as t
+from pathlib import Path
+
+_PREFIX = "ansible_collections.matrix_ops.synapse.plugins.module_utils"
+
+
+def problems_of_names(root: Path) -> t.Iterator[str]:
+    """Yield what is wrong with the names of files and directories below `root`, in words."""
+    for path in sorted(root.rglob("*")):
+        place = path.relative_to(root)
+        if "__pycache__" in place.parts:
+            continue
+        if path.name == "__init__.py":
+            yield f"{place}: leave it out; Ansible needs none, and what it imports would be sent to every host"
+        elif path.is_dir() and path.with_suffix(".py").exists():
+            yield f"{place}/ shadows {place}.py on managed hosts, where nothing could be imported from it: rename one"
+        elif path.is_dir() and not any(path.rglob("*.py")):
+            yield f"{place}/ is left over, and holds no source: remove it (rm -r {path})"
+        elif path.name.startswith("_") != (path.parent == root):
+            yield f"{place}: the underscore belongs on what lies in module_utils itself, plain names below it"
+
+
+def imports_of(path: Path, root: Path) -> t.Iterator[tuple[int, Path | None]]:
+    """Yield every import from this collection: its line and the file it leads to, None if it leads nowhere."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node.lineno, None
+        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_PREFIX}."):
+            place = root.joinpath(*str(node.module)[len(_PREFIX) :].split("."))
+            # A name that is imported is a module itself, or stands in the one before it.
+            for alias in node.names:
+                found = [file for file in (place / f"{alias.name}.py", place.with_suffix(".py")) if file.is_file()]
+                yield node.lineno, found[0] if found else None
+
+
+def problems_of_imports(root: Path, rows: t.Mapping[str, int]) -> t.Iterator[str]:
+    """Yield what is wrong with the imports between the rooms below `root`, in words. `rows`: where the map has them."""
+    for path in sorted(root.rglob("*.py")):
+        for line, target in imports_of(path, root):
+            where = f"{path.relative_to(root)}, line {line}"
+            if target is None:
+                yield f"{where}: import what is there, from {_PREFIX}"
+                continue
+            room, needed = room_of(path, root), room_of(target, root)
+            if room != needed and rows.get(room, -1) >= rows.get(needed, len(rows)):
+                yield f"{where}: {room} needs {needed}, which is not below it in the map of CONTRIBUTING.md"
+
+
+def rows_of_map(text: str) -> dict[str, int]:
+    """Return the rooms that the map in the text of CONTRIBUTING.md shows, each with the number of its row."""
+    _before, _heading, rest = text.partition("\n## The map\n")
+    rows = [line.split("|")[1] for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    return {room: number for number, row in enumerate(rows) for room in re.findall(r"`([\w/]+)`", row)}
+
+
+def room_of(path: Path, root: Path) -> str:
+    """Return the name of the room that a file is in: its package, or the file itself if it lies beside the packages."""
+    place = path.relative_to(root)
+    return str(place.with_suffix("") if path.parent == root else place.parent)
+
+
+def problems_of_tests(root: Path, tests: Path) -> t.Iterator[str]:
+    """Yield which unit tests below `tests` stand elsewhere than what they test below `root`, in words."""
+    for path in sorted(tests.rglob("test_*.py")):
+        folder, name = path.parent.relative_to(tests), path.stem.removeprefix("test_")
+        tested = root / folder / (f"_{name}.py" if path.parent == tests else f"{name}.py")
+        if not tested.is_file():
+            yield f"{path.relative_to(tests)}: there is no {tested.relative_to(root)} that it could test"
+
+
+def main() -> int:
+    """Check the checkout and return the exit status."""
+    checkout = Path(sys.argv[1])
+    root = checkout / "plugins" / "module_utils"
+    rows = rows_of_map((checkout / "CONTRIBUTING.md").read_text())
+    found = [*problems_of_names(root), *problems_of_imports(root, rows)]
+    found += problems_of_tests(root, checkout / "tests" / "unit" / "plugins" / "module_utils")
+    rooms = {room_of(path, root) for path in root.rglob("*.py")}
+    found += [f"the map in CONTRIBUTING.md does not show {room}" for room in sorted(rooms - rows.keys())]
+    found += [f"the map in CONTRIBUTING.md shows {room}, which is not there" for room in sorted(rows.keys() - rooms)]
+    print("\n".join(dict.fromkeys(found)) or f"{len(rooms)} rooms are in order.")
+    return 1 if found or not rooms else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

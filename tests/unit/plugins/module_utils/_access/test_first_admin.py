@@ -1,0 +1,635 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The first server admin: which way is open, that nobody else becomes one, and what is said of it afterwards."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import socket
+import sqlite3
+import sys
+import types
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.first_admin import FirstAdmin, Ways
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import NewAccount, registration_mac
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+WHOAMI, LOGIN, LOGOUT, POLICY = (
+    f"/_matrix/client/v3/{name}" for name in ("account/whoami", "login", "logout", "password_policy")
+)
+REGISTER, ALICE = "/_synapse/admin/v1/register", "/_synapse/admin/v2/users/%40alice%3Ax.org"
+PASSWORD, SECRET, TOKEN, SESSION = "hunter2", "s3cret", "syt_own", "syt_session"
+DENIED = {"errcode": "M_FORBIDDEN", "error": "You are not a server admin"}
+FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
+PROMOTE, ENROL = "set admin in the database", "register the account as a server admin"
+
+# The columns of Synapse 1.163 that tell an active admin from somebody else, as they are declared there.
+USERS = """
+CREATE TABLE users (
+    name TEXT UNIQUE, password_hash TEXT, creation_ts BIGINT, user_type TEXT DEFAULT NULL,
+    admin SMALLINT DEFAULT 0 NOT NULL, is_guest SMALLINT DEFAULT 0 NOT NULL, deactivated SMALLINT DEFAULT 0 NOT NULL,
+    locked BOOLEAN DEFAULT FALSE NOT NULL, suspended BOOLEAN DEFAULT FALSE NOT NULL, appservice_id TEXT
+)
+"""
+Row = tuple[t.Any, ...]
+
+
+class UserTable:
+    """The database of a Synapse, with its table of the users."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = str(path)
+        self.run(USERS)
+
+    def run(self, sql: str, *values: t.Any) -> list[Row]:
+        """Run a statement and return its rows."""
+        connection = sqlite3.connect(self.path)
+        try:
+            with connection:
+                return connection.execute(sql, values).fetchall()
+        finally:
+            connection.close()
+
+    def add(self, user_id: str, *, admin: int = 0, deactivated: int = 0) -> None:
+        """Add an account."""
+        self.run(
+            "INSERT INTO users (name, password_hash, creation_ts, admin, deactivated) VALUES (?, '$2b$', 17, ?, ?)",
+            user_id,
+            admin,
+            deactivated,
+        )
+
+    def content(self) -> dict[str, Row]:
+        """Return all rows by user id."""
+        return {row[0]: row for row in self.run("SELECT * FROM users")}
+
+    def admins(self) -> list[Row]:
+        """Return who is an admin, and of what kind the value is that says so."""
+        return self.run("SELECT name, admin, typeof(admin) FROM users WHERE admin <> 0 ORDER BY name")
+
+
+@pytest.fixture
+def users(tmp_path: pathlib.Path) -> UserTable:
+    """A database in which nobody has an account yet."""
+    return UserTable(tmp_path / "homeserver.db")
+
+
+@pytest.fixture
+def existing(users: UserTable) -> UserTable:
+    """A database with accounts, none of which is an admin's."""
+    for name in ("alice", "alice2", "Alice", "bob"):
+        users.add(f"@{name}:x.org")
+    return users
+
+
+@pytest.fixture
+def promoted(users: UserTable) -> UserTable:
+    """A database in which Alice is an admin."""
+    users.add("@alice:x.org", admin=1)
+    return users
+
+
+def first_admin(
+    base_url: str,
+    users: UserTable,
+    user_id: str = "alice",
+    *,
+    token: str | None = None,
+    ways: Ways | None = None,
+    settings: t.Mapping[str, t.Any] | None = None,
+    permissions: Permissions | None = None,
+    **declared: t.Any,
+) -> FirstAdmin:
+    database = {"name": "sqlite3", "args": {"database": users.path}}
+    merged = {"server_name": "x.org", "database": database, **(settings or {})}
+    return FirstAdmin(
+        Accounts(Client(base_url, token), permissions),
+        user_id,
+        DeclaredAccount(admin=True, **declared),
+        Configuration((ConfigurationFile("/etc/homeserver.yaml", merged),)),
+        ways or Ways(SECRET),
+    )
+
+
+def carry_out(resource: FirstAdmin) -> dict[str, t.Any]:
+    """Do what the runner does, and return the result with the steps."""
+    plan = resource.plan()
+    steps = [step.description for step in plan.steps]
+    assert (plan.before != plan.after) == plan.changed
+    if plan.changed:
+        plan.execute()
+        resource.verify(plan)
+    result = {**resource.result(plan, plan.changed), "steps": steps}
+    assert not any(secret in f"{plan.before} {result}" for secret in (PASSWORD, SECRET, TOKEN, SESSION))
+    return result
+
+
+def outcome(result: dict[str, t.Any]) -> tuple[t.Any, ...]:
+    return result["method"], result["verified"], result["restart_required"], result["steps"]
+
+
+def shown(answer: t.Any = None, status: int = 200, token: str | None = TOKEN) -> Call:
+    """Alice's account, as the Admin API shows it to the owner of `token`."""
+    account = {"name": "@alice:x.org", "admin": True, "deactivated": False, "displayname": "Alice"}
+    return Call("GET", ALICE, answer or account, status, token=token)
+
+
+def whoami(user_id: str = "@alice:x.org") -> Call:
+    return Call("GET", WHOAMI, {"user_id": user_id, "device_id": "D"}, token=TOKEN)
+
+
+def nobody() -> Call:
+    """The question who the caller is, without a token."""
+    return Call("GET", WHOAMI, {"errcode": "M_MISSING_TOKEN", "error": "Missing access token"}, 401, token=None)
+
+
+def login(answer: t.Any = None, status: int = 200) -> Call:
+    body = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": "@alice:x.org"},
+        "password": PASSWORD,
+        "device_id": "matrix_ops.synapse",
+        "initial_device_display_name": "Ansible",
+    }
+    granted = {"user_id": "@alice:x.org", "access_token": SESSION}
+    return Call("POST", LOGIN, answer or granted, status, body=body, token=None)
+
+
+def logout() -> Call:
+    return Call("POST", LOGOUT, body={}, token=SESSION)
+
+
+@pytest.fixture
+def unreachable() -> t.Iterator[str]:
+    """The base URL of a server that does not run: the port is taken, but nobody listens there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class TestNew:
+    def registration(self, answer: t.Any = None, status: int = 200, **more: t.Any) -> tuple[Call, Call]:
+        account = NewAccount("alice", PASSWORD, True, user_type=more.get("user_type"))
+        body = {
+            "nonce": "n0nce",
+            "username": "alice",
+            "password": PASSWORD,
+            "admin": True,
+            "mac": registration_mac(SECRET, "n0nce", account),
+            "inhibit_login": True,
+            **more,
+        }
+        return (
+            Call("GET", REGISTER, {"nonce": "n0nce"}),
+            Call("POST", REGISTER, answer or {"user_id": "@alice:x.org"}, status, body=body),
+        )
+
+    @pytest.mark.parametrize("more", [{}, {"displayname": "Alice A."}, {"user_type": "bot", "displayname": "A"}])
+    def test_is_registered_and_asked(self, server: ScriptedServer, users: UserTable, more: dict[str, t.Any]) -> None:
+        server.expect(Call("GET", POLICY, {}), *self.registration(**more))
+        server.expect(nobody(), login(), shown(token=SESSION), logout())
+        result = carry_out(first_admin(server.base_url, users, password=PASSWORD, **more))
+        assert outcome(result) == ("registration", True, False, [ENROL])
+        assert (result["user"]["user_id"], result["user"]["displayname"]) == ("@alice:x.org", "Alice")
+
+    def test_is_only_predicted_at_first(self, server: ScriptedServer, users: UserTable) -> None:
+        server.expect(Call("GET", POLICY, {"m.minimum_length": 7}))
+        resource = first_admin(server.base_url, users, password=PASSWORD)
+        plan = resource.plan()
+        assert (plan.before, plan.after) == (None, {"user_id": "@alice:x.org", "admin": True})
+        assert resource.result(plan, False) == {
+            "user": {"user_id": "@alice:x.org", "admin": True},
+            "method": "registration",
+            "verified": False,
+            "restart_required": False,
+        }
+
+    def test_may_join_other_admins(self, server: ScriptedServer, users: UserTable) -> None:
+        # Whoever has the secret may register admins anyway.
+        users.add("@root:x.org", admin=1)
+        server.expect(Call("GET", POLICY, {}))
+        ways = Ways(SECRET, allow_database=False)
+        assert first_admin(server.base_url, users, password=PASSWORD, ways=ways).plan().changed
+
+    @pytest.mark.parametrize("secret", [None, ""])
+    def test_needs_a_secret(self, server: ScriptedServer, users: UserTable, secret: str | None) -> None:
+        with pytest.raises(errors.InvalidInput, match="does not exist, and .* holds no registration_shared_secret"):
+            first_admin(server.base_url, users, password=PASSWORD, ways=Ways(secret)).plan()
+
+    def test_needs_a_password(self, server: ScriptedServer, users: UserTable) -> None:
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist: set password"):
+            first_admin(server.base_url, users).plan()
+
+    def test_needs_a_password_that_the_policy_allows(self, server: ScriptedServer, users: UserTable) -> None:
+        server.expect(Call("GET", POLICY, {"m.minimum_length": 8}))
+        with pytest.raises(errors.InvalidInput, match="it lacks at least 8 characters") as caught:
+            first_admin(server.base_url, users, password=PASSWORD).plan()
+        assert PASSWORD not in f"{caught.value} {caught.value.details}"
+
+    @pytest.mark.parametrize(
+        ("user_id", "declared", "said"),
+        [
+            ("Alice", {}, "creates none with capital letters: write @alice:x.org"),
+            ("alice", {"create": False}, "@alice:x.org does not exist, and create is false"),
+            ("_alice", {}, "kept for application services"),
+            ("12", {}, "kept for guests"),
+            ("alice!", {}, "a localpart consists of"),
+            ("@alice:y.org", {}, "of the server y.org"),
+            ("alice:x.org", {}, "is not a user id"),
+            ("alice", {"password": ""}, "password is empty"),
+        ],
+    )
+    def test_is_refused_before_anything_is_sent(
+        self, server: ScriptedServer, users: UserTable, user_id: str, declared: dict[str, t.Any], said: str
+    ) -> None:
+        with pytest.raises(errors.InvalidInput, match=said):
+            first_admin(server.base_url, users, user_id, **{"password": PASSWORD, **declared}).plan()
+
+    @pytest.mark.parametrize(
+        ("status", "errcode", "error", "said"),
+        [
+            (400, "M_USER_IN_USE", "User ID already taken.", "@alice:x.org was made by somebody else"),
+            (403, "M_UNKNOWN", "HMAC incorrect", "did not accept the registration_shared_secret"),
+            (400, "M_UNKNOWN", "Invalid user type", "Invalid user type"),
+        ],
+    )
+    def test_says_why_it_was_not_registered(
+        self, server: ScriptedServer, users: UserTable, status: int, errcode: str, error: str, said: str
+    ) -> None:
+        server.expect(Call("GET", POLICY, {}), *self.registration({"errcode": errcode, "error": error}, status))
+        plan = first_admin(server.base_url, users, password=PASSWORD).plan()
+        with pytest.raises(errors.SynapseError, match=said) as caught:
+            plan.execute()
+        assert not any(secret in f"{caught.value} {caught.value.details}" for secret in (SECRET, PASSWORD))
+
+    @pytest.mark.parametrize(
+        "answer", [shown(DENIED, 403, SESSION), shown({"name": "@a:x", "admin": False, "deactivated": 0}, 200, SESSION)]
+    )
+    def test_fails_if_synapse_does_not_treat_it_as_an_admin(
+        self, server: ScriptedServer, users: UserTable, answer: Call
+    ) -> None:
+        server.expect(Call("GET", POLICY, {}), *self.registration(), nobody(), login(), answer, logout())
+        with pytest.raises(errors.StateNotReached, match="was registered as a server admin, but Synapse does not"):
+            carry_out(first_admin(server.base_url, users, password=PASSWORD))
+
+    def test_need_not_be_able_to_log_in(self, server: ScriptedServer, users: UserTable) -> None:
+        refused = login({"errcode": "M_UNKNOWN", "error": "Unknown login type m.login.password"}, 400)
+        server.expect(Call("GET", POLICY, {}), *self.registration(), nobody(), refused)
+        result = carry_out(first_admin(server.base_url, users, password=PASSWORD))
+        assert outcome(result) == ("registration", False, False, [ENROL])
+        assert result["user"] == {"user_id": "@alice:x.org", "admin": True}
+
+
+class TestExisting:
+    @pytest.mark.parametrize("user_id", ["@alice:x.org", "@Alice:x.org", "@o'brien;--:x.org", "@%:x.org", "@_a:x.org"])
+    def test_alone_is_made_an_admin(self, server: ScriptedServer, existing: UserTable, user_id: str) -> None:
+        existing.run("INSERT OR IGNORE INTO users (name) VALUES (?)", user_id)
+        before = existing.content()
+        resource = first_admin(server.base_url, existing, user_id)
+        plan = resource.plan()
+        assert (plan.before, plan.after) == (
+            {"user_id": user_id, "admin": False},
+            {"user_id": user_id, "admin": True},
+        )
+        assert existing.content() == before
+        plan.execute()
+        assert existing.admins() == [(user_id, 1, "integer")]
+        existing.run("UPDATE users SET admin = 0")
+        assert existing.content() == before
+
+    def test_is_only_predicted_at_first(self, server: ScriptedServer, existing: UserTable) -> None:
+        resource = first_admin(server.base_url, existing, password=PASSWORD, token=TOKEN)
+        assert resource.result(resource.plan(), False) == {
+            "user": {"user_id": "@alice:x.org", "admin": True},
+            "method": "database",
+            "verified": False,
+            "restart_required": False,
+        }
+        assert existing.admins() == []
+
+    def test_needs_neither_a_secret_nor_leave_to_create(self, server: ScriptedServer, existing: UserTable) -> None:
+        assert first_admin(server.base_url, existing, create=False, ways=Ways(None)).plan().changed
+
+    def test_may_vanish_meanwhile(self, server: ScriptedServer, existing: UserTable) -> None:
+        plan = first_admin(server.base_url, existing).plan()
+        existing.run("DELETE FROM users WHERE name = '@alice:x.org'")
+        with pytest.raises(errors.SynapseError, match="@alice:x.org is not in the database any more: nothing was"):
+            plan.execute()
+        assert existing.admins() == []
+
+    @pytest.mark.parametrize("admin", [0, 1])
+    def test_is_not_reactivated(self, server: ScriptedServer, users: UserTable, admin: int) -> None:
+        users.add("@alice:x.org", admin=admin, deactivated=1)
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org is deactivated: only a server admin can"):
+            first_admin(server.base_url, users, password=PASSWORD).plan()
+
+    def test_is_left_alone_where_the_database_is(self, server: ScriptedServer, existing: UserTable) -> None:
+        with pytest.raises(errors.InvalidInput, match="set allow_database to true, or give the token"):
+            first_admin(server.base_url, existing, ways=Ways(SECRET, allow_database=False)).plan()
+
+    @pytest.mark.parametrize(
+        ("others", "named"),
+        [
+            (1, "@root1:x.org"),
+            (3, "@root1:x.org, @root2:x.org, @root3:x.org"),
+            (5, "@root1:x.org, @root2:x.org, @root3:x.org and 2 more"),
+        ],
+    )
+    def test_is_left_to_other_admins(
+        self, server: ScriptedServer, existing: UserTable, others: int, named: str
+    ) -> None:
+        for number in range(others, 0, -1):
+            existing.add(f"@root{number}:x.org", admin=1)
+        with pytest.raises(errors.InvalidInput) as caught:
+            first_admin(server.base_url, existing).plan()
+        assert caught.value.message.startswith(f"This server has admins already ({named}): let one of them promote @a")
+        assert "set despite_other_admins to true" in caught.value.message
+
+    def test_is_made_one_despite_other_admins(self, server: ScriptedServer, existing: UserTable) -> None:
+        existing.add("@root:x.org", admin=1)
+        first_admin(server.base_url, existing, ways=Ways(None, despite_other_admins=True)).plan().execute()
+        assert existing.admins() == [("@alice:x.org", 1, "integer"), ("@root:x.org", 1, "integer")]
+
+    def test_is_not_left_to_an_admin_who_is_gone(self, server: ScriptedServer, existing: UserTable) -> None:
+        existing.add("@root:x.org", admin=1, deactivated=1)
+        assert first_admin(server.base_url, existing).plan().changed
+
+    def test_is_found_where_synapse_runs(self, server: ScriptedServer, existing: UserTable) -> None:
+        path = pathlib.Path(existing.path)
+        settings = {"database": {"name": "sqlite3", "args": {"database": path.name}}}
+        ways = Ways(None, working_directory=str(path.parent))
+        first_admin(server.base_url, existing, ways=ways, settings=settings).plan().execute()
+        assert existing.admins() == [("@alice:x.org", 1, "integer")]
+
+    def test_is_changed_in_postgresql_by_a_number(
+        self, server: ScriptedServer, users: UserTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # SQLite takes a truth value for a number; the statement itself shows that it is none.
+        driver = RecordingDriver()
+        monkeypatch.setitem(sys.modules, "psycopg2", driver)
+        first_admin(server.base_url, users, settings={"database": {"name": "psycopg2"}}).plan().execute()
+        written = [call for call in driver.executed if call[0].startswith("UPDATE")]
+        assert written == [("UPDATE users SET admin = 1 WHERE name = %s", ("@alice:x.org",))]
+        assert all("'" not in sql and "alice" not in sql for sql, _values in driver.executed)
+
+
+class RecordingDriver(types.ModuleType):
+    """Stands for psycopg2, which need not be there: one account, no admins, and whatever is executed is kept."""
+
+    Error = RuntimeError
+
+    def __init__(self) -> None:
+        super().__init__("psycopg2")
+        self.executed: list[tuple[str, Row]] = []
+        self.rowcount = 1
+
+    def connect(self, **_arguments: t.Any) -> RecordingDriver:
+        return self
+
+    def cursor(self) -> RecordingDriver:
+        return self
+
+    def set_session(self, *, readonly: bool) -> None:
+        """Do nothing."""
+
+    def commit(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def execute(self, sql: str, values: Row) -> None:
+        self.executed.append((sql, values))
+
+    def fetchall(self) -> list[Row]:
+        return [(0, 0, None)] if "SELECT admin" in self.executed[-1][0] else []
+
+
+class TestRefused:
+    @pytest.mark.parametrize("table", ["users", "existing", "promoted"])
+    def test_where_another_service_is_in_charge(
+        self, server: ScriptedServer, table: str, request: pytest.FixtureRequest
+    ) -> None:
+        settings = {"matrix_authentication_service": {"enabled": True, "endpoint": "http://127.0.0.1:8080"}}
+        resource = first_admin(server.base_url, request.getfixturevalue(table), password=PASSWORD, settings=settings)
+        with pytest.raises(errors.InvalidInput) as caught:
+            resource.plan()
+        for command in ("'mas-cli manage register-user alice'", "'mas-cli manage promote-admin alice'"):
+            assert command in caught.value.message
+
+    @pytest.mark.parametrize("service", [None, {}, {"enabled": False, "endpoint": "http://127.0.0.1:8080"}])
+    def test_not_where_that_service_is_not_enabled(
+        self, server: ScriptedServer, existing: UserTable, service: t.Any
+    ) -> None:
+        settings = {"matrix_authentication_service": service}
+        assert first_admin(server.base_url, existing, settings=settings).plan().changed
+
+    @pytest.mark.parametrize(
+        ("declared", "named"),
+        [
+            ({"avatar_url": "mxc://x.org/a"}, "avatar_url"),
+            ({"suspended": True, "locked": False, "displayname": "A"}, "locked, suspended"),
+            ({"shadow_banned": True}, "shadow_banned"),
+            ({"threepids": [], "external_ids": []}, "external_ids, threepids"),
+            ({"rate_limit": {}}, "rate_limit"),
+        ],
+    )
+    @pytest.mark.parametrize("table", ["users", "existing"])
+    def test_for_what_only_an_admin_can_set(
+        self,
+        server: ScriptedServer,
+        table: str,
+        declared: dict[str, t.Any],
+        named: str,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        resource = first_admin(server.base_url, request.getfixturevalue(table), password=PASSWORD, **declared)
+        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
+            resource.plan()
+
+    @pytest.mark.parametrize(
+        ("declared", "named"),
+        [
+            ({"displayname": "A", "user_type": "bot"}, "displayname, user_type"),
+            ({"password": PASSWORD, "update_password": "always"}, "a new password"),
+            ({"password": PASSWORD, "update_password": "if_different"}, "a new password"),
+        ],
+    )
+    def test_for_what_the_database_does_not_get(
+        self, server: ScriptedServer, existing: UserTable, declared: dict[str, t.Any], named: str
+    ) -> None:
+        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
+            first_admin(server.base_url, existing, **declared).plan()
+        assert not existing.admins()
+
+    @pytest.mark.parametrize("by", ["its maker", "its namespace"])
+    @pytest.mark.parametrize("allowed", [False, True])
+    def test_for_an_account_of_an_application_service(
+        self, server: ScriptedServer, existing: UserTable, by: str, allowed: bool
+    ) -> None:
+        if by == "its maker":
+            existing.run("UPDATE users SET appservice_id = 'bridge' WHERE name = '@alice:x.org'")
+        namespaces = (re.compile("@al.*"),) if by == "its namespace" else ()
+        permissions = Permissions(manage_appservice_users=allowed, namespaces=namespaces)
+        resource = first_admin(server.base_url, existing, permissions=permissions)
+        if allowed:
+            assert resource.plan().changed
+        else:
+            with pytest.raises(errors.InvalidInput, match="application service.*Set manage_appservice_users to true"):
+                resource.plan()
+
+
+class TestAdminAlready:
+    """Nothing is done; whether Synapse knows it is asked of the account itself."""
+
+    def test_is_seen_with_its_own_token(self, server: ScriptedServer, promoted: UserTable) -> None:
+        server.expect(whoami(), shown())
+        result = carry_out(first_admin(server.base_url, promoted, token=TOKEN, password=PASSWORD))
+        assert outcome(result) == (None, True, False, [])
+        assert result["user"]["displayname"] == "Alice"
+
+    @pytest.mark.parametrize(
+        ("answer", "status"), [(DENIED, 403), ({"name": "@alice:x.org", "admin": False, "deactivated": False}, 200)]
+    )
+    def test_is_not_known_before_a_restart(
+        self, server: ScriptedServer, promoted: UserTable, answer: dict[str, t.Any], status: int
+    ) -> None:
+        server.expect(whoami(), shown(answer, status))
+        result = carry_out(first_admin(server.base_url, promoted, token=TOKEN))
+        assert outcome(result) == (None, False, True, [])
+        assert result["user"] == {"user_id": "@alice:x.org", "admin": True}
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_is_seen_with_its_password(self, server: ScriptedServer, promoted: UserTable, known: bool) -> None:
+        answer = shown(token=SESSION) if known else shown(DENIED, 403, SESSION)
+        server.expect(nobody(), login(), answer, logout())
+        result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
+        assert outcome(result) == (None, known, not known, [])
+
+    def test_may_have_another_password(self, server: ScriptedServer, promoted: UserTable) -> None:
+        refusal = {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}
+        server.expect(nobody(), login(refusal, 403))
+        result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
+        assert outcome(result) == (None, False, False, [])
+
+    def test_is_not_asked_with_the_token_of_another(self, server: ScriptedServer, promoted: UserTable) -> None:
+        server.expect(whoami("@bob:x.org"))
+        assert outcome(carry_out(first_admin(server.base_url, promoted, token=TOKEN))) == (None, False, False, [])
+
+    def test_is_not_asked_with_a_token_that_is_not_valid(self, server: ScriptedServer, promoted: UserTable) -> None:
+        unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}
+        server.expect(Call("GET", WHOAMI, unknown, 401, token=TOKEN))
+        assert outcome(carry_out(first_admin(server.base_url, promoted, token=TOKEN))) == (None, False, False, [])
+
+    @pytest.mark.parametrize("password", [None, PASSWORD])
+    def test_is_left_alone_while_the_server_does_not_run(
+        self, unreachable: str, promoted: UserTable, password: str | None
+    ) -> None:
+        result = carry_out(first_admin(unreachable, promoted, token=TOKEN, password=password))
+        assert outcome(result) == (None, False, False, [])
+
+    def test_needs_no_leave_to_write(self, server: ScriptedServer, promoted: UserTable) -> None:
+        promoted.add("@root:x.org", admin=1)
+        server.expect(nobody())
+        resource = first_admin(server.base_url, promoted, ways=Ways(None, allow_database=False))
+        assert outcome(carry_out(resource)) == (None, False, False, [])
+
+
+class TestInForce:
+    """What is known, and said, after the database was changed."""
+
+    REMEMBERED: t.ClassVar[dict[str, t.Any]] = {"name": "@alice:x.org", "admin": False, "deactivated": False}
+
+    def result(self, base_url: str, existing: UserTable, **options: t.Any) -> dict[str, t.Any]:
+        result = carry_out(first_admin(base_url, existing, **options))
+        assert existing.admins() == [("@alice:x.org", 1, "integer")]
+        assert (result["method"], result["steps"]) == ("database", [PROMOTE])
+        assert result["user"]["admin"] is True
+        # Whoever has seen it does not have to be told to restart, and the other way round.
+        assert result["verified"] is not result["restart_required"]
+        return result
+
+    def test_with_its_own_token(self, server: ScriptedServer, existing: UserTable) -> None:
+        server.expect(whoami(), shown())
+        result = self.result(server.base_url, existing, token=TOKEN, password=PASSWORD)
+        assert result["verified"] is True
+        assert result["user"]["displayname"] == "Alice"
+
+    def test_not_before_a_restart(self, server: ScriptedServer, existing: UserTable) -> None:
+        server.expect(whoami(), shown(DENIED, 403))
+        result = self.result(server.base_url, existing, token=TOKEN)
+        assert result["restart_required"] is True
+        assert result["user"] == {"user_id": "@alice:x.org", "admin": True}
+
+    def test_once_synapse_is_told_what_it_remembers_wrongly(self, server: ScriptedServer, existing: UserTable) -> None:
+        told = Call("PUT", ALICE, {}, body={"admin": True}, token=TOKEN)
+        server.expect(whoami(), shown(self.REMEMBERED), told, shown())
+        assert self.result(server.base_url, existing, token=TOKEN)["verified"] is True
+
+    @pytest.mark.parametrize("listens", [True, False])
+    def test_not_if_synapse_does_not_listen(self, server: ScriptedServer, existing: UserTable, listens: bool) -> None:
+        told = Call("PUT", ALICE, {} if listens else DENIED, 200 if listens else 403, token=TOKEN)
+        server.expect(whoami(), shown(self.REMEMBERED), told, *([shown(self.REMEMBERED)] if listens else []))
+        assert self.result(server.base_url, existing, token=TOKEN)["restart_required"] is True
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_with_its_password(self, server: ScriptedServer, existing: UserTable, known: bool) -> None:
+        answer = shown(token=SESSION) if known else shown(DENIED, 403, SESSION)
+        server.expect(nobody(), login(), answer, logout())
+        assert self.result(server.base_url, existing, password=PASSWORD)["verified"] is known
+
+    def test_with_its_password_where_the_token_is_another_ones(
+        self, server: ScriptedServer, existing: UserTable
+    ) -> None:
+        server.expect(whoami("@bob:x.org"), login(), shown(token=SESSION), logout())
+        assert self.result(server.base_url, existing, token=TOKEN, password=PASSWORD)["verified"] is True
+
+    @pytest.mark.parametrize(
+        ("status", "errcode"), [(403, "M_FORBIDDEN"), (400, "M_UNKNOWN"), (404, "M_UNRECOGNIZED"), (500, "M_UNKNOWN")]
+    )
+    def test_perhaps_if_the_login_is_refused(
+        self, server: ScriptedServer, existing: UserTable, status: int, errcode: str
+    ) -> None:
+        server.expect(nobody(), login({"errcode": errcode, "error": "No"}, status))
+        assert self.result(server.base_url, existing, password=PASSWORD)["restart_required"] is True
+
+    def test_perhaps_if_nobody_can_ask(self, server: ScriptedServer, existing: UserTable) -> None:
+        server.expect(nobody())
+        assert self.result(server.base_url, existing)["restart_required"] is True
+
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    def test_perhaps_if_the_server_does_not_run(self, unreachable: str, existing: UserTable, token: str | None) -> None:
+        result = self.result(unreachable, existing, token=token, password=PASSWORD)
+        assert result["restart_required"] is True
+
+    def test_perhaps_after_a_fault_which_leaves_no_session_behind(
+        self, server: ScriptedServer, existing: UserTable
+    ) -> None:
+        server.expect(nobody(), login(), shown(FAULT, 500, SESSION), logout())
+        assert self.result(server.base_url, existing, password=PASSWORD)["restart_required"] is True
+
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    def test_perhaps_if_a_proxy_answers_in_its_place(
+        self, server: ScriptedServer, existing: UserTable, token: str | None
+    ) -> None:
+        page = b"<html>502 Bad Gateway</html>"
+        server.always(
+            *(Call(method, path, status=502, text=page) for method, path in (("GET", WHOAMI), ("POST", LOGIN)))
+        )
+        result = self.result(server.base_url, existing, token=token, password=PASSWORD)
+        assert (result["verified"], result["restart_required"]) == (False, True)
+        assert existing.admins()

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The two requests that make an account and a token: what is sent, and what a refusal means."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
+    Login,
+    NewAccount,
+    log_in,
+    log_out,
+    register,
+    registration_mac,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+REGISTER = "/_synapse/admin/v1/register"
+LOGIN, LOGOUT = (f"/_matrix/client/v3/{name}" for name in ("login", "logout"))
+NONCE = Call("GET", REGISTER, {"nonce": "n0nce"})
+ALICE = NewAccount("alice", "hunter2", True)
+# HMAC-SHA1 with the key s3cret, by another program, of what stands beside each.
+ADMIN_MAC = "a75dc991329d90993feb264a326ec927b9a2c200"  # n0nce alice hunter2 admin
+USER_MAC = "c524c13a1f6d27bfde6e2bd64f77091c597a56cd"  # n0nce alice hunter2 notadmin
+BOT_MAC = "0354ed8b4d496e2d618f5ac28bdf76753c60f1aa"  # n0nce alice hunter2 notadmin bot
+FOREIGN_MAC = "a4c7b687b1d146da3b3dbe327a23ea18bb8d31eb"  # the key clé, n0nce ålice pässword notadmin
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Client:
+    """A client without a token, which none of these requests needs."""
+    return Client(server.base_url)
+
+
+@pytest.mark.parametrize(
+    ("secret", "account", "mac"),
+    [
+        ("s3cret", ALICE, ADMIN_MAC),
+        ("s3cret", NewAccount("alice", "hunter2", False), USER_MAC),
+        ("s3cret", NewAccount("alice", "hunter2", False, "Alice"), USER_MAC),
+        ("s3cret", NewAccount("alice", "hunter2", False, user_type="bot"), BOT_MAC),
+        ("s3cret", NewAccount("alice", "hunter2", False, user_type=""), USER_MAC),
+        ("clé", NewAccount("ålice", "pässword", False), FOREIGN_MAC),
+    ],
+)
+def test_registration_mac(secret: str, account: NewAccount, mac: str) -> None:
+    assert registration_mac(secret, "n0nce", account) == mac
+
+
+class TestRegister:
+    @pytest.mark.parametrize(
+        ("account", "more"),
+        [
+            (ALICE, {"mac": ADMIN_MAC}),
+            (NewAccount("alice", "hunter2", False), {"admin": False, "mac": USER_MAC}),
+            (NewAccount("alice", "hunter2", True, "Alice A."), {"displayname": "Alice A.", "mac": ADMIN_MAC}),
+            (NewAccount("alice", "hunter2", True, ""), {"displayname": "", "mac": ADMIN_MAC}),
+            (
+                NewAccount("alice", "hunter2", False, user_type="bot"),
+                {"admin": False, "user_type": "bot", "mac": BOT_MAC},
+            ),
+            (NewAccount("alice", "hunter2", True, user_type=""), {"mac": ADMIN_MAC}),
+        ],
+    )
+    def test_sends_what_is_declared(
+        self, server: ScriptedServer, client: Client, account: NewAccount, more: dict[str, t.Any]
+    ) -> None:
+        body = {"nonce": "n0nce", "username": "alice", "password": "hunter2", "admin": True, "inhibit_login": True}
+        server.expect(NONCE, Call("POST", REGISTER, {"user_id": "@alice:x.org"}, body={**body, **more}, token=None))
+        assert register(client, "s3cret", account) is True
+
+    def test_says_that_the_name_is_taken(self, server: ScriptedServer, client: Client) -> None:
+        taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
+        server.expect(NONCE, Call("POST", REGISTER, taken, 400))
+        assert register(client, "s3cret", ALICE) is False
+
+    @pytest.mark.parametrize(
+        ("status", "errcode", "said", "message"),
+        [
+            (403, "M_UNKNOWN", "HMAC incorrect", "did not accept the registration_shared_secret"),
+            (400, "M_UNKNOWN", "Shared secret registration is not enabled", "set one and restart Synapse"),
+        ],
+    )
+    def test_says_what_is_wrong_with_the_secret(
+        self, server: ScriptedServer, client: Client, status: int, errcode: str, said: str, message: str
+    ) -> None:
+        server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": said}, status))
+        with pytest.raises(errors.InvalidInput, match=message) as caught:
+            register(client, "s3cret", ALICE)
+        assert not any(secret in f"{caught.value} {caught.value.details}" for secret in ("s3cret", "hunter2"))
+
+    @pytest.mark.parametrize(
+        ("status", "errcode", "said", "kind"),
+        [
+            (400, "M_UNKNOWN", "unrecognised nonce", errors.ApiError),
+            (400, "M_INVALID_USERNAME", "User ID can only contain characters a-z", errors.ApiError),
+            (403, "M_FORBIDDEN", "Registration has been disabled", errors.PermissionDenied),
+            (500, "M_UNKNOWN", "Internal server error", errors.ApiError),
+        ],
+    )
+    def test_hands_on_every_other_refusal(
+        self, server: ScriptedServer, client: Client, status: int, errcode: str, said: str, kind: type[Exception]
+    ) -> None:
+        server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": said}, status))
+        with pytest.raises(kind, match=said) as caught:
+            register(client, "s3cret", ALICE)
+        assert caught.type is kind
+        assert not any(secret in f"{caught.value}" for secret in ("s3cret", "hunter2"))
+
+    def test_sends_no_password_where_registration_is_not_served(self, server: ScriptedServer, client: Client) -> None:
+        missing = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
+        server.expect(Call("GET", REGISTER, missing, 404))
+        with pytest.raises(errors.EndpointMissing, match="Matrix Authentication Service"):
+            register(client, "s3cret", ALICE)
+
+    def test_sends_no_password_to_another_service(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(Call("GET", REGISTER, {"hello": "world"}))
+        with pytest.raises(errors.UnexpectedAnswer, match="holds no nonce"):
+            register(client, "s3cret", ALICE)
+
+
+class TestLogIn:
+    LOGIN = Login("alice", "hunter2", "DEVICE", "Ansible")
+    ANSWER: t.ClassVar[dict[str, t.Any]] = {"user_id": "@alice:x.org", "access_token": "syt_new", "device_id": "DEVICE"}
+
+    def test_returns_the_token_and_whose_it_is(self, server: ScriptedServer, client: Client) -> None:
+        body = {
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": "alice"},
+            "password": "hunter2",
+            "device_id": "DEVICE",
+            "initial_device_display_name": "Ansible",
+        }
+        server.expect(Call("POST", LOGIN, self.ANSWER, body=body, token=None))
+        assert log_in(client, self.LOGIN) == ("syt_new", "@alice:x.org")
+
+    def test_says_what_a_refusal_may_mean(self, server: ScriptedServer, client: Client) -> None:
+        refusal = {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}
+        server.expect(Call("POST", LOGIN, refusal, 403))
+        with pytest.raises(errors.PermissionDenied) as caught:
+            log_in(client, self.LOGIN)
+        assert "Invalid username or password" in caught.value.message
+        assert "no account alice, a wrong password, or a deactivated account" in caught.value.message
+        assert "hunter2" not in f"{caught.value} {caught.value.details}"
+
+    def test_explains_no_other_refusal(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(Call("POST", LOGIN, {"errcode": "M_UNKNOWN", "error": "Unknown login type"}, 400))
+        with pytest.raises(errors.ApiError, match="Unknown login type") as caught:
+            log_in(client, self.LOGIN)
+        assert "deactivated" not in caught.value.message
+
+    @pytest.mark.parametrize("missing", ["access_token", "user_id"])
+    def test_notices_an_answer_of_something_else(self, server: ScriptedServer, client: Client, missing: str) -> None:
+        answer = {name: value for name, value in self.ANSWER.items() if name != missing}
+        server.expect(Call("POST", LOGIN, answer))
+        with pytest.raises(errors.UnexpectedAnswer, match=f"holds no {missing}") as caught:
+            log_in(client, self.LOGIN)
+        assert "syt_new" not in f"{caught.value}"
+
+
+class TestLogOut:
+    def test_ends_the_session_of_its_token_alone(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(Call("POST", LOGOUT, {}, body={}, token="syt_new"))
+        log_out(client.speaking_as("syt_new"))
+
+    def test_says_that_there_was_none(self, server: ScriptedServer, client: Client) -> None:
+        unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}
+        server.expect(Call("POST", LOGOUT, unknown, 401))
+        with pytest.raises(errors.AuthenticationFailed) as caught:
+            log_out(client.speaking_as("syt_old"))
+        assert "syt_old" not in f"{caught.value} {caught.value.details}"

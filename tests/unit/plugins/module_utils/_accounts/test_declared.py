@@ -1,0 +1,341 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be asked of the server to bring an account into its declared state, and no more than that."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
+    DeclaredAccount,
+    account_state,
+    decide,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+ALICE = parse_user_id("alice", "x.org")
+USER, SUSPEND, DEACTIVATE = (
+    "/_synapse/admin/v2/users/{user_id}",
+    "/_synapse/admin/v1/suspend/{user_id}",
+    "/_synapse/admin/v1/deactivate/{user_id}",
+)
+# As GET v2/users/<id> of Synapse 1.163 answers.
+ANSWER: dict[str, t.Any] = {
+    "name": "@alice:x.org",
+    "admin": False,
+    "deactivated": False,
+    "locked": False,
+    "suspended": False,
+    "shadow_banned": False,
+    "erased": False,
+    "is_guest": False,
+    "user_type": None,
+    "appservice_id": None,
+    "creation_ts": 1700000000,
+    "displayname": "Alice",
+    "avatar_url": None,
+    "threepids": [],
+    "external_ids": [],
+    "last_seen_ts": None,
+}
+
+
+def account(**differences: t.Any) -> dict[str, t.Any]:
+    return {**account_state(ANSWER), **differences}
+
+
+def asked(declared: DeclaredAccount, current: State) -> list[tuple[str, str, dict[str, t.Any]]]:
+    """Return the requests that have to be made."""
+    _after, changes = decide(ALICE, declared, current)
+    return [(change.method, change.template, change.body) for change in changes]
+
+
+def test_what_is_not_set_is_empty() -> None:
+    assert account_state(ANSWER)["avatar_url"] == ""
+    assert account_state({**ANSWER, "displayname": None})["displayname"] == ""
+    assert account_state({"name": "@a:x", "admin": 1, "deactivated": 0}) == {
+        "user_id": "@a:x",
+        "admin": True,
+        "displayname": "",
+        "avatar_url": "",
+        "user_type": None,
+        "is_guest": False,
+        "appservice_id": None,
+        "locked": False,
+        "suspended": False,
+        "shadow_banned": False,
+        "deactivated": False,
+        "erased": False,
+        "threepids": [],
+        "external_ids": [],
+    }
+
+
+class TestNew:
+    def test_is_made_with_one_request(self) -> None:
+        declared = DeclaredAccount(password="p", admin=True, displayname="A", avatar_url="mxc://x/y", locked=False)
+        body = {"password": "p", "admin": True, "displayname": "A", "avatar_url": "mxc://x/y"}
+        assert asked(declared, None) == [("PUT", USER, body)]
+        after, _changes = decide(ALICE, declared, None)
+        assert after == account(admin=True, displayname="A", avatar_url="mxc://x/y")
+
+    def test_has_its_localpart_for_a_name(self) -> None:
+        after, changes = decide(ALICE, DeclaredAccount(), None)
+        assert after == account(displayname="alice")
+        assert [change.body for change in changes] == [{}]
+
+    def test_gets_afterwards_what_synapse_ignores_at_first(self) -> None:
+        assert asked(DeclaredAccount(displayname="", locked=True, suspended=True), None) == [
+            ("PUT", USER, {}),
+            ("PUT", USER, {"locked": True, "displayname": ""}),
+            ("PUT", SUSPEND, {"suspend": True}),
+        ]
+
+    def test_keeps_its_devices_whatever_is_said_of_them(self) -> None:
+        declared = DeclaredAccount(password="p", logout_devices=True, update_password="always")
+        assert asked(declared, None) == [("PUT", USER, {"password": "p"})]
+
+    def test_is_not_made_where_none_may_be_made(self) -> None:
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist, and create is false"):
+            decide(ALICE, DeclaredAccount(create=False), None)
+
+    def test_has_no_capital_letters(self) -> None:
+        with pytest.raises(errors.InvalidInput, match="write @alice:X.org"):
+            decide(parse_user_id("Alice", "X.org"), DeclaredAccount(), None)
+
+    def test_is_not_made_to_be_deactivated(self) -> None:
+        assert decide(ALICE, DeclaredAccount(present=False, erase=True), None) == (None, [])
+
+
+class TestExisting:
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            DeclaredAccount(),
+            DeclaredAccount(create=False),
+            DeclaredAccount(admin=False, displayname="Alice", avatar_url="", locked=False, suspended=False),
+            DeclaredAccount(password="p"),
+            DeclaredAccount(password="p", logout_devices=True),
+            DeclaredAccount(update_password="always"),
+            DeclaredAccount(erase=True),
+        ],
+    )
+    def test_is_left_alone_if_it_is_as_declared(self, declared: DeclaredAccount) -> None:
+        assert decide(ALICE, declared, account()) == (account(), [])
+
+    @pytest.mark.parametrize(
+        ("declared", "body"),
+        [
+            (DeclaredAccount(admin=True), {"admin": True}),
+            (DeclaredAccount(admin=False, displayname="A"), {"displayname": "A"}),
+            (DeclaredAccount(displayname=""), {"displayname": ""}),
+            (DeclaredAccount(avatar_url="mxc://x/y", locked=True), {"avatar_url": "mxc://x/y", "locked": True}),
+        ],
+    )
+    def test_is_sent_only_what_differs(self, declared: DeclaredAccount, body: dict[str, t.Any]) -> None:
+        assert asked(declared, account()) == [("PUT", USER, body)]
+        after, _changes = decide(ALICE, declared, account())
+        assert after == account(**body)
+
+    @pytest.mark.parametrize("logout", [False, True])
+    def test_gets_a_password_every_time_if_told_so(self, logout: bool) -> None:
+        declared = DeclaredAccount(password="p", update_password="always", logout_devices=logout)
+        assert asked(declared, account()) == [("PUT", USER, {"password": "p", "logout_devices": logout})]
+
+    @pytest.mark.parametrize("suspend", [False, True])
+    def test_is_suspended_by_a_request_of_its_own(self, suspend: bool) -> None:
+        declared = DeclaredAccount(suspended=suspend)
+        assert asked(declared, account(suspended=not suspend)) == [("PUT", SUSPEND, {"suspend": suspend})]
+
+    def test_an_account_with_capital_letters_can_be_changed(self) -> None:
+        old = parse_user_id("Alice", "x.org")
+        _after, changes = decide(old, DeclaredAccount(admin=True), account(user_id="@Alice:x.org"))
+        assert [change.body for change in changes] == [{"admin": True}]
+
+
+class TestDeactivated:
+    def test_is_reactivated_first(self) -> None:
+        declared = DeclaredAccount(password="p", displayname="A", suspended=True)
+        assert asked(declared, account(deactivated=True, erased=True)) == [
+            ("PUT", USER, {"deactivated": False, "password": "p", "logout_devices": False}),
+            ("PUT", USER, {"displayname": "A"}),
+            ("PUT", SUSPEND, {"suspend": True}),
+        ]
+        after, _changes = decide(ALICE, declared, account(deactivated=True, erased=True))
+        assert after == account(displayname="A", suspended=True)
+
+    def test_gets_its_password_only_once(self) -> None:
+        declared = DeclaredAccount(password="p", update_password="always", create=False)
+        body = {"deactivated": False, "password": "p", "logout_devices": False}
+        assert asked(declared, account(deactivated=True)) == [("PUT", USER, body)]
+
+
+class TestAbsent:
+    @pytest.mark.parametrize("erase", [False, True])
+    def test_is_deactivated(self, erase: bool) -> None:
+        declared = DeclaredAccount(present=False, erase=erase, displayname="ignored", admin=True)
+        assert asked(declared, account()) == [("POST", DEACTIVATE, {"erase": erase})]
+        after, _changes = decide(ALICE, declared, account())
+        assert after == account(deactivated=True, **({"erased": True, "displayname": ""} if erase else {}))
+
+    def test_is_erased_later(self) -> None:
+        assert asked(DeclaredAccount(present=False, erase=True), account(deactivated=True)) == [
+            ("POST", DEACTIVATE, {"erase": True})
+        ]
+
+    @pytest.mark.parametrize("erased", [False, True])
+    def test_stays_as_it_is(self, erased: bool) -> None:
+        current = account(deactivated=True, erased=erased)
+        assert decide(ALICE, DeclaredAccount(present=False, erase=erased), current) == (current, [])
+
+    def test_does_not_take_an_erasure_back(self) -> None:
+        assert asked(DeclaredAccount(present=False), account(deactivated=True, erased=True)) == []
+
+
+class TestCheck:
+    @pytest.mark.parametrize(
+        ("declared", "said"),
+        [
+            (DeclaredAccount(password=""), "password is empty"),
+            (DeclaredAccount(password="p" * 513), "password is longer than the 512"),
+            (DeclaredAccount(displayname="d" * 257), "displayname is longer than the 256"),
+            (DeclaredAccount(avatar_url="https://x/y.png"), "avatar_url 'https://x/y.png' is not"),
+            (DeclaredAccount(avatar_url="mxc://" + "x" * 1000), "avatar_url is longer than the 1000"),
+        ],
+    )
+    def test_refuses(self, declared: DeclaredAccount, said: str) -> None:
+        with pytest.raises(errors.InvalidInput, match=said) as caught:
+            declared.check()
+        assert "ppp" not in caught.value.message
+
+    def test_accepts_the_longest(self) -> None:
+        DeclaredAccount(password="p" * 512, displayname="ä" * 256, avatar_url="mxc://" + "x" * 994).check()
+        DeclaredAccount(displayname="", avatar_url="").check()
+
+
+WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
+HERE = "/_synapse/admin/v2/users/%40alice%3Ax.org"
+MISSING = Call("GET", HERE, {"errcode": "M_NOT_FOUND", "error": "User not found"}, 404)
+AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True}, query={"username": "alice"})
+NOT_DELEGATED = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+NO_POLICY = Call("GET", "/_matrix/client/v3/password_policy", {})
+
+
+def resource(server: ScriptedServer, declared: DeclaredAccount, user: str = "alice") -> AccountResource:
+    server.always(NOT_DELEGATED, NO_POLICY)
+    return AccountResource(Accounts(Client(server.base_url, "token")), user, declared)
+
+
+class TestResource:
+    def test_makes_and_verifies_an_account(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, MISSING, AVAILABLE)
+        made = resource(server, DeclaredAccount(password="hunter2"))
+        plan = made.plan()
+        assert "hunter2" not in f"{plan.before} {plan.after} {[step.description for step in plan.steps]}"
+        assert (plan.before, (plan.after or {})["password"]) == (None, "(hidden, new)")
+        server.expect(
+            Call("PUT", HERE, {}, 201, body={"password": "hunter2"}),
+            Call("GET", HERE, {**ANSWER, "displayname": "alice"}),
+        )
+        plan.execute()
+        made.verify(plan)
+        assert made.result(plan, True) == {
+            "user": account(displayname="alice"),
+            "method": "admin_api",
+            "verified": True,
+            "restart_required": False,
+        }
+
+    def test_predicts_without_a_write(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, Call("GET", HERE, ANSWER))
+        found = resource(server, DeclaredAccount(admin=True, password="p", update_password="always"))
+        plan = found.plan()
+        assert plan.changed
+        assert [step.description for step in plan.steps] == ["set admin, the password"]
+        assert (plan.before or {})["password"] != (plan.after or {})["password"]
+        assert found.result(plan, False)["user"] == account(admin=True)
+        assert not found.result(plan, False)["verified"]
+
+    def test_says_what_the_server_does_not_show_afterwards(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, Call("GET", HERE, ANSWER), Call("PUT", HERE, {}), Call("GET", HERE, ANSWER))
+        stubborn = resource(server, DeclaredAccount(admin=True, locked=False))
+        plan = stubborn.plan()
+        plan.execute()
+        with pytest.raises(errors.StateNotReached, match="The account @alice:x.org .* admin is False"):
+            stubborn.verify(plan)
+
+    def test_says_that_the_account_is_gone_afterwards(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, Call("GET", HERE, ANSWER), Call("PUT", HERE, {}), MISSING)
+        lost = resource(server, DeclaredAccount(admin=True))
+        plan = lost.plan()
+        plan.execute()
+        with pytest.raises(errors.StateNotReached):
+            lost.verify(plan)
+
+    def test_asks_whether_a_name_is_free_only_where_that_is_answered(self, server: ScriptedServer) -> None:
+        unknown = Call("GET", AVAILABLE.path, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+        server.expect(WHOAMI, MISSING, unknown)
+        assert resource(server, DeclaredAccount()).plan().changed
+
+    @pytest.mark.parametrize(
+        ("answer", "status", "kind", "said"),
+        [
+            (
+                {"errcode": "M_EXCLUSIVE", "error": "Reserved by a service."},
+                400,
+                errors.InvalidInput,
+                "Reserved by a service",
+            ),
+            ({"errcode": "M_UNKNOWN", "error": "Broken"}, 500, errors.ApiError, "500 M_UNKNOWN: Broken"),
+        ],
+    )
+    def test_says_that_a_name_is_not_free(
+        self, server: ScriptedServer, answer: t.Any, status: int, kind: type[errors.SynapseError], said: str
+    ) -> None:
+        server.expect(WHOAMI, MISSING, Call("GET", AVAILABLE.path, answer, status))
+        with pytest.raises(kind, match=said):
+            resource(server, DeclaredAccount()).plan()
+
+    @pytest.mark.parametrize("user", ["@alice:y.org", "al ice", "alice:x.org"])
+    def test_asks_nothing_of_what_is_no_account_of_the_server(self, server: ScriptedServer, user: str) -> None:
+        server.expect(WHOAMI)
+        with pytest.raises(errors.InvalidInput):
+            resource(server, DeclaredAccount(), user).plan()
+
+    def test_asks_nothing_at_all_of_what_can_never_be(self, server: ScriptedServer) -> None:
+        with pytest.raises(errors.InvalidInput):
+            resource(server, DeclaredAccount(password="")).plan()
+
+    @pytest.mark.parametrize(
+        ("declared", "harm"),
+        [
+            (DeclaredAccount(present=False), "deactivated"),
+            (DeclaredAccount(locked=True), "locked"),
+            (DeclaredAccount(suspended=True), "suspended"),
+            (DeclaredAccount(admin=False), "not an admin"),
+            (DeclaredAccount(admin=False, locked=True), "locked and not an admin"),
+        ],
+    )
+    def test_does_not_saw_off_the_branch_it_sits_on(
+        self, server: ScriptedServer, declared: DeclaredAccount, harm: str
+    ) -> None:
+        own = "/_synapse/admin/v2/users/%40admin%3Ax.org"
+        server.expect(WHOAMI, Call("GET", own, {**ANSWER, "name": "@admin:x.org", "admin": True}))
+        with pytest.raises(errors.InvalidInput, match=f"made {harm},"):
+            resource(server, declared, "admin").plan()
+
+    def test_changes_the_own_account_otherwise(self, server: ScriptedServer) -> None:
+        own = "/_synapse/admin/v2/users/%40admin%3Ax.org"
+        server.expect(WHOAMI, Call("GET", own, {**ANSWER, "name": "@admin:x.org", "admin": True}))
+        declared = DeclaredAccount(admin=True, displayname="Boss", password="p", update_password="always")
+        assert resource(server, declared, "admin").plan().changed

@@ -1,0 +1,375 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which accounts a filter leaves, what Synapse is asked for that, and that a database tells the same as the API."""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import query
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.query import (
+    AccountFilter,
+    find_by_api,
+    find_in_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+LIST = "/_synapse/admin/v3/users"
+WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
+METADATA = "/_matrix/client/v1/auth_metadata"
+NOT_DELEGATED = Call("GET", METADATA, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+DELEGATED = Call("GET", METADATA, {"issuer": "https://x.org/"})
+
+# As GET v3/users of Synapse 1.163 shows an account.
+LISTED: dict[str, t.Any] = {
+    "name": "@alice:x.org",
+    "user_type": None,
+    "is_guest": False,
+    "admin": False,
+    "deactivated": False,
+    "shadow_banned": False,
+    "displayname": "Alice",
+    "avatar_url": None,
+    "creation_ts": 1700000000000,
+    "erased": False,
+    "last_seen_ts": None,
+    "locked": False,
+}
+ROW: dict[str, t.Any] = {
+    "user_id": "@alice:x.org",
+    "admin": False,
+    "displayname": "Alice",
+    "avatar_url": "",
+    "user_type": None,
+    "is_guest": False,
+    "locked": False,
+    "shadow_banned": False,
+    "deactivated": False,
+    "erased": False,
+    "creation_ts": 1700000000000,
+    "created": "2023-11-14T22:13:20Z",
+    "last_seen_ts": None,
+    "last_seen": None,
+}
+
+# What the tables of Synapse 1.163 hold on SQLite, as far as it is read. There is no index, which would bring an order
+# that the query has not asked for.
+TABLES = """
+CREATE TABLE users (
+    name TEXT, creation_ts BIGINT, admin SMALLINT DEFAULT 0 NOT NULL, is_guest SMALLINT DEFAULT 0 NOT NULL,
+    user_type TEXT, deactivated SMALLINT DEFAULT 0 NOT NULL, shadow_banned BOOLEAN,
+    locked BOOLEAN DEFAULT FALSE NOT NULL
+);
+CREATE TABLE profiles (user_id TEXT NOT NULL, displayname TEXT, avatar_url TEXT, full_user_id TEXT);
+CREATE TABLE erased_users (user_id TEXT NOT NULL);
+CREATE TABLE devices (user_id TEXT NOT NULL, device_id TEXT NOT NULL, last_seen BIGINT);
+CREATE TABLE user_ips (user_id TEXT NOT NULL, last_seen BIGINT NOT NULL);
+"""
+
+
+def listed(*rows: t.Mapping[str, t.Any], **query: str) -> Call:
+    """Return the request for the one page with these accounts."""
+    answer = {"users": [{**LISTED, **row} for row in rows], "total": len(rows)}
+    return Call("GET", LIST, answer, query={"limit": "1000", **query})
+
+
+def by_api(server: ScriptedServer, count_only: bool = False, **wanted: t.Any) -> query.Found:
+    return find_by_api(Client(server.base_url, "token"), AccountFilter(**wanted), count_only=count_only)
+
+
+@pytest.fixture
+def connection(tmp_path: pathlib.Path) -> t.Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "homeserver.db", isolation_level=None)
+    connection.executescript(TABLES)
+    connection.execute("INSERT INTO users (name, creation_ts) VALUES ('@alice:x.org', 1700000000)")
+    connection.execute("INSERT INTO profiles VALUES ('alice', 'Alice', NULL, '@alice:x.org')")
+    connection.execute("INSERT INTO erased_users VALUES ('@bob:x.org')")
+    yield connection
+    connection.close()
+
+
+def in_database(connection: sqlite3.Connection, count_only: bool = False, **wanted: t.Any) -> query.Found:
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    with Database(DatabaseSettings("sqlite3", {"database": path}, "x")) as database:
+        return find_in_database(database, "x.org", AccountFilter(**wanted), count_only=count_only)
+
+
+class TestFilter:
+    @pytest.mark.parametrize(
+        ("wanted", "row"),
+        [
+            ({}, {"locked": True, "deactivated": True, "is_guest": True, "erased": True}),
+            ({"user_id": "@alice:x.org"}, {}),
+            ({"name": "LIC"}, {"displayname": ""}),
+            ({"name": "lic"}, {"user_id": "@ALICE:x.org", "displayname": ""}),
+            ({"name": "ÄRGER"}, {"displayname": "kein ärger"}),
+            ({"name": "strasse"}, {"displayname": "Große Straße"}),
+            ({"name": "ß"}, {"user_id": "@boss:x.org"}),
+            ({"name": "100%"}, {"displayname": "100% sure"}),
+            ({"name": "a_b"}, {"user_id": "@a_b:x.org"}),
+            ({"name": ""}, {}),
+            ({"admin": True, "locked": True}, {"admin": True, "locked": True}),
+            ({"admin": False, "deactivated": False, "locked": False, "guest": False}, {}),
+            ({"guest": True}, {"is_guest": True}),
+            ({"user_type": ""}, {}),
+            ({"user_type": "bot"}, {"user_type": "bot"}),
+        ],
+    )
+    def test_leaves(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+        assert AccountFilter(**wanted).matches({**ROW, **row})
+
+    @pytest.mark.parametrize(
+        ("wanted", "row"),
+        [
+            ({"user_id": "@Alice:x.org"}, {}),
+            ({"name": "x.org"}, {}),
+            ({"name": "@"}, {}),
+            ({"name": "a%e"}, {}),
+            ({"name": "al_ce"}, {}),
+            ({"name": "alice", "admin": True}, {}),
+            ({"admin": False}, {"admin": True}),
+            ({"deactivated": True}, {}),
+            ({"deactivated": False}, {"deactivated": True}),
+            ({"locked": True}, {}),
+            ({"locked": False}, {"locked": True}),
+            ({"guest": True}, {}),
+            ({"guest": False}, {"is_guest": True}),
+            ({"user_type": ""}, {"user_type": "bot"}),
+            ({"user_type": "bot"}, {}),
+            ({"user_type": "bot"}, {"user_type": "support"}),
+        ],
+    )
+    def test_leaves_out(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+        assert not AccountFilter(**wanted).matches({**ROW, **row})
+
+
+class TestApi:
+    @pytest.mark.parametrize(
+        ("wanted", "asked"),
+        [
+            ({}, {"locked": "true"}),
+            ({"locked": True}, {"locked": "true"}),
+            ({"locked": False}, {}),
+            ({"admin": True, "deactivated": False}, {"locked": "true", "admins": "true", "deactivated": "false"}),
+            ({"admin": False, "deactivated": True}, {"locked": "true", "admins": "false", "deactivated": "true"}),
+            ({"guest": False}, {"locked": "true", "guests": "false"}),
+            ({"guest": True}, {"locked": "true"}),
+            ({"name": "a_b", "user_type": "bot"}, {"locked": "true"}),
+        ],
+    )
+    def test_lets_synapse_leave_out_what_it_can_tell(
+        self, server: ScriptedServer, wanted: dict[str, t.Any], asked: dict[str, str]
+    ) -> None:
+        server.expect(listed(**asked))
+        assert by_api(server, **wanted) == query.Found([], 0)
+
+    def test_shows_every_value(self, server: ScriptedServer) -> None:
+        server.expect(listed({"last_seen_ts": 1769860800999}, locked="true"))
+        seen = {"last_seen_ts": 1769860800999, "last_seen": "2026-01-31T12:00:00Z"}
+        assert by_api(server) == query.Found([{**ROW, **seen}], 1)
+
+    def test_shows_what_is_not_set(self, server: ScriptedServer) -> None:
+        blank = {"displayname": None, "user_type": "", "creation_ts": None}
+        server.expect(listed(blank, locked="true"))
+        expected = {"displayname": "", "user_type": None, "creation_ts": None, "created": None}
+        assert by_api(server).users == [{**ROW, **expected}]
+
+    @pytest.mark.parametrize("creation_ts", [1700000000000000000, -(10**17)])
+    def test_survives_a_time_that_no_calendar_has(self, server: ScriptedServer, creation_ts: int) -> None:
+        server.expect(listed({"creation_ts": creation_ts}, locked="true"))
+        assert by_api(server).users == [{**ROW, "creation_ts": creation_ts, "created": None}]
+
+    def test_orders_by_bytes_and_shows_nobody_twice(self, server: ScriptedServer) -> None:
+        names = ["@b:x.org", "@ä:x.org", "@a:x.org", "@Z:x.org", "@a:x.org", "@a/b:x.org"]
+        server.expect(listed(*({"name": name} for name in names), locked="true"))
+        found = by_api(server)
+        ordered = ["@Z:x.org", "@a/b:x.org", "@a:x.org", "@b:x.org", "@ä:x.org"]
+        assert ([row["user_id"] for row in found.users], found.count) == (ordered, 5)
+
+    def test_reads_every_page(self, server: ScriptedServer) -> None:
+        first = {"users": [LISTED], "total": 2, "next_token": "1000"}
+        server.expect(
+            Call("GET", LIST, first, query={"limit": "1000", "locked": "true"}),
+            listed({"name": "@bob:x.org"}, locked="true", **{"from": "1000"}),
+        )
+        assert by_api(server).count == 2
+
+    @pytest.mark.parametrize("given", ["a_B=c+d-é.e", "@a_B=c+d-é.e:x.org"])
+    def test_looks_for_one_account_alone(self, server: ScriptedServer, given: str) -> None:
+        similar = [{"name": f"@{localpart}:x.org"} for localpart in ("a_b=c+d-é.e", "axB=c+d-é.e", "a_B=c+d-é.e")]
+        server.expect(WHOAMI, listed(*similar, locked="true", user_id="@a__=c+d-_.e:x.org"))
+        found = by_api(server, user_id=given)
+        assert [row["user_id"] for row in found.users] == ["@a_B=c+d-é.e:x.org"]
+
+    def test_finds_nothing_where_nobody_is(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, listed({"name": "@the_alice:x.org"}, locked="true", user_id="@alice:x.org"))
+        assert by_api(server, user_id="alice") == query.Found([], 0)
+
+    @pytest.mark.parametrize(("given", "said"), [("@a:y.org", "of the server y.org"), ("", "is not a user id")])
+    def test_does_not_look_for_what_cannot_be_there(self, server: ScriptedServer, given: str, said: str) -> None:
+        server.expect(WHOAMI)
+        with pytest.raises(errors.InvalidInput, match=said):
+            by_api(server, user_id=given)
+
+    def test_counts_with_one_request_what_synapse_can_tell(self, server: ScriptedServer) -> None:
+        asked = {"limit": "1", "admins": "true", "deactivated": "false", "guests": "false"}
+        server.expect(Call("GET", LIST, {"users": [LISTED], "total": 4321, "next_token": "1"}, query=asked))
+        assert by_api(server, True, admin=True, deactivated=False, locked=False, guest=False) == query.Found([], 4321)
+
+    @pytest.mark.parametrize(
+        ("wanted", "row"),
+        [
+            ({"name": "alice"}, {}),
+            ({"user_type": ""}, {}),
+            ({"locked": True}, {"locked": True}),
+            ({"guest": True}, {"is_guest": True}),
+        ],
+    )
+    def test_counts_the_rest_itself(
+        self, server: ScriptedServer, wanted: dict[str, t.Any], row: dict[str, t.Any]
+    ) -> None:
+        other = {"name": "@bob:x.org", "displayname": "", "user_type": "bot"}
+        server.expect(listed(other, row, row, locked="true"))
+        assert by_api(server, True, **wanted) == query.Found([], 1)
+
+    def test_says_that_no_synapse_has_counted(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", LIST, {"users": []}))
+        with pytest.raises(errors.UnexpectedAnswer, match="no total"):
+            by_api(server, True)
+
+
+class TestDelegated:
+    """Where the Matrix Authentication Service has the accounts, Synapse 1.163 refuses to list guests."""
+
+    REFUSED = Call("GET", LIST, {"errcode": "M_INVALID_PARAM", "error": "The guests parameter is not supported"}, 400)
+
+    @pytest.mark.parametrize("count_only", [False, True])
+    def test_leaves_guests_out(self, server: ScriptedServer, count_only: bool) -> None:
+        parameters = {"limit": "1" if count_only else "1000", "locked": "true", "guests": "false"}
+        server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=parameters))
+        assert by_api(server, count_only) == query.Found([] if count_only else [ROW], 1)
+
+    def test_asks_once_where_no_guest_is_wanted(self, server: ScriptedServer) -> None:
+        server.expect(listed({}, locked="true", guests="false"))
+        assert by_api(server, guest=False).count == 1
+
+    def test_does_not_say_that_there_are_no_guests(self, server: ScriptedServer) -> None:
+        server.expect(self.REFUSED, DELEGATED)
+        with pytest.raises(errors.InvalidInput, match="in charge of the accounts.*lists no guests.*method database"):
+            by_api(server, guest=True)
+
+    @pytest.mark.parametrize(
+        ("status", "errcode", "metadata"), [(400, "M_INVALID_PARAM", NOT_DELEGATED), (403, "M_FORBIDDEN", DELEGATED)]
+    )
+    def test_passes_other_refusals_on(self, server: ScriptedServer, status: int, errcode: str, metadata: Call) -> None:
+        server.expect(Call("GET", LIST, {"errcode": errcode, "error": "Broken"}, status))
+        server.always(metadata)
+        with pytest.raises(errors.ApiError, match=f"{status} {errcode}: Broken"):
+            by_api(server)
+
+
+class TestDatabase:
+    def test_shows_what_the_api_shows(self, connection: sqlite3.Connection) -> None:
+        assert in_database(connection) == query.Found([ROW], 1)
+
+    def test_shows_every_value(self, connection: sqlite3.Connection) -> None:
+        connection.executescript(
+            """
+            UPDATE users SET admin = 1, is_guest = 1, user_type = 'bot', deactivated = 1, shadow_banned = 1, locked = 1;
+            UPDATE profiles SET displayname = 'Älice', avatar_url = 'mxc://x.org/a';
+            INSERT INTO erased_users VALUES ('@alice:x.org');
+            """
+        )
+        flags = ("admin", "is_guest", "deactivated", "shadow_banned", "locked", "erased")
+        changed = {"displayname": "Älice", "avatar_url": "mxc://x.org/a", "user_type": "bot"}
+        (row,) = in_database(connection).users
+        assert row == {**ROW, **changed, **dict.fromkeys(flags, True)}
+        assert all(row[name] is True for name in flags)
+
+    def test_shows_an_account_without_a_profile(self, connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE profiles SET full_user_id = '@other:x.org'")
+        assert in_database(connection).users == [{**ROW, "displayname": ""}]
+
+    @pytest.mark.parametrize(
+        ("devices", "addresses", "seen"),
+        [
+            ([], [], None),
+            ([None], [], None),
+            ([5000, None, 7000], [9000], 7000),
+            ([], [3000, 9000], 9000),
+            ([None], [9000], 9000),
+        ],
+    )
+    def test_was_seen_when_the_api_says_so(
+        self, connection: sqlite3.Connection, devices: list[int | None], addresses: list[int], seen: int | None
+    ) -> None:
+        connection.executemany("INSERT INTO devices VALUES ('@alice:x.org', 'D', ?)", [(time,) for time in devices])
+        connection.executemany("INSERT INTO user_ips VALUES ('@alice:x.org', ?)", [(time,) for time in addresses])
+        connection.execute("INSERT INTO devices VALUES ('@bob:x.org', 'D', 99000)")
+        (row,) = in_database(connection).users
+        assert (row["last_seen_ts"], row["last_seen"]) == (seen, seen and f"1970-01-01T00:00:0{seen // 1000}Z")
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            ({}, "abcdefg"),
+            ({"admin": True}, "b"),
+            ({"admin": False, "guest": False}, "acdfg"),
+            ({"deactivated": True}, "c"),
+            ({"deactivated": False, "locked": False}, "abefg"),
+            ({"locked": True}, "d"),
+            ({"guest": True}, "e"),
+            ({"user_type": ""}, "abcdeg"),
+            ({"user_type": "bot"}, "f"),
+            ({"user_type": "' OR 1 --"}, ""),
+            ({"user_id": "b"}, "b"),
+            ({"user_id": "@b:x.org"}, "b"),
+            ({"user_id": "B"}, ""),
+            ({"user_id": "b", "admin": False}, ""),
+            ({"user_id": "nobody"}, ""),
+            ({"name": "G%_"}, "g"),
+        ],
+    )
+    @pytest.mark.parametrize("page", [1, 2, 7, 5000])
+    def test_filters(
+        self,
+        connection: sqlite3.Connection,
+        monkeypatch: pytest.MonkeyPatch,
+        page: int,
+        wanted: dict[str, t.Any],
+        found: str,
+    ) -> None:
+        monkeypatch.setattr(query, "_DATABASE_PAGE", page)
+        connection.execute("DELETE FROM users")
+        connection.executemany("INSERT INTO users (name) VALUES (?)", [(f"@{letter}:x.org",) for letter in "gfedcba"])
+        connection.executescript(
+            """
+            UPDATE users SET admin = 1 WHERE name = '@b:x.org';
+            UPDATE users SET deactivated = 1 WHERE name = '@c:x.org';
+            UPDATE users SET locked = 1 WHERE name = '@d:x.org';
+            UPDATE users SET is_guest = 1 WHERE name = '@e:x.org';
+            UPDATE users SET user_type = 'bot' WHERE name = '@f:x.org';
+            INSERT INTO profiles VALUES ('g', '100 g%_', NULL, '@g:x.org');
+            """
+        )
+        rows = in_database(connection, **wanted).users
+        assert "".join(row["user_id"][1] for row in rows) == found
+        assert in_database(connection, True, **wanted) == query.Found([], len(found))
+
+    def test_does_not_look_for_an_account_of_another_server(self, connection: sqlite3.Connection) -> None:
+        with pytest.raises(errors.InvalidInput, match="of the server y.org, but this server is x.org"):
+            in_database(connection, user_id="@alice:y.org")
+
+    def test_changes_nothing(self, connection: sqlite3.Connection) -> None:
+        before = list(connection.iterdump())
+        in_database(connection)
+        assert list(connection.iterdump()) == before

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_surroundings import (
+    read_surroundings,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
+
+
+@pytest.fixture
+def configuration(tmp_path: pathlib.Path) -> list[str]:
+    """Return the paths of a configuration of one file and one directory with two files."""
+    (tmp_path / "homeserver.yaml").write_text("a: main\nb: main\n")
+    directory = tmp_path / "conf.d"
+    directory.mkdir()
+    (directory / "10-first.yaml").write_text("b: first\nc: first\n")
+    (directory / "90-last.yaml").write_text("c: last\n")
+    (directory / "README").write_text("no YAML: [")
+    return [str(tmp_path / "homeserver.yaml"), str(directory)]
+
+
+@pytest.mark.parametrize(
+    ("name", "earlier", "later"),
+    [
+        ("50-own.yaml", {"a": "main", "b": "first", "c": "first"}, {"c": "last"}),
+        ("00-own.yaml", {"a": "main", "b": "main"}, {"b": "first", "c": "last"}),
+        ("99-own.yaml", {"a": "main", "b": "first", "c": "last"}, {}),
+        ("10-first.yaml", {"a": "main", "b": "main"}, {"c": "last"}),
+    ],
+)
+def test_what_is_read_before_and_after(
+    configuration: list[str], name: str, earlier: dict[str, str], later: dict[str, str]
+) -> None:
+    around = read_surroundings(configuration, os.path.join(configuration[1], name))
+    assert around.earlier.settings == earlier
+    assert around.later.settings == later
+
+
+def test_a_path_may_be_written_in_another_way(configuration: list[str]) -> None:
+    directory = configuration[1]
+    around = read_surroundings([configuration[0], directory + "/"], f"{directory}/../conf.d/50-own.yaml")
+    assert around.later.settings == {"c": "last"}
+
+
+def test_a_single_file_need_not_exist(configuration: list[str], tmp_path: pathlib.Path) -> None:
+    own = str(tmp_path / "own.cfg")
+    around = read_surroundings([configuration[0], own, configuration[1]], own)
+    assert around.earlier.settings == {"a": "main", "b": "main"}
+    assert around.later.settings == {"b": "first", "c": "last"}
+
+
+def test_effective_settings(configuration: list[str]) -> None:
+    around = read_surroundings(configuration, os.path.join(configuration[1], "50-own.yaml"))
+    assert around.effective({"a": "own", "c": "own", "d": "own"}, {"a", "b", "c", "d", "e"}) == {
+        "a": "own",
+        "b": "first",
+        "c": "last",
+        "d": "own",
+    }
+    assert around.effective({}, {"a"}) == {"a": "main"}
+
+
+@pytest.mark.parametrize("name", ["conf.d/own.yml", "conf.d/deeper/own.yaml", "own.yaml", "conf.d/README"])
+def test_a_path_that_synapse_would_not_read_is_refused(
+    configuration: list[str], tmp_path: pathlib.Path, name: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"Synapse would not read .*{name}: it reads .*homeserver.yaml, .*conf.d"):
+        read_surroundings(configuration, str(tmp_path / name))
+
+
+def test_a_missing_directory_is_named(configuration: list[str], tmp_path: pathlib.Path) -> None:
+    missing = str(tmp_path / "absent.d")
+    with pytest.raises(
+        ConfigurationError, match=r"absent\.d of config_path does not exist .* does not start without it"
+    ):
+        read_surroundings([configuration[0], missing], os.path.join(missing, "own.yaml"))
+
+
+def test_broken_and_unreadable_files_are_named(configuration: list[str]) -> None:
+    broken = os.path.join(configuration[1], "20-broken.yaml")
+    with open(broken, "w", encoding="utf-8") as file:
+        file.write("secret: hush\na: ]\n")
+    with pytest.raises(ConfigurationError, match=r"20-broken\.yaml is not valid YAML, line 2") as caught:
+        read_surroundings(configuration, os.path.join(configuration[1], "50-own.yaml"))
+    assert "hush" not in caught.value.message

@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The configuration has to be read as Synapse reads it, and what cannot be read has to be told without secrets."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import tempfile
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    find_files,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def directory() -> t.Iterator[pathlib.Path]:
+    """A directory that every user may pass through."""
+    with tempfile.TemporaryDirectory() as name:
+        path = pathlib.Path(name)
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.fixture
+def unprivileged() -> t.Iterator[None]:
+    """Root may read everything, so a test of what cannot be read is run as nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def write(path: pathlib.Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def failure_of(read: t.Callable[[], object]) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read()
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+class TestFindFiles:
+    def test_reads_a_directory_as_synapse_does(self, tmp_path: pathlib.Path) -> None:
+        main = write(tmp_path / "homeserver.yaml", "")
+        for name in ("b.yaml", "a.yaml", "B.yaml", "10.yaml", "9.yaml", "c.yml", "d.yaml.bak", "e", "deep/f.yaml"):
+            write(tmp_path / "conf.d" / name, "")
+        (tmp_path / "conf.d" / "folder.yaml").mkdir()
+        found = find_files([main, str(tmp_path / "conf.d")])
+        assert found[0] == main
+        assert [os.path.basename(path) for path in found[1:]] == ["10.yaml", "9.yaml", "B.yaml", "a.yaml", "b.yaml"]
+
+    def test_keeps_the_order_of_the_paths(self, tmp_path: pathlib.Path) -> None:
+        paths = [write(tmp_path / "z.yaml", ""), write(tmp_path / "a.conf", "")]
+        assert find_files(paths) == paths
+
+    def test_says_which_directory_cannot_be_listed(self, directory: pathlib.Path, unprivileged: None) -> None:
+        closed = directory / "conf.d"
+        if os.geteuid() == NOBODY:
+            os.seteuid(0)
+            closed.mkdir(mode=0o700)
+            os.seteuid(NOBODY)
+        else:
+            closed.mkdir(mode=0o000)
+        message = failure_of(lambda: find_files([str(closed)]))
+        assert f"{closed} cannot be read by this user" in message
+        assert "become" in message
+
+
+class TestSettings:
+    def test_a_later_file_replaces_a_key_whole(self, tmp_path: pathlib.Path) -> None:
+        paths = [
+            write(tmp_path / "1.yaml", "server_name: a.test\ncaches: {global_factor: 1, sync_response: 2}\n"),
+            write(tmp_path / "2.yaml", "caches: {global_factor: 3}\n"),
+            write(tmp_path / "3.yaml", "presence:\n"),
+        ]
+        configuration = read_configuration(paths)
+        assert configuration.settings == {"server_name": "a.test", "caches": {"global_factor": 3}, "presence": None}
+        assert configuration.server_name == "a.test"
+        assert configuration.source_of("caches") == paths[1]
+        assert configuration.source_of("server_name") == paths[0]
+        assert configuration.source_of("presence") == paths[2]
+        assert configuration.source_of("listeners") is None
+
+    def test_before_and_without_a_file(self, tmp_path: pathlib.Path) -> None:
+        one = write(tmp_path / "1.yaml", "a: 1\nb: 1\n")
+        two = write(tmp_path / "2.yaml", "a: 2\n")
+        three = write(tmp_path / "3.yaml", "a: 3\n")
+        configuration = read_configuration([one, two, three])
+        assert configuration.before(two).settings == {"a": 1, "b": 1}
+        assert configuration.before(one).settings == {}
+        assert configuration.without(three).settings == {"a": 2, "b": 1}
+        assert configuration.without(str(tmp_path / "missing.yaml")).settings == {"a": 3, "b": 1}
+        (tmp_path / "link").symlink_to(tmp_path)
+        assert configuration.before(str(tmp_path / "link" / "2.yaml")).settings == {"a": 1, "b": 1}
+        assert configuration.without(str(tmp_path / "link" / "3.yaml")).settings == {"a": 2, "b": 1}
+
+    @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "words\n", "---\n"])
+    def test_a_file_without_keys_counts_for_nothing(self, tmp_path: pathlib.Path, text: str) -> None:
+        paths = [write(tmp_path / "1.yaml", "a: 1\n"), write(tmp_path / "2.yaml", text)]
+        assert read_configuration(paths).settings == {"a": 1}
+
+    @pytest.mark.parametrize("text", ["", "server_name:\n", "server_name: 8448\n", 'server_name: ""\n'])
+    def test_says_that_there_is_no_server_name(self, tmp_path: pathlib.Path, text: str) -> None:
+        path = write(tmp_path / "homeserver.yaml", text)
+        assert f"server_name is not set in {path}" in failure_of(lambda: read_configuration([path]).server_name)
+
+
+class TestSecrets:
+    def test_stands_in_the_configuration(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", "one: s3cret\ntwo: 12345\nnone:\n")
+        configuration = read_configuration([path])
+        assert configuration.secret("one") == "s3cret"
+        assert configuration.secret("two") == "12345"
+        assert configuration.secret("none") is None
+        assert configuration.secret("missing") is None
+
+    def test_stands_in_a_file_of_its_own(self, tmp_path: pathlib.Path) -> None:
+        secret = write(tmp_path / "secret", " s3cret\n")
+        path = write(tmp_path / "homeserver.yaml", f"one_path: {secret}\n")
+        assert read_configuration([path]).secret("one") == "s3cret"
+
+    def test_says_that_the_file_is_missing(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", f"one_path: {tmp_path}/missing\n")
+        assert f"{tmp_path}/missing does not exist" in failure_of(lambda: read_configuration([path]).secret("one"))
+
+    def test_says_that_both_are_set(self, tmp_path: pathlib.Path) -> None:
+        paths = [write(tmp_path / "1.yaml", "one: s3cret\n"), write(tmp_path / "2.yaml", "one_path: /x\n")]
+        message = failure_of(lambda: read_configuration(paths).secret("one"))
+        assert "one and one_path are both set" in message
+        assert "s3cret" not in message
+
+
+class TestUnreadable:
+    def test_missing(self, tmp_path: pathlib.Path) -> None:
+        message = failure_of(lambda: read_configuration([str(tmp_path / "missing.yaml")]))
+        assert f"{tmp_path}/missing.yaml does not exist on this host" in message
+
+    def test_closed(self, directory: pathlib.Path, unprivileged: None) -> None:
+        closed = directory / "homeserver.yaml"
+        if os.geteuid() == NOBODY:
+            os.seteuid(0)
+            write(closed, "a: 1\n")
+            closed.chmod(0o600)
+            os.seteuid(NOBODY)
+        else:
+            write(closed, "a: 1\n")
+            closed.chmod(0o000)
+        message = failure_of(lambda: read_configuration([str(closed)]))
+        assert f"{closed} cannot be read by this user" in message
+        assert "become" in message
+
+    def test_not_a_file(self) -> None:
+        assert "/dev/null/x" in failure_of(lambda: read_configuration(["/dev/null/x"]))
+
+    def test_not_utf_8(self, tmp_path: pathlib.Path) -> None:
+        path = tmp_path / "homeserver.yaml"
+        path.write_bytes(b"password: s3cr\xe9t\n")
+        message = failure_of(lambda: read_configuration([str(path)]))
+        assert f"{path} (config_path) is not text in UTF-8" in message
+        assert "s3cr" not in message
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("a: 1\nsecret: [s3cret\n", ", line"),
+            ("a: 1\nb: 2\n\tsecret: s3cret\n", ", line 3"),
+            ("a: 1\nsecret: s3cret: no\n", ", line 2"),
+            ("secret: s3cret\x00\n", ""),
+            ("a: 1\n---\nsecret: s3cret\n", ", line 2"),
+        ],
+        ids=["no end", "tab", "two colons", "no text", "two documents"],
+    )
+    def test_not_yaml(self, tmp_path: pathlib.Path, text: str, line: str) -> None:
+        path = write(tmp_path / "homeserver.yaml", text)
+        message = failure_of(lambda: read_configuration([path]))
+        assert f"{path} is not valid YAML{line}" in message
+        assert "s3cret" not in message

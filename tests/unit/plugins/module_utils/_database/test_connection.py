@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
+    Database,
+    DatabaseSettings,
+    find_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    MissingLibrary,
+    SynapseError,
+)
+
+SQLITE = {"name": "sqlite3", "args": {"database": "/data/homeserver.db"}}
+POSTGRESQL = {"name": "psycopg2", "args": {"user": "s", "password": "hush", "host": "db", "cp_min": 5, "sslmode": "on"}}
+
+
+def configuration(**settings: t.Any) -> Configuration:
+    return Configuration((ConfigurationFile("/etc/homeserver.yaml", settings),))
+
+
+@pytest.fixture
+def database(tmp_path: pathlib.Path) -> DatabaseSettings:
+    path = tmp_path / "odd ?#%41 name.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("CREATE TABLE users (name TEXT, admin INTEGER)")
+    connection.executemany("INSERT INTO users VALUES (?, 0)", [("alice",), ("bob",)])
+    connection.commit()
+    connection.close()
+    return DatabaseSettings("sqlite3", {"database": str(path)}, "/etc/homeserver.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine", "arguments"),
+    [
+        ({"database": SQLITE}, "sqlite3", {"database": "/data/homeserver.db"}),
+        ({"database": {"args": {"database": "/x.db", "cp_max": 1}}}, "sqlite3", {"database": "/x.db"}),
+        ({"database_path": "/old.db"}, "sqlite3", {"database": "/old.db"}),
+        ({"database": SQLITE, "database_path": "/old.db"}, "sqlite3", {"database": "/old.db"}),
+        (
+            {"database": POSTGRESQL, "database_path": "/old.db"},
+            "psycopg2",
+            {"user": "s", "password": "hush", "host": "db", "sslmode": "on"},
+        ),
+        ({"database": {"name": "psycopg2"}}, "psycopg2", {}),
+        (
+            {
+                "databases": {
+                    "rooms": {**POSTGRESQL, "data_stores": ["state"]},
+                    "rest": {**SQLITE, "data_stores": ["main"]},
+                }
+            },
+            "sqlite3",
+            {"database": "/data/homeserver.db"},
+        ),
+    ],
+)
+def test_find_database(settings: dict[str, t.Any], engine: str, arguments: dict[str, t.Any]) -> None:
+    assert find_database(configuration(**settings)) == DatabaseSettings(engine, arguments, "/etc/homeserver.yaml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "/etc/homeserver.yaml names no database"),
+        ({"database": {"name": "mysql"}}, "of the kind 'mysql'"),
+        ({"database": "sqlite"}, "not written as Synapse reads it"),
+        ({"database": {"name": "psycopg2", "args": "x"}}, "not written as Synapse reads it"),
+        ({"database": {"args": {"database": ":memory:"}}}, "has no file"),
+        ({"database": {"name": "sqlite3"}}, "has no file"),
+        ({"databases": {"one": {**POSTGRESQL, "data_stores": ["state"]}}}, "data store main"),
+        ({"database": {"args": {"database": "homeserver.db"}}}, "homeserver.db in .* has a relative path"),
+    ],
+)
+def test_find_database_refuses(settings: dict[str, t.Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        find_database(configuration(**settings))
+
+
+def test_relative_path_starts_from_the_working_directory() -> None:
+    found = find_database(configuration(database={"args": {"database": "homeserver.db"}}), "/srv/synapse")
+    assert found.arguments == {"database": "/srv/synapse/homeserver.db"}
+
+
+def test_later_file_is_the_source() -> None:
+    files = (
+        ConfigurationFile("/etc/one.yaml", {"database": SQLITE}),
+        ConfigurationFile("/etc/two.yaml", {"database": POSTGRESQL}),
+    )
+    found = find_database(Configuration(files))
+    assert (found.engine, found.source) == ("psycopg2", "/etc/two.yaml")
+    assert "hush" not in found.shown
+
+
+def test_rows_take_values_as_parameters(database: DatabaseSettings) -> None:
+    with Database(database) as connection:
+        assert connection.rows("SELECT name FROM users WHERE name = ? OR name LIKE '%li%'", "' OR 1 --") == [("alice",)]
+
+
+def test_read_only_unless_asked(database: DatabaseSettings) -> None:
+    with Database(database) as connection, pytest.raises(SynapseError, match="refused a query: .*readonly"):
+        connection.write("UPDATE users SET admin = 1")
+
+
+def test_writable_keeps_what_was_written_when_nothing_failed(database: DatabaseSettings) -> None:
+    with Database(database, writable=True) as connection:
+        assert connection.write("UPDATE users SET admin = 1 WHERE name = ?", "bob") == 1
+        assert connection.write("UPDATE users SET admin = 1 WHERE name = ?", "Bob") == 0
+    with pytest.raises(ZeroDivisionError), Database(database, writable=True) as connection:
+        connection.write("UPDATE users SET admin = 2")
+        raise ZeroDivisionError
+    with Database(database) as connection:
+        assert connection.rows("SELECT name, admin FROM users ORDER BY name") == [("alice", 0), ("bob", 1)]
+
+
+def test_refused_query_says_which_database(database: DatabaseSettings) -> None:
+    with Database(database) as connection, pytest.raises(SynapseError, match="^The SQLite database .*no such table"):
+        connection.rows("SELECT name FROM missing")
+
+
+def test_missing_database_is_not_made(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "missing.db"
+    for writable in (False, True):
+        with pytest.raises(ConnectionFailed, match="missing.db does not exist"):
+            Database(DatabaseSettings("sqlite3", {"database": str(path)}, "x"), writable=writable)
+    assert not path.exists()
+
+
+def test_something_else_is_no_database(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "text.db").write_text("Not a database, but long enough to be taken for one." * 20)
+    with pytest.raises(ConnectionFailed, match="text.db cannot be opened: file is not a database"):
+        Database(DatabaseSettings("sqlite3", {"database": str(tmp_path / "text.db")}, "x"))
+
+
+def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(MissingLibrary, match="psycopg2"):
+        Database(DatabaseSettings("psycopg2", {}, "x"))
+
+
+class Driver:
+    """Stands for psycopg2, which need not be there: refuses with the words that it is given."""
+
+    Error = RuntimeError
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.arguments: dict[str, t.Any] = {}
+
+    def connect(self, **arguments: t.Any) -> t.NoReturn:
+        self.arguments = arguments
+        raise self.Error(self.words)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ('FATAL:  password authentication failed for user "s"', "become_user"),
+        ("connection failed: Connection refused\n\tIs it running?", "Connection refused. See whether PostgreSQL runs"),
+        ("bad dsn: hush", "bad dsn: \\*+\\."),
+        ("", "RuntimeError"),
+    ],
+)
+def test_refused_connection(monkeypatch: pytest.MonkeyPatch, words: str, message: str) -> None:
+    driver = Driver(words)
+    monkeypatch.setitem(sys.modules, "psycopg2", driver)
+    with pytest.raises(ConnectionFailed, match=message) as raised:
+        Database(find_database(configuration(database=POSTGRESQL)))
+    assert "hush" not in raised.value.message
+    assert "\n" not in raised.value.message
+    assert driver.arguments["connect_timeout"] > 0
+    assert driver.arguments["password"] == "hush"

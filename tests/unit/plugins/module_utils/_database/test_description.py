@@ -1,0 +1,187 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
+    Database,
+    DatabaseSettings,
+    QueryTimedOut,
+    find_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import (
+    describe,
+    judge,
+    measure,
+    pending_updates,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+
+SPLIT = {
+    "rooms": {"name": "psycopg2", "args": {"dbname": "groups"}, "data_stores": ["state"], "allow_unsafe_locale": True},
+    "rest": {"name": "psycopg2", "args": {"dbname": "rest"}, "data_stores": ["main"]},
+}
+
+
+@pytest.fixture
+def settings(tmp_path: pathlib.Path) -> DatabaseSettings:
+    path = tmp_path / "homeserver.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE schema_version (version INTEGER);
+        CREATE TABLE schema_compat_version (compat_version INTEGER);
+        CREATE TABLE background_updates (update_name TEXT, progress_json TEXT, depends_on TEXT, ordering INT DEFAULT 0);
+        INSERT INTO schema_version VALUES (94);
+        INSERT INTO schema_compat_version VALUES (92);
+        INSERT INTO background_updates VALUES
+            ('second', '{"position": 4}', NULL, 9401), ('third', 'no JSON', 'first', 9402), ('first', '{}', NULL, 9302);
+        CREATE TABLE big (content TEXT);
+        CREATE INDEX big_content ON big (content);
+        WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000)
+        INSERT INTO big SELECT 'something that is some bytes long ' || number FROM numbers;
+        """
+    )
+    connection.commit()
+    connection.close()
+    return DatabaseSettings("sqlite3", {"database": str(path)}, "/etc/homeserver.yaml")
+
+
+def test_sqlite_is_described(settings: DatabaseSettings) -> None:
+    with Database(settings) as database:
+        assert describe(database) == {
+            "engine": "sqlite",
+            "version": sqlite3.sqlite_version,
+            "encoding": "UTF-8",
+            "collation": None,
+            "ctype": None,
+            "accepted": True,
+            "problems": [],
+            "schema_version": 94,
+            "schema_compat_version": 92,
+        }
+
+
+def test_sqlite_is_measured(settings: DatabaseSettings) -> None:
+    with Database(settings) as database:
+        measured, least = measure(database, 3), measure(database, 1)
+    assert measured["size"] == pathlib.Path(settings.arguments["database"]).stat().st_size
+    biggest = measured["tables"][0]
+    [index] = measured["indexes"]
+    assert (biggest["name"], index["name"], index["table"]) == ("big", "big_content", "big")
+    assert biggest["size"] == biggest["table_size"] + biggest["index_size"]
+    assert biggest["index_size"] == index["size"] > 500_000
+    assert len(measured["tables"]) == 3
+    assert least["tables"] == measured["tables"][:1]
+
+
+def test_updates_are_in_the_order_in_which_they_run(settings: DatabaseSettings) -> None:
+    with Database(settings) as database:
+        assert pending_updates(database) == [
+            {"name": "first", "progress": {}, "depends_on": None},
+            {"name": "second", "progress": {"position": 4}, "depends_on": None},
+            {"name": "third", "progress": "no JSON", "depends_on": "first"},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("database", "any_locale", "accepted", "problems"),
+    [
+        ((14, "UTF8", "C", "C"), False, True, []),
+        ((13, "UTF8", "C", "C"), False, False, ["PostgreSQL 13 is too old"]),
+        ((13, "UTF8", "C", "C"), True, False, ["PostgreSQL 13 is too old"]),
+        ((17, "SQL_ASCII", "C", "C"), True, False, ["The encoding is SQL_ASCII"]),
+        ((17, "UTF8", "C.UTF-8", "C"), False, False, ["The collation is C.UTF-8"]),
+        ((17, "UTF8", "C", "en_GB.UTF-8"), False, False, ["The ctype is en_GB.UTF-8"]),
+        ((17, "UTF8", "POSIX", "de_DE"), True, True, ["The collation is POSIX", "The ctype is de_DE"]),
+    ],
+)
+def test_judge(database: tuple[t.Any, ...], any_locale: bool, accepted: bool, problems: list[str]) -> None:
+    judged = judge(*database, any_locale=any_locale)
+    assert judged["accepted"] is accepted
+    assert len(judged["problems"]) == len(problems)
+    assert all(told.startswith(begin) for told, begin in zip(judged["problems"], problems))
+
+
+@pytest.mark.parametrize(
+    ("settings_given", "data_store", "name", "any_locale"),
+    [
+        ({"databases": SPLIT}, "main", "rest", False),
+        ({"databases": SPLIT}, "state", "groups", True),
+        ({"database": {"name": "psycopg2", "args": {"dbname": "one"}}}, "state", "one", False),
+        (
+            {"databases": {"all": {"name": "psycopg2", "args": {"dbname": "all"}, "data_stores": ["state", "main"]}}},
+            "state",
+            "all",
+            False,
+        ),
+    ],
+)
+def test_database_of_each_data_store(
+    settings_given: dict[str, t.Any], data_store: str, name: str, any_locale: bool
+) -> None:
+    configuration = Configuration((ConfigurationFile("/etc/homeserver.yaml", settings_given),))
+    found = find_database(configuration, data_store=data_store)
+    assert (found.arguments["dbname"], found.allow_unsafe_locale) == (name, any_locale)
+
+
+ENDLESS = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers) "
+
+
+@pytest.mark.parametrize("query", ["SELECT COUNT(*) FROM numbers", "SELECT number FROM numbers WHERE number < 2"])
+def test_query_that_takes_too_long_is_stopped(settings: DatabaseSettings, query: str) -> None:
+    with Database(settings, statement_timeout=0.05) as database:
+        with pytest.raises(QueryTimedOut, match="stopped a query because it took too long, more than 0.05 seconds."):
+            database.rows(ENDLESS + query)
+        # The time is that of each query, not of all.
+        assert database.rows("SELECT 1") == [(1,)]
+
+
+class Refusal(Exception):
+    """What psycopg2 raises, with the code of PostgreSQL."""
+
+    def __init__(self, pgcode: str, words: str) -> None:
+        super().__init__(words)
+        self.pgcode = pgcode
+
+
+@pytest.mark.parametrize(
+    ("pgcode", "words", "message"),
+    [
+        (
+            "42501",
+            "permission denied for table rooms\nLINE 1",
+            "refused a query: permission denied for table rooms. Let ",
+        ),
+        ("57014", "canceling statement due to user request", "too long: canceling statement due to user request.$"),
+        ("42P01", 'relation "rooms" does not exist', "does not exist. See whether this is the database of a Synapse"),
+    ],
+)
+def test_refusals_of_postgresql(
+    monkeypatch: pytest.MonkeyPatch, settings: DatabaseSettings, pgcode: str, words: str, message: str
+) -> None:
+    class Refusing:
+        def cursor(self) -> t.NoReturn:
+            raise Refusal(pgcode, words)
+
+        def close(self) -> None:
+            """There is nothing to close."""
+
+    with Database(settings) as database:
+        monkeypatch.setattr(database, "_connection", Refusing())
+        monkeypatch.setattr(database, "_errors", Refusal)
+        with pytest.raises(SynapseError, match=message) as raised:
+            database.rows("SELECT 1")
+        monkeypatch.undo()
+    assert "\n" not in raised.value.message

@@ -1,0 +1,310 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import textwrap
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import (
+    failure_reason,
+    interruptible,
+    read_synapse_python,
+    require_main_process,
+    run_export,
+)
+
+TRACEBACK = [
+    "2026-11-23 06:42:57,600 - synapse.handlers.admin - 320 - INFO - start - Written 1 devices",
+    "main function encountered error",
+    "Traceback (most recent call last):",
+    '  File "/venv/admin_cmd.py", line 240, in write_account_data',
+    '    with open(account_data_file, "a") as f:',
+    "builtins.OSError: [Errno 28] No space left on device",
+    "",
+    "2026-11-23 06:42:57,621 - synapse.app._base - 741 - INFO - log_shutdown - Shutting down...",
+    "2026-11-23 06:42:57,624 - twisted - 273 - INFO - sentinel - Main loop terminated.",
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (TRACEBACK, "builtins.OSError: [Errno 28] No space left on device"),
+        (["", "Missing mandatory `server_name` config option.", ""], "Missing mandatory `server_name` config option"),
+        (TRACEBACK[:1], "it does not say why"),
+        ([], "it does not say why"),
+        (["x" * 1000], "x" * 300),
+    ],
+)
+def test_failure_reason(lines: list[str], reason: str) -> None:
+    assert failure_reason(lines) == reason
+
+
+class Command:
+    """A program in the place of Synapse's Python, and how it is run."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.program = directory / "python"
+
+    def write(self, script: str) -> None:
+        self.program.write_text(f"#!/bin/sh\n{script}\n")
+        self.program.chmod(0o755)
+
+    def run(self, timeout: float | None = None, include_forgotten: bool = False) -> None:
+        lock = os.open(self.directory, os.O_RDONLY)
+        try:
+            run_export(
+                str(self.program),
+                ["/etc/one.yaml", "two"],
+                "@a/b=c:s.test",
+                "/exports/x",
+                include_forgotten=include_forgotten,
+                working_directory=str(self.directory),
+                timeout=timeout,
+                lock=lock,
+            )
+        finally:
+            os.close(lock)
+
+    def wait_until_ended(self) -> None:
+        """Wait until the process that wrote its number into the file pid has ended, or fail."""
+        pid = int((self.directory / "pid").read_text())
+        deadline = time.monotonic() + 10
+        while self._state(pid) not in ("", "Z"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def _state(self, pid: int) -> str:
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
+
+@pytest.fixture
+def command(tmp_path: pathlib.Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_run_export_arguments(command: Command) -> None:
+    command.write("""
+        printf '%s\\n' "$1" "$2" > arguments; printf '%s' "$3" > script; shift 3
+        printf '%s\\n' "$@" >> arguments; umask > umask; pwd > pwd
+    """)
+    command.run()
+    assert (command.directory / "arguments").read_text().splitlines() == [
+        *("-B", "-c", "--config-path", "/etc/one.yaml", "--config-path", os.path.abspath("two")),
+        *("export-data", "@a/b=c:s.test", "--output-directory", "/exports/x"),
+    ]
+    compile((command.directory / "script").read_text(), "script", "exec")
+    assert (command.directory / "umask").read_text().strip() == "0077"
+    assert (command.directory / "pwd").read_text().strip() == str(command.directory)
+    assert (command.directory / "arguments").stat().st_mode & 0o777 == 0o600
+
+
+# As much of Synapse as the command relies on: a handler that hands lists to a writer, and asks what was forgotten.
+SYNAPSE = {
+    "handlers/admin.py": """
+        class AdminHandler:
+            async def export_user_data(self, user_id, writer):
+                store = self.store
+                forgotten = await store.did_forget(user_id, "!r") or await store.get_forgotten_rooms_for_user(user_id)
+                writer.write_events("!a/../b%", [f"{user_id} {bool(forgotten)}"])
+                writer.write_events("!plain:s.test", [])
+                writer.write_events("!" + "/" * 200, [])
+                writer.write_state("!a/b", "$event/id", {1: "state"})
+                writer.write_invite("!i/", "event", ["stripped"])
+                writer.write_knock("!k/", "event", {1: "whole"})
+                writer.write_account_data("!d/../../x", {})
+                writer.write_media_id("../x", {})
+                return writer.finished()
+    """,
+    "storage/databases/main/roommember.py": """
+        class RoomMemberWorkerStore:
+            async def did_forget(self, user_id, room_id):
+                return True
+            async def get_forgotten_rooms_for_user(self, user_id):
+                return {"!r"}
+    """,
+    "app/admin_cmd.py": """
+        import asyncio, json, sys
+        from synapse.handlers.admin import AdminHandler
+        from synapse.storage.databases.main.roommember import RoomMemberWorkerStore
+
+        class Writer:
+            def __init__(self):
+                self.calls = []
+            def __getattr__(self, name):
+                def write(*given):
+                    values = [list(value.values()) if hasattr(value, "values") else value for value in given]
+                    self.calls.append([name, *values])
+                return write
+            def finished(self):
+                return self.calls
+
+        if __name__ == "__main__":
+            handler = AdminHandler()
+            handler.store = RoomMemberWorkerStore()
+            calls = asyncio.run(handler.export_user_data(sys.argv[6], Writer()))
+            with open("calls", "w") as file:
+                json.dump(calls, file)
+    """,
+}
+
+
+@pytest.mark.parametrize("include_forgotten", [False, True])
+def test_what_stops_synapse_is_taken_out_of_its_way(command: Command, include_forgotten: bool) -> None:
+    for path, text in SYNAPSE.items():
+        file = command.directory / "packages" / "synapse" / path
+        file.parent.mkdir(parents=True)
+        file.write_text(textwrap.dedent(text))
+        for package in file.relative_to(command.directory / "packages").parents:
+            (command.directory / "packages" / package / "__init__.py").touch()
+    command.write(f'PYTHONPATH=packages exec {sys.executable} "$@"')
+    command.run(include_forgotten=include_forgotten)
+    calls = json.loads((command.directory / "calls").read_text())
+    [too_long] = [call[1] for call in calls if call[0] == "write_events" and len(call[1]) == 64]
+    assert set(too_long) <= set("0123456789abcdef")
+    assert calls == [
+        ["write_events", "!a%2F..%2Fb%25", [f"@a/b=c:s.test {not include_forgotten}"]],
+        ["write_events", "!plain:s.test", []],
+        ["write_events", too_long, []],
+        ["write_state", "!a%2Fb", "$event%2Fid", ["state"]],
+        ["write_invite", "!i%2F", "event", ["stripped"]],
+        ["write_knock", "!k%2F", "event", ["whole"]],
+        ["write_account_data", "!d%2F..%2F..%2Fx", []],
+        ["write_media_id", "..%2Fx", []],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "echo 'OSError: No space left on device' >&2; exit 1",
+            "failed: OSError: No space left.*Make room on the disk",
+        ),
+        ("echo \"Error accessing file 'x'\" >&2; exit 1", "failed: Error accessing file 'x'.*become.*chdir"),
+        ("echo out; echo 'ValueError: odd.' >&2; exit 3", "failed: ValueError: odd. See whether config_path"),
+        ("echo 'not the reason' >&2; kill -9 $$", "failed: it was ended by SIGKILL. See"),
+        ("exit 2", "failed: it does not say why. See"),
+    ],
+)
+def test_run_export_fails(command: Command, script: str, message: str) -> None:
+    command.write(script)
+    with pytest.raises(SynapseError, match=message) as raised:
+        command.run()
+    assert "\n" not in raised.value.message
+
+
+def test_run_export_of_a_program_that_cannot_be_run(command: Command) -> None:
+    with pytest.raises(SynapseError, match="python cannot be run in"):
+        command.run()
+
+
+def test_run_export_takes_much_output(command: Command) -> None:
+    command.write("head -c 1000000 /dev/zero | tr '\\0' '\\n' >&2; echo 'The end' >&2; exit 1")
+    with pytest.raises(SynapseError, match="failed: The end"):
+        command.run(30)
+
+
+def test_run_export_ends_the_command_when_it_takes_too_long(command: Command) -> None:
+    # The child, not the shell itself, must be ended as well.
+    command.write("sleep 60 & echo $! > pid; wait")
+    started = time.monotonic()
+    with pytest.raises(SynapseError, match="within 0.5 seconds: raise export_timeout"):
+        command.run(0.5)
+    assert time.monotonic() - started < 30
+    command.wait_until_ended()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_run_export_ends_the_command_when_the_task_is_ended(command: Command, number: signal.Signals) -> None:
+    command.write(f"sleep 60 & echo $! > pid; kill -{int(number)} $PPID; wait")
+    # Under nohup the tests themselves ignore one of them.
+    inherited = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(SynapseError, match=f"interrupted by {number.name}"), interruptible():
+            command.run(30)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, inherited)
+    command.wait_until_ended()
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 1", "has no Synapse: set synapse_python"),
+        ("echo nothing", "has no Synapse"),
+        (None, "cannot be run: No such file or directory"),
+    ],
+)
+def test_read_synapse_python_refuses(command: Command, script: str | None, message: str) -> None:
+    if script is not None:
+        command.write(script)
+    with pytest.raises(InvalidInput, match=message):
+        read_synapse_python(str(command.program))
+
+
+def test_read_synapse_python_asks_the_python(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = tmp_path / "synapse" / "storage" / "schema"
+    schema.mkdir(parents=True)
+    (tmp_path / "synapse" / "__init__.py").write_text("raise ImportError('must not be imported')")
+    (schema / "__init__.py").write_text("SCHEMA_VERSION = 7")
+    metadata = tmp_path / "matrix_synapse-1.2.3.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: matrix-synapse\nVersion: 1.2.3\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert read_synapse_python(sys.executable) == (sys.executable, "1.2.3", 7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, None),
+        ({"worker_app": "synapse.app.homeserver", "worker_daemonize": False}, None),
+        ({"worker_replication_secret": "x"}, None),
+        ({"signing_key_path": "relative.key"}, None),
+        ({"signing_key_path": __file__}, None),
+        ({"worker_app": "synapse.app.generic_worker"}, "/etc/x.yaml is the configuration of a worker"),
+        ({"worker_daemonize": True}, "it sets worker_daemonize"),
+        ({"signing_key_path": "/missing/key"}, "signing key /missing/key, which /etc/x.yaml names, cannot be read"),
+    ],
+)
+def test_require_main_process(settings: dict[str, t.Any], message: str | None) -> None:
+    configuration = Configuration((ConfigurationFile("/etc/x.yaml", settings),))
+    if message is None:
+        require_main_process(configuration)
+    else:
+        with pytest.raises(ConfigurationError, match=message):
+            require_main_process(configuration)

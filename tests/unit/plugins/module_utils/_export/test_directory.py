@@ -1,0 +1,317 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import json
+import os
+import pathlib
+import shutil
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.directory import ExportPlace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File, Manifest
+
+MANIFEST = Manifest(
+    user_id="@alice:s.test",
+    server_name="s.test",
+    created_at="2026-01-31T12:00:00Z",
+    synapse_version="1.163.2",
+    collection_version="1.0.0",
+    counts={"rooms": 0},
+    rooms=[],
+    pending=[{"room_id": "!i", "membership": "invite"}],
+    forgotten_rooms=["!forgotten"],
+    includes_forgotten_rooms=False,
+    media=[{"media_id": "a", "missing": None}, {"media_id": "b", "missing": "gone"}],
+    not_exported=[{"what": "keys", "why": "no"}],
+    files=[File("profile", 2, "0" * 64, "application/json")],
+)
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path) -> ExportPlace:
+    return ExportPlace(str(tmp_path / "alice"))
+
+
+def publish(place: ExportPlace, manifest: Manifest = MANIFEST, text: str = "{}") -> None:
+    with place.workplace() as work:
+        work.prepare()
+        pathlib.Path(work.export, "profile").write_text(text)
+        work.publish(manifest, place)
+
+
+def test_manifest_is_read_as_it_was_written() -> None:
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+    assert (MANIFEST.size, MANIFEST.sizes) == (2, {"profile": 2})
+    assert MANIFEST.missing_media == [{"media_id": "b", "missing": "gone"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "null", "12"),
+        json.dumps({**json.loads(MANIFEST.to_json()), "format": 3}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "files": [{}]}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "files": None}),
+        json.dumps({**json.loads(MANIFEST.to_json()), "something": "else"}),
+    ],
+)
+def test_something_else_is_no_manifest(text: str) -> None:
+    with pytest.raises(ValueError):
+        Manifest.from_json(text)
+
+
+def test_published_export_is_private_and_alone(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    assert place.read() is None
+    publish(place)
+    assert place.read() == MANIFEST
+    assert place.is_whole(MANIFEST)
+    assert os.listdir(tmp_path) == ["alice"]
+    assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path, *tmp_path.rglob("*"))} == {
+        tmp_path.name: tmp_path.stat().st_mode & 0o777,
+        "alice": 0o700,
+        "profile": 0o600,
+        "manifest.json": 0o600,
+    }
+
+
+@pytest.mark.parametrize(("kind", "name"), [("tar.gz", "alice.tar.gz"), ("zip", "alice.zip")])
+def test_archive(tmp_path: pathlib.Path, kind: str, name: str) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    assert place.path == str(tmp_path / name) == ExportPlace(place.path, kind).path
+    assert place.read() is None
+    publish(place)
+    assert os.listdir(tmp_path) == [name]
+    assert os.stat(place.path).st_mode & 0o777 == 0o600
+    assert place.read() == MANIFEST and place.is_whole(MANIFEST)
+    publish(place, text='{"new": 1}')
+    assert place.read() == MANIFEST and not place.is_whole(MANIFEST)
+    shutil.unpack_archive(place.path, tmp_path / "unpacked", filter="data" if kind == "tar.gz" else None)
+    assert (tmp_path / "unpacked/alice/profile").read_text() == '{"new": 1}'
+    assert sorted(os.listdir(tmp_path / "unpacked/alice")) == ["manifest.json", "profile"]
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_damaged_archive_is_not_whole(tmp_path: pathlib.Path, kind: str) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    publish(place)
+    whole = pathlib.Path(place.path).read_bytes()
+    if kind == "tar.gz":
+        # Far enough for the manifest to be read.
+        pathlib.Path(place.path).write_bytes(whole[:-5])
+        assert place.read() == MANIFEST
+    else:
+        # The first byte of the file's content, which follows its name.
+        position = whole.index(b"alice/profile") + len("alice/profile")
+        pathlib.Path(place.path).write_bytes(whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :])
+    assert not place.is_whole(MANIFEST)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+@pytest.mark.parametrize("content", [b"", b"mine", gzip.compress(b"mine"), b"PK\x05\x06" + bytes(18)])
+def test_foreign_file_is_refused(tmp_path: pathlib.Path, kind: str, content: bytes) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    pathlib.Path(place.path).write_bytes(content)
+    with pytest.raises(InvalidInput, match="not an export of this collection"):
+        place.read()
+    os.unlink(place.path)
+    os.mkdir(place.path)
+    with pytest.raises(InvalidInput, match="is not a file"):
+        place.read()
+
+
+def fetch_and_fail(place: ExportPlace, error: Exception, resume: bool = True) -> None:
+    with contextlib.suppress(SynapseError), place.workplace(resume=resume) as work:
+        work.prepare()
+        os.makedirs(work.media, exist_ok=True)
+        pathlib.Path(work.media, "medium").write_text("fetched")
+        raise error
+
+
+def test_media_of_a_failed_task_are_kept_for_the_next(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, SynapseError("no answer"))
+    [hidden] = tmp_path.iterdir()
+    assert [str(path.relative_to(hidden)) for path in hidden.rglob("*")] == ["media", "media/medium"]
+    assert hidden.stat().st_mode & 0o777 == 0o700
+    place.require_writable()
+    with place.workplace(resume=True) as work:
+        assert os.listdir(work.media) == ["medium"]
+    assert os.listdir(tmp_path) == []
+
+
+def test_media_are_not_kept_for_a_task_without(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, SynapseError("no answer"))
+    publish(place)
+    assert os.listdir(tmp_path) == ["alice"]
+    fetch_and_fail(place, SynapseError("no answer"), resume=False)
+    assert os.listdir(tmp_path) == ["alice"]
+
+
+def test_media_are_not_kept_on_a_full_disk(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    fetch_and_fail(place, OSError(errno.ENOSPC, "No space left on device"))
+    assert os.listdir(tmp_path) == []
+    full = SynapseError("The disk is full")
+    full.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
+    fetch_and_fail(place, full)
+    assert os.listdir(tmp_path) == []
+
+
+def test_export_takes_the_place_of_an_empty_directory_and_of_an_old_one(place: ExportPlace) -> None:
+    os.mkdir(place.path)
+    assert place.read() is None
+    publish(place)
+    publish(place, text='{"new": 1}')
+    assert pathlib.Path(place.path, "profile").read_text() == '{"new": 1}'
+    assert os.listdir(os.path.dirname(place.path)) == ["alice"]
+
+
+def test_changed_export_is_not_whole(place: ExportPlace) -> None:
+    publish(place)
+    for name, text in (("profile", "{}{}"), ("note", "")):
+        path = pathlib.Path(place.path, name)
+        before = path.read_text() if path.exists() else None
+        path.write_text(text)
+        assert not place.is_whole(MANIFEST)
+        if before is None:
+            path.unlink()
+        else:
+            path.write_text(before)
+    assert place.is_whole(MANIFEST)
+    pathlib.Path(place.path, "profile").unlink()
+    assert not place.is_whole(MANIFEST)
+
+
+@pytest.mark.parametrize("name", ["note", "manifest.json"])
+def test_foreign_directory_is_refused(place: ExportPlace, name: str) -> None:
+    os.mkdir(place.path)
+    pathlib.Path(place.path, name).write_text("mine")
+    with pytest.raises(InvalidInput, match="not an export of this collection"):
+        place.read()
+
+
+@pytest.mark.parametrize("target", ["missing", "directory"])
+def test_link_is_refused(place: ExportPlace, tmp_path: pathlib.Path, target: str) -> None:
+    (tmp_path / "directory").mkdir()
+    os.symlink(target, place.path)
+    with pytest.raises(InvalidInput, match="alice is not a directory"):
+        place.read()
+
+
+def test_require_writable(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    place.require_writable()
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(InvalidInput, match=r"no directory .*/missing .*create it first"):
+        ExportPlace(str(tmp_path / "missing" / "alice")).require_writable()
+    with pytest.raises(InvalidInput, match="/proc is a mount point"):
+        ExportPlace("/proc").require_writable()
+
+
+def test_require_writable_in_a_read_only_directory(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InvalidInput, match="is read-only for this user"):
+        place.require_writable()
+
+
+def test_failure_leaves_nothing(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(SynapseError, match="broken"), place.workplace() as work:
+        work.prepare()
+        raise SynapseError("broken")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "mend"), [(errno.ENOSPC, "Make room"), (errno.EIO, "Mend that")])
+def test_failing_disk_is_told(place: ExportPlace, number: int, mend: str) -> None:
+    message = f"alice failed at .*: {os.strerror(number)}. {mend}"
+    with pytest.raises(SynapseError, match=message), place.workplace():
+        raise OSError(number, os.strerror(number))
+
+
+def test_what_a_killed_task_left_is_removed(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    with left_behind(place):
+        pass
+    assert len(os.listdir(tmp_path)) == 1
+    place.require_writable()
+    publish(place)
+    assert os.listdir(tmp_path) == ["alice"]
+
+
+def test_old_export_comes_back_when_the_new_one_does_not(
+    place: ExportPlace, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(place)
+    rename = os.rename
+
+    def fail(source: str, target: str) -> None:
+        if os.path.basename(source) == "export":
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(SynapseError, match="Input/output error"):
+        publish(place, text='{"new": 1}')
+    assert place.read() == MANIFEST
+    assert place.is_whole(MANIFEST)
+    assert os.listdir(tmp_path) == ["alice"]
+
+
+def test_old_export_comes_back_after_a_kill_between_the_two_renames(place: ExportPlace) -> None:
+    publish(place)
+    with left_behind(place) as hidden:
+        os.rename(place.path, os.path.join(hidden, "previous"))
+    with pytest.raises(SynapseError, match="broken"), place.workplace():
+        raise SynapseError("broken")
+    assert place.read() == MANIFEST
+
+
+def test_only_one_task_at_a_time(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    with place.workplace() as work:
+        work.prepare()
+        with pytest.raises(SynapseError, match="Another task is exporting to .*/alice"):
+            place.require_writable()
+        with pytest.raises(SynapseError, match="Another task"):
+            publish(place)
+        publish(ExportPlace(str(tmp_path / "bob")))
+        assert os.path.isdir(work.export)
+    publish(place)
+
+
+def test_hidden_directory_of_somebody_else(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with left_behind(place) as hidden:
+        monkeypatch.setattr(os, "geteuid", lambda: os.stat(hidden).st_uid + 1)
+        with pytest.raises(SynapseError, match="belongs to another user"):
+            place.require_writable()
+
+
+def test_hidden_directory_that_is_a_link(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    with left_behind(place) as hidden:
+        (tmp_path / "target").mkdir()
+        (tmp_path / "target" / "file").write_text("mine")
+        os.rmdir(os.path.join(hidden, "export"))
+        os.rmdir(os.path.join(hidden, "scratch"))
+        os.rmdir(hidden)
+        os.symlink("target", hidden)
+        with pytest.raises(SynapseError, match="cannot be used"):
+            publish(place)
+        assert (tmp_path / "target" / "file").exists()
+
+
+@contextlib.contextmanager
+def left_behind(place: ExportPlace) -> t.Iterator[str]:
+    """Leave the hidden directory as a task does that is killed, and return its path."""
+    pid = os.fork()
+    if pid == 0:
+        with place.workplace() as work:
+            work.prepare()
+            os._exit(0)
+    os.waitpid(pid, 0)
+    parent = os.path.dirname(place.path)
+    (hidden,) = (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith("."))
+    yield hidden

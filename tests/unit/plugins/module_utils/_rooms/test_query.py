@@ -1,0 +1,195 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rooms are found by what is asked, in the order that is asked for, once each."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.query import (
+    ORDERS,
+    ApiRooms,
+    Found,
+    Order,
+    RoomFilter,
+    find_rooms,
+    servers_of,
+)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+LIST = "/_synapse/admin/v1/rooms"
+LISTED: dict[str, t.Any] = {
+    "room_id": "!a:x.org",
+    "name": "100% fun",
+    "canonical_alias": "#fun:x.org",
+    "joined_members": 2,
+    "joined_local_members": 1,
+    "version": "12",
+    "creator": "@alice:x.org",
+    "encryption": None,
+    "federatable": True,
+    "public": False,
+    "join_rules": "invite",
+    "guest_access": None,
+    "history_visibility": "shared",
+    "state_events": 9,
+    "room_type": None,
+}
+
+
+def page(*rooms: t.Any, query: t.Any = None, **more: t.Any) -> Call:
+    answer = {"rooms": [{**LISTED, **room} for room in rooms], "total_rooms": len(rooms), **more}
+    return Call("GET", LIST, answer, query={"limit": "1000", **(query or {})})
+
+
+def find(server: ScriptedServer, order: Order | None = None, count_only: bool = False, **wanted: t.Any) -> Found:
+    rooms = ApiRooms(Client(server.base_url, "token"))
+    return find_rooms(rooms, RoomFilter(**wanted), order or Order(), count_only=count_only)
+
+
+def ids(found: Found) -> list[str]:
+    return [room["room_id"] for room in found.rooms]
+
+
+def test_shows_every_value(server: ScriptedServer) -> None:
+    server.expect(page({}))
+    assert find(server) == Found([LISTED], 1)
+
+
+def test_shows_what_is_not_said_as_synapse_takes_it(server: ScriptedServer) -> None:
+    said = {"room_id": "!a", "name": None, "federatable": None, "public": 0, "encryption": ""}
+    server.expect(Call("GET", LIST, {"rooms": [said]}))
+    [room] = find(server).rooms
+    assert (room["name"], room["federatable"], room["public"], room["encryption"]) == ("", True, False, None)
+    assert room["joined_members"] is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "row", "fits"),
+    [
+        ({"name": "0% F"}, {}, True),
+        ({"name": "0_ f"}, {}, False),
+        ({"name": "FUN:x"}, {"name": ""}, True),
+        ({"name": "fun"}, {"name": "", "canonical_alias": None}, False),
+        ({"name": "ärger"}, {"name": "ÄRGER"}, True),
+        ({"encrypted": True}, {}, False),
+        ({"encrypted": True}, {"encryption": "m.megolm.v1.aes-sha2"}, True),
+        ({"encrypted": False}, {}, True),
+        ({"version": "1"}, {}, False),
+        ({"version": "12"}, {}, True),
+        ({"room_type": ""}, {}, True),
+        ({"room_type": ""}, {"room_type": "m.space"}, False),
+        ({"room_type": "m.space"}, {"room_type": "m.space"}, True),
+    ],
+)
+def test_filters_what_synapse_does_not(server: ScriptedServer, wanted: t.Any, row: t.Any, fits: bool) -> None:
+    server.always(page(row))
+    assert find(server, **wanted).total == fits
+    assert find(server, count_only=True, **wanted) == Found([], int(fits))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "query"),
+    [
+        ({"public": True, "name": "fun"}, {"public_rooms": "true"}),
+        ({"public": False}, {"public_rooms": "false"}),
+        ({"empty": False, "public": True}, {"empty_rooms": "false", "public_rooms": "true"}),
+    ],
+)
+def test_never_searches_beside_a_filter(server: ScriptedServer, wanted: t.Any, query: t.Any) -> None:
+    # There Synapse would find too much. And what it returns for the filter is looked at too.
+    server.expect(page({"public": True}, {"room_id": "!b", "public": False}, {"room_id": "!c"}, query=query))
+    found = find(server, **wanted)
+    assert ids(found) == (["!a:x.org"] if wanted.get("public") else ["!b", "!c"])
+
+
+def test_a_room_without_counts_is_neither_empty_nor_lost(server: ScriptedServer) -> None:
+    server.always(page({"joined_members": None}, query={"empty_rooms": "true"}))
+    assert find(server, empty=True).total == 0
+
+
+def test_reads_all_pages_and_each_room_once(server: ScriptedServer) -> None:
+    server.expect(page({"room_id": "!b"}, {"room_id": "!a"}, next_batch=1000))
+    server.expect(page({"room_id": "!a"}, {"room_id": "!c"}, query={"from": "1000"}))
+    assert find(server).total == 3
+
+
+ORDERED = [
+    {"room_id": "!1", "name": "b", "joined_members": 5},
+    {"room_id": "!2", "name": None, "joined_members": None},
+    {"room_id": "!3", "name": "A", "joined_members": 7},
+    {"room_id": "!4", "name": "B", "joined_members": 5},
+]
+
+
+@pytest.mark.parametrize(
+    ("by", "descending", "expected"),
+    [
+        ("room_id", False, "1234"),
+        ("room_id", True, "4321"),
+        ("name", False, "3142"),
+        # Of two that are equal the lower id comes first, and what is not known last, in either direction.
+        ("name", True, "1432"),
+        ("joined_members", False, "1432"),
+        ("joined_members", True, "3142"),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 1, 3, 9])
+def test_orders(server: ScriptedServer, by: str, descending: bool, expected: str, limit: int | None) -> None:
+    server.expect(page(*reversed(ORDERED)))
+    found = find(server, Order(by, descending, limit))
+    assert "".join(room_id[1] for room_id in ids(found)) == expected[:limit]
+    assert found.total == 4
+
+
+@pytest.mark.parametrize("by", ORDERS)
+def test_knows_every_order(server: ScriptedServer, by: str) -> None:
+    server.expect(page({}, {"room_id": "!b"}))
+    assert find(server, Order(by)).total == 2
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_leaves_something(server: ScriptedServer, limit: int) -> None:
+    with pytest.raises(errors.InvalidInput, match=f"limit is {limit}: it must be at least 1"):
+        find(server, Order(limit=limit))
+
+
+class TestOneRoom:
+    ROOM = "/_synapse/admin/v1/rooms/%21a"
+
+    def test_by_its_id(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", self.ROOM, {**LISTED, "room_id": "!a", "topic": "Fun"}))
+        assert find(server, room="!a").rooms == [{**LISTED, "room_id": "!a"}]
+
+    def test_by_an_alias_with_odd_characters(self, server: ScriptedServer) -> None:
+        alias = "/_matrix/client/v3/directory/room/%23a%2Fb%25%3Ay.org%3A8448"
+        server.expect(
+            Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"}),
+            Call("GET", alias, {"room_id": "!a"}),
+            Call("GET", self.ROOM, {**LISTED, "room_id": "!a"}),
+        )
+        assert ids(find(server, room="#a/b%:y.org:8448")) == ["!a"]
+
+    def test_that_another_filter_does_not_fit(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", self.ROOM, {**LISTED, "room_id": "!a"}))
+        assert find(server, room="!a", version="11") == Found([], 0)
+
+    def test_that_is_not_there(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", self.ROOM, {"errcode": "M_NOT_FOUND", "error": "Room not found"}, 404))
+        assert find(server, room="!a") == Found([], 0)
+
+    def test_a_fault_is_not_an_empty_result(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", self.ROOM, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500))
+        with pytest.raises(errors.ApiError, match="Broken"):
+            find(server, room="!a")
+
+
+def test_servers_keep_their_ports() -> None:
+    users = ["@a:x.org", "@b:x.org", "@c:x.org:8448", "@d:[2001:db8::1]:80", "@e:[::1]", "@F=2/x:1.2.3.4"]
+    assert servers_of(users) == ["1.2.3.4", "[2001:db8::1]:80", "[::1]", "x.org", "x.org:8448"]

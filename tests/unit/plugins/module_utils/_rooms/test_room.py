@@ -1,0 +1,245 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A deletion is found, awaited, and its failure explained; a room is changed only where it differs."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
+    DeclaredDeletion,
+    await_deletion,
+    find_deletion,
+    start_deletion,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room import DeclaredRoom, RoomResource
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+ROOM, QUOTED = "!a/b:x.org", "%21a%2Fb%3Ax.org"
+TASKS = "/_synapse/admin/v1/scheduled_tasks"
+MISSING = {"errcode": "M_NOT_FOUND", "error": "Room not found"}
+DONE = {"kicked_users": ["@bob:x.org"], "failed_to_kick_users": [], "local_aliases": [], "new_room_id": None}
+
+
+def tasks(*entries: tuple[str, str, t.Any]) -> Call:
+    found = [{"id": name, "status": status, **more} for name, status, more in entries]
+    return Call("GET", TASKS, {"scheduled_tasks": found})
+
+
+def status(word: str, result: t.Any = None) -> Call:
+    path = "/_synapse/admin/v2/rooms/delete_status/D1"
+    return Call("GET", path, {"delete_id": "D1", "room_id": ROOM, "status": word, "shutdown_room": result})
+
+
+def delete(answer: t.Any = None, code: int = 200, body: t.Any = ...) -> Call:
+    return Call("DELETE", f"/_synapse/admin/v2/rooms/{QUOTED}", answer or {"delete_id": "D1"}, code, body=body)
+
+
+def there(**more: t.Any) -> Call:
+    return Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}", {"room_id": ROOM, "name": "Lobby", **more})
+
+
+def gone() -> Call:
+    return Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}", MISSING, 404)
+
+
+def blocked(value: bool) -> Call:
+    return Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/block", {"block": value})
+
+
+def block(value: bool) -> Call:
+    return Call("PUT", f"/_synapse/admin/v1/rooms/{QUOTED}/block", {"block": value}, body={"block": value})
+
+
+@pytest.fixture
+def client(server: ScriptedServer) -> Client:
+    return Client(server.base_url, "token")
+
+
+class TestDeletion:
+    @pytest.mark.parametrize(
+        ("entries", "found"),
+        [
+            ([], None),
+            ([("D0", "complete", {}), ("D1", "failed", {})], None),
+            ([("D0", "failed", {}), ("D1", "active", {"result": DONE})], "D1"),
+            ([("D1", "scheduled", {"result": None})], "D1"),
+        ],
+    )
+    def test_under_way_is_found(self, server: ScriptedServer, client: Client, entries: t.Any, found: t.Any) -> None:
+        server.expect(tasks(*entries))
+        running = find_deletion(client, ROOM)
+        assert (running and running.delete_id) == found
+
+    @pytest.mark.parametrize("word", ["active", "complete"])
+    def test_is_found_on_older_servers(self, server: ScriptedServer, client: Client, word: str) -> None:
+        unknown = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
+        answer = {"results": [{"delete_id": "D1", "status": word, "shutdown_room": None}]}
+        server.expect(Call("GET", TASKS, unknown, 404))
+        server.expect(Call("GET", f"/_synapse/admin/v2/rooms/{QUOTED}/delete_status", answer))
+        assert bool(find_deletion(client, ROOM)) == (word == "active")
+
+    def test_is_started_as_declared(self, server: ScriptedServer, client: Client) -> None:
+        body = {
+            "block": True,
+            "purge": False,
+            "force_purge": True,
+            "new_room_user_id": "@alice:x.org",
+            "room_name": "New",
+            "message": "Moved",
+        }
+        server.expect(delete(body=body))
+        declared = DeclaredDeletion(False, True, True, "@alice:x.org", "New", "Moved")
+        assert start_deletion(client, ROOM, declared) == "D1"
+
+    def test_that_somebody_else_has_just_started_is_continued(self, server: ScriptedServer, client: Client) -> None:
+        refused = {"errcode": "M_UNKNOWN", "error": f"Purge already in progress for {ROOM}"}
+        server.expect(delete(refused, 400), tasks(("D7", "active", {})))
+        assert start_deletion(client, ROOM, DeclaredDeletion()) == "D7"
+
+    def test_that_is_refused_is_an_error(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(delete({"errcode": "M_FORBIDDEN", "error": "Shutdown of this room is forbidden"}, 403))
+        with pytest.raises(errors.ApiError, match="Shutdown of this room is forbidden"):
+            start_deletion(client, ROOM, DeclaredDeletion())
+
+    def test_is_awaited_ever_less_often(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(status("scheduled"), *[status("active")] * 12, status("complete", DONE))
+        pauses: list[float] = []
+        assert await_deletion(client, ROOM, "D1", 60, sleep=pauses.append).result == DONE
+        assert pauses == sorted(pauses)
+        assert (pauses[0], pauses[-1]) == (0.1, 5.0)
+
+    def test_that_takes_too_long_goes_on(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(status("active"), status("active"))
+        times = iter([0.0, 1.0, 61.0])
+        with pytest.raises(errors.SynapseError, match="still being deleted after 60 seconds.*run the task again"):
+            await_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (
+                tasks(("D0", "failed", {"error": "Old"}), ("D1", "failed", {"error": "Users are still joined."})),
+                "Users",
+            ),
+            (tasks(("D1", "failed", {"error": None})), "its log does"),
+            (tasks(), "its log does"),
+            (Call("GET", TASKS, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500), "its log does"),
+        ],
+    )
+    def test_that_fails_says_why(self, server: ScriptedServer, client: Client, answer: Call, said: str) -> None:
+        server.expect(status("failed"), answer)
+        with pytest.raises(errors.SynapseError, match=f"could not delete the room {ROOM}: .*{said}.*force_purge"):
+            await_deletion(client, ROOM, "D1", 60)
+
+
+class TestRoom:
+    def declare(self, client: Client, **declared: t.Any) -> RoomResource:
+        return RoomResource(client, ROOM, DeclaredRoom(**declared))
+
+    def test_is_deleted_and_blocked_in_one_go(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks())
+        resource = self.declare(client, present=False, blocked=True, deletion=DeclaredDeletion(block=True))
+        plan = resource.plan()
+        assert plan.before == {"room_id": ROOM, "name": "Lobby", "present": True, "blocked": False}
+        assert plan.after == {"room_id": ROOM, "present": False, "blocked": True}
+        server.expect(delete(), status("complete", DONE))
+        plan.execute()
+        server.expect(blocked(True), gone())
+        resource.verify(plan)
+        result = resource.result(plan, True)
+        assert (result["kicked_users"], result["delete_status"], result["blocked"]) == (
+            ["@bob:x.org"],
+            "complete",
+            True,
+        )
+
+    def test_a_deletion_that_is_under_way_is_awaited(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(gone(), blocked(False), tasks(("D1", "active", {})))
+        resource = self.declare(client, present=False, blocked=True, deletion=DeclaredDeletion(block=True))
+        plan = resource.plan()
+        assert [step.description for step in plan.steps] == [
+            "wait for the deletion that is under way",
+            "block the room",
+        ]
+        server.expect(status("active"), status("complete", DONE), block(True))
+        plan.execute()
+
+    def test_is_only_started_if_nobody_waits(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), delete())
+        resource = self.declare(client, present=False, wait_timeout=0)
+        plan = resource.plan()
+        plan.execute()
+        resource.verify(plan)
+        assert resource.result(plan, True)["delete_status"] == "scheduled"
+
+    def test_that_is_still_there_is_seen(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), delete(), status("complete", DONE), there())
+        resource = self.declare(client, present=False)
+        plan = resource.plan()
+        plan.execute()
+        with pytest.raises(errors.StateNotReached, match="it is still there"):
+            resource.verify(plan)
+
+    def test_a_block_that_did_not_hold_is_seen(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), block(True), blocked(False))
+        resource = self.declare(client, blocked=True)
+        plan = resource.plan()
+        plan.execute()
+        with pytest.raises(errors.StateNotReached, match="it is not blocked"):
+            resource.verify(plan)
+
+    @pytest.mark.parametrize(("members", "changed"), [(["@far:y.org"], False), (["@far:y.org", "@bob:x.org"], True)])
+    def test_without_purge_people_count(
+        self, server: ScriptedServer, client: Client, members: list[str], changed: bool
+    ) -> None:
+        # Synapse's own count is late, so it is not trusted.
+        joined = Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/members", {"members": members})
+        whoami = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
+        server.expect(there(joined_local_members=0 if changed else 1), blocked(False), tasks(), whoami, joined)
+        resource = self.declare(client, present=False, deletion=DeclaredDeletion(purge=False))
+        assert resource.plan().changed is changed
+
+    def test_must_be_there(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(gone(), blocked(False))
+        with pytest.raises(errors.InvalidInput, match="is not on this server.*declare state absent with blocked"):
+            self.declare(client, blocked=True).plan()
+
+    @pytest.mark.parametrize(
+        ("levels", "membership", "rule", "giver"),
+        [
+            # Somebody who leads it already and is in it.
+            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "join", "invite", None),
+            # Who leads it but cannot come in is invited again.
+            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "leave", "invite", "@bob:x.org"),
+            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "leave", "public", None),
+            ({"users": {"@bob:x.org": 100, "@eve:x.org": 50}}, "join", "invite", "@bob:x.org"),
+            # The highest here has less than 100: nobody can give more than that.
+            ({"users": {"@bob:x.org": 60, "@eve:x.org": 60}, "state_default": 50}, "join", "invite", None),
+            ({"users": {"@bob:x.org": 60, "@far:y.org": 100}}, "join", "invite", "@bob:x.org"),
+        ],
+    )
+    def test_is_led_by(
+        self, server: ScriptedServer, client: Client, levels: t.Any, membership: str, rule: str, giver: str | None
+    ) -> None:
+        def state(kind: str, content: t.Any, key: str = "") -> Call:
+            event = {"type": kind, "state_key": key, "sender": "@bob:x.org", "content": content}
+            path = f"/_synapse/admin/v1/rooms/{QUOTED}/state"
+            return Call("GET", path, {"state": [event]}, query={"type": kind})
+
+        members = {"members": ["@bob:x.org", "@far:y.org", *(["@eve:x.org"] if membership == "join" else [])]}
+        server.expect(there(), blocked(False))
+        server.expect(Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"}))
+        server.expect(Call("GET", "/_synapse/admin/v2/users/%40eve%3Ax.org", {"name": "@eve:x.org"}))
+        server.expect(state("m.room.create", {"room_version": "11"}), state("m.room.power_levels", levels))
+        server.expect(Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/members", members))
+        server.expect(state("m.room.member", {"membership": membership}, "@eve:x.org"))
+        server.expect(state("m.room.join_rules", {"join_rule": rule}))
+        steps = [step.description for step in self.declare(client, admin_user="eve").plan().steps]
+        assert steps == ([f"let {giver} make @eve:x.org an admin of the room"] if giver else [])

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import BaseSizes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import (
+    CacheSettings,
+    canonical_name,
+    compare_caches,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
+
+BASES = BaseSizes({"*getEvent*": "event_cache_size", "get_user_by_id": 1000, "is_host_joined": 335})
+
+
+@pytest.mark.parametrize(
+    ("cache", "name"),
+    [("*getEvent*", "getevent"), ("GET_USER_BY_ID", "get_user_by_id"), ("state-group cache 10", "stategroupcache1")],
+)
+def test_canonical_name(cache: str, name: str) -> None:
+    assert canonical_name(cache) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, CacheSettings(0.5, {}, 10240, None)),
+        ({"caches": None, "event_cache_size": 5000}, CacheSettings(0.5, {}, 5000, None)),
+        ({"caches": {"per_cache_factors": None}, "event_cache_size": "2M"}, CacheSettings(0.5, {}, 2097152, None)),
+        (
+            {"caches": {"global_factor": 2, "per_cache_factors": {"a": 1.5}, "cache_autotuning": {"x": 1}}},
+            CacheSettings(2.0, {"a": 1.5}, 10240, {"x": 1}),
+        ),
+    ],
+)
+def test_settings_of_the_caches(settings: dict[str, t.Any], expected: CacheSettings) -> None:
+    assert CacheSettings.read(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"caches": [1]}, "caches in the configuration is no mapping"),
+        ({"caches": {"per_cache_factors": [1]}}, "caches.per_cache_factors in the configuration is no mapping"),
+        ({"caches": {"global_factor": "2"}}, "caches.global_factor in the configuration is no number"),
+        ({"caches": {"global_factor": True}}, "caches.global_factor in the configuration is no number"),
+        (
+            {"caches": {"per_cache_factors": {"a": None}}},
+            r"caches.per_cache_factors.a in the configuration is no number",
+        ),
+        ({"event_cache_size": "10X"}, "event_cache_size in the configuration is no size"),
+        ({"event_cache_size": ""}, "event_cache_size in the configuration is no size"),
+    ],
+)
+def test_settings_that_synapse_refuses(settings: dict[str, t.Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        CacheSettings.read(settings)
+
+
+@pytest.mark.parametrize(
+    ("cache", "environment", "factor"),
+    [
+        ("is_host_joined", {}, 2.0),
+        ("*getEvent*", {}, 3.0),
+        ("get_user_by_id", {}, 0.25),
+        ("get_user_by_id", {"SYNAPSE_CACHE_FACTOR_GET_USER_BY_ID": "7"}, 7.0),
+        ("is_host_joined", {"SYNAPSE_CACHE_FACTOR_IS_HOST_JOINED": "0.1", "LD_PRELOAD": "x"}, 0.1),
+        ("is_host_joined", {"SYNAPSE_CACHE_FACTOR": "9", "SYNAPSE_CACHE_FACTOR_GETEVENT": "8"}, 2.0),
+    ],
+)
+def test_factor(cache: str, environment: dict[str, str], factor: float) -> None:
+    settings = CacheSettings(2.0, {"GetEvent": 3.0, "get_user_by_id": 0.25}, 10240, None)
+    assert settings.factor(cache, environment) == factor
+
+
+def test_a_factor_in_the_environment_that_is_no_number_is_passed_over() -> None:
+    # Synapse would not have started with it, so the process has got it otherwise.
+    assert CacheSettings(2.0, {}, 1, None).factor("a", {"SYNAPSE_CACHE_FACTOR_A": "much"}) == 2.0
+
+
+def samples(**maximums: float | None) -> list[Sample]:
+    """Return the metrics of caches with 5 entries each and these maximal sizes."""
+    made = [Sample("synapse_util_caches_cache_hits", {"name": "get_user_by_id"}, 9), Sample("up", {}, 1)]
+    for name, maximum in maximums.items():
+        labels = {"name": "*getEvent*" if name == "getEvent" else name, "server_name": "x:8448"}
+        made.append(Sample("synapse_util_caches_cache_size", labels, 5.0))
+        if maximum is not None:
+            made.append(Sample("synapse_util_caches_cache_max_size", labels, maximum))
+    return made
+
+
+def compare(
+    found: list[Sample], bases: BaseSizes | None = BASES, factor: float = 0.5, environment: dict[str, str] | None = None
+) -> dict[str, t.Any]:
+    settings = CacheSettings(factor, {}, 10240, None)
+    return {cache["name"]: cache for cache in compare_caches(found, bases, settings, environment)}
+
+
+def test_every_cache_is_compared() -> None:
+    found = compare(
+        samples(getEvent=5120, get_user_by_id=999, is_host_joined=167, unknown=7, streams=None), environment={}
+    )
+    assert list(found) == ["*getEvent*", "get_user_by_id", "is_host_joined", "streams", "unknown"]
+    assert found["*getEvent*"] == {
+        "name": "*getEvent*",
+        "size": 5,
+        "max_size": 5120,
+        "base_size": 10240,
+        "factor": 0.5,
+        "expected_max_size": 5120,
+        "as_configured": True,
+    }
+    assert (found["get_user_by_id"]["expected_max_size"], found["get_user_by_id"]["as_configured"]) == (500, False)
+    # Synapse rounds down.
+    assert (found["is_host_joined"]["expected_max_size"], found["is_host_joined"]["as_configured"]) == (167, True)
+    for name, maximum in {"unknown": 7, "streams": None}.items():
+        expected = {"size": 5, "max_size": maximum, "base_size": None, "factor": None, "expected_max_size": None}
+        assert found[name] == {"name": name, "as_configured": None, **expected}
+
+
+def test_nothing_is_told_where_nothing_is_known() -> None:
+    found = samples(getEvent=1, get_user_by_id=500)
+    assert {cache["as_configured"] for cache in compare(found, bases=None, environment={}).values()} == {None}
+    # A variable that cannot be seen might explain a difference, but not an equality.
+    unseen = compare(found, environment=None)
+    assert (unseen["*getEvent*"]["as_configured"], unseen["get_user_by_id"]["as_configured"]) == (None, True)
+    # Synapse does not publish a size of 0: what the metrics show then is an old one.
+    assert {cache["as_configured"] for cache in compare(found, factor=0.0001, environment={}).values()} == {True, None}
+
+
+def test_a_variable_of_the_process_counts() -> None:
+    environment = {"SYNAPSE_CACHE_FACTOR_GET_USER_BY_ID": "3"}
+    assert compare(samples(get_user_by_id=3000), environment=environment)["get_user_by_id"]["as_configured"] is True

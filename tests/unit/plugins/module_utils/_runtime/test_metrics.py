@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import math
+import re
+import socket
+import threading
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
+    NoMetrics,
+    Sample,
+    fetch,
+    metrics_urls,
+    parse,
+)
+
+METRICS = {"type": "metrics", "port": 9000}
+
+
+@pytest.mark.parametrize(
+    ("line", "sample"),
+    [
+        ("up 1", Sample("up", {}, 1.0)),
+        ("up 1.5e+06 1700000000000", Sample("up", {}, 1500000.0)),
+        ("a:b_c{} +Inf", Sample("a:b_c", {}, math.inf)),
+        (
+            'a{name="*getEvent*",server_name="x:8448"} 5120.0',
+            Sample("a", {"name": "*getEvent*", "server_name": "x:8448"}, 5120),
+        ),
+        ('a { b = "1" , c = "2" , } 3', Sample("a", {"b": "1", "c": "2"}, 3)),
+        (r'a{b="q\"q\\n\nn\\"} 4', Sample("a", {"b": 'q"q\\n\nn\\'}, 4)),
+        ('a{b="} 9",c=","} 5', Sample("a", {"b": "} 9", "c": ","}, 5)),
+        ('a{b=""} 6', Sample("a", {"b": ""}, 6)),
+        ('a{b="é\u2028"} 7', Sample("a", {"b": "é\u2028"}, 7)),
+        ("  a\t8", Sample("a", {}, 8)),
+    ],
+)
+def test_parse_a_sample(line: str, sample: Sample) -> None:
+    assert parse(f"# HELP x y\n# TYPE x gauge\n\n{line}\n# EOF\n") == [sample]
+
+
+def test_parse_what_is_no_number() -> None:
+    assert math.isnan(parse("a NaN")[0].value)
+
+
+@pytest.mark.parametrize(
+    "line", ["<html>", "a", "a{b=1} 1", 'a{b="1" 1', 'a{b="1"', "1a 1", "a one", 'a{b="1"c="2"} 1', "{}"]
+)
+def test_what_is_no_metrics_is_refused(line: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="no metrics in the text format of Prometheus"):
+        parse(f"up 1\n{line}\n")
+
+
+def resource(*names: str, **listener: t.Any) -> dict[str, t.Any]:
+    return {"type": "http", "port": 8008, "resources": [{"names": list(names), "compress": False}], **listener}
+
+
+@pytest.mark.parametrize(
+    ("settings", "urls"),
+    [
+        ({"listeners": [METRICS]}, ["http://127.0.0.1:9000"]),
+        (
+            {"listeners": [{**METRICS, "bind_addresses": ["::1", "127.0.0.1"]}]},
+            ["http://[::1]:9000", "http://127.0.0.1:9000"],
+        ),
+        ({"listeners": [{**METRICS, "bind_address": "192.0.2.1"}]}, ["http://192.0.2.1:9000"]),
+        ({"listeners": [{**METRICS, "bind_addresses": ["0.0.0.0"]}]}, ["http://127.0.0.1:9000"]),
+        ({"listeners": [{**METRICS, "bind_addresses": ["::"]}]}, ["http://[::1]:9000"]),
+        ({"listeners": [resource("client", "metrics"), METRICS]}, ["http://127.0.0.1:9000", "http://127.0.0.1:8008"]),
+        ({"listeners": [resource("client"), resource("metrics", port=8009)]}, ["http://127.0.0.1:8009"]),
+        (
+            {"listeners": [resource("metrics", tls=True), resource("metrics", port=None, path="/run/s"), METRICS]},
+            ["http://127.0.0.1:9000"],
+        ),
+        ({"metrics_port": 9100}, ["http://127.0.0.1:9100"]),
+        ({"metrics_port": 9100, "metrics_bind_host": "192.0.2.1", "listeners": None}, ["http://192.0.2.1:9100"]),
+    ],
+)
+def test_where_the_main_process_serves_its_metrics(settings: dict[str, t.Any], urls: list[str]) -> None:
+    settings = {"enable_metrics": True, "worker_listeners": [{**METRICS, "port": 9999}], **settings}
+    assert metrics_urls(settings, worker=False) == [f"{url}/_synapse/metrics" for url in urls]
+
+
+def test_where_a_worker_serves_its_metrics() -> None:
+    settings = {"enable_metrics": True, "listeners": [METRICS], "worker_listeners": [{**METRICS, "port": 9001}]}
+    assert metrics_urls(settings, worker=True) == ["http://127.0.0.1:9001/_synapse/metrics"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "why", "mend"),
+    [
+        ({}, "no listener for metrics", "enable_metrics to true, add a listener .* to listeners, and restart"),
+        ({"listeners": [resource("client")], "enable_metrics": True}, "no listener", "add a listener"),
+        ({"listeners": ["broken", 5]}, "no listener", "add a listener"),
+        ({"listeners": [METRICS]}, "enable_metrics is not true", "Set enable_metrics to true and restart"),
+        (
+            {"listeners": [resource("metrics", tls=True)], "enable_metrics": True},
+            "over TLS or on a Unix socket",
+            "Add a",
+        ),
+        ({"listeners": [resource("metrics", port=None, path="/s")], "enable_metrics": True}, "Unix socket", "Add a"),
+    ],
+)
+def test_why_there_are_no_metrics(settings: dict[str, t.Any], why: str, mend: str) -> None:
+    answer = metrics_urls(settings, worker=False)
+    assert isinstance(answer, NoMetrics)
+    assert why in answer.why
+    assert re.search(mend, answer.mend)
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    """Answers /metrics, and nothing else."""
+
+    def do_GET(self) -> None:
+        found = self.path == "/metrics"
+        body = 'a{b="é"} 1\n'.encode() if found else b"<html>"
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: t.Any = "-", size: t.Any = "-") -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def served() -> t.Iterator[str]:
+    server = http.server.HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with contextlib.closing(server.socket):
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_fetch_goes_past_proxies(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert parse(fetch(f"{served}/metrics", 10)) == [Sample("a", {"b": "é"}, 1)]
+
+
+def test_fetch_names_what_failed(served: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match=rf"GET {served}/other failed: status 404\."):
+        fetch(f"{served}/other", 10)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionFailed, match=rf"GET http://127.0.0.1:{port}/ failed: Connection refused\."):
+        fetch(f"http://127.0.0.1:{port}/", 10)
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"])
+def test_fetch_from_what_is_no_web_server(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _address = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(ConnectionFailed, match="GET http://127.0.0.1:.* failed: "):
+            fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/", 10)
+        thread.join()
+
+
+def test_fetch_waits_no_longer_than_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ConnectionFailed, match="timed out"):
+        fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2)
