@@ -9,7 +9,7 @@ BENCH ?=
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration hosts browser bench format clean python
+.PHONY: help demo demo-clean test check units integration hosts browser readme bench format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" choos
 
 browser: python ## the pages that people read, in a real browser
 	@$(PYTHON) tests/environment/run.py browser
+
+readme: python ## the first example of the README, as somebody new follows it
+	@$(PYTHON) tests/environment/run.py readme
 
 bench: python ## measure against the alternatives on real servers; BENCH="bulk" chooses a group
 	@PYTHONPATH=tests/environment $(PYTHON) tests/benchmarks/run.py $(BENCH)

@@ -56,10 +56,14 @@ _PALE = """
   return [...pale];
 })()
 """
+# In one line each, for in which line a word stands depends on the fonts of this machine.
 _NAMES = """
 [...document.querySelectorAll(".who")].filter((who) => {
+  const before = who.style.whiteSpace;
+  who.style.whiteSpace = "nowrap";
   const [name, time] = [".name", "time"].map((part) => who.querySelector(part).getBoundingClientRect());
-  return time.left < name.right && time.top < name.bottom - 1;
+  who.style.whiteSpace = before;
+  return time.left < name.right;
 }).map((who) => who.textContent)
 """
 

@@ -88,7 +88,8 @@ def write_unsafe_page(path: Path) -> None:
     # One that leaves the page would take along what the others have done.
     attacks = "".join(attack for attack in ATTACKS if "refresh" not in attack)
     pale = '<div class="pale" style="color: #aaa; background: #fff; width: 2000px">wide and pale</div>'
-    path.write_text(f'<!DOCTYPE html><meta charset="utf-8">{pale}{attacks}')
+    turned = f'<p class="who"><span class="name">{NAME}</span> <time>12:00</time></p>'
+    path.write_text(f'<!DOCTYPE html><meta charset="utf-8">{pale}{turned}{attacks}')
 
 
 def _hostile_room(attack: str) -> t.Iterator[dict[str, t.Any]]:

@@ -78,6 +78,7 @@ def _unsafe(browser: Browser, gate: Gate, directory: Path) -> t.Iterator[str]:
         "asked a server",
         "wider than",
         "contrast",
+        "the direction of a name",
         "pictures",
         "not shown",
     )

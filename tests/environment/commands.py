@@ -32,17 +32,30 @@ class Failed(Exception):
         self.output = output
 
 
+class Account(t.NamedTuple):
+    """Whom a command runs as: the numbers of a user and a group."""
+
+    user: int
+    group: int
+
+
 class Stopped(Exception):
     """The test run is being stopped, so nothing is started any more."""
 
 
-def execute(command: Command, directory: Path, environment: t.Mapping[str, str] | None = None) -> str:
+def execute(
+    command: Command,
+    directory: Path,
+    environment: t.Mapping[str, str] | None = None,
+    account: Account | None = None,
+) -> str:
     """Run a command and return what it printed; `environment` adds to the variables of this process, or replaces them.
 
+    `account`: whom it runs as, which only the superuser can choose.
     Raises Failed, Stopped, or CannotRun if the command says that it cannot run on this machine.
     """
     words = [str(word) for word in command]
-    process = _start(words, directory, {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})})
+    process = _start(words, directory, {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}, account)
     try:
         output = process.communicate()[0]
     finally:
@@ -56,7 +69,9 @@ def execute(command: Command, directory: Path, environment: t.Mapping[str, str] 
     return output
 
 
-def _start(words: t.Sequence[str], directory: Path, environment: t.Mapping[str, str]) -> subprocess.Popen[str]:
+def _start(
+    words: t.Sequence[str], directory: Path, environment: t.Mapping[str, str], account: Account | None
+) -> subprocess.Popen[str]:
     if _stopping.is_set():
         raise Stopped
     process = subprocess.Popen(
@@ -70,6 +85,9 @@ def _start(words: t.Sequence[str], directory: Path, environment: t.Mapping[str, 
         errors="replace",
         # A group of its own, so that what it has started can be stopped with it.
         start_new_session=True,
+        user=account.user if account else None,
+        group=account.group if account else None,
+        extra_groups=[] if account else None,
     )
     _running.add(process)
     if _stopping.is_set():

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from machine import REPOSITORY, CannotRun, InstallationFailed, newest_python
@@ -57,7 +58,10 @@ def play(state: str) -> int:
         "LC_ALL": "C.UTF-8",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SYNAPSE_"))}
-    return subprocess.run([*command, *variables], env={**kept, **settings}, cwd=REPOSITORY, check=False).returncode
+    # Not below the home of this account, where Ansible would leave a directory, if there is a home at all.
+    with tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_demo_") as scratch:
+        settings["ANSIBLE_REMOTE_TMP"] = scratch
+        return subprocess.run([*command, *variables], env={**kept, **settings}, cwd=REPOSITORY, check=False).returncode
 
 
 def main() -> int:

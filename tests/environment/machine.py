@@ -63,10 +63,10 @@ def pythons() -> dict[tuple[int, int], Path]:
             version = re.fullmatch(r"python3\.(\d+)", path.name)
             if version and os.access(path, os.X_OK):
                 found.setdefault((3, int(version.group(1))), []).append(path)
-    return {version: next(filter(_has_pip, paths), paths[0]) for version, paths in sorted(found.items())}
+    return {version: next(filter(has_pip, paths), paths[0]) for version, paths in sorted(found.items())}
 
 
-def _has_pip(python: Path) -> bool:
+def has_pip(python: Path) -> bool:
     """Whether this Python brings along what it puts into virtual environments: that of Debian does not."""
     return subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
 

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import ansible_test
 from commands import Command, Failed, execute
-from machine import REPOSITORY, cache, locked, postgresql_bin
+from machine import REPOSITORY, CannotRun, cache, locked, postgresql_bin
+from readme import newcomer
 from stage import staged
 from virtual_environments import ENVIRONMENTS
 
+# What people have said in the room of the demo, as far as the account sees it whose data are exported there.
+_SHOWN_IN_DEMO = ("@alice:demo.localhost", "Thank you! Is this a real homeserver?", "It is. I have a picture for you.")
 # The oldest Python that a managed host may have.
 _OLDEST_PYTHON = (3, 9)
 
@@ -178,10 +181,32 @@ def browser(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
     """The pages that people read, in a real browser."""
 
     def run() -> t.Sequence[str]:
-        execute([collection / "tests" / "browser" / "run"], collection)
+        execute([collection / "tests" / "browser" / "run", "run.py"], collection)
         return ()
 
     return [Suite("the page of an export", run)]
+
+
+def readme(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
+    """The README's first example, as somebody new follows it."""
+
+    def run() -> t.Sequence[str]:
+        with newcomer(collection) as somebody:
+            lines = [f"    {somebody.run_demo()}"]
+            unopened = _open(somebody.checkout / ".demo" / "export" / "alice")
+            somebody.remove_demo()
+        if unopened:
+            raise CannotRun(f"all else is well, but the export was not opened: {unopened}")
+        return lines
+
+    def _open(export: Path) -> CannotRun | None:
+        try:
+            execute([collection / "tests" / "browser" / "run", "open.py", export, "2", *_SHOWN_IN_DEMO], collection)
+        except CannotRun as error:
+            return error
+        return None
+
+    return [Suite("the first example, twice and away, in a checkout of Git", run)]
 
 
 GROUPS: dict[str, t.Callable[[Path, t.Sequence[str]], list[Suite]]] = {
@@ -190,6 +215,7 @@ GROUPS: dict[str, t.Callable[[Path, t.Sequence[str]], list[Suite]]] = {
     "integration": integration,
     "hosts": hosts,
     "browser": browser,
+    "readme": readme,
 }
 
 
