@@ -44,9 +44,10 @@ def environment(ansible: Path) -> dict[str, str]:
     return {**kept, "PATH": ":".join([*path, "/sbin", "/bin"]), "LC_ALL": "C.UTF-8", "PIP_QUIET": "1"}
 
 
-def versions(minimum: tuple[int, int]) -> list[str]:
-    """Return the versions of the Pythons that there are, from `minimum` on, the oldest first."""
-    return [f"{major}.{minor}" for major, minor in pythons() if minimum <= (major, minor) <= (3, 14)]
+def oldest_and_newest(minimum: tuple[int, int]) -> dict[str, Path]:
+    """Return the oldest and the newest Python from `minimum` on, by version; that is one where there is no other."""
+    suitable = [version for version in pythons() if minimum <= version <= (3, 14)]
+    return {f"{major}.{minor}": pythons()[major, minor] for major, minor in (suitable[0], suitable[-1])}
 
 
 def _seed_pip() -> None:

@@ -68,6 +68,12 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
             execute(command, collection, ansible_test.environment(ansible))
         return ()
 
+    def zipped(name: str) -> t.Sequence[str]:
+        ansible = ENVIRONMENTS[name].build()
+        check = [ansible / "bin" / "python", collection / "tests" / "checks" / "zipped.py", collection]
+        execute([*check, *ansible_test.oldest_and_newest(_OLDEST_PYTHON).values()], collection)
+        return ()
+
     def artifact() -> t.Sequence[str]:
         ansible = ENVIRONMENTS["ansible-newest"].build()
         importer = ENVIRONMENTS["galaxy-importer"].build()
@@ -115,6 +121,8 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         Suite("ansible-lint", lambda: tool("ansible-lint", "--offline", "--nocolor", "--strict")),
         Suite("ansible-test sanity, ansible-core newest", lambda: sanity("ansible-newest")),
         Suite("ansible-test sanity, ansible-core 2.19", lambda: sanity("ansible-2.19")),
+        Suite("zipped modules, ansible-core newest", lambda: zipped("ansible-newest")),
+        Suite("zipped modules, ansible-core 2.19", lambda: zipped("ansible-2.19")),
         Suite("artifact: build, import, install, documentation", artifact),
         Suite("antsibull-nox extra-checks", lambda: nox("extra-checks")),
         Suite("antsibull-nox license-check", lambda: nox("license-check")),
@@ -130,8 +138,7 @@ def units(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         output = execute([*command, "--requirements"], collection, ansible_test.environment(ansible))
         return [f"    {line.strip(' =')}" for line in output.splitlines() if " passed" in line]
 
-    available = ansible_test.versions(_OLDEST_PYTHON)
-    chosen = dict.fromkeys((available[0], available[-1]))
+    chosen = ansible_test.oldest_and_newest(_OLDEST_PYTHON)
     return [Suite(f"Python {version}", functools.partial(run, version)) for version in chosen]
 
 
@@ -153,7 +160,7 @@ def integration(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
         (collection / "tests" / "integration" / "integration_config.yml").write_text(
             f"---\nsynapse_python: {synapse / 'bin' / 'python'}\npostgresql_bin: {postgresql_bin()}\n"
         )
-        version = ansible_test.versions(_OLDEST_PYTHON)[-1]
+        version = list(ansible_test.oldest_and_newest(_OLDEST_PYTHON))[-1]
         command: Command = [ansible / "bin" / "ansible-test", "integration", "--color", "no", "--python", version]
         execute([*command, "--venv", "--requirements", target], collection, ansible_test.environment(ansible))
         return ()
