@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import urllib.request
 from pathlib import Path
 
@@ -38,10 +37,7 @@ def environment(ansible: Path) -> dict[str, str]:
         "/usr/sbin",
         "/usr/bin",
     ]
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYENV", "VIRTUAL_ENV"))
-    }
-    return {**kept, "PATH": ":".join([*path, "/sbin", "/bin"]), "LC_ALL": "C.UTF-8", "PIP_QUIET": "1"}
+    return {"PATH": ":".join([*path, "/sbin", "/bin"]), "PIP_QUIET": "1"}
 
 
 def oldest_and_newest(minimum: tuple[int, int]) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,11 @@ Command = t.Sequence[str | Path]
 
 # What a script answers when it cannot run on this machine; its last line says why.
 _CANNOT_RUN = 77
+
+# What the user of this machine has set for the programs that the suites start, none of which is to have a say.
+_IGNORED_VARIABLES = re.compile(
+    "(ANSIBLE|COLLECTIONS|GALAXY|MYPY|PG|PYTEST|PYTHON|RUFF|SYNAPSE|VIRTUAL_ENV)[A-Z_]*|COLUMNS|LINES"
+)
 
 _running: set[subprocess.Popen[str]] = set()
 _stopping = threading.Event()
@@ -51,11 +57,14 @@ def execute(
 ) -> str:
     """Run a command and return what it printed; `environment` adds to the variables of this process, or replaces them.
 
+    Of these, all that would decide how Ansible, Python or another tool works is left out before.
     `account`: whom it runs as, which only the superuser can choose.
     Raises Failed, Stopped, or CannotRun if the command says that it cannot run on this machine.
     """
     words = [str(word) for word in command]
-    process = _start(words, directory, {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}, account)
+    kept = {name: value for name, value in os.environ.items() if not _IGNORED_VARIABLES.fullmatch(name)}
+    fixed = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    process = _start(words, directory, {**kept, **fixed, **(environment or {})}, account)
     try:
         output = process.communicate()[0]
     finally:
