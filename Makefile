@@ -23,7 +23,7 @@ demo-clean: python ## stop the demo's Synapse and remove .demo/
 test: python ## run every test there is
 	@$(PYTHON) tests/environment/run.py
 
-check: python ## linters, sanity tests, documentation, the built artifact
+check: python ## linters, sanity tests, documentation, zipped modules, the built artifact
 	@$(PYTHON) tests/environment/run.py check
 
 units: python ## unit tests on the oldest and the newest Python

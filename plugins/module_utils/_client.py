@@ -133,7 +133,8 @@ class Client:
     ) -> t.Iterator[requests.Response]:
         """Give the response to GET, whatever its status but 429, which is waited out; the block reads its body.
 
-        `where` is the path as it is sent. Raises what `request` raises when nothing was answered.
+        `where` is the path as it is sent. Raises ConnectionFailed, also for what the library raises in the block, and
+        RateLimited for a 429 that asks for too long a wait.
         """
         while True:
             with self._faults("GET", where):

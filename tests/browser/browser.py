@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -42,6 +43,11 @@ def find_browser() -> str:
             return found
         install_packages(["chromium"])
     raise CannotRun("the package chromium is installed, but the program is not to be found")
+
+
+def end_as_an_exception() -> None:
+    """Let the request to end this process be an exception, so that the browser is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(143))
 
 
 class Gate:

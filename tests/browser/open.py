@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the matrix_ops.synapse authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Open the page of an export in a real browser: open.py DIRECTORY PICTURES TEXT...
+"""Open the page of an export in a real browser: run open.py DIRECTORY PICTURES TEXT...
 
-It must show that many pictures and each of the texts, and ask for nothing from outside. Exit status: 0 all is well, 77
-no browser can be had here (the last line says why), else something is wrong.
+It must show that many pictures and each of the texts, and ask for nothing beside the export. Exit status: 0 all is
+well, 77 no browser can be had here (the last line says why), else something is wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import checks
-from browser import Browser, Gate, find_browser
+from browser import Browser, Gate, end_as_an_exception, find_browser
 from machine import CannotRun
 
 
@@ -35,6 +35,7 @@ def main(directory: str, pictures: str, *texts: str) -> int:
 
 
 if __name__ == "__main__":
+    end_as_an_exception()
     try:
         sys.exit(main(*sys.argv[1:]))
     except CannotRun as error:

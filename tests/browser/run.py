@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the matrix_ops.synapse authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at the page of an export in a real browser, with content that tries everything: run [DIRECTORY]
+"""Look at the page of an export in a real browser, with content that tries everything: run run.py [DIRECTORY]
 
 Pictures of it are left in DIRECTORY, if one is named. Exit status: 0 all is well, 77 no browser can be had here (the
 last line says why), else something is wrong.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import importlib
 import itertools
-import signal
 import sys
 import tempfile
 import typing as t
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import checks
 import hostile
-from browser import Browser, Gate, find_browser
+from browser import Browser, Gate, end_as_an_exception, find_browser
 from machine import REPOSITORY, CannotRun
 
 _WIDTHS = (1280, 400)
@@ -124,8 +123,7 @@ def _take_picture(browser: Browser, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # So that the browser is ended too.
-    signal.signal(signal.SIGTERM, lambda *_arguments: sys.exit(143))
+    end_as_an_exception()
     try:
         sys.exit(main(sys.argv[1:]))
     except CannotRun as error:

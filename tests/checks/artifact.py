@@ -55,7 +55,7 @@ def check_files(artifact: Path, collection: Path) -> None:
     with tarfile.open(artifact) as archive:
         members = archive.getmembers()
     inside = {member.name for member in members if member.isfile()}
-    # An empty directory would shadow a module of the same name.
+    # In a tree without Git there may be one that was left over; it would shadow a module of the same name.
     filled = {str(parent) for name in inside for parent in Path(name).parents}
     unexpected = {member.name for member in members if member.isdir()} - filled
     unexpected |= {name for name in inside if name.split("/")[0] not in _TOP_LEVEL}

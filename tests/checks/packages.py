@@ -11,25 +11,27 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import sys
 import typing as t
 from pathlib import Path
 
-_PREFIX = "ansible_collections.matrix_ops.synapse.plugins.module_utils"
+_COLLECTION = "ansible_collections.matrix_ops.synapse."
+_PREFIX = f"{_COLLECTION}plugins.module_utils"
 
 
 def problems_of_names(root: Path) -> t.Iterator[str]:
     """Yield what is wrong with the names of files and directories below `root`, in words."""
     for path in sorted(root.rglob("*")):
         place = path.relative_to(root)
-        if "__pycache__" in place.parts:
+        if "__pycache__" in place.parts or path.name.startswith(".") or not (path.is_dir() or path.suffix == ".py"):
             continue
         if path.name == "__init__.py":
             yield f"{place}: leave it out; Ansible needs none, and what it imports would be sent to every host"
         elif path.is_dir() and path.with_suffix(".py").exists():
             yield f"{place}/ shadows {place}.py on managed hosts, where nothing could be imported from it: rename one"
         elif path.is_dir() and not any(path.rglob("*.py")):
-            yield f"{place}/ is left over, and holds no source: remove it (rm -r {path})"
+            yield f"{place}/ is left over, and holds no source: remove it (rm -r {shlex.quote(str(path))})"
         elif path.name.startswith("_") != (path.parent == root):
             yield f"{place}: the underscore belongs on what lies in module_utils itself, plain names below it"
 
@@ -37,14 +39,19 @@ def problems_of_names(root: Path) -> t.Iterator[str]:
 def imports_of(path: Path, root: Path) -> t.Iterator[tuple[int, Path | None]]:
     """Yield every import from this collection: its line and the file it leads to, None if it leads nowhere."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            yield node.lineno, None
-        elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{_PREFIX}."):
-            place = root.joinpath(*str(node.module)[len(_PREFIX) :].split("."))
-            # A name that is imported is a module itself, or stands in the one before it.
-            for alias in node.names:
-                found = [file for file in (place / f"{alias.name}.py", place.with_suffix(".py")) if file.is_file()]
-                yield node.lineno, found[0] if found else None
+        if isinstance(node, ast.Import):
+            if any(f"{alias.name}.".startswith(_COLLECTION) for alias in node.names):
+                yield node.lineno, None
+        elif isinstance(node, ast.ImportFrom):
+            module = f"{node.module}."
+            if node.level or (module.startswith(_COLLECTION) and not module.startswith(f"{_PREFIX}.")):
+                yield node.lineno, None
+            elif module.startswith(_COLLECTION):
+                place = root.joinpath(*module[len(_PREFIX) :].split("."))
+                # A name that is imported is a module itself, or stands in the one before it.
+                for alias in node.names:
+                    found = [file for file in (place / f"{alias.name}.py", place.with_suffix(".py")) if file.is_file()]
+                    yield node.lineno, found[0] if found else None
 
 
 def problems_of_imports(root: Path, rows: t.Mapping[str, int]) -> t.Iterator[str]:
@@ -53,10 +60,10 @@ def problems_of_imports(root: Path, rows: t.Mapping[str, int]) -> t.Iterator[str
         for line, target in imports_of(path, root):
             where = f"{path.relative_to(root)}, line {line}"
             if target is None:
-                yield f"{where}: import what is there, from {_PREFIX}"
+                yield f"{where}: import what is there, by name, from a place below {_PREFIX}"
                 continue
             room, needed = room_of(path, root), room_of(target, root)
-            if room != needed and rows.get(room, -1) >= rows.get(needed, len(rows)):
+            if room != needed and {room, needed} <= rows.keys() and rows[room] >= rows[needed]:
                 yield f"{where}: {room} needs {needed}, which is not below it in the map of CONTRIBUTING.md"
 
 

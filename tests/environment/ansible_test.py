@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import urllib.request
 from pathlib import Path
 
-from machine import cache, locked, pythons
+from machine import CannotRun, cache, locked, pythons
 from virtual_environments import ENVIRONMENTS
 
 # Where ansible-test keeps what it needs again, for all collections of this user.
@@ -28,6 +30,7 @@ sys.exit(subprocess.call([sys.executable, "-m", "ensurepip", "--upgrade", "--def
 def environment(ansible: Path) -> dict[str, str]:
     """Return the environment for the ansible-test of the virtual environment `ansible`."""
     _seed_pip()
+    _seed_key()
     directories = [ansible / "bin", *(path.parent for path in pythons().values()), _shellcheck()]
     # Not the user's own path: shims of pyenv there would stand in for Pythons that do not exist.
     path = [
@@ -41,8 +44,13 @@ def environment(ansible: Path) -> dict[str, str]:
 
 
 def oldest_and_newest(minimum: tuple[int, int]) -> dict[str, Path]:
-    """Return the oldest and the newest Python from `minimum` on, by version; that is one where there is no other."""
+    """Return the oldest and the newest Python from `minimum` on, by version; that is one where there is no other.
+
+    Raises CannotRun if there is none.
+    """
     suitable = [version for version in pythons() if minimum <= version <= (3, 14)]
+    if not suitable:
+        raise CannotRun(f"no Python from {minimum[0]}.{minimum[1]} to 3.14 is installed")
     return {f"{major}.{minor}": pythons()[major, minor] for major, minor in (suitable[0], suitable[-1])}
 
 
@@ -55,6 +63,16 @@ def _seed_pip() -> None:
             path = directory / f"get_pip_{version.replace('.', '_')}.py"
             if not path.exists() and not _can_download(_PIP_SCRIPT_URL.format(version)):
                 path.write_text(_PIP_SCRIPT)
+
+
+def _seed_key() -> None:
+    """Make the key that ansible-test wants to have: runs that begin side by side would each make it, and one fails."""
+    key, public = HOME / "id_rsa", HOME / "id_rsa.pub"
+    with locked("id_rsa", HOME):
+        if not public.exists() and shutil.which("ssh-keygen"):
+            # Without its other half, it is what a run that was stopped has left.
+            key.unlink(missing_ok=True)
+            subprocess.run(["ssh-keygen", "-m", "PEM", "-q", "-t", "rsa", "-N", "", "-f", key], check=True)
 
 
 def _can_download(url: str) -> bool:

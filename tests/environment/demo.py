@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from machine import REPOSITORY, CannotRun, InstallationFailed, newest_python
@@ -58,10 +58,11 @@ def play(state: str) -> int:
         "LC_ALL": "C.UTF-8",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SYNAPSE_"))}
-    # Not below the home of this account, where Ansible would leave a directory, if there is a home at all.
-    with tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_demo_") as scratch:
-        settings["ANSIBLE_REMOTE_TMP"] = scratch
-        return subprocess.run([*command, *variables], env={**kept, **settings}, cwd=REPOSITORY, check=False).returncode
+    remote = str(_DIRECTORY / "ansible-home" / "remote")
+    # Else Ansible leaves a directory in the home of this account. It gives the path to a shell without quotes.
+    if re.fullmatch(r"[\w./-]+", remote):
+        settings["ANSIBLE_REMOTE_TMP"] = remote
+    return subprocess.run([*command, *variables], env={**kept, **settings}, cwd=REPOSITORY, check=False).returncode
 
 
 def main() -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -13,7 +14,10 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -25,7 +29,9 @@ _OLDEST_PYTHON = (3, 11)
 _TOOLS = ("git", "make", "python3")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 # Of what the user who runs the tests has set only how one downloads from here.
-_KEPT_VARIABLES = re.compile("(https?_proxy|no_proxy|all_proxy|pip_.*|ssl_cert_(file|dir)|requests_ca_bundle)", re.I)
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_PIP_OPTIONS = ("index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "cert", "default-timeout")
+_PATIENCE = 30
 # What installing packages leaves in a home, for the next time.
 _KEPT_BY_PIP = {".cache", ".cache/pip"}
 
@@ -51,6 +57,7 @@ class Newcomer:
                 os.chown(path, self._account.user, self._account.group, follow_symlinks=False)
         author = "-c user.name=Newcomer -c user.email=newcomer@example.org"
         self._type(f"git init --quiet && git add --all && git {author} commit --quiet --message=Checkout")
+        self._untracked_before = self._untracked()
         version = self._type("python3 -c 'import sys; print(*sys.version_info[:2])'").split()
         if tuple(map(int, version)) < _OLDEST_PYTHON:
             raise CannotRun(f"the system's Python is {'.'.join(version)}, and the README asks for a newer one")
@@ -74,8 +81,8 @@ class Newcomer:
         ports = json.loads((self.checkout / ".demo/ports.json").read_text())
         self._type(self._commands()[-1])
         left = [f"process {number}" for number in self._processes()]
-        left += [f"port {port}" for port in ports.values() if not _is_free(port)]
-        left += self._type("git status --short --ignored").splitlines()
+        left += [f"port {port}" for port in ports.values() if _listens(port)]
+        left += sorted(self._untracked() - self._untracked_before)
         left += [str(path) for path in self._temporary.iterdir()]
         in_home = {str(path.relative_to(self._home)) for path in self._home.rglob("*")}
         left += sorted(path for path in in_home - _KEPT_BY_PIP if not path.startswith(".cache/pip/"))
@@ -83,10 +90,13 @@ class Newcomer:
             raise Failed("\n".join(["The demo was removed, but there is still:", *left]))
 
     def leave(self) -> None:
-        """End what a run that failed has left."""
-        for number in self._processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        """End what a run that failed, or was stopped, has left."""
+        deadline = time.monotonic() + _PATIENCE
+        while (left := self._processes()) and time.monotonic() < deadline:
+            for number in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            time.sleep(0.1)
 
     def _commands(self) -> list[str]:
         """The commands of the README's first example, the last of which takes everything away."""
@@ -105,10 +115,12 @@ class Newcomer:
         return re.sub(" +", " ", recap[-1])
 
     def _type(self, command: str) -> str:
-        kept = {name: value for name, value in os.environ.items() if _KEPT_VARIABLES.fullmatch(name)}
-        own = {**kept, "HOME": str(self._home), "TMPDIR": str(self._temporary), "PATH": _PATH, "LANG": "C.UTF-8"}
-        variables = [f"{name}={value}" for name, value in own.items()]
+        own = {"HOME": str(self._home), "TMPDIR": str(self._temporary), "PATH": _PATH, "LANG": "C.UTF-8"}
+        variables = [f"{name}={value}" for name, value in {**_ways_to_download(), **own}.items()]
         return execute(["env", "-i", *variables, "sh", "-c", command], self.checkout, account=self._account)
+
+    def _untracked(self) -> set[str]:
+        return set(self._type("git status --short --ignored").splitlines())
 
     def _processes(self) -> list[int]:
         """The processes that were started from something below the checkout."""
@@ -124,7 +136,11 @@ class Newcomer:
 @contextlib.contextmanager
 def newcomer(collection: Path) -> t.Iterator[Newcomer]:
     """Give somebody new with a checkout of the collection; afterwards nothing of them is left. Raises CannotRun."""
-    with tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_newcomer_") as directory:
+    # The superuser's own directory for temporary files may be closed to others.
+    place = "/tmp" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(
+        prefix="matrix_ops_synapse_newcomer_", dir=place, ignore_cleanup_errors=True
+    ) as directory:
         somebody = Newcomer(collection, Path(directory))
         try:
             yield somebody
@@ -143,18 +159,28 @@ def _install_tools() -> None:
 
 
 def _ordinary_account() -> Account | None:
-    """Somebody who is not the superuser: None for whoever runs the tests, if that is one already."""
+    """Somebody who is not the superuser: None for whoever runs the tests, if that is one already. Raises CannotRun."""
     if os.geteuid():
         return None
-    nobody = pwd.getpwnam("nobody")
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise CannotRun("there is no account nobody, as whom the superuser could try it") from None
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+@functools.cache
+def _ways_to_download() -> dict[str, str]:
+    """The variables that let others download as this user does."""
+    kept = {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for option, value in re.findall(r"^[\w:-]+\.([\w-]+)='(.*)'$", listed, re.MULTILINE):
+        if option in _PIP_OPTIONS:
+            kept[f"PIP_{option.replace('-', '_').upper()}"] = value
+    return kept
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0

@@ -102,7 +102,9 @@ def _run_suite(suite: suites.Suite) -> tuple[str, t.Sequence[str]]:
         return "failed", [str(error)]
     except commands.Failed as error:
         return "failed", error.output.rstrip().splitlines()[-_SHOWN_LINES:]
-    except OSError:
+    except commands.Stopped:
+        raise
+    except Exception:
         # A defect of this suite must not keep the others from running.
         return "failed", traceback.format_exc().splitlines()
 

@@ -33,7 +33,7 @@ class Suite:
 
 
 def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
-    """Everything that examines the files: linters, sanity tests, documentation, the built artifact."""
+    """What examines the files: linters, sanity tests, documentation, zipped modules, the built artifact."""
     tree = collection.parents[2]
     found = {"ANSIBLE_COLLECTIONS_PATH": str(tree)}
 
@@ -143,13 +143,13 @@ def units(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
 
 
 def integration_targets(collection: Path) -> list[str]:
-    """The names of all targets, those of modules first."""
+    """The names of all targets: all but those that set something up for others."""
     targets = (collection / "tests" / "integration" / "targets").iterdir()
-    return sorted(path.name for path in targets if path.name.startswith(("module_", "playbook_")))
+    return sorted(path.name for path in targets if path.name.startswith(("module_", "playbook_", "role_")))
 
 
 def integration(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
-    """Every module and playbook against real servers, one suite for each target."""
+    """Every module against real servers, and what roles decide by themselves, one suite for each target."""
     all_targets = integration_targets(collection)
 
     def run(target: str) -> t.Sequence[str]:
