@@ -24,21 +24,42 @@ def problems_of_names(root: Path) -> t.Iterator[str]:
     """Yield what is wrong with the names of files and directories below `root`, in words."""
     for path in sorted(root.rglob("*")):
         place = path.relative_to(root)
-        if "__pycache__" in place.parts or path.name.startswith(".") or not (path.is_dir() or path.suffix == ".py"):
+        if "__pycache__" in place.parts or path.name.startswith("."):
             continue
-        if path.name == "__init__.py":
-            yield f"{place}: leave it out; Ansible needs none, and what it imports would be sent to every host"
-        elif path.is_dir() and path.with_suffix(".py").exists():
+        file = path.with_name(f"{path.name}.py")
+        if path.is_symlink():
+            yield f"{place} is a link: a place in module_utils has one name"
+        elif path.is_dir() and not sources(path):
+            shadow = f", and shadows {file.name} beside it on managed hosts" if file.is_file() else ""
+            yield f"{place}/ is left over{shadow}: it holds no source, remove it (rm -r {shlex.quote(str(path))})"
+        elif path.is_dir() and file.is_file():
             yield f"{place}/ shadows {place}.py on managed hosts, where nothing could be imported from it: rename one"
-        elif path.is_dir() and not any(path.rglob("*.py")):
-            yield f"{place}/ is left over, and holds no source: remove it (rm -r {shlex.quote(str(path))})"
-        elif path.name.startswith("_") != (path.parent == root):
-            yield f"{place}: the underscore belongs on what lies in module_utils itself, plain names below it"
+        elif path.name == "__init__.py":
+            yield f"{place}: leave it out; Ansible needs none, and what it imports would be sent to every host"
+        elif path.is_dir() or path.suffix == ".py":
+            name = path.name if path.is_dir() else path.stem
+            if not name.isidentifier():
+                yield f"{place}: nothing can be imported by that name"
+            elif name.startswith("_") != (path.parent == root):
+                yield f"{place}: the underscore belongs on what lies in module_utils itself, plain names below it"
+
+
+def sources(root: Path) -> list[Path]:
+    """Return the files with Python below `root`, sorted."""
+    return sorted(path for path in root.rglob("*.py") if path.is_file() and not path.is_symlink())
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """Return what a file holds, or None if it is not Python."""
+    try:
+        return ast.parse(path.read_text(), str(path))
+    except (SyntaxError, ValueError):
+        return None
 
 
 def imports_of(path: Path, root: Path) -> t.Iterator[tuple[int, Path | None]]:
     """Yield every import from this collection: its line and the file it leads to, None if it leads nowhere."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path) or ast.Module([], [])):
         if isinstance(node, ast.Import):
             if any(f"{alias.name}.".startswith(_COLLECTION) for alias in node.names):
                 yield node.lineno, None
@@ -56,7 +77,9 @@ def imports_of(path: Path, root: Path) -> t.Iterator[tuple[int, Path | None]]:
 
 def problems_of_imports(root: Path, rows: t.Mapping[str, int]) -> t.Iterator[str]:
     """Yield what is wrong with the imports between the rooms below `root`, in words. `rows`: where the map has them."""
-    for path in sorted(root.rglob("*.py")):
+    for path in sources(root):
+        if parsed(path) is None:
+            yield f"{path.relative_to(root)}: this is not Python"
         for line, target in imports_of(path, root):
             where = f"{path.relative_to(root)}, line {line}"
             if target is None:
@@ -96,7 +119,7 @@ def main() -> int:
     rows = rows_of_map((checkout / "CONTRIBUTING.md").read_text())
     found = [*problems_of_names(root), *problems_of_imports(root, rows)]
     found += problems_of_tests(root, checkout / "tests" / "unit" / "plugins" / "module_utils")
-    rooms = {room_of(path, root) for path in root.rglob("*.py")}
+    rooms = {room_of(path, root) for path in sources(root)}
     found += [f"the map in CONTRIBUTING.md does not show {room}" for room in sorted(rooms - rows.keys())]
     found += [f"the map in CONTRIBUTING.md shows {room}, which is not there" for room in sorted(rows.keys() - rooms)]
     print("\n".join(dict.fromkeys(found)) or f"{len(rooms)} rooms are in order.")
