@@ -82,6 +82,8 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Run it again, and it goes on; make demo-clean removes everything.")
     except CannotRun as error:
         sys.exit(f"The demo cannot run: {error}.")
     except InstallationFailed as error:
