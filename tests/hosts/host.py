@@ -27,6 +27,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -50,6 +51,9 @@ CACHE = Path(
     os.environ.get("CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matrix_ops.synapse"
 ).absolute()
 BASE = CACHE / "hosts"
+
+# The root directory of a host is for all of its accounts, whatever this user keeps to themselves.
+os.umask(0o022)
 
 
 class CannotRunError(Exception):
@@ -279,12 +283,14 @@ class Host:
 
     def write_inventory(self, tree: Path, port: int) -> None:
         """Write the Ansible inventory: this host, and free ports for what the tests run on it."""
+        # In quotes for ssh, and in others for what splits the arguments: a path may hold spaces.
+        known_hosts = shlex.quote(f'UserKnownHostsFile="{self.state / "known_hosts"}"')
         variables = {
             "ansible_host": "127.0.0.1",
             "ansible_port": port,
             "ansible_user": LOGIN,
             "ansible_ssh_private_key_file": str(tree / "key"),
-            "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.state / 'known_hosts'} -o IdentitiesOnly=yes",
+            "ansible_ssh_common_args": f"-o {known_hosts} -o IdentitiesOnly=yes",
             "ansible_python_interpreter": "/usr/bin/python3",
             "free_ports": [free_port() for _index in range(4)],
         }
@@ -342,7 +348,7 @@ class Host:
             raise HostError(f"host {self.name} does not run; start it with: host start {self.name}")
         variables = json.loads(self.inventory.read_text())["all"]["children"]["synapse"]["hosts"][self.name]
         words = ["ssh", "-o", "LogLevel=ERROR", "-i", variables["ansible_ssh_private_key_file"]]
-        words += [*variables["ansible_ssh_common_args"].split(), "-p", str(variables["ansible_port"])]
+        words += [*shlex.split(variables["ansible_ssh_common_args"]), "-p", str(variables["ansible_port"])]
         words += [f"{LOGIN}@127.0.0.1", *([command] if command else [])]
         return subprocess.run(
             words,
