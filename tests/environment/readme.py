@@ -46,7 +46,6 @@ class Newcomer:
         """`collection`: what the checkout holds. `directory`: an empty one, for everything. Raises CannotRun."""
         _install_tools()
         self._account = _ordinary_account()
-        self._directory = directory
         self.checkout, self._home, self._temporary = (directory / name for name in ("checkout", "home", "tmp"))
         self._readme = (collection / "README.md").read_text()
         shutil.copytree(collection, self.checkout, symlinks=True)

@@ -143,7 +143,7 @@ def units(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
 
 
 def integration_targets(collection: Path) -> list[str]:
-    """The names of all targets: all but those that set something up for others."""
+    """The names of all targets but those that set something up for others."""
     targets = (collection / "tests" / "integration" / "targets").iterdir()
     return sorted(path.name for path in targets if path.name.startswith(("module_", "playbook_", "role_")))
 
