@@ -52,6 +52,7 @@ options:
   access_token_path:
     description:
       - The file where the token is kept. It is created with the mode V(0600), and its directory must exist.
+      - Where the task runs as root, every directory on the way must belong to root, and nobody else may write to it.
       - The other modules of this collection read the token from there by their option of the same name.
       - With it, RV(access_token) is not returned.
   state:

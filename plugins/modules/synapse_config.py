@@ -86,16 +86,28 @@ options:
   owner:
     description:
       - The owner of the file. If not set, an existing file keeps its owner, and a new one that root writes gets the
-        owner of the first file in O(config_path).
+        owner of the first file in O(config_path), as long as O(synapse_user) can read it then.
+      - Otherwise it gets the group of O(synapse_user), or where other accounts have the same group (as C(nogroup)),
+        that user as its owner.
     type: str
   group:
     description:
-      - The group of the file, by the same rules. The user that Synapse runs as must be able to read the file.
+      - The group of the file, by the same rules.
+    type: str
+  synapse_user:
+    description:
+      - The user that Synapse runs as, by name or number. The task fails if it could not read the file, or not get to
+        it, because Synapse would not start again.
+      - If not set, it is the user of the running processes that were started with O(config_path), if it can read
+        Synapse's signing key and not everybody can. If there is none, nothing is checked.
     type: str
 notes:
   - The module does not tell Synapse. RV(applied_by) says whether a reload (SIGHUP) is enough, or it takes a restart.
   - At a reload Synapse applies C(caches.global_factor) and C(caches.per_cache_factors), and it reads only the files
     that were there when it was started. It takes a restart to see a new file, or to forget one that is gone.
+  - Every directory on the way to O(path) must belong to root, to the owner of the first file in O(config_path) or to
+    O(synapse_user), and nobody else may write to it. This applies where the task runs as root, who could otherwise be
+    made to write elsewhere.
 seealso:
   - module: matrix_ops.synapse.synapse_runtime_info
 """
@@ -107,7 +119,7 @@ EXAMPLES = r"""
     settings:
       presence:
         enabled: false
-    group: matrix-synapse
+    synapse_user: matrix-synapse
   notify: Restart Synapse
 
 - name: Enlarge the caches, whatever else the configuration says under the key caches
@@ -117,7 +129,7 @@ EXAMPLES = r"""
     settings:
       caches:
         global_factor: 2.0
-    group: matrix-synapse
+    synapse_user: matrix-synapse
   register: cache_factor
 
 - name: Let Synapse apply them, if a reload is enough
@@ -143,7 +155,7 @@ EXAMPLES = r"""
     secrets:
       email:
         smtp_pass: "{{ synapse_smtp_password }}"
-    group: matrix-synapse
+    synapse_user: matrix-synapse
   notify: Restart Synapse
 
 - name: Take the settings away again
@@ -194,6 +206,9 @@ steps:
     - write caches to /etc/matrix-synapse/conf.d/60-cache-factor.yaml
 """
 
+import contextlib
+import typing as t
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
@@ -202,14 +217,28 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     DeclaredDropin,
     DropinResource,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader, find_processes
 
 
 def declare(parameters: Parameters) -> DropinResource:
     """Return the file as the parameters declare it."""
-    names = ("path", "settings", "secrets", "merge", "force", "mode", "owner", "group")
+    names = ("path", "settings", "secrets", "merge", "force", "mode", "owner", "group", "synapse_user")
     declared = DeclaredDropin(present=parameters["state"] == "present", **{name: parameters[name] for name in names})
-    return DropinResource(parameters["config_path"], declared)
+    config_path = parameters["config_path"]
+    return DropinResource(config_path, declared, lambda: running_users(config_path))
+
+
+def running_users(config_path: t.Sequence[str]) -> list[str]:
+    """Return the users of the processes that seem to be Synapse with this configuration, each once."""
+    users: list[str] = []
+    # Without /proc, and for a process that ends in this moment, there is nothing to tell.
+    with contextlib.suppress(SynapseError):
+        for process in find_processes(config_path)[0]:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                users.append(ProcessReader(process.pid).user())
+    return list(dict.fromkeys(users))
 
 
 def main() -> None:
@@ -225,6 +254,7 @@ def main() -> None:
             "mode": {"type": "raw", "default": "0640"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
+            "synapse_user": {"type": "str"},
         }
     )
     run_resource(configuration_argument_spec(required=True).merge(own), declare)

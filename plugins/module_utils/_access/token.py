@@ -33,14 +33,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file, require_writable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,
-    file_mode,
     make_private,
     read_private,
-    require_writable,
     write_private,
 )
 
@@ -83,11 +81,11 @@ class AccessTokenResource:
 
     def plan(self) -> Plan:
         """See whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
-        stored = read_private(self._path) if self._path else None
+        kept = read_private(self._path) if self._path else None
+        stored, mode = kept or (None, None)
         self._token = stored or self._known_token
         holder = self._holder(self._token, stored=bool(stored))
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
-        mode = file_mode(self._path) if self._path and stored is not None else None
         before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
             return Plan(before, self._state(None, None), self._steps_absent(holder is not None, stored is not None))
@@ -175,7 +173,8 @@ class AccessTokenResource:
 
     def _steps_absent(self, valid: bool, stored: bool) -> tuple[Step, ...]:
         steps = [Step("log the access token out", self._log_out)] if valid else []
-        if stored:
+        if self._path and stored:
+            require_writable(self._path, "access_token_path")
             steps.append(Step(f"remove {self._path}", self._remove_file))
         return tuple(steps)
 
@@ -185,6 +184,7 @@ class AccessTokenResource:
             require_writable(path, "access_token_path")
             return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
         if path and mode != PRIVATE_MODE:
+            require_writable(path, "access_token_path")
             return (Step(f"make {path} readable by its owner only", lambda: make_private(path)),)
         return ()
 

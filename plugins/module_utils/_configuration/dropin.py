@@ -12,6 +12,13 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import (
+    Attributes,
+    group_id,
+    parse_mode,
+    require_allowed,
+    user_id,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_file import (
     DropinFile,
     header,
@@ -20,6 +27,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_surroundings import (
     Surroundings,
     read_surroundings,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import (
+    Reader,
+    proven_reader,
+    reader_named,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
     KeyPath,
@@ -36,18 +49,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     StateNotReached,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import (
-    Attributes,
-    group_id,
-    parse_mode,
     read_attributes,
     remove_file,
     replace_file,
-    require_allowed,
-    set_attributes,
-    user_id,
+    require_writable,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import require_writable
 
 # What Synapse 1.163 applies at a reload (reload_cache_config in synapse/app/_base.py), beside certificates and logging.
 _RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
@@ -57,7 +64,8 @@ _RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
 class DeclaredDropin:
     """A drop-in as a task declares it.
 
-    `owner` and `group` None: what the file has, or for a new one what the configuration has.
+    `owner` and `group` None: what the file has, or for a new one what the configuration has, as far as Synapse can read
+    it then. `synapse_user`: who it runs as; None for whoever the running processes show.
     """
 
     path: str
@@ -69,6 +77,7 @@ class DeclaredDropin:
     mode: str | int = "0640"
     owner: str | None = None
     group: str | None = None
+    synapse_user: str | None = None
 
     @property
     def secret(self) -> set[KeyPath]:
@@ -110,10 +119,21 @@ class DeclaredDropin:
 class DropinResource:
     """One drop-in with its declared content, as the runner wants it (see _plan.Resource)."""
 
-    def __init__(self, config_path: t.Sequence[str], declared: DeclaredDropin) -> None:
-        """`config_path`: the files and directories that Synapse is started with. Nothing is read yet."""
+    def __init__(
+        self,
+        config_path: t.Sequence[str],
+        declared: DeclaredDropin,
+        running_users: t.Callable[[], t.Iterable[str]] = tuple,
+    ) -> None:
+        """`config_path`: the files and directories that Synapse is started with. Nothing is read yet.
+
+        `running_users` finds the users of processes that look like Synapse with this configuration.
+        """
         self._config_path = list(config_path)
         self._declared = declared
+        self._running_users = running_users
+        self._reader: Reader | None = None
+        self._trusted: frozenset[int] = frozenset()
         self._before: Settings = {}
         self._after: Settings = {}
         self._secret: set[KeyPath] = set()
@@ -123,10 +143,12 @@ class DropinResource:
         """Read the configuration and decide. Raises InvalidInput or ConfigurationError."""
         declared = self._declared
         declared.check()
-        current = read_dropin(declared.path)
-        if current is None and not declared.present:
+        if not declared.present and not os.path.lexists(declared.path):
             return Plan(None, None)
         around = read_surroundings(self._config_path, declared.path)
+        self._reader = self._find_reader(around)
+        self._trusted = self._find_trusted()
+        current = read_dropin(declared.path, trusted=self._trusted)
         content = declared.content(around.earlier.settings) if declared.present else {}
         self._guard(current, content, around)
         self._wanted = self._file(current, content)
@@ -143,7 +165,7 @@ class DropinResource:
     def verify(self, plan: Plan) -> None:
         """Read the configuration again. Raises StateNotReached if not everything is as declared."""
         around = read_surroundings(self._config_path, self._declared.path)
-        current = read_dropin(self._declared.path)
+        current = read_dropin(self._declared.path, trusted=self._trusted)
         now = around.effective(current.settings if current else {}, {*self._before, *self._after})
         wrong = dotted(changed_paths(now, self._after))
         if (current and current.attributes) != (self._wanted and self._wanted.attributes):
@@ -177,15 +199,36 @@ class DropinResource:
         stays = all(state is not None and state["file"] is not None for state in (plan.before, plan.after))
         return "reload" if stays and all(path[:2] in _RELOADED for path in self._changed) else "restart"
 
+    def _find_reader(self, around: Surroundings) -> Reader | None:
+        if self._declared.synapse_user is not None:
+            return reader_named(self._declared.synapse_user)
+        return proven_reader(self._running_users(), Configuration(around.earlier.files + around.later.files))
+
+    def _find_trusted(self) -> frozenset[int]:
+        """Who may decide what is on the way to the file: who could change the configuration anyway."""
+        main = read_attributes(self._config_path[0])
+        return frozenset(([main.uid] if main else []) + ([self._reader.uid] if self._reader else []))
+
     def _file(self, current: DropinFile | None, content: Settings) -> DropinFile | None:
-        declared = self._declared
+        declared, reader = self._declared, self._reader
         if not declared.present:
             return None
-        model = current.attributes if current else None
-        if model is None and os.geteuid() == 0:
-            # A new file belongs to whom the configuration belongs: who reads the one must be able to read the other.
-            model = read_attributes(self._config_path[0])
-        return DropinFile(header(declared.secret), content, declared.attributes(model))
+        attributes = declared.attributes(current.attributes if current else self._model())
+        if reader:
+            attributes = reader.let_in(
+                attributes, owner_is_free=declared.owner is None, group_is_free=declared.group is None
+            )
+            reader.require_readable(attributes, declared.path)
+            directory = os.path.dirname(declared.path)
+            listed = any(os.path.realpath(given) == os.path.realpath(directory) for given in self._config_path)
+            reader.require_way(os.path.normpath(directory), listed=listed)
+        return DropinFile(header(declared.secret), content, attributes)
+
+    def _model(self) -> Attributes | None:
+        """What a new file takes its owner and group from, None for those of this user."""
+        # It belongs to whom the configuration belongs: who reads the one must be able to read the other.
+        model = read_attributes(self._config_path[0]) if os.geteuid() == 0 else None
+        return self._reader.keeping_secrets(model) if model and self._reader else model
 
     def _guard(self, current: DropinFile | None, content: Settings, around: Surroundings) -> None:
         path = self._declared.path
@@ -203,21 +246,19 @@ class DropinResource:
                 )
 
     def _steps(self, current: DropinFile | None, wanted: DropinFile | None) -> tuple[Step, ...]:
-        path = self._declared.path
+        path, trusted = self._declared.path, self._trusted
         if wanted is None:
-            require_writable(path, "path")
-            return (Step(f"remove {path}", lambda: remove_file(path)),)
-        if current and current.says_as(wanted) and current.attributes == wanted.attributes:
+            require_writable(path, "path", trusted=trusted)
+            return (Step(f"remove {path}", lambda: remove_file(path, trusted=trusted)),)
+        same = current is not None and current.says_as(wanted)
+        if current and same and current.attributes == wanted.attributes:
             return ()
-        require_writable(path, "path")
+        require_writable(path, "path", trusted=trusted)
         require_allowed(wanted.attributes, path)
-        if current and current.says_as(wanted):
-            shown = ", ".join(f"{name} {value}" for name, value in wanted.attributes.shown().items())
-            return (Step(f"set {shown} on {path}", lambda: set_attributes(path, wanted.attributes)),)
         text = wanted.text()
-        return (
-            Step(f"write {', '.join(wanted.settings)} to {path}", lambda: replace_file(path, text, wanted.attributes)),
-        )
+        shown = ", ".join(f"{name} {value}" for name, value in wanted.attributes.shown().items())
+        what = f"set {shown} on {path}" if same else f"write {', '.join(wanted.settings)} to {path}"
+        return (Step(what, lambda: replace_file(path, text, wanted.attributes, trusted=trusted)),)
 
     def _shown(self, file: DropinFile | None, new: t.Collection[KeyPath] = ()) -> dict[str, t.Any] | None:
         if file is None:

@@ -12,7 +12,8 @@ import dataclasses
 import json
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import parse_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
     KeyPath,
     Settings,
@@ -21,7 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     same,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import Attributes, read_attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import read_file
 
 _MARK = "# Written by the Ansible module matrix_ops.synapse.synapse_config, which overwrites what is changed here."
 _ADVICE = "# A key in this file replaces the whole key of the files that Synapse reads before it."
@@ -80,24 +81,23 @@ def header(secret: t.Collection[KeyPath]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def read_dropin(path: str) -> DropinFile | None:
-    """Return the drop-in at `path`, or None if there is no file. Raises ConfigurationError if it cannot be read."""
-    attributes = read_attributes(path)
-    if attributes is None:
+def read_dropin(path: str, *, trusted: t.Collection[int] = ()) -> DropinFile | None:
+    """Return the drop-in at `path`, or None if there is no file.
+
+    `trusted`: see _directory. Raises InvalidInput if others could exchange it, SynapseError if it cannot be read.
+    """
+    file = read_file(path, trusted=trusted)
+    if file is None:
         return None
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}. Run the task with become.") from error
+    text = file.content.decode(errors="replace")
     comments: list[str] = []
     for line in text.splitlines(keepends=True):
         if not line.startswith("#"):
             break
         comments.append(line)
     try:
-        settings = read_configuration([path]).settings
-    except ConfigurationError:
+        settings = parse_settings(file.content.decode(), path)
+    except (ConfigurationError, UnicodeDecodeError):
         # A file of ours that somebody broke is written again; whether it is ours is decided by its header.
         settings = {}
-    return DropinFile("".join(comments), settings, attributes, blank=not text.strip())
+    return DropinFile("".join(comments), settings, file.attributes, blank=not text.strip())

@@ -114,12 +114,15 @@ def find_files(paths: t.Sequence[str]) -> list[str]:
     return files
 
 
-def _read_file(path: str) -> ConfigurationFile:
+def parse_settings(text: str, path: str) -> dict[str, t.Any]:
+    """Return the settings in the text of a file; `path` is named by errors.
+
+    Raises ConfigurationError if it is not YAML, and MissingLibrary without PyYAML.
+    """
     try:
         import yaml
     except ImportError as error:
         raise MissingLibrary("PyYAML", "to read the configuration of Synapse") from error
-    text = _read_text(path, "config_path")
     try:
         settings = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
@@ -130,7 +133,11 @@ def _read_file(path: str) -> ConfigurationFile:
             f"{path} is not valid YAML{where}: mend it first, Synapse cannot start with it."
         ) from error
     # Synapse ignores a file that holds no mapping (an empty drop-in, for one) with a warning.
-    return ConfigurationFile(path, settings if isinstance(settings, dict) else {})
+    return settings if isinstance(settings, dict) else {}
+
+
+def _read_file(path: str) -> ConfigurationFile:
+    return ConfigurationFile(path, parse_settings(_read_text(path, "config_path"), path))
 
 
 def _read_text(path: str, option: str) -> str:

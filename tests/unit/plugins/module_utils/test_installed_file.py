@@ -4,48 +4,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import pathlib
+import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import (
-    Attributes,
-    group_id,
-    parse_mode,
+    InstalledFile,
     read_attributes,
+    read_file,
     remove_file,
     replace_file,
-    require_allowed,
+    require_writable,
     set_attributes,
-    user_id,
 )
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils import attacker
 
 OWN = Attributes(0o640, os.geteuid(), os.getegid())
-
-
-@pytest.mark.parametrize(
-    ("mode", "bits"), [("0640", 0o640), ("640", 0o640), ("0o600", 0o600), (0o644, 0o644), ("0", 0)]
-)
-def test_parse_mode(mode: str | int, bits: int) -> None:
-    assert parse_mode(mode) == bits
-
-
-@pytest.mark.parametrize("mode", ["u=rw", "", "0888", "preserve", "1777", -1, 640000, "-640"])
-def test_parse_mode_refuses_what_is_none(mode: str | int) -> None:
-    with pytest.raises(InvalidInput, match="octal digits in quotes"):
-        parse_mode(mode)
-
-
-def test_names_and_numbers_of_owners() -> None:
-    assert user_id("root") == 0
-    assert user_id("12345") == 12345
-    assert group_id("0") == 0
-    with pytest.raises(InvalidInput, match="owner no_such_user does not exist"):
-        user_id("no_such_user")
-    with pytest.raises(InvalidInput, match="group no_such_group does not exist"):
-        group_id("no_such_group")
+PRIVATE = Attributes(0o600, os.geteuid(), os.getegid())
 
 
 def test_replace_file_gives_text_and_attributes_at_once(tmp_path: pathlib.Path) -> None:
@@ -62,7 +43,7 @@ def test_replace_file_leaves_the_old_file_when_it_fails(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     path = tmp_path / "drop-in.yaml"
     path.write_text("old")
@@ -73,48 +54,80 @@ def test_replace_file_leaves_the_old_file_when_it_fails(
     assert os.listdir(tmp_path) == ["drop-in.yaml"]
 
 
-def test_the_text_is_never_readable_by_others_meanwhile(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modes: list[str] = []
-    fsync = os.fsync
-
-    def look(descriptor: int) -> None:
-        modes.append(f"{os.fstat(descriptor).st_mode & 0o777:o}")
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", look)
-    previous = os.umask(0)
-    try:
-        replace_file(str(tmp_path / "a"), "secret", OWN)
-    finally:
-        os.umask(previous)
-    assert modes == ["640"]
+def test_read_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a"
+    assert read_file(str(path)) is None
+    assert read_file(str(tmp_path / "nowhere" / "a")) is None
+    path.write_bytes(b"content")
+    path.chmod(0o640)
+    assert read_file(str(path)) == InstalledFile(b"content", OWN)
+    (tmp_path / "link").symlink_to("a")
+    with pytest.raises(SynapseError, match="/link is a symbolic link, which is not followed"):
+        read_file(str(tmp_path / "link"))
+    with pytest.raises(SynapseError, match="is a directory: name a file in it"):
+        read_file(f"{tmp_path}/")
 
 
 def test_set_attributes_and_remove(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a"
-    path.write_text("")
+    path.write_text("content")
     wanted = Attributes(0o600, OWN.uid, OWN.gid)
     set_attributes(str(path), wanted)
-    assert read_attributes(str(path)) == wanted
-    assert wanted.shown()["mode"] == "0600"
+    assert read_file(str(path)) == InstalledFile(b"content", wanted)
     remove_file(str(path))
     assert read_attributes(str(path)) is None
     with pytest.raises(SynapseError, match="could not be removed: No such file"):
         remove_file(str(path))
-    with pytest.raises(SynapseError, match="could not be set: No such file"):
+    with pytest.raises(SynapseError, match="was removed by somebody else in this moment"):
         set_attributes(str(path), wanted)
 
 
-def test_only_root_gives_files_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    monkeypatch.setattr(os, "getegid", lambda: 4242)
-    monkeypatch.setattr(os, "getgroups", lambda: [4343])
-    require_allowed(Attributes(0o600, 4242, 4343), "/etc/a")
-    with pytest.raises(InvalidInput, match="/etc/a cannot be given to root: only root can do that"):
-        require_allowed(Attributes(0o600, 0, 4242), "/etc/a")
-    with pytest.raises(InvalidInput, match="cannot be given to the group root"):
-        require_allowed(Attributes(0o600, 4242, 0), "/etc/a")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    require_allowed(Attributes(0o600, 1, 2), "/etc/a")
+def test_set_attributes_leaves_other_names_of_the_file_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "foreign").write_text("content")
+    (tmp_path / "foreign").chmod(0o600)
+    os.link(tmp_path / "foreign", tmp_path / "a")
+    set_attributes(str(tmp_path / "a"), OWN)
+    assert read_attributes(str(tmp_path / "foreign")) == PRIVATE
+    assert read_attributes(str(tmp_path / "a")) == OWN
+
+
+def test_require_writable(tmp_path: pathlib.Path) -> None:
+    require_writable(str(tmp_path / "new"), "path")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InvalidInput, match=f"^path {tmp_path} is a directory: name the file in it"):
+        require_writable(str(tmp_path), "path")
+    with pytest.raises(InvalidInput, match="^path .*/b/c cannot be used: the directory .*/b does not exist, create it"):
+        require_writable(str(tmp_path / "b" / "c"), "path")
+
+
+def test_a_relative_path_starts_where_the_process_is(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    replace_file("a", "text", OWN)
+    assert (tmp_path / "a").read_text() == "text"
+
+
+@pytest.fixture
+def arena() -> t.Iterator[attacker.Arena]:
+    with attacker.open_place() as place:
+        yield attacker.arena(place)
+
+
+def test_nothing_foreign_is_touched_while_somebody_attacks(
+    arena: attacker.Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    before = arena.foreign_state()
+    with attacker.attacking(arena, ("name",)):
+        for number in range(4_000):
+            path = str((arena.owned if number % 2 else arena.owned / "parent") / "name")
+            with contextlib.suppress(SynapseError):
+                if number % 5 == 0:
+                    remove_file(path, trusted=[attacker.UID])
+                elif number % 5 == 1:
+                    set_attributes(path, PRIVATE, trusted=[attacker.UID])
+                elif number % 5 == 2:
+                    replace_file(path, "for all\n", Attributes(0o640, attacker.UID, OWN.gid), trusted=[attacker.UID])
+                else:
+                    replace_file(path, attacker.SECRET.decode(), PRIVATE, trusted=[attacker.UID])
+            arena.require_target()
+    attacker.require_unharmed(arena, before)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import stat
 import typing as t
@@ -172,7 +173,7 @@ class TestLogin:
         plan = token_of(synapse, path=str(directory / "token")).plan()
         directory.rmdir()
         synapse.expect(login(), Call("POST", LOGOUT, token="new"))
-        with pytest.raises(errors.SynapseError, match="could not be written: No such file"):
+        with pytest.raises(errors.SynapseError, match="/directory does not exist, create it first"):
             plan.execute()
 
 
@@ -366,3 +367,31 @@ class TestFile:
         synapse.expect(login())
         carry_out(token_of(synapse, path=str(path)))
         assert path.read_text(encoding="ascii") == "new\n"
+
+
+class TestWhereTheFileIs:
+    @pytest.mark.parametrize("present", [True, False])
+    def test_not_where_others_could_exchange_it(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, present: bool
+    ) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.mkdir()
+        written(theirs / "token", "new")
+        (theirs / "link").symlink_to("token")
+        with pytest.raises(errors.SynapseError, match="/link is a symbolic link, which is not followed"):
+            token_of(synapse, present=present, path=str(theirs / "link")).plan()
+        if os.geteuid() == 0:
+            os.chown(theirs, 4711, 4711)
+            with pytest.raises(
+                errors.InvalidInput, match="/theirs belongs to 4711, who could exchange what root writes"
+            ):
+                token_of(synapse, present=present, path=str(theirs / "token")).plan()
+        assert (theirs / "token").read_text(encoding="ascii") == "new\n"
+
+    def test_closed_without_touching_another_name_of_the_file(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        path = written(tmp_path / "token", "new", 0o644)
+        os.link(path, tmp_path / "other")
+        carry_out(token_of(synapse, path=path))
+        assert (mode_of(tmp_path / "token"), mode_of(tmp_path / "other")) == (0o600, 0o644)

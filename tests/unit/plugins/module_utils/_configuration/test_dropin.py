@@ -11,14 +11,16 @@ import typing as t
 import pytest
 import yaml
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import dropin
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import dropin, reader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import (
     DeclaredDropin,
     DropinResource,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, StateNotReached
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan
+
+SYNAPSE = reader.Reader("synapse", 990, 980, frozenset({980}))
 
 
 class Host:
@@ -179,9 +181,12 @@ def test_secrets_are_for_nobody_else(host: Host, mode: str) -> None:
 
 def test_a_change_of_mode_alone_changes_no_setting(host: Host) -> None:
     host.apply({"a": 1})
-    before = host.path.stat().st_ino
+    before = host.path.read_bytes()
+    # Somebody else's name for the file: it must not get the mode with it.
+    os.link(host.path, host.directory / "other")
     plan, result = host.apply({"a": 1}, mode="0600")
-    assert (host.path.stat().st_mode & 0o777, host.path.stat().st_ino) == (0o600, before)
+    assert (host.path.stat().st_mode & 0o777, host.path.read_bytes()) == (0o600, before)
+    assert (host.directory / "other").stat().st_mode & 0o777 == 0o640
     assert result["changed_keys"] == []
     assert plan.before != plan.after
     assert plan.steps[0].description.startswith("set mode 0600, owner ")
@@ -248,6 +253,8 @@ def test_a_new_file_that_root_writes_belongs_to_whom_the_configuration_belongs(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Attributes(0o600, 4242, 4343)
+    own = os.geteuid()
+    monkeypatch.setattr(DropinResource, "_find_trusted", lambda _resource: frozenset({own}))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(dropin, "read_attributes", lambda path: model if path == str(host.main) else None)
     plan = host.plan({"a": 1})
@@ -269,3 +276,104 @@ def test_a_change_by_somebody_else_is_noticed(host: Host) -> None:
     host.path.chmod(0o666)
     with pytest.raises(StateNotReached, match="the mode, owner or group is not as declared"):
         resource.verify(plan)
+
+
+class TestWhoReadsIt:
+    """The main configuration is for everybody, and Synapse runs as somebody else."""
+
+    @pytest.fixture(autouse=True)
+    def somebody(self, monkeypatch: pytest.MonkeyPatch, host: Host) -> None:
+        host.main.chmod(0o644)
+        monkeypatch.setattr(reader, "reader_named", lambda _name: SYNAPSE)
+        monkeypatch.setattr(dropin, "reader_named", lambda _name: SYNAPSE)
+        monkeypatch.setattr(reader.Reader, "can", lambda *_: True)
+        # Whoever runs the tests may plan as root does.
+        monkeypatch.setattr(dropin, "require_allowed", lambda *_: None)
+
+    def test_gets_its_group(self, host: Host) -> None:
+        plan = host.plan({"a": 1}, synapse_user="synapse")
+        assert plan.after is not None
+        assert plan.after["file"]["group"] == str(SYNAPSE.gid)
+        assert plan.after["file"]["mode"] == "0640"
+
+    def test_gets_it_alone_where_the_configuration_has_the_group_of_nobody(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = os.geteuid()
+        monkeypatch.setattr(DropinResource, "_find_trusted", lambda _resource: frozenset({own}))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        model = Attributes(0o640, SYNAPSE.uid, 65534)
+        monkeypatch.setattr(dropin, "read_attributes", lambda _path: model)
+        plan = host.plan({"a": 1}, synapse_user="synapse")
+        assert plan.after is not None
+        assert (plan.after["file"]["owner"], plan.after["file"]["group"]) == (str(SYNAPSE.uid), "root")
+
+    def test_has_it_mended_where_it_could_not(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        host.apply({"a": 1})
+        own = reader.Reader("me", 990, os.getegid(), frozenset({os.getegid()}))
+        monkeypatch.setattr(dropin, "reader_named", lambda _name: own)
+        assert not host.plan({"a": 1}, synapse_user="me").changed
+        monkeypatch.setattr(dropin, "reader_named", lambda _name: SYNAPSE)
+        plan = host.plan({"a": 1}, synapse_user="synapse")
+        assert plan.steps[0].description.startswith("set mode 0640, owner ")
+        assert plan.steps[0].description.endswith(f", group 980 on {host.path}")
+
+    @pytest.mark.parametrize("declared", [{"group": "0", "owner": "0"}, {"mode": "0040", "owner": "0", "group": "0"}])
+    def test_is_told_when_what_is_declared_keeps_it_out(self, host: Host, declared: dict[str, t.Any]) -> None:
+        with pytest.raises(InvalidInput, match=r"50-own\.yaml with mode .* could not be read by synapse, the user"):
+            host.plan({"a": 1}, synapse_user="synapse", **declared)
+
+    def test_is_told_when_it_cannot_get_there(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[tuple[str, int]] = []
+
+        def can(_reader: reader.Reader, path: str, wanted: int) -> bool:
+            asked.append((path, wanted))
+            return path != str(host.directory)
+
+        monkeypatch.setattr(reader.Reader, "can", can)
+        with pytest.raises(InvalidInput, match=f"^synapse, the user of Synapse, may not enter {host.directory}, and"):
+            host.plan({"a": 1}, synapse_user="synapse")
+        # Synapse lists this directory.
+        assert asked[-1] == (str(host.directory), os.R_OK | os.X_OK)
+        assert asked[0] == ("/", os.X_OK)
+
+    def test_is_found_by_the_running_processes(self, host: Host) -> None:
+        key = host.main.parent / "key"
+        key.touch(0o600)
+        host.main.write_text(f"signing_key_path: {key}\n")
+        declared = DeclaredDropin(str(host.path), {"a": 1}, {})
+        plan = DropinResource([str(host.main), str(host.directory)], declared, lambda: ["synapse"]).plan()
+        assert plan.after is not None
+        assert plan.after["file"]["group"] == "980"
+        key.chmod(0o644)
+        plan = DropinResource([str(host.main), str(host.directory)], declared, lambda: ["synapse"]).plan()
+        assert plan.after is not None
+        assert plan.after["file"]["group"] != "980"
+
+
+class TestTheWay:
+    def test_a_directory_of_somebody_else(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reader.Reader, "can", lambda *_: True)
+        if os.geteuid() == 0:
+            os.chown(host.directory, 4711, 4711)
+            with pytest.raises(InvalidInput, match="conf.d belongs to 4711, who could exchange what root writes there"):
+                host.plan({"a": 1})
+            # Whoever owns the configuration, and Synapse itself, may.
+            assert host.plan({"a": 1}, synapse_user="4711").changed
+            os.chown(host.main, 4711, 4711)
+        host.apply({"a": 1})
+        host.apply({}, present=False)
+
+    def test_a_directory_that_everybody_may_write(self, host: Host) -> None:
+        host.apply({"a": 1})
+        host.directory.chmod(0o777)
+        if os.geteuid() == 0:
+            for present in (True, False):
+                with pytest.raises(InvalidInput, match="every user may write to .*/conf.d, and could exchange"):
+                    host.plan({"a": 1}, present=present)
+
+    def test_a_link_to_the_file(self, host: Host, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "foreign").write_text("a: 1\n")
+        host.path.symlink_to(tmp_path / "foreign")
+        with pytest.raises(InvalidInput, match="is a symbolic link: name the file that it leads to"):
+            host.plan({"a": 1})

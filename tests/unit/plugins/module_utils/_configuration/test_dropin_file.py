@@ -11,14 +11,14 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_file import (
     DropinFile,
     header,
     read_dropin,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import same
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 OWN = Attributes(0o640, os.geteuid(), os.getegid())
 
@@ -142,5 +142,8 @@ def test_says_as_compares_header_and_settings() -> None:
 
 def test_no_file_and_one_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     assert read_dropin(str(tmp_path / "none.yaml")) is None
-    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+    with pytest.raises(SynapseError, match="is a directory: name a file in it"):
         read_dropin(str(tmp_path))
+    (tmp_path / "link.yaml").symlink_to("/etc/passwd")
+    with pytest.raises(SynapseError, match="is a symbolic link, which is not followed"):
+        read_dropin(str(tmp_path / "link.yaml"))

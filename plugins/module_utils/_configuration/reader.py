@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The user that Synapse runs as: whether it could read a file, and who must own one that it can read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, group_name, user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+
+# Root's group, and that of all who have none: to be in it says nothing of anybody.
+_NOBODY = 65534
+_UNKNOWN = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A user who reads files. `gid` is the primary group, None for a user who is known by the number alone."""
+
+    name: str
+    uid: int
+    gid: int | None
+    groups: frozenset[int]
+
+    def may_read(self, attributes: Attributes) -> bool:
+        """Return whether the permissions of a file let this user read it. Root reads everything."""
+        if self.uid == attributes.uid:
+            bit = stat.S_IRUSR
+        else:
+            bit = stat.S_IRGRP if attributes.gid in self.groups else stat.S_IROTH
+        return self.uid == 0 or bool(attributes.mode & bit)
+
+    def keeping_secrets(self, model: Attributes) -> Attributes:
+        """Return the model of a new file without the group of all who have none: root's stands for nobody."""
+        return dataclasses.replace(model, gid=0) if model.gid == _NOBODY else model
+
+    def let_in(self, attributes: Attributes, *, owner_is_free: bool, group_is_free: bool) -> Attributes:
+        """Return attributes that let this user read a file, if changing the owner or group that are free achieves it.
+
+        Best by the group, which may read without writing; but a group that others share keeps no secret: then by the
+        owner.
+        """
+        if self.may_read(attributes):
+            return attributes
+        by_group = dataclasses.replace(attributes, gid=attributes.gid if self.gid is None else self.gid)
+        if group_is_free and self.may_read(by_group) and not self._shares_group():
+            return by_group
+        by_owner = dataclasses.replace(attributes, uid=self.uid)
+        return by_owner if owner_is_free and self.may_read(by_owner) else attributes
+
+    def require_readable(self, attributes: Attributes, path: str) -> None:
+        """Raise InvalidInput if this user could not read a file with these attributes at `path`."""
+        if self.may_read(attributes):
+            return
+        shown = attributes.shown()
+        group = "" if self.gid is None or self._shares_group() else f"group to {group_name(self.gid)}, or "
+        raise InvalidInput(
+            f"{path} with mode {shown['mode']}, owner {shown['owner']} and group {shown['group']} could not be read by"
+            f" {self.name}, the user of Synapse, which would not start again: set {group}owner to {self.name}, with a"
+            " mode that lets it read, or leave all three out."
+        )
+
+    def require_way(self, directory: str, *, listed: bool) -> None:
+        """Raise InvalidInput if this user could not get to what is in `directory`. `listed`: Synapse lists it, too.
+
+        Only root, and this user itself, can find that out; for anybody else this says nothing.
+        """
+        for place in _prefixes(directory):
+            wanted = os.R_OK | os.X_OK if listed and place == directory else os.X_OK
+            if self.can(place, wanted) is False:
+                raise InvalidInput(
+                    f"{self.name}, the user of Synapse, may not enter {place}, and so could not read what is in"
+                    f" {directory}: give it that permission, for example by the group of the directory."
+                )
+
+    def can(self, path: str, wanted: int) -> bool | None:
+        """Return whether this user has the access `wanted` (see os.access) to `path`; None if nobody can tell here.
+
+        The kernel is asked, by a process that has become this user, so that access lists count.
+        """
+        if os.geteuid() == self.uid:
+            return os.access(path, wanted)
+        if os.geteuid() != 0:
+            return None
+        child = os.fork()
+        if child == 0:
+            answer = _UNKNOWN
+            try:
+                os.setgroups(list(self.groups))
+                os.setgid(_NOBODY if self.gid is None else self.gid)
+                os.setuid(self.uid)
+                answer = 0 if os.access(path, wanted) else 1
+            finally:
+                # Nothing of the parent may be done a second time, whatever happens here.
+                os._exit(answer)
+        _child, status = os.waitpid(child, 0)
+        return {0: True, 1: False}.get(os.WEXITSTATUS(status)) if os.WIFEXITED(status) else None
+
+    def _shares_group(self) -> bool:
+        if self.gid in (0, _NOBODY):
+            return True
+        return any(user.pw_gid == self.gid and user.pw_uid != self.uid for user in pwd.getpwall())
+
+
+def reader_named(user: str) -> Reader:
+    """Return the user with that name or number. Raises InvalidInput if there is no such name."""
+    try:
+        uid = user_id(user)
+    except InvalidInput:
+        raise InvalidInput(
+            f"synapse_user {user} does not exist on this host: see whether it is spelt right, or install Synapse first."
+        ) from None
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Reader(user, uid, None, frozenset())
+    return Reader(entry.pw_name, uid, entry.pw_gid, frozenset(os.getgrouplist(entry.pw_name, entry.pw_gid)))
+
+
+def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reader | None:
+    """Return the first of `users`, of whom processes seem to be Synapse, who proves it; None if nobody does.
+
+    Anybody can start a process that looks like Synapse. But only Synapse, and root, can read its signing key.
+    """
+    key = _signing_key(configuration)
+    if key is None:
+        return None
+    try:
+        if os.stat(key).st_mode & stat.S_IROTH:
+            return None
+    except OSError:
+        return None
+    return next((reader for reader in map(reader_named, users) if reader.can(key, os.R_OK)), None)
+
+
+def _signing_key(configuration: Configuration) -> str | None:
+    """Where Synapse 1.163 has its key (synapse/config/key.py), None if that cannot be told."""
+    settings = configuration.settings
+    path, name = settings.get("signing_key_path"), settings.get("server_name")
+    if path is None and isinstance(name, str) and configuration.files:
+        path = os.path.join(os.path.dirname(configuration.files[-1].path), f"{name}.signing.key")
+    return path if isinstance(path, str) and os.path.isabs(path) else None
+
+
+def _prefixes(directory: str) -> list[str]:
+    """The directories from the root to this one, as somebody has to pass them."""
+    names = [name for name in directory.split("/") if name]
+    return ["/" + "/".join(names[:number]) for number in range(len(names))] + [directory]

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The files and directories that a configuration makes Synapse use: what a unit must not keep from it.
+
+Relies on synapse/config of Synapse 1.163 (repository.py, database.py, logger.py, server.py) and on the handlers of
+Python's logging.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import KeyPath, leaves
+
+# What Synapse calls its own provider of media storage that is a directory.
+_LOCAL_PROVIDERS = ("file_system", "synapse.media.storage_provider.FileStorageProviderBackend")
+# Where Synapse puts them if the configuration does not say.
+_MEDIA_STORE, _DATABASE = "media_store", "homeserver.db"
+
+
+class UsedPath(t.NamedTuple):
+    """A path that a setting names. `written`: Synapse makes and changes files in it, so it is a directory.
+
+    `setting` is the setting, with dots between the keys. `path` is absolute.
+    """
+
+    path: str
+    setting: str
+    written: bool
+
+
+def find_used_paths(configuration: Configuration, working_directory: str) -> list[UsedPath]:
+    """Return the paths that the configuration names, those that are written before those that are only read.
+
+    Relative ones start from `working_directory`, the one that Synapse runs in. Read are all other absolute paths in the
+    settings, for modules of other people have theirs anywhere. Raises ConfigurationError if the file that log_config
+    names is no YAML, or cannot be read.
+    """
+    settings = configuration.settings
+    found = dict.fromkeys(_written(settings, working_directory))
+    log_config = settings.get("log_config")
+    if isinstance(log_config, str):
+        found.update(dict.fromkeys(_logs(os.path.join(working_directory, log_config), working_directory)))
+    written = [UsedPath(os.path.normpath(path), setting, True) for path, setting in found]
+    read = [
+        UsedPath(os.path.normpath(value), ".".join(keys), False)
+        for keys, value in _texts(settings)
+        if os.path.isabs(value) and "\n" not in value and "\0" not in value
+    ]
+    return written + read
+
+
+def _written(settings: dict[str, t.Any], directory: str) -> t.Iterator[tuple[str, str]]:
+    def absolute(value: t.Any) -> str:
+        return os.path.join(directory, str(value))
+
+    if settings.get("enable_media_repo", True) is not False:
+        yield absolute(settings.get("media_store_path") or _MEDIA_STORE), "media_store_path"
+    if settings.get("backup_media_store_path"):
+        yield absolute(settings["backup_media_store_path"]), "backup_media_store_path"
+    for provider in _mappings(settings.get("media_storage_providers")):
+        place = provider.get("config")
+        if provider.get("module") in _LOCAL_PROVIDERS and isinstance(place, dict) and place.get("directory"):
+            yield absolute(place["directory"]), "media_storage_providers"
+    databases = settings.get("databases")
+    for key, database in (
+        [("database", settings.get("database"))]
+        if not isinstance(databases, dict)
+        else [("databases", each) for each in databases.values()]
+    ):
+        if not isinstance(database, dict) or database.get("name", "sqlite3") != "sqlite3":
+            continue
+        arguments = database.get("args")
+        name = str(arguments.get("database") or _DATABASE) if isinstance(arguments, dict) else _DATABASE
+        if name != ":memory:":
+            yield os.path.dirname(absolute(name)), key
+    for listener in _mappings(settings.get("listeners")):
+        if isinstance(listener.get("path"), str):
+            yield os.path.dirname(absolute(listener["path"])), "listeners"
+
+
+def _logs(path: str, directory: str) -> t.Iterator[tuple[str, str]]:
+    handlers = read_configuration([path]).settings.get("handlers")
+    for handler in handlers.values() if isinstance(handlers, dict) else ():
+        if isinstance(handler, dict) and isinstance(handler.get("filename"), str):
+            yield os.path.dirname(os.path.join(directory, handler["filename"])), "log_config"
+
+
+def _texts(settings: dict[str, t.Any]) -> t.Iterator[tuple[KeyPath, str]]:
+    for keys, value in leaves(settings).items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield keys, text
+            elif isinstance(text, dict):
+                yield from (((*keys, *inner), found) for inner, found in _texts(text))
+
+
+def _mappings(value: t.Any) -> list[dict[str, t.Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
