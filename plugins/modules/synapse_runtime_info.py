@@ -14,6 +14,8 @@ description:
     not yet one that has an effect.
   - Tells their limits for open files, whether they have loaded jemalloc, and whether their caches have the sizes that
     the configuration demands.
+  - Tells as well which files a process was started with that have changed since, so that it runs with something else
+    than they say.
   - What cannot be seen is listed with the reason and what mends it. It is never guessed.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -31,14 +33,26 @@ options:
       - What to find out.
       - V(processes) is what the kernel shows of each process. It is always part of the result.
       - V(caches) asks each process for its metrics as well, and O(synapse_python) for the sizes in Synapse's code.
+      - V(freshness) compares the start of each process with the files that it was started with, and asks systemd which
+        these are.
     type: list
     elements: str
     choices:
       - processes
       - caches
+      - freshness
     default:
       - processes
       - caches
+      - freshness
+  restart_record:
+    description:
+      - A file that holds, as JSON, what RV(started_with) was right before Synapse was restarted the last time. It need
+        not exist.
+      - With it the clock of the host can be set without a file that is older than a process ever counting as changed.
+      - It is believed just if it is a plain file, belongs to root or to the user of the task, and nobody else may write
+        it.
+    type: path
   synapse_python:
     description:
       - The Python that runs Synapse. It knows the size that each cache has before any factor is applied.
@@ -46,13 +60,21 @@ options:
     default: /opt/venvs/matrix-synapse/bin/python
   timeout:
     description:
-      - How many seconds to wait for the metrics of a process, and for O(synapse_python).
+      - How many seconds to wait for the metrics of a process, for O(synapse_python), and for systemd.
     type: int
     default: 30
 notes:
   - The module must run on the host of Synapse. Only root sees everything of processes that belong to another user.
   - A process belongs to this Synapse when its command line names the first of O(config_path). Processes in containers
     are not looked at.
+  - A file counts as changed when its content, its owner or its mode was changed after a process was started, or when
+    that cannot be told, because the clock was set or the file has a time in the future. A restart ends that if
+    O(restart_record) was written before it.
+  - A file that sets nothing but C(caches.global_factor) and C(caches.per_cache_factors) never counts. Synapse applies
+    it at a reload, and RV(processes[].caches) shows whether it has.
+  - Synapse reads its log configuration and its certificates again at a reload. The log configuration counts
+    nevertheless, because nothing shows whether it has. Certificates do not.
+  - Of the packages in Synapse's environment that of Synapse itself counts, not those that it needs.
 seealso:
   - module: matrix_ops.synapse.synapse_config
 """
@@ -61,6 +83,31 @@ EXAMPLES = r"""
 - name: Look at the running processes
   matrix_ops.synapse.synapse_runtime_info:
   register: synapse_runtime
+
+- name: Fail if Synapse was not restarted after a change
+  ansible.builtin.assert:
+    that: item.outdated_by | length == 0
+    fail_msg: "{{ item.name }} has to be restarted. {{ item.outdated_by | map(attribute='why') | join(' ') }}"
+  loop: "{{ synapse_runtime.processes }}"
+  loop_control:
+    label: "{{ item.name }}"
+
+- name: Note what Synapse is about to be started with
+  ansible.builtin.copy:
+    content: "{{ synapse_runtime.started_with | to_json }}"
+    dest: /var/lib/matrix-synapse-restart.json
+    mode: "0600"
+
+- name: Restart it
+  ansible.builtin.systemd_service:
+    name: matrix-synapse.service
+    state: restarted
+
+- name: See what has changed since, whatever the clock does
+  matrix_ops.synapse.synapse_runtime_info:
+    gather:
+      - freshness
+    restart_record: /var/lib/matrix-synapse-restart.json
 
 - name: Fail if a process may open too few files
   ansible.builtin.assert:
@@ -104,6 +151,34 @@ processes:
       description: The files and directories that the process was started with, as absolute paths.
       type: list
       elements: str
+    started_at:
+      description: When the process was started, as the clock of the host counts now.
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    outdated_by:
+      description:
+        - What has changed since the process was started, of all that it was started with. Empty if nothing has. Null if
+          that is not gathered.
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The file, or the directory in which a file was added or removed, or the name of the unit.
+          type: str
+          sample: /etc/matrix-synapse/conf.d/registration.yaml
+        kind:
+          description:
+            - What it is. V(configuration), V(log_configuration), V(secret) (a file with a key or a secret that the
+              configuration names), V(unit), V(environment) (a file of variables of the unit), V(package) or
+              V(interpreter).
+          type: str
+          sample: configuration
+        why:
+          description: Why it counts, in one sentence that names it.
+          type: str
+          sample: >-
+            /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
+            started at 2026-01-31T12:00:00Z.
     file_limits:
       description: How many files and sockets the process may have open, C(soft) and C(hard). Null means any number.
       type: dict
@@ -190,6 +265,26 @@ settings:
     cache_autotuning:
       description: The settings by which Synapse empties its caches when memory is short. Null if it does not.
       type: dict
+started_with:
+  description:
+    - What a process is started with now, to be kept as O(restart_record) before a restart. It holds times, sizes and
+      numbers of files, and nothing that is in them.
+    - Null if V(freshness) is not gathered.
+  returned: success
+  type: dict
+  contains:
+    boot_id:
+      description: The boot of the host.
+      type: str
+    boottime:
+      description: Seconds since that boot.
+      type: float
+    wall:
+      description: Seconds since 1970, as the clock of the host shows.
+      type: float
+    places:
+      description: Each file or directory by its path. Null for one that does not exist.
+      type: dict
 unseen:
   description:
     - What could not be found out, of all processes. C(what) is the name of the return value that is missing or in
@@ -220,6 +315,8 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     reader = RuntimeReader(
         parameters["config_path"],
         caches="caches" in parameters["gather"],
+        freshness="freshness" in parameters["gather"],
+        restart_record=parameters["restart_record"],
         synapse_python=parameters["synapse_python"],
         timeout=parameters["timeout"],
     )
@@ -228,10 +325,11 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the module."""
-    choices = ["processes", "caches"]
+    choices = ["processes", "caches", "freshness"]
     own = ArgumentSpec(
         {
             "gather": {"type": "list", "elements": "str", "choices": choices, "default": choices},
+            "restart_record": {"type": "path"},
             "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
             "timeout": {"type": "int", "default": 30},
         }

@@ -20,6 +20,7 @@ import urllib.request
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import owner_of
 
 _PATH = "/_synapse/metrics"
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -35,6 +36,13 @@ class Sample(t.NamedTuple):
     name: str
     labels: dict[str, str]
     value: float
+
+
+class Answer(t.NamedTuple):
+    """What a process says. `is_certain`: that it was this process was seen, not believed."""
+
+    text: str
+    is_certain: bool
 
 
 class NoMetrics(t.NamedTuple):
@@ -73,6 +81,25 @@ def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:
     return [
         f"http://{_host(address)}:{listener['port']}{_PATH}" for listener in plain for address in _addresses(listener)
     ]
+
+
+def fetch_from(url: str, pid: int, timeout: float, proc: str = "/proc") -> Answer:
+    """Return the metrics that the process `pid` itself serves at `url`. `timeout` in seconds.
+
+    Raises UnexpectedAnswer if another process serves them or the answer is none, ConnectionFailed if nobody answers,
+    and FileNotFoundError or ProcessLookupError if the process has ended.
+    """
+    before = owner_of(url, pid, proc)
+    if before.is_own is False and before.inodes:
+        raise UnexpectedAnswer(f"{url} is served by another process{before.other and f', {before.other}'}.")
+    text = fetch(url, timeout)
+    # In between the socket may have been closed, and opened by somebody else.
+    after = owner_of(url, pid, proc)
+    if after != before:
+        raise UnexpectedAnswer(f"{url} went over to another process in this moment: run the task again.")
+    if after.is_own is False:
+        raise UnexpectedAnswer(f"{url} is served by another process, which cannot be seen from here.")
+    return Answer(text, after.is_own is True)
 
 
 def fetch(url: str, timeout: float) -> str:

@@ -16,8 +16,10 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
+MAIN_APP = "synapse.app.homeserver"
+
 # The scripts that Synapse's package installs, and what they run.
-_SCRIPTS = {"synapse_homeserver": "synapse.app.homeserver", "synapse_worker": "synapse.app.generic_worker"}
+_SCRIPTS = {"synapse_homeserver": MAIN_APP, "synapse_worker": "synapse.app.generic_worker"}
 _NOT_SERVERS = frozenset({"synapse.app.admin_cmd"})
 # With these Synapse writes files and ends.
 _ONE_SHOT = frozenset({"--generate-config", "--generate-keys", "--generate-missing-configs"})
@@ -25,10 +27,15 @@ _INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
 _JEMALLOC = re.compile(r"/\S*/libjemalloc\S*")
 _EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
 _OPEN_FILES = re.compile(r"^Max open files\s+(\S+)\s+(\S+)", re.MULTILINE)
-
-
 _MEND = "Run the task with become, as root."
-_WORDS = {"open_files": "open files", "jemalloc": "libraries", "environment": "environment"}
+_WORDS = {
+    "open_files": "open files",
+    "jemalloc": "libraries",
+    "environment": "environment",
+    "outdated_by": "program, which may have been replaced since",
+}
+# What the kernel adds to the name of a program whose file is gone.
+_DELETED = " (deleted)"
 T = t.TypeVar("T")
 
 
@@ -51,12 +58,16 @@ class CommandLine:
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """A running process of Synapse. `config_path` holds its configuration by absolute paths."""
+    """A running process of Synapse. `config_path` holds its configuration by absolute paths.
+
+    `interpreter` is what it was called by, which whoever started it could choose. `daemonized`: it was started with -D.
+    """
 
     pid: int
     app: str
     config_path: tuple[str, ...]
     interpreter: str
+    daemonized: bool = False
 
 
 def parse_command_line(arguments: t.Sequence[str]) -> CommandLine | None:
@@ -107,7 +118,7 @@ def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> tuple[l
             continue
         if process and wanted in (os.path.realpath(path) for path in process.config_path):
             found.append(process)
-    return sorted(found, key=lambda process: (process.app != "synapse.app.homeserver", process.pid)), unseen
+    return sorted(found, key=lambda process: (process.app != MAIN_APP, process.pid)), unseen
 
 
 class ProcessReader:
@@ -158,13 +169,33 @@ class ProcessReader:
             if name in ("LD_PRELOAD", "PYTHONMALLOC") or name.startswith("SYNAPSE_CACHE_FACTOR")
         }
 
-    def start_time(self) -> float:
-        """Return when the process was started, in seconds since 1970, as exactly as the kernel tells."""
+    def started(self) -> float:
+        """Return when the process was started, in seconds on the clock of the boot (CLOCK_BOOTTIME)."""
+        return int(self._status_fields()[19]) / os.sysconf("SC_CLK_TCK")
+
+    def parent(self) -> int:
+        """Return the number of the process that is the parent now."""
+        return int(self._status_fields()[1])
+
+    def control_group(self) -> str:
+        """Return the text that tells the control groups of the process, and with them its unit."""
+        return self._read("cgroup")
+
+    def replaced_program(self) -> str | None:
+        """Return the path of the program that the process runs if that was removed or replaced since, else None."""
+        link = self._attempt("outdated_by", lambda: os.readlink(os.path.join(self._directory, "exe")))
+        return link[: -len(_DELETED)] if link and link.endswith(_DELETED) else None
+
+    def directory_at_start(self, daemonized: bool) -> str:
+        """Return where the process was when it was started. Raises PermissionError if this user may not see that."""
+        if not daemonized:
+            return os.readlink(os.path.join(self._directory, "cwd"))
+        # A daemon has gone to / (synapse/util/daemonize.py); the shell that started it has noted where it was.
+        return dict(item.partition("=")[::2] for item in self._read("environ").split("\0")).get("PWD", "/")
+
+    def _status_fields(self) -> list[str]:
         # The second field is the name of the program, in parentheses, and may itself hold spaces and parentheses.
-        ticks = float(self._read("stat").rpartition(")")[2].split()[19])
-        with open(os.path.join(os.path.dirname(self._directory), "stat"), encoding="ascii") as file:
-            booted = next(float(line.split()[1]) for line in file if line.startswith("btime "))
-        return booted + ticks / os.sysconf("SC_CLK_TCK")
+        return self._read("stat").rpartition(")")[2].split()
 
     def _read(self, name: str) -> str:
         with open(os.path.join(self._directory, name), encoding="utf-8", errors="replace") as file:
@@ -188,21 +219,13 @@ def _read_process(proc: str, pid: int, main_file: str) -> Process | None:
     paths = started.config_path
     if not all(os.path.isabs(path) for path in paths):
         try:
-            directory = _directory_at_start(proc, pid, started.daemonized)
+            directory = ProcessReader(pid, proc).directory_at_start(started.daemonized)
         except PermissionError:
             if main_file in (os.path.basename(path) for path in paths):
                 raise
             return None
         paths = tuple(os.path.join(directory, path) for path in paths)
-    return Process(pid, started.app, paths, arguments[0])
-
-
-def _directory_at_start(proc: str, pid: int, daemonized: bool) -> str:
-    if not daemonized:
-        return os.readlink(os.path.join(proc, str(pid), "cwd"))
-    # A daemon has gone to / (synapse/util/daemonize.py); the shell that started it has noted where it was.
-    with open(os.path.join(proc, str(pid), "environ"), encoding="utf-8", errors="replace") as file:
-        return dict(item.partition("=")[::2] for item in file.read().split("\0")).get("PWD", "/")
+    return Process(pid, started.app, paths, arguments[0], started.daemonized)
 
 
 def _sees_same_files(proc: str, pid: int) -> bool:

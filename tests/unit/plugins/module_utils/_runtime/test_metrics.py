@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import math
+import os
 import re
 import socket
 import threading
@@ -15,10 +16,13 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import metrics
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import Owner
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
     NoMetrics,
     Sample,
     fetch,
+    fetch_from,
     metrics_urls,
     parse,
 )
@@ -145,6 +149,54 @@ def test_fetch_goes_past_proxies(served: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     assert parse(fetch(f"{served}/metrics", 10)) == [Sample("a", {"b": "é"}, 1)]
+
+
+def test_what_the_process_itself_serves_is_certain(served: str) -> None:
+    answer = fetch_from(f"{served}/metrics", os.getpid(), 10)
+    assert (parse(answer.text), answer.is_certain) == ([Sample("a", {"b": "é"}, 1)], True)
+
+
+def owners(monkeypatch: pytest.MonkeyPatch, *answers: Owner) -> None:
+    """Let these be the owners of the socket, one after the other."""
+    following = iter(answers)
+    monkeypatch.setattr(metrics, "owner_of", lambda *_: next(following))
+
+
+def test_what_another_process_serves_is_not_even_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://127.0.0.1:1/metrics"
+    owners(monkeypatch, Owner(False, frozenset({1}), "process 8 (nc)"))
+    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by another process, process 8 \(nc\)\.$"):
+        fetch_from(url, 7, 10)
+    owners(monkeypatch, Owner(False, frozenset({1})))
+    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by another process\.$"):
+        fetch_from(url, 7, 10)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Owner(True, frozenset({1})), Owner(False, frozenset({2}), "process 8 (nc)")),
+        (Owner(False, frozenset()), Owner(True, frozenset({1}))),
+        (Owner(None, frozenset({1})), Owner(None, frozenset({2}))),
+    ],
+)
+def test_a_socket_that_goes_over_meanwhile(
+    served: str, monkeypatch: pytest.MonkeyPatch, before: Owner, after: Owner
+) -> None:
+    owners(monkeypatch, before, after)
+    with pytest.raises(UnexpectedAnswer, match="went over to another process in this moment"):
+        fetch_from(f"{served}/metrics", 7, 10)
+
+
+def test_what_answers_without_a_socket_here_is_another_process(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners(monkeypatch, Owner(False, frozenset()), Owner(False, frozenset()))
+    with pytest.raises(UnexpectedAnswer, match="served by another process, which cannot be seen from here"):
+        fetch_from(f"{served}/metrics", 7, 10)
+
+
+def test_what_cannot_be_told_is_believed(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners(monkeypatch, Owner(None, frozenset({1})), Owner(None, frozenset({1})))
+    assert fetch_from(f"{served}/metrics", 7, 10).is_certain is False
 
 
 def test_fetch_names_what_failed(served: str) -> None:

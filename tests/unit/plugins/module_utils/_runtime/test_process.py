@@ -11,6 +11,7 @@ import pwd
 import resource
 import subprocess
 import sys
+import time
 import typing as t
 
 import pytest
@@ -102,7 +103,7 @@ def test_the_processes_of_a_configuration_are_found(program: Program, tmp_path: 
     found, unseen = find_processes([own, str(tmp_path / "conf.d")])
     assert found == [
         Process(main, MAIN, (own, f"{tmp_path}/conf.d/"), sys.executable),
-        Process(daemon, MAIN, (own,), sys.executable),
+        Process(daemon, MAIN, (own,), sys.executable, daemonized=True),
         Process(worker, WORKER, (own, str(tmp_path / "worker.yaml")), sys.executable),
     ]
     assert unseen == []
@@ -133,13 +134,26 @@ def test_what_a_process_has(program: Program, tmp_path: pathlib.Path) -> None:
     assert reader.open_files() == len(os.listdir(f"/proc/{pid}/fd"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert reader.file_limits() == {"soft": soft, "hard": hard}
-    assert reader.start_time() == pytest.approx((tmp_path / "python").stat().st_mtime, abs=60)
+    assert reader.started() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=60)
+    assert reader.parent() == os.getpid()
+    assert reader.control_group() == pathlib.Path("/proc/self/cgroup").read_text()
+    assert reader.directory_at_start(daemonized=False) == str(tmp_path)
+    assert reader.replaced_program() is None
     assert reader.unseen == []
 
 
 def test_a_process_that_has_ended(program: Program) -> None:
     reader = ProcessReader(2**22 + 1)
-    for read in (reader.user, reader.environment, reader.jemalloc, reader.open_files, reader.file_limits):
+    reads: list[t.Callable[[], object]] = [
+        reader.user,
+        reader.environment,
+        reader.jemalloc,
+        reader.open_files,
+        reader.file_limits,
+        reader.started,
+        reader.replaced_program,
+    ]
+    for read in reads:
         with pytest.raises((FileNotFoundError, ProcessLookupError)):
             read()
 
@@ -168,6 +182,31 @@ def test_jemalloc_and_limits_as_the_kernel_writes_them(tmp_path: pathlib.Path) -
     assert reader.jemalloc() == {"loaded": True, "library": library}
     assert reader.file_limits() == {"soft": 1024, "hard": None}
     assert reader.user() == "54321"
+
+
+def test_the_start_is_on_the_clock_of_the_boot_whatever_a_container_is_told(tmp_path: pathlib.Path) -> None:
+    fields = " ".join(str(number) for number in range(4, 52))
+    # The field 22 is the start, in ticks since the boot, of a program with any name.
+    tree(tmp_path, "7", "pid:[1]", stat=f"7 (a) S (b c) S {fields}\n".replace(" 22 ", " 123456 "))
+    (tmp_path / "stat").write_text("cpu 1 2 3\nbtime 1\n")
+    reader = ProcessReader(7, str(tmp_path))
+    assert reader.started() == 123456 / os.sysconf("SC_CLK_TCK")
+    assert reader.parent() == 4
+
+
+@pytest.mark.parametrize(
+    ("program", "replaced"),
+    [("/usr/bin/python3.11 (deleted)", "/usr/bin/python3.11"), ("/usr/bin/python3.11", None), ("/a (deleted)/b", None)],
+)
+def test_a_program_that_was_replaced(tmp_path: pathlib.Path, program: str, replaced: str | None) -> None:
+    (tree(tmp_path, "7", "pid:[1]") / "exe").symlink_to(program)
+    assert ProcessReader(7, str(tmp_path)).replaced_program() == replaced
+
+
+def test_where_a_daemon_was_started(tmp_path: pathlib.Path) -> None:
+    (tree(tmp_path, "7", "pid:[1]", environ="A=b\0PWD=/srv/chat\0") / "cwd").symlink_to("/")
+    reader = ProcessReader(7, str(tmp_path))
+    assert (reader.directory_at_start(True), reader.directory_at_start(False)) == ("/srv/chat", "/")
 
 
 def test_the_processes_of_a_container_are_others(tmp_path: pathlib.Path) -> None:
@@ -213,6 +252,7 @@ def test_what_another_user_may_not_see(program: Program, tmp_path: pathlib.Path)
             reader.environment(),
             reader.jemalloc(),
             reader.open_files(),
+            reader.replaced_program(),
             reader.user(),
             reader.file_limits()["soft"],
         ]
@@ -224,5 +264,6 @@ def test_what_another_user_may_not_see(program: Program, tmp_path: pathlib.Path)
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert as_nobody(look) == (
-        f"[None, None, None, 'root', {soft}] ['environment', 'jemalloc', 'open_files'] ['processes']"
+        f"[None, None, None, None, 'root', {soft}]"
+        " ['environment', 'jemalloc', 'open_files', 'outdated_by'] ['processes']"
     )

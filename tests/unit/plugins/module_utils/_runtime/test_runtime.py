@@ -5,20 +5,24 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import time
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import listener, runtime
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 
-# A program that is started as Synapse is, and serves metrics as one that began `argv[-1]` seconds later than it did.
+# A program that is started as Synapse is, and serves metrics of a start `argv[-1]` seconds later than it was, as one
+# does whose clock was set.
 PROGRAM = """
 import http.server, os, sys
 ticks = float(open("/proc/self/stat").read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
@@ -79,7 +83,12 @@ class Host:
 
     def read(self, caches: bool = True, bases: Completed = BASES) -> dict[str, t.Any]:
         reader = RuntimeReader(
-            self.config_path, caches=caches, synapse_python="/synapse/python", timeout=10, run=lambda *_: bases
+            self.config_path,
+            caches=caches,
+            freshness=False,
+            synapse_python="/synapse/python",
+            timeout=10,
+            host=runtime.Host(run=lambda *_: bases),
         )
         return reader.read()
 
@@ -96,7 +105,7 @@ def metrics(port: int) -> dict[str, t.Any]:
 
 def test_nothing_runs(host: Host) -> None:
     settings = {"global_factor": 0.5, "per_cache_factors": {}, "event_cache_size": 10240, "cache_autotuning": None}
-    assert host.read() == {"processes": [], "settings": settings, "unseen": []}
+    assert host.read() == {"processes": [], "settings": settings, "started_with": None, "unseen": []}
 
 
 def test_processes_alone_need_no_configuration(host: Host) -> None:
@@ -108,6 +117,9 @@ def test_processes_alone_need_no_configuration(host: Host) -> None:
     main = found["processes"][0]
     assert (main["name"], main["app"], main["pid"]) == ("main", "synapse.app.homeserver", program.pid)
     assert (main["caches"], main["metrics_url"], main["config_path"]) == (None, None, host.config_path)
+    assert (main["outdated_by"], found["started_with"]) == (None, None)
+    started = datetime.datetime.strptime(main["started_at"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    assert started == pytest.approx(time.time(), abs=60)
     with pytest.raises(ConfigurationError, match=r"homeserver\.yaml does not exist"):
         host.read()
 
@@ -157,11 +169,40 @@ def test_a_listener_that_is_not_open_yet(host: Host) -> None:
 
 
 def test_the_metrics_of_another_process_are_not_taken(host: Host) -> None:
-    _process, port = host.start("homeserver", host.config_path, later=-100)
+    host.start("homeserver", host.config_path)
+    # As old as the first, as two are that the host starts when it boots.
+    other, port = host.start("homeserver", [str(host.directory / "other.yaml")])
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read()
     assert found["processes"][0]["caches"] is None
-    assert "is served by another process" in found["unseen"][0]["why"]
+    assert [(item["what"], item["mend"][:15]) for item in found["unseen"]] == [("caches", "Restart Synapse")]
+    url = f"http://127.0.0.1:{port}/_synapse/metrics"
+    assert found["unseen"][0]["why"].startswith(f"{url} is served by another process, process {other.pid} (python")
+
+
+@pytest.mark.parametrize("later", [-400_000_000.0, -100.0, 100.0, 400_000_000.0])
+def test_a_clock_that_is_set_makes_no_process_another_one(host: Host, later: float) -> None:
+    _process, port = host.start("homeserver", host.config_path, later)
+    host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
+    found = host.read()
+    assert found["unseen"] == []
+    assert found["processes"][0]["metrics_url"] == f"http://127.0.0.1:{port}/_synapse/metrics"
+
+
+def test_a_user_who_may_not_see_whose_metrics_these_are(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, port = host.start("homeserver", host.config_path)
+    host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
+    monkeypatch.setattr(listener, "_sockets_of", lambda *_: None)
+    found = host.read()
+    assert [cache["as_configured"] for cache in found["processes"][0]["caches"]] == [True]
+    assert found["unseen"] == [
+        {
+            "what": "metrics_url",
+            "why": f"Whether process {program.pid} itself serves http://127.0.0.1:{port}/_synapse/metrics is hidden,"
+            " so its answer was believed.",
+            "mend": "Run the task with become, as root.",
+        }
+    ]
 
 
 def test_a_process_that_lacks_a_part_of_the_configuration(host: Host) -> None:

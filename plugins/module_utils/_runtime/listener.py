@@ -1,0 +1,139 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Which process has the listening socket behind a URL, by the number that the kernel gives to each socket.
+
+Relies on /proc/net/tcp and tcp6 (proc(5)) and on the links in /proc/<pid>/fd. A clock has no part in it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import sys
+import typing as t
+import urllib.parse
+
+_LISTENS = "0A"
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+_EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
+
+
+class Socket(t.NamedTuple):
+    """A listening socket: the address that it is bound to as the kernel writes it, its number and its user."""
+
+    address: str
+    inode: int
+    uid: int
+
+
+class Owner(t.NamedTuple):
+    """Who answers at a URL: `is_own` tells whether it is the process in question, None if that cannot be seen.
+
+    `inodes`: the sockets at which a connection arrives, none if nobody listens. `other`: another process that has
+    them, in words, "" if there is none that can be seen.
+    """
+
+    is_own: bool | None
+    inodes: frozenset[int]
+    other: str = ""
+
+
+def owner_of(url: str, pid: int, proc: str = "/proc") -> Owner:
+    """Return whether the process `pid` has the socket at which a connection to `url` arrives now.
+
+    Raises FileNotFoundError or ProcessLookupError if the process has ended.
+    """
+    sockets = _behind(url, proc)
+    inodes = frozenset(found.inode for found in sockets)
+    own = _sockets_of(pid, proc)
+    if own is None:
+        others = _holders(inodes, pid, proc)
+        if inodes and (others or _effective_user(pid, proc) not in {found.uid for found in sockets}):
+            return Owner(False, inodes, others)
+        return Owner(None, inodes)
+    if not inodes & own:
+        return Owner(False, inodes, _holders(inodes, pid, proc))
+    # Several processes can share one address; nobody knows which of them answers.
+    return Owner(True if inodes <= own else None, inodes)
+
+
+def _behind(url: str, proc: str) -> list[Socket]:
+    parts = urllib.parse.urlsplit(url)
+    try:
+        answers = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    # The sockets of the host as this process sees it, for it is this process that connects.
+    listening = {family: _listening(os.path.join(proc, "self", "net", family)) for family in ("tcp", "tcp6")}
+    for answer in answers:
+        for family, address in _bindings(str(answer[4][0])):
+            wanted = f"{_as_kernel_writes(address)}:{parts.port or 0:04X}"
+            found = [one for one in listening[family] if one.address == wanted]
+            if found:
+                return found
+    return []
+
+
+def _bindings(address: str) -> list[tuple[str, str]]:
+    """Return what a socket may be bound to that gets connections to `address`, in the order of the kernel's choice."""
+    number = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(number, ipaddress.IPv6Address):
+        return [("tcp6", address), ("tcp6", "::")]
+    return [("tcp", address), ("tcp6", f"::ffff:{address}"), ("tcp", "0.0.0.0"), ("tcp6", "::")]
+
+
+def _as_kernel_writes(address: str) -> str:
+    packed = ipaddress.ip_address(address.partition("%")[0]).packed
+    words = (packed[start : start + 4] for start in range(0, len(packed), 4))
+    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
+
+
+def _listening(path: str) -> list[Socket]:
+    try:
+        with open(path, encoding="ascii") as file:
+            lines = [line.split() for line in file.readlines()[1:]]
+    except FileNotFoundError:
+        # A kernel without IPv6.
+        return []
+    return [Socket(line[1], int(line[9]), int(line[7])) for line in lines if line[3] == _LISTENS]
+
+
+def _sockets_of(pid: int, proc: str) -> set[int] | None:
+    directory = os.path.join(proc, str(pid), "fd")
+    found: set[int] = set()
+    try:
+        for name in os.listdir(directory):
+            try:
+                match = _SOCKET.fullmatch(os.readlink(os.path.join(directory, name)))
+            except FileNotFoundError:
+                # It was closed in this moment.
+                continue
+            if match:
+                found.add(int(match[1]))
+    except PermissionError:
+        return None
+    return found
+
+
+def _holders(inodes: frozenset[int], pid: int, proc: str) -> str:
+    found: list[str] = []
+    for other in sorted(int(name) for name in os.listdir(proc) if name.isdigit()) if inodes else ():
+        try:
+            if other != pid and inodes & (_sockets_of(other, proc) or set()):
+                with open(os.path.join(proc, str(other), "comm"), encoding="utf-8", errors="replace") as file:
+                    found.append(f"process {other} ({file.read().strip()})")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return ", ".join(found)
+
+
+def _effective_user(pid: int, proc: str) -> int | None:
+    with open(os.path.join(proc, str(pid), "status"), encoding="utf-8", errors="replace") as file:
+        match = _EFFECTIVE_USER.search(file.read())
+    return int(match[1]) if match else None

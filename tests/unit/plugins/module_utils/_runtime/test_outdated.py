@@ -1,0 +1,304 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import Start, outdated_by
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.outdated_machine import (
+    CACHES,
+    DROP_IN,
+    FOLDER,
+    MAIN,
+    UNIT_FOLDER,
+    VARIABLES,
+    YEAR,
+    Machine,
+)
+
+CHANGES: dict[str, t.Callable[[Machine, str], None]] = {
+    "replaced": Machine.write,
+    "replaced by something older": lambda host, path: host.write(path, content_time=1e9),
+    "written": Machine.write_in_place,
+    "other mode": Machine.chmod,
+}
+each_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_a_process_is_younger_than_its_files(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    assert host.found() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+@pytest.mark.parametrize("path", [MAIN, DROP_IN, VARIABLES])
+@each_change
+def test_a_restart_that_was_lost(change: t.Callable[[Machine, str], None], path: str, noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    change(host, path)
+    assert host.outdated() == [path]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_what_is_said() -> None:
+    host = Machine()
+    host.started, host.unit_started = 5000.0, 1_700_005_001.0
+    host.boottime = 5090.0
+    host.write(MAIN)
+    assert host.found()[0] == {
+        "path": MAIN,
+        "kind": "configuration",
+        "why": f"{MAIN} was changed at 2023-11-14T23:38:20Z, after the process was started at 2023-11-14T23:36:40Z.",
+    }
+
+
+@each_change
+@pytest.mark.parametrize("seconds", [-YEAR, -3600.0, 3600.0, YEAR])
+@pytest.mark.parametrize("systemd", [False, True])
+def test_a_lost_restart_and_a_clock_that_is_set_before_it_is_looked_for(
+    systemd: bool, seconds: float, change: t.Callable[[Machine, str], None]
+) -> None:
+    host = Machine()
+    host.restart()
+    change(host, MAIN)
+    host.set_clock(seconds)
+    assert host.outdated(systemd=systemd) == [MAIN]
+
+
+@pytest.mark.parametrize("seconds", [-YEAR, -3600.0, 3600.0, YEAR])
+def test_without_a_record_systemd_knows_what_the_clock_showed(seconds: float) -> None:
+    host = Machine()
+    host.write(MAIN)
+    host.set_clock(seconds)
+    assert MAIN in host.outdated()
+
+
+@pytest.mark.parametrize("seconds", [-YEAR, -3600.0, 3600.0, YEAR])
+@pytest.mark.parametrize("systemd", [False, True])
+def test_with_a_record_no_setting_of_the_clock_makes_a_fresh_process_old(systemd: bool, seconds: float) -> None:
+    host = Machine()
+    host.write(MAIN)
+    host.set_clock(seconds)
+    host.restart()
+    assert host.outdated(systemd=systemd) == []
+    host.set_clock(seconds)
+    assert host.outdated(systemd=systemd) == []
+    host.set_clock(-2 * seconds)
+    assert host.outdated(systemd=systemd) == []
+
+
+def test_a_clock_that_is_set_back_costs_one_restart_without_a_record() -> None:
+    host = Machine()
+    host.write(MAIN)
+    host.set_clock(-3600)
+    host.restart(noting=False)
+    assert MAIN in host.outdated()
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_a_clock_that_is_set_between_the_change_and_the_start() -> None:
+    host = Machine()
+    host.write(MAIN)
+    host.set_clock(3600)
+    host.restart(noting=False)
+    assert host.outdated() == []
+
+
+def test_a_record_before_a_restart_that_never_came() -> None:
+    host = Machine()
+    host.write(MAIN)
+    host.note()
+    assert host.outdated() == [MAIN]
+
+
+def test_a_time_in_the_future_counts_until_there_is_a_record() -> None:
+    host = Machine()
+    host.write(MAIN, content_time=host.wall + YEAR)
+    host.restart(noting=False)
+    assert [(item["path"], "a time in the future" in item["why"]) for item in host.found()] == [(MAIN, True)]
+    host.restart()
+    assert host.found() == []
+    host.reboot()
+    assert host.found() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_after_a_boot(noting: bool) -> None:
+    host = Machine()
+    host.write(MAIN)
+    if noting:
+        host.note()
+    host.reboot()
+    assert host.outdated() == []
+    host.write(MAIN)
+    assert host.outdated() == [MAIN]
+
+
+def test_a_host_without_a_clock_of_its_own_boots_in_the_past() -> None:
+    host = Machine()
+    host.restart()
+    host.set_clock(-40 * YEAR)
+    host.reboot()
+    host.set_clock(40 * YEAR)
+    assert host.outdated() == []
+    host.write(DROP_IN)
+    assert host.outdated() == [DROP_IN]
+
+
+def test_a_record_of_a_boot_that_the_kernel_does_not_tell_is_none() -> None:
+    host = Machine()
+    host.restart()
+    host.set_clock(-3600)
+    now = host.snapshot()
+    unknown = Snapshot(now.clock._replace(boot_id=None), now.places)
+    start = Start(host.started, host.inputs())
+    assert outdated_by(start, now, host.record) == []
+    assert MAIN in [item["path"] for item in outdated_by(start, unknown, host.record)]
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_a_file_that_is_gone(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.remove(MAIN)
+    assert host.outdated() == [MAIN]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_a_file_that_need_not_exist() -> None:
+    host = Machine()
+    host.remove(VARIABLES)
+    host.restart()
+    assert host.outdated() == []
+    host.write(VARIABLES)
+    assert host.outdated() == [VARIABLES]
+    host.restart()
+    host.remove(VARIABLES)
+    assert host.outdated() == [VARIABLES]
+
+
+@pytest.mark.parametrize(("noting", "named"), [(False, FOLDER), (True, DROP_IN)])
+def test_a_drop_in_that_is_gone(noting: bool, named: str) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.remove(DROP_IN)
+    assert host.outdated() == [named]
+    host.restart()
+    assert host.outdated() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_a_drop_in_that_is_new(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.write(f"{FOLDER}/99-new.yaml")
+    assert host.outdated() == [f"{FOLDER}/99-new.yaml"]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_a_drop_in_of_the_unit_comes_and_goes_with_its_folder() -> None:
+    host = Machine()
+    host.restart()
+    host.write(f"{UNIT_FOLDER}/limits.conf")
+    assert host.outdated() == [f"{UNIT_FOLDER}/limits.conf"]
+    host.restart()
+    assert host.outdated() == []
+    host.remove(f"{UNIT_FOLDER}/limits.conf")
+    host.remove_folder(UNIT_FOLDER)
+    assert host.outdated() == [UNIT_FOLDER]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_a_file_of_an_editor_does_not_count_after_a_restart_by_the_roles() -> None:
+    host = Machine()
+    host.restart()
+    host.wait()
+    host.touch_folder(FOLDER)
+    assert host.outdated() == []
+
+
+def test_without_one_it_counts_once() -> None:
+    host = Machine()
+    host.wait()
+    host.touch_folder(FOLDER)
+    assert host.outdated() == [FOLDER]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_a_drop_in_that_came_and_went_between_restarts_by_hand() -> None:
+    host = Machine()
+    host.restart()
+    host.wait(3600)
+    host.write(f"{FOLDER}/99-try.yaml")
+    host.restart(noting=False)
+    host.remove(f"{FOLDER}/99-try.yaml")
+    # The process has it still, and nothing but the time of the folder tells.
+    assert host.outdated() == [FOLDER]
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_factors_of_caches_do_not_count(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.write(CACHES)
+    assert host.outdated() == []
+    host.reboot()
+    host.write(CACHES)
+    assert host.outdated() == []
+
+
+def test_factors_of_caches_count_where_there_was_more_before() -> None:
+    host = Machine()
+    host.caches_only = set()
+    host.restart()
+    host.write(CACHES)
+    host.caches_only = {CACHES}
+    assert host.outdated() == [CACHES]
+
+
+def test_the_factors_hide_no_other_change_in_their_folder() -> None:
+    host = Machine()
+    host.restart()
+    host.write(CACHES)
+    host.remove(DROP_IN)
+    assert host.outdated() == [DROP_IN]
+
+
+def test_a_file_that_was_moved_here_with_its_folder() -> None:
+    host = Machine()
+    host.restart()
+    host.move_here(MAIN)
+    assert [item["why"] for item in host.found()] == [
+        f"{MAIN} is not what it was before the last restart, though its times are older than that."
+    ]
+    host.restart()
+    assert host.outdated() == []
+
+
+def test_what_cannot_be_seen_is_not_judged() -> None:
+    host = Machine()
+    host.write(MAIN)
+    now = host.snapshot()
+    seen = Snapshot(now.clock, {path: place for path, place in now.places.items() if path != MAIN})
+    assert outdated_by(Start(host.started, host.inputs()), seen, None) == []
+
+
+def test_a_file_that_was_written_in_the_moment_of_the_start_was_read() -> None:
+    host = Machine()
+    host.restart(noting=False)
+    host.change_at(MAIN, host.started + 0.009)
+    assert host.outdated() == []

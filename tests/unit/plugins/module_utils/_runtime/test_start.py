@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import start
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host, RuntimeReader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, look_at
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd
+
+UNIT = "matrix-synapse.service"
+COMMAND = "{python} -m synapse.app.{app} -c {main} -c {folder}"
+
+
+class Machine:
+    """A host with real files, but with a kernel, a systemd and a clock of its own. Its Synapse is process 7.
+
+    The process was started 50 seconds after this was made, and 100 seconds later it is now.
+    """
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.made = time.time()
+        self.boot_id: str | None = "boot"
+        self.started, self.boottime, self.wall = 1050.0, 1150.0, self.made + 150
+        self.proc = directory / "proc"
+        self.need_reload, self.systemctl, self.unit_started = "no", 0, "n/a"
+        self.main, self.folder = self.file("etc/homeserver.yaml"), directory / "etc" / "conf.d"
+        self.drop_in = self.file("etc/conf.d/50-own.yaml", {"a": 1})
+        self.caches = self.file("etc/conf.d/60-caches.yaml", {"caches": {"global_factor": 2}})
+        self.log, self.secret = self.file("etc/log.config"), self.file("etc/signing.key")
+        self.configure({"log_config": str(self.log), "signing_key_path": str(self.secret)})
+        self.unit, self.unit_folder = self.file(f"lib/{UNIT}"), directory / "units" / f"{UNIT}.d"
+        self.unit_drop_in = self.file(f"units/{UNIT}.d/limits.conf")
+        self.variables = self.file("default")
+        self.package = self.file("venv/lib/python3.13/site-packages/matrix_synapse-1.163.2.dist-info/RECORD")
+        (self.proc / "self" / "ns").mkdir(parents=True)
+        (self.proc / "self" / "ns" / "pid").symlink_to("pid:[1]")
+        self.command = COMMAND.format(
+            python=f"{directory}/venv/bin/python", app="homeserver", main=self.main, folder=self.folder
+        )
+        self.control_group, self.environ, self.program = f"0::/system.slice/{UNIT}\n", "", "/usr/bin/python3.13"
+
+    def file(self, name: str, settings: t.Any = None) -> pathlib.Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # JSON is YAML too.
+        path.write_text(json.dumps(settings))
+        return path
+
+    def configure(self, settings: dict[str, t.Any]) -> None:
+        self.main.write_text(json.dumps(settings))
+
+    def change(self, path: pathlib.Path) -> None:
+        """Give a place the time that it has when it is changed 30 seconds after the start."""
+        os.utime(path, (self.made + 80, self.made + 80))
+
+    def restart(self) -> None:
+        """Let the process be one that was started 30 seconds ago, and a minute pass."""
+        self.boottime, self.wall = self.boottime + 60, self.wall + 60
+        self.started = self.boottime - 30
+
+    def run(self, arguments: t.Sequence[str], timeout: float) -> Completed:
+        shown = {
+            "LoadState": "loaded",
+            "MainPID": "7",
+            "ExecMainPID": "7",
+            "ExecMainStartTimestamp": self.unit_started,
+            "FragmentPath": self.unit,
+            "DropInPaths": self.unit_drop_in,
+            "EnvironmentFiles": f"{self.variables} (ignore_errors=yes)",
+            "NeedDaemonReload": self.need_reload,
+        }
+        return Completed(self.systemctl, "".join(f"{key}={value}\n" for key, value in shown.items()), "No bus.")
+
+    def read(self, record: pathlib.Path | None = None, runs: bool = True) -> dict[str, t.Any]:
+        if runs:
+            self._run()
+        clock = Clock(self.boot_id, self.boottime, self.wall)
+        systemd = Systemd(str(self.directory), (str(self.directory / "units"),))
+        reader = RuntimeReader(
+            [str(self.main), str(self.folder)],
+            caches=False,
+            freshness=True,
+            synapse_python="/synapse/python",
+            timeout=5,
+            restart_record=str(record) if record else None,
+            host=Host(str(self.proc), lambda: clock, self.run, systemd),
+        )
+        return reader.read()
+
+    def outdated(self, record: pathlib.Path | None = None) -> list[tuple[str, str]]:
+        """Return path and kind of what the process is outdated by, all of which must be seen."""
+        found = self.read(record)
+        assert found["unseen"] == []
+        return [(item["path"], item["kind"]) for item in found["processes"][0]["outdated_by"]]
+
+    def unseen(self, record: pathlib.Path | None = None) -> list[tuple[str, str]]:
+        return [(item["what"], item["why"]) for item in self.read(record)["unseen"]]
+
+    def note(self) -> pathlib.Path:
+        """Write the record as the roles do before a restart."""
+        path = self.directory / "record.json"
+        path.write_text(json.dumps(self.read()["started_with"]))
+        path.chmod(0o600)
+        return path
+
+    def _run(self) -> None:
+        process = self.proc / "7"
+        (process / "ns").mkdir(parents=True, exist_ok=True)
+        (process / "fd").mkdir(exist_ok=True)
+        links = {"ns/pid": "pid:[1]", "exe": self.program, "cwd": "/"}
+        for name, target in links.items():
+            if not (process / name).is_symlink():
+                (process / name).symlink_to(target)
+        ticks = int(self.started * os.sysconf("SC_CLK_TCK"))
+        texts = {
+            "cmdline": self.command.replace(" ", "\0") + "\0",
+            "environ": self.environ,
+            "cgroup": self.control_group,
+            "maps": "",
+            "status": "Uid:\t0\t0\t0\t0\n",
+            "limits": "Max open files 10 10 files\n",
+            "stat": f"7 (python) S 1 {' '.join('0' * 17)} {ticks} 0\n",
+        }
+        for name, text in texts.items():
+            (process / name).write_text(text)
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_nothing_has_changed(machine: Machine) -> None:
+    assert machine.outdated() == []
+    started_at = machine.read()["processes"][0]["started_at"]
+    assert started_at == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(machine.made + 50))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("main", "configuration"),
+        ("drop_in", "configuration"),
+        ("folder", "configuration"),
+        ("log", "log_configuration"),
+        ("secret", "secret"),
+        ("unit", "unit"),
+        ("unit_drop_in", "unit"),
+        ("unit_folder", "unit"),
+        ("variables", "environment"),
+        ("package", "package"),
+    ],
+)
+def test_what_has_changed_since_the_start(machine: Machine, name: str, kind: str) -> None:
+    path = getattr(machine, name)
+    machine.change(path)
+    assert machine.outdated() == [(str(path), kind)]
+    record = machine.note()
+    # It was written, but the restart was lost.
+    assert machine.outdated(record) == [(str(path), kind)]
+    machine.restart()
+    assert machine.outdated(record) == []
+    # The clock goes back to a time before all files were made.
+    machine.wall -= 3600
+    assert machine.outdated(record) == []
+
+
+def test_systemd_knows_what_the_clock_showed_at_the_start(machine: Machine) -> None:
+    machine.change(machine.main)
+    machine.wall += 3600
+    assert machine.outdated() == []
+    machine.unit_started = time.strftime("%a %Y-%m-%d %H:%M:%S UTC", time.gmtime(machine.made + 50))
+    assert machine.outdated() == [(str(machine.main), "configuration")]
+
+
+def test_a_drop_in_that_is_gone(machine: Machine) -> None:
+    record = machine.note()
+    machine.restart()
+    machine.drop_in.unlink()
+    os.utime(machine.folder, (machine.wall - 1, machine.wall - 1))
+    assert machine.outdated() == [(str(machine.folder), "configuration")]
+    assert machine.outdated(record) == [(str(machine.drop_in), "configuration")]
+
+
+def test_factors_of_caches_do_not_count(machine: Machine) -> None:
+    machine.change(machine.caches)
+    machine.change(machine.folder)
+    assert machine.outdated() == []
+
+
+def test_a_program_that_was_replaced(machine: Machine) -> None:
+    machine.program += " (deleted)"
+    assert machine.outdated() == [("/usr/bin/python3.13", "interpreter")]
+
+
+def test_a_unit_that_systemd_has_not_read_again(machine: Machine) -> None:
+    machine.need_reload = "yes"
+    assert machine.outdated() == [(UNIT, "unit")]
+
+
+def test_a_daemon_has_no_unit_and_may_name_its_files_from_where_it_was_started(machine: Machine) -> None:
+    machine.control_group = "0::/user.slice/session-1.scope\n"
+    machine.environ = f"PWD={machine.directory}\0"
+    machine.command = COMMAND.format(
+        python=f"{machine.directory}/venv/bin/python", app="homeserver", main="etc/homeserver.yaml", folder="etc/conf.d"
+    )
+    machine.command += " -D"
+    machine.configure({"log_config": "etc/log.config", "signing_key_path": str(machine.secret)})
+    for path in (machine.unit, machine.variables, machine.log):
+        machine.change(path)
+    assert machine.outdated() == [(str(machine.log), "log_configuration")]
+
+
+def test_what_a_start_would_read_is_known_though_nothing_runs(machine: Machine) -> None:
+    found = machine.read(runs=False)
+    assert (found["processes"], found["unseen"]) == ([], [])
+    places = found["started_with"]["places"]
+    assert {str(machine.main), str(machine.folder), str(machine.drop_in), str(machine.log)} <= set(places)
+    assert places[str(machine.caches)]["reloaded"] is True
+    assert found["started_with"]["boottime"] == machine.boottime
+
+
+def test_a_record_holds_nothing_that_is_in_the_files(machine: Machine) -> None:
+    machine.configure({"registration_shared_secret": "hush", "signing_key_path": str(machine.secret)})
+    machine.secret.write_text("hush hush")
+    assert "hush" not in json.dumps(machine.read())
+
+
+def test_a_record_that_is_not_to_be_believed(machine: Machine) -> None:
+    record = machine.note()
+    record.chmod(0o666)
+    why = f"{record} can be written by others than root and this user, so it was not believed."
+    assert machine.unseen(record) == [("restart_record", why)]
+    assert machine.unseen(machine.directory / "missing") == []
+
+
+def test_a_record_in_a_boot_that_the_kernel_does_not_tell(machine: Machine) -> None:
+    record = machine.note()
+    machine.boot_id = None
+    assert [what for what, _why in machine.unseen(record)] == ["restart_record"]
+
+
+def test_a_systemd_that_does_not_tell(machine: Machine) -> None:
+    machine.systemctl = 1
+    assert machine.unseen() == [("outdated_by", f"systemd cannot tell what {UNIT} is started with: No bus.")]
+    machine.change(machine.main)
+    assert machine.read()["processes"][0]["outdated_by"][0]["path"] == str(machine.main)
+
+
+def test_a_python_without_the_package(machine: Machine) -> None:
+    machine.command = machine.command.replace("/venv/bin/python", "/elsewhere/bin/python")
+    python = f"{machine.directory}/elsewhere/bin/python"
+    why = f"No installed matrix-synapse belongs to {python}, which process 7 runs."
+    assert machine.unseen() == [("outdated_by", why)]
+
+
+def test_a_file_that_this_user_may_not_look_at(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(path: str, reloaded: bool, suffix: str | None) -> Seen | None:
+        if path == str(machine.secret):
+            raise PermissionError(13, "Permission denied")
+        return look_at(path, reloaded, suffix)
+
+    monkeypatch.setattr(start, "look_at", look)
+    assert machine.unseen() == [("outdated_by", f"{machine.secret} cannot be looked at: Permission denied.")]
+    assert machine.read()["processes"][0]["outdated_by"] == []
+    assert str(machine.secret) not in machine.read()["started_with"]["places"]
+
+
+def test_a_configuration_that_cannot_be_understood(machine: Machine) -> None:
+    machine.main.write_text("a: [")
+    machine.change(machine.main)
+    found = machine.read()["processes"][0]
+    assert [item["path"] for item in found["outdated_by"]] == [str(machine.main)]
+    assert ["is not valid YAML" in item["why"] for item in found["unseen"]] == [True]
