@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What of the contents of a directory is a part of the server."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
+
+# What this collection writes into every file that it makes, near the top.
+_MARK = b"matrix_ops.synapse"
+_LOOKED_AT = 4096
+_NAMES_SHOWN = 5
+
+
+def is_part(directory: Directory, name: str, declared: DeclaredDirectory, ours: bool) -> bool:
+    """Return whether `name` in the open directory is a part of the server. `ours`: whether we have made the directory.
+
+    In a directory that was there before, only files count in which this collection is named.
+    """
+    if matches(name, declared.contents) and ours:
+        return True
+    return matches(name, declared.contents + declared.marked_contents) and has_mark(directory, name)
+
+
+def matches(name: str, patterns: t.Iterable[str]) -> bool:
+    """Return whether one of the patterns fits the name, or is that name itself, whatever characters are in it."""
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def has_mark(directory: Directory, name: str) -> bool:
+    """Return whether an entry is a file that names this collection near the top. One that cannot be read does not."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.descriptor)
+        try:
+            return stat.S_ISREG(os.fstat(descriptor).st_mode) and _MARK in os.read(descriptor, _LOOKED_AT)
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def listed(names: t.Collection[str]) -> str:
+    """Return a few of the names, sorted, for a sentence, and how many more there are."""
+    first = sorted(names)[:_NAMES_SHOWN]
+    more = len(names) - len(first)
+    return ", ".join(repr(name)[1:-1] for name in first) + (f" and {more} more" if more else "")

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Making the directories of a server, and keeping those that this collection has made as they are declared."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory, Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import is_ours, put_marker
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
+
+# Of a directory on the way to a declared one.
+_ON_THE_WAY = Ownership(0o755)
+
+
+class Found(t.NamedTuple):
+    """A directory that is there, and whether this collection has made it."""
+
+    attributes: Attributes
+    ours: bool
+
+    def shown(self) -> dict[str, t.Any]:
+        """Return it for a diff."""
+        return {**self.attributes.shown(), "ours": self.ours}
+
+
+class DirectoryPlan:
+    """What has to be done with the directories of a layout. Reads them when it is made, and raises InvalidInput."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        on_the_way = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
+        wanted = [*(DeclaredDirectory(path, _ON_THE_WAY) for path in on_the_way), *layout.directories]
+        self._wanted = sorted(wanted, key=lambda directory: directory.path.count("/"))
+        self._found = {directory.path: self._read(directory.path) for directory in self._wanted}
+        self.made: list[str] = []
+        self.steps: list[Step] = []
+        for directory in self._wanted:
+            self._decide(directory)
+        for path in {*layout.everything, *self._found}:
+            self._require_writable(path)
+
+    def before(self) -> dict[str, t.Any]:
+        """Return the declared directories as they are, for a diff."""
+        found = ((each.path, self._found[each.path]) for each in self._layout.directories)
+        return {path: directory.shown() if directory else None for path, directory in found}
+
+    def after(self) -> dict[str, t.Any]:
+        """Return them as they will be."""
+        return {
+            each.path: {**each.ownership.shown(), "ours": True} if found is None or found.ours else found.shown()
+            for each, found in ((each, self._found[each.path]) for each in self._layout.directories)
+        }
+
+    def problems(self) -> list[str]:
+        """Read the directories again, and return in words what is not as declared."""
+        found = []
+        for directory in self._wanted:
+            now = self._read(directory.path)
+            if now is None:
+                found.append(f"{directory.path} is not there")
+            elif now.ours and now.attributes != directory.ownership.attributes():
+                found.append(f"{directory.path} has another owner, group or mode")
+        return found
+
+    def require_known(self) -> None:
+        """Raise InvalidInput if this host does not know an owner or a group of what has to be done."""
+        for directory in self._wanted:
+            found = self._found[directory.path]
+            if found is None or found.ours:
+                directory.ownership.attributes()
+
+    def _decide(self, directory: DeclaredDirectory) -> None:
+        path, ownership, found = directory.path, directory.ownership, self._found[directory.path]
+        wanted = ownership.known()
+        if found and not found.ours:
+            ownership.require_of(path, found.attributes)
+            return
+        if found and found.attributes == wanted:
+            return
+        if wanted:
+            require_allowed(wanted, path)
+        shown = ownership.shown()
+        if found:
+            said = ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
+            self.steps.append(Step(f"set {said} on {path}", lambda: self._give(path, ownership)))
+        else:
+            self.made.append(path)
+            said = f"{shown['owner']}:{shown['group']}, {shown['mode']}"
+            self.steps.append(Step(f"make the directory {path} ({said})", lambda: self._make(path, ownership)))
+
+    def _read(self, path: str) -> Found | None:
+        with self._layout.parent_of(path) as parent:
+            status = parent.status(os.path.basename(path)) if parent else None
+            if parent is None or status is None:
+                return None
+            if not stat.S_ISDIR(status.st_mode):
+                raise InvalidInput(f"{path} is there already, but is no directory: name another place.")
+            with parent.child(os.path.basename(path)) as directory:
+                return Found(directory.attributes(), is_ours(directory))
+
+    def _require_writable(self, path: str) -> None:
+        """Raise InvalidInput if `path` is to be made in a directory that is there and read-only for this user."""
+        if os.path.lexists(path):
+            return
+        with self._layout.parent_of(path) as parent:
+            if parent is not None:
+                parent.require_writable(path)
+
+    def _make(self, path: str, ownership: Ownership) -> None:
+        with self._layout.parent_of(path) as parent:
+            if parent is None:
+                raise SynapseError(f"{path} could not be made: the directory around it is gone. Run the task again.")
+            parent.make(os.path.basename(path), ownership.attributes(), put_marker)
+
+    def _give(self, path: str, ownership: Ownership) -> None:
+        with self._layout.parent_of(path) as parent:
+            if parent is None:
+                raise SynapseError(f"{path} is gone since a moment ago: run the task again.")
+            with parent.child(os.path.basename(path)) as directory:
+                if not is_ours(directory):
+                    raise SynapseError(f"{path} is another directory than a moment ago: run the task again.")
+                try:
+                    ownership.attributes().give(directory.descriptor)
+                except OSError as error:
+                    raise SynapseError(
+                        f"The owner, group or mode of {path} could not be set: {error.strerror}."
+                    ) from error

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What has to be done so that the virtual environment works, and holds the declared packages."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import (
+    Condition,
+    Standing,
+    examine,
+    look,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.interpreter import ask_interpreter
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import Requirement
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
+
+_PRESENT = "present"
+
+
+class EnvironmentPlan:
+    """What has to be done with the environment at `path`. Reads it when it is made.
+
+    `python`: what it is made with; `requirements`: what shall be in it. Raises InvalidInput if something else has the
+    place, or the Python does not run.
+    """
+
+    def __init__(self, layout: Layout, path: str, python: str, requirements: t.Sequence[Requirement]) -> None:
+        self._layout = layout
+        self._path = path
+        self._requirements = requirements
+        self.interpreter = ask_interpreter(python)
+        standing, self._condition = self._read()
+        condition = self._condition
+        self.rebuilt = condition.broken if condition else None
+        self.is_made = condition is None or condition.broken is not None
+        self.installed = self._needed(condition)
+        self.steps = self._steps(standing)
+        self.discarded = [self._beside(name) for name in standing.leavings]
+        if self.steps:
+            self._require_writable()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no environment, not even a broken one."""
+        return self._condition is None
+
+    def before(self) -> dict[str, t.Any] | None:
+        """Return the environment as it is, for a diff."""
+        return self._shown(self._condition) if self._condition else None
+
+    def after(self) -> dict[str, t.Any]:
+        """Return it as it will be."""
+        packages = {each.name: each.version or _PRESENT for each in self._requirements}
+        return {"path": self._path, "python": self.interpreter.version, "works": True, "packages": packages}
+
+    def problems(self) -> list[str]:
+        """Read the environment again, and return in words what is not as declared."""
+        standing, condition = self._read()
+        if condition is None or standing.is_displaced:
+            return [f"{self._path} is not there"]
+        if condition.broken:
+            return [f"{self._path} does not work: {condition.broken}"]
+        return [f"{each} is not in {self._path}" for each in self._missing(condition)]
+
+    def _read(self) -> tuple[Standing, Condition | None]:
+        with self._layout.parent_of(self._path) as parent:
+            standing = look(parent, self._path) if parent else Standing(os.path.basename(self._path), None)
+            if standing.foreign:
+                raise InvalidInput(
+                    f"environment {self._path} is there already, and is no virtual environment that this collection"
+                    " has made: name a path that does not exist yet, or remove what is there."
+                )
+            if standing.current is None:
+                return standing, None
+            return standing, examine(self._beside(standing.current), self.interpreter)
+
+    def _needed(self, condition: Condition | None) -> list[str]:
+        if condition is not None and condition.broken is None:
+            return [str(each) for each in self._missing(condition)]
+        kept = condition.packages.kept({each.key for each in self._requirements}) if condition else []
+        return [*map(str, self._requirements), *kept]
+
+    def _missing(self, condition: Condition) -> list[Requirement]:
+        return [each for each in self._requirements if not each.accepts(condition.packages.version(each.key))]
+
+    def _steps(self, standing: Standing) -> list[Step]:
+        path, interpreter, installed = self._path, self.interpreter, self.installed
+        packages = f" with {', '.join(installed)}" if installed else ""
+        steps = []
+        if standing.current and standing.is_displaced:
+            current = standing.current
+            steps.append(
+                Step(f"put {path}, which an interrupted run has left aside, into its place", self._put_back(current))
+            )
+        steps += [
+            Step(f"remove {self._beside(name)}, which an interrupted run has left", self._discard(name))
+            for name in standing.leavings
+        ]
+        if self.is_made:
+            why = f" anew, because {self.rebuilt}," if self.rebuilt else ""
+            said = f"make the virtual environment {path}{why} for Python {interpreter.version}{packages}"
+            model = None if standing.current is None else standing.name
+            steps.append(Step(said, lambda: self._work(lambda shop: shop.make(interpreter, installed, model))))
+        elif installed:
+            said = f"install {', '.join(installed)} into {path}"
+            steps.append(Step(said, lambda: self._work(lambda shop: shop.install(installed))))
+        return steps
+
+    def _put_back(self, name: str) -> t.Callable[[], None]:
+        return lambda: self._work(lambda shop: shop.put_back(name))
+
+    def _discard(self, name: str) -> t.Callable[[], None]:
+        return lambda: self._work(lambda shop: shop.discard(name))
+
+    def _work(self, act: t.Callable[[Workshop], None]) -> None:
+        with self._layout.parent_of(self._path) as parent:
+            if parent is None:
+                raise SynapseError(f"The directory around {self._path} is gone since a moment ago: run the task again.")
+            act(Workshop(parent, self._path))
+
+    def _require_writable(self) -> None:
+        with self._layout.parent_of(self._path) as parent:
+            if parent is not None:
+                parent.require_writable(f"environment {self._path}")
+
+    def _beside(self, name: str) -> str:
+        return os.path.join(os.path.dirname(self._path), name)
+
+    def _shown(self, condition: Condition) -> dict[str, t.Any]:
+        packages: dict[str, str | None] = {}
+        for each in self._requirements:
+            version = condition.packages.version(each.key)
+            packages[each.name] = (each.version or _PRESENT) if each.accepts(version) else version
+        works = condition.broken is None
+        return {"path": self._path, "python": condition.version, "works": works, "packages": packages}

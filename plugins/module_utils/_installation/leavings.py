@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What interrupted runs have left of directories: begun and not yet in their place, or emptied and not yet gone."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
+    MARKER,
+    discard_begun,
+    hidden_name,
+    is_begun,
+    is_ours,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
+
+_EMPTIED = "emptied"
+
+
+def find_leavings(layout: Layout) -> list[str]:
+    """Return the paths of what interrupted runs have left beside the directories of the layout, sorted."""
+    # What is there was not interrupted, and directories above it are none of our business.
+    missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
+    places = (*layout.everything, *missing)
+    found = set()
+    for parent_path in {os.path.dirname(place) for place in places}:
+        emptied = {hidden_name(place, _EMPTIED) for place in places if os.path.dirname(place) == parent_path}
+        with layout.parent_of(os.path.join(parent_path, MARKER)) as parent:
+            if parent is not None:
+                names = (name for name in parent.names() if name in emptied or is_begun(parent, name))
+                found |= {parent.place(name) for name in names if name not in emptied or _is_emptied(parent, name)}
+    return sorted(found)
+
+
+def removal_of_leavings(layout: Layout, path: str) -> Step:
+    """Return the step that removes one of them."""
+
+    def run() -> None:
+        with layout.parent_of(path) as parent:
+            name = os.path.basename(path)
+            if parent is None:
+                return
+            if is_begun(parent, name):
+                discard_begun(parent, name)
+            elif _is_emptied(parent, name):
+                _discard_emptied(parent, name)
+
+    return Step(f"remove {path}, which an interrupted run has left", run)
+
+
+def remove_directory(parent: Directory, name: str) -> None:
+    """Remove a directory that this collection has made, if nothing but its mark is in it.
+
+    It is gone at once: killed meanwhile, this leaves an empty directory by a hidden name. Raises SynapseError if
+    something is in it; then it stays as it is.
+    """
+    hidden = hidden_name(name, _EMPTIED)
+    parent.rename(name, hidden)
+    if not _is_emptied(parent, hidden):
+        parent.rename(hidden, name)
+        raise SynapseError(
+            f"{parent.place(name)} could not be removed: something was put into it at the same moment. Stop what"
+            " writes there, and run the task again."
+        )
+    _discard_emptied(parent, hidden)
+
+
+def _is_emptied(parent: Directory, hidden: str) -> bool:
+    status = parent.status(hidden)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return False
+    with parent.child(hidden) as directory:
+        names = directory.names()
+        return not names or (names == [MARKER] and is_ours(directory))
+
+
+def _discard_emptied(parent: Directory, hidden: str) -> None:
+    with parent.child(hidden) as directory:
+        if directory.status(MARKER) is not None:
+            directory.remove(MARKER)
+    parent.remove_empty(hidden)

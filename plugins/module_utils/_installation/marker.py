@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The mark on a directory that this collection has made, and the names of what lies beside it for a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import stat
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import HIDDEN_PREFIX, Directory
+
+MARKER = ".matrix_ops.synapse"
+_TEXT = (
+    b"The Ansible collection matrix_ops.synapse has made this directory. As long as this file is here, its roles may"
+    b" change the owner and mode of the directory, and remove it when they are told to.\n"
+)
+_BEGUN = re.compile(re.escape(HIDDEN_PREFIX) + "[0-9a-f]{32}")
+
+
+def put_marker(directory: Directory) -> None:
+    """Mark a directory as made by this collection. Raises SynapseError if that fails."""
+    # Against another run, which would take it for the leavings of a killed one. Not every file system has locks.
+    with contextlib.suppress(OSError):
+        fcntl.flock(directory.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    directory.replace(MARKER, _TEXT, Attributes(0o644, os.geteuid(), os.getegid()))
+
+
+def is_ours(directory: Directory) -> bool:
+    """Return whether this collection has made the directory. A mark that somebody else could have made is none."""
+    status = directory.status(MARKER)
+    return (
+        status is not None
+        and stat.S_ISREG(status.st_mode)
+        and status.st_nlink == 1
+        and status.st_uid in {0, os.geteuid()}
+    )
+
+
+def hidden_name(path: str, ending: str) -> str:
+    """Return the name under which something lies beside `path`: always the same, so that the next run finds it."""
+    digest = hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:16]
+    return f"{HIDDEN_PREFIX}{digest}.{ending}"
+
+
+def is_begun(parent: Directory, name: str) -> bool:
+    """Return whether `name` in `parent` is a directory that a killed run had only begun to make."""
+    status = parent.status(name)
+    if not _BEGUN.fullmatch(name) or status is None or not stat.S_ISDIR(status.st_mode):
+        return False
+    with parent.child(name) as begun:
+        try:
+            fcntl.flock(begun.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        entries = begun.names()
+        if not entries:
+            return status.st_uid == os.geteuid()
+        return all(_is_of_making(begun, entry) for entry in entries)
+
+
+def discard_begun(parent: Directory, name: str) -> None:
+    """Remove such a directory. Raises SynapseError if something else is in it."""
+    with parent.child(name) as begun:
+        for entry in begun.names():
+            if _is_of_making(begun, entry):
+                begun.remove(entry)
+    parent.remove_empty(name)
+
+
+def _is_of_making(directory: Directory, entry: str) -> bool:
+    status = directory.status(entry)
+    return (
+        (entry == MARKER or bool(_BEGUN.fullmatch(entry)))
+        and status is not None
+        and stat.S_ISREG(status.st_mode)
+        and status.st_uid == os.geteuid()
+    )

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Where other file systems are mounted: what is in them is not removed with the directory around them."""
+
+from __future__ import annotations
+
+import re
+
+_TABLE = "/proc/self/mountinfo"
+
+
+def mount_points(table: str = _TABLE) -> frozenset[str]:
+    """Return the places where something is mounted, bind mounts too. `table`: where the kernel tells them.
+
+    Empty where the kernel does not tell: what is removed then stays on the file system where it begins.
+    """
+    try:
+        with open(table, encoding="utf-8", errors="surrogateescape") as file:
+            fields = [line.split(" ") for line in file]
+    except OSError:
+        return frozenset()
+    return frozenset(_plain(field[4]) for field in fields if len(field) > 4)
+
+
+def mounted_in(path: str, points: frozenset[str]) -> str | None:
+    """Return a mount point that `path` is or holds, or None. `points`: as `mount_points` returns them."""
+    return next((point for point in sorted(points) if point == path or point.startswith(f"{path}/")), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), name)

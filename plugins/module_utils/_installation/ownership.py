@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Whose a directory shall be, and whether one that is there already serves as well."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pwd
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import (
+    Attributes,
+    group_id,
+    group_name,
+    parse_mode,
+    user_id,
+    user_name,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+
+
+@dataclasses.dataclass(frozen=True)
+class Ownership:
+    """The owner, group and mode that a directory shall have.
+
+    `owner` None: this process's user. `group` None: the first group of the owner, and of nobody else is anything
+    required. A name need not exist before `attributes` is asked for.
+    """
+
+    mode: int
+    owner: str | None = None
+    group: str | None = None
+
+    @classmethod
+    def of(cls, mode: str | int, owner: str | None, group: str | None) -> Ownership:
+        """Return it from what a task says, where an empty name is none. Raises InvalidInput for what is no mode."""
+        return cls(parse_mode(mode), owner or None, group or None)
+
+    def attributes(self) -> Attributes:
+        """Return it in numbers. Raises InvalidInput if this host does not know the owner or the group."""
+        uid = user_id(self.owner) if self.owner else os.geteuid()
+        return Attributes(self.mode, uid, group_id(self.group) if self.group else _first_group(uid))
+
+    def known(self) -> Attributes | None:
+        """Return it in numbers, or None if this host does not know the owner or the group."""
+        try:
+            return self.attributes()
+        except InvalidInput:
+            return None
+
+    def shown(self) -> dict[str, str]:
+        """Return it as people write it, of a name that does not exist yet the name."""
+        known = self.known()
+        if known:
+            return known.shown()
+        return {
+            "mode": f"{self.mode:04o}",
+            "owner": self.owner or user_name(os.geteuid()),
+            "group": self.group or self.owner or group_name(os.getegid()),
+        }
+
+    def require_of(self, path: str, found: Attributes) -> None:
+        """Raise InvalidInput, naming `path`, if a directory with the attributes `found` does not serve as well.
+
+        It does if the owner may do there what the mode says of the owner, and the group what it says of the group.
+        """
+        uid, gid = _number(user_id, self.owner or str(os.geteuid())), _number(group_id, self.group)
+        owner = self.owner or user_name(os.geteuid())
+        groups = _groups(owner, uid, gid)
+        self._require(path, found, owner, self.mode >> 6, 7 if uid == 0 else _bits(found, uid, groups))
+        if self.group:
+            groups = set() if gid is None else {gid}
+            self._require(path, found, f"the group {self.group}", self.mode >> 3, _bits(found, None, groups))
+
+    def _require(self, path: str, found: Attributes, who: str, needed: int, given: int) -> None:
+        lacking = needed & 7 & ~given
+        if lacking:
+            verb = "write" if lacking & 2 else "read" if lacking & 4 else "enter it"
+            shown = found.shown()
+            raise InvalidInput(
+                f"{path} is there already and belongs to {shown['owner']}:{shown['group']} (mode {shown['mode']}), so"
+                f" {who} could not {verb}{'' if verb == 'enter it' else ' there'}: give {who} that permission, or name"
+                " a directory that does not exist yet."
+            )
+
+
+def _number(find: t.Callable[[str], int], name: str | None) -> int | None:
+    try:
+        return find(name) if name else None
+    except InvalidInput:
+        return None
+
+
+def _bits(found: Attributes, uid: int | None, groups: set[int]) -> int:
+    """Return what somebody may do, as the kernel looks for it: as the owner, else by the group, else as anybody."""
+    if uid is not None and uid == found.uid:
+        return found.mode >> 6 & 7
+    return (found.mode >> 3 if found.gid in groups else found.mode) & 7
+
+
+def _groups(name: str, uid: int | None, gid: int | None) -> set[int]:
+    """Return the groups of a user. One that does not exist yet will be in the group `gid`."""
+    if uid is None:
+        return set() if gid is None else {gid}
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return set()
+    return set(os.getgrouplist(entry.pw_name, entry.pw_gid))
+
+
+def _first_group(uid: int) -> int:
+    if uid == os.geteuid():
+        return os.getegid()
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return os.getegid()

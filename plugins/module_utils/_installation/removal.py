@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What is removed of an installation, and what is left because somebody else has made it. Decided before it is done."""
+
+from __future__ import annotations
+
+import functools
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop, remove_tree
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.contents import is_part, listed, matches
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import look
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import (
+    DeclaredDirectory,
+    Layout,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.leavings import (
+    find_leavings,
+    removal_of_leavings,
+    remove_directory,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.mounts import mount_points, mounted_in
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
+
+# Removes an entry of an open directory.
+_Remove = t.Callable[[Directory, str], None]
+
+
+class Removal:
+    """What is removed and what is left, with `purge` of the directories too. Reads all when it is made.
+
+    `removed`: every path, of a tree its top; `left`: paths, and why; `steps`: what removes them, in the same order.
+    """
+
+    def __init__(self, layout: Layout, purge: bool) -> None:
+        self._layout = layout
+        self._mounts = mount_points()
+        self.removed: list[str] = []
+        self.left: dict[str, str] = {}
+        self.steps: list[Step] = []
+        for path in find_leavings(layout):
+            self.removed.append(path)
+            self.steps.append(removal_of_leavings(layout, path))
+        if layout.environment:
+            self._environment(layout.environment)
+        emptied = [layout.environment] if layout.environment else []
+        if purge:
+            for directory in reversed(layout.directories):
+                self._directory(directory)
+            emptied += layout.paths
+        for path in reversed(layout.ancestors(*emptied)):
+            self._on_the_way(path)
+
+    def problems(self) -> list[str]:
+        """Return in words what of it is still there."""
+        return [f"{path} is still there" for path in self.removed if os.path.lexists(path)]
+
+    def _environment(self, path: str) -> None:
+        with self._layout.parent_of(path) as parent:
+            if parent is None:
+                return
+            standing = look(parent, path)
+            names = list(standing.leavings)
+            if standing.foreign:
+                self.left[path] = "it is no virtual environment that this collection has made"
+            elif standing.current and standing.current not in names:
+                names.append(standing.current)
+            for name in names:
+                self._add(parent, name, functools.partial(_discard, path))
+
+    def _directory(self, declared: DeclaredDirectory) -> None:
+        path = declared.path
+        name = os.path.basename(path)
+        with self._layout.parent_of(path) as parent:
+            if parent is None or parent.status(name) is None:
+                return
+            with parent.child(name) as directory:
+                ours = is_ours(directory)
+                for entry in directory.names():
+                    place = directory.place(entry)
+                    if entry == MARKER or place in self.removed or self._layout.holds_declared(place):
+                        continue
+                    if is_part(directory, entry, declared, ours):
+                        self._add(directory, entry, remove_tree)
+                others = self._others(directory)
+                if ours and not others:
+                    self._add(parent, name, remove_directory)
+                elif ours:
+                    unknown = [other for other in others if not self._layout.holds_declared(directory.place(other))]
+                    said = "which this server knows nothing of" if unknown else "which is left too"
+                    self.left[path] = f"it still holds {listed(unknown or others)}, {said}"
+                else:
+                    kept = [other for other in others if matches(other, declared.contents + declared.marked_contents)]
+                    holds = f", with {listed(kept)} in it" if kept else ""
+                    self.left[path] = f"it was there before this collection came{holds}"
+
+    def _on_the_way(self, path: str) -> None:
+        name = os.path.basename(path)
+        # Only those that we have made have to be looked at by a way that nobody can lead astray.
+        if not os.path.lexists(os.path.join(path, MARKER)):
+            return
+        with self._layout.parent_of(path) as parent:
+            if parent is None:
+                return
+            with parent.child(name) as directory:
+                if is_ours(directory) and not self._others(directory):
+                    self._add(parent, name, remove_directory)
+
+    def _others(self, directory: Directory) -> list[str]:
+        """Return what will be in the directory beside its mark."""
+        removed = set(self.removed)
+        return [name for name in directory.names() if name != MARKER and directory.place(name) not in removed]
+
+    def _add(self, parent: Directory, name: str, remove: _Remove) -> None:
+        """Remove an entry of a directory, unless something is mounted there. Raises InvalidInput if that cannot be."""
+        path = parent.place(name)
+        mounted = mounted_in(path, self._mounts)
+        if mounted:
+            self.left[path] = f"{'it' if mounted == path else mounted} is a mount point"
+            return
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=parent.descriptor):
+            raise InvalidInput(
+                f"{path} cannot be removed: {parent.path} is read-only for this user. Run the task with become."
+            )
+        self.removed.append(path)
+        self.steps.append(Step(f"remove {path}", lambda: self._run(path, remove)))
+
+    def _run(self, path: str, remove: _Remove) -> None:
+        mounted = mounted_in(path, mount_points())
+        if mounted:
+            raise SynapseError(f"{path} could not be removed: {mounted} was mounted a moment ago. Unmount it first.")
+        name = os.path.basename(path)
+        with self._layout.parent_of(path) as parent:
+            if parent is not None and parent.status(name) is not None:
+                remove(parent, name)
+
+
+def _discard(path: str, parent: Directory, name: str) -> None:
+    Workshop(parent, path).discard(name)

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Which paths belong to the system or to people, and can never be a directory of a server, whatever is declared."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import typing as t
+
+# Themselves only: what is below them may be a server's. Relative to the root directory.
+_NAMES = """
+    cdrom etc home lost+found media mnt opt root run snap srv tmp var
+    etc/alternatives etc/apparmor.d etc/apt etc/cron.d etc/cron.daily etc/cron.hourly etc/cron.monthly etc/cron.weekly
+    etc/dbus-1 etc/default etc/dpkg etc/init.d etc/kernel etc/ld.so.conf.d etc/logrotate.d etc/modprobe.d
+    etc/modules-load.d etc/network etc/pam.d etc/pki etc/profile.d etc/security etc/skel etc/ssh etc/ssl etc/ssl/certs
+    etc/ssl/private etc/sudoers.d etc/sysctl.d etc/systemd etc/systemd/network etc/systemd/system etc/systemd/user
+    etc/terminfo etc/tmpfiles.d etc/udev etc/udev/rules.d etc/xdg etc/X11
+    run/lock run/log run/shm run/systemd run/udev run/user
+    usr/local/bin usr/local/etc usr/local/games usr/local/include usr/local/lib usr/local/man usr/local/sbin
+    usr/local/share usr/local/src
+    var/backups var/cache var/cache/apt var/crash var/db var/empty var/lib var/lib/apt var/lib/dpkg var/lib/systemd
+    var/local var/lock var/log var/log/journal var/mail var/opt var/run var/spool var/spool/cron var/spool/mail
+    var/tmp var/www var/www/html
+"""
+_EXACT = frozenset({"/", *(f"/{name}" for name in _NAMES.split())})
+# With everything below them.
+_TREES = ("/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr")
+_OF_PEOPLE = 1000
+
+
+class Account(t.NamedTuple):
+    """An account of the host: `homes` are the names of its home directory, with links and without."""
+
+    name: str
+    uid: int
+    homes: frozenset[str]
+
+
+def read_accounts() -> list[Account]:
+    """Return the accounts that the host lists."""
+    return [Account(entry.pw_name, entry.pw_uid, names_of(entry.pw_dir)) for entry in pwd.getpwall()]
+
+
+def names_of(home: str) -> frozenset[str]:
+    """Return the names of a home directory: as the host has it, and with links followed. None for a relative one."""
+    return frozenset({os.path.normpath(home), os.path.realpath(home)} if home.startswith("/") else ())
+
+
+def belongs_to(path: str) -> str | None:
+    """Return the directory of the system that `path`, absolute and without detours, is or is in; else None.
+
+    Pure: looks at the name only.
+    """
+    if path in _EXACT:
+        return path
+    if path.startswith("/usr/local/"):
+        return None
+    return next((tree for tree in _TREES if path == tree or path.startswith(f"{tree}/")), None)
+
+
+def whose(path: str, owner: str | None, accounts: t.Iterable[Account]) -> str | None:
+    """Return in words what `path` is if it is the system's or a person's, or None if it may be a server's.
+
+    `path`: absolute, with links on the way already followed. `owner`: the account that the directory is declared to
+    belong to, whose home it may be; None for this process's own. Looks through other names of the same directory, such
+    as a bind mount. `accounts`: those of the host.
+    """
+    own = os.geteuid()
+    for name in _names(path):
+        system = belongs_to(name)
+        if system:
+            return f"{system}, a directory of the system" if system != path else "a directory of the system"
+        if os.path.dirname(name) == "/home":
+            return "the home directory of a person"
+        for account in accounts:
+            mine = account.name == owner or (owner is None and account.uid == own < _OF_PEOPLE)
+            if name in account.homes and (account.uid == 0 or not mine):
+                return f"the home directory of {account.name}"
+    return None
+
+
+def _names(path: str) -> t.Iterator[str]:
+    """Yield `path` and what else it would be called if one of the directories on the way is one of the system's."""
+    yield path
+    system = dict(_identities())
+    above = path
+    while above != "/":
+        identity = _identity(above)
+        for other in system.get(identity, ()) if identity else ():
+            # Not the names through links like /bin, which were followed before.
+            if other != above and not os.path.islink(other):
+                yield os.path.normpath(other + path[len(above) :])
+        above = os.path.dirname(above)
+
+
+def _identities() -> dict[tuple[int, int], list[str]]:
+    found: dict[tuple[int, int], list[str]] = {}
+    for name in (*_TREES, *sorted(_EXACT)):
+        identity = _identity(name)
+        if identity:
+            found.setdefault(identity, []).append(name)
+    return found
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,167 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Installations in a scratch directory, with a program that stands for a Python with venv and pip."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.installation import (
+    DeclaredInstallation,
+    InstallationResource,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory, Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan
+
+SYNAPSE = "matrix-synapse==1.163.2"
+# Somebody whom only root can give a directory to, and who is on every host.
+OTHER = "nobody" if os.geteuid() == 0 else None
+
+# What is asked of it is in its arguments. `kill` in its file of orders lets it kill who started it, half-way through an
+# installation, and work on for a moment, after which the file `ended` is there; `fail` lets it fail as pip does.
+_PROGRAM = """#!/bin/sh
+here=$(dirname "$0")
+packages=$here/../lib/python{version}/site-packages
+case "$*" in
+*find_spec*) echo '["{version}", "{itself}", {missing}]' ;;
+*"-m venv"*)
+    for place; do :; done
+    mkdir -p "$place/bin" "$place/lib/python{version}/site-packages/pip"
+    ln -s "{itself}" "$place/bin/python"
+    printf '#!/bin/sh\\necho "made for %s"\\n' "$place" > "$place/bin/tool"
+    chmod 755 "$place/bin/tool"
+    printf 'home = {directory}\\nversion = {version}.4\\ncommand = -m venv %s\\n' "$place" > "$place/pyvenv.cfg" ;;
+*"pip --version"*) test -d "$packages/pip" ;;
+*"pip install"*)
+    for requirement; do
+        case $requirement in
+        -*|pip|install) continue ;;
+        *==*) name=${{requirement%%==*}} version=${{requirement##*==}} ;;
+        *) name=$requirement version=7.0 ;;
+        esac
+        orders=$(cat "{itself}.orders" 2>/dev/null)
+        if [ "$orders" = fail ]; then
+            echo "WARNING: Retrying after connection broken by x: https://u:hush@i.test/" >&2
+            echo "ERROR: No matching distribution found for $requirement in https://u:hush@i.test/simple" >&2
+            exit 1
+        fi
+        file=$(echo "$name" | tr - _)
+        rm -rf "$packages/$file"-*.dist-info
+        info=$packages/$file-$version.dist-info
+        mkdir "$info"
+        : > "$info/REQUESTED"
+        if [ "$orders" = kill ]; then
+            rm "{itself}.orders"
+            kill -9 $PPID
+            sleep 1
+            : > "{itself}.ended"
+        fi
+        echo "$file-$version.dist-info/INSTALLER,," > "$info/RECORD"
+    done ;;
+esac
+"""
+
+
+class Scratch:
+    """A directory with an installation in it: where everything is, and what is declared."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        self.configuration = root / "etc" / "matrix-synapse"
+        self.drop_ins = self.configuration / "conf.d"
+        self.data = root / "lib" / "matrix-synapse"
+        self.environment = root / "venvs" / "matrix-synapse"
+        self.python = root / "programs" / "python3"
+        self.python.parent.mkdir()
+        self.let_python_be("3.98")
+
+    def let_python_be(self, version: str, missing: str = "[]") -> None:
+        """Let the Python be another one: its version, and which modules are missing."""
+        text = _PROGRAM.format(version=version, missing=missing, itself=self.python, directory=self.python.parent)
+        # Not into the file itself, which may be running.
+        new = self.python.with_name("new")
+        new.write_text(text)
+        new.chmod(0o755)
+        new.replace(self.python)
+
+    def order(self, order: str) -> None:
+        """Let the next installation of a package end in another way: kill or fail."""
+        pathlib.Path(f"{self.python}.orders").write_text(order)
+
+    def directories(self) -> tuple[DeclaredDirectory, ...]:
+        """Return the declared directories."""
+        return (
+            DeclaredDirectory(
+                str(self.configuration), Ownership(0o750), ("homeserver.yaml", "example.org.signing.key")
+            ),
+            DeclaredDirectory(str(self.drop_ins), Ownership(0o750), (), ("*.yaml",)),
+            DeclaredDirectory(str(self.data), Ownership(0o700, OTHER), ("homeserver.db", "media_store")),
+        )
+
+    def resource(self, **declared: t.Any) -> InstallationResource:
+        """Return the installation with everything declared, apart from what `declared` says."""
+        everything: dict[str, t.Any] = {
+            "directories": self.directories(),
+            "environment": str(self.environment),
+            "python": str(self.python),
+            "packages": (SYNAPSE,),
+        }
+        return InstallationResource(DeclaredInstallation(**{**everything, **declared}), accounts=[])
+
+    def run(self, **declared: t.Any) -> tuple[Plan, dict[str, t.Any]]:
+        """Bring it into its state as the runner does, and return the plan and the result.
+
+        Fails the test if planning changes something, or a second run would.
+        """
+        before = snapshot(self.root)
+        resource = self.resource(**declared)
+        plan = resource.plan()
+        assert snapshot(self.root) == before
+        foreseen = resource.result(plan, False)
+        plan.execute()
+        resource.verify(plan)
+        assert resource.result(plan, True) == foreseen
+        again = self.resource(**declared).plan()
+        assert ([step.description for step in again.steps], again.before) == ([], plan.after)
+        return plan, foreseen
+
+    def refusal(self, **declared: t.Any) -> str:
+        """Return what is said to a declaration that is refused, and see that it changes nothing."""
+        before = snapshot(self.root)
+        said = None
+        try:
+            self.resource(**declared).plan()
+        except SynapseError as error:
+            said = error.message
+        assert snapshot(self.root) == before
+        assert said is not None, "this is not refused"
+        assert "\n" not in said
+        return said
+
+
+def layout_of(*paths: pathlib.Path, environment: pathlib.Path | None = None) -> Layout:
+    """Return a layout of directories for this user alone."""
+    directories = tuple(DeclaredDirectory(str(path), Ownership(0o700)) for path in paths)
+    return Layout(directories, str(environment) if environment else None)
+
+
+def snapshot(root: pathlib.Path) -> dict[str, tuple[t.Any, ...]]:
+    """Return all that there is to know of everything below `root`, apart from times."""
+    found: dict[str, tuple[t.Any, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content: str | None = None
+        if stat.S_ISLNK(status.st_mode):
+            content = os.readlink(path)
+        elif stat.S_ISREG(status.st_mode):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found[str(path.relative_to(root))] = (status.st_mode, status.st_uid, status.st_gid, content)
+    return found

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A directory is ours only by a mark that nobody else could have made."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import (
+    HIDDEN_PREFIX,
+    Directory,
+    open_directory,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
+    MARKER,
+    discard_begun,
+    hidden_name,
+    is_begun,
+    is_ours,
+    put_marker,
+)
+
+BEGUN = HIDDEN_PREFIX + "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> t.Iterator[Directory]:
+    with open_directory(str(tmp_path)) as opened:
+        yield opened
+
+
+def test_a_mark_is_text_for_people(directory: Directory, tmp_path: pathlib.Path) -> None:
+    assert not is_ours(directory)
+    put_marker(directory)
+    assert is_ours(directory)
+    assert "matrix_ops.synapse has made this directory" in (tmp_path / MARKER).read_text()
+    assert os.listdir(tmp_path) == [MARKER]
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "hard link"])
+def test_what_is_no_mark(directory: Directory, tmp_path: pathlib.Path, kind: str) -> None:
+    (tmp_path / "other").touch()
+    if kind == "link":
+        (tmp_path / MARKER).symlink_to("other")
+    elif kind == "directory":
+        (tmp_path / MARKER).mkdir()
+    else:
+        os.link(tmp_path / "other", tmp_path / MARKER)
+    assert not is_ours(directory)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_mark_of_another_user_is_none(directory: Directory, tmp_path: pathlib.Path) -> None:
+    put_marker(directory)
+    os.chown(tmp_path / MARKER, 65534, 65534)
+    assert not is_ours(directory)
+
+
+def test_hidden_names_are_found_again_and_fit() -> None:
+    name = hidden_name("/srv/" + "x" * 255, "next")
+    assert name == hidden_name("x" * 255, "next")
+    assert name != hidden_name("y", "next") and name != hidden_name("x" * 255, "before")
+    assert len(name) < 64
+
+
+@pytest.mark.parametrize("content", [[], [MARKER], [BEGUN], [MARKER, BEGUN]])
+def test_what_was_begun_is_discarded(directory: Directory, tmp_path: pathlib.Path, content: list[str]) -> None:
+    (tmp_path / BEGUN).mkdir()
+    for name in content:
+        (tmp_path / BEGUN / name).touch()
+    assert is_begun(directory, BEGUN)
+    discard_begun(directory, BEGUN)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_was_not_begun_by_us_stays(directory: Directory, tmp_path: pathlib.Path) -> None:
+    (tmp_path / BEGUN[:-1]).mkdir()
+    (tmp_path / BEGUN).mkdir()
+    (tmp_path / BEGUN / "content").touch()
+    (tmp_path / f"{BEGUN[:-2]}00").symlink_to(BEGUN[:-1])
+    (tmp_path / f"{BEGUN[:-2]}11").touch()
+    assert not [name for name in os.listdir(tmp_path) if is_begun(directory, name)]
+    with pytest.raises(SynapseError):
+        discard_begun(directory, BEGUN)
+    assert os.listdir(tmp_path / BEGUN) == ["content"]
+
+
+def test_what_another_run_is_making_stays(directory: Directory, tmp_path: pathlib.Path) -> None:
+    (tmp_path / BEGUN).mkdir()
+    descriptor = os.open(tmp_path / BEGUN, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert not is_begun(directory, BEGUN)
+    finally:
+        os.close(descriptor)
+    assert is_begun(directory, BEGUN)

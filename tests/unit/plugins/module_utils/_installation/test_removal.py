@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that this collection has made goes, exactly as foretold, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import removal
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
+    Scratch,
+    snapshot,
+)
+
+
+def fill(scratch: Scratch) -> None:
+    """Put into the directories what a server that runs there has."""
+    (scratch.configuration / "homeserver.yaml").touch()
+    (scratch.configuration / "example.org.signing.key").touch()
+    (scratch.drop_ins / "50-own.yaml").write_text("# Written by matrix_ops.synapse\n")
+    (scratch.data / "homeserver.db").touch()
+    (scratch.data / "media_store" / "local" / "ab").mkdir(parents=True)
+    (scratch.data / "media_store" / "local" / "ab" / "image").touch()
+
+
+def left_of(result: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    return {left["path"]: left["why"] for left in result["left"]}
+
+
+def test_all_of_it_goes(scratch: Scratch) -> None:
+    before = snapshot(scratch.root)
+    scratch.run()
+    fill(scratch)
+    _, result = scratch.run(present=False, purge=True)
+    assert snapshot(scratch.root) == before
+    assert result["left"] == []
+    assert result["removed"] == [
+        str(path)
+        for path in (
+            scratch.environment,
+            scratch.drop_ins / "50-own.yaml",
+            scratch.drop_ins,
+            scratch.data / "homeserver.db",
+            scratch.data / "media_store",
+            scratch.data,
+            scratch.configuration / "example.org.signing.key",
+            scratch.configuration / "homeserver.yaml",
+            scratch.configuration,
+            scratch.environment.parent,
+            scratch.data.parent,
+            scratch.configuration.parent,
+        )
+    ]
+
+
+def test_without_purge_the_data_stay(scratch: Scratch) -> None:
+    scratch.run()
+    fill(scratch)
+    before = snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")
+    _, result = scratch.run(present=False)
+    assert result["removed"] == [str(scratch.environment), str(scratch.environment.parent)]
+    assert (snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")) == before
+
+
+def test_nothing_there_is_nothing_to_do(scratch: Scratch) -> None:
+    plan, result = scratch.run(present=False, purge=True)
+    assert (plan.changed, result["removed"], result["left"]) == (False, [], [])
+
+
+def test_what_somebody_else_has_put_there_stays(scratch: Scratch) -> None:
+    scratch.run()
+    fill(scratch)
+    foreign = [
+        scratch.drop_ins / "99-mine.yaml",
+        scratch.configuration / "other.example.signing.key",
+        scratch.data / "dump.sql",
+    ]
+    for path in foreign:
+        path.write_text("foreign")
+    _, result = scratch.run(present=False, purge=True)
+    assert all(path.read_text() == "foreign" for path in foreign)
+    assert left_of(result) == {
+        str(scratch.drop_ins): "it still holds 99-mine.yaml, which this server knows nothing of",
+        str(scratch.configuration): "it still holds other.example.signing.key, which this server knows nothing of",
+        str(scratch.data): "it still holds dump.sql, which this server knows nothing of",
+    }
+    assert sorted(os.listdir(scratch.data)) == [MARKER, "dump.sql"]
+    for path in foreign:
+        path.unlink()
+    scratch.run(present=False, purge=True)
+    assert os.listdir(scratch.root) == ["programs"]
+
+
+def test_a_directory_that_was_there_before_loses_only_what_names_this_collection(scratch: Scratch) -> None:
+    for path in (scratch.configuration, scratch.drop_ins, scratch.data):
+        path.mkdir(parents=True, mode=0o777)
+        if path != scratch.data:
+            path.chmod(0o755)
+    # Anybody may read and write there, so it serves as it is.
+    scratch.data.chmod(0o777)
+    scratch.run()
+    fill(scratch)
+    (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.homeserver\n")
+    (scratch.drop_ins / "99-mine.yaml").write_text("a: 1")
+    _, result = scratch.run(present=False, purge=True)
+    assert result["removed"] == [
+        str(scratch.environment),
+        str(scratch.drop_ins / "50-own.yaml"),
+        str(scratch.configuration / "homeserver.yaml"),
+        str(scratch.environment.parent),
+    ]
+    assert left_of(result) == {
+        str(scratch.configuration): "it was there before this collection came, with example.org.signing.key in it",
+        str(scratch.drop_ins): "it was there before this collection came, with 99-mine.yaml in it",
+        str(scratch.data): "it was there before this collection came, with homeserver.db, media_store in it",
+    }
+    assert sorted(os.listdir(scratch.data)) == ["homeserver.db", "media_store"]
+
+
+def test_links_are_removed_and_not_followed(scratch: Scratch) -> None:
+    scratch.run()
+    foreign = scratch.root / "foreign"
+    foreign.mkdir()
+    (foreign / "photo").touch()
+    (scratch.data / "media_store").symlink_to(foreign)
+    (scratch.data / "homeserver.db").symlink_to(foreign / "photo")
+    scratch.run(present=False, purge=True)
+    assert os.listdir(foreign) == ["photo"]
+    assert not scratch.data.exists()
+
+
+def test_a_pattern_never_takes_another_declared_directory(scratch: Scratch) -> None:
+    media = DeclaredDirectory(str(scratch.data / "media_store" / "local"), Ownership(0o755), ("ab*",))
+    directories = (*scratch.directories(), media)
+    scratch.run(directories=directories)
+    (scratch.data / "media_store" / "local" / "abc").touch()
+    (scratch.data / "media_store" / "local" / "mine").touch()
+    _, result = scratch.run(directories=directories, present=False, purge=True)
+    assert sorted(os.listdir(scratch.data / "media_store" / "local")) == [MARKER, "mine"]
+    assert left_of(result)[str(scratch.data)] == "it still holds media_store, which is left too"
+
+
+def test_the_environment_of_somebody_else_stays(scratch: Scratch) -> None:
+    scratch.run()
+    (scratch.environment / MARKER).unlink()
+    before = snapshot(scratch.environment)
+    _, result = scratch.run(present=False, purge=True)
+    assert left_of(result) == {str(scratch.environment): "it is no virtual environment that this collection has made"}
+    assert snapshot(scratch.environment) == before
+
+
+def test_directories_on_the_way_that_hold_something_stay(scratch: Scratch) -> None:
+    scratch.run()
+    (scratch.environment.parent / "other").mkdir()
+    _, result = scratch.run(present=False)
+    assert result["removed"] == [str(scratch.environment)]
+    (scratch.environment.parent / "other").rmdir()
+    _, result = scratch.run(present=False)
+    assert result["removed"] == [str(scratch.environment.parent)]
+
+
+@pytest.mark.parametrize("where", ["media_store", "media_store/local"])
+def test_what_is_mounted_stays(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    scratch.run()
+    fill(scratch)
+    mount = str(scratch.data / where)
+    monkeypatch.setattr(removal, "mount_points", lambda: frozenset({"/", mount}))
+    _, result = scratch.run(present=False, purge=True)
+    said = "it is a mount point" if where == "media_store" else f"{mount} is a mount point"
+    assert left_of(result)[str(scratch.data / "media_store")] == said
+    assert (scratch.data / "media_store" / "local" / "ab" / "image").exists()
+
+
+def test_what_is_mounted_in_the_last_moment_stays(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.run()
+    plan = scratch.resource(present=False).plan()
+    monkeypatch.setattr(removal, "mount_points", lambda: frozenset({str(scratch.environment / "lib")}))
+    with pytest.raises(SynapseError, match="was mounted a moment ago"):
+        plan.execute()
+    assert (scratch.environment / "bin" / "python").exists()
+
+
+def test_hostile_paths_are_refused_like_those_of_a_new_server(scratch: Scratch) -> None:
+    for path in ("/usr", "/var/log", "/", "relative", "/home/somebody"):
+        directory = DeclaredDirectory(path, Ownership(0o755), ("nginx.log",))
+        assert "names" in scratch.refusal(directories=(directory,), present=False, purge=True)
+        assert "names" in scratch.refusal(environment=path, present=False, purge=True)
+
+
+def test_a_read_only_place_is_refused_before(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.run()
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(InvalidInput, match="is read-only for this user"):
+        scratch.resource(present=False).plan()
+
+
+def test_a_tree_that_is_nested_too_deeply(scratch: Scratch) -> None:
+    scratch.run()
+    deep = scratch.data / "media_store"
+    deep.mkdir()
+    descriptor = os.open(deep, os.O_RDONLY)
+    for _ in range(2000):
+        os.mkdir("d", dir_fd=descriptor)
+        inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+    try:
+        with pytest.raises(SynapseError, match="/media_store could not be removed: .* nested too deeply"):
+            scratch.resource(present=False, purge=True).plan().execute()
+    finally:
+        # What removes the directories of the tests would stumble over it too.
+        subprocess.run(["rm", "-rf", deep], check=True)
+
+
+def test_problems(scratch: Scratch) -> None:
+    scratch.run()
+    resource = scratch.resource(present=False)
+    plan = resource.plan()
+    with pytest.raises(SynapseError, match="venvs/matrix-synapse is still there"):
+        resource.verify(plan)
