@@ -14,11 +14,16 @@ description:
   - Puts an export in its place only when it is complete and every file in it could be read. After a failure nothing is
     left there.
   - Keeps everything in the export to its owner alone, as directories of the mode C(0700) and files of C(0600).
-  - Survives what that command stops at, which are pending invites and knocks, and ids with slashes.
+  - Survives what that command stops at, which are pending invites and knocks, ids that are no names of files, and
+    data that is nested deeply. What an account holds cannot keep it from being exported.
   - On demand adds the media themselves, which the command only describes. Each is as long as what was uploaded, and
     has its SHA-256.
-  - Writes beside it C(manifest.json), which lists every file with its size and SHA-256, and what the export does not
-    hold and why, and C(index.html), on which people can read their data in any browser without a network.
+  - Writes beside it C(manifest.json), which lists every file with its size and SHA-256, the ids of what the files are
+    named after, and what the export does not hold and why, and C(index.html), on which people can read their data in
+    any browser without a network.
+  - Names what belongs to a room, an event or a file of the account so that it can be unpacked on every system. A short
+    id of lower-case letters, digits and C(_), C(-) or C(=) is the name; else it is what is harmless of the id, a plus,
+    and the first 32 digits of the SHA-256 of the whole id.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -56,15 +61,27 @@ options:
   destination:
     description:
       - The directory that shall hold the export, or with O(archive) the file. The directory that it is in must exist.
-      - It may exist already if it is an empty directory, or an export of the same account by this module. Anything else
-        is left alone, and the task fails.
+      - It may exist already if it is an empty directory, or an export of the same account by this module, and belongs
+        to who runs the task. Anything else is left alone, and the task fails.
       - While the export is made, it is in a hidden directory beside this one, which needs the same room on the disk,
         and with O(archive) up to twice as much. If the task fails or is killed, the media that were fetched stay in
         that directory, and the next run goes on with them.
+      - For root, every directory on the way must belong to root, and nobody else may write to it. Only directories with
+        the sticky bit, as C(/tmp), may be on the way too. Otherwise somebody could let root write elsewhere.
+      - Either this or O(destination_directory) is required.
     type: path
-    required: true
     aliases:
       - dest
+  destination_directory:
+    description:
+      - The directory in which the export gets a name of its own, of which no two accounts have the same. It is that of
+        the account without the server, if that is short and has only lower-case letters, digits and C(_), C(-) or
+        C(=), as C(alice) or with O(archive) C(alice.zip). Otherwise a part of its SHA-256 follows, as in
+        C(Anna_B+161a473b4cf4efefe5147bf7ee4387e9.zip). RV(destination) tells it.
+      - The directory is made if it is missing, for its owner alone, and so are those that it is in, for everybody to
+        pass through. One that is there keeps its owner and mode.
+      - Otherwise it is as with O(destination).
+    type: path
   archive:
     description:
       - Pack the export into one file of this kind. The name of the file is O(destination), with the ending C(.tar.gz)
@@ -75,8 +92,8 @@ options:
       - zip
   media:
     description:
-      - Whether the export holds the files that the account has uploaded, in its directory C(media), each named by its
-        media id. Their original names are in C(manifest.json).
+      - Whether the export holds the files that the account has uploaded, in its directory C(media), each named after
+        its media id. Their original names are in C(manifest.json).
       - What the server cannot or may not give away is listed with the reason in RV(missing_media).
       - An export that is there already and holds them is left alone with V(false) too.
     type: bool
@@ -147,7 +164,7 @@ requirements:
   - psycopg2 on the host where the module runs, if the server's database is PostgreSQL
 notes:
   - Do not name the configuration of a worker in O(config_path).
-  - Run the task as the user of Synapse, with C(become_user), or as root. The export belongs to whoever makes it.
+  - Run the task as root, or as the user of Synapse with C(become_user). The export belongs to whoever makes it.
   - As root the server's own files keep their owner. But where PostgreSQL lets in the user of Synapse without a
     password, root does not get in.
   - The connection options are needed only for what the server itself has to be asked for. Without an access token the
@@ -157,25 +174,24 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Make a directory for exports
-  ansible.builtin.file:
-    path: /var/lib/matrix-synapse/exports
-    state: directory
-    owner: matrix-synapse
-    group: matrix-synapse
-    mode: "0700"
-
-- name: Export everything of Alice
+- name: Export everything of Alice, to alice.zip in a directory that is made for root alone
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
-    destination: /var/lib/matrix-synapse/exports/alice
+    destination_directory: /var/lib/matrix_ops.synapse/exports
+    archive: zip
+  become: true
+
+- name: Export it as the user of Synapse, where that one may write
+  matrix_ops.synapse.synapse_export:
+    user_id: "@alice:example.org"
+    destination: /var/lib/matrix-synapse/alice
   become: true
   become_user: matrix-synapse
 
 - name: Export everything with the files, packed, and afresh after a month
   matrix_ops.synapse.synapse_export:
     user_id: alice
-    destination: /var/lib/matrix-synapse/exports/alice
+    destination_directory: /var/lib/matrix_ops.synapse/exports
     archive: tar.gz
     media: true
     max_age: 30d
@@ -185,28 +201,25 @@ EXAMPLES = r"""
 - name: Export the files too while Synapse is stopped, and fail if one is missing
   matrix_ops.synapse.synapse_export:
     user_id: alice
-    destination: /var/lib/matrix-synapse/exports/alice_whole
+    destination: /var/lib/matrix_ops.synapse/exports/alice_whole
     media: true
     media_source: store
     strict: true
   become: true
-  become_user: matrix-synapse
 
 - name: Export what a deactivated account could see
   matrix_ops.synapse.synapse_export:
     user_id: bob
-    destination: /var/lib/matrix-synapse/exports/bob
+    destination: /var/lib/matrix_ops.synapse/exports/bob
     include_forgotten: true
   become: true
-  become_user: matrix-synapse
 
 - name: Export it again, whatever is there
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
-    destination: /var/lib/matrix-synapse/exports/alice
+    destination: /var/lib/matrix_ops.synapse/exports/alice
     force: true
   become: true
-  become_user: matrix-synapse
 
 - name: Export from a server that was installed elsewhere
   matrix_ops.synapse.synapse_export:
@@ -227,7 +240,7 @@ destination:
   description: The directory or the file that holds the export.
   returned: success
   type: str
-  sample: /var/lib/matrix-synapse/exports/alice
+  sample: /var/lib/matrix_ops.synapse/exports/alice
 created_at:
   description: When the export was made, in UTC. Null in check mode when it is not made yet.
   returned: success
@@ -340,7 +353,7 @@ steps:
   type: list
   elements: str
   sample:
-    - export the data of @alice:example.org to /var/lib/matrix-synapse/exports/alice
+    - export the data of @alice:example.org to /var/lib/matrix_ops.synapse/exports/alice
 """
 
 import typing as t
@@ -350,7 +363,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import DeclaredExport, ExportResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import DeclaredExport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import ExportResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
     Parameters,
     connect,
@@ -360,7 +374,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "user_id": {"type": "str", "required": True, "aliases": ["name"]},
-    "destination": {"type": "path", "required": True, "aliases": ["dest"]},
+    "destination": {"type": "path", "aliases": ["dest"]},
+    "destination_directory": {"type": "path"},
     "archive": {"type": "str", "choices": ["tar.gz", "zip"]},
     "media": {"type": "bool", "default": False},
     "media_source": {"type": "str", "choices": ["auto", "api", "store"], "default": "auto"},
@@ -386,8 +401,9 @@ def declare(parameters: Parameters) -> ExportResource:
 
 def main() -> None:
     """Run the module."""
-    spec = connection_argument_spec().merge(configuration_argument_spec(required=True)).merge(ArgumentSpec(OPTIONS))
-    run_resource(spec, declare)
+    places = [["destination", "destination_directory"]]
+    own = ArgumentSpec(OPTIONS, mutually_exclusive=places, required_one_of=places)
+    run_resource(connection_argument_spec().merge(configuration_argument_spec(required=True)).merge(own), declare)
 
 
 if __name__ == "__main__":

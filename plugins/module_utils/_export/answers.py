@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
 
 _DIRECTORY = "from_api"
 _ANSWERS = (
@@ -81,6 +82,8 @@ def write_answers(caller: Caller, user_id: str, directory: str) -> list[Gap]:
                 _write(os.path.join(directory, _DIRECTORY), name, answer)
             except NotFound:
                 why = "the server has none of this account"
+            except RecursionError:
+                why = "what the server has is nested too deeply to be read"
             except SynapseError as error:
                 why = error.message.rstrip(".")
         if why is not None:
@@ -100,7 +103,7 @@ def find_gaps(user_id: str, server_name: str, directory: str, *, with_media: boo
         gaps.append({"what": f"the bytes of {len(own)} uploaded files", "why": "they were not asked for"})
     [profile] = read_objects(os.path.join(directory, "user_data", "profile"))
     picture = _MXC.fullmatch(str(profile.get("avatar_url") or ""))
-    if picture and (picture.group(1) != server_name or picture.group(2) not in own):
+    if picture and (picture.group(1) != server_name or name_of(picture.group(2)) not in own):
         why = f"it was not uploaded by {user_id}"
         gaps.append({"what": f"the picture of the profile, {picture.group()}", "why": why})
     return gaps

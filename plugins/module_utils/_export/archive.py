@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
+import stat
 import tarfile
+import time
 import typing as t
 import zipfile
 import zlib
@@ -18,67 +21,77 @@ import zlib
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import MANIFEST, Manifest
 
 ENDINGS = {"tar.gz": ".tar.gz", "zip": ".zip"}
+# The header of the first file.
+_ZIP = b"PK\x03\x04"
 _LARGEST_MANIFEST = 1 << 30
 _PIECE = 1 << 20
+_MODE = 0o600
 # What the libraries below raise for files that are no archives, cut off or damaged.
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError)
 
 
-def write_archive(kind: str, directory: str, manifest: Manifest, path: str, name: str) -> None:
-    """Put the files of the manifest, and it itself, from `directory` into a new archive at `path`.
+def write_archive(kind: str, directory: int, manifest: Manifest, file: t.IO[bytes], name: str) -> None:
+    """Put the files of the manifest, and it itself, into an archive, which is written to `file`.
 
-    `kind` is one of ENDINGS, `name` what the directory in the archive is called. In it everything is for its owner
-    alone, and nothing tells who made it. Raises OSError.
+    They are in the open `directory`, a descriptor. `kind` is one of ENDINGS, `name` what the directory in the archive
+    is called. In it everything is for its owner alone, and nothing tells who made it. Raises OSError.
     """
-    members = [MANIFEST, *(file.path for file in manifest.files)]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        if kind == "zip":
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
-                for member in members:
-                    archive.write(os.path.join(directory, member), f"{name}/{member}")
-        else:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
-                for member in members:
-                    tar.add(os.path.join(directory, member), f"{name}/{member}", recursive=False, filter=_nobody)
-        file.flush()
-        os.fsync(file.fileno())
+    members = [MANIFEST, *(found.path for found in manifest.files)]
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+            for member in members:
+                with _opened(member, directory) as content:
+                    _add(archive, _zip_entry(f"{name}/{member}", os.fstat(content.fileno())), content)
+    else:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as tar:
+            for member in members:
+                with _opened(member, directory) as content:
+                    tar.addfile(_tar_entry(f"{name}/{member}", os.fstat(content.fileno())), content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
-def read_manifest(path: str) -> Manifest:
-    """Return what the archive says of itself. Raises ValueError if it is not that of an export, and OSError."""
+def read_manifest(file: t.IO[bytes]) -> Manifest:
+    """Return what the archive in `file`, at its beginning, says of itself.
+
+    Raises ValueError if it is not that of an export, and OSError.
+    """
     try:
-        with open(path, "rb") as file:
-            if zipfile.is_zipfile(file):
-                with zipfile.ZipFile(file) as archive:
-                    [name] = [name for name in archive.namelist() if _inside(name) == MANIFEST]
-                    if archive.getinfo(name).file_size > _LARGEST_MANIFEST:
-                        raise ValueError("too long for a manifest")
-                    return Manifest.from_json(archive.read(name).decode())
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r|gz") as tar:
-                first = tar.next()
-                content = tar.extractfile(first) if first and _inside(first.name) == MANIFEST else None
-                if first is None or content is None or first.size > _LARGEST_MANIFEST:
-                    raise ValueError("no manifest")
-                return Manifest.from_json(content.read().decode())
+        if _is_zip(file):
+            with zipfile.ZipFile(file) as archive:
+                [name] = [name for name in archive.namelist() if _inside(name) == MANIFEST]
+                if archive.getinfo(name).file_size > _LARGEST_MANIFEST:
+                    raise ValueError("too long for a manifest")
+                return Manifest.from_json(archive.read(name).decode())
+        with tarfile.open(fileobj=file, mode="r|gz") as tar:
+            first = tar.next()
+            content = tar.extractfile(first) if first and _inside(first.name) == MANIFEST else None
+            if first is None or content is None or first.size > _LARGEST_MANIFEST:
+                raise ValueError("no manifest")
+            return Manifest.from_json(content.read().decode())
     except _DAMAGED as error:
         raise ValueError("not an archive") from error
 
 
-def read_sizes(path: str) -> dict[str, int] | None:
-    """Return the size of every file in the archive in bytes, without the manifest, or None if it is damaged.
+def read_sizes(file: t.IO[bytes]) -> dict[str, int] | None:
+    """Return the size in bytes of every file in the archive, without the manifest, or None if it is damaged.
 
-    Everything in it is read. Raises OSError.
+    `file` is at its beginning. Everything in it is read. Raises OSError.
     """
     try:
-        with open(path, "rb") as file:
-            sizes = _read_zip(file) if zipfile.is_zipfile(file) else _read_tar(file)
+        sizes = _read_zip(file) if _is_zip(file) else _read_tar(file)
     except _DAMAGED:
         return None
     if sizes is not None:
         sizes.pop(MANIFEST, None)
     return sizes
+
+
+def _is_zip(file: t.IO[bytes]) -> bool:
+    """Whether it begins like a zip, whatever the files in it look like. Leaves it at its beginning."""
+    beginning = file.read(len(_ZIP))
+    file.seek(0)
+    return beginning == _ZIP
 
 
 def _read_zip(file: t.IO[bytes]) -> dict[str, int] | None:
@@ -89,7 +102,6 @@ def _read_zip(file: t.IO[bytes]) -> dict[str, int] | None:
 
 
 def _read_tar(file: t.IO[bytes]) -> dict[str, int]:
-    file.seek(0)
     with gzip.open(file) as stream:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             sizes = {_inside(entry.name): entry.size for entry in tar}
@@ -103,8 +115,27 @@ def _inside(name: str) -> str:
     return name.partition("/")[2]
 
 
-def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mode = 0o600
+def _opened(path: str, directory: int) -> t.IO[bytes]:
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb")
+
+
+def _add(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, content: t.IO[bytes]) -> None:
+    with archive.open(entry, "w") as packed:
+        shutil.copyfileobj(content, packed, _PIECE)
+
+
+def _tar_entry(name: str, status: os.stat_result) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = status.st_size, int(status.st_mtime), _MODE
+    return entry
+
+
+def _zip_entry(name: str, status: os.stat_result) -> zipfile.ZipInfo:
+    # Its format knows no earlier and no later years.
+    year, *rest = time.localtime(status.st_mtime)[:6]
+    entry = zipfile.ZipInfo(name, (min(max(year, 1980), 2107), rest[0], rest[1], rest[2], rest[3], rest[4]))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    # Tells whether the entry needs the format for large files.
+    entry.file_size = status.st_size
+    entry.external_attr = (stat.S_IFREG | _MODE) << 16
     return entry

@@ -26,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     SynapseError,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.script import export_script
 
 # Finds the package without importing it, which would take seconds.
 _ASK = """
@@ -35,73 +36,6 @@ schema = runpy.run_path(os.path.join(directory, "storage", "schema", "__init__.p
 print(json.dumps([importlib.metadata.version("matrix-synapse"), schema["SCHEMA_VERSION"]]))
 """
 _ASK_TIMEOUT = 60
-# Synapse's own command, with what it stops at taken out of its way. The state in an invite or a knock is a list, and is
-# taken for a mapping. Ids become parts of paths: with a slash, as attackers may give them and room version 3 gives them
-# to events, they would lead elsewhere. No two ids become the same name, and no name is too long for a file.
-_EXPORT = """
-import hashlib, runpy
-from synapse.handlers.admin import AdminHandler
-from synapse.storage.databases.main.roommember import RoomMemberWorkerStore
-
-class Listed(list):
-    def values(self):
-        return self
-
-def listed(state):
-    return state if hasattr(state, "values") else Listed(state)
-
-def name_of(id):
-    if "/" not in id and "%" not in id:
-        return id
-    name = id.replace("%", "%25").replace("/", "%2F")
-    return name if len(name.encode()) < 256 else hashlib.sha256(id.encode()).hexdigest()
-
-class Writer:
-    def __init__(self, writer):
-        self._writer = writer
-
-    def __getattr__(self, name):
-        return getattr(self._writer, name)
-
-    def write_events(self, room_id, events):
-        self._writer.write_events(name_of(room_id), events)
-
-    def write_state(self, room_id, event_id, state):
-        self._writer.write_state(name_of(room_id), name_of(event_id), state)
-
-    def write_invite(self, room_id, event, state):
-        self._writer.write_invite(name_of(room_id), event, listed(state))
-
-    def write_knock(self, room_id, event, state):
-        self._writer.write_knock(name_of(room_id), event, listed(state))
-
-    def write_account_data(self, name, data):
-        self._writer.write_account_data(name_of(name), data)
-
-    def write_media_id(self, media_id, description):
-        self._writer.write_media_id(name_of(media_id), description)
-
-export = AdminHandler.export_user_data
-
-async def export_user_data(self, user_id, writer):
-    return await export(self, user_id, Writer(writer))
-
-AdminHandler.export_user_data = export_user_data
-"""
-# As if nothing had ever been forgotten.
-_WITH_FORGOTTEN = """
-async def did_forget(self, user_id, room_id):
-    return False
-
-async def get_forgotten_rooms_for_user(self, user_id):
-    return frozenset()
-
-RoomMemberWorkerStore.did_forget = did_forget
-RoomMemberWorkerStore.get_forgotten_rooms_for_user = get_forgotten_rooms_for_user
-"""
-_RUN = """
-runpy.run_module("synapse.app.admin_cmd", run_name="__main__", alter_sys=True)
-"""
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _FULL_DISK = ("No space left on device", "database or disk is full", "Disk quota exceeded")
 _UNREADABLE = ("Permission denied", "Error accessing file", "readonly database", "unable to open database file")
@@ -158,6 +92,7 @@ def run_export(
     config_path: t.Sequence[str],
     user_id: str,
     directory: str,
+    ids_path: str,
     *,
     include_forgotten: bool,
     working_directory: str,
@@ -166,15 +101,14 @@ def run_export(
 ) -> None:
     """Let Synapse write all data of `user_id` into `directory`, and wait until it has. `timeout` in seconds.
 
-    Its command is helped over what it stops at: pending invites and knocks, and ids that are no names of files (their
-    slashes are written as %2F, per cent signs as %25). `include_forgotten`: with the rooms that the account has
-    forgotten, as far as it could see them. `lock` is a file descriptor that the command keeps open while it runs.
+    Its command is helped over what it stops at, and names nothing by an id, which it writes to `ids_path` instead:
+    see _export.script. `include_forgotten`: with the rooms that the account has forgotten, as far as it could see them.
+    `lock` is a file descriptor that the command keeps open while it runs.
 
     Raises SynapseError if the command fails or takes too long; then, and when anything else interrupts this function,
     the command is ended before it returns.
     """
-    script = f"{_EXPORT}{_WITH_FORGOTTEN if include_forgotten else ''}{_RUN}"
-    arguments = [python, "-B", "-c", script]
+    arguments = [python, "-B", "-c", export_script(ids_path, include_forgotten=include_forgotten)]
     for path in config_path:
         arguments += ["--config-path", os.path.abspath(path)]
     arguments += ["export-data", user_id, "--output-directory", directory]

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.room import Room, room_id_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.room import Room
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File
 
 _CHUNK = 1 << 20
@@ -45,13 +45,14 @@ class RoomContent(t.NamedTuple):
     pending: bool
 
 
-def read_content(directory: str, user_id: str) -> tuple[Content, list[RoomContent]]:
+def read_content(directory: str, user_id: str, ids: t.Mapping[str, str]) -> tuple[Content, list[RoomContent]]:
     """Read every file that Synapse has written into `directory`, the export of `user_id`, and return what it holds.
 
+    `ids` are those of its rooms, by the paths of their directories.
     Raises SynapseError if a file is not whole, or the profile is missing or somebody else's: for an account that does
     not exist Synapse writes an export without a profile, and no error.
     """
-    rooms = list(_read_rooms(directory, user_id))
+    rooms = list(_read_rooms(directory, user_id, ids))
     numbers: dict[str, int] = {}
     for path in list_files(directory):
         if path.split(os.sep)[0] == "rooms":
@@ -89,33 +90,16 @@ def list_files(directory: str) -> list[str]:
     )
 
 
-def read_sizes(directory: str) -> dict[str, int]:
-    """Return the size of every file below `directory` in bytes, by path. Raises SynapseError if it cannot."""
-    try:
-        return {path: os.lstat(os.path.join(directory, path)).st_size for path in list_files(directory)}
-    except OSError as error:
-        raise _unreadable(error) from error
-
-
-def make_private(directory: str) -> None:
-    """Give the directory and all below it to its owner alone: 0700 and 0600. Raises OSError if it cannot."""
-    os.chmod(directory, 0o700)
-    for parent, directories, names in os.walk(directory, onerror=_fail):
-        for name in directories:
-            os.chmod(os.path.join(parent, name), 0o700)
-        for name in names:
-            os.chmod(os.path.join(parent, name), 0o600)
-
-
-def _read_rooms(directory: str, user_id: str) -> t.Iterator[RoomContent]:
+def _read_rooms(directory: str, user_id: str, ids: t.Mapping[str, str]) -> t.Iterator[RoomContent]:
     """Yield the rooms, of which only one is held in memory at a time."""
     parent = os.path.join(directory, "rooms")
     for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
-        room = Room(number, room_id_of(name), os.path.join(parent, name), user_id)
+        path = os.path.join("rooms", name)
+        room = Room(number, ids[path], os.path.join(parent, name), user_id)
         room.read()
         yield RoomContent(
             room_id=room.room_id,
-            path=os.path.join("rooms", name),
+            path=path,
             room_version=room.fact("version") or None,
             membership=room.pending or room.own_membership() or None,
             encrypted=bool(room.fact("encryption") or room.encrypted_messages),

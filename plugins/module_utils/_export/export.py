@@ -9,9 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
-import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
@@ -48,7 +46,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.content
     describe_files,
     read_content,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.directory import ExportPlace, Workplace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import DeclaredExport, now, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File, Manifest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media import (
@@ -58,37 +56,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media i
     fetch_media,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.page import write_page
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import Workplace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.written import name_by_ids
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import COLLECTION_VERSION
 
 _PAGE = "index.html"
 _MEDIA = "media"
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-_AGE = re.compile(r"(\d+)([smhdw]?)", re.ASCII)
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAMED_AT_MOST = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class DeclaredExport:
-    """What a task declares; the names are those of the module's options. `export_timeout` in seconds, 0: no limit."""
-
-    user_id: str
-    destination: str
-    config_path: t.Sequence[str]
-    synapse_python: str
-    chdir: str | None
-    export_timeout: int
-    force: bool
-    max_age: str | None = None
-    archive: str | None = None
-    media: bool = False
-    media_source: str = "auto"
-    include_quarantined: bool = False
-    include_forgotten: bool = False
-    strict: bool = False
-    parallel: int = 4
 
 
 class ExportResource:
@@ -100,7 +76,6 @@ class ExportResource:
         python = declared.synapse_python
         # Synapse's command runs in another directory than the task. A bare name is looked for in PATH.
         self._python = os.path.abspath(python) if os.sep in python else python
-        self._place = ExportPlace(declared.destination, declared.archive)
         self._caller = Caller(client)
         self._sources: MediaSources | None = None
         self._found: Manifest | None = None
@@ -112,12 +87,14 @@ class ExportResource:
 
     def plan(self) -> Plan:
         """Look at the place, and if there is something to do, whether it can succeed. Raises SynapseError if not."""
-        oldest = _oldest(self._declared.max_age)
+        oldest = self._declared.oldest()
         if self._declared.parallel < 1:
             raise InvalidInput("parallel must be at least 1.")
         configuration = read_configuration(self._declared.config_path)
         self._server_name = configuration.server_name
-        self._user_id = str(parse_user_id(self._declared.user_id, self._server_name))
+        identifier = parse_user_id(self._declared.user_id, self._server_name)
+        self._user_id = str(identifier)
+        self._place = self._declared.place(identifier.localpart)
         self._found = found = self._read_own()
         if found and not self._declared.force:
             self._require_whole(found)
@@ -128,7 +105,9 @@ class ExportResource:
         self._require_exportable(configuration)
         what = f"export the data of {self._user_id}{self._extras()} to {self._place.path}"
         if found is None:
-            return Plan(None, self._state(None), (Step(what, self._export),))
+            made = f"make the directory {self._place.parent}"
+            steps = [Step(made, self._place.make_directories)] if self._place.missing_directories() else []
+            return Plan(None, self._state(None), (*steps, Step(what, self._export)))
         before = {**self._state(found), "created_at": found.created_at}
         step = Step(f"{what}, in place of the export made at {found.created_at}", self._export)
         return Plan(before, {**self._state(None), "created_at": "now"}, (step,))
@@ -227,18 +206,19 @@ class ExportResource:
     def _export(self) -> None:
         with interruptible(), self._place.workplace(resume=self._declared.media) as work:
             work.prepare()
-            self._run(work)
-            content, rooms = read_content(work.export, self._user_id)
+            ids = self._run(work)
+            content, rooms = read_content(work.export, self._user_id, ids)
             gaps = write_answers(self._caller, self._user_id, work.export)
             outcomes = self._fetch_media(work)
             gaps += find_gaps(self._user_id, self._server_name, work.export, with_media=outcomes is not None)
             manifest = Manifest(
                 user_id=self._user_id,
                 server_name=self._server_name,
-                created_at=_now().strftime(_TIME),
+                created_at=shown(now()),
                 synapse_version=self._synapse.version if self._synapse else "",
                 collection_version=COLLECTION_VERSION,
                 counts=content._asdict(),
+                ids={**ids, **{os.path.join(_MEDIA, o.file): o.media_id for o in outcomes or () if o.file}},
                 rooms=[_of_room(room) for room in rooms],
                 pending=[_of_pending(room) for room in rooms if room.pending],
                 forgotten_rooms=self._forgotten,
@@ -254,19 +234,22 @@ class ExportResource:
             self._manifest = dataclasses.replace(manifest, files=files, counts=counts)
             if self._read_own() != self._found:
                 raise SynapseError(f"Something was put into {self._place.path} meanwhile: it is left alone, try again.")
-            work.publish(self._manifest, self._place)
+            work.publish(self._manifest)
 
-    def _run(self, work: Workplace) -> None:
+    def _run(self, work: Workplace) -> dict[str, str]:
+        """Let Synapse write what it has, and return the ids by path of what is named by one."""
         run_export(
             self._python,
             self._declared.config_path,
             self._user_id,
             work.export,
+            work.ids,
             include_forgotten=self._declared.include_forgotten,
             working_directory=self._declared.chdir or work.scratch,
             timeout=self._declared.export_timeout or None,
             lock=work.lock,
         )
+        return name_by_ids(work.export, work.ids)
 
     def _fetch_media(self, work: Workplace) -> list[MediaOutcome] | None:
         """Fetch the media into the export, if the task wants them: first to where a later task would find them."""
@@ -286,26 +269,6 @@ class ExportResource:
             )
         os.rename(work.media, os.path.join(work.export, _MEDIA))
         return outcomes
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
-def _oldest(max_age: str | None) -> str | None:
-    """Return when an export must have been made to be young enough. Raises InvalidInput."""
-    if max_age is None:
-        return None
-    found = _AGE.fullmatch(max_age.strip())
-    try:
-        if found is None:
-            raise ValueError
-        age = datetime.timedelta(seconds=int(found.group(1)) * _SECONDS[found.group(2)])
-        return (_now() - age).strftime(_TIME)
-    except (OverflowError, ValueError):
-        raise InvalidInput(
-            f"max_age {max_age!r} is not a time: write a number of seconds, or one with m, h, d or w after it, as 30d."
-        ) from None
 
 
 def _missing(manifest: Manifest) -> list[dict[str, t.Any]]:

@@ -13,7 +13,7 @@ import json
 import typing as t
 
 MANIFEST = "manifest.json"
-_FORMAT = 2
+_FORMAT = 3
 
 JsonObject = dict[str, t.Any]
 
@@ -31,6 +31,8 @@ class File(t.NamedTuple):
 class Manifest:
     """What an export says of itself. The manifest is not one of the `files`.
 
+    `ids` are those of everything in it that is named by one (rooms, their state, account data of rooms, descriptions of
+    media, and media), by path: the names are made as in _export.names, and the ids are what the server has.
     `created_at` is in UTC, as in 2026-01-31T12:00:00Z. `counts` are numbers of things (see _export.content.Content).
     `rooms` are objects with the room id, the path, the room version, the membership, whether it is encrypted, and how
     many events it has. `pending` are objects with room_id, membership (invite or knock) and the path of its state.
@@ -45,6 +47,7 @@ class Manifest:
     synapse_version: str
     collection_version: str
     counts: dict[str, int]
+    ids: dict[str, str]
     rooms: list[JsonObject]
     pending: list[JsonObject]
     forgotten_rooms: list[str]

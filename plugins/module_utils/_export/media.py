@@ -42,13 +42,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_s
     NotInStore,
     find_media_store,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
 
 _DOWNLOAD = "/_matrix/client/v1/media/download/{server_name}/{media_id}"
 _OLD_DOWNLOAD = "/_matrix/media/v3/download/{server_name}/{media_id}"
 _BYPASS = {"admin_unsafely_bypass_quarantine": "true"}
-# What can name a file, here and in the media store, and leave room for the ending of an unfinished one.
-_MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{5,250}")
-_OWN_FILE = re.compile(r"[0-9A-Za-z_-]+(\.part)?")
+# What Synapse gives, and is three names in the media store.
+_MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{5,255}")
+_OWN_FILE = re.compile(r"[0-9A-Za-z_+=-]+(\.part)?")
 _PIECE = 1 << 20
 
 
@@ -116,10 +117,10 @@ def fetch_media(
 ) -> list[MediaOutcome]:
     """Fetch the file of each description (objects of media_ids/*) into `directory`, which is made if it is missing.
 
-    Each file is named by its media id, and complete: it is as long as what was uploaded, and has the same SHA-256 if
-    Synapse knows that. One that is there already is kept, what else earlier runs have left is removed. Previews of
-    links are left out: Synapse has fetched those, not the person. Returns what became of each of the others, sorted by
-    media id.
+    Each file is named after its media id (see _export.names), and complete: it is as long as what was uploaded, and has
+    the same SHA-256 if Synapse knows that. One that is there already is kept, what else earlier runs have left is
+    removed. Previews of links are left out: Synapse has fetched those, not the person. Returns what became of each of
+    the others, sorted by media id.
 
     `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or the server or the whole
     store does not answer; what has been fetched by then is found by the next run.
@@ -197,7 +198,8 @@ class _Fetching:
         )
         try:
             _require_fetchable(medium, self._sources)
-            path = os.path.join(self._directory, medium.media_id)
+            name = name_of(medium.media_id)
+            path = os.path.join(self._directory, name)
             sha256 = _complete(path, medium)
             if sha256 is None:
                 with _Part(path, medium, self._stopped) as part:
@@ -206,7 +208,7 @@ class _Fetching:
                 outcome = outcome._replace(source=source)
         except _Missing as missing:
             return outcome._replace(missing=str(missing))
-        return outcome._replace(file=medium.media_id, size=medium.length, sha256=sha256)
+        return outcome._replace(file=name, size=medium.length, sha256=sha256)
 
     def _fetch(self, medium: _Medium, part: _Part) -> t.Literal["api", "store"]:
         store, client = self._sources.store, self._sources.client

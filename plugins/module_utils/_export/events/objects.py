@@ -15,6 +15,7 @@ import json
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.deep import decode_shortened
 
 _CHUNK = 1 << 20
 
@@ -22,6 +23,7 @@ _CHUNK = 1 << 20
 def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]:
     """Return the JSON objects in the file one after the other. Only about `chunk` characters are held at a time.
 
+    Of one that is nested more deeply than this Python can decode, the deepest is left out (see _export.events.deep).
     Raises SynapseError if the file is cut off, or holds anything else.
     """
     decoder = json.JSONDecoder()
@@ -33,7 +35,7 @@ def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]
                 text, position = text[position:] + read, 0
                 while position < len(text):
                     try:
-                        value, position = decoder.raw_decode(text, position)
+                        value, position = _decode(decoder, text, position)
                     except json.JSONDecodeError:
                         break
                     if not isinstance(value, dict):
@@ -47,3 +49,10 @@ def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]
         raise SynapseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from error
     if position < len(text):
         raise SynapseError(f"{path} ends in the middle of a JSON object.")
+
+
+def _decode(decoder: json.JSONDecoder, text: str, position: int) -> tuple[t.Any, int]:
+    try:
+        return decoder.raw_decode(text, position)
+    except RecursionError:
+        return decode_shortened(text, position)

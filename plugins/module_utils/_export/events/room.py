@@ -139,11 +139,6 @@ class Room:
                     self.facts[name] = (place, value[:_LONGEST_TEXT])
 
 
-def room_id_of(name: str) -> str:
-    """Return the id of the room whose directory is called `name` (see _export.command)."""
-    return name.replace("%2F", "/").replace("%25", "%")
-
-
 def read_optional(path: str) -> t.Iterator[dict[str, t.Any]]:
     """Yield the objects in a file, none if there is no such file. Raises SynapseError if it is damaged."""
     if os.path.exists(path):

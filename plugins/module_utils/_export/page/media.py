@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import typing as t
+import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.markup import (
@@ -38,7 +39,8 @@ class Media:
     """The files in the directory `media` of an export.
 
     `descriptions` are the objects of media_ids/* (rows of the table local_media_repository), `outcomes` what the
-    manifest says of each, by media id. `directory` is the path of the files, `link` the same as the page sees it.
+    manifest says of each, such as the name of its `file`. `directory` is the path of the files, `link` the same as the
+    page sees it.
     """
 
     def __init__(
@@ -117,13 +119,20 @@ class Media:
         missing = self._known[media_id].get("missing")
         if isinstance(missing, str):
             return f"missing: {missing}"
-        there = os.path.isfile(os.path.join(self._directory, media_id))
+        there = self._known[media_id].get("file") and os.path.isfile(self._path(media_id))
         return None if there else "missing: the file itself is not part of this export"
+
+    def _path(self, media_id: str) -> str:
+        return os.path.join(self._directory, self._known[media_id]["file"])
+
+    def _address(self, media_id: str) -> str:
+        """Return where a link to the file leads. In its name, a plus is all that has a meaning in some addresses."""
+        return f"{self._link}/{urllib.parse.quote(self._known[media_id]['file'])}"
 
     def _may_run(self, media_id: str) -> bool:
         """Whether a browser could take the file for HTML or SVG, whatever it was said to be when it was uploaded."""
         try:
-            with open(os.path.join(self._directory, media_id), "rb") as file:
+            with open(self._path(media_id), "rb") as file:
                 return file.read(_SNIFFED).lstrip(b"\xef\xbb\xbf\0\t\n\f\r ").startswith(b"<")
         except OSError as error:
             raise SynapseError(f"{error.filename} cannot be read: {error.strerror}.") from error
@@ -137,7 +146,7 @@ class Media:
         width, height = sides if known else (None, None)
         return element(
             "img",
-            src=f"{self._link}/{media_id}",
+            src=self._address(media_id),
             alt=alternative[:250],
             width=width,
             height=height,
@@ -147,9 +156,11 @@ class Media:
 
     def _download(self, media_id: str, name: str) -> Html:
         if self._may_run(media_id):
-            place = f" (in {self._link}/{media_id}: no link, for a browser could run what is in it)"
+            place = (
+                f" (in {self._link}/{self._known[media_id]['file']}: no link, for a browser could run what is in it)"
+            )
             return Html(f"{isolated(name)}{escaped(place)}")
-        return element("a", isolated(name), href=f"{self._link}/{media_id}", download=name.replace("/", "_")[:250])
+        return element("a", isolated(name), href=self._address(media_id), download=name.replace("/", "_")[:250])
 
 
 def _figure(content: Html, caption: str, reason: str) -> Html:

@@ -47,10 +47,10 @@ def write_page(export_directory: str, manifest: t.Mapping[str, t.Any], path: str
     """Write the page of the export in `export_directory` to `path` in the same directory, all files with mode 0600.
 
     Returns the paths of what was written, as seen from the directory: the page, and pages/* with the older messages of
-    long rooms. Of the manifest it reads, all optional, `user_id`, `server_name`, `created_at`, `synapse_version`,
-    `forgotten_rooms` (ids), `pending` (objects with room_id and membership), `media` (objects with media_id, missing
-    and what else differs from media_ids/*) and `not_exported` (objects with what and why). Files that are not there
-    leave a gap in the page. Raises SynapseError if one cannot be read, or the page cannot be written.
+    long rooms. Of the manifest it reads, all optional, `user_id`, `server_name`, `created_at`, `synapse_version`, `ids`
+    (by path), `forgotten_rooms` (ids), `pending` (objects with room_id and membership), `media` (objects with media_id,
+    file, missing and what else differs from media_ids/*) and `not_exported` (objects with what and why). Files that are
+    not there leave a gap in the page. Raises SynapseError if one cannot be read, or the page cannot be written.
     """
     path = os.path.abspath(path)
     try:
@@ -76,7 +76,8 @@ class _Index:
     def write(self, path: str, spool: t.IO[bytes]) -> list[str]:
         """Write the page and the further ones, and return their paths. Raises OSError and SynapseError."""
         rooms = Rooms(self._directory, path, self._user_id, self._media, spool)
-        rooms.read({word(found, "room_id"): word(found, "membership") for found in self._stated("pending")})
+        pending = {word(found, "room_id"): word(found, "membership") for found in self._stated("pending")}
+        rooms.read(pending, self._manifest.get("ids") or {})
         with open_page(path, f"Data of {self._user_id}") as page:
             page.write([self._header(), self._contents(rooms), Html("<main>\n")])
             page.write(self._account())

@@ -13,7 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.event import Event, content_of, word
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.room import Room, room_id_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.room import Room
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.account import (
     has_account_data,
     show_account_data,
@@ -78,9 +78,10 @@ class Rooms:
         self._shown: list[_Shown] = []
         self._pending: list[_Pending] = []
 
-    def read(self, pending: t.Mapping[str, str]) -> None:
+    def read(self, pending: t.Mapping[str, str], ids: t.Mapping[str, str]) -> None:
         """Read every room, and write its further pages. `pending` are the invites and knocks by room id.
 
+        `ids` are those of the rooms, by the paths of their directories; where there is none, the name is the id.
         Raises SynapseError if a file of the export is damaged, and OSError.
         """
         directory = os.path.join(self._directory, "rooms")
@@ -88,7 +89,7 @@ class Rooms:
         most = max(_LEAST, min(_MOST, _ALTOGETHER // max(1, len(names))))
         room_ids = set()
         for number, name in enumerate(names, 1):
-            room_id = room_id_of(name)
+            room_id = ids.get(os.path.join("rooms", name), name)
             room_ids.add(room_id)
             room = Room(number, room_id, os.path.join(directory, name), self._user_id, pending.get(room_id, ""))
             room.read()

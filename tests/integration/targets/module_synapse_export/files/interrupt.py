@@ -4,15 +4,19 @@
 
 """Send a signal to the task that is exporting below DIRECTORY, and wait until it and Synapse's command have ended.
 
-interrupt.py DIRECTORY SIGNAL
+interrupt.py DIRECTORY SIGNAL [SECONDS]
     Waits for the command to have written something first. With the signal 0 it sends none and only waits for that.
+    With SECONDS it waits for nothing but a random time, so long at most, after the command has begun.
 """
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import random
 import sys
+import threading
 import time
 import typing as t
 
@@ -48,14 +52,17 @@ def wait(condition: str, until: t.Callable[[], t.Any]) -> None:
         time.sleep(0.05)
 
 
-def main(directory: str, signal: str) -> None:
+def main(directory: str, signal: str, seconds: str = "0") -> None:
     """Do what is said above."""
-    wait("the export has begun", lambda: find(directory) and has_written(directory))
+    anywhere = float(seconds) > 0
+    wait("the export has begun", lambda: find(directory) and (anywhere or has_written(directory)))
     found = find(directory)
     if found is None:
         raise SystemExit("The export has ended by itself.")
+    threading.Event().wait(random.uniform(0, float(seconds)))
     if int(signal):
-        os.kill(found[1], int(signal))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[1], int(signal))
         wait("the command and the task have ended", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in found))
 
 

@@ -45,14 +45,21 @@ class Server:
         user_id = f"@{localpart}:{self._name}"
         path = f"/_synapse/admin/v2/users/{quote(user_id)}"
         self.ask("PUT", path, self._admin, {"password": "a password", **more})
+        return Person(self, user_id, self._log_in(user_id)["access_token"])
+
+    def log_in(self, user_id: str, device_id: str) -> str:
+        """Log an account in on another device, and return how the server calls that."""
+        return str(self._log_in(user_id, device_id=device_id)["device_id"])
+
+    def _log_in(self, user_id: str, **more: str) -> dict[str, t.Any]:
         login = {
             "type": "m.login.password",
             "identifier": {"type": "m.id.user", "user": user_id},
             "password": "a password",
-            "initial_device_display_name": f"The device of {localpart}",
+            "initial_device_display_name": f"The device of {user_id}",
+            **more,
         }
-        token = self.ask("POST", "/_matrix/client/v3/login", "", login)["access_token"]
-        return Person(self, user_id, token)
+        return self.ask("POST", "/_matrix/client/v3/login", "", login)
 
     def quarantine(self, media_id: str) -> None:
         """Put a medium away."""
@@ -84,7 +91,7 @@ class Person:
         self._sent = 0
 
     def ask(self, method: str, path: str, body: t.Any) -> dict[str, t.Any]:
-        """Send a request below /_matrix/client/v3."""
+        """Send a request below /_matrix/client/v3. The body is bytes, or what becomes JSON."""
         return self._server.ask(method, f"/_matrix/client/v3{path}", self._token, body)
 
     def make_room(self, version: str, join_rule: str = "public", encrypted: bool = False) -> str:

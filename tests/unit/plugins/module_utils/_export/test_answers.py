@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.answers
     find_gaps,
     write_answers,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 ALICE = "@a/b:s.test"
@@ -54,6 +55,15 @@ def test_what_is_not_answered_is_a_gap(tmp_path: pathlib.Path) -> None:
     assert "notifications" in first["what"] and "not a server admin" in first["why"]
     assert second["why"] == "the server has none of this account"
     assert not (tmp_path / "from_api").exists()
+
+
+def test_answer_that_is_nested_too_deeply_is_a_gap(tmp_path: pathlib.Path) -> None:
+    # Anybody can put fields into their own profile.
+    deep = b'{"m.x": ' * 50_000 + b"1" + b"}" * 50_000
+    with ScriptedServer() as server:
+        server.expect(Call("GET", PUSHERS, {"pushers": []}), Call("GET", PROFILE, text=deep))
+        [gap] = write_answers(Caller(client_of(server)), ALICE, str(tmp_path))
+    assert "fields of the profile" in gap["what"] and "nested too deeply" in gap["why"]
 
 
 def test_nobody_to_ask(tmp_path: pathlib.Path) -> None:
@@ -100,9 +110,9 @@ def test_another_server_is_refused() -> None:
     [
         (None, None),
         ("", None),
-        ("mxc://s.test/own", None),
+        ("mxc://s.test/Own", None),
         ("mxc://s.test/other", "the picture of the profile, mxc://s.test/other"),
-        ("mxc://elsewhere.test/own", "the picture of the profile, mxc://elsewhere.test/own"),
+        ("mxc://elsewhere.test/Own", "the picture of the profile, mxc://elsewhere.test/Own"),
         ("https://elsewhere.test/x.png", None),
     ],
 )
@@ -110,7 +120,7 @@ def test_gaps(tmp_path: pathlib.Path, avatar_url: str | None, gap: str | None) -
     (tmp_path / "user_data").mkdir()
     (tmp_path / "user_data/profile").write_text(json.dumps({"name": ALICE, "avatar_url": avatar_url}))
     (tmp_path / "media_ids").mkdir()
-    (tmp_path / "media_ids/own").write_text("{}")
+    (tmp_path / "media_ids" / name_of("Own")).write_text("{}")
     found = find_gaps(ALICE, "s.test", str(tmp_path), with_media=True)
     assert [entry["what"] for entry in found] == ([gap] if gap else [])
     assert find_gaps(ALICE, "s.test", str(tmp_path), with_media=False)[0]["what"] == "the bytes of 1 uploaded files"

@@ -16,14 +16,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.content
     Content,
     describe_files,
     list_files,
-    make_private,
     read_content,
-    read_sizes,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File
 
 ALICE = "@alice:s.test"
+IDS = {"rooms/one": "!one", "rooms/two": "!two/x:s.test", "rooms/three": "!three"}
 OBJECTS: list[dict[str, t.Any]] = [{}, {"body": '}{ \N{SNOWMAN} \\" ' * 30}, {"a": [{"b": 1}]}, {"n": 12}]
 
 
@@ -37,9 +36,9 @@ def export(tmp_path: pathlib.Path) -> pathlib.Path:
     write(tmp_path, "user_data/profile", {"name": ALICE})
     write(tmp_path, "user_data/devices", {"device_id": "A"}, {"device_id": "B"})
     write(tmp_path, "user_data/account_data/global", {})
-    write(tmp_path, "rooms/!one/events", {"type": "x"}, {"type": "y"})
-    write(tmp_path, "rooms/!one/state/$event", {"type": "z"})
-    write(tmp_path, "rooms/!two%2Fx:s.test/events", {"type": "m.room.encrypted"})
+    write(tmp_path, "rooms/one/events", {"type": "x"}, {"type": "y"})
+    write(tmp_path, "rooms/one/state/$event", {"type": "z"})
+    write(tmp_path, "rooms/two/events", {"type": "m.room.encrypted"})
     write(tmp_path, "media_ids/abc", {"media_id": "abc"})
     return tmp_path
 
@@ -95,11 +94,11 @@ def test_read_objects_of_an_empty_and_a_missing_file(tmp_path: pathlib.Path) -> 
 
 
 def test_read_content(export: pathlib.Path) -> None:
-    content, rooms = read_content(str(export), ALICE)
+    content, rooms = read_content(str(export), ALICE, IDS)
     assert content == Content(rooms=2, events=3, encrypted_messages=1, media=1, devices=2)
     one, two = rooms
     assert (one.room_id, one.events, one.encrypted, one.pending) == ("!one", 2, False, False)
-    assert (two.room_id, two.path, two.encrypted) == ("!two/x:s.test", "rooms/!two%2Fx:s.test", True)
+    assert (two.room_id, two.path, two.encrypted) == ("!two/x:s.test", "rooms/two", True)
 
 
 def test_rooms_say_what_they_are(export: pathlib.Path) -> None:
@@ -108,9 +107,9 @@ def test_rooms_say_what_they_are(export: pathlib.Path) -> None:
         {"type": "m.room.member", "state_key": ALICE, "content": {"membership": "leave"}, "depth": 2},
         {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "x"}, "depth": 3},
     ]
-    write(export, "rooms/!one/events", *state)
-    write(export, "rooms/!three/knock_state", {"type": "m.room.name", "state_key": "", "content": {"name": "x"}})
-    one, three, _two = read_content(str(export), ALICE)[1]
+    write(export, "rooms/one/events", *state)
+    write(export, "rooms/three/knock_state", {"type": "m.room.name", "state_key": "", "content": {"name": "x"}})
+    one, three, _two = read_content(str(export), ALICE, IDS)[1]
     assert (one.room_version, one.membership, one.encrypted, one.encrypted_messages) == ("11", "leave", True, 0)
     assert (three.membership, three.pending, three.events) == ("knock", True, 0)
 
@@ -118,12 +117,12 @@ def test_rooms_say_what_they_are(export: pathlib.Path) -> None:
 def test_read_content_without_a_profile(export: pathlib.Path) -> None:
     (export / "user_data/profile").unlink()
     with pytest.raises(SynapseError, match="no profile of @alice:s.test"):
-        read_content(str(export), ALICE)
+        read_content(str(export), ALICE, IDS)
 
 
 def test_read_content_of_somebody_else(export: pathlib.Path) -> None:
     with pytest.raises(SynapseError, match="that of @alice:s.test, not of @bob:s.test"):
-        read_content(str(export), "@bob:s.test")
+        read_content(str(export), "@bob:s.test", IDS)
 
 
 def test_read_content_reads_every_file(export: pathlib.Path) -> None:
@@ -131,15 +130,8 @@ def test_read_content_reads_every_file(export: pathlib.Path) -> None:
         whole = (export / path).read_bytes()
         (export / path).write_bytes(whole + b"{")
         with pytest.raises(SynapseError, match="ends in the middle"):
-            read_content(str(export), ALICE)
+            read_content(str(export), ALICE, IDS)
         (export / path).write_bytes(whole)
-
-
-def test_read_sizes(export: pathlib.Path) -> None:
-    sizes = read_sizes(str(export))
-    assert len(sizes) == 7 and sizes["user_data/account_data/global"] == 2
-    with pytest.raises(SynapseError, match="missing cannot be read"):
-        read_sizes(str(export / "missing"))
 
 
 def test_describe_files(export: pathlib.Path) -> None:
@@ -152,11 +144,3 @@ def test_describe_files(export: pathlib.Path) -> None:
     empty = described["user_data/account_data/global"]
     assert (empty.size, empty.sha256) == (2, hashlib.sha256(b"{}").hexdigest())
     assert empty.media_type == "application/json"
-
-
-def test_make_private(export: pathlib.Path) -> None:
-    for path in (export, *export.rglob("*")):
-        path.chmod(0o777)
-    make_private(str(export))
-    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (export, *export.rglob("*"))}
-    assert modes == {(True, 0o700), (False, 0o600)}

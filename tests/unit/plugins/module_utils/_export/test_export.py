@@ -22,12 +22,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     StateNotReached,
     SynapseError,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import declared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import export as exports
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import SynapsePython
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import DeclaredExport, ExportResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import DeclaredExport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import ExportResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import digest_of, name_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import ScriptedServer
 
 ALICE = "@alice:s.test"
+PICTURE = name_of("AAbbccDDee")
 TABLES = """
     CREATE TABLE users (name TEXT);
     CREATE TABLE rooms (room_id TEXT);
@@ -58,6 +63,7 @@ class Host:
         self.exports.mkdir()
         self.written: dict[str, t.Any] = {"user_data/profile": {"name": ALICE}}
         self.runs: list[dict[str, t.Any]] = []
+        self.ids: dict[str, str] = {}
         connection = sqlite3.connect(directory / "homeserver.db")
         connection.executescript(TABLES)
         connection.close()
@@ -76,11 +82,21 @@ class Host:
             force=False,
         )
 
-    def run_export(self, python: str, config_path: list[str], user_id: str, directory: str, **options: t.Any) -> None:
+    def run_export(
+        self, python: str, config_path: list[str], user_id: str, directory: str, ids_path: str, **options: t.Any
+    ) -> None:
+        """Write what the test wants, whose ids begin with ! or $, or are of media: by their digests, as the command."""
         self.runs.append({"python": python, "user_id": user_id, **options})
-        for path, content in self.written.items():
-            os.makedirs(os.path.dirname(os.path.join(directory, path)), exist_ok=True)
-            pathlib.Path(directory, path).write_text(json.dumps(content))
+        with open(ids_path, "x", encoding="ascii") as ids:
+            ids.writelines(json.dumps(identifier) + "\n" for identifier in self.ids.values())
+            for path, content in self.written.items():
+                parts = path.split("/")
+                for number, part in enumerate(parts):
+                    if part[0] in "!$" or (parts[0] == "media_ids" and number):
+                        parts[number] = digest_of(part)
+                        print(json.dumps(part), file=ids)
+                os.makedirs(os.path.join(directory, *parts[:-1]), exist_ok=True)
+                pathlib.Path(directory, *parts).write_text(json.dumps(content))
 
     def upload(self, media_id: str, content: bytes, stored: bool = True, **more: t.Any) -> None:
         """Let the export describe a medium, and the store have it."""
@@ -235,7 +251,7 @@ def test_relative_python_is_that_of_the_directory_of_the_task(host: Host, given:
         ({"user_id": "@alice:other.test"}, "of the server other.test"),
         ({"chdir": "/missing"}, "chdir /missing is not a directory"),
         ({"config_path": ["/missing.yaml"]}, "/missing.yaml does not exist"),
-        ({"destination": "/missing/alice"}, "there is no directory /missing"),
+        ({"destination": "/missing/alice"}, "the directory /missing does not exist, create it first"),
     ],
 )
 def test_refused_before_anything_is_done(host: Host, changes: dict[str, t.Any], message: str) -> None:
@@ -272,7 +288,7 @@ def test_manifest_lists_every_file(host: Host) -> None:
         for path in directory.rglob("*")
         if path.is_file() and path.name != "manifest.json"
     }
-    assert "media/AAbbccDDee" in listed
+    assert f"media/{PICTURE}" in listed
     assert manifest["synapse_version"] == "1.163.2" and manifest["collection_version"]
     [medium] = manifest["media"]
     assert (medium["upload_name"], medium["source"], medium["missing"]) == ("/../x", "store", None)
@@ -287,7 +303,7 @@ def test_media(host: Host) -> None:
     changed, made = host.export(media=True)
     assert changed and made["counts"]["media_files"] == 1
     assert made["missing_media"] == [{"media_id": "AAbbccDDef", "missing": "the media store does not have its file"}]
-    assert (host.exports / "alice/media/AAbbccDDee").read_bytes() == b"picture"
+    assert (host.exports / "alice/media" / PICTURE).read_bytes() == b"picture"
     assert host.export(media=True)[0] is False
     assert host.export(media=False)[0] is False
 
@@ -309,7 +325,7 @@ def test_failed_export_leaves_its_media_to_the_next(host: Host) -> None:
     with pytest.raises(SynapseError, match="1 of the 2 media"):
         host.export(media=True, strict=True)
     [hidden] = host.exports.iterdir()
-    assert (hidden / "media/AAbbccDDee").read_bytes() == b"picture"
+    assert (hidden / "media" / PICTURE).read_bytes() == b"picture"
     del host.written["media_ids/AAbbccDDef"]
     host.export(media=True, strict=True)
     assert os.listdir(host.exports) == ["alice"]
@@ -333,7 +349,7 @@ def test_pending_declined_and_forgotten(host: Host) -> None:
     assert made["forgotten_rooms"] == predicted["forgotten_rooms"] == ["!forgotten"]
     assert any("1 room: !declined" in gap["what"] for gap in made["not_exported"])
     manifest = host.manifest()
-    path = "rooms/!invited/invite_state"
+    path = f"rooms/{name_of('!invited')}/invite_state"
     assert manifest["pending"] == [{"room_id": "!invited", "membership": "invite", "path": path}]
     assert path in [file["path"] for file in manifest["files"]]
     assert "Party" in (host.exports / "alice/index.html").read_text()
@@ -343,12 +359,88 @@ def test_pending_declined_and_forgotten(host: Host) -> None:
     assert host.export()[0] is False
 
 
+LONG = "!" + "x" * 398 + ":s"
+
+
+def test_ids_that_are_no_names_of_files(host: Host) -> None:
+    room_ids = [LONG, "!../../x:s", "!ROOM:s", "!room:s", "!con:s", "!\x00\n:s", "!%2F%25:s", "!a.", "!a. "]
+    for room_id in room_ids:
+        # The name in the place of an id may be any, slashes too: what is written has its digest.
+        host.ids[digest_of(room_id)] = room_id
+        host.written[f"user_data/account_data/{digest_of(room_id)}"] = {"tag": {room_id: 1}}
+        host.written[f"rooms/{digest_of(room_id)}/events"] = {"type": "m.room.message", "content": {"body": room_id}}
+    made = host.export()[1]
+    manifest = host.manifest()
+    assert made["counts"]["rooms"] == len(room_ids)
+    assert sorted(room["room_id"] for room in manifest["rooms"]) == sorted(room_ids)
+    for room in manifest["rooms"]:
+        assert manifest["ids"][room["path"]] == room["room_id"]
+        [event] = read_objects(str(host.exports / "alice" / room["path"] / "events"))
+        assert event["content"] == {"body": room["room_id"]}
+        data = f"user_data/account_data/{os.path.basename(room['path'])}"
+        assert manifest["ids"][data] == room["room_id"]
+        assert json.loads((host.exports / "alice" / data).read_text()) == {"tag": {room["room_id"]: 1}}
+    assert host.export() == (False, made)
+
+
+def test_manifest_has_the_ids_of_everything(host: Host) -> None:
+    host.upload("AAbbccDDee", b"picture")
+    host.written["rooms/!R/state/$E"] = {"type": "m.room.name"}
+    host.export(media=True)
+    room = f"rooms/{name_of('!R')}"
+    assert host.manifest()["ids"] == {
+        room: "!R",
+        f"{room}/state/{name_of('$E')}": "$E",
+        f"media_ids/{PICTURE}": "AAbbccDDee",
+        f"media/{PICTURE}": "AAbbccDDee",
+    }
+
+
+@pytest.mark.parametrize("archive", [None, "zip"])
+def test_directory_for_many(host: Host, archive: str | None) -> None:
+    directory = host.directory / "new" / "exports"
+    place: dict[str, t.Any] = {"destination": None, "destination_directory": str(directory), "archive": archive}
+    changed, predicted = host.export(check_mode=True, **place)
+    assert changed and predicted["destination"] == str(directory / f"alice{'.zip' if archive else ''}")
+    assert not (host.directory / "new").exists()
+    changed, made = host.export(**place)
+    assert changed and made["destination"] == predicted["destination"] and os.path.exists(made["destination"])
+    modes = [path.stat().st_mode & 0o777 for path in (directory.parent, directory)]
+    assert modes == [0o755, 0o700]
+    directory.chmod(0o750)
+    assert host.export(**place) == (False, made)
+    assert host.export(force=True, **place)[0] and directory.stat().st_mode & 0o777 == 0o750
+
+
+def test_making_the_directory_is_a_step_of_its_own(host: Host) -> None:
+    directory = str(host.directory / "exports" / "new")
+    plan = ExportResource(dataclasses.replace(host.declared, destination=None, destination_directory=directory)).plan()
+    assert [step.description for step in plan.steps] == [
+        f"make the directory {directory}",
+        f"export the data of {ALICE} to {directory}/alice",
+    ]
+
+
+def test_no_two_accounts_share_a_place(host: Host) -> None:
+    localparts = ["alice", "ALICE", "alice.zip", "alice.tar.gz", "..", ".", "a/b", "con", "x" * 200, "x" * 201]
+    for localpart in localparts[1:]:
+        host.execute(f"INSERT INTO users VALUES ('@{localpart}:s.test')")
+    places: dict[str, t.Any] = {"destination": None, "destination_directory": str(host.exports), "archive": "zip"}
+    made = []
+    for localpart in localparts:
+        host.written = {"user_data/profile": {"name": f"@{localpart}:s.test"}}
+        made.append(host.export(user_id=f"@{localpart}:s.test", **places)[1]["destination"])
+    assert made[0] == str(host.exports / "alice.zip")
+    assert {os.path.dirname(path) for path in made} == {str(host.exports)}
+    assert len({path.lower() for path in made}) == len(localparts) == len(os.listdir(host.exports))
+
+
 def test_max_age(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.export()
-    now = exports._now()
+    now = declared.now()
     for seconds, max_age, changed in [(59, "60", False), (62, "1m", True), (7100, "2h", False), (86500, " 1d ", True)]:
         later = now + datetime.timedelta(seconds=seconds)
-        monkeypatch.setattr(exports, "_now", lambda later=later: later)
+        monkeypatch.setattr(declared, "now", lambda later=later: later)
         assert host.export(check_mode=True, max_age=max_age)[0] is changed, max_age
     assert host.export(max_age="1w")[0] is False
 

@@ -35,10 +35,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_s
     NotInStore,
     find_media_store,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 SERVER_NAME = "s1.test:8448"
 FIRST, SECOND, THIRD = "AAbbFirstMediumOfThemAll", "AAbbSecond_Medium-OfThem", "CCddThirdMediumOfThemAll"
+FILE = name_of(FIRST)
 DOWNLOAD = "/_matrix/client/v1/media/download/s1.test%3A8448"
 OLD_DOWNLOAD = "/_matrix/media/v3/download/s1.test%3A8448"
 WHOAMI = "/_matrix/client/v3/account/whoami"
@@ -112,7 +114,7 @@ class Place:
         outcomes = fetch_media(iter(descriptions), str(self.directory), sources, parallel)
         assert [outcome.media_id for outcome in outcomes] == sorted({outcome.media_id for outcome in outcomes})
         assert all((outcome.file is None) == (outcome.missing is not None) for outcome in outcomes)
-        assert self.names() == [outcome.media_id for outcome in outcomes if outcome.file]
+        assert self.names() == sorted(name_of(outcome.media_id) for outcome in outcomes if outcome.file)
         assert stat.S_IMODE(self.directory.stat().st_mode) == 0o700
         for outcome in outcomes:
             if outcome.file:
@@ -153,10 +155,10 @@ class TestFetch:
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND, b"", media_type=None, upload_name=None))
         sha256 = hashlib.sha256(CONTENT).hexdigest()
         told = ("image/png", "/../<b>\u202e.png")
-        assert outcomes[0] == MediaOutcome(FIRST, FIRST, len(CONTENT), sha256, *told, source="api", missing=None)
+        assert outcomes[0] == MediaOutcome(FIRST, FILE, len(CONTENT), sha256, *told, source="api", missing=None)
         assert outcomes[1][4:] == (None, None, "api", None)
-        assert (place.directory / FIRST).read_bytes() == CONTENT
-        assert (place.directory / SECOND).read_bytes() == b""
+        assert (place.directory / FILE).read_bytes() == CONTENT
+        assert (place.directory / name_of(SECOND)).read_bytes() == b""
 
     def test_takes_the_store_first(self, place: Place, server: ScriptedServer) -> None:
         place.stored(FIRST)
@@ -230,29 +232,29 @@ class TestResume:
     @pytest.mark.parametrize("sha256", ["known", None])
     def test_keeps_a_complete_file(self, place: Place, server: ScriptedServer, sha256: str | None) -> None:
         place.directory.mkdir(0o700)
-        (place.directory / FIRST).write_bytes(CONTENT)
+        (place.directory / FILE).write_bytes(CONTENT)
         description = described(FIRST) if sha256 else described(FIRST, sha256=None)
         [outcome] = place.fetch(api(server), description)
-        assert (outcome.file, outcome.source) == (FIRST, None)
+        assert (outcome.file, outcome.source) == (FILE, None)
 
     @pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"x", CONTENT[:-1] + b"x", b""])
     def test_replaces_any_other(self, place: Place, server: ScriptedServer, wrong: bytes) -> None:
         place.directory.mkdir(0o700)
-        (place.directory / FIRST).write_bytes(wrong)
-        (place.directory / f"{FIRST}.part").write_bytes(CONTENT)
+        (place.directory / FILE).write_bytes(wrong)
+        (place.directory / f"{FILE}.part").write_bytes(CONTENT)
         server.expect(served(FIRST))
         assert place.fetch(api(server), described(FIRST))[0].source == "api"
-        assert (place.directory / FIRST).read_bytes() == CONTENT
+        assert (place.directory / FILE).read_bytes() == CONTENT
 
     def test_does_not_write_through_a_link(self, place: Place, server: ScriptedServer, tmp_path: pathlib.Path) -> None:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.write_bytes(CONTENT)
         place.directory.mkdir(0o700)
-        for name in (FIRST, f"{FIRST}.part"):
+        for name in (FILE, f"{FILE}.part"):
             (place.directory / name).symlink_to(elsewhere)
         server.expect(served(FIRST))
         place.fetch(api(server), described(FIRST))
-        assert not (place.directory / FIRST).is_symlink()
+        assert not (place.directory / FILE).is_symlink()
         assert elsewhere.read_bytes() == CONTENT
         assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o666
 
@@ -274,7 +276,7 @@ class TestResume:
         server.expect(served(FIRST), Call("GET", f"{DOWNLOAD}/{SECOND}", drop=True), Call("GET", WHOAMI, drop=True))
         with pytest.raises(errors.ConnectionFailed):
             fetch_media([described(FIRST), described(SECOND)], str(place.directory), api(server), 1)
-        assert place.names() == [FIRST]
+        assert place.names() == [FILE]
         server.expect(served(SECOND))
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND))
         assert [outcome.source for outcome in outcomes] == [None, "api"]
@@ -291,7 +293,7 @@ class TestNotFetched:
             (described("AAbb/../../x"), "media id"),
             (described("AAbb\n"), "media id"),
             (described("AAbb"), "media id"),
-            (described("A" * 251), "media id"),
+            (described("A" * 256), "media id"),
             (described(""), "media id"),
         ],
     )
@@ -401,7 +403,7 @@ class TestTrouble:
         with pytest.raises(errors.AuthenticationFailed) as caught:
             fetch_media([described(FIRST), described(SECOND)], str(place.directory), api(server), 1)
         assert "syt_secret" not in str(caught.value)
-        assert place.names() == [FIRST]
+        assert place.names() == [FILE]
 
     def test_with_a_token_that_shows_late_ends_it_all(self, place: Place, server: ScriptedServer) -> None:
         unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}
@@ -465,7 +467,7 @@ class TestDisk:
         with pytest.raises(errors.SynapseError) as caught:
             fetch_media([described(FIRST)], str(place.directory), place.from_store, 1)
         assert str(caught.value) == (
-            f"The disk is full: {place.directory / FIRST}.part could not be written. Make room there, and run the task"
+            f"The disk is full: {place.directory / FILE}.part could not be written. Make room there, and run the task"
             " again."
         )
         assert place.names() == []

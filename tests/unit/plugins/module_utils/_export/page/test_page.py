@@ -94,6 +94,7 @@ class Export:
         self.path = path
         self.time = NOON
         self.depth = 0
+        self.outcomes: list[dict[str, t.Any]] = []
 
     def write(self, path: str, *objects: t.Mapping[str, t.Any]) -> None:
         (self.path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -127,10 +128,12 @@ class Export:
         self.write(f"media_ids/{media_id}", {**found, "media_length": 8100})
         if data is not None:
             (self.path / "media").mkdir(exist_ok=True)
-            (self.path / "media" / media_id).write_bytes(data)
+            (self.path / "media" / f"{media_id}+0").write_bytes(data)
+            self.outcomes.append({"media_id": media_id, "file": f"{media_id}+0"})
 
     def page(self, **manifest: t.Any) -> Page:
-        write_page(str(self.path), {**MANIFEST, **manifest}, str(self.path / "index.html"))
+        outcomes = [*self.outcomes, *manifest.pop("media", ())]
+        write_page(str(self.path), {**MANIFEST, "media": outcomes, **manifest}, str(self.path / "index.html"))
         return Page(self.path / "index.html")
 
 
@@ -347,9 +350,9 @@ def test_media(export: Export) -> None:
         export.event("m.room.message", {"msgtype": "m.image", "body": f"from {url}", "url": url})
     outcomes = [{"media_id": "gone", "missing": "quarantined"}, {"media_id": "../../x"}, {"media_id": None}]
     page = export.page(media=outcomes)
-    assert set(page.pictures) == {"media/picture"}
+    assert set(page.pictures) == {"media/picture%2B0"}
     assert len(page.pictures) == 3
-    assert set(page.addresses) - set(page.pictures) <= {"media/picture", "media/report"} | {
+    assert set(page.addresses) - set(page.pictures) <= {"media/picture%2B0", "media/report%2B0"} | {
         address for address in page.addresses if address.startswith("#")
     }
     assert 'width="4" height="3"' in page.source
@@ -430,7 +433,7 @@ def test_hostile_content_stays_text(export: Export) -> None:
     page = export.page(created_at=HOSTILE, synapse_version=HOSTILE, forgotten_rooms=[HOSTILE], user_id=ALICE)
     assert "formatted" not in page.text
     assert page.text.count("<script>alert(1)</script>") > 30
-    allowed = re.compile(r"#[a-z0-9-]+|media/(picture|file)")
+    allowed = re.compile(r"#[a-z0-9-]+|media/(picture|file)%2B0")
     assert all(allowed.fullmatch(address) for address in page.addresses)
     assert "default-src 'none'" in page.source.replace("&#x27;", "'")
 
@@ -493,7 +496,8 @@ def test_long_rooms_go_on_on_further_pages(export: Export, monkeypatch: pytest.M
     export.event("m.room.message", {"msgtype": "m.image", "body": "old", "url": "mxc://s.test/picture"})
     for number in range(200):
         export.say(f"number {number:03}.")
-    paths = write_page(str(export.path), MANIFEST, str(export.path / "index.html"))
+    manifest = {**MANIFEST, "media": export.outcomes}
+    paths = write_page(str(export.path), manifest, str(export.path / "index.html"))
     assert paths == ["index.html", "pages/1-1.html", "pages/1-2.html", "pages/1-3.html"]
     pages = [Page(export.path / path) for path in paths]
     found = [re.findall(r"number (\d+)\.", page.text) for page in pages]
@@ -501,7 +505,7 @@ def test_long_rooms_go_on_on_further_pages(export: Export, monkeypatch: pytest.M
     assert sum(found[1:], []) + found[0] == [f"{number:03}" for number in range(200)]
     assert "These are the newest 60 of 204." in pages[0].text
     assert set(paths[1:]) <= set(pages[0].addresses)
-    assert "../media/picture" in pages[1].pictures
+    assert "../media/picture%2B0" in pages[1].pictures
     assert {"../index.html#room-1", "1-2.html"} <= set(pages[1].addresses)
     assert {stat.S_IMODE(os.stat(export.path / path).st_mode) for path in paths} == {0o600}
     assert stat.S_IMODE(os.stat(export.path / "pages").st_mode) == 0o700

@@ -7,66 +7,31 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
-import json
 import os
 import pathlib
+import random
+import select
 import shutil
+import signal
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.directory import ExportPlace
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File, Manifest
-
-MANIFEST = Manifest(
-    user_id="@alice:s.test",
-    server_name="s.test",
-    created_at="2026-01-31T12:00:00Z",
-    synapse_version="1.163.2",
-    collection_version="1.0.0",
-    counts={"rooms": 0},
-    rooms=[],
-    pending=[{"room_id": "!i", "membership": "invite"}],
-    forgotten_rooms=["!forgotten"],
-    includes_forgotten_rooms=False,
-    media=[{"media_id": "a", "missing": None}, {"media_id": "b", "missing": "gone"}],
-    not_exported=[{"what": "keys", "why": "no"}],
-    files=[File("profile", 2, "0" * 64, "application/json")],
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import workplace as workplaces
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import write_archive
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.place import ExportPlace
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._export.made_export import (
+    MANIFEST,
+    left_behind,
+    publish,
 )
 
 
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> ExportPlace:
     return ExportPlace(str(tmp_path / "alice"))
-
-
-def publish(place: ExportPlace, manifest: Manifest = MANIFEST, text: str = "{}") -> None:
-    with place.workplace() as work:
-        work.prepare()
-        pathlib.Path(work.export, "profile").write_text(text)
-        work.publish(manifest, place)
-
-
-def test_manifest_is_read_as_it_was_written() -> None:
-    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
-    assert (MANIFEST.size, MANIFEST.sizes) == (2, {"profile": 2})
-    assert MANIFEST.missing_media == [{"media_id": "b", "missing": "gone"}]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "[]", "{}", "null", "12"),
-        json.dumps({**json.loads(MANIFEST.to_json()), "format": 3}),
-        json.dumps({**json.loads(MANIFEST.to_json()), "files": [{}]}),
-        json.dumps({**json.loads(MANIFEST.to_json()), "files": None}),
-        json.dumps({**json.loads(MANIFEST.to_json()), "something": "else"}),
-    ],
-)
-def test_something_else_is_no_manifest(text: str) -> None:
-    with pytest.raises(ValueError):
-        Manifest.from_json(text)
 
 
 def test_published_export_is_private_and_alone(place: ExportPlace, tmp_path: pathlib.Path) -> None:
@@ -92,8 +57,8 @@ def test_archive(tmp_path: pathlib.Path, kind: str, name: str) -> None:
     assert os.listdir(tmp_path) == [name]
     assert os.stat(place.path).st_mode & 0o777 == 0o600
     assert place.read() == MANIFEST and place.is_whole(MANIFEST)
-    publish(place, text='{"new": 1}')
-    assert place.read() == MANIFEST and not place.is_whole(MANIFEST)
+    renewed = publish(place, b'{"new": 1}')
+    assert place.read() == renewed and place.is_whole(renewed) and not place.is_whole(MANIFEST)
     shutil.unpack_archive(place.path, tmp_path / "unpacked", filter="data" if kind == "tar.gz" else None)
     assert (tmp_path / "unpacked/alice/profile").read_text() == '{"new": 1}'
     assert sorted(os.listdir(tmp_path / "unpacked/alice")) == ["manifest.json", "profile"]
@@ -126,6 +91,55 @@ def test_foreign_file_is_refused(tmp_path: pathlib.Path, kind: str, content: byt
     os.mkdir(place.path)
     with pytest.raises(InvalidInput, match="is not a file"):
         place.read()
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_archive_of_a_file_that_ends_like_an_archive(tmp_path: pathlib.Path, kind: str) -> None:
+    # The beginning of a zip's end and of a gzip, which stand in the archive as they are among what is random.
+    end, beginning = b"PK\x05\x06" + os.urandom(18), b"\x1f\x8b\x08" + os.urandom(15)
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    made = publish(place, beginning + os.urandom(40_000) + end + os.urandom(20_000))
+    assert end in pathlib.Path(place.path).read_bytes()
+    assert place.read() == made and place.is_whole(made)
+    renewed = publish(place, b"{}")
+    assert place.read() == renewed and place.is_whole(renewed)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "zip"])
+def test_archive_that_cannot_be_read_back_replaces_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    made = publish(place)
+    for lost, added in ((30, b""), (None, b"no archive"), (None, b"")):
+
+        def write_damaged(
+            kind: str,
+            directory: int,
+            manifest: Manifest,
+            file: t.Any,
+            name: str,
+            lost: t.Any = lost,
+            added: t.Any = added,
+        ) -> None:
+            write_archive(kind, directory, manifest, file, name)
+            file.truncate(file.seek(file.tell() - lost if lost else 0))
+            file.write(added)
+
+        monkeypatch.setattr(workplaces, "write_archive", write_damaged)
+        with pytest.raises(SynapseError, match="alice.* cannot be read back as it was written, and is not put there"):
+            publish(place, b'{"new": 1}')
+        assert place.read() == made and place.is_whole(made)
+        assert os.listdir(tmp_path) == [os.path.basename(place.path)]
+
+
+def test_export_that_cannot_be_read_back_replaces_nothing(place: ExportPlace) -> None:
+    made = publish(place)
+    # One file less than the manifest says.
+    with pytest.raises(SynapseError, match="cannot be read back"), place.workplace() as work:
+        work.prepare()
+        work.publish(MANIFEST)
+    assert place.read() == made and place.is_whole(made)
 
 
 def fetch_and_fail(place: ExportPlace, error: Exception, resume: bool = True) -> None:
@@ -168,7 +182,7 @@ def test_export_takes_the_place_of_an_empty_directory_and_of_an_old_one(place: E
     os.mkdir(place.path)
     assert place.read() is None
     publish(place)
-    publish(place, text='{"new": 1}')
+    publish(place, b'{"new": 1}')
     assert pathlib.Path(place.path, "profile").read_text() == '{"new": 1}'
     assert os.listdir(os.path.dirname(place.path)) == ["alice"]
 
@@ -208,14 +222,14 @@ def test_link_is_refused(place: ExportPlace, tmp_path: pathlib.Path, target: str
 def test_require_writable(place: ExportPlace, tmp_path: pathlib.Path) -> None:
     place.require_writable()
     assert os.listdir(tmp_path) == []
-    with pytest.raises(InvalidInput, match=r"no directory .*/missing .*create it first"):
+    with pytest.raises(InvalidInput, match=r"the directory .*/missing does not exist, create it"):
         ExportPlace(str(tmp_path / "missing" / "alice")).require_writable()
     with pytest.raises(InvalidInput, match="/proc is a mount point"):
         ExportPlace("/proc").require_writable()
 
 
 def test_require_writable_in_a_read_only_directory(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(InvalidInput, match="is read-only for this user"):
         place.require_writable()
 
@@ -249,14 +263,14 @@ def test_old_export_comes_back_when_the_new_one_does_not(
     publish(place)
     rename = os.rename
 
-    def fail(source: str, target: str) -> None:
-        if os.path.basename(source) == "export":
+    def fail(source: str, target: str, **descriptors: int) -> None:
+        if source == "export":
             raise OSError(errno.EIO, "Input/output error")
-        rename(source, target)
+        rename(source, target, **descriptors)
 
     monkeypatch.setattr(os, "rename", fail)
     with pytest.raises(SynapseError, match="Input/output error"):
-        publish(place, text='{"new": 1}')
+        publish(place, b'{"new": 1}')
     assert place.read() == MANIFEST
     assert place.is_whole(MANIFEST)
     assert os.listdir(tmp_path) == ["alice"]
@@ -303,15 +317,24 @@ def test_hidden_directory_that_is_a_link(place: ExportPlace, tmp_path: pathlib.P
         assert (tmp_path / "target" / "file").exists()
 
 
-@contextlib.contextmanager
-def left_behind(place: ExportPlace) -> t.Iterator[str]:
-    """Leave the hidden directory as a task does that is killed, and return its path."""
-    pid = os.fork()
-    if pid == 0:
-        with place.workplace() as work:
-            work.prepare()
-            os._exit(0)
-    os.waitpid(pid, 0)
-    parent = os.path.dirname(place.path)
-    (hidden,) = (os.path.join(parent, name) for name in os.listdir(parent) if name.startswith("."))
-    yield hidden
+def test_interrupted_at_random_it_is_whole_or_not_there(place: ExportPlace, tmp_path: pathlib.Path) -> None:
+    places = [place, *(ExportPlace(place.path, kind) for kind in ("tar.gz", "zip"))]
+    for number in range(60):
+        place = places[number % 3]
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                while True:
+                    publish(place, os.urandom(20_000))
+            os._exit(1)
+        # Long enough for some to be made, and never the same.
+        select.select([], [], [], random.uniform(0.001, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = place.read()
+        assert found is None or place.is_whole(found)
+        place.require_writable()
+    for place in places:
+        made = publish(place)
+        assert place.read() == made and place.is_whole(made)
+    assert sorted(os.listdir(tmp_path)) == ["alice", "alice.tar.gz", "alice.zip"]

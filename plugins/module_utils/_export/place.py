@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Where an export is put: made in a hidden directory beside its place, and moved there when it is complete.
+
+What takes long, the media, is kept in the hidden directory when a task fails or is killed, and found by the next one.
+Everything goes by the descriptor of the directory that the place is in (see _directory), which for root is one that
+nobody else can write to, nor exchange anything on the way to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, user_name
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import ENDINGS
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import Destination, Workplace
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class ExportPlace:
+    """The place `path` that shall hold an export, whatever is there now.
+
+    `archive`: None for a directory, or the kind of an archive, whose ending the path gets if it has not got it.
+    `make_parent`: whether the directory that it is in is made if it is missing, for its owner alone.
+    """
+
+    def __init__(self, path: str, archive: str | None = None, *, make_parent: bool = False) -> None:
+        ending = ENDINGS[archive] if archive else ""
+        path = os.path.abspath(path)
+        self.path = path if path.endswith(ending) else path + ending
+        self.archive = archive
+        self.parent, self._name = os.path.split(self.path)
+        # What the export is called where its own name is needed: that of the directory in an archive.
+        self._title = self._name[: -len(ending) or None]
+        self._make_parent = make_parent
+        # One name for each place: so a later run finds what a killed one has left, and a second one at a time none.
+        self._hidden = f".synapse_export_{hashlib.sha256(os.fsencode(self._name)).hexdigest()[:16]}"
+
+    def read(self) -> Manifest | None:
+        """Return what the export at this place says of itself, or None if there is nothing, or an empty directory.
+
+        Raises InvalidInput if anything else is there, if it belongs to somebody else, or if root cannot trust the
+        directories on the way; SynapseError if it cannot be looked at.
+        """
+        if self.missing_directories():
+            return None
+        with self._opened(self.parent) as parent:
+            status = parent.status(self._name)
+            if status is None:
+                return None
+            if not (stat.S_ISREG if self.archive else stat.S_ISDIR)(status.st_mode):
+                raise InvalidInput(
+                    f"destination {self.path} is not a {'file' if self.archive else 'directory'}: name another place."
+                )
+            if status.st_uid != os.geteuid():
+                raise InvalidInput(
+                    f"destination {self.path} belongs to {user_name(status.st_uid)}: run the task as that user, or name"
+                    " another place."
+                )
+            try:
+                return StoredExport(parent, self._name, self.archive).read_manifest()
+            except (FileNotFoundError, ValueError) as error:
+                raise InvalidInput(
+                    f"destination {self.path} holds something that is not an export of this collection: it is left"
+                    " alone, name another place or an empty directory."
+                ) from error
+            except OSError as error:
+                raise self._unreadable(error) from error
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether the export has the files that its manifest says, each as long. Raises SynapseError."""
+        with self._opened(self.parent) as parent:
+            try:
+                return StoredExport(parent, self._name, self.archive).is_whole(manifest)
+            except OSError as error:
+                raise self._unreadable(error) from error
+
+    def missing_directories(self) -> list[str]:
+        """Return the paths of the directories that must be made first, in this order."""
+        missing: list[str] = []
+        path = self.parent
+        while self._make_parent and not os.path.lexists(path):
+            missing.insert(0, path)
+            path = os.path.dirname(path)
+        return missing
+
+    def make_directories(self) -> None:
+        """Make the directories that are missing, the last for its owner alone. Raises SynapseError."""
+        for path in self.missing_directories():
+            parent, name = os.path.split(path)
+            mode = 0o700 if path == self.parent else 0o755
+            with self._opened(parent) as directory:
+                directory.make(name, Attributes(mode, os.geteuid(), os.getegid()))
+
+    def require_writable(self) -> None:
+        """Raise InvalidInput if nothing can be put here, SynapseError if another task is doing it. Changes nothing."""
+        missing = self.missing_directories()
+        with self._opened(os.path.dirname(missing[0]) if missing else self.parent) as parent:
+            if os.path.ismount(self.path):
+                raise InvalidInput(
+                    f"destination {self.path} is a mount point, which cannot be replaced: name a directory in it."
+                )
+            parent.require_writable(f"destination {self.path}")
+            if not missing and parent.status(self._hidden) is not None:
+                os.close(self._lock(parent))
+
+    @contextlib.contextmanager
+    def workplace(self, *, resume: bool = False) -> t.Iterator[Workplace]:
+        """Make the hidden directory, let the block work in it and remove it. What a killed task left is removed first.
+
+        With `resume` the media that are in it are left there: those of an earlier task, and after a failure those of
+        this one, unless the disk is full.
+        Raises SynapseError if another task is working for the same place, or the directory cannot be made; InvalidInput
+        if root cannot trust the directories on the way.
+        """
+        with self._opened(self.parent) as parent, self._told():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._hidden, 0o700, dir_fd=parent.descriptor)
+            lock = self._lock(parent)
+            try:
+                os.fchmod(lock, 0o700)
+                hidden = Directory(parent.place(self._hidden), lock)
+                work = Workplace(hidden, Destination(parent, self._name, self.archive, self._title))
+                work.clear(keep_media=resume)
+                keep_media = False
+                try:
+                    yield work
+                except BaseException as error:
+                    keep_media = resume and not _is_full(error)
+                    raise
+                finally:
+                    work.clear(keep_media=keep_media)
+                    if work.is_empty():
+                        parent.remove_empty(self._hidden)
+            finally:
+                os.close(lock)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> t.Iterator[Directory]:
+        with open_directory(path, option=f"destination {self.path}") as directory:
+            yield directory
+
+    def _lock(self, parent: Directory) -> int:
+        place = parent.place(self._hidden)
+        try:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            descriptor = os.open(self._hidden, flags, dir_fd=parent.descriptor)
+        except OSError as error:
+            raise SynapseError(
+                f"{place} cannot be used: {error.strerror}. Another user has left it there: remove it."
+            ) from error
+        try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                raise SynapseError(f"{place} belongs to another user, who has left it there: remove it.")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = parent.status(self._hidden)
+            if status is None or not os.path.samestat(os.fstat(descriptor), status):
+                raise BlockingIOError
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise SynapseError(f"Another task is exporting to {self.path}: wait until it has ended.") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    @contextlib.contextmanager
+    def _told(self) -> t.Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            mend = "Make room on the disk, or" if _is_full(error) else "Mend that, or"
+            where = error.filename or os.path.join(self.parent, self._hidden)
+            raise SynapseError(
+                f"The export to {self.path} failed at {where}: {error.strerror}. {mend} name another place."
+            ) from error
+
+    def _unreadable(self, error: OSError) -> SynapseError:
+        return SynapseError(f"destination {self.path} cannot be read: {error.strerror}.")
+
+
+def _is_full(error: BaseException) -> bool:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _FULL

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""An export as it lies on the disk, read by descriptors: what it says of itself, and whether it is all there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import archive as archives
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import MANIFEST, Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import read_sizes
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+# Never through a link, and never waiting for somebody who writes into a pipe.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class StoredExport:
+    """The export that is called `name` in `parent`: a directory, or a file if it is an `archive`."""
+
+    def __init__(self, parent: Directory, name: str, archive: str | None) -> None:
+        self._parent = parent
+        self._name = name
+        self._archive = archive
+
+    def read_manifest(self) -> Manifest | None:
+        """Return what it says of itself, or None if it is an empty directory.
+
+        Raises ValueError if it is not an export, and OSError.
+        """
+        if self._archive:
+            with _opened_file(self._name, self._parent.descriptor) as file:
+                return archives.read_manifest(file)
+        with self._opened_directory() as descriptor:
+            if not os.listdir(descriptor):
+                return None
+            with _opened_file(MANIFEST, descriptor) as file:
+                return Manifest.from_json(file.read().decode())
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        """Return whether it has the files that the manifest says, each as long, and no others. Raises OSError."""
+        if self._archive:
+            with _opened_file(self._name, self._parent.descriptor) as file:
+                return archives.read_sizes(file) == manifest.sizes
+        with self._opened_directory() as descriptor:
+            sizes = read_sizes(descriptor)
+        sizes.pop(MANIFEST, None)
+        return sizes == manifest.sizes
+
+    @contextlib.contextmanager
+    def _opened_directory(self) -> t.Iterator[int]:
+        descriptor = os.open(self._name, _DIRECTORY, dir_fd=self._parent.descriptor)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened_file(name: str, directory: int) -> t.Iterator[t.IO[bytes]]:
+    with open(os.open(name, _FILE, dir_fd=directory), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{name} is not a file")
+        yield file

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The hidden directory beside the place of an export, in which it is made until it is complete."""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import write_archive
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import MANIFEST, Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import make_private
+
+_EXPORT, _MEDIA, _SCRATCH, _PREVIOUS, _ARCHIVE = "export", "media", "scratch", "previous", "archive"
+
+
+class Destination(t.NamedTuple):
+    """Where an export goes: to `name` in `parent`, as a directory or an `archive`. `title`: see ExportPlace."""
+
+    parent: Directory
+    name: str
+    archive: str | None
+    title: str
+
+
+class Workplace:
+    """The hidden directory `hidden`, which belongs to this user alone, while an export for `destination` is made.
+
+    `export` is the path where it is made, `media` where its media are fetched to first, `ids` where Synapse's command
+    writes the ids, `scratch` for whatever else. `lock` is the descriptor that keeps other tasks away.
+    """
+
+    def __init__(self, hidden: Directory, destination: Destination) -> None:
+        # Synapse's command, which runs as this user, needs paths. As root they are as good as descriptors: nobody else
+        # can exchange anything on the way (see _trusted_path), or even look inside.
+        self.export = hidden.place(_EXPORT)
+        self.media = hidden.place(_MEDIA)
+        self.scratch = hidden.place(_SCRATCH)
+        self.ids = hidden.place("ids")
+        self.lock = hidden.descriptor
+        self._hidden = hidden
+        self._destination = destination
+
+    def clear(self, *, keep_media: bool = False) -> None:
+        """Remove everything in it, but put an export back that had to make way for one that never came."""
+        parent, name = self._destination.parent, self._destination.name
+        if self._hidden.status(_PREVIOUS) is not None and parent.status(name) is None:
+            self._hidden.rename(_PREVIOUS, name, to=parent)
+        for entry in self._hidden.names():
+            if not (keep_media and entry == _MEDIA and self._holds_media()):
+                self._hidden.remove_tree(entry)
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is in it any more."""
+        return not self._hidden.names()
+
+    def prepare(self) -> None:
+        """Make the directories for the export and whatever else, empty and for their owner alone. Raises OSError."""
+        for name in (_EXPORT, _SCRATCH):
+            os.mkdir(name, 0o700, dir_fd=self._hidden.descriptor)
+
+    def publish(self, manifest: Manifest) -> None:
+        """Move the export to its place, with its manifest. What was there before is replaced.
+
+        Raises OSError, and SynapseError if what was written cannot be read as it must be: then all stays as it was.
+        """
+        destination, new = self._destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with self._hidden.child(_EXPORT) as made, self._hidden.child(_SCRATCH) as scratch:
+            with open(os.open(MANIFEST, new, 0o600, dir_fd=made.descriptor), "w", encoding="utf-8") as file:
+                file.write(manifest.to_json())
+            make_private(made.descriptor)
+            if destination.archive:
+                with open(os.open(_ARCHIVE, new, 0o600, dir_fd=scratch.descriptor), "wb") as packed:
+                    write_archive(destination.archive, made.descriptor, manifest, packed, destination.title)
+                self._require_readable(StoredExport(scratch, _ARCHIVE, destination.archive), manifest)
+                scratch.rename(_ARCHIVE, destination.name, to=destination.parent)
+                return
+        self._require_readable(StoredExport(self._hidden, _EXPORT, None), manifest)
+        if destination.parent.status(destination.name) is not None:
+            destination.parent.rename(destination.name, _PREVIOUS, to=self._hidden)
+        self._hidden.rename(_EXPORT, destination.name, to=destination.parent)
+
+    def _require_readable(self, stored: StoredExport, manifest: Manifest) -> None:
+        try:
+            readable = stored.read_manifest() == manifest and stored.is_whole(manifest)
+        except ValueError:
+            readable = False
+        if not readable:
+            place = self._destination.parent.place(self._destination.name)
+            raise SynapseError(
+                f"The export for {place} cannot be read back as it was written, and is not put there: see whether the"
+                " disk is damaged, and run the task again."
+            )
+
+    def _holds_media(self) -> bool:
+        status = self._hidden.status(_MEDIA)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return False
+        with self._hidden.child(_MEDIA) as media:
+            return bool(media.names())
