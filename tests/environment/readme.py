@@ -77,7 +77,7 @@ class Newcomer:
 
     def remove_demo(self) -> None:
         """Type the last of these commands, and look for anything that is left. Raises Failed."""
-        ports = json.loads((self.checkout / ".demo/ports.json").read_text())
+        ports = json.loads((self.checkout / ".demo/.matrix_ops-quickstart.json").read_text())
         self._type(self._commands()[-1])
         left = [f"process {number}" for number in self._processes()]
         left += [f"port {port}" for port in ports.values() if _listens(port)]

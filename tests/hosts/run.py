@@ -24,6 +24,7 @@ scenario.toml:
     remember    after the step, keep the contents of the host's files below /etc and /srv under this name
     back_to     after the step, they must be as they were kept under this name
     reboot      true: restart the host and wait for it, instead of running a playbook
+    rounds      kill the playbook at random moments instead, and run it again: see killing.py
 
 Environment: CACHE, ANSIBLE_PLAYBOOK (default ansible-playbook), ANSIBLE_COLLECTIONS_PATH (default: this checkout).
 Exit status: 0 all passed, 77 this machine cannot run them (the last line says why), else failed.
@@ -44,6 +45,7 @@ import typing as t
 from pathlib import Path
 
 import host as hosts
+from killing import run_killed
 
 HERE = Path(__file__).resolve().parent
 SIDE_BY_SIDE = 2
@@ -63,10 +65,10 @@ SNAPSHOT = (
     "systemctl show '*.service' --property=Id,MainPID,UnitFileState,ActiveEnterTimestampMonotonic "
     "| grep -v '^$' | paste - - - - | grep -v -e 'Id=ssh@' -e 'MainPID=0'"
 )
-# the contents of files that roles write, but for the index of libraries and the line that a role removes for good
+# the contents of files that roles write, but for the index of libraries
 CONTENTS = (
     f"sudo find /etc /srv -xdev '(' {PRUNED} -o -path /srv/chat/venv -o -path /etc/ld.so.cache "
-    "-o -path /etc/default/chat ')' -prune -o -type f -exec sha256sum {} +"
+    "')' -prune -o -type f -exec sha256sum {} +"
 )
 
 STOPPING = threading.Event()
@@ -113,6 +115,11 @@ class Scenario:
 
     def run_step(self, step: dict[str, t.Any]) -> None:
         """Run one step and hold it against everything it promises."""
+        if "rounds" in step:
+            for holds, message, output in run_killed(self, step):
+                if not holds:
+                    raise StepError(f"{step['name']}: {message}", output)
+            return
         expect = step.get("expect", "passed")
         untouched = expect in ("unchanged", "predicted")
         before, counted = self.on_host(SNAPSHOT) if untouched else "", self.count(step)
@@ -148,8 +155,8 @@ class Scenario:
             seen = number - counted[what]
             require(seen == step[what], f"{self.plan['unit']} had {seen} {what}, expected {step[what]}")
 
-    def play(self, step: dict[str, t.Any]) -> tuple[int, str]:
-        """Run the step's playbook; return its exit status and output."""
+    def play(self, step: dict[str, t.Any], kill_after: float | None = None) -> tuple[int, str]:
+        """Run the step's playbook, and kill it after so many seconds; return its exit status and output."""
         playbook = step["playbook"]
         if playbook.endswith(".yml"):
             playbook = str(self.directory / playbook)
@@ -167,7 +174,8 @@ class Scenario:
             cwd=self.directory,
             env=os.environ | step.get("environment", {}),
         ) as self.process:
-            timer = threading.Timer(STEP_SECONDS, self.interrupt)
+            how = signal.SIGTERM if kill_after is None else signal.SIGKILL
+            timer = threading.Timer(STEP_SECONDS if kill_after is None else kill_after, self.interrupt, [how])
             timer.start()
             if STOPPING.is_set():
                 self.interrupt()
@@ -177,10 +185,10 @@ class Scenario:
             log.write(output)
         return self.process.returncode, output
 
-    def interrupt(self) -> None:
-        """End the playbook that runs now, if any, with everything it started."""
+    def interrupt(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End the playbook that runs now, if any, with everything it started here."""
         if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            os.killpg(self.process.pid, how)
 
     def reboot(self) -> tuple[int, str]:
         """Restart the host and wait until its services are up again."""
