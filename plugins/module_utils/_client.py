@@ -270,7 +270,8 @@ class Client:
         """Return the JSON object of the response from the path `where`. Raises what `request` raises."""
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
+            # What people have set themselves may be nested deeper than Python reads.
             answer = None
         if 300 <= response.status_code < 400:
             raise redirection(method, self.base_url + where, response)
