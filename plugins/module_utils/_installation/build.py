@@ -94,7 +94,7 @@ class Workshop:
 
     def install(self, requirements: t.Sequence[str]) -> None:
         """Install packages into the environment that is in its place. Raises SynapseError if that fails."""
-        with self._locked(self._name) as (_, lock):
+        with self._locked(self._name) as (_directory, lock):
             if not is_environment(self._parent, self._name):
                 raise self._moved(self._name)
             install(self._path, requirements, lock, self._path)

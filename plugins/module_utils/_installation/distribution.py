@@ -68,7 +68,7 @@ def read_packages(environment: str, version: str) -> Packages:
 
 
 def _read(directory: str) -> Distribution:
-    name, _, version = os.path.basename(directory)[: -len(_SUFFIX)].partition("-")
+    name, version = os.path.basename(directory)[: -len(_SUFFIX)].partition("-")[::2]
     # The last file of an installation. What a wheel itself brings by this name does not list who installed it.
     record = _text(directory, "RECORD") or ""
     return Distribution(

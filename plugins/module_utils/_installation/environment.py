@@ -152,4 +152,4 @@ def _read_configuration(path: str) -> dict[str, str]:
             lines = [line.partition("=") for line in file]
     except OSError:
         return {}
-    return {key.strip(): value.strip() for key, _, value in lines}
+    return {key.strip(): value.strip() for key, _sign, value in lines}

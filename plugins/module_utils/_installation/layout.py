@@ -79,14 +79,13 @@ class Layout:
     def _enter(self, around: str, path: str) -> t.Iterator[Directory]:
         above, name = os.path.split(around)
         is_marked = os.path.lexists(os.path.join(around, MARKER))
-        if name and (is_marked or belongs_to(around) == around):
-            higher = self._enter(above, path) if is_marked else open_directory(above, option=path)
-            with higher as directory, directory.child(name) as here:
-                if is_ours(here) or _is_kept_by_system(here):
-                    yield here
-                    return
-        with open_directory(around, trusted=self._owners(), option=path) as here:
-            yield here
+        with contextlib.ExitStack() as opened:
+            here = None
+            if name and (is_marked or belongs_to(around) == around):
+                higher = self._enter(above, path) if is_marked else open_directory(above, option=path)
+                child = opened.enter_context(opened.enter_context(higher).child(name))
+                here = child if is_ours(child) or _is_kept_by_system(child) else None
+            yield here or opened.enter_context(open_directory(around, trusted=self._owners(), option=path))
 
     def _leads_to_environment(self, path: str) -> bool:
         return self.environment is not None and f"{self.environment}/".startswith(f"{path}/")

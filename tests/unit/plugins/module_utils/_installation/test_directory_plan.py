@@ -43,7 +43,7 @@ def mark(path: pathlib.Path) -> None:
 def test_makes_directories_with_their_owners_whatever_the_umask(scratch: Scratch) -> None:
     previous = os.umask(0o077)
     try:
-        _, result = scratch.run(**ALONE)
+        _ignored, result = scratch.run(**ALONE)
     finally:
         os.umask(previous)
     on_the_way = [scratch.configuration.parent, scratch.data.parent]

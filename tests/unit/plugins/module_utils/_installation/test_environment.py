@@ -47,7 +47,7 @@ def test_what_counts_as_the_environment(tmp_path: pathlib.Path, there: tuple[boo
         put(tmp_path, name)
     with open_directory(str(tmp_path)) as parent:
         standing = look(parent, str(tmp_path / "venv"))
-    has_place, has_next, has_before, _ = there
+    has_place, has_next, has_before, _name = there
     current = "venv" if has_place else None
     if not has_place and has_before:
         current = HIDDEN[NEXT if has_next else BEFORE]

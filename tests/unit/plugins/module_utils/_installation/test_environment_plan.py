@@ -43,10 +43,10 @@ def test_made_whole_with_its_packages(scratch: Scratch) -> None:
 def test_packages_are_installed_in_place(scratch: Scratch) -> None:
     scratch.run()
     inode = scratch.environment.stat().st_ino
-    _, result = scratch.run(packages=("Matrix_Synapse==1.164.0rc1", "lxml"))
+    _ignored, result = scratch.run(packages=("Matrix_Synapse==1.164.0rc1", "lxml"))
     assert (result["packages_installed"], result["rebuilt"]) == (["Matrix_Synapse==1.164.0rc1", "lxml"], None)
     assert scratch.environment.stat().st_ino == inode
-    _, result = scratch.run(packages=("matrix-synapse==1.164rc1",))
+    _ignored, result = scratch.run(packages=("matrix-synapse==1.164rc1",))
     assert result["packages_installed"] == []
 
 

@@ -58,7 +58,7 @@ def run_in_child(act: Act, *, at: int | None = None, after: float | None = None)
     if after is not None:
         threading.Event().wait(after)
         os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+    _ignored, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return not os.WIFSIGNALED(status)
 
@@ -187,7 +187,7 @@ def test_killed_at_any_moment(
     takes = time.monotonic() - start
     clear(scratch)
     chance = random.Random(7)
-    for _ in range(_RANDOM_ROUNDS):
+    for _round in range(_RANDOM_ROUNDS):
         prepare(scratch)
         run_in_child(lambda: execute(scratch, **declared), after=chance.uniform(0, takes))
         # The pip that it may have left works on meanwhile.

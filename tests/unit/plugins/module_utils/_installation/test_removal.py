@@ -40,7 +40,7 @@ def test_all_of_it_goes(scratch: Scratch) -> None:
     before = snapshot(scratch.root)
     scratch.run()
     fill(scratch)
-    _, result = scratch.run(present=False, purge=True)
+    _ignored, result = scratch.run(present=False, purge=True)
     assert snapshot(scratch.root) == before
     assert result["left"] == []
     assert result["removed"] == [
@@ -66,7 +66,7 @@ def test_without_purge_the_data_stay(scratch: Scratch) -> None:
     scratch.run()
     fill(scratch)
     before = snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")
-    _, result = scratch.run(present=False)
+    _ignored, result = scratch.run(present=False)
     assert result["removed"] == [str(scratch.environment), str(scratch.environment.parent)]
     assert (snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")) == before
 
@@ -86,7 +86,7 @@ def test_what_somebody_else_has_put_there_stays(scratch: Scratch) -> None:
     ]
     for path in foreign:
         path.write_text("foreign")
-    _, result = scratch.run(present=False, purge=True)
+    _ignored, result = scratch.run(present=False, purge=True)
     assert all(path.read_text() == "foreign" for path in foreign)
     assert left_of(result) == {
         str(scratch.drop_ins): "it still holds 99-mine.yaml, which this server knows nothing of",
@@ -111,7 +111,7 @@ def test_a_directory_that_was_there_before_loses_only_what_names_this_collection
     fill(scratch)
     (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.homeserver\n")
     (scratch.drop_ins / "99-mine.yaml").write_text("a: 1")
-    _, result = scratch.run(present=False, purge=True)
+    _ignored, result = scratch.run(present=False, purge=True)
     assert result["removed"] == [
         str(scratch.environment),
         str(scratch.drop_ins / "50-own.yaml"),
@@ -144,7 +144,7 @@ def test_a_pattern_never_takes_another_declared_directory(scratch: Scratch) -> N
     scratch.run(directories=directories)
     (scratch.data / "media_store" / "local" / "abc").touch()
     (scratch.data / "media_store" / "local" / "mine").touch()
-    _, result = scratch.run(directories=directories, present=False, purge=True)
+    _ignored, result = scratch.run(directories=directories, present=False, purge=True)
     assert sorted(os.listdir(scratch.data / "media_store" / "local")) == [MARKER, "mine"]
     assert left_of(result)[str(scratch.data)] == "it still holds media_store, which is left too"
 
@@ -153,7 +153,7 @@ def test_the_environment_of_somebody_else_stays(scratch: Scratch) -> None:
     scratch.run()
     (scratch.environment / MARKER).unlink()
     before = snapshot(scratch.environment)
-    _, result = scratch.run(present=False, purge=True)
+    _ignored, result = scratch.run(present=False, purge=True)
     assert left_of(result) == {str(scratch.environment): "it is no virtual environment that this collection has made"}
     assert snapshot(scratch.environment) == before
 
@@ -161,10 +161,10 @@ def test_the_environment_of_somebody_else_stays(scratch: Scratch) -> None:
 def test_directories_on_the_way_that_hold_something_stay(scratch: Scratch) -> None:
     scratch.run()
     (scratch.environment.parent / "other").mkdir()
-    _, result = scratch.run(present=False)
+    _ignored, result = scratch.run(present=False)
     assert result["removed"] == [str(scratch.environment)]
     (scratch.environment.parent / "other").rmdir()
-    _, result = scratch.run(present=False)
+    _ignored, result = scratch.run(present=False)
     assert result["removed"] == [str(scratch.environment.parent)]
 
 
@@ -174,7 +174,7 @@ def test_what_is_mounted_stays(scratch: Scratch, monkeypatch: pytest.MonkeyPatch
     fill(scratch)
     mount = str(scratch.data / where)
     monkeypatch.setattr(removal, "mount_points", lambda: frozenset({"/", mount}))
-    _, result = scratch.run(present=False, purge=True)
+    _ignored, result = scratch.run(present=False, purge=True)
     said = "it is a mount point" if where == "media_store" else f"{mount} is a mount point"
     assert left_of(result)[str(scratch.data / "media_store")] == said
     assert (scratch.data / "media_store" / "local" / "ab" / "image").exists()
@@ -208,7 +208,7 @@ def test_a_tree_that_is_nested_too_deeply(scratch: Scratch) -> None:
     deep = scratch.data / "media_store"
     deep.mkdir()
     descriptor = os.open(deep, os.O_RDONLY)
-    for _ in range(2000):
+    for _round in range(2000):
         os.mkdir("d", dir_fd=descriptor)
         inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
