@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import grp
 import os
@@ -18,6 +19,8 @@ import stat
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 _NUMBER = re.compile("[0-9]+")
+# Digits of usual modes. No usual mode, read as octal, is one of these numbers: 0620 is 400, 0640 is 416.
+_SLIPS = frozenset({400, 440, 444, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775, 777})
 # The one after it means "as it is" to the kernel.
 _LARGEST = 2**32 - 2
 
@@ -49,16 +52,23 @@ class Attributes:
 
 
 def parse_mode(mode: str | int) -> int:
-    """Return the permission bits of `mode`: octal digits, or the number that YAML made of unquoted ones.
+    """Return the permission bits of `mode`: octal digits, or the number that YAML made of unquoted ones after a 0.
 
-    Raises InvalidInput for anything else.
+    Raises InvalidInput for anything else, also for unquoted digits without that 0: YAML reads 440 as decimal, which is
+    the mode 0670. They are told by their number: 400, 440, 444, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775 and
+    777 are refused, none of which is the number of a usual mode (0640 is 416).
     """
-    try:
-        bits = mode if isinstance(mode, int) else int(mode, 8)
-    except ValueError:
-        bits = -1
+    slip = isinstance(mode, int) and mode in _SLIPS
+    bits = -1
+    if isinstance(mode, str):
+        with contextlib.suppress(ValueError):
+            bits = int(mode, 8)
+    # A task may say anything here, and to Python true is a number.
+    elif isinstance(mode, int) and not isinstance(mode, bool) and not slip:
+        bits = mode
     if not 0 <= bits <= 0o777:
-        raise InvalidInput(f'mode {mode!r} is not a file mode: write its octal digits in quotes, like "0640".')
+        example = f"0{mode}" if slip else "0640"
+        raise InvalidInput(f'mode {mode!r} is not a file mode: write its octal digits in quotes, like "{example}".')
     return bits
 
 

@@ -27,7 +27,7 @@ attributes:
     support: full
     details:
       - Shows the settings in force before and after, as all files together make them, not the text of the file.
-      - What O(secrets) names is hidden, as is every text whose name is like that of a secret.
+      - What O(secrets) names is hidden, as is every text and number whose name is like that of a secret.
   idempotent:
     support: full
   platform:

@@ -62,7 +62,7 @@ files:
 settings:
   description:
     - The settings in force. What no file says is not here, since its default is Synapse's own.
-    - Every text whose name is like that of a secret is hidden.
+    - Every text and number whose name is like that of a secret is hidden.
   returned: success
   type: dict
   sample:
@@ -114,7 +114,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     return {
         "files": [file.path for file in configuration.files],
         "settings": masked(settings),
-        "sources": {key: configuration.source_of(key) for key in settings},
+        "sources": {str(key): configuration.source_of(key) for key in settings},
         "paths": [used._asdict() for used in find_used_paths(configuration, parameters["chdir"])],
     }
 

@@ -86,6 +86,8 @@ class DeclaredDropin:
 
     def check(self) -> None:
         """Raise InvalidInput for what can never work."""
+        if "\0" in self.path:
+            raise InvalidInput(f"path {self.path!r} is not a path: it holds a NUL character.")
         if not os.path.isabs(self.path):
             raise InvalidInput(f"path {self.path} must be absolute.")
         if os.path.isdir(self.path):

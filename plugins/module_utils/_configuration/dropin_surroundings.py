@@ -71,8 +71,8 @@ def _is_missing(path: str) -> bool:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:
-        # It may be there: reading it will say what is wrong.
+    except (OSError, ValueError):
+        # It may be there, or be no path at all: reading it will say what is wrong.
         return False
     return False
 

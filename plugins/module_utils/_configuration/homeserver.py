@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
+
+# What PyYAML raises, beside its own errors, for a text that has the form or the tag of a type but is no value of it.
+_NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+# Deeper than any setting of Synapse, and far from where Python gives up.
+_DEEPEST = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +104,11 @@ def read_configuration(paths: t.Sequence[str]) -> Configuration:
 def find_files(paths: t.Sequence[str]) -> list[str]:
     """Return the files that Synapse reads when it is started with `paths`, in the order in which it reads them.
 
-    Raises ConfigurationError if a path does not exist or cannot be listed.
+    Raises ConfigurationError if a path does not exist, cannot be listed or is none.
     """
     files: list[str] = []
     for path in paths:
+        _require_path(path, "config_path")
         if not os.path.isdir(path):
             files.append(path)
             continue
@@ -117,7 +124,7 @@ def find_files(paths: t.Sequence[str]) -> list[str]:
 def parse_settings(text: str, path: str) -> dict[str, t.Any]:
     """Return the settings in the text of a file; `path` is named by errors.
 
-    Raises ConfigurationError if it is not YAML, and MissingLibrary without PyYAML.
+    Raises ConfigurationError if it is not YAML or has no end, and MissingLibrary without PyYAML.
     """
     try:
         import yaml
@@ -132,6 +139,15 @@ def parse_settings(text: str, path: str) -> dict[str, t.Any]:
         raise ConfigurationError(
             f"{path} is not valid YAML{where}: mend it first, Synapse cannot start with it."
         ) from error
+    except _NO_VALUE as error:
+        raise ConfigurationError(
+            f"{path} is not valid YAML: something in it looks like a number, a date or the like, but is none."
+            " Put it in quotes if it is text, Synapse cannot start with it."
+        ) from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    if _is_deeper(settings, _DEEPEST):
+        raise _too_deep(path)
     # Synapse ignores a file that holds no mapping (an empty drop-in, for one) with a warning.
     return settings if isinstance(settings, dict) else {}
 
@@ -140,14 +156,40 @@ def _read_file(path: str) -> ConfigurationFile:
     return ConfigurationFile(path, parse_settings(_read_text(path, "config_path"), path))
 
 
+def _is_deeper(value: t.Any, levels: int) -> bool:
+    """Return whether something lies more than that many levels deep, as it does in what contains itself."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return levels < 0 or any(_is_deeper(each, levels - 1) for each in inner)
+
+
+def _too_deep(path: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} has something that is nested more than {_DEEPEST} deep, or contains itself by an alias (*): mend it"
+        " first."
+    )
+
+
+def _require_path(path: str, option: str) -> None:
+    if "\0" in path:
+        raise ConfigurationError(f"{path!r} ({option}) is not a path: it holds a NUL character.")
+
+
 def _read_text(path: str, option: str) -> str:
+    _require_path(path, option)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigurationError(f"{path} ({option}) is not a regular file: name one that holds text.")
             return file.read()
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} ({option}) is not text in UTF-8.") from error
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # A pipe that nobody writes to would be waited for.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(path: str, error: OSError) -> ConfigurationError:

@@ -20,6 +20,8 @@ HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new)"
 # As Synapse's secrets are called: registration_shared_secret, pepper, smtp_pass, client_secret, database.args.password.
 # A name that ends in _path holds no secret but the place of one.
 _SECRET_NAME = re.compile(r"(password|passwd|passphrase|secrets?|tokens?|pepper|dsn)$|(^|_)(pass|key|credentials)$")
+# The caches have names of Synapse's functions, some of which end like that of a secret.
+_CACHE_FACTORS = ("caches", "per_cache_factors")
 _CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
@@ -81,8 +83,9 @@ def dotted(paths: t.Iterable[KeyPath]) -> list[str]:
 def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collection[KeyPath] = ()) -> Settings:
     """Return a copy of `settings` to show to people, with no secret in it.
 
-    Hidden is what lies at a path in `secret`, a text whose name is like that of a secret, and an address with a
-    password in it. What changes at one of the paths `new` is marked, so that a change of a hidden value can be seen.
+    Hidden is what lies at a path in `secret`, what has a name like that of a secret and is no mapping, no boolean and
+    not null (of a list each element), and an address with a password in it. All keys become texts, as paths have them.
+    What changes at one of the paths `new` is marked, so that a change of a hidden value can be seen.
     """
     return t.cast(Settings, _masked(settings, (), frozenset(secret), tuple(new)))
 
@@ -91,17 +94,22 @@ def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple
     if where in secret or _looks_secret(value, where):
         return HIDDEN_NEW if any(_meet(where, path) for path in new) else HIDDEN
     if isinstance(value, dict):
-        return {key: _masked(inner, (*where, str(key)), secret, new) for key, inner in value.items()}
-    if isinstance(value, list):
+        return {str(key): _masked(inner, (*where, str(key)), secret, new) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
         # An element has no name of its own: that of the list is judged.
         return [_masked(inner, where, secret, new) for inner in value]
     return value
 
 
 def _looks_secret(value: t.Any, where: KeyPath) -> bool:
-    if not isinstance(value, str):
+    if value is None or isinstance(value, (bool, dict, list, tuple)):
         return False
-    return bool(_CREDENTIALS_IN_URL.search(value) or (where and _SECRET_NAME.search(where[-1].lower())))
+    if isinstance(value, str) and _CREDENTIALS_IN_URL.search(value):
+        return True
+    # A password of digits alone is a number to YAML, and one like 2020-01-01 a date.
+    if isinstance(value, (int, float)) and where[:-1] == _CACHE_FACTORS:
+        return False
+    return bool(where and _SECRET_NAME.search(where[-1].lower()))
 
 
 def _meet(one: KeyPath, other: KeyPath) -> bool:

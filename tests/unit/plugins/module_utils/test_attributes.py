@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing as t
 
 import pytest
 
@@ -28,9 +29,24 @@ def test_parse_mode(mode: str | int, bits: int) -> None:
     assert parse_mode(mode) == bits
 
 
-@pytest.mark.parametrize("mode", ["u=rw", "", "0888", "preserve", "1777", -1, 640000, "-640"])
-def test_parse_mode_refuses_what_is_none(mode: str | int) -> None:
+@pytest.mark.parametrize(
+    "bits", [0o400, 0o440, 0o444, 0o600, 0o640, 0o644, 0o660, 0o664, 0o700, 0o750, 0o755, 0o770, 0o775, 0o777]
+)
+def test_usual_modes_are_read_with_and_without_quotes(bits: int) -> None:
+    assert parse_mode(bits) == parse_mode(f"{bits:o}") == parse_mode(f"{bits:04o}") == bits
+
+
+@pytest.mark.parametrize(
+    "mode", ["u=rw", "", "0888", "preserve", "1777", -1, 640000, "-640", True, False, None, 416.0, [1], {"a": 1}]
+)
+def test_parse_mode_refuses_what_is_none(mode: t.Any) -> None:
     with pytest.raises(InvalidInput, match="octal digits in quotes"):
+        parse_mode(mode)
+
+
+@pytest.mark.parametrize("mode", [400, 440, 444, 600, 640, 644, 660, 664, 700, 750, 755, 770, 775, 777])
+def test_parse_mode_refuses_octal_digits_that_were_read_as_decimal(mode: int) -> None:
+    with pytest.raises(InvalidInput, match=f'^mode {mode} .* octal digits in quotes, like "0{mode}"'):
         parse_mode(mode)
 
 

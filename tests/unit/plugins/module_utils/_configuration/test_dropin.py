@@ -165,6 +165,14 @@ def test_secrets_are_written_and_never_shown(host: Host) -> None:
     assert plan.after["in_force"]["modules"] == "(hidden)"
 
 
+def test_numbers_that_are_secrets_are_not_shown(host: Host) -> None:
+    host.path.write_text("email:\n  smtp_pass: 1234567\n")
+    plan, result = host.apply({"email": {"smtp_pass": 7654321}}, force=True)
+    assert result["effective"] == {"email": {"smtp_pass": "(hidden)"}}
+    assert "1234567" not in f"{plan.before}{plan.after}"
+    assert "7654321" not in f"{plan.before}{plan.after}"
+
+
 def test_secrets_stay_hidden_when_they_are_no_longer_declared(host: Host) -> None:
     host.apply({}, {"modules": [{"config": "hush"}]})
     assert "hush" not in f"{host.plan({'presence': {}}).before}"
@@ -230,7 +238,9 @@ def test_an_empty_file_may_be_taken_over(host: Host) -> None:
         ({"settings": {}}, "settings and secrets are both empty"),
         ({"settings": {"a": {"b": 1}}, "secrets": {"a": {"b": 2}}}, r"a\.b is in settings and in secrets"),
         ({"settings": {"a": 1}, "path": "conf.d/own.yaml"}, "must be absolute"),
+        ({"settings": {"a": 1}, "path": "/etc/a\0b.yaml"}, r"'/etc/a\\x00b\.yaml' is not a path"),
         ({"settings": {"a": 1}, "mode": "rw"}, "is not a file mode"),
+        ({"settings": {"a": 1}, "mode": 440}, "is not a file mode"),
         ({"settings": {"a": 1}, "owner": "no_such_user"}, "owner no_such_user does not exist"),
         ({"settings": {"a": float("nan")}}, "a cannot be written as YAML"),
     ],

@@ -147,3 +147,12 @@ def test_no_file_and_one_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     (tmp_path / "link.yaml").symlink_to("/etc/passwd")
     with pytest.raises(SynapseError, match="is a symbolic link, which is not followed"):
         read_dropin(str(tmp_path / "link.yaml"))
+
+
+@pytest.mark.parametrize("broken", ["a: 2001-13-45", "a: 0x_", 'a: !!bool "abc"', "a: &b [*b]", "a: &b {c: *b}"])
+def test_a_broken_file_of_ours_can_be_written_again(tmp_path: pathlib.Path, broken: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"{header(())}{broken}\n")
+    found = read_dropin(str(path))
+    assert found is not None
+    assert (found.ours, found.settings) == (True, {})

@@ -91,3 +91,8 @@ def test_broken_and_unreadable_files_are_named(configuration: list[str]) -> None
     with pytest.raises(ConfigurationError, match=r"20-broken\.yaml is not valid YAML, line 2") as caught:
         read_surroundings(configuration, os.path.join(configuration[1], "50-own.yaml"))
     assert "hush" not in caught.value.message
+
+
+def test_what_is_no_path_is_named(configuration: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"'a\\x00b' \(config_path\) is not a path"):
+        read_surroundings([*configuration, "a\0b"], os.path.join(configuration[1], "50-own.yaml"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import socket
+import sys
 import tempfile
 import typing as t
 
@@ -170,6 +172,26 @@ class TestUnreadable:
     def test_not_a_file(self) -> None:
         assert "/dev/null/x" in failure_of(lambda: read_configuration(["/dev/null/x"]))
 
+    @pytest.mark.parametrize("setting", ["config_path", "one_path"])
+    def test_a_pipe_is_not_waited_for(self, tmp_path: pathlib.Path, setting: str) -> None:
+        pipe = str(tmp_path / "pipe")
+        os.mkfifo(pipe)
+        main = write(tmp_path / "homeserver.yaml", f"one_path: {pipe}\n")
+        message = failure_of(lambda: read_configuration([pipe] if setting == "config_path" else [main]).secret("one"))
+        assert message == f"{pipe} ({setting}) is not a regular file: name one that holds text."
+
+    def test_a_socket(self, tmp_path: pathlib.Path) -> None:
+        path = str(tmp_path / "socket")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            assert path in failure_of(lambda: read_configuration([path]))
+
+    def test_no_path_at_all(self, tmp_path: pathlib.Path) -> None:
+        main = write(tmp_path / "homeserver.yaml", 'one_path: "c\\0d"\n')
+        message = failure_of(lambda: read_configuration(["a\0b"]))
+        assert message == "'a\\x00b' (config_path) is not a path: it holds a NUL character."
+        assert "'c\\x00d' (one_path) is not a path" in failure_of(lambda: read_configuration([main]).secret("one"))
+
     def test_not_utf_8(self, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "homeserver.yaml"
         path.write_bytes(b"password: s3cr\xe9t\n")
@@ -193,3 +215,57 @@ class TestUnreadable:
         message = failure_of(lambda: read_configuration([path]))
         assert f"{path} is not valid YAML{line}" in message
         assert "s3cret" not in message
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "2001-13-45",
+            "0b_",
+            "0x_",
+            '!!int "abc"',
+            '!!int ""',
+            '!!float "abc"',
+            '!!bool "abc"',
+            '!!timestamp "abc"',
+            "!!timestamp {=: 3}",
+            "1:" + ":".join(["59"] * 400) + ".5",
+        ],
+    )
+    def test_no_value_of_its_type(self, tmp_path: pathlib.Path, value: str) -> None:
+        path = write(tmp_path / "homeserver.yaml", f"a: 1\nb: {value}\n")
+        message = failure_of(lambda: read_configuration([path]))
+        assert message == (
+            f"{path} is not valid YAML: something in it looks like a number, a date or the like, but is none."
+            " Put it in quotes if it is text, Synapse cannot start with it."
+        )
+
+    def test_a_number_of_thousands_of_digits(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", f"a: {'9' * 5000}\n")
+        # Pythons before 3.10.7 read it.
+        if hasattr(sys, "get_int_max_str_digits"):
+            assert f"{path} is not valid YAML: something in it" in failure_of(lambda: read_configuration([path]))
+        else:
+            assert read_configuration([path]).settings["a"] == 10**5000 - 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "x: &a [*a]",
+            "x: &a {b: *a}",
+            "x: &a [1, {b: [*a, *a]}]",
+            "x: &a !!omap [k: *a]",
+            "&a {x: *a}",
+            "x: " + "[" * 300 + "]" * 300,
+            "x: " + "[" * 5000 + "]" * 5000,
+        ],
+        ids=["list", "mapping", "deep", "omap", "whole", "nested", "nested without measure"],
+    )
+    def test_without_an_end(self, tmp_path: pathlib.Path, text: str) -> None:
+        path = write(tmp_path / "homeserver.yaml", text)
+        message = failure_of(lambda: read_configuration([path]))
+        assert message.startswith(path)
+        assert "nested more than 100 deep, or contains itself" in message or "is not valid YAML" in message
+
+    def test_aliases_that_end_are_read(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", "x: &a [1]\ny: [*a, *a]\nz: " + "[" * 90 + "]" * 90 + "\n")
+        assert read_configuration([path]).settings["y"] == [[1], [1]]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 import pytest
@@ -104,6 +105,8 @@ def test_changed_paths_name_what_comes_goes_and_changes() -> None:
         {"sentry": {"dsn": "hush"}},
         {"oidc_providers": [{"idp_id": "x", "client_secret": "hush"}]},
         {"as_tokens": ["hush"]},
+        {"as_tokens": [["hush"], {"x": {"password": "hush"}}]},
+        {"password_providers": {"pairs_of_secrets": [("x", "hush")]}},
         {"http_proxy": "http://user:hush@proxy.example.org:8080"},
     ],
 )
@@ -113,8 +116,23 @@ def test_masked_hides_what_is_called_like_a_secret(settings: dict[str, t.Any]) -
 
 
 @pytest.mark.parametrize(
+    "value", [1234567, 0, -1, 12.5, datetime.date(2020, 1, 1), b"hush", {"!!set"}, [42], [[42, 1.5]]], ids=str
+)
+def test_masked_hides_secrets_that_are_no_texts(value: t.Any) -> None:
+    shown = masked({"email": {"smtp_pass": value}, "database": {"args": {"password": value}}})
+    hidden = [["(hidden)"] * 2] if value == [[42, 1.5]] else ["(hidden)"] if value == [42] else "(hidden)"
+    assert shown == {"email": {"smtp_pass": hidden}, "database": {"args": {"password": hidden}}}
+
+
+def test_masked_makes_the_keys_text() -> None:
+    shown = masked({"x": {datetime.date(2020, 1, 1): 5, 1: {None: 2}}})
+    assert shown == {"x": {"2020-01-01": 5, "1": {"None": 2}}}
+
+
+@pytest.mark.parametrize(
     "settings",
     [
+        {"password": None, "x_secret": True, "y_secret": {"enabled": 1}, "z_secret": {}, "tokens": [None, False]},
         {"signing_key_path": "/etc/matrix-synapse/key"},
         {"registration_shared_secret_path": "/run/secret"},
         {"registration_requires_token": True},
