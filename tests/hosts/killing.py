@@ -24,7 +24,8 @@ _OURS = [
     *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/cache", "/var/lib/apt", "/var/lib/systemd"),
     *("/var/log/journal", "/var/log/wtmp", "/var/log/lastlog", "/var/log/btmp", "/etc/ld.so.cache"),
     *("/root/.cache", "/root/.ansible", "/home/ansible/.ansible"),
-    *("/etc/matrix-synapse", "/opt/venvs", "/var/lib/matrix-synapse", "/var/log/matrix-synapse"),
+    *("/etc/matrix-synapse", "/opt/venvs", "/var/lib/matrix-synapse", "/var/lib/matrix_ops.synapse"),
+    "/var/log/matrix-synapse",
     *(
         f"/etc/{name}{end}"
         for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
