@@ -270,8 +270,12 @@ class Client:
         """Return the JSON object of the response from the path `where`. Raises what `request` raises."""
         try:
             answer = response.json()
-        except (ValueError, RecursionError):
-            # What people have set themselves may be nested deeper than Python reads.
+        except RecursionError as error:
+            # As what people have set themselves may be.
+            raise UnexpectedAnswer(
+                f"{method} {self.base_url}{where} got an answer that is nested too deeply to be read."
+            ) from error
+        except ValueError:
             answer = None
         if 300 <= response.status_code < 400:
             raise redirection(method, self.base_url + where, response)
