@@ -23,6 +23,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in, real_path
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child, walk
 
 # How the names begin under which things lie until they are whole; 32 hexadecimal digits follow.
@@ -211,24 +212,32 @@ class Directory:
     def remove_tree(self, name: str) -> None:
         """Remove whatever `name` is, a directory with everything in it; no link is followed. Not being there is fine.
 
-        Raises SynapseError for what cannot be removed, and for a directory in it where something else is mounted.
+        Raises SynapseError for what cannot be removed, such as directories that are nested too deeply; and before
+        anything is removed, if something is mounted there or anywhere in it, were it of the same file system.
         """
-        status = self.status(name)
-        if status is None:
-            return
-        if not stat.S_ISDIR(status.st_mode):
-            self.remove(name)
-            return
-        with self.child(name) as inside:
-            if os.fstat(inside.descriptor).st_dev != os.fstat(self.descriptor).st_dev:
-                raise SynapseError(f"{inside.path} is a mount point and is not removed: unmount it first.")
-            inside.clear()
-        self.remove_empty(name)
+        mounted = self.mounted(name)
+        if mounted is not None:
+            raise _is_mounted(mounted)
+        self._remove_unmounted(name)
 
     def clear(self) -> None:
         """Remove everything in this directory, by the same rules."""
-        for entry in self.names():
-            self.remove_tree(entry)
+        names = self.names()
+        for entry in names:
+            mounted = self.mounted(entry)
+            if mounted is not None:
+                raise _is_mounted(mounted)
+        for entry in names:
+            self._remove_unmounted(entry)
+
+    def mounted(self, name: str) -> str | None:
+        """Return the path of a mount point that the entry is or holds, or None. Bind mounts are some too.
+
+        None where the kernel does not tell.
+        """
+        with self._explained(name, "looked at"):
+            path = real_path(self.descriptor)
+            return None if path is None else mounted_in(os.path.join(path, name), mount_points())
 
     def synchronise(self) -> None:
         """Wait until the names in this directory are on the disk, where its file system and permissions allow it."""
@@ -240,6 +249,29 @@ class Directory:
 
     def _move(self, name: str, to: Directory, new: str) -> None:
         os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
+
+    def _remove_unmounted(self, name: str) -> None:
+        try:
+            self._remove_all(name)
+        except RecursionError as error:
+            raise SynapseError(
+                f"{self.place(name)} could not be removed: its directories are nested too deeply. Remove it by hand."
+            ) from error
+
+    def _remove_all(self, name: str) -> None:
+        status = self.status(name)
+        if status is None:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            self.remove(name)
+            return
+        with self.child(name) as inside:
+            # What was mounted a moment ago, or where the kernel does not tell.
+            if os.fstat(inside.descriptor).st_dev != os.fstat(self.descriptor).st_dev:
+                raise _is_mounted(inside.path)
+            for entry in inside.names():
+                inside._remove_all(entry)
+        self.remove_empty(name)
 
     def _begin(self) -> tuple[str, t.BinaryIO]:
         """Make an empty file for this user alone, under a hidden name, locked against being swept away."""
@@ -301,6 +333,10 @@ class Directory:
 
 def _hidden_name() -> str:
     return HIDDEN_PREFIX + secrets.token_hex(16)
+
+
+def _is_mounted(path: str) -> SynapseError:
+    return SynapseError(f"{path} is a mount point and is not removed: unmount it first.")
 
 
 def _lock(descriptor: int) -> bool:

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import time
 import typing as t
@@ -27,7 +29,10 @@ _LARGEST_MANIFEST = 1 << 30
 _PIECE = 1 << 20
 _MODE = 0o600
 # What the libraries below raise for files that are no archives, cut off or damaged.
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError)
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile),
+    *(RuntimeError, ValueError, OverflowError, struct.error),
+)
 
 
 def write_archive(kind: str, directory: int, manifest: Manifest, file: t.IO[bytes], name: str) -> None:
@@ -59,17 +64,22 @@ def read_manifest(file: t.IO[bytes]) -> Manifest:
     try:
         if _is_zip(file):
             with zipfile.ZipFile(file) as archive:
-                [name] = [name for name in archive.namelist() if _inside(name) == MANIFEST]
-                if archive.getinfo(name).file_size > _LARGEST_MANIFEST:
+                [entry] = [entry for entry in _entries(archive) if _inside(entry.filename) == MANIFEST]
+                if entry.file_size > _LARGEST_MANIFEST:
                     raise ValueError("too long for a manifest")
-                return Manifest.from_json(archive.read(name).decode())
-        with tarfile.open(fileobj=file, mode="r|gz") as tar:
+                return Manifest.from_json(archive.read(entry).decode())
+        # Not by "r|gz", which stumbles over damaged headers with errors of all kinds.
+        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             first = tar.next()
             content = tar.extractfile(first) if first and _inside(first.name) == MANIFEST else None
             if first is None or content is None or first.size > _LARGEST_MANIFEST:
                 raise ValueError("no manifest")
             return Manifest.from_json(content.read().decode())
     except _DAMAGED as error:
+        raise ValueError("not an archive") from error
+    except OSError as error:
+        if _is_of_disk(error):
+            raise
         raise ValueError("not an archive") from error
 
 
@@ -81,6 +91,10 @@ def read_sizes(file: t.IO[bytes]) -> dict[str, int] | None:
     try:
         sizes = _read_zip(file) if _is_zip(file) else _read_tar(file)
     except _DAMAGED:
+        return None
+    except OSError as error:
+        if _is_of_disk(error):
+            raise
         return None
     if sizes is not None:
         sizes.pop(MANIFEST, None)
@@ -96,9 +110,17 @@ def _is_zip(file: t.IO[bytes]) -> bool:
 
 def _read_zip(file: t.IO[bytes]) -> dict[str, int] | None:
     with zipfile.ZipFile(file) as archive:
+        entries = _entries(archive)
         if archive.testzip() is not None:
             return None
-        return {_inside(entry.filename): entry.file_size for entry in archive.infolist()}
+        return {_inside(entry.filename): entry.file_size for entry in entries}
+
+
+def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return what is in it. Raises ValueError if it is packed as no export is: every way has errors of its own."""
+    if any(entry.compress_type != zipfile.ZIP_DEFLATED for entry in archive.infolist()):
+        raise ValueError("packed by something else")
+    return archive.infolist()
 
 
 def _read_tar(file: t.IO[bytes]) -> dict[str, int]:
@@ -109,6 +131,11 @@ def _read_tar(file: t.IO[bytes]) -> dict[str, int]:
         while stream.read(_PIECE):
             pass
     return sizes
+
+
+def _is_of_disk(error: OSError) -> bool:
+    """Whether it tells of the disk, not of an archive that leads to a place before the beginning of its file."""
+    return error.errno not in (None, errno.EINVAL)
 
 
 def _inside(name: str) -> str:

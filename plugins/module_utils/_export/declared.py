@@ -50,8 +50,11 @@ class DeclaredExport:
         """Return where the export goes of the account that is called `localpart` on its server.
 
         In a `destination_directory` no two accounts have the same place (see _export.names), and that directory is made
-        if it is missing.
+        if it is missing. Raises InvalidInput if what is declared is no place.
         """
+        option = "destination" if self.destination_directory is None else "destination_directory"
+        if not (self.destination if self.destination_directory is None else self.destination_directory):
+            raise InvalidInput(f"{option} is empty: name the place that shall hold the export, such as /root/export.")
         if self.destination_directory is None:
             return ExportPlace(self.destination or "", self.archive)
         path = os.path.join(self.destination_directory, name_of(localpart))

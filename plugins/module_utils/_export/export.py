@@ -100,7 +100,11 @@ class ExportResource:
             self._require_whole(found)
         if found and self._suffices(found, oldest):
             self._manifest = found
-            return Plan(self._state(found), self._state(found))
+            if not self._place.is_aside():
+                return Plan(self._state(found), self._state(found))
+            self._place.require_writable()
+            what = f"put the export back to {self._place.path} that an interrupted task has put aside"
+            return Plan(None, self._state(found), (Step(what, self._place.put_back),))
         self._place.require_writable()
         self._require_exportable(configuration)
         what = f"export the data of {self._user_id}{self._extras()} to {self._place.path}"

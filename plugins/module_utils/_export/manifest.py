@@ -16,6 +16,7 @@ MANIFEST = "manifest.json"
 _FORMAT = 3
 
 JsonObject = dict[str, t.Any]
+_Entry = t.TypeVar("_Entry")
 
 
 class File(t.NamedTuple):
@@ -83,6 +84,34 @@ class Manifest:
             fields = json.loads(text)
             if fields.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            return Manifest(**{**fields, "files": [File(**file) for file in fields["files"]]})
-        except (AttributeError, KeyError, TypeError) as error:
+            found = Manifest(**{**fields, "files": [File(**file) for file in fields["files"]]})
+            if not _is_sound(found):
+                raise ValueError("damaged")
+            return found
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError("not a manifest") from error
+
+
+def _is_sound(found: Manifest) -> bool:
+    """Whether everything in it is of its kind. Raises AttributeError, KeyError or TypeError where it is far from it."""
+    texts = [found.user_id, found.server_name, found.created_at, found.synapse_version, found.collection_version]
+    texts += [*_list(found.forgotten_rooms), *found.ids.values()]
+    texts += [entry[name] for entry in _list(found.pending) for name in ("room_id", "membership")]
+    texts += [entry[name] for entry in _list(found.not_exported) for name in ("what", "why")]
+    texts += [text for file in found.files for text in (file.path, file.sha256, file.media_type)]
+    media = [] if found.media is None else _list(found.media)
+    texts += [entry["media_id"] for entry in media]
+    texts += [entry["missing"] for entry in media if entry["missing"] is not None]
+    numbers = [*found.counts.values(), *(file.size for file in found.files)]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in numbers)
+        and all(isinstance(room, dict) for room in _list(found.rooms))
+        and isinstance(found.includes_forgotten_rooms, bool)
+    )
+
+
+def _list(found: list[_Entry]) -> list[_Entry]:
+    if not isinstance(found, list):
+        raise TypeError("not a list")
+    return found

@@ -27,7 +27,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import ENDINGS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import Manifest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import Destination, Workplace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import (
+    PREVIOUS,
+    Destination,
+    Workplace,
+)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,8 +44,11 @@ class ExportPlace:
     """
 
     def __init__(self, path: str, archive: str | None = None, *, make_parent: bool = False) -> None:
+        """Raises InvalidInput for the root of the file system."""
         ending = ENDINGS[archive] if archive else ""
         path = os.path.abspath(path)
+        if not os.path.basename(path):
+            raise InvalidInput(f"destination {path} is the root of all directories: name a place in one of them.")
         self.path = path if path.endswith(ending) else path + ending
         self.archive = archive
         self.parent, self._name = os.path.split(self.path)
@@ -54,13 +61,14 @@ class ExportPlace:
     def read(self) -> Manifest | None:
         """Return what the export at this place says of itself, or None if there is nothing, or an empty directory.
 
+        One that a killed task has put aside counts as being here: see `is_aside`.
         Raises InvalidInput if anything else is there, if it belongs to somebody else, or if root cannot trust the
         directories on the way; SynapseError if it cannot be looked at.
         """
         if self.missing_directories():
             return None
-        with self._opened(self.parent) as parent:
-            status = parent.status(self._name)
+        with self._opened(self.parent) as parent, self._holding(parent) as (holder, name):
+            status = holder.status(name)
             if status is None:
                 return None
             if not (stat.S_ISREG if self.archive else stat.S_ISDIR)(status.st_mode):
@@ -73,7 +81,7 @@ class ExportPlace:
                     " another place."
                 )
             try:
-                return StoredExport(parent, self._name, self.archive).read_manifest()
+                return StoredExport(holder, name, self.archive).read_manifest()
             except (FileNotFoundError, ValueError) as error:
                 raise InvalidInput(
                     f"destination {self.path} holds something that is not an export of this collection: it is left"
@@ -84,11 +92,23 @@ class ExportPlace:
 
     def is_whole(self, manifest: Manifest) -> bool:
         """Return whether the export has the files that its manifest says, each as long. Raises SynapseError."""
-        with self._opened(self.parent) as parent:
+        with self._opened(self.parent) as parent, self._holding(parent) as (holder, name):
             try:
-                return StoredExport(parent, self._name, self.archive).is_whole(manifest)
+                return StoredExport(holder, name, self.archive).is_whole(manifest)
             except OSError as error:
                 raise self._unreadable(error) from error
+
+    def is_aside(self) -> bool:
+        """Return whether the export is in the hidden directory: a task was killed before another was in its place."""
+        if self.missing_directories():
+            return False
+        with self._opened(self.parent) as parent, self._holding(parent) as (holder, _name):
+            return holder is not parent
+
+    def put_back(self) -> None:
+        """Put the export back that a killed task has put aside. Raises SynapseError as `workplace` does."""
+        with self.workplace(resume=True):
+            pass
 
     def missing_directories(self) -> list[str]:
         """Return the paths of the directories that must be made first, in this order."""
@@ -114,6 +134,12 @@ class ExportPlace:
             if os.path.ismount(self.path):
                 raise InvalidInput(
                     f"destination {self.path} is a mount point, which cannot be replaced: name a directory in it."
+                )
+            mounted = None if missing else parent.mounted(self._name)
+            if mounted is not None:
+                raise InvalidInput(
+                    f"destination {self.path} cannot be replaced: {mounted} is a mount point. Unmount it first, or name"
+                    " another place."
                 )
             parent.require_writable(f"destination {self.path}")
             if not missing and parent.status(self._hidden) is not None:
@@ -154,6 +180,18 @@ class ExportPlace:
     def _opened(self, path: str) -> t.Iterator[Directory]:
         with open_directory(path, option=f"destination {self.path}") as directory:
             yield directory
+
+    @contextlib.contextmanager
+    def _holding(self, parent: Directory) -> t.Iterator[tuple[Directory, str]]:
+        """Yield the directory that the export is in, and its name there: the hidden one if it was put aside."""
+        if parent.status(self._name) is None:
+            status = parent.status(self._hidden)
+            if status and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+                with parent.child(self._hidden) as hidden:
+                    if hidden.status(PREVIOUS) is not None:
+                        yield hidden, PREVIOUS
+                        return
+        yield parent, self._name
 
     def _lock(self, parent: Directory) -> int:
         place = parent.place(self._hidden)

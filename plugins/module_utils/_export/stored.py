@@ -51,7 +51,11 @@ class StoredExport:
             with _opened_file(self._name, self._parent.descriptor) as file:
                 return archives.read_sizes(file) == manifest.sizes
         with self._opened_directory() as descriptor:
-            sizes = read_sizes(descriptor)
+            try:
+                sizes = read_sizes(descriptor)
+            except RecursionError:
+                # Nested deeper than any export.
+                return False
         sizes.pop(MANIFEST, None)
         return sizes == manifest.sizes
 

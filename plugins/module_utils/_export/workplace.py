@@ -19,7 +19,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import make_private
 
-_EXPORT, _MEDIA, _SCRATCH, _PREVIOUS, _ARCHIVE = "export", "media", "scratch", "previous", "archive"
+# What an export is called that makes way for a new one.
+PREVIOUS = "previous"
+_EXPORT, _MEDIA, _SCRATCH, _ARCHIVE = "export", "media", "scratch", "archive"
 
 
 class Destination(t.NamedTuple):
@@ -52,8 +54,8 @@ class Workplace:
     def clear(self, *, keep_media: bool = False) -> None:
         """Remove everything in it, but put an export back that had to make way for one that never came."""
         parent, name = self._destination.parent, self._destination.name
-        if self._hidden.status(_PREVIOUS) is not None and parent.status(name) is None:
-            self._hidden.rename(_PREVIOUS, name, to=parent)
+        if self._hidden.status(PREVIOUS) is not None and parent.status(name) is None:
+            self._hidden.rename(PREVIOUS, name, to=parent)
         for entry in self._hidden.names():
             if not (keep_media and entry == _MEDIA and self._holds_media()):
                 self._hidden.remove_tree(entry)
@@ -85,7 +87,7 @@ class Workplace:
                 return
         self._require_readable(StoredExport(self._hidden, _EXPORT, None), manifest)
         if destination.parent.status(destination.name) is not None:
-            destination.parent.rename(destination.name, _PREVIOUS, to=self._hidden)
+            destination.parent.rename(destination.name, PREVIOUS, to=self._hidden)
         self._hidden.rename(_EXPORT, destination.name, to=destination.parent)
 
     def _require_readable(self, stored: StoredExport, manifest: Manifest) -> None:

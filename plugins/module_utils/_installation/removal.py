@@ -27,7 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
     remove_directory,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.mounts import mount_points, mounted_in
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
 # Removes an entry of an open directory.

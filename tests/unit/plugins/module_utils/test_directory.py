@@ -11,10 +11,13 @@ import os
 import pathlib
 import signal
 import stat
+import subprocess
+import sys
 import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory as directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import (
     HIDDEN_PREFIX,
@@ -229,6 +232,40 @@ class TestRemove:
         with pytest.raises(SynapseError, match="/tree/mounted is a mount point and is not removed: unmount it first"):
             directory.remove_tree("tree")
         assert (tmp_path / "tree" / "mounted" / "file").exists()
+
+    @pytest.mark.parametrize("where", ["tree", "tree/mounted"])
+    def test_no_bind_mount_of_the_same_file_system(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        (tmp_path / "real" / "tree" / "mounted").mkdir(parents=True)
+        (tmp_path / "real" / "tree" / "before").touch()
+        (tmp_path / "real" / "sibling").touch()
+        (tmp_path / "link").symlink_to("real")
+        mounted = os.path.realpath(tmp_path / "real" / where)
+        monkeypatch.setattr(directories, "mount_points", lambda: frozenset({"/", mounted}))
+        with open_directory(str(tmp_path / "link"), trusted=(OWN.uid,)) as opened:
+            attempts: tuple[t.Callable[[], None], ...] = (lambda: opened.remove_tree("tree"), opened.clear)
+            for attempt in attempts:
+                with pytest.raises(SynapseError, match=f"^{mounted} is a mount point and is not removed: unmount it"):
+                    attempt()
+            assert opened.names() == ["sibling", "tree"]
+            assert sorted(os.listdir(tmp_path / "real" / "tree")) == ["before", "mounted"]
+            opened.remove_tree("sibling")
+            assert opened.mounted("sibling") is None
+
+    def test_what_is_nested_too_deeply(self, directory: Directory, tmp_path: pathlib.Path) -> None:
+        descriptor = os.open(tmp_path, os.O_RDONLY)
+        for _number in range(sys.getrecursionlimit()):
+            os.mkdir("deep", dir_fd=descriptor)
+            below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        os.close(descriptor)
+        attempts: tuple[t.Callable[[], None], ...] = (lambda: directory.remove_tree("deep"), directory.clear)
+        for attempt in attempts:
+            with pytest.raises(SynapseError, match="/deep could not be removed: its directories are nested too deeply"):
+                attempt()
+        subprocess.run(["rm", "-r", str(tmp_path / "deep")], check=True)
 
 
 def test_rename_within_and_into_another(directory: Directory, tmp_path: pathlib.Path) -> None:

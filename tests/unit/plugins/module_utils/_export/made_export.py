@@ -33,12 +33,12 @@ MANIFEST = Manifest(
 )
 
 
-def publish(place: ExportPlace, content: bytes = b"{}") -> Manifest:
+def publish(place: ExportPlace, content: bytes = b"{}", name: str = "profile") -> Manifest:
     """Make an export that holds one file, and return its manifest."""
-    manifest = dataclasses.replace(MANIFEST, files=[File("profile", len(content), "0" * 64, "application/json")])
+    manifest = dataclasses.replace(MANIFEST, files=[File(name, len(content), "0" * 64, "application/json")])
     with place.workplace() as work:
         work.prepare()
-        pathlib.Path(work.export, "profile").write_bytes(content)
+        pathlib.Path(work.export, name).write_bytes(content)
         work.publish(manifest)
     return manifest
 

@@ -206,6 +206,43 @@ def test_failed_new_export_leaves_the_old_one(host: Host) -> None:
     assert host.export() == (False, made)
 
 
+def put_aside(host: Host) -> str:
+    """Leave the export as a task does that is killed before it has put the new one there."""
+    hidden = f".synapse_export_{hashlib.sha256(b'alice').hexdigest()[:16]}"
+    (host.exports / hidden).mkdir(mode=0o700)
+    (host.exports / "alice").rename(host.exports / hidden / "previous")
+    return hidden
+
+
+def test_export_that_was_put_aside_is_put_back(host: Host) -> None:
+    made = host.export()[1]
+    hidden = put_aside(host)
+    assert host.export(check_mode=True) == (True, made)
+    assert os.listdir(host.exports) == [hidden]
+    assert host.export() == (True, made)
+    assert host.export() == (False, made)
+    assert os.listdir(host.exports) == ["alice"]
+    assert len(host.runs) == 1
+
+
+def test_export_that_was_put_aside_is_replaced_by_force(host: Host) -> None:
+    made = host.export()[1]
+    put_aside(host)
+    host.written["user_data/devices"] = {}
+    before = ExportResource(dataclasses.replace(host.declared, force=True)).plan().before
+    assert before is not None and before["created_at"] == made["created_at"]
+    assert host.export(force=True)[1]["counts"]["devices"] == 1
+    assert os.listdir(host.exports) == ["alice"]
+
+
+def test_export_of_somebody_else_that_was_put_aside_is_refused_before_anything_is_done(host: Host) -> None:
+    host.export()
+    hidden = put_aside(host)
+    with pytest.raises(InvalidInput, match="holds the export of @alice:s.test, not of @bob:s.test"):
+        host.export(user_id="bob", force=True)
+    assert (len(host.runs), os.listdir(host.exports)) == (1, [hidden])
+
+
 def test_what_comes_into_the_place_meanwhile_is_left_alone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*arguments: t.Any, **options: t.Any) -> None:
         host.run_export(*arguments, **options)
@@ -251,6 +288,9 @@ def test_relative_python_is_that_of_the_directory_of_the_task(host: Host, given:
         ({"user_id": "@alice:other.test"}, "of the server other.test"),
         ({"chdir": "/missing"}, "chdir /missing is not a directory"),
         ({"config_path": ["/missing.yaml"]}, "/missing.yaml does not exist"),
+        ({"destination": ""}, "destination is empty: name the place"),
+        ({"destination": None, "destination_directory": ""}, "destination_directory is empty: name the place"),
+        ({"destination": "/"}, "destination / is the root of all directories"),
         ({"destination": "/missing/alice"}, "the directory /missing does not exist, create it first"),
     ],
 )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import typing as t
 
 import pytest
 
@@ -26,8 +27,26 @@ def test_manifest_is_read_as_it_was_written() -> None:
         json.dumps({**json.loads(MANIFEST.to_json()), "files": [{}]}),
         json.dumps({**json.loads(MANIFEST.to_json()), "files": None}),
         json.dumps({**json.loads(MANIFEST.to_json()), "something": "else"}),
+        "[" * 100_000,
     ],
 )
 def test_something_else_is_no_manifest(text: str) -> None:
     with pytest.raises(ValueError):
         Manifest.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("user_id", 5), ("created_at", 5), ("synapse_version", None), ("includes_forgotten_rooms", "yes")),
+        *(("media", "x"), ("media", ["x"]), ("media", [{}]), ("media", [{"media_id": "a", "missing": 5}])),
+        *(("pending", [5]), ("pending", [{"room_id": "!i"}]), ("pending", {}), ("rooms", [5]), ("rooms", "")),
+        *(("forgotten_rooms", "x"), ("forgotten_rooms", [5]), ("not_exported", [{"what": 5, "why": ""}])),
+        *(("counts", []), ("counts", {"rooms": "1"}), ("ids", []), ("ids", {"rooms/x": 5})),
+        ("files", [{"path": "profile", "size": "2", "sha256": "", "media_type": ""}]),
+        ("files", [{"path": ["profile"], "size": 2, "sha256": "", "media_type": ""}]),
+    ],
+)
+def test_damaged_manifest(field: str, value: t.Any) -> None:
+    with pytest.raises(ValueError):
+        Manifest.from_json(json.dumps({**json.loads(MANIFEST.to_json()), field: value}))

@@ -13,10 +13,13 @@ import random
 import select
 import shutil
 import signal
+import subprocess
+import sys
 import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory as directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import workplace as workplaces
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import write_archive
@@ -142,6 +145,48 @@ def test_export_that_cannot_be_read_back_replaces_nothing(place: ExportPlace) ->
     assert place.read() == made and place.is_whole(made)
 
 
+def test_archive_with_any_byte_changed_is_damaged_or_as_it_was(tmp_path: pathlib.Path) -> None:
+    chosen = random.Random(1)
+    for kind in ("tar.gz", "zip"):
+        place = ExportPlace(str(tmp_path / "alice"), kind)
+        made = publish(place)
+        whole = pathlib.Path(place.path).read_bytes()
+        for position in range(len(whole)):
+            changed = bytearray(whole)
+            changed[position] ^= chosen.randrange(1, 256)
+            pathlib.Path(place.path).write_bytes(changed)
+            # Neither may end in anything else than an answer or a sentence.
+            place.is_whole(made)
+            with contextlib.suppress(InvalidInput):
+                place.read()
+        pathlib.Path(place.path).write_bytes(whole)
+
+
+def test_zip_with_a_name_that_is_no_text_is_damaged(tmp_path: pathlib.Path) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), "zip")
+    made = publish(place, name="é")
+    whole = pathlib.Path(place.path).read_bytes()
+    # That before the content, not the one in the directory at the end.
+    pathlib.Path(place.path).write_bytes(whole.replace("é".encode(), b"\xff\xff", 1))
+    assert place.read() == made
+    assert not place.is_whole(made)
+
+
+def test_directory_that_is_nested_too_deeply_is_not_whole(place: ExportPlace) -> None:
+    made = publish(place)
+    descriptor = os.open(place.path, os.O_RDONLY)
+    for _number in range(sys.getrecursionlimit()):
+        os.mkdir("deep", dir_fd=descriptor)
+        below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    # In what no walk leaves out.
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=descriptor))
+    os.close(descriptor)
+    assert not place.is_whole(made)
+    subprocess.run(["rm", "-r", place.path], check=True)
+
+
 def fetch_and_fail(place: ExportPlace, error: Exception, resume: bool = True) -> None:
     with contextlib.suppress(SynapseError), place.workplace(resume=resume) as work:
         work.prepare()
@@ -228,6 +273,26 @@ def test_require_writable(place: ExportPlace, tmp_path: pathlib.Path) -> None:
         ExportPlace("/proc").require_writable()
 
 
+@pytest.mark.parametrize("kind", [None, "zip"])
+def test_what_is_mounted_in_the_place_is_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kind: str | None
+) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    publish(place)
+    place.require_writable()
+    mounted = os.path.realpath(place.path if kind else os.path.join(place.path, "rooms"))
+    monkeypatch.setattr(directories, "mount_points", lambda: frozenset({mounted}))
+    with pytest.raises(InvalidInput, match=f"alice.* cannot be replaced: {mounted} is a mount point. Unmount it"):
+        place.require_writable()
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/.", "/tmp/.."])
+@pytest.mark.parametrize("kind", [None, "zip"])
+def test_root_of_the_file_system_is_refused(path: str, kind: str | None) -> None:
+    with pytest.raises(InvalidInput, match="^destination /+ is the root of all directories: name a place in one"):
+        ExportPlace(path, kind)
+
+
 def test_require_writable_in_a_read_only_directory(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(InvalidInput, match="is read-only for this user"):
@@ -280,9 +345,10 @@ def test_old_export_comes_back_after_a_kill_between_the_two_renames(place: Expor
     publish(place)
     with left_behind(place) as hidden:
         os.rename(place.path, os.path.join(hidden, "previous"))
+    assert place.is_aside() and place.read() == MANIFEST and place.is_whole(MANIFEST)
     with pytest.raises(SynapseError, match="broken"), place.workplace():
         raise SynapseError("broken")
-    assert place.read() == MANIFEST
+    assert not place.is_aside() and place.read() == MANIFEST
 
 
 def test_only_one_task_at_a_time(place: ExportPlace, tmp_path: pathlib.Path) -> None:

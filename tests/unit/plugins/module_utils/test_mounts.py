@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.mounts import mount_points, mounted_in
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in, real_path
 
 
 def test_mount_points_of_this_host() -> None:
@@ -19,6 +20,21 @@ def test_names_with_blanks_and_a_kernel_that_does_not_tell(tmp_path: pathlib.Pat
     table.write_text("36 35 98:0 / /srv/a\\040b\\134 rw - ext4 /dev/x rw\n")
     assert mount_points(str(table)) == {"/srv/a b\\"}
     assert mount_points(str(tmp_path / "missing")) == frozenset()
+
+
+def test_names_that_are_no_text_or_end_a_line_in_one(tmp_path: pathlib.Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_bytes(b"36 35 98:0 / /srv/a\rb\\012\xff rw - ext4 /dev/x rw\n")
+    assert mount_points(str(table)) == {os.fsdecode(b"/srv/a\rb\n\xff")}
+
+
+def test_real_path_of_an_open_directory(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    descriptor = os.open(tmp_path / "link", os.O_RDONLY)
+    assert real_path(descriptor) == os.path.realpath(tmp_path / "real")
+    os.close(descriptor)
+    assert real_path(descriptor) is None
 
 
 def test_what_holds_a_mount_point() -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 _TABLE = "/proc/self/mountinfo"
@@ -19,8 +20,9 @@ def mount_points(table: str = _TABLE) -> frozenset[str]:
     Empty where the kernel does not tell: what is removed then stays on the file system where it begins.
     """
     try:
-        with open(table, encoding="utf-8", errors="surrogateescape") as file:
-            fields = [line.split(" ") for line in file]
+        # As bytes: names may have what is no text, or ends a line in one.
+        with open(table, "rb") as file:
+            fields = [line.split(b" ") for line in file]
     except OSError:
         return frozenset()
     return frozenset(_plain(field[4]) for field in fields if len(field) > 4)
@@ -31,5 +33,13 @@ def mounted_in(path: str, points: frozenset[str]) -> str | None:
     return next((point for point in sorted(points) if point == path or point.startswith(f"{path}/")), None)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), name)
+def real_path(descriptor: int) -> str | None:
+    """Return the path of an open directory as the kernel has it, without links; None where it does not tell."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return None
+
+
+def _plain(name: bytes) -> str:
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found.group(1), 8)]), name))
