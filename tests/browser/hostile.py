@@ -15,7 +15,6 @@ from pathlib import Path
 OUTSIDE = "outside.test"
 ALICE, BOB = "@alice:s.test", "@bob:s.test"
 ROOM, LONG_ROOM = "!room", "!long"
-MANIFEST: dict[str, t.Any] = {"user_id": ALICE, "server_name": "s.test", "created_at": "2026-01-02T03:04:05Z"}
 LONG = 1100
 
 _RUN = "document.documentElement.dataset.ran=1"
@@ -83,6 +82,12 @@ def write_export(directory: Path) -> None:
     _write(directory / "rooms/!invited/invite_state", _state("m.room.name", {"name": attack}))
 
 
+def manifest() -> dict[str, t.Any]:
+    """Return what the manifest of the export says that its page reads."""
+    media = [{"media_id": media_id, "file": _file_of(media_id)} for media_id in map(_media_id, _media())]
+    return {"user_id": ALICE, "server_name": "s.test", "created_at": "2026-01-02T03:04:05Z", "media": media}
+
+
 def write_unsafe_page(path: Path) -> None:
     """Write what a page would be that neither escapes nor forbids anything."""
     # One that leaves the page would take along what the others have done.
@@ -104,7 +109,7 @@ def _hostile_room(attack: str) -> t.Iterator[dict[str, t.Any]]:
         yield _message({"msgtype": "m.text", "body": text, **html}, BOB)
         yield _message({"msgtype": attack, "body": text}, ALICE)
     for name in pictures():
-        url = f"mxc://s.test/{name.partition('/')[2]}"
+        url = f"mxc://s.test/{_media_id(name)}"
         info = {"w": 1600, "h": 900} if name == "image/png" else {}
         yield _message({"msgtype": "m.image", "body": attack, "url": url, "info": info}, ALICE)
     urls = (
@@ -129,12 +134,25 @@ def _long_room() -> t.Iterator[dict[str, t.Any]]:
 
 def _write_media(directory: Path, name: str) -> None:
     (directory / "media").mkdir(parents=True)
-    vector = f'<svg xmlns="http://www.w3.org/2000/svg"><script>{_RUN}</script></svg>'.encode()
-    for media_type, data in {**pictures(), "image/vector": vector}.items():
-        media_id = media_type.partition("/")[2]
+    for media_type, data in _media().items():
+        media_id = _media_id(media_type)
         found = {"media_id": media_id, "media_type": media_type, "upload_name": name, "created_ts": _TIME}
         _write(directory / "media_ids" / media_id, {**found, "media_length": len(data)})
-        (directory / "media" / media_id).write_bytes(data)
+        (directory / "media" / _file_of(media_id)).write_bytes(data)
+
+
+def _media() -> dict[str, bytes]:
+    vector = f'<svg xmlns="http://www.w3.org/2000/svg"><script>{_RUN}</script></svg>'.encode()
+    return {**pictures(), "image/vector": vector}
+
+
+def _media_id(media_type: str) -> str:
+    return media_type.partition("/")[2]
+
+
+def _file_of(media_id: str) -> str:
+    """Return the name of its file, with what has a meaning in addresses."""
+    return f"+{media_id}%20=2e"
 
 
 def _stamped(events: t.Iterable[dict[str, t.Any]]) -> t.Iterator[dict[str, t.Any]]:

@@ -63,7 +63,7 @@ def _write_page(directory: Path, export: Path) -> None:
     place.symlink_to(REPOSITORY)
     sys.path.insert(0, str(directory / "tree"))
     module = importlib.import_module("ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.page")
-    module.write_page(str(export), hostile.MANIFEST, str(export / "index.html"))
+    module.write_page(str(export), hostile.manifest(), str(export / "index.html"))
 
 
 def _unsafe(browser: Browser, gate: Gate, directory: Path) -> t.Iterator[str]:
