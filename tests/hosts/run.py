@@ -93,6 +93,7 @@ class Scenario:
         self.log = hosts.BASE / "logs" / f"{name}.log"
         self.process: subprocess.Popen[str] | None = None
         self.remembered: dict[str, str] = {}
+        self.secrets: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Start the host, run all steps, stop the host; StepError or HostError at the first thing that is wrong."""
@@ -107,6 +108,7 @@ class Scenario:
                     raise StepError("interrupted")
                 started = time.monotonic()
                 self.run_step(step)
+                self.secrets |= self.configured_secrets()
                 with self.log.open("a") as log:
                     log.write(f"\n=== step {number} took {time.monotonic() - started:.1f} s: {step['name']}\n\n")
             self.require_no_secrets()
@@ -210,14 +212,17 @@ class Scenario:
             if what in step
         }
 
+    def configured_secrets(self) -> set[tuple[str, str]]:
+        """The secrets in the host's configuration, with their keys; none where there is no configuration (any more)."""
+        text = self.on_host(f"sudo sh -c 'cat {' '.join(self.plan['configuration'])} 2>/dev/null || true'")
+        return set(re.findall(r"^ *(\w*(?:secret|password|key)): *[\"']?([^\s\"']{8,})", text, re.MULTILINE))
+
     def require_no_secrets(self) -> None:
-        """StepError if a secret in the host's configuration appears in the output of any step."""
+        """StepError if a secret that the host's configuration had after any step appears in the output of any step."""
         output = self.log.read_text()
-        text = self.on_host(f"sudo sh -c 'cat {' '.join(self.plan['configuration'])}'")
-        secrets = re.findall(r"^ *(\w*(?:secret|password|key)): *[\"']?([^\s\"']{8,})", text, re.MULTILINE)
-        if not secrets:
+        if not self.secrets:
             raise StepError("no secret was found in the configuration, so none can be looked for in the output")
-        printed = [key for key, value in secrets if value in output]
+        printed = sorted({key for key, value in self.secrets if value in output})
         if printed:
             raise StepError(f"the value of {', '.join(printed)} was printed; see {self.log}")
 
