@@ -110,11 +110,11 @@ def make_archives(server: Server) -> dict[str, t.Any]:
     small = io.BytesIO()
     with zipfile.ZipFile(small, "w") as archive:
         archive.writestr("manifest.json", "{}")
-    # Among what is random, which cannot be packed any tighter, it stands in the archive as it is.
+    # In the middle of what is random, which cannot be packed any tighter, it stands in the archive as it is.
     before, after = os.urandom(40_000), b"PK\x05\x06" + os.urandom(20_000)
     contents = {
         "the end of a zip": before + after,
-        "a zip, and the end of another": before + small.getvalue() + after,
+        "a zip, and the end of another": small.getvalue() + before + after,
         "a gzip, and the end of a zip": gzip.compress(before) + after,
         "the beginnings of both": b"\x1f\x8b\x08PK\x03\x04" + before + after,
     }
