@@ -24,10 +24,13 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in, real_path
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child, walk
 
 # How the names begin under which things lie until they are whole; 32 hexadecimal digits follow.
 HIDDEN_PREFIX = ".matrix_ops.synapse."
+# How many directories are open at the same time while a tree is removed.
+_DEEPEST = 100
 _HIDDEN = re.compile(re.escape(HIDDEN_PREFIX) + "[0-9a-f]{32}")
 # In bytes: enough for any configuration or secret, and no reason to run out of memory.
 READ_AT_MOST = 8 * 1024 * 1024
@@ -81,10 +84,11 @@ class Directory:
     def require_writable(self, option: str) -> None:
         """Raise InvalidInput, beginning with `option`, if this user could not make entries here. Changes nothing."""
         if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
-            raise InvalidInput(
-                f"{option} cannot be written: the directory {self.path} is read-only for this user. Name another place,"
-                " or run the task with become."
+            lacking = (
+                f"the directory {self.path} is read-only for this user. Name another place, or run the task with"
+                " become."
             )
+            raise InvalidInput(f"{option} cannot be written: {find_obstacle(self.descriptor, self.path) or lacking}")
 
     def status(self, name: str) -> os.stat_result | None:
         """Return what the kernel says of an entry, of a link itself; None if there is no entry."""
@@ -212,21 +216,17 @@ class Directory:
     def remove_tree(self, name: str) -> None:
         """Remove whatever `name` is, a directory with everything in it; no link is followed. Not being there is fine.
 
-        Raises SynapseError for what cannot be removed, such as directories that are nested too deeply; and before
-        anything is removed, if something is mounted there or anywhere in it, were it of the same file system.
+        Raises SynapseError for what cannot be removed; and before anything is removed, if something is mounted there or
+        anywhere in it, were it of the same file system.
         """
-        mounted = self.mounted(name)
-        if mounted is not None:
-            raise _is_mounted(mounted)
+        self.require_unmounted(name)
         self._remove_unmounted(name)
 
     def clear(self) -> None:
         """Remove everything in this directory, by the same rules."""
         names = self.names()
         for entry in names:
-            mounted = self.mounted(entry)
-            if mounted is not None:
-                raise _is_mounted(mounted)
+            self.require_unmounted(entry)
         for entry in names:
             self._remove_unmounted(entry)
 
@@ -238,6 +238,12 @@ class Directory:
         with self._explained(name, "looked at"):
             path = real_path(self.descriptor)
             return None if path is None else mounted_in(os.path.join(path, name), mount_points())
+
+    def require_unmounted(self, name: str) -> None:
+        """Raise SynapseError if the entry is a mount point or holds one. Changes nothing."""
+        mounted = self.mounted(name)
+        if mounted is not None:
+            raise _is_mounted(mounted)
 
     def synchronise(self) -> None:
         """Wait until the names in this directory are on the disk, where its file system and permissions allow it."""
@@ -251,27 +257,44 @@ class Directory:
         os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
 
     def _remove_unmounted(self, name: str) -> None:
-        try:
-            self._remove_all(name)
-        except RecursionError as error:
-            raise SynapseError(
-                f"{self.place(name)} could not be removed: its directories are nested too deeply. Remove it by hand."
-            ) from error
-
-    def _remove_all(self, name: str) -> None:
         status = self.status(name)
         if status is None:
             return
         if not stat.S_ISDIR(status.st_mode):
             self.remove(name)
             return
-        with self.child(name) as inside:
-            # What was mounted a moment ago, or where the kernel does not tell.
-            if os.fstat(inside.descriptor).st_dev != os.fstat(self.descriptor).st_dev:
-                raise _is_mounted(inside.path)
-            for entry in inside.names():
-                inside._remove_all(entry)
+        with self.child(name) as top:
+            self._require_same_device(top)
+            names = top.names()
+            while names:
+                top._remove_below(names.pop(), top, names)
         self.remove_empty(name)
+
+    def _remove_below(self, name: str, top: Directory, more: list[str], depth: int = 1) -> None:
+        """Remove an entry that is `depth` below `top`; what is too deep is moved up there, and its name put in `more`.
+
+        Each open directory takes a descriptor, of which a process has a limited number.
+        """
+        status = self.status(name)
+        if status is None:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            self.remove(name)
+            return
+        if depth > _DEEPEST:
+            more.append(_hidden_name())
+            self.rename(name, more[-1], to=top)
+            return
+        with self.child(name) as inside:
+            self._require_same_device(inside)
+            for entry in inside.names():
+                inside._remove_below(entry, top, more, depth + 1)
+        self.remove_empty(name)
+
+    def _require_same_device(self, inside: Directory) -> None:
+        """Against what was mounted a moment ago, or where the kernel does not tell."""
+        if os.fstat(inside.descriptor).st_dev != os.fstat(self.descriptor).st_dev:
+            raise _is_mounted(inside.path)
 
     def _begin(self) -> tuple[str, t.BinaryIO]:
         """Make an empty file for this user alone, under a hidden name, locked against being swept away."""

@@ -13,7 +13,9 @@ description:
   - Makes the directories of a server and the virtual environment that it runs from, and mends an environment that an
     upgrade of the system's Python has broken.
   - Takes away what it has made, and nothing else. It knows that by a file C(.matrix_ops.synapse) that it puts into
-    every directory that it makes.
+    every directory that it makes. The file counts only where it says that it is, by the path of the directory.
+  - A directory that was copied or moved to another place is therefore one that was there before. An environment is
+    refused there, and made anew when it has been removed.
   - A directory that was there before keeps its owner, its mode and its contents, and must be usable as it is.
   - Directories of the system and the homes of people are refused, whatever is declared.
   - A run that was killed at any moment is made good by the next one.
@@ -75,18 +77,25 @@ options:
         default: "0755"
       contents:
         description:
-          - What in the directory is a part of the server, as names or shell patterns such as
-            V(homeserver.log.[0-9]*). O(purge) deletes them, with everything in them.
+          - What in the directory is a part of the server, by its exact names, whatever characters are in them. O(purge)
+            deletes them, with everything in them.
           - In a directory that was there before, only ordinary files are deleted that name this collection in their
             first 4096 bytes.
           - What another entry of O(directories), or O(environment), names is not a part of the contents.
         type: list
         elements: str
         default: []
+      content_patterns:
+        description:
+          - More of O(directories[].contents), as shell patterns such as V(homeserver.log.[0-9]*). Each must begin with
+            four ordinary characters. A special one, such as C(*), is an ordinary one in brackets, as in C([*]).
+        type: list
+        elements: str
+        default: []
       marked_contents:
         description:
-          - Patterns as in O(directories[].contents), for ordinary files that are deleted only if they name this
-            collection in their first 4096 bytes, wherever they are.
+          - Shell patterns of ordinary files that are deleted only if they name this collection in their first 4096
+            bytes, wherever they are.
         type: list
         elements: str
         default: []
@@ -115,7 +124,7 @@ options:
     default: []
   purge:
     description:
-      - Whether O(state=absent) also deletes the O(directories[].contents) of the directories, and those directories
+      - Whether O(state=absent) also deletes the contents of the directories that are declared, and those directories
         that this module has made and that hold nothing else.
     type: bool
     default: false
@@ -265,6 +274,7 @@ def declare_directory(parameters: Parameters) -> DeclaredDirectory:
         Ownership.of(parameters["mode"], parameters["owner"], parameters["group"]),
         tuple(parameters["contents"]),
         tuple(parameters["marked_contents"]),
+        tuple(parameters["content_patterns"]),
     )
 
 
@@ -277,6 +287,7 @@ def main() -> None:
         "group": {"type": "str"},
         "mode": {"type": "raw", "default": "0755"},
         "contents": names,
+        "content_patterns": names,
         "marked_contents": names,
     }
     run_resource(

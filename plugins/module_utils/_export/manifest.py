@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import typing as t
 
 MANIFEST = "manifest.json"
 _FORMAT = 3
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 JsonObject = dict[str, t.Any]
 _Entry = t.TypeVar("_Entry")
@@ -108,6 +110,7 @@ def _is_sound(found: Manifest) -> bool:
         and all(isinstance(number, int) for number in numbers)
         and all(isinstance(room, dict) for room in _list(found.rooms))
         and isinstance(found.includes_forgotten_rooms, bool)
+        and _TIME.fullmatch(found.created_at) is not None
     )
 
 

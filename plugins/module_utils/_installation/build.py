@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import stat
@@ -72,7 +73,8 @@ class Workshop:
         `model`: the name of the one that is there now, whose configuration of pip is taken over. Raises SynapseError
         if it cannot be made; then the one that is there stays, and nothing is left of the other.
         """
-        self._parent.make(self._next, Attributes(0o700, os.geteuid(), os.getegid()), put_marker)
+        mark = functools.partial(put_marker, path=self._path)
+        self._parent.make(self._next, Attributes(0o700, os.geteuid(), os.getegid()), mark)
         try:
             with self._locked(self._next) as (directory, lock):
                 place = self._parent.place(self._next)
@@ -116,10 +118,11 @@ class Workshop:
     def _delete(self) -> None:
         if self._parent.status(self._discarded) is None:
             return
+        self._parent.require_unmounted(self._discarded)
         with self._parent.child(self._discarded) as discarded:
             for name in discarded.names():
                 if name != MARKER:
-                    remove_tree(discarded, name)
+                    discarded.remove_tree(name)
             if discarded.status(MARKER) is not None:
                 discarded.remove(MARKER)
         self._parent.remove_empty(self._discarded)
@@ -192,13 +195,3 @@ def _rename_in_files(place: str, path: str) -> None:
                 file.seek(0)
                 file.write(text.replace(os.fsencode(place), os.fsencode(path)))
                 file.truncate()
-
-
-def remove_tree(directory: Directory, name: str) -> None:
-    """Remove an entry of a directory with everything in it. Raises SynapseError for what cannot be removed."""
-    try:
-        directory.remove_tree(name)
-    except RecursionError as error:
-        raise SynapseError(
-            f"{directory.place(name)} could not be removed: its directories are nested too deeply. Remove it by hand."
-        ) from error

@@ -28,14 +28,22 @@ def is_part(directory: Directory, name: str, declared: DeclaredDirectory, ours: 
 
     In a directory that was there before, only files count in which this collection is named.
     """
-    if matches(name, declared.contents) and ours:
+    if ours and _is_content(name, declared):
         return True
-    return matches(name, declared.contents + declared.marked_contents) and has_mark(directory, name)
+    return is_declared(name, declared) and has_mark(directory, name)
 
 
-def matches(name: str, patterns: t.Iterable[str]) -> bool:
-    """Return whether one of the patterns fits the name, or is that name itself, whatever characters are in it."""
-    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def is_declared(name: str, declared: DeclaredDirectory) -> bool:
+    """Return whether `name` is among the contents of the directory, those that have to be marked included."""
+    return _is_content(name, declared) or _fits(name, declared.marked_contents)
+
+
+def _is_content(name: str, declared: DeclaredDirectory) -> bool:
+    return name in declared.contents or _fits(name, declared.content_patterns)
+
+
+def _fits(name: str, patterns: t.Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def has_mark(directory: Directory, name: str) -> bool:

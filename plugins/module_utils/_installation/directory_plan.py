@@ -8,15 +8,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory, Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import is_ours, put_marker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
+    require_entries_changeable,
+    require_settable,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
 # Of a directory on the way to a declared one.
@@ -47,8 +53,8 @@ class DirectoryPlan:
         self.steps: list[Step] = []
         for directory in self._wanted:
             self._decide(directory)
-        for path in {*layout.everything, *self._found}:
-            self._require_writable(path)
+        for path in layout.everything:
+            self._require_place(path)
 
     def before(self) -> dict[str, t.Any]:
         """Return the declared directories as they are, for a diff."""
@@ -92,6 +98,7 @@ class DirectoryPlan:
             require_allowed(wanted, path)
         shown = ownership.shown()
         if found:
+            self._with_own(path, require_settable)
             said = ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
             self.steps.append(Step(f"set {said} on {path}", lambda: self._give(path, ownership)))
         else:
@@ -109,30 +116,39 @@ class DirectoryPlan:
             with parent.child(os.path.basename(path)) as directory:
                 return Found(directory.attributes(), is_ours(directory))
 
-    def _require_writable(self, path: str) -> None:
-        """Raise InvalidInput if `path` is to be made in a directory that is there and read-only for this user."""
+    def _require_place(self, path: str) -> None:
+        """Raise InvalidInput if `path` is missing and this user cannot make it, with what is missing on the way."""
         if os.path.lexists(path):
             return
-        with self._layout.parent_of(path) as parent:
+        first = path
+        while not os.path.lexists(os.path.dirname(first)):
+            first = os.path.dirname(first)
+        with self._layout.parent_of(first) as parent:
             if parent is not None:
-                parent.require_writable(path)
+                require_entries_changeable(parent, f"{path} cannot be made")
 
     def _make(self, path: str, ownership: Ownership) -> None:
         with self._layout.parent_of(path) as parent:
             if parent is None:
                 raise SynapseError(f"{path} could not be made: the directory around it is gone. Run the task again.")
-            parent.make(os.path.basename(path), ownership.attributes(), put_marker)
+            mark = functools.partial(put_marker, path=path)
+            parent.make(os.path.basename(path), ownership.attributes(), mark)
 
     def _give(self, path: str, ownership: Ownership) -> None:
+        def give(directory: Directory) -> None:
+            try:
+                ownership.attributes().give(directory.descriptor)
+            except OSError as error:
+                raise SynapseError(f"The owner, group or mode of {path} could not be set: {error.strerror}.") from error
+
+        self._with_own(path, give)
+
+    def _with_own(self, path: str, act: t.Callable[[Directory], None]) -> None:
+        """Open the directory `path`, which this collection has made, and do something with it."""
         with self._layout.parent_of(path) as parent:
             if parent is None:
                 raise SynapseError(f"{path} is gone since a moment ago: run the task again.")
             with parent.child(os.path.basename(path)) as directory:
                 if not is_ours(directory):
                     raise SynapseError(f"{path} is another directory than a moment ago: run the task again.")
-                try:
-                    ownership.attributes().give(directory.descriptor)
-                except OSError as error:
-                    raise SynapseError(
-                        f"The owner, group or mode of {path} could not be set: {error.strerror}."
-                    ) from error
+                act(directory)

@@ -21,6 +21,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.e
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.interpreter import ask_interpreter
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
+    require_entries_changeable,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import Requirement
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
@@ -47,7 +50,7 @@ class EnvironmentPlan:
         self.steps = self._steps(standing)
         self.discarded = [self._beside(name) for name in standing.leavings]
         if self.steps:
-            self._require_writable()
+            self._require_possible(standing)
 
     @property
     def is_new(self) -> bool:
@@ -128,10 +131,22 @@ class EnvironmentPlan:
                 raise SynapseError(f"The directory around {self._path} is gone since a moment ago: run the task again.")
             act(Workshop(parent, self._path))
 
-    def _require_writable(self) -> None:
+    def _require_possible(self, standing: Standing) -> None:
         with self._layout.parent_of(self._path) as parent:
-            if parent is not None:
-                parent.require_writable(f"environment {self._path}")
+            if parent is None:
+                return
+            require_entries_changeable(parent, f"environment {self._path} cannot be changed")
+            replaced = [standing.current] if standing.current and self.is_made else []
+            for name in (*standing.leavings, *replaced):
+                mounted = parent.mounted(name)
+                if mounted:
+                    raise InvalidInput(
+                        f"environment {self._path} cannot be changed: {mounted} is a mount point and would have to be"
+                        " removed. Unmount it first."
+                    )
+            if not self.is_made and self.installed and parent.status(os.path.basename(self._path)) is not None:
+                with parent.child(os.path.basename(self._path)) as place:
+                    require_entries_changeable(place, f"environment {self._path} cannot be changed")
 
     def _beside(self, name: str) -> str:
         return os.path.join(os.path.dirname(self._path), name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import re
 import stat
@@ -26,19 +27,24 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.s
     whose,
 )
 
+# An ordinary character of a pattern may be a special one in brackets, as in [*].
+_BEGINS_ORDINARILY = re.compile(r"(?:[^\[*?]|\[[\[\]*?]\]){4}")
+
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredDirectory:
     """A directory of the server.
 
-    `contents`: patterns of the names in it that are a part of the server; `marked_contents`: of those that are if they
-    are files in which this collection is named.
+    `contents`: names in it that are a part of the server, whatever characters they hold; `content_patterns`: shell
+    patterns of more of them; `marked_contents`: patterns of those that are if they are files in which this collection
+    is named.
     """
 
     path: str
     ownership: Ownership
     contents: tuple[str, ...] = ()
     marked_contents: tuple[str, ...] = ()
+    content_patterns: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +126,7 @@ def lay_out(
     known = read_accounts() if accounts is None else accounts
     found: dict[str, DeclaredDirectory] = {}
     for directory in directories:
-        _require_patterns(directory)
+        _require_contents(directory)
         path = real_path(directory.path, "directories", directory.ownership.owner, known)
         earlier = found.get(path)
         if earlier and earlier.ownership != directory.ownership:
@@ -133,6 +139,7 @@ def lay_out(
             directory.ownership,
             (earlier.contents if earlier else ()) + directory.contents,
             (earlier.marked_contents if earlier else ()) + directory.marked_contents,
+            (earlier.content_patterns if earlier else ()) + directory.content_patterns,
         )
     place = None if environment is None else real_path(environment, "environment", None, known)
     for path in found:
@@ -203,21 +210,28 @@ def _status(path: str) -> os.stat_result | None:
     except NotADirectoryError as error:
         raise InvalidInput(f"{path} cannot be a directory: something on the way to it is a file.") from error
     except OSError as error:
-        raise SynapseError(f"{path} cannot be looked at: {error.strerror}. Run the task with become.") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise InvalidInput(
+                f"{path} is too long, or a name in it is: name a path of less than 4096 bytes, in which every name has"
+                " at most 255."
+            ) from error
+        mend = " Run the task with become." if isinstance(error, PermissionError) and os.geteuid() else ""
+        raise SynapseError(f"{path} cannot be looked at: {error.strerror}.{mend}") from error
 
 
-def _require_patterns(directory: DeclaredDirectory) -> None:
-    for pattern in directory.contents + directory.marked_contents:
-        if "/" in pattern or pattern in ("", ".", ".."):
+def _require_contents(directory: DeclaredDirectory) -> None:
+    for option in ("contents", "content_patterns", "marked_contents"):
+        for name in getattr(directory, option):
+            if "/" in name or name in ("", ".", ".."):
+                raise InvalidInput(
+                    f"{option} of {directory.path} holds {name!r}: name what is in the directory itself, without a"
+                    " slash."
+                )
+    for pattern in directory.content_patterns:
+        if not _BEGINS_ORDINARILY.match(pattern):
             raise InvalidInput(
-                f"contents of {directory.path} holds {pattern!r}: name what is in the directory itself, by a name or a"
-                " pattern without a slash."
-            )
-    for pattern in directory.contents:
-        if re.match(r"[*?]|\[!", pattern):
-            raise InvalidInput(
-                f"contents of {directory.path} holds {pattern!r}, which also fits what is not this server's: name what"
-                " it begins with, or put it into marked_contents."
+                f"content_patterns of {directory.path} holds {pattern!r}, which may also fit what is not this server's:"
+                " begin it with at least four ordinary characters, or put it into marked_contents."
             )
 
 

@@ -21,13 +21,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.m
     is_begun,
     is_ours,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import require_removable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
 _EMPTIED = "emptied"
 
 
 def find_leavings(layout: Layout) -> list[str]:
-    """Return the paths of what interrupted runs have left beside the directories of the layout, sorted."""
+    """Return the paths of what interrupted runs have left beside the directories of the layout, sorted.
+
+    Raises InvalidInput if this user cannot remove it.
+    """
     # What is there was not interrupted, and directories above it are none of our business.
     missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
     places = (*layout.everything, *missing)
@@ -37,7 +41,9 @@ def find_leavings(layout: Layout) -> list[str]:
         with layout.parent_of(os.path.join(parent_path, MARKER)) as parent:
             if parent is not None:
                 names = (name for name in parent.names() if name in emptied or is_begun(parent, name))
-                found |= {parent.place(name) for name in names if name not in emptied or _is_emptied(parent, name)}
+                for name in [name for name in names if name not in emptied or _is_emptied(parent, name)]:
+                    require_removable(parent, name)
+                    found.add(parent.place(name))
     return sorted(found)
 
 

@@ -19,30 +19,62 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import HIDDEN_PREFIX, Directory
 
 MARKER = ".matrix_ops.synapse"
-_TEXT = (
-    b"The Ansible collection matrix_ops.synapse has made this directory. As long as this file is here, its roles may"
-    b" change the owner and mode of the directory, and remove it when they are told to.\n"
+_BEFORE_PATH = b"The Ansible collection matrix_ops.synapse has made the directory "
+_AFTER_PATH = (
+    b"\nAs long as this file is in it, its roles may change the owner and mode of the directory, and remove it when"
+    b" they are told to. In any other directory the file has no meaning.\n"
 )
+# More than any path has.
+_LONGEST = 8192
 _BEGUN = re.compile(re.escape(HIDDEN_PREFIX) + "[0-9a-f]{32}")
 
 
-def put_marker(directory: Directory) -> None:
-    """Mark a directory as made by this collection. Raises SynapseError if that fails."""
+def put_marker(directory: Directory, path: str) -> None:
+    """Mark a directory that will be at `path`, without links, as made by this collection.
+
+    It names the path and not the inode, which a restored backup and some file systems change. Raises SynapseError if
+    that fails.
+    """
     # Against another run, which would take it for the leavings of a killed one. Not every file system has locks.
     with contextlib.suppress(OSError):
         fcntl.flock(directory.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    directory.replace(MARKER, _TEXT, Attributes(0o644, os.geteuid(), os.getegid()))
+    text = _BEFORE_PATH + os.fsencode(path) + _AFTER_PATH
+    directory.replace(MARKER, text, Attributes(0o644, os.geteuid(), os.getegid()))
 
 
 def is_ours(directory: Directory) -> bool:
-    """Return whether this collection has made the directory. A mark that somebody else could have made is none."""
-    status = directory.status(MARKER)
-    return (
-        status is not None
-        and stat.S_ISREG(status.st_mode)
-        and status.st_nlink == 1
-        and status.st_uid in {0, os.geteuid()}
-    )
+    """Return whether this collection has made the directory, or what lies beside its place by a hidden name.
+
+    A mark that somebody else could have made is none, nor is one of another directory that was moved or copied here.
+    """
+    path = _marked_path(directory)
+    if path is None or path == directory.path:
+        return path is not None
+    around, name = os.path.split(directory.path)
+    return os.path.dirname(path) == around and name.startswith(hidden_name(path, ""))
+
+
+def _marked_path(directory: Directory) -> str | None:
+    """Return what the mark in a directory says of where that directory is; None without a mark of this collection."""
+    if directory.status(MARKER) is None:
+        return None
+    try:
+        descriptor = os.open(MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.descriptor)
+    except OSError:
+        return None
+    try:
+        # Whose it is and what it says are asked of one and the same file.
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in {0, os.geteuid()}:
+            return None
+        text = os.read(descriptor, _LONGEST)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    if not text.startswith(_BEFORE_PATH) or not text.endswith(_AFTER_PATH):
+        return None
+    return os.fsdecode(text[len(_BEFORE_PATH) : -len(_AFTER_PATH)])
 
 
 def hidden_name(path: str, ending: str) -> str:

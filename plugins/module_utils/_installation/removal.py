@@ -13,9 +13,13 @@ import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop, remove_tree
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.contents import is_part, listed, matches
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.contents import (
+    is_declared,
+    is_part,
+    listed,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import look
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import (
     DeclaredDirectory,
@@ -27,6 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
     remove_directory,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import require_removable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
@@ -89,7 +94,7 @@ class Removal:
                     if entry == MARKER or place in self.removed or self._layout.holds_declared(place):
                         continue
                     if is_part(directory, entry, declared, ours):
-                        self._add(directory, entry, remove_tree)
+                        self._add(directory, entry, Directory.remove_tree)
                 others = self._others(directory)
                 if ours and not others:
                     self._add(parent, name, remove_directory)
@@ -98,7 +103,7 @@ class Removal:
                     said = "which this server knows nothing of" if unknown else "which is left too"
                     self.left[path] = f"it still holds {listed(unknown or others)}, {said}"
                 else:
-                    kept = [other for other in others if matches(other, declared.contents + declared.marked_contents)]
+                    kept = [other for other in others if is_declared(other, declared)]
                     holds = f", with {listed(kept)} in it" if kept else ""
                     self.left[path] = f"it was there before this collection came{holds}"
 
@@ -126,10 +131,7 @@ class Removal:
         if mounted:
             self.left[path] = f"{'it' if mounted == path else mounted} is a mount point"
             return
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=parent.descriptor):
-            raise InvalidInput(
-                f"{path} cannot be removed: {parent.path} is read-only for this user. Run the task with become."
-            )
+        require_removable(parent, name)
         self.removed.append(path)
         self.steps.append(Step(f"remove {path}", lambda: self._run(path, remove)))
 

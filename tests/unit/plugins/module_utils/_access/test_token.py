@@ -350,8 +350,9 @@ class TestFile:
     def test_cannot_be_in_a_directory_that_is_read_only(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # Root may write everywhere, so the answer of the kernel is replaced.
+        # Root may write everywhere, so the answers of the kernel are replaced.
         monkeypatch.setattr("os.access", lambda *_arguments, **_options: False)
+        monkeypatch.setattr("os.geteuid", lambda: 4242)
         with pytest.raises(errors.InvalidInput, match=f"the directory {tmp_path} is read-only for this user"):
             token_of(synapse, path=str(tmp_path / "token")).plan()
 

@@ -38,7 +38,13 @@ def test_something_else_is_no_manifest(text: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("user_id", 5), ("created_at", 5), ("synapse_version", None), ("includes_forgotten_rooms", "yes")),
+        *(
+            ("user_id", 5),
+            ("created_at", 5),
+            ("created_at", "zzz"),
+            ("synapse_version", None),
+            ("includes_forgotten_rooms", "yes"),
+        ),
         *(("media", "x"), ("media", ["x"]), ("media", [{}]), ("media", [{"media_id": "a", "missing": 5}])),
         *(("pending", [5]), ("pending", [{"room_id": "!i"}]), ("pending", {}), ("rooms", [5]), ("rooms", "")),
         *(("forgotten_rooms", "x"), ("forgotten_rooms", [5]), ("not_exported", [{"what": 5, "why": ""}])),

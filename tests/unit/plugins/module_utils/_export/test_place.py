@@ -295,6 +295,7 @@ def test_root_of_the_file_system_is_refused(path: str, kind: str | None) -> None
 
 def test_require_writable_in_a_read_only_directory(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
     with pytest.raises(InvalidInput, match="is read-only for this user"):
         place.require_writable()
 

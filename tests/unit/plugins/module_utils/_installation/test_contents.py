@@ -12,14 +12,19 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.contents import (
     has_mark,
+    is_declared,
     is_part,
     listed,
-    matches,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
 
-LOGS = ("homeserver.log", "homeserver.log.[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]")
+LOGS = DeclaredDirectory(
+    "/var/log/x",
+    Ownership(0o700),
+    ("homeserver.log",),
+    content_patterns=("homeserver.log.[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]",),
+)
 
 
 @pytest.mark.parametrize(
@@ -32,12 +37,17 @@ LOGS = ("homeserver.log", "homeserver.log.[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][
         ("homeserver.log.2026-11-25.gz", False),
     ],
 )
-def test_matches(name: str, fits: bool) -> None:
-    assert matches(name, LOGS) == fits
+def test_names_and_patterns(name: str, fits: bool) -> None:
+    assert is_declared(name, LOGS) == fits
 
 
-def test_a_name_with_the_characters_of_patterns_is_itself() -> None:
-    assert matches("[::1]:8448.signing.key", ["[::1]:8448.signing.key"])
+def test_a_name_with_the_characters_of_patterns_is_itself_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    names = ["[::1]:8448.signing.key", "[a-z]*.signing.key"]
+    for name in [*names, "1:8448.signing.key", "example.org.signing.key"]:
+        (tmp_path / name).touch()
+    declared = DeclaredDirectory(str(tmp_path), Ownership(0o700), tuple(names))
+    with open_directory(str(tmp_path)) as directory:
+        assert [name for name in directory.names() if is_part(directory, name, declared, True)] == names
 
 
 def test_what_is_a_part(tmp_path: pathlib.Path) -> None:
@@ -50,7 +60,7 @@ def test_what_is_a_part(tmp_path: pathlib.Path) -> None:
     (tmp_path / "link.yaml").symlink_to("ours.yaml")
     (tmp_path / "directory.yaml").mkdir()
     os.mkfifo(tmp_path / "pipe.yaml")
-    declared = DeclaredDirectory(str(tmp_path), Ownership(0o700), ("known*",), ("*.yaml",))
+    declared = DeclaredDirectory(str(tmp_path), Ownership(0o700), ("known",), ("*.yaml",), ("known-*",))
     with open_directory(str(tmp_path)) as directory:
         names = directory.names()
         parts = {ours: [it for it in names if is_part(directory, it, declared, ours)] for ours in (False, True)}

@@ -37,7 +37,7 @@ def run(plan: DirectoryPlan) -> None:
 
 def mark(path: pathlib.Path) -> None:
     with open_directory(str(path), trusted=[65534]) as directory:
-        put_marker(directory)
+        put_marker(directory, str(path))
 
 
 def test_makes_directories_with_their_owners_whatever_the_umask(scratch: Scratch) -> None:
@@ -137,6 +137,15 @@ def test_only_root_gives_directories_away(tmp_path: pathlib.Path, monkeypatch: p
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     with pytest.raises(InvalidInput, match="only root can do that"):
         plan_of(tmp_path / "a", Ownership(0o750, "root"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only what root has made belongs to this collection for another user too")
+def test_a_user_gets_no_directory_that_root_has_made(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    mark(tmp_path / "a")
+    monkeypatch.setattr(os, "geteuid", lambda: 4242)
+    with pytest.raises(InvalidInput, match=f"of {tmp_path}/a cannot be set: it belongs to root, and not to this user"):
+        plan_of(tmp_path / "a", Ownership(0o750))
 
 
 def test_a_directory_that_was_exchanged_meanwhile_is_left_alone(tmp_path: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ def put(parent: pathlib.Path, name: str) -> None:
     (parent / name).mkdir()
     (parent / name / "pyvenv.cfg").touch()
     with open_directory(str(parent / name)) as directory:
-        put_marker(directory)
+        put_marker(directory, str(parent / "venv"))
 
 
 @pytest.mark.parametrize("there", [*itertools.product([False, True], repeat=4)])

@@ -10,6 +10,7 @@ import os
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory as directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
@@ -114,6 +115,21 @@ def test_root_runs_no_program_that_somebody_else_could_exchange(scratch: Scratch
     scratch.environment.parent.mkdir()
     os.chown(scratch.environment.parent, 65534, 65534)
     assert "could exchange what root writes there" in scratch.refusal()
+
+
+@pytest.mark.parametrize("where", ["lib", "."])
+def test_what_is_mounted_in_an_environment_is_not_removed_with_it(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    scratch.run()
+    mounted = os.path.normpath(scratch.environment / where)
+    monkeypatch.setattr(directories, "mount_points", lambda: frozenset({mounted}))
+    # What stays as it is may hold it.
+    scratch.run()
+    scratch.let_python_be("3.99")
+    before = snapshot(scratch.root)
+    assert f"{mounted} is a mount point and would have to be removed. Unmount it first" in scratch.refusal()
+    assert snapshot(scratch.root) == before
 
 
 def test_problems(scratch: Scratch) -> None:

@@ -103,9 +103,9 @@ def test_a_link_to_nothing_and_a_pipe(tmp_path: pathlib.Path) -> None:
 
 def test_the_same_directory_twice(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "etc")
-    one, two = DeclaredDirectory(path, OWN, ("a",), ("b",)), DeclaredDirectory(f"{path}/", OWN, ("c",), ())
+    one, two = DeclaredDirectory(path, OWN, ("a",), ("b",)), DeclaredDirectory(f"{path}/", OWN, ("c",), (), ("four*",))
     (found,) = lay_out([one, two], None, []).directories
-    assert (found.contents, found.marked_contents) == (("a", "c"), ("b",))
+    assert (found.contents, found.marked_contents, found.content_patterns) == (("a", "c"), ("b",), ("four*",))
     with pytest.raises(InvalidInput, match="twice, with different owners"):
         lay_out([one, DeclaredDirectory(path, Ownership(0o700))], None, [])
 
@@ -130,10 +130,32 @@ def test_root_runs_nothing_that_others_could_exchange(
     lay_out(directories, str(tmp_path / "all/venv"), [])
 
 
-@pytest.mark.parametrize("pattern", ["", ".", "..", "a/b", "/etc", "*", "*.yaml", "?", "[!a]*"])
+@pytest.mark.parametrize("option", ["contents", "marked_contents", "content_patterns"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc"])
+def test_contents_are_in_the_directory_itself(tmp_path: pathlib.Path, option: str, name: str) -> None:
+    contents = {option: (name,)}
+    with pytest.raises(InvalidInput, match=f"{option} of .* holds"):
+        lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN, **contents)], None, [])
+
+
+@pytest.mark.parametrize("pattern", ["*", "*.yaml", "?", "[!a]*", "[a-z]log.1", "log*", "a[?]b*", "log[.]*"])
 def test_patterns_that_fit_what_is_not_ours(tmp_path: pathlib.Path, pattern: str) -> None:
-    with pytest.raises(InvalidInput, match="contents of .* holds"):
-        lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN, (pattern,))], None, [])
+    with pytest.raises(InvalidInput, match="content_patterns of .* holds .* four ordinary characters"):
+        lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN, content_patterns=(pattern,))], None, [])
+
+
+@pytest.mark.parametrize("pattern", ["log.*", "[[]::1[]].log.[0-9]", "a[*][?]b?"])
+def test_patterns_that_begin_ordinarily(tmp_path: pathlib.Path, pattern: str) -> None:
+    directories = [DeclaredDirectory(str(tmp_path / "a"), OWN, ("[a-z]*", "*"), content_patterns=(pattern,))]
+    assert lay_out(directories, None, []).directories[0].content_patterns == (pattern,)
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 300, "/" + "x" * 300 + "/y", "/x" * 3000])
+def test_names_that_are_too_long(tmp_path: pathlib.Path, path: str) -> None:
+    path = f"{tmp_path}{path}"
+    said = f"{path} is too long, or a name in it is: name a path of less than 4096 bytes"
+    assert refusal(path).startswith(said)
+    assert refusal(environment=path).startswith(said)
 
 
 def test_the_way_to_a_directory_is_not_decided_by_others(tmp_path: pathlib.Path) -> None:
@@ -146,7 +168,7 @@ def test_the_way_to_a_directory_is_not_decided_by_others(tmp_path: pathlib.Path)
         with pytest.raises(InvalidInput, match="could exchange what root writes there"), judged:
             raise AssertionError
     with open_directory(str(foreign), trusted=[65534]) as directory:
-        put_marker(directory)
+        put_marker(directory, directory.path)
     with layout.parent_of(str(foreign / "data")) as parent:
         assert parent
         assert parent.path == str(foreign)
@@ -168,7 +190,7 @@ def test_a_group_that_the_system_lets_write(tmp_path: pathlib.Path, monkeypatch:
     monkeypatch.setattr(layouts, "belongs_to", lambda path: path if path == str(log) else None)
     with layout.parent_of(str(names["directory"])) as parent:
         assert parent and parent.path == str(log)
-        parent.make("matrix", Attributes(0o755, 0, 0), put_marker)
+        parent.make("matrix", Attributes(0o755, 0, 0), lambda made: put_marker(made, str(log / "matrix")))
     with layout.parent_of(str(log / "matrix" / "synapse")) as parent:
         assert parent and parent.path == str(log / "matrix")
     # Root runs what is in the environment.

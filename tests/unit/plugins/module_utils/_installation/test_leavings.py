@@ -29,10 +29,10 @@ BEGUN = HIDDEN_PREFIX + "0123456789abcdef" * 2
 EMPTIED = hidden_name("data", "emptied")
 
 
-def marked(path: pathlib.Path) -> pathlib.Path:
+def marked(path: pathlib.Path, place: str = "data") -> pathlib.Path:
     path.mkdir()
     with open_directory(str(path)) as directory:
-        put_marker(directory)
+        put_marker(directory, str(path.parent / place))
     return path
 
 
@@ -51,6 +51,11 @@ def test_leavings_are_removed(tmp_path: pathlib.Path) -> None:
         removal_of_leavings(layout, path).run()
     assert sorted(os.listdir(tmp_path)) == sorted(foreign)
     assert find_leavings(layout) == []
+
+
+def test_a_mark_of_another_place_makes_no_leavings(tmp_path: pathlib.Path) -> None:
+    marked(tmp_path / EMPTIED, "other")
+    assert find_leavings(layout_of(tmp_path / "data")) == []
 
 
 def test_leavings_beside_a_directory_on_the_way(tmp_path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import shutil
 import typing as t
 
 import pytest
@@ -39,9 +40,9 @@ def directory(tmp_path: pathlib.Path) -> t.Iterator[Directory]:
 
 def test_a_mark_is_text_for_people(directory: Directory, tmp_path: pathlib.Path) -> None:
     assert not is_ours(directory)
-    put_marker(directory)
+    put_marker(directory, str(tmp_path))
     assert is_ours(directory)
-    assert "matrix_ops.synapse has made this directory" in (tmp_path / MARKER).read_text()
+    assert f"matrix_ops.synapse has made the directory {tmp_path}\n" in (tmp_path / MARKER).read_text()
     assert os.listdir(tmp_path) == [MARKER]
 
 
@@ -59,8 +60,53 @@ def test_what_is_no_mark(directory: Directory, tmp_path: pathlib.Path, kind: str
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_the_mark_of_another_user_is_none(directory: Directory, tmp_path: pathlib.Path) -> None:
-    put_marker(directory)
+    put_marker(directory, str(tmp_path))
     os.chown(tmp_path / MARKER, 65534, 65534)
+    assert not is_ours(directory)
+
+
+def test_a_mark_counts_in_its_own_place_only(directory: Directory, tmp_path: pathlib.Path) -> None:
+    for name in ("own", "shared"):
+        (tmp_path / name).mkdir()
+    with directory.child("own") as own:
+        put_marker(own, str(tmp_path / "own"))
+        assert is_ours(own)
+    shutil.copy2(tmp_path / "own" / MARKER, tmp_path / "shared")
+    with directory.child("shared") as shared:
+        assert not is_ours(shared)
+    (tmp_path / "own").rename(tmp_path / "moved")
+    with directory.child("moved") as moved:
+        assert not is_ours(moved)
+    shutil.copytree(tmp_path / "moved", tmp_path / "own")
+    with directory.child("own") as restored:
+        assert is_ours(restored)
+
+
+@pytest.mark.parametrize(("place", "counts"), [("data", True), ("other", False), ("deeper/data", False)])
+def test_a_mark_counts_under_a_hidden_name_of_its_place(
+    directory: Directory, tmp_path: pathlib.Path, place: str, counts: bool
+) -> None:
+    name = hidden_name("data", "emptied")
+    (tmp_path / name).mkdir()
+    with directory.child(name) as hidden:
+        put_marker(hidden, str(tmp_path / place))
+        assert is_ours(hidden) == counts
+
+
+@pytest.mark.parametrize("name", ["\u00f6\u4e2d", "x" * 255, "a b'c"])
+def test_a_mark_holds_every_path(directory: Directory, tmp_path: pathlib.Path, name: str) -> None:
+    # So that the longest name in bytes still is one.
+    name = os.fsdecode(os.fsencode(name)[:255])
+    (tmp_path / name).mkdir()
+    with directory.child(name) as own:
+        put_marker(own, str(tmp_path / name))
+        assert is_ours(own)
+
+
+def test_a_mark_with_other_text_is_none(directory: Directory, tmp_path: pathlib.Path) -> None:
+    put_marker(directory, str(tmp_path))
+    with (tmp_path / MARKER).open("a") as mark:
+        mark.write("0")
     assert not is_ours(directory)
 
 

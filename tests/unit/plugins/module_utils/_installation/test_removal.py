@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
 
@@ -139,10 +138,10 @@ def test_links_are_removed_and_not_followed(scratch: Scratch) -> None:
 
 
 def test_a_pattern_never_takes_another_declared_directory(scratch: Scratch) -> None:
-    media = DeclaredDirectory(str(scratch.data / "media_store" / "local"), Ownership(0o755), ("ab*",))
+    media = DeclaredDirectory(str(scratch.data / "media_store" / "local"), Ownership(0o755), (), (), ("abcd*",))
     directories = (*scratch.directories(), media)
     scratch.run(directories=directories)
-    (scratch.data / "media_store" / "local" / "abc").touch()
+    (scratch.data / "media_store" / "local" / "abcde").touch()
     (scratch.data / "media_store" / "local" / "mine").touch()
     _ignored, result = scratch.run(directories=directories, present=False, purge=True)
     assert sorted(os.listdir(scratch.data / "media_store" / "local")) == [MARKER, "mine"]
@@ -199,11 +198,11 @@ def test_hostile_paths_are_refused_like_those_of_a_new_server(scratch: Scratch) 
 def test_a_read_only_place_is_refused_before(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch.run()
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    with pytest.raises(InvalidInput, match="is read-only for this user"):
+    with pytest.raises(InvalidInput, match="cannot be removed: "):
         scratch.resource(present=False).plan()
 
 
-def test_a_tree_that_is_nested_too_deeply(scratch: Scratch) -> None:
+def test_a_tree_that_is_nested_deeply(scratch: Scratch) -> None:
     scratch.run()
     deep = scratch.data / "media_store"
     deep.mkdir()
@@ -214,12 +213,8 @@ def test_a_tree_that_is_nested_too_deeply(scratch: Scratch) -> None:
         os.close(descriptor)
         descriptor = inner
     os.close(descriptor)
-    try:
-        with pytest.raises(SynapseError, match="/media_store could not be removed: .* nested too deeply"):
-            scratch.resource(present=False, purge=True).plan().execute()
-    finally:
-        # What removes the directories of the tests would stumble over it too.
-        subprocess.run(["rm", "-rf", deep], check=True)
+    scratch.run(present=False, purge=True)
+    assert not deep.exists()
 
 
 def test_problems(scratch: Scratch) -> None:

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What the kernel would refuse to change, found out before anything is done: so check mode says it too."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import user_name
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
+
+
+def require_entries_changeable(directory: Directory, begun: str) -> None:
+    """Raise InvalidInput if this user cannot make and remove entries of the open directory. Changes nothing.
+
+    `begun`: how the sentence begins, such as "/srv/x cannot be made".
+    """
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory.descriptor):
+        lacking = f"{directory.path} is read-only for this user. Run the task with become."
+        raise InvalidInput(f"{begun}: {find_obstacle(directory.descriptor, directory.path) or lacking}")
+
+
+def require_removable(parent: Directory, name: str) -> None:
+    """Raise InvalidInput if this user cannot remove the entry `name`, which is there. Changes nothing.
+
+    Of a directory it looks at the entry itself, not at what is in the directories below.
+    """
+    path = parent.place(name)
+    begun = f"{path} cannot be removed"
+    require_entries_changeable(parent, begun)
+    status = parent.status(name)
+    if status is None:
+        return
+    around = os.fstat(parent.descriptor)
+    if around.st_mode & stat.S_ISVTX and os.geteuid() not in {0, around.st_uid, status.st_uid}:
+        raise InvalidInput(
+            f"{begun}: it belongs to {user_name(status.st_uid)}, and in {parent.path} everybody may remove only what is"
+            " their own. Run the task with become."
+        )
+    obstacle = find_obstacle(parent.descriptor, path, name)
+    if obstacle:
+        raise InvalidInput(f"{begun}: {obstacle}")
+    if stat.S_ISDIR(status.st_mode):
+        with parent.child(name) as directory:
+            # Without read permission nothing can be removed from it either.
+            if os.access(".", os.R_OK, dir_fd=directory.descriptor) and not directory.names():
+                return
+            require_entries_changeable(directory, begun)
+
+
+def require_settable(directory: Directory) -> None:
+    """Raise InvalidInput if this user cannot set the owner, group and mode of the open directory. Changes nothing."""
+    begun = f"The owner, group or mode of {directory.path} cannot be set"
+    owner = directory.attributes().uid
+    if os.geteuid() not in {0, owner}:
+        raise InvalidInput(
+            f"{begun}: it belongs to {user_name(owner)}, and not to this user. Run the task with become."
+        )
+    obstacle = find_obstacle(directory.descriptor, directory.path)
+    if obstacle:
+        raise InvalidInput(f"{begun}: {obstacle}")
