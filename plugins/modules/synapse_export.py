@@ -68,6 +68,7 @@ options:
         that directory, and the next run goes on with them.
       - For root, every directory on the way must belong to root, and nobody else may write to it. Only directories with
         the sticky bit, as C(/tmp), may be on the way too. Otherwise somebody could let root write elsewhere.
+      - A place in a directory of the system, such as C(/etc) or C(/usr), is refused.
       - Either this or O(destination_directory) is required.
     type: path
     aliases:

@@ -5,9 +5,11 @@
 
 Keys of such a step, beside those of every step:
     rounds    what is run, one after the other and over again: `before` (arguments of a playbook that is run first, with
-              `prepare`), `arguments`, and `seconds` (the latest moment at which it is killed)
+              `prepare`), `arguments`, and `seconds` (the latest moment at which it is killed, or when it has ended by
+              itself in an earlier round)
     prepare   the playbook that `before` is for
-    killed    how many times it is killed (KILLS in the environment overrides it)
+    killed    how many times it is killed (KILLS in the environment overrides it); not counted are rounds in which it
+              ended before
     then      the playbook that looks at the host after the second run, with the same arguments
     foreign   files on the host, beside all that no role of this collection ever writes, that must stay as they are
 """
@@ -17,6 +19,8 @@ from __future__ import annotations
 import os
 import random
 import shlex
+import signal
+import time
 import typing as t
 
 # All that roles of this collection write, and what changes by itself or by working on the host.
@@ -60,14 +64,26 @@ def run_killed(player: Player, step: dict[str, t.Any]) -> t.Iterator[tuple[bool,
     seed = os.environ.get("SEED") or str(random.randrange(10**6))
     moments = random.Random(seed)
     before = player.on_host(command)
-    for number in range(int(os.environ.get("KILLS") or step["killed"])):
-        one = step["rounds"][number % len(step["rounds"])]
+    wanted = int(os.environ.get("KILLS") or step["killed"])
+    latest = {number: one["seconds"] for number, one in enumerate(step["rounds"])}
+    killed = 0
+    for number in range(3 * wanted):
+        if killed == wanted:
+            break
+        kind = number % len(latest)
+        one = step["rounds"][kind]
         if "before" in one:
             status, output = player.play({**step, "playbook": step["prepare"], "arguments": one["before"]})
             yield status == 0, f"round {number}, seed {seed}: what comes first failed", output
-        after = moments.uniform(0, one["seconds"])
+        after = moments.uniform(0, latest[kind])
         where = f"round {number}, seed {seed}, killed after {after:.1f} s"
-        player.play({**step, "name": where, "arguments": one["arguments"]}, kill_after=after)
+        begun = time.monotonic()
+        status, output = player.play({**step, "name": where, "arguments": one["arguments"]}, kill_after=after)
+        if status == -signal.SIGKILL:
+            killed += 1
+        else:
+            yield status == 0, f"{where}: it failed before it was killed", output
+            latest[kind] = time.monotonic() - begun
         for playbook in (step["playbook"], step["then"]):
             told = {**step, "name": f"{where}: {playbook}", "playbook": playbook, "arguments": one["arguments"]}
             status, output = player.play(told)
@@ -75,3 +91,4 @@ def run_killed(player: Player, step: dict[str, t.Any]) -> t.Iterator[tuple[bool,
         now = player.on_host(command)
         differing = sorted(set(before.splitlines()) ^ set(now.splitlines()))
         yield not differing, f"{where}: something foreign is not as it was:\n" + "\n".join(differing[:20]), output
+    yield killed == wanted, f"seed {seed}: it was killed {killed} of {wanted} times", ""

@@ -19,6 +19,7 @@ scenario.toml:
                 predicted  ... and reports at least one change, but the host is untouched
                 unchanged  ... and reports none, and the host is untouched
                 failed     it fails
+                refused    it fails, and the host is untouched
     message     a regular expression that its output must contain
     starts      how many times the unit (see `unit`) was started during the step; likewise `reloads`
     remember    after the step, keep the contents of the host's files below /etc and /srv under this name
@@ -123,7 +124,7 @@ class Scenario:
                     raise StepError(f"{step['name']}: {message}", output)
             return
         expect = step.get("expect", "passed")
-        untouched = expect in ("unchanged", "predicted")
+        untouched = expect in ("unchanged", "predicted", "refused")
         before, counted = self.on_host(SNAPSHOT) if untouched else "", self.count(step)
         status, output = self.reboot() if step.get("reboot") else self.play(step)
 
@@ -133,7 +134,7 @@ class Scenario:
 
         recap = re.findall(r"^\S+ +: ok=\d+ +changed=(\d+) +unreachable=0 +failed=(\d+)", output, re.MULTILINE)
         changes = sum(int(changed) for changed, _failed in recap)
-        if expect == "failed":
+        if expect in ("failed", "refused"):
             require(status != 0, "it must fail, but it ended well")
         else:
             require(status == 0, f"ansible-playbook ended with status {status}")

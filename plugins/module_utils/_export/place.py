@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workpla
     Destination,
     Workplace,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import keeps_files_out
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -142,6 +143,13 @@ class ExportPlace:
                     " another place."
                 )
             parent.require_writable(f"destination {self.path}")
+            real = os.path.realpath(self.parent)
+            system = keeps_files_out(real)
+            if system:
+                raise InvalidInput(
+                    f"destination {self.path} cannot be used: {real} is {system}. Name another place, such as"
+                    " one in /root or /srv."
+                )
             if not missing and parent.status(self._hidden) is not None:
                 os.close(self._lock(parent))
 

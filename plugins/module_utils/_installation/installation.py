@@ -25,8 +25,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.removal import Removal
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import parse_requirements
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.system_directory import Account
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import Account
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.system_directory import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import (
     Account,
     belongs_to,
     read_accounts,
@@ -156,7 +156,7 @@ def lay_out(
 def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Account]) -> str:
     """Return `path` with the links on the way to it followed. `option`: what declares it, for an error.
 
-    Raises InvalidInput if it is no place for a directory of a server: see `system_directory.whose`, which `owner` and
+    Raises InvalidInput if it is no place for a directory of a server: see `_system_directory.whose`, which `owner` and
     `accounts` are for.
     """
     shown = repr(path)[1:-1] if path else "an empty path"

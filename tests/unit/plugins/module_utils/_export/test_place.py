@@ -405,3 +405,18 @@ def test_interrupted_at_random_it_is_whole_or_not_there(place: ExportPlace, tmp_
         made = publish(place)
         assert place.read() == made and place.is_whole(made)
     assert sorted(os.listdir(tmp_path)) == ["alice", "alice.tar.gz", "alice.zip"]
+
+
+@pytest.mark.parametrize("parent", ["/", "/usr", "/etc", "/var/log", "/usr/new", "/bin"])
+@pytest.mark.parametrize("kind", [None, "zip"])
+def test_directories_of_the_system_are_refused(parent: str, kind: str | None) -> None:
+    place = ExportPlace(f"{parent}/matrix_ops_synapse_test", kind, make_parent=True)
+    assert place.read() is None
+    with pytest.raises(InvalidInput, match=r"cannot be used: .* a directory of the system\. Name another place"):
+        place.require_writable()
+
+
+def test_a_link_to_a_directory_of_the_system_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(InvalidInput, match=r": /etc is a directory of the system\."):
+        ExportPlace(str(tmp_path / "link" / "alice")).require_writable()

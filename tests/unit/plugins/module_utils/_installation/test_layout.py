@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import put_marker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.system_directory import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import (
     Account,
     names_of,
 )

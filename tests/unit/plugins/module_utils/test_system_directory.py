@@ -10,10 +10,11 @@ import os
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import system_directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.system_directory import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _system_directory as system_directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import (
     Account,
     belongs_to,
+    keeps_files_out,
     names_of,
     read_accounts,
     whose,
@@ -138,3 +139,17 @@ def test_another_name_for_the_same_directory(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_accounts_of_this_host() -> None:
     assert {account.uid for account in read_accounts() if account.name == "root"} == {0}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/etc", "/usr", "/usr/x", "/usr/local/bin", "/var/log", "/var/lib", "/home", "/dev/shm"]
+)
+def test_where_only_the_system_puts_files(path: str) -> None:
+    assert "a directory of the system" in str(keeps_files_out(path))
+
+
+@pytest.mark.parametrize(
+    "path", ["/root", "/srv", "/srv/exports", "/var/backups", "/tmp", "/home/alice", "/etc/matrix", "/var/lib/x"]
+)
+def test_where_others_put_files(path: str) -> None:
+    assert keeps_files_out(path) is None

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which paths belong to the system or to people, and can never be a directory of a server, whatever is declared."""
+"""Which paths belong to the system or to people, and are no place for what is of a server, whatever is declared."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ _NAMES = """
 _EXACT = frozenset({"/", *(f"/{name}" for name in _NAMES.split())})
 # With everything below them.
 _TREES = ("/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr")
+# Of the system too, but for whatever root keeps on a host.
+_FOR_FILES = frozenset({"/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var/backups", "/var/opt", "/var/tmp"})
 _OF_PEOPLE = 1000
 
 
@@ -81,6 +83,18 @@ def whose(path: str, owner: str | None, accounts: t.Iterable[Account]) -> str | 
             mine = account.name == owner or (owner is None and account.uid == own < _OF_PEOPLE)
             if name in account.homes and (account.uid == 0 or not mine):
                 return f"the home directory of {account.name}"
+    return None
+
+
+def keeps_files_out(path: str) -> str | None:
+    """Return in words whose `path` is if it is a directory in which nobody but the system puts files; else None.
+
+    `path`: absolute, with links on the way already followed. Other names of the same directory count too.
+    """
+    for name in _names(path):
+        system = belongs_to(name)
+        if system and name not in _FOR_FILES:
+            return f"{system}, a directory of the system" if system != path else "a directory of the system"
     return None
 
 
