@@ -31,10 +31,11 @@ class Completed(t.NamedTuple):
     errors: str
 
 
-def run_command(arguments: t.Sequence[str], timeout: float, given: str | None = None) -> Completed:
+def run_command(arguments: t.Sequence[str], timeout: float, given: str | None = None, **options: t.Any) -> Completed:
     """Run a command in / and return its exit status and what it wrote. `timeout` in seconds.
 
-    `given` is what it can read from its standard input, where no other process sees it.
+    `given` is what it can read from its standard input, where no other process sees it. `options`: further ones of
+    subprocess.Popen.
 
     Raises SynapseError if it cannot be run, or does not end in time; then it is killed.
     """
@@ -45,6 +46,7 @@ def run_command(arguments: t.Sequence[str], timeout: float, given: str | None = 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",
+            **options,
         ) as process:
             try:
                 output, errors = process.communicate(given, timeout=timeout)

@@ -83,12 +83,14 @@ class Directory:
 
     def require_writable(self, option: str) -> None:
         """Raise InvalidInput, beginning with `option`, if this user could not make entries here. Changes nothing."""
-        if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
-            lacking = (
+        obstacle = find_obstacle(self.descriptor, self.path)
+        if obstacle is None and not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
+            obstacle = (
                 f"the directory {self.path} is read-only for this user. Name another place, or run the task with"
                 " become."
             )
-            raise InvalidInput(f"{option} cannot be written: {find_obstacle(self.descriptor, self.path) or lacking}")
+        if obstacle is not None:
+            raise InvalidInput(f"{option} cannot be written: {obstacle}")
 
     def status(self, name: str) -> os.stat_result | None:
         """Return what the kernel says of an entry, of a link itself; None if there is no entry."""
@@ -157,27 +159,15 @@ class Directory:
         `fill` puts the content into it. Raises SynapseError if the name is taken, and whatever `fill` raises; then
         nothing is left of it. What a killed process leaves is a directory whose name begins with HIDDEN_PREFIX.
         """
-        temporary = _hidden_name()
         with self._explained(name, "made"):
-            os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
-            with self.child(temporary) as made:
+            temporary, descriptor = self._begin_directory()
+            made = Directory(self.place(temporary), descriptor)
+            try:
                 if made.attributes().uid != os.geteuid() or made.names():
                     raise self._disturbed(temporary)
-                try:
-                    if fill:
-                        fill(made)
-                    attributes.give(made.descriptor)
-                    made.synchronise()
-                    if self.status(name) is not None:
-                        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-                    self._move(temporary, self, name)
-                    self._require_same(name, os.fstat(made.descriptor))
-                except BaseException:
-                    # By its descriptor: under the name there may be something else by now.
-                    with contextlib.suppress(OSError, SynapseError):
-                        made.clear()
-                        os.rmdir(temporary, dir_fd=self.descriptor)
-                    raise
+                self._fill(made, temporary, name, attributes, fill)
+            finally:
+                os.close(descriptor)
             self.synchronise()
 
     @contextlib.contextmanager
@@ -257,11 +247,7 @@ class Directory:
         os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=to.descriptor)
 
     def _remove_unmounted(self, name: str) -> None:
-        status = self.status(name)
-        if status is None:
-            return
-        if not stat.S_ISDIR(status.st_mode):
-            self.remove(name)
+        if self._remove_file(name):
             return
         with self.child(name) as top:
             self._require_same_device(top)
@@ -275,13 +261,12 @@ class Directory:
 
         Each open directory takes a descriptor, of which a process has a limited number.
         """
-        status = self.status(name)
-        if status is None:
-            return
-        if not stat.S_ISDIR(status.st_mode):
-            self.remove(name)
+        if self._remove_file(name):
             return
         if depth > _DEEPEST:
+            # What nobody could reach below stays out of reach.
+            with self._explained(name, "removed"):
+                os.fchmod(top.descriptor, 0o700)
             more.append(_hidden_name())
             self.rename(name, more[-1], to=top)
             return
@@ -290,6 +275,15 @@ class Directory:
             for entry in inside.names():
                 inside._remove_below(entry, top, more, depth + 1)
         self.remove_empty(name)
+
+    def _remove_file(self, name: str) -> bool:
+        """Remove an entry, unless it is a directory. Return whether it is gone."""
+        status = self.status(name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            return False
+        if status is not None:
+            self.remove(name)
+        return True
 
     def _require_same_device(self, inside: Directory) -> None:
         """Against what was mounted a moment ago, or where the kernel does not tell."""
@@ -306,6 +300,44 @@ class Directory:
             if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
                 return temporary, file
             file.close()
+
+    def _begin_directory(self) -> tuple[str, int]:
+        """Make an empty directory under a hidden name, locked as `_begin` does it; return that and its descriptor."""
+        while True:
+            temporary = _hidden_name()
+            os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = open_child(temporary, self.descriptor)
+                if _lock(descriptor):
+                    there = self.status(temporary)
+                    if there and os.path.samestat(there, os.fstat(descriptor)):
+                        return temporary, descriptor
+                os.close(descriptor)
+
+    def _fill(
+        self,
+        made: Directory,
+        temporary: str,
+        name: str,
+        attributes: Attributes,
+        fill: t.Callable[[Directory], None] | None,
+    ) -> None:
+        """Complete the directory that was begun under the name `temporary`, and give it its own."""
+        try:
+            if fill:
+                fill(made)
+            attributes.give(made.descriptor)
+            made.synchronise()
+            if self.status(name) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            self._move(temporary, self, name)
+            self._require_same(name, os.fstat(made.descriptor))
+        except BaseException:
+            # By its descriptor: under the name there may be something else by now.
+            with contextlib.suppress(OSError, SynapseError):
+                made.clear()
+                os.rmdir(temporary, dir_fd=self.descriptor)
+            raise
 
     def _sweep(self) -> None:
         """Remove what killed processes left: files under hidden names that nobody holds locked."""

@@ -44,9 +44,8 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
         result = resource.result(plan, executed)
     except SynapseError as error:
         _fail(module, error)
-    module.exit_json(
-        changed=plan.changed, steps=[step.description for step in plan.steps], **_diff(module, plan), **result
-    )
+    steps = [step.description for step in plan.steps]
+    module.exit_json(**_printable({"changed": plan.changed, "steps": steps, **_diff(module, plan), **result}))
 
 
 def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]]) -> t.NoReturn:
@@ -56,7 +55,7 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
         result = read(module.params)
     except SynapseError as error:
         _fail(module, error)
-    module.exit_json(changed=False, **result)
+    module.exit_json(**_printable({"changed": False, **result}))
 
 
 def _started(spec: ArgumentSpec) -> AnsibleModule:
@@ -108,4 +107,15 @@ def _fail(module: AnsibleModule, error: SynapseError) -> t.NoReturn:
     if isinstance(error, MissingLibrary):
         message = f"{message} {missing_required_lib(error.library)}"
     # `exception` stays empty: a traceback tells a user nothing, and may show a secret.
-    module.fail_json(msg=message, **error.details)
+    module.fail_json(**_printable({"msg": message, **error.details}))
+
+
+def _printable(found: t.Any) -> t.Any:
+    """Write out what is no Unicode, such as odd bytes in names of files: Ansible refuses a whole answer with it."""
+    if isinstance(found, str):
+        return found if found.isascii() else found.encode("utf-8", "backslashreplace").decode()
+    if isinstance(found, dict):
+        return {_printable(key): _printable(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [_printable(each) for each in found]
+    return found

@@ -4,26 +4,54 @@
 
 # Private to this collection: it may change in any release.
 
-"""What keeps even root from writing: file systems that are mounted read-only, and what is immutable."""
+"""What keeps even root from writing: file systems that are mounted read-only, and attributes as chattr(1) sets them.
+
+Relies on the attributes that ext4, XFS, Btrfs and others keep (FS_IOC_GETFLAGS of linux/fs.h).
+"""
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import stat
 
-_OWNER_WRITES = 0o200
+# The number of the call has the size of a long in it, though the answer is an int.
+_GET_ATTRIBUTES = 2 << 30 | array.array("l").itemsize << 16 | ord("f") << 8 | 1
+_IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
+_WITHOUT_WAITING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def find_obstacle(descriptor: int, path: str, name: str = ".") -> str | None:
-    """Return what is in the way even of who has the permission to write to an entry, and what to do; or None.
+    """Return what is in the way even of root when it changes, moves or removes an entry, and what to do; or None.
 
     `name`: an entry of the open directory `descriptor`, or "." for that directory itself; `path`: that of the entry.
-    Raises OSError if it is gone.
+    None also for an entry that is gone.
     """
     if os.statvfs(descriptor).f_flag & os.ST_RDONLY:
         return f"{path} is on a file system that is mounted read-only. Mount it writable first."
-    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-    is_allowed = os.geteuid() == 0 or (status.st_uid == os.geteuid() and status.st_mode & _OWNER_WRITES)
-    if stat.S_ISLNK(status.st_mode) or not is_allowed or os.access(name, os.W_OK, dir_fd=descriptor):
-        return None
-    return f"the system lets nobody change {path}, perhaps because it is immutable. See lsattr -d {path}."
+    found = _attributes(descriptor, name)
+    for attribute, letter, what in ((_IMMUTABLE, "i", "immutable"), (_APPEND_ONLY, "a", "append-only")):
+        if found & attribute:
+            return f"{path} is {what}. Run chattr -{letter} on it first."
+    return None
+
+
+def _attributes(descriptor: int, name: str) -> int:
+    """Return the attributes of an entry as bits; 0 where there are none, or where this user cannot see them."""
+    try:
+        mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+        # What is opened of a device may do something.
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return 0
+        opened = os.open(name, _WITHOUT_WAITING, dir_fd=descriptor)
+    except OSError:
+        return 0
+    try:
+        answer = array.array("i", [0])
+        fcntl.ioctl(opened, _GET_ATTRIBUTES, answer, True)
+        return answer[0]
+    except OSError:
+        return 0
+    finally:
+        os.close(opened)

@@ -15,17 +15,20 @@ import typing as t
 # Themselves only: what is below them may be a server's. Relative to the root directory.
 _NAMES = """
     cdrom etc home lost+found media mnt opt root run snap srv tmp var
-    etc/alternatives etc/apparmor.d etc/apt etc/cron.d etc/cron.daily etc/cron.hourly etc/cron.monthly etc/cron.weekly
+    etc/alternatives etc/apparmor.d etc/apt etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/sources.list.d
+    etc/apt/trusted.gpg.d etc/bash_completion.d
+    etc/cron.d etc/cron.daily etc/cron.hourly etc/cron.monthly etc/cron.weekly
     etc/dbus-1 etc/default etc/dpkg etc/init.d etc/kernel etc/ld.so.conf.d etc/logrotate.d etc/modprobe.d
     etc/modules-load.d etc/network etc/pam.d etc/pki etc/profile.d etc/security etc/skel etc/ssh etc/ssl etc/ssl/certs
+    etc/rc0.d etc/rc1.d etc/rc2.d etc/rc3.d etc/rc4.d etc/rc5.d etc/rc6.d etc/rcS.d
     etc/ssl/private etc/sudoers.d etc/sysctl.d etc/systemd etc/systemd/network etc/systemd/system etc/systemd/user
-    etc/terminfo etc/tmpfiles.d etc/udev etc/udev/rules.d etc/xdg etc/X11
+    etc/terminfo etc/tmpfiles.d etc/udev etc/udev/rules.d etc/update-motd.d etc/xdg etc/X11
     run/lock run/log run/shm run/systemd run/udev run/user
     usr/local/bin usr/local/etc usr/local/games usr/local/include usr/local/lib usr/local/man usr/local/sbin
     usr/local/share usr/local/src
-    var/backups var/cache var/cache/apt var/crash var/db var/empty var/lib var/lib/apt var/lib/dpkg var/lib/systemd
-    var/local var/lock var/log var/log/journal var/mail var/opt var/run var/spool var/spool/cron var/spool/mail
-    var/tmp var/www var/www/html
+    var/backups var/cache var/cache/apt var/crash var/db var/empty var/lib var/lib/apt var/lib/dpkg var/lib/dpkg/info
+    var/lib/systemd var/local var/lock var/log var/log/journal var/mail var/opt var/run var/spool var/spool/cron
+    var/spool/mail var/tmp var/www var/www/html
 """
 _EXACT = frozenset({"/", *(f"/{name}" for name in _NAMES.split())})
 # With everything below them.

@@ -5,8 +5,8 @@
 
 Keys of such a step, beside those of every step:
     rounds    what is run, one after the other and over again: `before` (arguments of a playbook that is run first, with
-              `prepare`), `arguments`, and `seconds` (the latest moment at which it is killed, or when it has ended by
-              itself in an earlier round)
+              `prepare`), `arguments`, and `share` (the latest moment at which it is killed, of the time that an earlier
+              step has taken with the same playbook)
     prepare   the playbook that `before` is for
     killed    how many times it is killed (KILLS in the environment overrides it); not counted are rounds in which it
               ended before
@@ -20,7 +20,6 @@ import os
 import random
 import shlex
 import signal
-import time
 import typing as t
 
 # All that roles of this collection write, and what changes by itself or by working on the host.
@@ -41,7 +40,9 @@ _PATTERNS = ("/etc/systemd/system/*matrix-synapse*", "*/zz-matrix_ops-*", "*/*-m
 
 
 class Player(t.Protocol):
-    """What runs playbooks on a host."""
+    """What runs playbooks on a host. `durations`: how many seconds the first run of each has taken."""
+
+    durations: dict[str, float]
 
     def play(self, step: dict[str, t.Any], kill_after: float | None = None) -> tuple[int, str]:
         """Run the step's playbook, and kill it after so many seconds, if it still runs then."""
@@ -65,7 +66,7 @@ def run_killed(player: Player, step: dict[str, t.Any]) -> t.Iterator[tuple[bool,
     moments = random.Random(seed)
     before = player.on_host(command)
     wanted = int(os.environ.get("KILLS") or step["killed"])
-    latest = {number: one["seconds"] for number, one in enumerate(step["rounds"])}
+    latest = [one["share"] * player.durations[step["playbook"]] for one in step["rounds"]]
     killed = 0
     for number in range(3 * wanted):
         if killed == wanted:
@@ -77,13 +78,11 @@ def run_killed(player: Player, step: dict[str, t.Any]) -> t.Iterator[tuple[bool,
             yield status == 0, f"round {number}, seed {seed}: what comes first failed", output
         after = moments.uniform(0, latest[kind])
         where = f"round {number}, seed {seed}, killed after {after:.1f} s"
-        begun = time.monotonic()
         status, output = player.play({**step, "name": where, "arguments": one["arguments"]}, kill_after=after)
         if status == -signal.SIGKILL:
             killed += 1
         else:
             yield status == 0, f"{where}: it failed before it was killed", output
-            latest[kind] = time.monotonic() - begun
         for playbook in (step["playbook"], step["then"]):
             told = {**step, "name": f"{where}: {playbook}", "playbook": playbook, "arguments": one["arguments"]}
             status, output = player.play(told)

@@ -94,6 +94,7 @@ class Scenario:
         self.log = hosts.BASE / "logs" / f"{name}.log"
         self.process: subprocess.Popen[str] | None = None
         self.remembered: dict[str, str] = {}
+        self.durations: dict[str, float] = {}
         self.secrets: set[tuple[str, str]] = set()
 
     def run(self) -> None:
@@ -109,9 +110,11 @@ class Scenario:
                     raise StepError("interrupted")
                 started = time.monotonic()
                 self.run_step(step)
+                took = time.monotonic() - started
+                self.durations.setdefault(step.get("playbook", ""), took)
                 self.secrets |= self.configured_secrets()
                 with self.log.open("a") as log:
-                    log.write(f"\n=== step {number} took {time.monotonic() - started:.1f} s: {step['name']}\n\n")
+                    log.write(f"\n=== step {number} took {took:.1f} s: {step['name']}\n\n")
             self.require_no_secrets()
         finally:
             self.host.stop()

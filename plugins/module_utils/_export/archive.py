@@ -9,29 +9,38 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import shutil
 import stat
 import struct
+import sys
 import tarfile
 import time
 import typing as t
 import zipfile
 import zlib
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import MANIFEST, Manifest
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import (
+    LARGEST_MANIFEST,
+    MANIFEST,
+    Manifest,
+)
 
 ENDINGS = {"tar.gz": ".tar.gz", "zip": ".zip"}
 # The header of the first file.
 _ZIP = b"PK\x03\x04"
-_LARGEST_MANIFEST = 1 << 30
 _PIECE = 1 << 20
+# What is not unpacked yet is copied each time.
+_PACKED_PIECE = 1 << 14
+# More than deflate can ever save: 1032 bytes in one.
+_LARGEST_RATIO = 1100
+# In bytes: the longest path, and a list of some 500,000 entries.
+_LONGEST_HEADER, _LONGEST_LIST = 1 << 14, 1 << 26
 _MODE = 0o600
 # What the libraries below raise for files that are no archives, cut off or damaged.
 _DAMAGED = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile),
-    *(RuntimeError, ValueError, OverflowError, struct.error),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError),
+    *(RuntimeError, ValueError, OverflowError, LookupError, struct.error),
 )
 
 
@@ -63,18 +72,16 @@ def read_manifest(file: t.IO[bytes]) -> Manifest:
     """
     try:
         if _is_zip(file):
-            with zipfile.ZipFile(file) as archive:
+            with _opened_zip(file) as archive:
                 [entry] = [entry for entry in _entries(archive) if _inside(entry.filename) == MANIFEST]
-                if entry.file_size > _LARGEST_MANIFEST:
-                    raise ValueError("too long for a manifest")
-                return Manifest.from_json(archive.read(entry).decode())
-        # Not by "r|gz", which stumbles over damaged headers with errors of all kinds.
-        with gzip.open(file) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+                with archive.open(entry) as text:
+                    return Manifest.read(text, entry.file_size)
+        with _opened_tar(_Unpacked(file)) as tar:
             first = tar.next()
             content = tar.extractfile(first) if first and _inside(first.name) == MANIFEST else None
-            if first is None or content is None or first.size > _LARGEST_MANIFEST:
+            if first is None or content is None:
                 raise ValueError("no manifest")
-            return Manifest.from_json(content.read().decode())
+            return Manifest.read(content, first.size)
     except _DAMAGED as error:
         raise ValueError("not an archive") from error
     except OSError as error:
@@ -83,22 +90,21 @@ def read_manifest(file: t.IO[bytes]) -> Manifest:
         raise ValueError("not an archive") from error
 
 
-def read_sizes(file: t.IO[bytes]) -> dict[str, int] | None:
-    """Return the size in bytes of every file in the archive, without the manifest, or None if it is damaged.
+def is_whole(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
+    """Return whether the archive has a manifest, the files of these sizes in bytes, by path, no others, and no damage.
 
-    `file` is at its beginning. Everything in it is read. Raises OSError.
+    `file` is at its beginning. All of it is read, but no more than such files can have. Raises OSError.
     """
+    if sum(sizes.values()) > os.fstat(file.fileno()).st_size * _LARGEST_RATIO + _PIECE:
+        return False
     try:
-        sizes = _read_zip(file) if _is_zip(file) else _read_tar(file)
+        return _is_whole_zip(file, sizes) if _is_zip(file) else _is_whole_tar(file, sizes)
     except _DAMAGED:
-        return None
+        return False
     except OSError as error:
         if _is_of_disk(error):
             raise
-        return None
-    if sizes is not None:
-        sizes.pop(MANIFEST, None)
-    return sizes
+        return False
 
 
 def _is_zip(file: t.IO[bytes]) -> bool:
@@ -108,12 +114,16 @@ def _is_zip(file: t.IO[bytes]) -> bool:
     return beginning == _ZIP
 
 
-def _read_zip(file: t.IO[bytes]) -> dict[str, int] | None:
-    with zipfile.ZipFile(file) as archive:
-        entries = _entries(archive)
-        if archive.testzip() is not None:
-            return None
-        return {_inside(entry.filename): entry.file_size for entry in entries}
+def _is_whole_zip(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
+    expected = _Expected(sizes)
+    with _opened_zip(file) as archive:
+        for entry in _entries(archive):
+            expected.meet(entry.filename, entry.file_size)
+        return expected.are_met() and archive.testzip() is None
+
+
+def _opened_zip(file: t.IO[bytes]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(t.cast("t.IO[bytes]", _ReadInPieces(file)))
 
 
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -123,14 +133,101 @@ def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return archive.infolist()
 
 
-def _read_tar(file: t.IO[bytes]) -> dict[str, int]:
-    with gzip.open(file) as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            sizes = {_inside(entry.name): entry.size for entry in tar}
-        # The checksum comes at the very end.
-        while stream.read(_PIECE):
-            pass
-    return sizes
+def _is_whole_tar(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
+    expected, stream = _Expected(sizes), _Unpacked(file)
+    with _opened_tar(stream) as tar:
+        for entry in tar:
+            # Before tarfile goes on to where the size says that the next one begins.
+            expected.meet(entry.name, entry.size)
+    # The checksum comes at the very end, after what fills the last record.
+    after = len(stream.read(tarfile.RECORDSIZE))
+    while after <= tarfile.RECORDSIZE and not stream.ended:
+        after += len(stream.read(tarfile.RECORDSIZE))
+    return expected.are_met() and after <= tarfile.RECORDSIZE
+
+
+def _opened_tar(stream: _Unpacked) -> tarfile.TarFile:
+    # Not by "r|gz", which stumbles over damaged headers with errors of all kinds.
+    return tarfile.open(fileobj=t.cast("t.IO[bytes]", stream), mode="r|", tarinfo=_Header)
+
+
+class _Expected:
+    """The files that must be in an archive, each once, with the manifest."""
+
+    def __init__(self, sizes: t.Mapping[str, int]) -> None:
+        self._left: dict[str, int | None] = {**sizes, MANIFEST: None}
+
+    def meet(self, name: str, size: int) -> None:
+        """Take note of an entry. Raises ValueError if there is none such to come."""
+        path = _inside(name)
+        if path not in self._left:
+            raise ValueError("an entry too many")
+        expected = self._left.pop(path)
+        if not (0 <= size <= LARGEST_MANIFEST if expected is None else size == expected):
+            raise ValueError("another size")
+
+    def are_met(self) -> bool:
+        """Return whether all of them were there."""
+        return not self._left
+
+
+class _Header(tarfile.TarInfo):
+    """A header as `write_archive` makes them: of a file, or a short one with what does not fit into that."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        """Raises ValueError for any other, some of which tarfile reads into memory or follows for ever."""
+        header = super().frombuf(buf, encoding, errors)
+        largest = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}.get(header.type, -1)
+        if not 0 <= header.size <= largest:
+            raise ValueError("a header of something else")
+        return header
+
+
+class _Unpacked:
+    """What a gzip holds, to be read by tarfile, which would ask for ever for what comes after its end."""
+
+    def __init__(self, file: t.IO[bytes]) -> None:
+        self.ended = False
+        self._file = file
+        self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, more than 0, and none at the end, which is told once.
+
+        Raises EOFError if the gzip is cut off, or at its end for the second time; ValueError if something follows it;
+        zlib.error for whatever is damaged; OSError.
+        """
+        while not self._unpacker.eof:
+            packed = self._unpacker.unconsumed_tail or self._file.read(_PACKED_PIECE)
+            unpacked = self._unpacker.decompress(packed, size)
+            if unpacked:
+                return unpacked
+            if not packed:
+                raise EOFError("cut off")
+        if self.ended:
+            raise EOFError("nothing more")
+        if self._unpacker.unused_data or self._file.read(1):
+            raise ValueError("something else after the end")
+        self.ended = True
+        return b""
+
+
+class _ReadInPieces:
+    """A file for zipfile, which would read into memory whatever length the end of an archive claims."""
+
+    def __init__(self, file: t.IO[bytes]) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, size: int = -1) -> bytes:
+        """Raises ValueError for more than the list of the entries can have."""
+        if size > _LONGEST_LIST:
+            raise ValueError("too long for an archive")
+        return self._file.read(size)
+
+    def seekable(self) -> bool:
+        """Whether it can be read from any place: it can."""
+        return True
 
 
 def _is_of_disk(error: OSError) -> bool:

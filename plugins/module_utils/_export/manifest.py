@@ -14,7 +14,11 @@ import re
 import typing as t
 
 MANIFEST = "manifest.json"
+# In bytes: enough for 200,000 media, and little enough for the memory of a small host.
+LARGEST_MANIFEST = 1 << 28
 _FORMAT = 3
+# No file is longer, and no text of a number within becomes too long to be told.
+_NUMBERS = range(1 << 63)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 JsonObject = dict[str, t.Any]
@@ -80,6 +84,13 @@ class Manifest:
         return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
     @staticmethod
+    def read(file: t.IO[bytes], size: int) -> Manifest:
+        """Return what the open file, which has `size` bytes, says. Raises ValueError as `from_json`, and OSError."""
+        if size > LARGEST_MANIFEST:
+            raise ValueError("too long for a manifest")
+        return Manifest.from_json(file.read(size).decode())
+
+    @staticmethod
     def from_json(text: str) -> Manifest:
         """Return what the text of a file says. Raises ValueError if it is not the manifest of an export."""
         try:
@@ -97,21 +108,30 @@ class Manifest:
 def _is_sound(found: Manifest) -> bool:
     """Whether everything in it is of its kind. Raises AttributeError, KeyError or TypeError where it is far from it."""
     texts = [found.user_id, found.server_name, found.created_at, found.synapse_version, found.collection_version]
-    texts += [*_list(found.forgotten_rooms), *found.ids.values()]
+    texts += [*_list(found.forgotten_rooms), *found.counts]
     texts += [entry[name] for entry in _list(found.pending) for name in ("room_id", "membership")]
     texts += [entry[name] for entry in _list(found.not_exported) for name in ("what", "why")]
-    texts += [text for file in found.files for text in (file.path, file.sha256, file.media_type)]
     media = [] if found.media is None else _list(found.media)
     texts += [entry["media_id"] for entry in media]
     texts += [entry["missing"] for entry in media if entry["missing"] is not None]
+    # What servers have made up may be no Unicode (see names.digest_of), and is told to nobody.
+    told_to_nobody = [text for file in found.files for text in (file.path, file.sha256, file.media_type)]
+    told_to_nobody += found.ids.values()
     numbers = [*found.counts.values(), *(file.size for file in found.files)]
     return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int) for number in numbers)
+        all(_can_be_told(text) for text in texts)
+        and all(isinstance(text, str) for text in told_to_nobody)
+        and all(isinstance(number, int) and number in _NUMBERS for number in numbers)
+        and all(set(entry) == {"what", "why"} for entry in found.not_exported)
         and all(isinstance(room, dict) for room in _list(found.rooms))
         and isinstance(found.includes_forgotten_rooms, bool)
         and _TIME.fullmatch(found.created_at) is not None
     )
+
+
+def _can_be_told(found: t.Any) -> bool:
+    """Whether it is a text, without the halves of characters that JSON allows and an answer cannot have."""
+    return isinstance(found, str) and found == found.encode(errors="ignore").decode()
 
 
 def _list(found: list[_Entry]) -> list[_Entry]:

@@ -26,15 +26,18 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import ENDINGS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import Manifest
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport, find_obstacle_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import (
     PREVIOUS,
     Destination,
     Workplace,
+    is_free,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import keeps_files_out
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# A directory of the system in which whoever serves something has one of its own, but no files.
+_OF_SERVICES = "/var/lib"
 
 
 class ExportPlace:
@@ -62,7 +65,7 @@ class ExportPlace:
     def read(self) -> Manifest | None:
         """Return what the export at this place says of itself, or None if there is nothing, or an empty directory.
 
-        One that a killed task has put aside counts as being here: see `is_aside`.
+        One that a killed task has put aside counts as being here, unless something else is: see `is_aside`.
         Raises InvalidInput if anything else is there, if it belongs to somebody else, or if root cannot trust the
         directories on the way; SynapseError if it cannot be looked at.
         """
@@ -142,16 +145,30 @@ class ExportPlace:
                     f"destination {self.path} cannot be replaced: {mounted} is a mount point. Unmount it first, or name"
                     " another place."
                 )
+            self._require_for_files(missing)
             parent.require_writable(f"destination {self.path}")
-            real = os.path.realpath(self.parent)
+            if not missing:
+                self._require_replaceable(parent)
+
+    def _require_for_files(self, missing: list[str]) -> None:
+        """Raise InvalidInput if only the system puts files, or those of `missing` that come first, where they go."""
+        above = [os.path.realpath(os.path.dirname(path)) for path in missing[:1]]
+        for real in (os.path.realpath(self.parent), *(path for path in above if path != _OF_SERVICES)):
             system = keeps_files_out(real)
             if system:
                 raise InvalidInput(
                     f"destination {self.path} cannot be used: {real} is {system}. Name another place, such as"
                     " one in /root or /srv."
                 )
-            if not missing and parent.status(self._hidden) is not None:
-                os.close(self._lock(parent))
+
+    def _require_replaceable(self, parent: Directory) -> None:
+        """Raise InvalidInput if what is there, or what a killed task left, could be neither moved nor removed."""
+        if parent.status(self._hidden) is not None:
+            os.close(self._lock(parent))
+        for name in (self._name, self._hidden):
+            obstacle = find_obstacle_in(parent, name)
+            if obstacle is not None:
+                raise InvalidInput(f"destination {self.path} cannot be replaced: {obstacle}")
 
     @contextlib.contextmanager
     def workplace(self, *, resume: bool = False) -> t.Iterator[Workplace]:
@@ -192,7 +209,7 @@ class ExportPlace:
     @contextlib.contextmanager
     def _holding(self, parent: Directory) -> t.Iterator[tuple[Directory, str]]:
         """Yield the directory that the export is in, and its name there: the hidden one if it was put aside."""
-        if parent.status(self._name) is None:
+        if is_free(parent, self._name):
             status = parent.status(self._hidden)
             if status and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
                 with parent.child(self._hidden) as hidden:

@@ -33,6 +33,17 @@ class Destination(t.NamedTuple):
     title: str
 
 
+def is_free(parent: Directory, name: str) -> bool:
+    """Return whether nothing is called `name` in `parent`, or an empty directory of this user."""
+    status = parent.status(name)
+    if status is None:
+        return True
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        return False
+    with parent.child(name) as there:
+        return not there.names()
+
+
 class Workplace:
     """The hidden directory `hidden`, which belongs to this user alone, while an export for `destination` is made.
 
@@ -50,14 +61,21 @@ class Workplace:
         self.lock = hidden.descriptor
         self._hidden = hidden
         self._destination = destination
+        self._published = False
 
     def clear(self, *, keep_media: bool = False) -> None:
-        """Remove everything in it, but put an export back that had to make way for one that never came."""
+        """Remove everything in it, but put an export back that had to make way for one that never came.
+
+        Where something else is in its place by now, it stays until a new one is published.
+        """
         parent, name = self._destination.parent, self._destination.name
-        if self._hidden.status(PREVIOUS) is not None and parent.status(name) is None:
+        if self._hidden.status(PREVIOUS) is not None and not self._published and is_free(parent, name):
+            if parent.status(name) is not None:
+                parent.remove_empty(name)
             self._hidden.rename(PREVIOUS, name, to=parent)
         for entry in self._hidden.names():
-            if not (keep_media and entry == _MEDIA and self._holds_media()):
+            is_kept = (keep_media and entry == _MEDIA and self._holds_media()) or entry == PREVIOUS
+            if self._published or not is_kept:
                 self._hidden.remove_tree(entry)
 
     def is_empty(self) -> bool:
@@ -84,11 +102,15 @@ class Workplace:
                     write_archive(destination.archive, made.descriptor, manifest, packed, destination.title)
                 self._require_readable(StoredExport(scratch, _ARCHIVE, destination.archive), manifest)
                 scratch.rename(_ARCHIVE, destination.name, to=destination.parent)
+                self._published = True
                 return
         self._require_readable(StoredExport(self._hidden, _EXPORT, None), manifest)
         if destination.parent.status(destination.name) is not None:
+            # An older one is in the way only if another came into its place, and the new one is complete by now.
+            self._hidden.remove_tree(PREVIOUS)
             destination.parent.rename(destination.name, PREVIOUS, to=self._hidden)
         self._hidden.rename(_EXPORT, destination.name, to=destination.parent)
+        self._published = True
 
     def _require_readable(self, stored: StoredExport, manifest: Manifest) -> None:
         try:

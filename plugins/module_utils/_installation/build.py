@@ -9,12 +9,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import shutil
 import stat
-import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
@@ -25,7 +23,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.e
     CONFIGURATION,
     DISCARDED,
     NEXT,
+    PIP_CONFIGURATION,
     is_environment,
+    require_unexchanged,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.interpreter import (
     PATIENTLY,
@@ -33,16 +33,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.i
     last_words,
     run_python,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import lock_entry
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
     MARKER,
     hidden_name,
     put_marker,
 )
-
-_PIP_CONFIGURATION = "pip.conf"
-# In seconds. A killed run may have left a pip that works on.
-_LOCKED_AT_MOST = 300.0
-_BETWEEN_ATTEMPTS = 0.1
 
 
 class Workshop:
@@ -99,6 +95,7 @@ class Workshop:
         with self._locked(self._name) as (_directory, lock):
             if not is_environment(self._parent, self._name):
                 raise self._moved(self._name)
+            require_unexchanged(self._parent, self._name)
             install(self._path, requirements, lock, self._path)
 
     def _found(self, interpreter: Interpreter, place: str, lock: int) -> None:
@@ -131,28 +128,11 @@ class Workshop:
     def _locked(self, name: str) -> t.Iterator[tuple[Directory, int]]:
         """Open the entry `name` for the block, and let nobody else work on it. Raises SynapseError if somebody does."""
         with self._parent.child(name) as directory:
-            self._lock(directory.descriptor)
+            lock_entry(directory.descriptor, self._path)
             status = self._parent.status(name)
             if status is None or not os.path.samestat(status, os.fstat(directory.descriptor)):
                 raise self._moved(name)
             yield directory, directory.descriptor
-
-    def _lock(self, descriptor: int) -> None:
-        until = time.monotonic() + _LOCKED_AT_MOST
-        while True:
-            # Where a file system has no locks, there is no waiting for another task either.
-            with contextlib.suppress(OSError):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    if time.monotonic() < until:
-                        time.sleep(_BETWEEN_ATTEMPTS)
-                        continue
-                    raise SynapseError(
-                        f"Another task, or a pip that an interrupted one has left, is working on {self._path}: wait"
-                        " until it ends, and run the task again."
-                    ) from error
-            return
 
     def _moved(self, name: str) -> SynapseError:
         return SynapseError(
@@ -176,10 +156,10 @@ def install(place: str, requirements: t.Sequence[str], lock: int, path: str) -> 
 
 
 def _take_over(model: str, place: str) -> None:
-    source = os.path.join(model, _PIP_CONFIGURATION)
+    source = os.path.join(model, PIP_CONFIGURATION)
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISREG(os.lstat(source).st_mode):
-            shutil.copy2(source, os.path.join(place, _PIP_CONFIGURATION))
+            shutil.copy2(source, os.path.join(place, PIP_CONFIGURATION))
 
 
 def _rename_in_files(place: str, path: str) -> None:

@@ -96,6 +96,8 @@ class DirectoryPlan:
             return
         if wanted:
             require_allowed(wanted, path)
+        below = (place for place in self._layout.everything if place.startswith(f"{path}/"))
+        ownership.require_usable(path, any(not os.path.lexists(place) for place in below))
         shown = ownership.shown()
         if found:
             self._with_own(path, require_settable)

@@ -9,11 +9,15 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import stat
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import (
+    Directory,
+    open_directory,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.distribution import (
     Packages,
@@ -32,6 +36,7 @@ NEXT = "next"
 BEFORE = "before"
 DISCARDED = "discarded"
 CONFIGURATION = "pyvenv.cfg"
+PIP_CONFIGURATION = "pip.conf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +58,18 @@ class Standing:
         return self.current not in (None, self.name)
 
 
+def hidden_names(path: str) -> tuple[str, str, str]:
+    """Return what lies beside the environment `path` for a moment: the next, the one before, and what is deleted."""
+    return hidden_name(path, NEXT), hidden_name(path, BEFORE), hidden_name(path, DISCARDED)
+
+
 def look(parent: Directory, path: str) -> Standing:
     """Return what is in the place `path` of an environment and beside it.
 
     Raises InvalidInput if a hidden name is taken by something that this collection has not made.
     """
     name = os.path.basename(path)
-    following, before, discarded = (hidden_name(path, ending) for ending in (NEXT, BEFORE, DISCARDED))
+    following, before, discarded = hidden_names(path)
     there = {hidden for hidden in (following, before, discarded) if _is_left(parent, hidden, hidden == discarded)}
     leavings = [discarded]
     foreign = False
@@ -87,6 +97,47 @@ def is_environment(parent: Directory, name: str) -> bool:
     with parent.child(name) as found:
         configuration = found.status(CONFIGURATION)
         return configuration is not None and stat.S_ISREG(configuration.st_mode) and is_ours(found)
+
+
+def require_unexchanged(parent: Directory, name: str) -> None:
+    """Raise InvalidInput if somebody else could have exchanged what root is about to run in the environment `name`.
+
+    That is its Python and its pip. To be asked before anything in it is run. Nobody but root is asked for that.
+    """
+    if os.geteuid() != 0:
+        return
+    place = parent.place(name)
+    packages = glob.glob(os.path.join(glob.escape(place), "lib*", "python*", "site-packages"))
+    pips = [pip for pip in (os.path.join(each, "pip") for each in packages) if os.path.isdir(pip)]
+    programs = os.path.join(place, "bin")
+    mend = f"See that nobody has changed it, then run chmod -R go-w {place}, or remove it."
+    for directory in (place, *([programs] if os.path.isdir(programs) else []), *packages, *pips):
+        try:
+            with open_directory(directory, option=f"environment {place}"):
+                pass
+        except InvalidInput as error:
+            error.explain(mend)
+            raise
+    with parent.child(name) as found:
+        for file in (CONFIGURATION, PIP_CONFIGURATION):
+            _require_of_root(found, file, mend)
+        if os.path.isdir(programs):
+            with found.child("bin") as within:
+                for python in within.names():
+                    if python.startswith("python"):
+                        _require_of_root(within, python, mend)
+
+
+def _require_of_root(directory: Directory, name: str, mend: str) -> None:
+    status = directory.status(name)
+    # A link is as good as the directory that it is in.
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return
+    if status.st_uid != 0 or status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != 0):
+        raise InvalidInput(
+            f"{directory.place(name)} cannot be used: another user may write to it, and could exchange what root runs."
+            f" {mend}"
+        )
 
 
 def _is_left(parent: Directory, hidden: str, unmarked: bool) -> bool:

@@ -18,11 +18,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.e
     Standing,
     examine,
     look,
+    require_unexchanged,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.interpreter import ask_interpreter
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
     require_entries_changeable,
+    require_removable,
+    require_tree_removable,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import Requirement
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
@@ -83,8 +86,9 @@ class EnvironmentPlan:
                     f"environment {self._path} is there already, and is no virtual environment that this collection"
                     " has made: name a path that does not exist yet, or remove what is there."
                 )
-            if standing.current is None:
+            if parent is None or standing.current is None:
                 return standing, None
+            require_unexchanged(parent, standing.current)
             return standing, examine(self._beside(standing.current), self.interpreter)
 
     def _needed(self, condition: Condition | None) -> list[str]:
@@ -144,6 +148,9 @@ class EnvironmentPlan:
                         f"environment {self._path} cannot be changed: {mounted} is a mount point and would have to be"
                         " removed. Unmount it first."
                     )
+                require_tree_removable(parent, name)
+            if standing.current and standing.is_displaced:
+                require_removable(parent, standing.current)
             if not self.is_made and self.installed and parent.status(os.path.basename(self._path)) is not None:
                 with parent.child(os.path.basename(self._path)) as place:
                     require_entries_changeable(place, f"environment {self._path} cannot be changed")

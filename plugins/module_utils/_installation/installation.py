@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, StateNotReached
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.directory_plan import DirectoryPlan
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import hidden_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment_plan import EnvironmentPlan
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import (
     DeclaredDirectory,
@@ -23,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
     find_leavings,
     removal_of_leavings,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import wait_for_others
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.removal import Removal
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import parse_requirements
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
@@ -55,6 +58,7 @@ class InstallationResource:
         """Read what is there, and decide. Raises InvalidInput for what may not be, SynapseError if it is unreadable."""
         declared = self._declared
         layout = lay_out(declared.directories, declared.environment, self._accounts)
+        _wait_for_others(layout)
         return self._present(layout) if declared.present else self._absent(layout)
 
     def verify(self, plan: Plan) -> None:
@@ -109,6 +113,15 @@ class InstallationResource:
             left=[{"path": path, "why": why} for path, why in sorted(removal.left.items())],
         )
         return Plan({"there": sorted(removal.removed)}, {"there": []}, tuple(removal.steps))
+
+
+def _wait_for_others(layout: Layout) -> None:
+    """Wait for a task that works on the environment: a killed playbook leaves one on the host, and it ends its work."""
+    path = layout.environment
+    if path is not None:
+        with layout.parent_of(path) as parent:
+            if parent is not None:
+                wait_for_others(parent, (os.path.basename(path), *hidden_names(path)), path)
 
 
 def _result(environment: str | None, **found: t.Any) -> dict[str, t.Any]:

@@ -13,10 +13,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, Completed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 # In seconds. The first for questions, the second for what downloads, and may compile on a slow machine.
@@ -80,24 +79,7 @@ def run_python(arguments: t.Sequence[str], timeout: float, held: t.Collection[in
     Raises SynapseError if it cannot be run, or does not end in time; then it is killed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "__PYVENV"))}
-    try:
-        with Command(
-            arguments,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            env=environment,
-            umask=_UMASK,
-            pass_fds=tuple(held),
-        ) as process:
-            try:
-                output, errors = process.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired as error:
-                process.kill()
-                raise SynapseError(f"{arguments[0]} did not end within {timeout:g} seconds.") from error
-    except OSError as error:
-        raise SynapseError(f"{arguments[0]} cannot be run: {error.strerror}.") from error
-    return Completed(process.returncode, output, errors)
+    return run_command(arguments, timeout, env=environment, umask=_UMASK, pass_fds=tuple(held))
 
 
 def last_words(answer: Completed) -> str:

@@ -16,7 +16,11 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import (
+    HIDDEN_PREFIX,
+    Directory,
+    open_directory,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
@@ -150,7 +154,10 @@ def lay_out(
             )
         if place and place.startswith(f"{path}/"):
             _require_safe(found[path], place)
-    return Layout(tuple(found[path] for path in sorted(found, key=_depth)), place)
+    layout = Layout(tuple(found[path] for path in sorted(found, key=_depth)), place)
+    _require_way(layout, known)
+    _require_different(layout)
+    return layout
 
 
 def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Account]) -> str:
@@ -163,6 +170,12 @@ def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Ac
     if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
         raise InvalidInput(f"{option} names {shown}: it must be an absolute path without .. and control characters.")
     plain = "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
+    for part in plain.split("/"):
+        if part == MARKER or part.startswith(HIDDEN_PREFIX):
+            raise InvalidInput(
+                f"{option} names {shown}, but this collection gives the name {part} to files of its own, and removes"
+                " them: name another place."
+            )
     _require_own(plain, f"{option} names {shown}, which is", owner, accounts)
     parent, name = os.path.split(plain)
     try:
@@ -177,6 +190,45 @@ def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Ac
     if status and not stat.S_ISDIR(status.st_mode):
         raise InvalidInput(f"{option} names {shown}, but that is a file and no directory: name another place.")
     return real
+
+
+def _require_way(layout: Layout, accounts: t.Sequence[Account]) -> None:
+    """Raise InvalidInput if what would have to be made on the way to a directory is no place for one of a server."""
+    owners: dict[str, str | None] = {directory.path: directory.ownership.owner for directory in layout.directories}
+    for path, owner in {**owners, **({layout.environment: None} if layout.environment else {})}.items():
+        for above in layout.ancestors(path):
+            foreign = None if os.path.lexists(above) else whose(above, owner, accounts)
+            if foreign:
+                option = "environment" if path == layout.environment else "directories"
+                raise InvalidInput(
+                    f"{option} names {path}, but {above} does not exist and is {foreign}: create it first, or name"
+                    " another place."
+                )
+
+
+def _require_different(layout: Layout) -> None:
+    """Raise InvalidInput if two of the paths lead to the same directory, as a bind mount lets them do."""
+    found: dict[tuple[int, int, str], str] = {}
+    missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
+    for path in (*layout.everything, *missing):
+        earlier = found.setdefault(_identity(path), path)
+        if earlier != path:
+            raise InvalidInput(
+                f"{earlier} and {path} are one and the same directory, which is mounted in two places: name it once."
+            )
+
+
+def _identity(path: str) -> tuple[int, int, str]:
+    """Return which directory it is, or would be: what is there on the way to it, and what is missing below that."""
+    missing = ""
+    while True:
+        try:
+            status = os.stat(path)
+        except OSError:
+            path, name = os.path.split(path)
+            missing = f"{name}/{missing}"
+        else:
+            return status.st_dev, status.st_ino, missing
 
 
 def _is_kept_by_system(directory: Directory) -> bool:

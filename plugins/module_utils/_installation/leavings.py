@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
     MARKER,
@@ -20,8 +21,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.m
     hidden_name,
     is_begun,
     is_ours,
+    put_marker,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import require_removable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
+    passing_over_what_is_gone,
+    require_removable,
+    require_tree_removable,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
 _EMPTIED = "emptied"
@@ -30,7 +37,7 @@ _EMPTIED = "emptied"
 def find_leavings(layout: Layout) -> list[str]:
     """Return the paths of what interrupted runs have left beside the directories of the layout, sorted.
 
-    Raises InvalidInput if this user cannot remove it.
+    Raises InvalidInput if this user cannot remove it. Where this user cannot list what is there, nothing is found.
     """
     # What is there was not interrupted, and directories above it are none of our business.
     missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
@@ -39,10 +46,10 @@ def find_leavings(layout: Layout) -> list[str]:
     for parent_path in {os.path.dirname(place) for place in places}:
         emptied = {hidden_name(place, _EMPTIED) for place in places if os.path.dirname(place) == parent_path}
         with layout.parent_of(os.path.join(parent_path, MARKER)) as parent:
-            if parent is not None:
+            if parent is not None and os.access(".", os.R_OK, dir_fd=parent.descriptor):
                 names = (name for name in parent.names() if name in emptied or is_begun(parent, name))
                 for name in [name for name in names if name not in emptied or _is_emptied(parent, name)]:
-                    require_removable(parent, name)
+                    require_tree_removable(parent, name)
                     found.add(parent.place(name))
     return sorted(found)
 
@@ -55,21 +62,43 @@ def removal_of_leavings(layout: Layout, path: str) -> Step:
             name = os.path.basename(path)
             if parent is None:
                 return
-            if is_begun(parent, name):
+            if not name.endswith(f".{_EMPTIED}"):
                 discard_begun(parent, name)
             elif _is_emptied(parent, name):
-                _discard_emptied(parent, name)
+                with passing_over_what_is_gone():
+                    _discard_emptied(parent, name)
 
     return Step(f"remove {path}, which an interrupted run has left", run)
+
+
+def require_directory_removable(parent: Directory, name: str) -> None:
+    """Raise InvalidInput if `remove_directory` could not remove a directory of which nothing but its mark will be left.
+
+    Changes nothing.
+    """
+    require_removable(parent, name)
+    path = parent.place(name)
+    with parent.child(name) as directory:
+        obstacle = find_obstacle(directory.descriptor, directory.place(MARKER), MARKER)
+    if obstacle:
+        raise InvalidInput(f"{path} cannot be removed: {obstacle}")
+    hidden = hidden_name(name, _EMPTIED)
+    if parent.status(hidden) is not None and not _is_emptied(parent, hidden):
+        raise InvalidInput(
+            f"{path} cannot be removed: {parent.place(hidden)} is in the way, and holds what this collection has not"
+            " made. See what it is, and remove it."
+        )
 
 
 def remove_directory(parent: Directory, name: str) -> None:
     """Remove a directory that this collection has made, if nothing but its mark is in it.
 
     It is gone at once: killed meanwhile, this leaves an empty directory by a hidden name. Raises SynapseError if
-    something is in it; then it stays as it is.
+    something is in it, or it cannot be removed; then it stays as it is.
     """
     hidden = hidden_name(name, _EMPTIED)
+    if _is_emptied(parent, hidden):
+        _discard_emptied(parent, hidden)
     parent.rename(name, hidden)
     if not _is_emptied(parent, hidden):
         parent.rename(hidden, name)
@@ -77,16 +106,29 @@ def remove_directory(parent: Directory, name: str) -> None:
             f"{parent.place(name)} could not be removed: something was put into it at the same moment. Stop what"
             " writes there, and run the task again."
         )
-    _discard_emptied(parent, hidden)
+    try:
+        _discard_emptied(parent, hidden)
+    except SynapseError:
+        with contextlib.suppress(SynapseError):
+            _put_back(parent, hidden, name)
+        raise
+
+
+def _put_back(parent: Directory, hidden: str, name: str) -> None:
+    with parent.child(hidden) as directory:
+        if directory.status(MARKER) is None:
+            put_marker(directory, parent.place(name))
+    parent.rename(hidden, name)
 
 
 def _is_emptied(parent: Directory, hidden: str) -> bool:
     status = parent.status(hidden)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return False
-    with parent.child(hidden) as directory:
+    with passing_over_what_is_gone(), parent.child(hidden) as directory:
         names = directory.names()
         return not names or (names == [MARKER] and is_ours(directory))
+    return False
 
 
 def _discard_emptied(parent: Directory, hidden: str) -> None:

@@ -14,9 +14,11 @@ import hashlib
 import os
 import re
 import stat
+import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import HIDDEN_PREFIX, Directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child
 
 MARKER = ".matrix_ops.synapse"
 _BEFORE_PATH = b"The Ansible collection matrix_ops.synapse has made the directory "
@@ -35,9 +37,6 @@ def put_marker(directory: Directory, path: str) -> None:
     It names the path and not the inode, which a restored backup and some file systems change. Raises SynapseError if
     that fails.
     """
-    # Against another run, which would take it for the leavings of a killed one. Not every file system has locks.
-    with contextlib.suppress(OSError):
-        fcntl.flock(directory.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     text = _BEFORE_PATH + os.fsencode(path) + _AFTER_PATH
     directory.replace(MARKER, text, Attributes(0o644, os.geteuid(), os.getegid()))
 
@@ -65,7 +64,7 @@ def _marked_path(directory: Directory) -> str | None:
     try:
         # Whose it is and what it says are asked of one and the same file.
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in {0, os.geteuid()}:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
             return None
         text = os.read(descriptor, _LONGEST)
     except OSError:
@@ -85,27 +84,50 @@ def hidden_name(path: str, ending: str) -> str:
 
 def is_begun(parent: Directory, name: str) -> bool:
     """Return whether `name` in `parent` is a directory that a killed run had only begun to make."""
-    status = parent.status(name)
-    if not _BEGUN.fullmatch(name) or status is None or not stat.S_ISDIR(status.st_mode):
-        return False
-    with parent.child(name) as begun:
-        try:
-            fcntl.flock(begun.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        entries = begun.names()
-        if not entries:
-            return status.st_uid == os.geteuid()
-        return all(_is_of_making(begun, entry) for entry in entries)
+    with _held(parent, name) as begun:
+        return begun is not None
 
 
 def discard_begun(parent: Directory, name: str) -> None:
-    """Remove such a directory. Raises SynapseError if something else is in it."""
-    with parent.child(name) as begun:
-        for entry in begun.names():
-            if _is_of_making(begun, entry):
+    """Remove such a directory, if it still is one. Raises SynapseError if something is put into it meanwhile."""
+    with _held(parent, name) as begun:
+        if begun is not None:
+            for entry in begun.names():
                 begun.remove(entry)
-    parent.remove_empty(name)
+            parent.remove_empty(name)
+
+
+@contextlib.contextmanager
+def _held(parent: Directory, name: str) -> t.Iterator[Directory | None]:
+    """Open such a directory for the block, and keep who is making it from going on; None if it is none, or is gone."""
+    if not _BEGUN.fullmatch(name):
+        yield None
+        return
+    try:
+        descriptor = open_child(name, parent.descriptor)
+    except OSError:
+        yield None
+        return
+    try:
+        begun = Directory(parent.place(name), descriptor)
+        yield begun if _is_abandoned(parent, name, begun) else None
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(parent: Directory, name: str, begun: Directory) -> bool:
+    try:
+        fcntl.flock(begun.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    # Whoever had the lock a moment ago may have given it its own name, or removed it.
+    status = parent.status(name)
+    if status is None or not os.path.samestat(status, os.fstat(begun.descriptor)):
+        return False
+    entries = begun.names()
+    if not entries:
+        return begun.attributes().uid == os.geteuid()
+    return all(_is_of_making(begun, entry) for entry in entries)
 
 
 def _is_of_making(directory: Directory, entry: str) -> bool:

@@ -64,6 +64,19 @@ class Ownership:
             "group": self.group or self.owner or group_name(os.getegid()),
         }
 
+    def require_usable(self, path: str, holding: bool) -> None:
+        """Raise InvalidInput, naming `path`, if this user could not use a directory with this mode. Root can always.
+
+        `holding`: whether something has to be made in it.
+        """
+        needed = 0o700 if holding else 0o500
+        if os.geteuid() != 0 and needed & ~self.mode:
+            could = "make anything in it" if holding and not 0o500 & ~self.mode else "list it and enter it"
+            raise InvalidInput(
+                f"directories names {path} with the mode {self.mode:04o}, with which this user could not {could}: name"
+                f" a mode that begins with {'07' if holding else '05 or 07'}, or run the task with become."
+            )
+
     def require_of(self, path: str, found: Attributes) -> None:
         """Raise InvalidInput, naming `path`, if a directory with the attributes `found` does not serve as well.
 

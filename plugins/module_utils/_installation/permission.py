@@ -8,13 +8,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import user_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
+
+
+@contextlib.contextmanager
+def passing_over_what_is_gone() -> t.Iterator[None]:
+    """End the block quietly where an entry is gone that another task has removed a moment ago."""
+    try:
+        yield
+    except SynapseError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
 
 
 def require_entries_changeable(directory: Directory, begun: str) -> None:
@@ -22,9 +34,11 @@ def require_entries_changeable(directory: Directory, begun: str) -> None:
 
     `begun`: how the sentence begins, such as "/srv/x cannot be made".
     """
-    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory.descriptor):
-        lacking = f"{directory.path} is read-only for this user. Run the task with become."
-        raise InvalidInput(f"{begun}: {find_obstacle(directory.descriptor, directory.path) or lacking}")
+    obstacle = find_obstacle(directory.descriptor, directory.path)
+    if obstacle is None and not os.access(".", os.W_OK | os.X_OK, dir_fd=directory.descriptor):
+        obstacle = f"{directory.path} is read-only for this user. Run the task with become."
+    if obstacle is not None:
+        raise InvalidInput(f"{begun}: {obstacle}")
 
 
 def require_removable(parent: Directory, name: str) -> None:
@@ -48,11 +62,30 @@ def require_removable(parent: Directory, name: str) -> None:
     if obstacle:
         raise InvalidInput(f"{begun}: {obstacle}")
     if stat.S_ISDIR(status.st_mode):
-        with parent.child(name) as directory:
+        with passing_over_what_is_gone(), parent.child(name) as directory:
             # Without read permission nothing can be removed from it either.
             if os.access(".", os.R_OK, dir_fd=directory.descriptor) and not directory.names():
                 return
             require_entries_changeable(directory, begun)
+
+
+def require_tree_removable(parent: Directory, name: str) -> None:
+    """Raise InvalidInput if this user cannot remove the entry `name` with all that is in it. Changes nothing.
+
+    Looks at each file: only for what has not too many of them.
+    """
+    path = parent.place(name)
+    require_removable(parent, name)
+    # What is gone meanwhile is in nobody's way, and what cannot be opened is no directory of this user.
+    with contextlib.suppress(OSError):
+        for place, names, files, descriptor in os.fwalk(name, dir_fd=parent.descriptor):
+            directory = Directory(parent.place(place), descriptor)
+            if names or files:
+                require_entries_changeable(directory, f"{path} cannot be removed")
+            for file in files:
+                obstacle = find_obstacle(descriptor, directory.place(file), file)
+                if obstacle:
+                    raise InvalidInput(f"{path} cannot be removed: {obstacle}")
 
 
 def require_settable(directory: Directory) -> None:

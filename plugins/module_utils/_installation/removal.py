@@ -29,14 +29,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
     find_leavings,
     removal_of_leavings,
     remove_directory,
+    require_directory_removable,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, is_ours
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import require_removable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
+    require_removable,
+    require_tree_removable,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
 # Removes an entry of an open directory.
 _Remove = t.Callable[[Directory, str], None]
+# Raises InvalidInput if that cannot be.
+_Require = t.Callable[[Directory, str], None]
 
 
 class Removal:
@@ -79,7 +85,7 @@ class Removal:
             elif standing.current and standing.current not in names:
                 names.append(standing.current)
             for name in names:
-                self._add(parent, name, functools.partial(_discard, path))
+                self._add(parent, name, functools.partial(_discard, path), require_tree_removable)
 
     def _directory(self, declared: DeclaredDirectory) -> None:
         path = declared.path
@@ -97,9 +103,9 @@ class Removal:
                         self._add(directory, entry, Directory.remove_tree)
                 others = self._others(directory)
                 if ours and not others:
-                    self._add(parent, name, remove_directory)
+                    self._add(parent, name, remove_directory, require_directory_removable)
                 elif ours:
-                    unknown = [other for other in others if not self._layout.holds_declared(directory.place(other))]
+                    unknown = [other for other in others if not self._is_known(directory.place(other))]
                     said = "which this server knows nothing of" if unknown else "which is left too"
                     self.left[path] = f"it still holds {listed(unknown or others)}, {said}"
                 else:
@@ -112,26 +118,33 @@ class Removal:
         # Only those that we have made have to be looked at by a way that nobody can lead astray.
         if not os.path.lexists(os.path.join(path, MARKER)):
             return
-        with self._layout.parent_of(path) as parent:
-            if parent is None:
-                return
-            with parent.child(name) as directory:
-                if is_ours(directory) and not self._others(directory):
-                    self._add(parent, name, remove_directory)
+        try:
+            with self._layout.parent_of(path) as parent:
+                if parent is None:
+                    return
+                with parent.child(name) as directory:
+                    if is_ours(directory) and not self._others(directory):
+                        self._add(parent, name, remove_directory, require_directory_removable)
+        except SynapseError as error:
+            # It is not declared: what is declared below it can go all the same.
+            self.left[path] = error.message
+
+    def _is_known(self, path: str) -> bool:
+        return path in self.left or self._layout.holds_declared(path)
 
     def _others(self, directory: Directory) -> list[str]:
         """Return what will be in the directory beside its mark."""
         removed = set(self.removed)
         return [name for name in directory.names() if name != MARKER and directory.place(name) not in removed]
 
-    def _add(self, parent: Directory, name: str, remove: _Remove) -> None:
+    def _add(self, parent: Directory, name: str, remove: _Remove, require: _Require = require_removable) -> None:
         """Remove an entry of a directory, unless something is mounted there. Raises InvalidInput if that cannot be."""
         path = parent.place(name)
         mounted = mounted_in(path, self._mounts)
         if mounted:
             self.left[path] = f"{'it' if mounted == path else mounted} is a mount point"
             return
-        require_removable(parent, name)
+        require(parent, name)
         self.removed.append(path)
         self.steps.append(Step(f"remove {path}", lambda: self._run(path, remove)))
 

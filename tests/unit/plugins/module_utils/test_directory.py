@@ -252,6 +252,22 @@ class TestRemove:
             opened.remove_tree("sibling")
             assert opened.mounted("sibling") is None
 
+    def test_what_nobody_could_reach_stays_out_of_reach_when_the_removal_fails(
+        self, directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deep = tmp_path.joinpath("top", "private", *["d"] * 120)
+        deep.mkdir(parents=True)
+        (deep / "secret").touch()
+        (tmp_path / "top").chmod(0o755)
+
+        def fail(_directory: Directory, name: str) -> None:
+            raise SynapseError(f"{name} stays.")
+
+        monkeypatch.setattr(Directory, "remove", fail)
+        with pytest.raises(SynapseError, match="secret stays"):
+            directory.remove_tree("top")
+        assert stat.S_IMODE((tmp_path / "top").stat().st_mode) == 0o700
+
     @pytest.mark.parametrize("clears", [False, True])
     def test_what_is_nested_deeper_than_calls_and_descriptors_go(
         self, directory: Directory, tmp_path: pathlib.Path, clears: bool

@@ -102,6 +102,16 @@ class TestResource:
         assert outcome(capsys, resource) == {"changed": False, "steps": [], "executed": False}
         assert resource.asked == ["plan", "result"]
 
+    def test_what_is_no_unicode_is_written_out(self, capsys: pytest.CaptureFixture[str]) -> None:
+        odd = "ü \udcff.yaml"
+        with patch_module_args({}), pytest.raises(SystemExit):
+            run_info(SPEC, lambda _parameters: {"names": [odd, (odd,)], odd: {"why": odd}, "number": 5})
+        printed = json.loads(capsys.readouterr().out)
+        shown = "ü \\udcff.yaml"
+        assert (printed["names"], printed[shown], printed["number"]) == ([shown, [shown]], {"why": shown}, 5)
+        failed = outcome(capsys, Switch(fails_in="plan", error=SynapseError(f"{odd} is in the way.")))
+        assert failed["msg"] == f"{shown} is in the way."
+
     @pytest.mark.parametrize("check", [False, True])
     def test_diff_mode_shows_before_and_after(self, capsys: pytest.CaptureFixture[str], check: bool) -> None:
         printed = outcome(capsys, Switch(), check=check, diff=True)

@@ -10,6 +10,7 @@ import gzip
 import os
 import pathlib
 import random
+import re
 import select
 import shutil
 import signal
@@ -20,6 +21,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory as directories
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _obstacle as obstacles
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import workplace as workplaces
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import write_archive
@@ -352,6 +354,55 @@ def test_old_export_comes_back_after_a_kill_between_the_two_renames(place: Expor
     assert not place.is_aside() and place.read() == MANIFEST
 
 
+def test_old_export_comes_back_although_an_empty_directory_was_made_in_its_place(
+    place: ExportPlace, tmp_path: pathlib.Path
+) -> None:
+    publish(place)
+    with left_behind(place) as hidden:
+        os.rename(place.path, os.path.join(hidden, "previous"))
+    os.mkdir(place.path)
+    assert place.is_aside() and place.read() == MANIFEST and place.is_whole(MANIFEST)
+    place.require_writable()
+    with pytest.raises(SynapseError, match="broken"), place.workplace():
+        raise SynapseError("broken")
+    assert not place.is_aside() and place.read() == MANIFEST and place.is_whole(MANIFEST)
+    assert os.listdir(tmp_path) == ["alice"]
+
+
+def test_old_export_stays_beside_what_came_into_its_place_until_a_new_one_is_there(
+    place: ExportPlace, tmp_path: pathlib.Path
+) -> None:
+    publish(place, b"{  }")
+    with left_behind(place) as hidden:
+        os.rename(place.path, os.path.join(hidden, "previous"))
+    copy = ExportPlace(str(tmp_path / "copy"))
+    publish(copy)
+    os.rename(copy.path, place.path)
+    for _time in range(2):
+        with pytest.raises(SynapseError, match="broken"), place.workplace() as work:
+            work.prepare()
+            raise SynapseError("broken")
+        assert place.read() == MANIFEST and not place.is_aside()
+        assert os.listdir(hidden) == ["previous"]
+        assert pathlib.Path(hidden, "previous", "profile").read_text() == "{  }"
+    made = publish(place, b"{ }")
+    assert place.read() == made and os.listdir(tmp_path) == ["alice"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of somebody else")
+def test_empty_directory_of_somebody_else_is_not_replaced(place: ExportPlace) -> None:
+    publish(place)
+    with left_behind(place) as hidden:
+        os.rename(place.path, os.path.join(hidden, "previous"))
+    os.mkdir(place.path)
+    os.chown(place.path, 65534, -1)
+    with pytest.raises(InvalidInput, match="alice belongs to"):
+        place.read()
+    with place.workplace():
+        pass
+    assert os.listdir(place.path) == [] and os.listdir(hidden) == ["previous"]
+
+
 def test_only_one_task_at_a_time(place: ExportPlace, tmp_path: pathlib.Path) -> None:
     with place.workplace() as work:
         work.prepare()
@@ -420,3 +471,71 @@ def test_a_link_to_a_directory_of_the_system_is_refused(tmp_path: pathlib.Path) 
     (tmp_path / "link").symlink_to("/etc")
     with pytest.raises(InvalidInput, match=r": /etc is a directory of the system\."):
         ExportPlace(str(tmp_path / "link" / "alice")).require_writable()
+
+
+@pytest.mark.parametrize("attribute", ["i", "a"])
+@pytest.mark.parametrize("kind", [None, "tar.gz", "zip"])
+def test_what_chattr_protects_is_refused_before(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, attribute: str, kind: str | None
+) -> None:
+    place = ExportPlace(str(tmp_path / "alice"), kind)
+    publish(place)
+    with left_behind(place) as hidden:
+        pathlib.Path(hidden, "scratch", "rest").touch()
+    place.require_writable()
+    bits = {"i": 0x10, "a": 0x20}[attribute]
+    inside = [] if kind else ["manifest.json", "profile"]
+    for name in (os.path.basename(place.path), *inside, os.path.basename(hidden), "scratch", "rest"):
+        monkeypatch.setattr(obstacles, "_attributes", lambda _here, entry, name=name: bits * (entry == name))
+        message = rf"alice\S* cannot be replaced: \S*/{re.escape(name)} is \S+ Run chattr -{attribute} on it first\."
+        with pytest.raises(InvalidInput, match=message):
+            place.require_writable()
+    monkeypatch.setattr(obstacles, "_attributes", lambda _here, entry: bits * (entry == "."))
+    with pytest.raises(InvalidInput, match=rf"alice\S* cannot be written: \S+ is \S+ Run chattr -{attribute} on it"):
+        place.require_writable()
+
+
+@pytest.mark.parametrize("attribute", ["i", "a"])
+@pytest.mark.parametrize("protected", ["", "alice", "alice/profile"])
+def test_what_chattr_itself_protects_is_refused_before(
+    place: ExportPlace, tmp_path: pathlib.Path, attribute: str, protected: str
+) -> None:
+    publish(place)
+    path = tmp_path / protected
+    try:
+        subprocess.run(["chattr", f"+{attribute}", path], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("nothing can be protected here")
+    try:
+        with pytest.raises(InvalidInput, match=rf": {path} is \S+ Run chattr -{attribute} on it first\.$"):
+            place.require_writable()
+    finally:
+        subprocess.run(["chattr", f"-{attribute}", path], check=True)
+    place.require_writable()
+
+
+@pytest.mark.parametrize(
+    ("directory", "real"),
+    [
+        *(("/etc/nologin_test", "/etc"), ("/home/newperson_test", "/home"), ("/newtop_test", "/")),
+        *(("/nonexistent_test/x/y", "/"), ("/var/log/new_test", "/var/log"), ("/var/new_test/x", "/var")),
+    ],
+)
+def test_no_directory_is_made_among_those_of_the_system(directory: str, real: str) -> None:
+    place = ExportPlace(f"{directory}/alice", make_parent=True)
+    assert place.read() is None
+    with pytest.raises(InvalidInput, match=rf"cannot be used: {real} is a directory of the system\. Name another"):
+        place.require_writable()
+
+
+def test_no_directory_is_made_behind_a_link_to_one_of_the_system(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(InvalidInput, match=r": /etc is a directory of the system\."):
+        ExportPlace(str(tmp_path / "link" / "new_test" / "alice"), make_parent=True).require_writable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may write there")
+@pytest.mark.parametrize("directory", ["/var/lib/matrix_ops.synapse_test/exports", "/srv/new_test", "/root/new_test"])
+def test_a_directory_of_its_own_is_made_where_services_and_root_have_theirs(directory: str) -> None:
+    ExportPlace(f"{directory}/alice", make_parent=True).require_writable()
+    assert not os.path.exists(directory)

@@ -12,6 +12,9 @@ import pathlib
 import stat
 import typing as t
 
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _obstacle as obstacle
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.installation import (
     DeclaredInstallation,
@@ -153,15 +156,33 @@ def layout_of(*paths: pathlib.Path, environment: pathlib.Path | None = None) -> 
     return Layout(directories, str(environment) if environment else None)
 
 
+def let_be_fixed(monkeypatch: pytest.MonkeyPatch, *paths: pathlib.Path, letter: str = "i") -> None:
+    """Let the paths, or everything, have an attribute as `chattr +letter` sets it, on whatever file system they are."""
+    files = [path.stat() for path in paths]
+    bits = {"i": 0x10, "a": 0x20}[letter]
+
+    def attributes(descriptor: int, name: str) -> int:
+        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        return bits if not files or any(os.path.samestat(status, file) for file in files) else 0
+
+    monkeypatch.setattr(obstacle, "_attributes", attributes)
+
+
 def snapshot(root: pathlib.Path) -> dict[str, tuple[t.Any, ...]]:
     """Return all that there is to know of everything below `root`, apart from times."""
     found: dict[str, tuple[t.Any, ...]] = {}
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        content: str | None = None
-        if stat.S_ISLNK(status.st_mode):
-            content = os.readlink(path)
-        elif stat.S_ISREG(status.st_mode):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        found[str(path.relative_to(root))] = (status.st_mode, status.st_uid, status.st_gid, content)
+    # Not rglob, which takes a minute for a tree that is nested deeply.
+    places = [str(root)]
+    while places:
+        with os.scandir(places.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                content: str | None = None
+                if stat.S_ISLNK(status.st_mode):
+                    content = os.readlink(entry.path)
+                elif stat.S_ISREG(status.st_mode):
+                    content = hashlib.sha256(pathlib.Path(entry.path).read_bytes()).hexdigest()
+                elif stat.S_ISDIR(status.st_mode):
+                    places.append(entry.path)
+                found[os.path.relpath(entry.path, root)] = (status.st_mode, status.st_uid, status.st_gid, content)
     return found

@@ -17,7 +17,7 @@ import zipfile
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import build
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import lock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.distribution import read_packages
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import examine
@@ -143,7 +143,7 @@ def test_the_old_environment_comes_back_if_the_new_one_cannot_take_its_place(
 
 def test_nobody_installs_where_another_task_does(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch.run()
-    monkeypatch.setattr(build, "_LOCKED_AT_MOST", 0.2)
+    monkeypatch.setattr(lock, "_LOCKED_AT_MOST", 0.2)
     plan = scratch.resource(packages=("other==1.0",)).plan()
     descriptor = os.open(scratch.environment, os.O_RDONLY)
     try:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import pathlib
 
@@ -148,6 +149,35 @@ def test_a_user_gets_no_directory_that_root_has_made(tmp_path: pathlib.Path, mon
         plan_of(tmp_path / "a", Ownership(0o750))
 
 
+@pytest.mark.parametrize(
+    ("mode", "below", "said"),
+    [
+        (0o000, None, "list it and enter it: name a mode that begins with 05 or 07, or run the task with become."),
+        (0o400, None, "list it and enter it"),
+        (0o300, None, "list it and enter it"),
+        (0o500, "x", "make anything in it: name a mode that begins with 07, or run the task with become."),
+        (0o500, None, None),
+        (0o700, "x", None),
+    ],
+)
+def test_a_mode_that_keeps_its_owner_out(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, mode: int, below: str | None, said: str | None
+) -> None:
+    declared = [DeclaredDirectory(str(tmp_path / "data"), Ownership(mode))]
+    if below:
+        declared.append(DeclaredDirectory(str(tmp_path / "data" / below), Ownership(0o700)))
+    if os.geteuid() == 0:
+        DirectoryPlan(lay_out(declared, None, []))
+        monkeypatch.setattr(os, "geteuid", lambda: 65534)
+        monkeypatch.setattr(os, "getegid", lambda: 65534)
+    if said is None:
+        DirectoryPlan(lay_out(declared, None, []))
+        return
+    with pytest.raises(InvalidInput) as error:
+        DirectoryPlan(lay_out(declared, None, []))
+    assert f"{tmp_path}/data with the mode {mode:04o}, with which this user could not {said}" in error.value.message
+
+
 def test_a_directory_that_was_exchanged_meanwhile_is_left_alone(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a").mkdir(0o700)
     mark(tmp_path / "a")
@@ -180,3 +210,18 @@ def test_problems(tmp_path: pathlib.Path) -> None:
     assert plan.problems() == []
     (tmp_path / "a").chmod(0o700)
     assert plan.problems() == [f"{tmp_path / 'a'} has another owner, group or mode"]
+
+
+def test_loops_that_make_different_directories_in_one_parent(scratch: Scratch) -> None:
+    def loop(number: int) -> None:
+        for count in range(150):
+            directory = DeclaredDirectory(str(scratch.root / f"{number}-{count}"), Ownership(0o700))
+            resource = scratch.resource(directories=(directory,), **ALONE)
+            plan = resource.plan()
+            plan.execute()
+            resource.verify(plan)
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(loop, number) for number in range(3)]:
+            done.result()
+    assert len([path for path in scratch.root.iterdir() if (path / MARKER).is_file()]) == 450

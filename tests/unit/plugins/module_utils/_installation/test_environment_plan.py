@@ -7,11 +7,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory as directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import build
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import environment as environments
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.interpreter import run_python
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
     SYNAPSE,
@@ -115,6 +120,53 @@ def test_root_runs_no_program_that_somebody_else_could_exchange(scratch: Scratch
     scratch.environment.parent.mkdir()
     os.chown(scratch.environment.parent, 65534, 65534)
     assert "could exchange what root writes there" in scratch.refusal()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="about what root runs")
+@pytest.mark.parametrize(
+    "place",
+    [
+        "",
+        "bin",
+        "bin/python3",
+        "pyvenv.cfg",
+        "pip.conf",
+        "lib/python3.98/site-packages",
+        "lib/python3.98/site-packages/pip",
+    ],
+)
+def test_root_runs_nothing_of_an_environment_that_others_can_write(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    scratch.run()
+    (scratch.environment / "pip.conf").touch()
+    if place == "bin/python3":
+        shutil.copy(scratch.python, scratch.environment / place)
+        (scratch.environment / "bin" / "python").unlink()
+        (scratch.environment / "bin" / "python").symlink_to("python3")
+    plan = scratch.resource(packages=("other==1.0",)).plan()
+    mode = 0o1777 if (scratch.environment / place).is_dir() else 0o646
+    (scratch.environment / place).chmod(mode)
+    ran: list[str] = []
+
+    def note(arguments: list[str], *others: t.Any) -> object:
+        ran.append(arguments[0])
+        return run_python(arguments, *others)
+
+    for module in (environments, build):
+        monkeypatch.setattr(module, "run_python", note)
+    said = scratch.refusal()
+    assert str(scratch.environment / place) in said and f"chmod -R go-w {scratch.environment}" in said
+    with pytest.raises(InvalidInput, match="chmod -R go-w"):
+        plan.execute()
+    assert ran == []
+    if place:
+        os.chown(scratch.environment / place, 65534, 0)
+        (scratch.environment / place).chmod(0o755)
+        assert f"{scratch.environment / place}" in scratch.refusal()
+        assert ran == []
+    scratch.run(present=False)
+    assert ran == []
 
 
 @pytest.mark.parametrize("where", ["lib", "."])

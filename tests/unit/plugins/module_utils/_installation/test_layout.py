@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing as t
 
 import pytest
 
@@ -59,6 +60,10 @@ def refusal(*paths: str, environment: str | None = None) -> str:
         ("/var/log/", "a directory of the system"),
         ("/var/run", "a directory of the system"),
         ("/home/somebody", "the home directory of a person"),
+        ("/home/nobody here/x", "but /home/nobody here does not exist and is the home directory of a person"),
+        ("/srv/.matrix_ops.synapse", "gives the name .matrix_ops.synapse to files of its own"),
+        ("/srv/.matrix_ops.synapse.0123456789abcdef0123456789abcdef", "to files of its own, and removes them"),
+        ("/srv/.matrix_ops.synapse.x/data", "to files of its own"),
         ("/etc/passwd", "is a file and no directory"),
         ("/etc/passwd/x", "something on the way to it is a file"),
         ("/dev/null", "/dev, a directory of the system"),
@@ -108,6 +113,32 @@ def test_the_same_directory_twice(tmp_path: pathlib.Path) -> None:
     assert (found.contents, found.marked_contents, found.content_patterns) == (("a", "c"), ("b",), ("four*",))
     with pytest.raises(InvalidInput, match="twice, with different owners"):
         lay_out([one, DeclaredDirectory(path, Ownership(0o700))], None, [])
+
+
+def test_two_names_of_the_same_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = os.stat
+    (tmp_path / "one" / "there").mkdir(parents=True)
+
+    def same(path: str, **where: t.Any) -> os.stat_result:
+        return stat(str(path).replace(f"{tmp_path}/other", f"{tmp_path}/one"), **where)
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    lay_out([DeclaredDirectory(str(one / "x"), OWN), DeclaredDirectory(str(one / "there" / "x"), OWN)], None, [])
+    monkeypatch.setattr(os, "stat", same)
+    for first, second in (("x", "x"), ("x/y", "x/y"), ("there", "there"), ("there/x", "there/x"), ("x", "x/y")):
+        said = refusal(str(one / first), str(other / second))
+        assert "are one and the same directory, which is mounted in two places: name it once." in said
+    assert "one and the same" in refusal(str(one / "x"), environment=str(other / "x"))
+
+
+def test_the_way_to_a_home_is_the_concern_of_who_makes_accounts(tmp_path: pathlib.Path) -> None:
+    accounts = [Account("synapse", 998, names_of(str(tmp_path / "home")))]
+    directory = str(tmp_path / "home" / "media")
+    lay_out([DeclaredDirectory(directory, Ownership(0o750, "synapse"))], None, accounts)
+    with pytest.raises(InvalidInput, match="does not exist and is the home directory of synapse: create it"):
+        lay_out([DeclaredDirectory(directory, Ownership(0o750, "other"))], None, accounts)
+    (tmp_path / "home").mkdir()
+    lay_out([DeclaredDirectory(directory, Ownership(0o750, "other"))], None, accounts)
 
 
 def test_directories_and_the_environment(tmp_path: pathlib.Path) -> None:

@@ -19,7 +19,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
     Directory,
     open_directory,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
     MARKER,
     discard_begun,
@@ -28,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.m
     is_ours,
     put_marker,
 )
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import snapshot
 
 BEGUN = HIDDEN_PREFIX + "0123456789abcdef" * 2
 
@@ -46,7 +46,7 @@ def test_a_mark_is_text_for_people(directory: Directory, tmp_path: pathlib.Path)
     assert os.listdir(tmp_path) == [MARKER]
 
 
-@pytest.mark.parametrize("kind", ["link", "directory", "hard link"])
+@pytest.mark.parametrize("kind", ["link", "directory", "other text"])
 def test_what_is_no_mark(directory: Directory, tmp_path: pathlib.Path, kind: str) -> None:
     (tmp_path / "other").touch()
     if kind == "link":
@@ -56,6 +56,15 @@ def test_what_is_no_mark(directory: Directory, tmp_path: pathlib.Path, kind: str
     else:
         os.link(tmp_path / "other", tmp_path / MARKER)
     assert not is_ours(directory)
+
+
+def test_a_backup_of_hard_links_takes_nothing_away(directory: Directory, tmp_path: pathlib.Path) -> None:
+    put_marker(directory, str(tmp_path))
+    (tmp_path / "backup").mkdir()
+    os.link(tmp_path / MARKER, tmp_path / "backup" / MARKER)
+    assert is_ours(directory)
+    with directory.child("backup") as backup:
+        assert not is_ours(backup)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -134,9 +143,24 @@ def test_what_was_not_begun_by_us_stays(directory: Directory, tmp_path: pathlib.
     (tmp_path / f"{BEGUN[:-2]}00").symlink_to(BEGUN[:-1])
     (tmp_path / f"{BEGUN[:-2]}11").touch()
     assert not [name for name in os.listdir(tmp_path) if is_begun(directory, name)]
-    with pytest.raises(SynapseError):
-        discard_begun(directory, BEGUN)
-    assert os.listdir(tmp_path / BEGUN) == ["content"]
+    before = snapshot(tmp_path)
+    for name in (*os.listdir(tmp_path), f"{BEGUN[:-2]}22"):
+        discard_begun(directory, name)
+    assert snapshot(tmp_path) == before
+
+
+def test_what_got_its_own_name_in_the_last_moment_stays(
+    directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / BEGUN).mkdir()
+    (tmp_path / BEGUN / MARKER).touch()
+
+    def wait(_descriptor: int, _operation: int) -> None:
+        (tmp_path / BEGUN).rename(tmp_path / "data")
+
+    monkeypatch.setattr(fcntl, "flock", wait)
+    discard_begun(directory, BEGUN)
+    assert os.listdir(tmp_path / "data") == [MARKER]
 
 
 def test_what_another_run_is_making_stays(directory: Directory, tmp_path: pathlib.Path) -> None:
@@ -145,6 +169,8 @@ def test_what_another_run_is_making_stays(directory: Directory, tmp_path: pathli
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         assert not is_begun(directory, BEGUN)
+        discard_begun(directory, BEGUN)
+        assert os.listdir(tmp_path) == [BEGUN]
     finally:
         os.close(descriptor)
     assert is_begun(directory, BEGUN)

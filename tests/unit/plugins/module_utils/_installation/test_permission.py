@@ -8,30 +8,24 @@ from __future__ import annotations
 
 import os
 import pathlib
-import typing as t
+import shutil
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import BEFORE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, hidden_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
     require_entries_changeable,
     require_removable,
     require_settable,
+    require_tree_removable,
 )
-from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import Scratch
-
-
-def let_nothing_change(monkeypatch: pytest.MonkeyPatch, paths: t.Collection[pathlib.Path] = ()) -> None:
-    """Let the kernel say of the paths, or of everything, what it says to root of what is immutable."""
-    files = {(path.stat().st_dev, path.stat().st_ino) for path in paths}
-
-    def access(path: str, mode: int, *, dir_fd: int | None = None) -> bool:
-        status = os.stat(path, dir_fd=dir_fd)
-        is_fixed = not files or (status.st_dev, status.st_ino) in files
-        return not (mode & os.W_OK and is_fixed)
-
-    monkeypatch.setattr(os, "access", access)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
+    Scratch,
+    let_be_fixed,
+)
 
 
 def let_be_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +33,6 @@ def let_be_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
         f_flag = os.ST_RDONLY
 
     monkeypatch.setattr(os, "statvfs", lambda _place: _ReadOnly)
-    let_nothing_change(monkeypatch)
 
 
 @pytest.mark.parametrize("is_read_only", [True, False])
@@ -51,8 +44,8 @@ def test_what_nobody_can_change(scratch: Scratch, monkeypatch: pytest.MonkeyPatc
         let_be_read_only(monkeypatch)
         why = "is on a file system that is mounted read-only. Mount it writable first."
     else:
-        let_nothing_change(monkeypatch)
-        why = "perhaps because it is immutable"
+        let_be_fixed(monkeypatch)
+        why = "is immutable. Run chattr -i on it first."
     said = scratch.refusal()
     assert said.startswith(f"The owner, group or mode of {scratch.configuration} cannot be set: ") and why in said
     said = scratch.refusal(packages=("matrix-synapse==1.164.0",), directories=())
@@ -74,11 +67,83 @@ def test_what_is_immutable_is_not_removed(scratch: Scratch, monkeypatch: pytest.
     scratch.run()
     database = scratch.data / "homeserver.db"
     database.touch()
-    let_nothing_change(monkeypatch, [database])
+    let_be_fixed(monkeypatch, database)
     assert scratch.refusal(present=False, purge=True) == (
-        f"{database} cannot be removed: the system lets nobody change {database}, perhaps because it is immutable. See"
-        f" lsattr -d {database}."
+        f"{database} cannot be removed: {database} is immutable. Run chattr -i on it first."
     )
+
+
+@pytest.mark.parametrize("letter", ["a", "i"])
+@pytest.mark.parametrize(
+    ("fixed", "named"),
+    [
+        ("lib/matrix-synapse", "lib/matrix-synapse"),
+        (f"lib/matrix-synapse/{MARKER}", "lib/matrix-synapse"),
+        ("lib/matrix-synapse/homeserver.db", "lib/matrix-synapse/homeserver.db"),
+        ("lib/matrix-synapse/media_store", "lib/matrix-synapse/media_store"),
+        ("lib", "lib/matrix-synapse"),
+        ("venvs", "venvs/matrix-synapse"),
+        ("venvs/matrix-synapse", "venvs/matrix-synapse"),
+        (f"venvs/matrix-synapse/{MARKER}", "venvs/matrix-synapse"),
+        ("venvs/matrix-synapse/bin", "venvs/matrix-synapse"),
+        ("venvs/matrix-synapse/bin/tool", "venvs/matrix-synapse"),
+    ],
+)
+def test_what_has_an_attribute_is_not_purged(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch, fixed: str, named: str, letter: str
+) -> None:
+    scratch.run()
+    (scratch.data / "media_store").mkdir()
+    (scratch.data / "homeserver.db").touch()
+    let_be_fixed(monkeypatch, scratch.root / fixed, letter=letter)
+    said = scratch.refusal(present=False, purge=True)
+    assert said.startswith(f"{scratch.root / named}") and "cannot be removed: " in said
+    assert said.endswith(f"Run chattr -{letter} on it first.") and f" {scratch.root / fixed} is " in said
+    if fixed.startswith("venvs"):
+        scratch.let_python_be("3.99")
+        assert said.partition(": ")[2] in scratch.refusal()
+
+
+def test_what_an_interrupted_run_has_left_aside_is_not_put_back(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch.run()
+    aside = scratch.environment.with_name(hidden_name(str(scratch.environment), BEFORE))
+    scratch.environment.rename(aside)
+    let_be_fixed(monkeypatch, aside)
+    assert scratch.refusal() == f"{aside} cannot be removed: {aside} is immutable. Run chattr -i on it first."
+
+
+def test_a_directory_on_the_way_that_has_an_attribute_stays(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.run()
+    let_be_fixed(monkeypatch, scratch.data.parent / MARKER)
+    result = scratch.run(present=False, purge=True)[1]
+    assert result["left"] == [
+        {
+            "path": str(scratch.data.parent),
+            "why": f"{scratch.data.parent} cannot be removed: {scratch.data.parent / MARKER} is immutable."
+            " Run chattr -i on it first.",
+        }
+    ]
+
+
+def test_nothing_is_begun_where_it_could_not_be_removed(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_be_fixed(monkeypatch, scratch.root, letter="a")
+    assert scratch.refusal(environment=None, packages=()) == (
+        f"{scratch.configuration} cannot be made: {scratch.root} is append-only. Run chattr -a on it first."
+    )
+
+
+def test_what_is_gone_meanwhile_is_in_nobody_s_way(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "full" / "a").mkdir(parents=True)
+    with open_directory(str(tmp_path)) as directory:
+        status = os.stat(tmp_path / "full")
+        require_tree_removable(directory, "gone")
+        require_tree_removable(directory, "full")
+        shutil.rmtree(tmp_path / "full")
+        monkeypatch.setattr(directory, "status", lambda _name: status)
+        require_removable(directory, "full")
+        require_tree_removable(directory, "full")
 
 
 def test_only_root_sets_modes_of_what_belongs_to_another_user(

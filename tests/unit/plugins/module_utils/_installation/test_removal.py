@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import removal
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, hidden_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
     Scratch,
@@ -135,6 +135,42 @@ def test_links_are_removed_and_not_followed(scratch: Scratch) -> None:
     scratch.run(present=False, purge=True)
     assert os.listdir(foreign) == ["photo"]
     assert not scratch.data.exists()
+
+
+def test_what_is_left_because_of_a_mount_is_known(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.run()
+    fill(scratch)
+    mount = str(scratch.data / "media_store")
+    monkeypatch.setattr(removal, "mount_points", lambda: frozenset({"/", mount}))
+    _ignored, result = scratch.run(present=False, purge=True)
+    assert left_of(result)[str(scratch.data)] == "it still holds media_store, which is left too"
+
+
+def test_a_directory_on_the_way_that_this_user_cannot_remove_stays(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch.run()
+    root = scratch.root.stat()
+
+    def access(_path: str, _mode: int, *, dir_fd: int) -> bool:
+        return not os.path.samestat(os.fstat(dir_fd), root)
+
+    monkeypatch.setattr(os, "access", access)
+    _ignored, result = scratch.run(present=False, purge=True)
+    ancestors = [scratch.configuration.parent, scratch.data.parent, scratch.environment.parent]
+    assert left_of(result) == {
+        str(path): f"{path} cannot be removed: {scratch.root} is read-only for this user. Run the task with become."
+        for path in ancestors
+    }
+    assert sorted(os.listdir(scratch.root)) == sorted(["programs", *(path.name for path in ancestors)])
+
+
+def test_something_else_by_a_hidden_name_is_refused_before(scratch: Scratch) -> None:
+    scratch.run()
+    hidden = scratch.data.parent / hidden_name(str(scratch.data), "emptied")
+    (hidden / "content").mkdir(parents=True)
+    assert f"{scratch.data} cannot be removed: {hidden} is in the way" in scratch.refusal(present=False, purge=True)
+    scratch.run(present=False)
 
 
 def test_a_pattern_never_takes_another_declared_directory(scratch: Scratch) -> None:
