@@ -147,6 +147,10 @@ processes:
       description: The user that the process runs as.
       type: str
       sample: matrix-synapse
+    unit:
+      description: The unit of systemd that the process runs in. Null if it was started by something else.
+      type: str
+      sample: matrix-synapse.service
     config_path:
       description: The files and directories that the process was started with, as absolute paths.
       type: list

@@ -34,8 +34,8 @@ _PIECE = 1 << 20
 _PACKED_PIECE = 1 << 14
 # More than deflate can ever save: 1032 bytes in one.
 _LARGEST_RATIO = 1100
-# In bytes: the longest path, and a list of some 500,000 entries.
-_LONGEST_HEADER, _LONGEST_LIST = 1 << 14, 1 << 26
+# In bytes: the longest path, and a list of some 2,000,000 entries.
+_LONGEST_HEADER, _LONGEST_LIST = 1 << 14, 1 << 28
 _MODE = 0o600
 # What the libraries below raise for files that are no archives, cut off or damaged.
 _DAMAGED = (
@@ -174,14 +174,17 @@ class _Expected:
 class _Header(tarfile.TarInfo):
     """A header as `write_archive` makes them: of a file, or a short one with what does not fit into that."""
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        """Raises ValueError for any other, some of which tarfile reads into memory or follows for ever."""
-        header = super().frombuf(buf, encoding, errors)
-        largest = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}.get(header.type, -1)
-        if not 0 <= header.size <= largest:
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+        """Go on after a header, as tarfile lets subclasses do. Raises ValueError for one of anything else.
+
+        Some of those tarfile would read into memory or follow for ever.
+        """
+        largest = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}.get(self.type, -1)
+        if not 0 <= self.size <= largest:
             raise ValueError("a header of something else")
-        return header
+        beyond: t.Any = super()
+        found: tarfile.TarInfo | None = beyond._proc_member(archive)
+        return found
 
 
 class _Unpacked:

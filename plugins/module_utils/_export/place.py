@@ -36,8 +36,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workpla
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import keeps_files_out
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# A directory of the system in which whoever serves something has one of its own, but no files.
-_OF_SERVICES = "/var/lib"
+# Directories of the system in which there are others for data, but no files.
+_HOLD_DIRECTORIES = frozenset({"/", "/usr/local", "/var/lib", "/var/local"})
 
 
 class ExportPlace:
@@ -152,13 +152,14 @@ class ExportPlace:
 
     def _require_for_files(self, missing: list[str]) -> None:
         """Raise InvalidInput if only the system puts files, or those of `missing` that come first, where they go."""
-        above = [os.path.realpath(os.path.dirname(path)) for path in missing[:1]]
-        for real in (os.path.realpath(self.parent), *(path for path in above if path != _OF_SERVICES)):
+        above = {os.path.realpath(os.path.dirname(path)) for path in missing[:1]} - _HOLD_DIRECTORIES
+        for real in (os.path.realpath(self.parent), *above):
             system = keeps_files_out(real)
             if system:
+                mend = f", or make {missing[0]} yourself first" if real in above else ""
                 raise InvalidInput(
                     f"destination {self.path} cannot be used: {real} is {system}. Name another place, such as"
-                    " one in /root or /srv."
+                    f" one in /root or /srv{mend}."
                 )
 
     def _require_replaceable(self, parent: Directory) -> None:

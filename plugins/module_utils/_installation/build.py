@@ -33,12 +33,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.i
     last_words,
     run_python,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import lock_entry
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import lock_environment
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import (
     MARKER,
     hidden_name,
     put_marker,
 )
+
+_DEFAULT_ACCESS = "system.posix_acl_default"
 
 
 class Workshop:
@@ -73,6 +75,9 @@ class Workshop:
         self._parent.make(self._next, Attributes(0o700, os.geteuid(), os.getegid()), mark)
         try:
             with self._locked(self._next) as (directory, lock):
+                # What everything in it would inherit, and let others write.
+                with contextlib.suppress(OSError):
+                    os.removexattr(directory.descriptor, _DEFAULT_ACCESS)
                 place = self._parent.place(self._next)
                 self._found(interpreter, place, lock)
                 if model:
@@ -128,11 +133,14 @@ class Workshop:
     def _locked(self, name: str) -> t.Iterator[tuple[Directory, int]]:
         """Open the entry `name` for the block, and let nobody else work on it. Raises SynapseError if somebody does."""
         with self._parent.child(name) as directory:
-            lock_entry(directory.descriptor, self._path)
-            status = self._parent.status(name)
-            if status is None or not os.path.samestat(status, os.fstat(directory.descriptor)):
-                raise self._moved(name)
-            yield directory, directory.descriptor
+            lock = lock_environment(directory, self._path)
+            try:
+                status = self._parent.status(name)
+                if status is None or not os.path.samestat(status, os.fstat(directory.descriptor)):
+                    raise self._moved(name)
+                yield directory, lock
+            finally:
+                os.close(lock)
 
     def _moved(self, name: str) -> SynapseError:
         return SynapseError(

@@ -64,11 +64,12 @@ def ask_interpreter(name: str) -> Interpreter:
         raise InvalidInput(f"python {name} is not there, or cannot be run: install it, or name another Python.")
     try:
         answer = run_python([command, "-I", "-B", "-c", _QUESTION], QUICKLY)
-        version, executable, missing = json.loads(answer.output)
-    except (SynapseError, ValueError) as error:
+        version, executable, modules = json.loads(answer.output)
+        missing = tuple(map(str, modules))
+    except (SynapseError, TypeError, ValueError) as error:
         said = error.message if isinstance(error, SynapseError) else last_words(answer)
         raise InvalidInput(f"python {name} cannot be used ({said}): name another Python.") from error
-    return Interpreter(name, os.path.abspath(command), version, executable, tuple(missing))
+    return Interpreter(name, os.path.abspath(command), version, executable, missing)
 
 
 def run_python(arguments: t.Sequence[str], timeout: float, held: t.Collection[int] = ()) -> Completed:

@@ -34,6 +34,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directo
 # An ordinary character of a pattern may be a special one in brackets, as in [*].
 _BEGINS_ORDINARILY = re.compile(r"(?:[^\[*?]|\[[\[\]*?]\]){4}")
 
+# Each directory on the way is held open while the next one is entered.
+_DEEPEST = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredDirectory:
@@ -170,6 +173,8 @@ def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Ac
     if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
         raise InvalidInput(f"{option} names {shown}: it must be an absolute path without .. and control characters.")
     plain = "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
+    if plain.count("/") > _DEEPEST:
+        raise InvalidInput(f"{option} names {shown}, more than {_DEEPEST} directories deep: name another place.")
     for part in plain.split("/"):
         if part == MARKER or part.startswith(HIDDEN_PREFIX):
             raise InvalidInput(

@@ -77,7 +77,8 @@ def require_tree_removable(parent: Directory, name: str) -> None:
     path = parent.place(name)
     require_removable(parent, name)
     # What is gone meanwhile is in nobody's way, and what cannot be opened is no directory of this user.
-    with contextlib.suppress(OSError):
+    # Nesting that this walk cannot follow can still be removed.
+    with contextlib.suppress(OSError, RecursionError):
         for place, names, files, descriptor in os.fwalk(name, dir_fd=parent.descriptor):
             directory = Directory(parent.place(place), descriptor)
             if names or files:

@@ -16,6 +16,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*))?"
 )
+# In characters.
+_LONGEST = 200
 # As in PEP 440, appendix B, with the spellings that it takes for the same.
 _VERSION = re.compile(
     r"v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)"
@@ -81,7 +83,8 @@ def same_version(declared: str, found: str) -> bool:
 
 def _parts(version: str) -> tuple[t.Any, ...] | None:
     match = _VERSION.fullmatch(version.strip().lower())
-    if not match:
+    # No number of a version is longer than what Python makes one of.
+    if not match or len(version) > _LONGEST:
         return None
     release = [int(number) for number in match["release"].split(".")]
     while len(release) > 1 and release[-1] == 0:

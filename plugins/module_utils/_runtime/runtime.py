@@ -42,7 +42,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.restart_record import read_restart_record
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.start import read_start, take_snapshot
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd, Unit, read_unit
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import (
+    Systemd,
+    Unit,
+    read_unit,
+    unit_name,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 
@@ -129,6 +134,7 @@ class RuntimeReader:
             "app": process.app,
             "pid": process.pid,
             "user": reader.user(),
+            "unit": _unit_of(reader, self._host.systemd),
             "config_path": list(process.config_path),
             "started_at": iso_time(int(self._host.clock().wall_time(reader.started()) * 1000)),
             "outdated_by": None,
@@ -233,6 +239,16 @@ class RuntimeReader:
                 error.message,
                 f"Set synapse_python to the Python of Synapse: process {process.pid} runs {process.interpreter}.",
             )
+
+
+def _unit_of(reader: ProcessReader, systemd: Systemd) -> str | None:
+    """Return the name of the unit that a process runs in; None where there is none, or one of a user's own systemd."""
+    if not os.path.isdir(systemd.running):
+        return None
+    try:
+        return unit_name(reader.control_group())
+    except SynapseError:
+        return None
 
 
 def _is_among(path: str, paths: t.Sequence[str]) -> bool:

@@ -517,14 +517,14 @@ def test_what_chattr_itself_protects_is_refused_before(
 @pytest.mark.parametrize(
     ("directory", "real"),
     [
-        *(("/etc/nologin_test", "/etc"), ("/home/newperson_test", "/home"), ("/newtop_test", "/")),
-        *(("/nonexistent_test/x/y", "/"), ("/var/log/new_test", "/var/log"), ("/var/new_test/x", "/var")),
+        *(("/etc/nologin_test", "/etc"), ("/home/newperson_test", "/home")),
+        *(("/var/log/new_test", "/var/log"), ("/var/new_test/x", "/var")),
     ],
 )
 def test_no_directory_is_made_among_those_of_the_system(directory: str, real: str) -> None:
     place = ExportPlace(f"{directory}/alice", make_parent=True)
     assert place.read() is None
-    with pytest.raises(InvalidInput, match=rf"cannot be used: {real} is a directory of the system\. Name another"):
+    with pytest.raises(InvalidInput, match=rf": {real} is a directory of the system\. .* make /\S+ yourself first\."):
         place.require_writable()
 
 
@@ -535,7 +535,10 @@ def test_no_directory_is_made_behind_a_link_to_one_of_the_system(tmp_path: pathl
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may write there")
-@pytest.mark.parametrize("directory", ["/var/lib/matrix_ops.synapse_test/exports", "/srv/new_test", "/root/new_test"])
+@pytest.mark.parametrize(
+    "directory",
+    [*("/var/lib/matrix_ops.synapse_test/exports", "/srv/new_test", "/root/new_test", "/data_test/exports")],
+)
 def test_a_directory_of_its_own_is_made_where_services_and_root_have_theirs(directory: str) -> None:
     ExportPlace(f"{directory}/alice", make_parent=True).require_writable()
     assert not os.path.exists(directory)

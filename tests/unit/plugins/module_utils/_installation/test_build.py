@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import typing as t
@@ -141,11 +142,27 @@ def test_the_old_environment_comes_back_if_the_new_one_cannot_take_its_place(
     assert len(os.listdir(scratch.environment.parent)) == 2
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="others count for root alone")
+def test_an_environment_inherits_nothing_that_lets_others_write(scratch: Scratch) -> None:
+    scratch.environment.parent.mkdir()
+    # Read, write and enter for the owner, the group and the group 4, read and enter for the others.
+    entries = ((1, 7, -1), (4, 5, -1), (8, 7, 4), (16, 7, -1), (32, 5, -1))
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    try:
+        os.setxattr(scratch.environment.parent, "system.posix_acl_default", packed)
+    except OSError:
+        pytest.skip("this file system keeps no access lists")
+    scratch.run()
+    _plan, result = scratch.run()
+    assert result["made"] == []
+    assert os.listxattr(scratch.environment / "bin") == []
+
+
 def test_nobody_installs_where_another_task_does(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch.run()
     monkeypatch.setattr(lock, "_LOCKED_AT_MOST", 0.2)
     plan = scratch.resource(packages=("other==1.0",)).plan()
-    descriptor = os.open(scratch.environment, os.O_RDONLY)
+    descriptor = os.open(scratch.environment / lock.LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with pytest.raises(SynapseError, match=f"is working on {scratch.environment}: wait until it ends"):

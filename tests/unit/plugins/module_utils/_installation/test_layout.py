@@ -181,7 +181,7 @@ def test_patterns_that_begin_ordinarily(tmp_path: pathlib.Path, pattern: str) ->
     assert lay_out(directories, None, []).directories[0].content_patterns == (pattern,)
 
 
-@pytest.mark.parametrize("path", ["/" + "x" * 300, "/" + "x" * 300 + "/y", "/x" * 3000])
+@pytest.mark.parametrize("path", ["/" + "x" * 300, "/" + "x" * 300 + "/y", ("/" + "x" * 99) * 45])
 def test_names_that_are_too_long(tmp_path: pathlib.Path, path: str) -> None:
     path = f"{tmp_path}{path}"
     said = f"{path} is too long, or a name in it is: name a path of less than 4096 bytes"
@@ -239,3 +239,8 @@ def test_the_home_of_somebody_else_behind_a_link(tmp_path: pathlib.Path) -> None
     with pytest.raises(InvalidInput, match=r"leads to .*/disk/postgresql, that is the home directory of postgres"):
         lay_out([DeclaredDirectory(str(tmp_path / "data" / "postgresql"), OWN)], None, accounts)
     lay_out([DeclaredDirectory(str(tmp_path / "data" / "synapse"), OWN)], None, accounts)
+
+
+@pytest.mark.parametrize("depth", [200, 2000])
+def test_paths_that_are_too_deep(tmp_path: pathlib.Path, depth: int) -> None:
+    assert refusal(f"{tmp_path}{'/x' * depth}").endswith("more than 100 directories deep: name another place.")

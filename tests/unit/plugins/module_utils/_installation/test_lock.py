@@ -17,14 +17,14 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation import lock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import NEXT, hidden_names
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import wait_for_others
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.lock import LOCK, wait_for_others
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import hidden_name
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import Scratch
 
-# Locks the directory, works for a moment, and gives it its place.
+# Locks the environment, works for a moment, and gives it its place.
 _WORKS_ON = """
 import fcntl, os, sys, time
-fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+fcntl.flock(os.open(sys.argv[1] + "/.synapse_installation.lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
 print("locked", flush=True)
 time.sleep(0.5)
 os.rename(sys.argv[1], sys.argv[2])
@@ -46,13 +46,27 @@ def test_what_another_task_still_makes_is_seen_when_it_is_made(scratch: Scratch)
 def test_nobody_waits_forever(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
     scratch.run()
     monkeypatch.setattr(lock, "_LOCKED_AT_MOST", 0.2)
-    descriptor = os.open(scratch.environment, os.O_RDONLY)
+    descriptor = os.open(scratch.environment / LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         said = scratch.refusal(present=present)
     finally:
         os.close(descriptor)
     assert f"is working on {scratch.environment}: wait until it ends, and run the task again." in said
+
+
+@pytest.mark.parametrize("name", [".", LOCK])
+def test_others_keep_nobody_waiting(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    scratch.run()
+    monkeypatch.setattr(lock, "_LOCKED_AT_MOST", 0.0)
+    # What others can open they can lock.
+    (scratch.environment / LOCK).chmod(0o644)
+    descriptor = os.open(scratch.environment / name, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        assert scratch.resource().plan().steps == ()
+    finally:
+        os.close(descriptor)
 
 
 def test_what_cannot_be_locked_is_passed_over(tmp_path: pathlib.Path) -> None:
