@@ -150,6 +150,20 @@ def test_nothing_has_changed(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
+    ("control_group", "unit"),
+    [
+        ("0::/system.slice/matrix-synapse.service\n", "matrix-synapse.service"),
+        ("0::/system.slice/system-x.slice/x@one.service/payload\n", "x@one.service"),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+        ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/synapse.service\n", None),
+    ],
+)
+def test_the_unit_of_a_process(machine: Machine, control_group: str, unit: str | None) -> None:
+    machine.control_group = control_group
+    assert machine.read()["processes"][0]["unit"] == unit
+
+
+@pytest.mark.parametrize(
     ("name", "kind"),
     [
         ("main", "configuration"),
