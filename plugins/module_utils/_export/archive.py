@@ -36,6 +36,8 @@ _PACKED_PIECE = 1 << 14
 _LARGEST_RATIO = 1100
 # In bytes: the longest path, and a list of some 2,000,000 entries.
 _LONGEST_HEADER, _LONGEST_LIST = 1 << 14, 1 << 28
+# How much may follow each kind of header.
+_LARGEST_AFTER = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}
 _MODE = 0o600
 # What the libraries below raise for files that are no archives, cut off or damaged.
 _DAMAGED = (
@@ -174,17 +176,15 @@ class _Expected:
 class _Header(tarfile.TarInfo):
     """A header as `write_archive` makes them: of a file, or a short one with what does not fit into that."""
 
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    def _proc_member(self, tarfile: tarfile.TarFile) -> _Header:
         """Go on after a header, as tarfile lets subclasses do. Raises ValueError for one of anything else.
 
         Some of those tarfile would read into memory or follow for ever.
         """
-        largest = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}.get(self.type, -1)
-        if not 0 <= self.size <= largest:
+        if not 0 <= self.size <= _LARGEST_AFTER.get(self.type, -1):
             raise ValueError("a header of something else")
         beyond: t.Any = super()
-        found: tarfile.TarInfo | None = beyond._proc_member(archive)
-        return found
+        return t.cast("_Header", beyond._proc_member(tarfile))
 
 
 class _Unpacked:
