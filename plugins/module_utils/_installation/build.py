@@ -75,8 +75,8 @@ class Workshop:
         self._parent.make(self._next, Attributes(0o700, os.geteuid(), os.getegid()), mark)
         try:
             with self._locked(self._next) as (directory, lock):
-                # What everything in it would inherit, and let others write.
-                with contextlib.suppress(OSError):
+                # What everything in it would inherit, and let others write. Linux has this call alone.
+                with contextlib.suppress(OSError, AttributeError):
                     os.removexattr(directory.descriptor, _DEFAULT_ACCESS)
                 place = self._parent.place(self._next)
                 self._found(interpreter, place, lock)
