@@ -24,7 +24,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import mount_points, mounted_in, real_path
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle_to_entries
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child, walk
 
 # How the names begin under which things lie until they are whole; 32 hexadecimal digits follow.
@@ -83,14 +83,9 @@ class Directory:
 
     def require_writable(self, option: str) -> None:
         """Raise InvalidInput, beginning with `option`, if this user could not make entries here. Changes nothing."""
-        obstacle = find_obstacle(self.descriptor, self.path)
-        if obstacle is None and not os.access(".", os.W_OK | os.X_OK, dir_fd=self.descriptor):
-            obstacle = (
-                f"the directory {self.path} is read-only for this user. Name another place, or run the task with"
-                " become."
-            )
+        obstacle = find_obstacle_to_entries(self.descriptor, self.path)
         if obstacle is not None:
-            raise InvalidInput(f"{option} cannot be written: {obstacle}")
+            raise InvalidInput(f"{option} cannot be written: {obstacle.rstrip('.')}, or name another place.")
 
     def status(self, name: str) -> os.stat_result | None:
         """Return what the kernel says of an entry, of a link itself; None if there is no entry."""

@@ -12,6 +12,7 @@ Relies on the attributes that ext4, XFS, Btrfs and others keep (FS_IOC_GETFLAGS 
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
 import stat
@@ -34,6 +35,38 @@ def find_obstacle(descriptor: int, path: str, name: str = ".") -> str | None:
     for attribute, letter, what in ((_IMMUTABLE, "i", "immutable"), (_APPEND_ONLY, "a", "append-only")):
         if found & attribute:
             return f"{path} is {what}. Run chattr -{letter} on it first."
+    return None
+
+
+def find_obstacle_to_entries(descriptor: int, path: str) -> str | None:
+    """Return what keeps this user from making and removing entries of the open directory, and what to do; or None.
+
+    `path`: that of the directory.
+    """
+    obstacle = find_obstacle(descriptor, path)
+    if obstacle is None and not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
+        return f"the directory {path} is read-only for this user. Run the task with become."
+    return obstacle
+
+
+def find_obstacle_to_removal(descriptor: int, path: str, name: str) -> str | None:
+    """Return what keeps this user from removing the entry `name` of the open directory with all in it; or None.
+
+    `path`: that of the entry. Looks at each file: only for what has not too many of them. What cannot be looked at, is
+    gone meanwhile or nested too deeply for this is left for the removal to tell.
+    """
+    obstacle = find_obstacle(descriptor, path, name)
+    if obstacle is not None:
+        return obstacle
+    with contextlib.suppress(OSError, RecursionError):
+        for place, directories, files, here in os.fwalk(name, dir_fd=descriptor):
+            within = os.path.join(os.path.dirname(path), place)
+            # Nothing has to be removed from an empty one.
+            ask = find_obstacle_to_entries if directories or files else find_obstacle
+            found = [ask(here, within), *(find_obstacle(here, os.path.join(within, file), file) for file in files)]
+            obstacle = next((each for each in found if each), None)
+            if obstacle is not None:
+                return obstacle
     return None
 
 

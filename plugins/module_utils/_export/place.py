@@ -26,13 +26,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.archive import ENDINGS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import Manifest
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport, find_obstacle_in
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import (
     PREVIOUS,
     Destination,
     Workplace,
     is_free,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle_to_removal
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import keeps_files_out
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -167,7 +168,7 @@ class ExportPlace:
         if parent.status(self._hidden) is not None:
             os.close(self._lock(parent))
         for name in (self._name, self._hidden):
-            obstacle = find_obstacle_in(parent, name)
+            obstacle = find_obstacle_to_removal(parent.descriptor, parent.place(name), name)
             if obstacle is not None:
                 raise InvalidInput(f"destination {self.path} cannot be replaced: {obstacle}")
 

@@ -17,7 +17,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import archive as archives
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import MANIFEST, Manifest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import read_sizes
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 # Never through a link, and never waiting for somebody who writes into a pipe.
@@ -67,23 +66,6 @@ class StoredExport:
             yield descriptor
         finally:
             os.close(descriptor)
-
-
-def find_obstacle_in(parent: Directory, name: str) -> str | None:
-    """Return what is in the way even of root when it removes an entry with all that is in it, or None.
-
-    What cannot be looked at, and what is nested deeper than any export, is left for the removal to tell.
-    """
-    obstacle = find_obstacle(parent.descriptor, parent.place(name), name)
-    if obstacle is not None:
-        return obstacle
-    with contextlib.suppress(OSError, RecursionError):
-        for path, directories, names, here in os.fwalk(name, dir_fd=parent.descriptor):
-            for entry in (*directories, *names):
-                obstacle = find_obstacle(here, os.path.join(parent.path, path, entry), entry)
-                if obstacle is not None:
-                    return obstacle
-    return None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,11 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import user_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import (
+    find_obstacle,
+    find_obstacle_to_entries,
+    find_obstacle_to_removal,
+)
 
 
 @contextlib.contextmanager
@@ -34,9 +38,7 @@ def require_entries_changeable(directory: Directory, begun: str) -> None:
 
     `begun`: how the sentence begins, such as "/srv/x cannot be made".
     """
-    obstacle = find_obstacle(directory.descriptor, directory.path)
-    if obstacle is None and not os.access(".", os.W_OK | os.X_OK, dir_fd=directory.descriptor):
-        obstacle = f"{directory.path} is read-only for this user. Run the task with become."
+    obstacle = find_obstacle_to_entries(directory.descriptor, directory.path)
     if obstacle is not None:
         raise InvalidInput(f"{begun}: {obstacle}")
 
@@ -76,17 +78,9 @@ def require_tree_removable(parent: Directory, name: str) -> None:
     """
     path = parent.place(name)
     require_removable(parent, name)
-    # What is gone meanwhile is in nobody's way, and what cannot be opened is no directory of this user.
-    # Nesting that this walk cannot follow can still be removed.
-    with contextlib.suppress(OSError, RecursionError):
-        for place, names, files, descriptor in os.fwalk(name, dir_fd=parent.descriptor):
-            directory = Directory(parent.place(place), descriptor)
-            if names or files:
-                require_entries_changeable(directory, f"{path} cannot be removed")
-            for file in files:
-                obstacle = find_obstacle(descriptor, directory.place(file), file)
-                if obstacle:
-                    raise InvalidInput(f"{path} cannot be removed: {obstacle}")
+    obstacle = find_obstacle_to_removal(parent.descriptor, path, name)
+    if obstacle is not None:
+        raise InvalidInput(f"{path} cannot be removed: {obstacle}")
 
 
 def require_settable(directory: Directory) -> None:

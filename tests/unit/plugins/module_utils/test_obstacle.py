@@ -17,7 +17,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _obstacle as obstacles
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import (
+    find_obstacle,
+    find_obstacle_to_entries,
+    find_obstacle_to_removal,
+)
 
 
 @pytest.fixture
@@ -80,3 +85,59 @@ def test_what_the_kernel_says(descriptor: int, tmp_path: pathlib.Path, attribute
         with contextlib.suppress(OSError):
             subprocess.run(take_it_away, capture_output=True, check=False)
     assert find_obstacle(descriptor, "/srv/x", kind) is None
+
+
+@pytest.fixture
+def tree(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "alice" / "rooms" / "deep").mkdir(parents=True)
+    (tmp_path / "alice" / "rooms" / "deep" / "file").touch()
+    (tmp_path / "alice" / "empty").mkdir()
+    (tmp_path / "alice" / "link").symlink_to("/")
+    return tmp_path
+
+
+def let_be_immutable(monkeypatch: pytest.MonkeyPatch, path: pathlib.Path) -> None:
+    own = path.stat()
+
+    def attributes(descriptor: int, name: str) -> int:
+        return 0x10 * os.path.samestat(os.stat(name, dir_fd=descriptor, follow_symlinks=False), own)
+
+    monkeypatch.setattr(obstacles, "_attributes", attributes)
+
+
+@pytest.mark.parametrize("there", ["alice", "alice/rooms", "alice/rooms/deep", "alice/rooms/deep/file", "alice/empty"])
+def test_obstacle_anywhere_in_a_tree(
+    descriptor: int, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    assert find_obstacle_to_removal(descriptor, f"{tree}/alice", "alice") is None
+    let_be_immutable(monkeypatch, tree / there)
+    said = find_obstacle_to_removal(descriptor, f"{tree}/alice", "alice")
+    assert said == f"{tree}/{there} is immutable. Run chattr -i on it first."
+
+
+def test_obstacle_of_a_file_and_of_nothing(
+    descriptor: int, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "file").touch()
+    assert find_obstacle_to_removal(descriptor, "/srv/file", "file") is None
+    assert find_obstacle_to_removal(descriptor, "/srv/missing", "missing") is None
+    let_be_immutable(monkeypatch, tree / "file")
+    assert find_obstacle_to_removal(descriptor, "/srv/file", "file") == (
+        "/srv/file is immutable. Run chattr -i on it first."
+    )
+
+
+@pytest.mark.parametrize(("closed", "said"), [("alice/rooms", True), ("alice/empty", False)])
+def test_a_directory_that_this_user_cannot_empty(
+    descriptor: int, tree: pathlib.Path, monkeypatch: pytest.MonkeyPatch, closed: str, said: bool
+) -> None:
+    # Root may write everywhere, so the answers of the kernel are replaced.
+    own = (tree / closed).stat()
+
+    def access(_path: str, _mode: int, *, dir_fd: int) -> bool:
+        return not os.path.samestat(os.fstat(dir_fd), own)
+
+    monkeypatch.setattr(os, "access", access)
+    expected = f"the directory {tree}/{closed} is read-only for this user. Run the task with become." if said else None
+    assert find_obstacle_to_removal(descriptor, f"{tree}/alice", "alice") == expected
+    assert find_obstacle_to_entries(descriptor, "/srv/x") is None

@@ -484,13 +484,22 @@ def test_what_chattr_protects_is_refused_before(
         pathlib.Path(hidden, "scratch", "rest").touch()
     place.require_writable()
     bits = {"i": 0x10, "a": 0x20}[attribute]
-    inside = [] if kind else ["manifest.json", "profile"]
-    for name in (os.path.basename(place.path), *inside, os.path.basename(hidden), "scratch", "rest"):
-        monkeypatch.setattr(obstacles, "_attributes", lambda _here, entry, name=name: bits * (entry == name))
-        message = rf"alice\S* cannot be replaced: \S*/{re.escape(name)} is \S+ Run chattr -{attribute} on it first\."
+
+    def protect(path: str) -> None:
+        own = os.stat(path)
+
+        def attributes(descriptor: int, name: str) -> int:
+            return bits * os.path.samestat(os.stat(name, dir_fd=descriptor, follow_symlinks=False), own)
+
+        monkeypatch.setattr(obstacles, "_attributes", attributes)
+
+    inside = [] if kind else [f"{place.path}/manifest.json", f"{place.path}/profile"]
+    for path in (place.path, *inside, hidden, f"{hidden}/scratch", f"{hidden}/scratch/rest"):
+        protect(path)
+        message = rf"alice\S* cannot be replaced: {re.escape(path)} is \S+ Run chattr -{attribute} on it first\.$"
         with pytest.raises(InvalidInput, match=message):
             place.require_writable()
-    monkeypatch.setattr(obstacles, "_attributes", lambda _here, entry: bits * (entry == "."))
+    protect(str(tmp_path))
     with pytest.raises(InvalidInput, match=rf"alice\S* cannot be written: \S+ is \S+ Run chattr -{attribute} on it"):
         place.require_writable()
 
@@ -507,7 +516,8 @@ def test_what_chattr_itself_protects_is_refused_before(
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("nothing can be protected here")
     try:
-        with pytest.raises(InvalidInput, match=rf": {path} is \S+ Run chattr -{attribute} on it first\.$"):
+        end = r"\." if protected else r", or name another place\."
+        with pytest.raises(InvalidInput, match=rf": {path} is \S+ Run chattr -{attribute} on it first{end}$"):
             place.require_writable()
     finally:
         subprocess.run(["chattr", f"-{attribute}", path], check=True)

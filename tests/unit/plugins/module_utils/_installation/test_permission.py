@@ -173,7 +173,8 @@ def test_without_the_permission(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
         with pytest.raises(InvalidInput) as error:
             require_removable(directory, "full")
     assert error.value.message == (
-        f"{tmp_path}/full cannot be removed: {tmp_path}/full is read-only for this user. Run the task with become."
+        f"{tmp_path}/full cannot be removed: the directory {tmp_path}/full is read-only for this user. Run the"
+        " task with become."
     )
 
 
