@@ -171,7 +171,6 @@ def let_be_fixed(monkeypatch: pytest.MonkeyPatch, *paths: pathlib.Path, letter: 
 def snapshot(root: pathlib.Path) -> dict[str, tuple[t.Any, ...]]:
     """Return all that there is to know of everything below `root`, apart from times."""
     found: dict[str, tuple[t.Any, ...]] = {}
-    # Not rglob, which takes a minute for a tree that is nested deeply.
     places = [str(root)]
     while places:
         with os.scandir(places.pop()) as entries:
