@@ -148,7 +148,7 @@ processes:
       type: str
       sample: matrix-synapse
     unit:
-      description: The unit of systemd that the process runs in. Null if it was started by something else.
+      description: The unit of systemd that has started the process. Null if something else has, or systemd cannot tell.
       type: str
       sample: matrix-synapse.service
     config_path:

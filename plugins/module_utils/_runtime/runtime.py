@@ -42,12 +42,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.restart_record import read_restart_record
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.start import read_start, take_snapshot
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import (
-    Systemd,
-    Unit,
-    read_unit,
-    unit_name,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd, Unit, read_unit
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 
@@ -129,12 +124,13 @@ class RuntimeReader:
         if missing:
             reader.unseen.append(_started_without(process, missing))
         settings = self._settings(process, missing, reader) if worker or self._caches else None
+        unit = self._unit(process, reader)
         described: dict[str, t.Any] = {
             "name": "main" if not worker else (settings or {}).get("worker_name") or None,
             "app": process.app,
             "pid": process.pid,
             "user": reader.user(),
-            "unit": _unit_of(reader, self._host.systemd),
+            "unit": unit.name if unit else None,
             "config_path": list(process.config_path),
             "started_at": iso_time(int(self._host.clock().wall_time(reader.started()) * 1000)),
             "outdated_by": None,
@@ -147,11 +143,17 @@ class RuntimeReader:
         }
         if self._caches and settings is not None:
             described.update(self._cache_sizes(process, settings, environment, reader))
-        start, known = read_start(process, reader, self._ask_unit) if self._freshness else (None, [])
+        start, known = read_start(process, reader, unit) if self._freshness else (None, [])
         return _LookedAt(described, reader, start, known)
 
-    def _ask_unit(self, control_group: str, process: tuple[int, int]) -> Unit | None:
-        return read_unit(control_group, process, self._host.run, self._timeout, self._host.systemd)
+    def _unit(self, process: Process, reader: ProcessReader) -> Unit | None:
+        numbers = (process.pid, reader.parent())
+        try:
+            return read_unit(reader.control_group(), numbers, self._host.run, self._timeout, self._host.systemd)
+        except SynapseError as error:
+            mend = f"Restart process {process.pid} by hand if its unit was changed since it was started."
+            reader.unseen.append(Unseen("outdated_by" if self._freshness else "unit", error.message, mend))
+            return None
 
     def _compare(self, looked_at: list[_LookedAt], unseen: list[Unseen]) -> dict[str, t.Any]:
         """Say of each process what it is outdated by, and return what is to be noted before the next restart."""
@@ -239,16 +241,6 @@ class RuntimeReader:
                 error.message,
                 f"Set synapse_python to the Python of Synapse: process {process.pid} runs {process.interpreter}.",
             )
-
-
-def _unit_of(reader: ProcessReader, systemd: Systemd) -> str | None:
-    """Return the name of the unit that a process runs in; None where there is none, or one of a user's own systemd."""
-    if not os.path.isdir(systemd.running):
-        return None
-    try:
-        return unit_name(reader.control_group())
-    except SynapseError:
-        return None
 
 
 def _is_among(path: str, paths: t.Sequence[str]) -> bool:

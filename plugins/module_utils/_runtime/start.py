@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import (
     Input,
@@ -27,15 +26,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, Snapshot, look_at
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import UNIT, Unit
 
-# Asks systemd for the unit of a process: its control groups, its number and that of its parent. See read_unit.
-AskUnit = t.Callable[[str, tuple[int, int]], t.Optional[Unit]]
 
-
-def read_start(process: Process, reader: ProcessReader, ask_unit: AskUnit) -> tuple[Start, list[Finding]]:
+def read_start(process: Process, reader: ProcessReader, unit: Unit | None) -> tuple[Start, list[Finding]]:
     """Return how a process was started, and what has changed since without any need to compare times.
 
-    What cannot be seen is noted in `reader`. Raises FileNotFoundError or ProcessLookupError if the process has ended,
-    and MissingLibrary without PyYAML.
+    `unit`: what started it, if that is known. What cannot be seen is noted in `reader`. Raises FileNotFoundError or
+    ProcessLookupError if the process has ended, and MissingLibrary without PyYAML.
     """
     inputs, unseen = configuration_inputs(
         process.config_path,
@@ -53,7 +49,6 @@ def read_start(process: Process, reader: ProcessReader, ask_unit: AskUnit) -> tu
     if replaced:
         why = f"The program {replaced} that the process runs was removed or replaced since, as an upgrade does."
         found.append({"path": replaced, "kind": "interpreter", "why": why})
-    unit = _unit(process, reader, ask_unit)
     if unit is None:
         return Start(reader.started(), (*inputs, *package)), found
     if unit.outdated:
@@ -73,12 +68,3 @@ def take_snapshot(inputs: t.Iterable[Input], clock: t.Callable[[], Clock]) -> tu
             hidden[place.path] = f"{place.path} cannot be looked at: {error.strerror}."
     # The clock comes last: whatever starts after it has read what was seen, or something newer.
     return Snapshot(clock(), places), hidden
-
-
-def _unit(process: Process, reader: ProcessReader, ask_unit: AskUnit) -> Unit | None:
-    try:
-        return ask_unit(reader.control_group(), (process.pid, reader.parent()))
-    except SynapseError as error:
-        mend = f"Restart process {process.pid} by hand if its unit was changed since it was started."
-        reader.unseen.append(Unseen("outdated_by", error.message, mend))
-        return None

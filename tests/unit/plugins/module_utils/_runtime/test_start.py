@@ -36,6 +36,7 @@ class Machine:
         self.started, self.boottime, self.wall = 1050.0, 1150.0, self.made + 150
         self.proc = directory / "proc"
         self.need_reload, self.systemctl, self.unit_started = "no", 0, "n/a"
+        self.main_process, self.freshness = "7", True
         self.main, self.folder = self.file("etc/homeserver.yaml"), directory / "etc" / "conf.d"
         self.drop_in = self.file("etc/conf.d/50-own.yaml", {"a": 1})
         self.caches = self.file("etc/conf.d/60-caches.yaml", {"caches": {"global_factor": 2}})
@@ -74,7 +75,7 @@ class Machine:
     def run(self, arguments: t.Sequence[str], timeout: float) -> Completed:
         shown = {
             "LoadState": "loaded",
-            "MainPID": "7",
+            "MainPID": self.main_process,
             "ExecMainPID": "7",
             "ExecMainStartTimestamp": self.unit_started,
             "FragmentPath": self.unit,
@@ -92,7 +93,7 @@ class Machine:
         reader = RuntimeReader(
             [str(self.main), str(self.folder)],
             caches=False,
-            freshness=True,
+            freshness=self.freshness,
             synapse_python="/synapse/python",
             timeout=5,
             restart_record=str(record) if record else None,
@@ -158,8 +159,16 @@ def test_nothing_has_changed(machine: Machine) -> None:
         ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/synapse.service\n", None),
     ],
 )
-def test_the_unit_of_a_process(machine: Machine, control_group: str, unit: str | None) -> None:
-    machine.control_group = control_group
+@pytest.mark.parametrize("freshness", [True, False])
+def test_the_unit_of_a_process(machine: Machine, control_group: str, unit: str | None, freshness: bool) -> None:
+    machine.control_group, machine.freshness = control_group, freshness
+    assert machine.read()["processes"][0]["unit"] == unit
+
+
+@pytest.mark.parametrize(("main_process", "unit"), [("0", UNIT), ("1", UNIT), ("7", UNIT), ("99", None)])
+def test_a_process_that_another_service_has_only_around_it(machine: Machine, main_process: str, unit: str) -> None:
+    # As what somebody starts by hand is in that of sshd or cron.
+    machine.main_process = main_process
     assert machine.read()["processes"][0]["unit"] == unit
 
 
@@ -269,9 +278,13 @@ def test_a_record_in_a_boot_that_the_kernel_does_not_tell(machine: Machine) -> N
 
 def test_a_systemd_that_does_not_tell(machine: Machine) -> None:
     machine.systemctl = 1
-    assert machine.unseen() == [("outdated_by", f"systemd cannot tell what {UNIT} is started with: No bus.")]
+    why = f"systemd cannot tell what {UNIT} is started with: No bus."
+    assert machine.unseen() == [("outdated_by", why)]
+    assert machine.read()["processes"][0]["unit"] is None
     machine.change(machine.main)
     assert machine.read()["processes"][0]["outdated_by"][0]["path"] == str(machine.main)
+    machine.freshness = False
+    assert machine.unseen() == [("unit", why)]
 
 
 def test_a_python_without_the_package(machine: Machine) -> None:
