@@ -188,6 +188,27 @@ class TestMake:
             directory.make("made", OWN)
         assert directory.names() == ["made"]
 
+    @pytest.mark.parametrize("exchanged", [False, True])
+    def test_begins_anew_when_what_it_has_begun_is_removed(
+        self, directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, exchanged: bool
+    ) -> None:
+        begun: list[pathlib.Path] = []
+
+        def lock(_descriptor: int) -> bool:
+            # Before the lock is had, somebody else may take it for the leavings of a killed process.
+            if not begun:
+                begun.extend(tmp_path.iterdir())
+                begun[0].rename(tmp_path.with_name("away"))
+                if exchanged:
+                    begun[0].mkdir()
+            return True
+
+        monkeypatch.setattr(directories, "_lock", lock)
+        directory.make("made", OWN, lambda made: made.replace("mark", b"ours", OWN))
+        assert (tmp_path / "made" / "mark").read_text() == "ours"
+        assert sorted(directory.names()) == sorted(["made", *([begun[0].name] if exchanged else [])])
+        assert os.listdir(tmp_path.with_name("away")) == []
+
 
 class TestRemove:
     def test_a_file_or_link_but_nothing_behind_it(self, directory: Directory, tmp_path: pathlib.Path) -> None:
