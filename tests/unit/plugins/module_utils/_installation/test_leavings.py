@@ -99,6 +99,16 @@ def test_a_leaving_that_cannot_be_removed_is_refused(
         find_leavings(layout_of(tmp_path / "data"))
 
 
+def test_an_empty_directory_of_somebody_else_is_no_leaving(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / EMPTIED).mkdir()
+    assert find_leavings(layout_of(tmp_path / "data")) == [str(tmp_path / EMPTIED)]
+    other = os.geteuid() + 4711
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    assert find_leavings(layout_of(tmp_path / "data")) == []
+
+
 def test_where_this_user_cannot_list_nothing_is_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / BEGUN).mkdir()
     (tmp_path / "data").mkdir()
