@@ -40,6 +40,23 @@ def test_nothing_is_in_the_way(descriptor: int, tmp_path: pathlib.Path) -> None:
         assert find_obstacle(descriptor, "/srv/x", name) is None
 
 
+@pytest.mark.parametrize("name", ["pipe", "link"])
+def test_nothing_is_opened_that_may_do_something_when_it_is(
+    descriptor: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    opened: list[str] = []
+
+    def open_and_fail(path: str, *_flags: int, **_directory: int) -> int:
+        opened.append(path)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", open_and_fail)
+    assert find_obstacle(descriptor, "/srv/x", name) is None
+    assert opened == []
+
+
 def test_a_file_system_that_is_mounted_read_only(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     class _ReadOnly:
         f_flag = os.ST_RDONLY

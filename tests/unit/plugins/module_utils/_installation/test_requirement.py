@@ -34,6 +34,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.r
         ("0", "0.0"),
         ("2026.10.19.post1", "2026.10.19-1"),
         ("no version", "no version"),
+        pytest.param("9" * 5000, "9" * 5000, id="more digits than Python makes a number of"),
     ],
 )
 def test_the_same_version(one: str, other: str) -> None:
@@ -54,6 +55,7 @@ def test_the_same_version(one: str, other: str) -> None:
         ("1.0+a", "1.0+b"),
         ("10", "1"),
         ("no version", "1.0"),
+        pytest.param("9" * 5000, "1.0", id="more digits than Python makes a number of"),
     ],
 )
 def test_different_versions(one: str, other: str) -> None:
