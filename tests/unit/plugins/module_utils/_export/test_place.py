@@ -86,7 +86,15 @@ def test_damaged_archive_is_not_whole(tmp_path: pathlib.Path, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
-@pytest.mark.parametrize("content", [b"", b"mine", gzip.compress(b"mine"), b"PK\x05\x06" + bytes(18)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"mine", id="text"),
+        pytest.param(gzip.compress(b"mine"), id="gzip"),
+        pytest.param(b"PK\x05\x06" + bytes(18), id="end-of-zip"),
+    ],
+)
 def test_foreign_file_is_refused(tmp_path: pathlib.Path, kind: str, content: bytes) -> None:
     place = ExportPlace(str(tmp_path / "alice"), kind)
     pathlib.Path(place.path).write_bytes(content)
