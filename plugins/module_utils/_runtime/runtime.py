@@ -151,8 +151,10 @@ class RuntimeReader:
         try:
             return read_unit(reader.control_group(), numbers, self._host.run, self._timeout, self._host.systemd)
         except SynapseError as error:
-            mend = f"Restart process {process.pid} by hand if its unit was changed since it was started."
-            reader.unseen.append(Unseen("outdated_by" if self._freshness else "unit", error.message, mend))
+            reader.unseen.append(Unseen("unit", error.message, f"Look at systemctl status {process.pid} on the host."))
+            if self._freshness:
+                mend = f"Restart process {process.pid} by hand if its unit was changed since it was started."
+                reader.unseen.append(Unseen("outdated_by", error.message, mend))
             return None
 
     def _compare(self, looked_at: list[_LookedAt], unseen: list[Unseen]) -> dict[str, t.Any]:

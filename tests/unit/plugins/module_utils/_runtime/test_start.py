@@ -279,12 +279,12 @@ def test_a_record_in_a_boot_that_the_kernel_does_not_tell(machine: Machine) -> N
 def test_a_systemd_that_does_not_tell(machine: Machine) -> None:
     machine.systemctl = 1
     why = f"systemd cannot tell what {UNIT} is started with: No bus."
-    assert machine.unseen() == [("outdated_by", why)]
+    assert machine.unseen() == [("unit", why), ("outdated_by", why)]
     assert machine.read()["processes"][0]["unit"] is None
     machine.change(machine.main)
     assert machine.read()["processes"][0]["outdated_by"][0]["path"] == str(machine.main)
     machine.freshness = False
-    assert machine.unseen() == [("unit", why)]
+    assert machine.read()["unseen"] == [{"what": "unit", "why": why, "mend": "Look at systemctl status 7 on the host."}]
 
 
 def test_a_python_without_the_package(machine: Machine) -> None:
