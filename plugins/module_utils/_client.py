@@ -9,14 +9,19 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
-import re
+import email.utils
 import threading
 import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import (
+    checked_access_token,
+    checked_authorities,
+    checked_base_url,
+    checked_timeout,
+    is_loopback,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     InvalidInput,
     MissingLibrary,
@@ -24,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._faults import (
     faults_of,
+    faults_of_system,
     foreign_answer,
     redirection,
     refusal,
@@ -60,10 +66,10 @@ class Client:
         connections: int = 10,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        self.base_url = _checked_base_url(base_url)
-        self._access_token = _checked_access_token(access_token)
-        self._verify = _checked_authorities(verify)
-        self._timeout = timeout
+        self.base_url = checked_base_url(base_url)
+        self._access_token = checked_access_token(access_token)
+        self._verify = checked_authorities(verify, "ca_path")
+        self._timeout = checked_timeout(timeout)
         self._patience = rate_limit_retry_timeout
         self._connections = connections
         self._lock = threading.Lock()
@@ -71,6 +77,7 @@ class Client:
         self._session: requests.Session | None = None
         self._caller: JsonObject | None = None
         self._strangers: dict[str, Client] = {}
+        self._ahead = 0.0
 
     def speaking_as(self, access_token: str | None) -> Client:
         """Return a client for the same server that sends `access_token` instead (none at all if it is None)."""
@@ -163,7 +170,7 @@ class Client:
     ) -> JsonObject:
         where = filled(template, path)
         while True:
-            with self._faults(method, where):
+            with faults_of_system(method, self.base_url, where), self._faults(method, where):
                 response = self._open().request(
                     method,
                     self.base_url + where,
@@ -173,6 +180,7 @@ class Client:
                     # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
                     allow_redirects=False,
                 )
+            self._ahead = _ahead_of_this_host(response, self._ahead)
             if response.status_code != 429:
                 return self.answer_of(method, where, response)
             self._wait(method, where, response)
@@ -200,7 +208,7 @@ class Client:
             if position is not None:
                 query["from"] = position
             page = self._exchange("GET", template, path, params=query)
-            yield from page.get(items, [])
+            yield from self._listed(page, template, items)
             following = page.get(token)
             if following is None:
                 return
@@ -210,6 +218,15 @@ class Client:
                     f" the page at {position or 0} names itself as the next one."
                 )
             position = str(following)
+
+    def _listed(self, page: JsonObject, template: str, items: str) -> list[JsonObject]:
+        found = page.get(items, [])
+        if isinstance(found, list) and all(isinstance(each, dict) for each in found):
+            return found
+        raise UnexpectedAnswer(
+            f"The answer of {self.base_url}{template} holds no list of {items}, so it does not come from Synapse:"
+            " base_url may lead to another service."
+        )
 
     def whoami(self) -> JsonObject:
         """Return whom the access token belongs to: `user_id`, `device_id` if it has one, `is_guest`. Asked once.
@@ -235,9 +252,18 @@ class Client:
         """The server's own name, with its port if it has one: that of the caller, who is always local."""
         return server_name_of(self.caller)
 
-    def _faults(self, method: str, where: str) -> contextlib.AbstractContextManager[None]:
+    def now_ms(self) -> int:
+        """Return what the server's clock says, in milliseconds since 1970, as its last answer has told.
+
+        This host's own clock, where no answer has told the time.
+        """
+        return int((time.time() + self._ahead) * 1000)
+
+    @contextlib.contextmanager
+    def _faults(self, method: str, where: str) -> t.Iterator[None]:
         self._open()
-        return faults_of(method, self.base_url, where, self._timeout)
+        with faults_of(method, self.base_url, where, self._timeout):
+            yield
 
     def _open(self) -> requests.Session:
         if self._session is None:
@@ -260,7 +286,9 @@ class Client:
         # The environment is asked once, not for every request. Its proxy could not reach this host's own loopback.
         settings = session.merge_environment_settings(self.base_url, {}, None, self._verify, None)
         session.verify = settings["verify"]
-        if not _is_loopback(urllib.parse.urlsplit(self.base_url).hostname or ""):
+        if self.base_url.startswith("https:") and isinstance(session.verify, str):
+            checked_authorities(session.verify, "The file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names,")
+        if not is_loopback(urllib.parse.urlsplit(self.base_url).hostname or ""):
             session.proxies = settings["proxies"]
         # With it go the entries of ~/.netrc, which would replace the token.
         session.trust_env = False
@@ -327,62 +355,19 @@ def _segment(value: str) -> str:
     return quoted
 
 
-def _is_loopback(host: str) -> bool:
+def _ahead_of_this_host(response: requests.Response, known: float) -> float:
+    """How many seconds the server's clock is ahead of this host's; `known` if the response does not tell."""
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _checked_base_url(base_url: str) -> str:
-    try:
-        parts = urllib.parse.urlsplit(base_url)
-        labels = (parts.hostname or "").rstrip(".").split(".")
-        valid = parts.scheme in ("http", "https") and all(labels) and (parts.port is None or parts.port > 0)
-        (parts.hostname or "").encode("idna")
-    except ValueError:
-        raise InvalidInput("base_url is not a URL: write it as http://127.0.0.1:8008.") from None
-    if parts.username or parts.password:
-        raise InvalidInput("base_url holds a user name or password: Synapse takes an access token, leave them out.")
-    if not valid or parts.query or parts.fragment:
-        raise InvalidInput(f"base_url {base_url!r} is not the URL of a server: write it as http://127.0.0.1:8008.")
-    path = parts.path.rstrip("/")
-    if path.startswith(("/_matrix", "/_synapse")):
-        raise InvalidInput(
-            f"base_url {base_url!r} holds the path of an endpoint: leave out everything from {path[:8]} on."
-        )
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
-def _checked_authorities(verify: bool | str) -> bool | str:
-    if isinstance(verify, bool):
-        return verify
-    import ssl
-
-    try:
-        context = ssl.create_default_context()
-        context.load_verify_locations(**{"capath" if os.path.isdir(verify) else "cafile": verify})
-    except OSError as error:
-        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
-        raise InvalidInput(f"ca_path {verify} {reason}.") from error
-    return verify
-
-
-def _checked_access_token(access_token: str | None) -> str | None:
-    # What no header can carry would fail deep below, in words that quote the token.
-    if access_token and not re.fullmatch(r"[!-~]+", access_token):
-        raise InvalidInput(
-            "The access token holds characters that no access token has, such as white space:"
-            " see whether it is complete, and alone in its file or variable."
-        )
-    return access_token
+        return email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return known
 
 
 def _retry_after_ms(response: requests.Response) -> float:
     """How long a 429 asks to wait, in milliseconds: `retry_after_ms` of the body, else the header Retry-After (s)."""
     try:
         asked = float(response.json()["retry_after_ms"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         try:
             asked = float(response.headers["Retry-After"]) * 1000
         except (ValueError, KeyError):

@@ -8,14 +8,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 
 class SynapseError(Exception):
     """Something went wrong, told to a person: what happened, where, and what mends it.
 
-    `message` is one clear sentence without secrets; `details` are values that a playbook may look at.
+    `message` is one clear sentence without secrets; `details` are values that a playbook may look at. `may_be_done`:
+    whether what was being done may have been done nevertheless, at least in part.
     """
+
+    may_be_done = False
 
     def __init__(self, message: str, **details: t.Any) -> None:
         super().__init__(message)
@@ -51,11 +55,22 @@ class StateNotReached(SynapseError):
 
 
 class ConnectionFailed(SynapseError):
-    """The server could not be reached, or did not answer in time."""
+    """The server could not be reached, or its answer did not arrive whole.
+
+    `sent`: whether the request may have reached it. `waited`: for how many seconds an answer was awaited that did not
+    come in time; None if it was something else.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True, waited: float | None = None) -> None:
+        super().__init__(message)
+        self.may_be_done = sent
+        self.waited = waited
 
 
 class UnexpectedAnswer(SynapseError):
     """Something answered, but not as Synapse does: a proxy's page, a redirect, or text that is not JSON."""
+
+    may_be_done = True
 
 
 class ApiError(SynapseError):
@@ -69,6 +84,7 @@ class ApiError(SynapseError):
         self.status = status
         self.errcode = errcode
         self.error = error
+        self.may_be_done = status >= 500
 
 
 class AuthenticationFailed(ApiError):
@@ -89,3 +105,21 @@ class EndpointMissing(ApiError):
 
 class RateLimited(ApiError):
     """429: Synapse asks to wait longer than the task allows."""
+
+
+@contextlib.contextmanager
+def after_a_change() -> t.Iterator[None]:
+    """Mark what is raised in the block as coming after something has been changed already."""
+    try:
+        yield
+    except SynapseError as error:
+        error.may_be_done = True
+        raise
+
+
+def of_the_system(error: OSError) -> SynapseError:
+    """Return the error for what the operating system refused, where nothing nearer to it has found better words."""
+    where = f"{error.filename}: " if error.filename else ""
+    found = SynapseError(f"{where}{error.strerror or error or type(error).__name__}.")
+    found.may_be_done = True
+    return found

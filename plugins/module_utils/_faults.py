@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     PermissionDenied,
     RateLimited,
     UnexpectedAnswer,
+    of_the_system,
 )
 
 if t.TYPE_CHECKING:
@@ -39,32 +40,119 @@ _REASONS = (
 
 @contextlib.contextmanager
 def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterator[None]:
-    """Turn what the library raises in the block, which speaks with the server, into errors of this collection.
+    """Turn what the libraries raise in the block, which speaks with the server, into errors of this collection.
 
     `timeout`: how many seconds the block gives the server. Raises ConnectionFailed, or InvalidInput for no URL at all.
     """
-    import requests
+    import http.client
+    import socket
+    import ssl
 
+    import requests
+    import urllib3
+
+    where = f"{method} {base_url}{path} failed"
     try:
         yield
-    except requests.exceptions.SSLError as error:
-        raise ConnectionFailed(
-            f"{method} {base_url}{path} failed: the TLS certificate was not accepted ({_innermost(error)})."
-            " Set ca_path to the authority that signed it, or base_url to the name it was made for."
+    except (
+        requests.exceptions.InvalidProxyURL,
+        urllib3.exceptions.ProxySchemeUnknown,
+        urllib3.exceptions.ProxySchemeUnsupported,
+    ) as error:
+        raise InvalidInput(
+            f"{where}: the proxy that the environment names (http_proxy, https_proxy or all_proxy) is not a URL that"
+            " can be used."
         ) from error
-    except requests.exceptions.InvalidURL as error:
+    except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError) as error:
         raise InvalidInput(f"base_url {base_url!r} is not a URL that can be used.") from error
-    except requests.exceptions.RequestException as error:
-        # While an answer is being read, the library does not tell this one from other failures.
-        if isinstance(error, requests.exceptions.Timeout) or "Read timed out" in str(error):
+    except (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        ssl.SSLError,
+        socket.gaierror,
+        socket.herror,
+        ConnectionError,
+        # Another class than TimeoutError before Python 3.10.
+        socket.timeout,
+    ) as error:
+        if _is_about_a_certificate(error):
             raise ConnectionFailed(
-                f"{method} {base_url}{path} failed: no answer within {timeout:g} seconds."
-                " See whether Synapse is overloaded, or allow more with the option timeout."
+                f"{where}: the TLS certificate was not accepted ({_innermost(error)})."
+                " Set ca_path to the authority that signed it, or base_url to the name it was made for.",
+                sent=False,
+            ) from error
+        if isinstance(error, requests.exceptions.SSLError):
+            raise ConnectionFailed(
+                f"{where}: TLS could not be spoken ({_innermost(error)}). See whether base_url leads to a port with"
+                " TLS, and is to begin with https:// or http://.",
+                sent=not _has_no_connection(error),
+            ) from error
+        # While an answer is being read, the library does not tell this one from other failures.
+        if isinstance(error, (requests.exceptions.Timeout, socket.timeout)) or "Read timed out" in str(error):
+            sent = not _has_no_connection(error)
+            raise ConnectionFailed(
+                f"{where}: no answer within {timeout:g} seconds."
+                " See whether Synapse is overloaded, or allow more with the option timeout.",
+                sent=sent,
+                waited=timeout if sent else None,
             ) from error
         raise ConnectionFailed(
-            f"{method} {base_url}{path} failed: {_innermost(error)}."
-            " See whether Synapse runs and listens there; base_url says where it is looked for."
+            f"{where}: {_innermost(error)}."
+            " See whether Synapse runs and listens there; base_url says where it is looked for.",
+            sent=not _has_no_connection(error),
         ) from error
+
+
+@contextlib.contextmanager
+def faults_of_system(method: str, base_url: str, path: str) -> t.Iterator[None]:
+    """Turn what the operating system refuses in the block, such as a file that a library needs, into ConnectionFailed.
+
+    Only for a block that does nothing but speak with the server: a full disk is no fault of a connection.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ConnectionFailed(f"{method} {base_url}{path} failed: {of_the_system(error)}") from error
+
+
+def _causes(error: BaseException) -> t.Iterator[BaseException]:
+    """The error, and those that it was made from: the libraries wrap them in several ways."""
+    seen: set[int] = set()
+    waiting: list[t.Any] = [error]
+    while waiting:
+        current = waiting.pop()
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
+
+
+def _is_about_a_certificate(error: BaseException) -> bool:
+    import ssl
+
+    return any(isinstance(cause, ssl.CertificateError) for cause in _causes(error)) or (
+        "certificate verify failed" in str(error) or "doesn't match" in str(error)
+    )
+
+
+def _has_no_connection(error: BaseException) -> bool:
+    """Whether there was no connection to send the request on: nothing can have come of it."""
+    import socket
+
+    import requests
+    import urllib3
+
+    unconnected = (
+        requests.exceptions.ConnectTimeout,
+        urllib3.exceptions.NewConnectionError,
+        urllib3.exceptions.ConnectTimeoutError,
+        socket.gaierror,
+        socket.herror,
+        ConnectionRefusedError,
+    )
+    return any(isinstance(cause, unconnected) for cause in _causes(error))
 
 
 def refusal(method: str, url: str, status: int, answer: t.Mapping[str, t.Any]) -> ApiError:

@@ -19,7 +19,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     MissingLibrary,
     SynapseError,
+    of_the_system,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource
 
 Parameters = dict[str, t.Any]
@@ -39,10 +41,11 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
         plan = resource.plan()
         executed = plan.changed and not module.check_mode
         if executed:
-            plan.execute()
-            resource.verify(plan)
+            carry_out(resource, plan)
+        elif plan.proof and not module.check_mode:
+            plan.proof()
         result = resource.result(plan, executed)
-    except SynapseError as error:
+    except (SynapseError, OSError) as error:
         _fail(module, error)
     steps = [step.description for step in plan.steps]
     module.exit_json(**_printable({"changed": plan.changed, "steps": steps, **_diff(module, plan), **result}))
@@ -53,7 +56,7 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
     module = _started(spec)
     try:
         result = read(module.params)
-    except SynapseError as error:
+    except (SynapseError, OSError) as error:
         _fail(module, error)
     module.exit_json(**_printable({"changed": False, **result}))
 
@@ -102,12 +105,13 @@ def _diff(module: AnsibleModule, plan: Plan) -> dict[str, t.Any]:
     return {"diff": {"before": plan.before or {}, "after": plan.after or {}}} if module._diff else {}
 
 
-def _fail(module: AnsibleModule, error: SynapseError) -> t.NoReturn:
+def _fail(module: AnsibleModule, cause: SynapseError | OSError) -> t.NoReturn:
+    error = of_the_system(cause) if isinstance(cause, OSError) else cause
     message = error.message
     if isinstance(error, MissingLibrary):
         message = f"{message} {missing_required_lib(error.library)}"
     # `exception` stays empty: a traceback tells a user nothing, and may show a secret.
-    module.fail_json(**_printable({"msg": message, **error.details}))
+    module.fail_json(**_printable({"changed": False, **error.details, "msg": message}))
 
 
 def _printable(found: t.Any) -> t.Any:

@@ -11,17 +11,21 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
 
 State = t.Optional[dict[str, t.Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One change. `description` says it in words (no secrets), `run` makes it."""
+    """One change. `description` says it in words (no secrets), `run` makes it.
+
+    `shown`: whether a plan that is made anew tells that it has been done. A new password, for one, cannot be seen.
+    """
 
     description: str
     run: t.Callable[[], t.Any]
+    shown: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,32 +33,29 @@ class Plan:
     """What is (`before`), what will be (`after`) and the steps between the two.
 
     `before` and `after` have the same shape, hold no secrets, and are what diff mode shows; None means that the object
-    does not exist. Without a step nothing changes.
+    does not exist. Without a step nothing changes. `proof`: what a run that changes nothing does beside, to see what
+    reading alone does not show; check mode leaves it out, because it may leave traces until it ends.
     """
 
     before: State
     after: State
     steps: tuple[Step, ...] = ()
+    proof: t.Callable[[], None] | None = None
 
     @property
     def changed(self) -> bool:
         """Whether carrying the plan out changes anything."""
         return bool(self.steps)
 
-    def execute(self) -> None:
-        """Run the steps in order; after one that fails no other runs.
+    def execute(self, done: list[str] | None = None) -> None:
+        """Run the steps in order, and add the description of each that is done to `done`; stop at one that fails.
 
-        Raises the SynapseError of the step that failed, which then says too what had been done before it.
+        Raises the SynapseError of the step that failed.
         """
-        done: list[str] = []
         for step in self.steps:
-            try:
-                step.run()
-            except SynapseError as error:
-                if done:
-                    error.explain(f"Already done before that: {'; '.join(done)}.")
-                raise
-            done.append(step.description)
+            step.run()
+            if done is not None:
+                done.append(step.description)
 
 
 class Resource(t.Protocol):

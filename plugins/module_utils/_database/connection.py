@@ -11,6 +11,7 @@ Both engines take the same SQL: `?` stands for a value, and values are given as 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sqlite3
@@ -24,10 +25,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     ConnectionFailed,
     MissingLibrary,
     SynapseError,
+    after_a_change,
 )
 
-# A connection of the engine, and the root of the errors that it raises.
-Connected = tuple[t.Any, type[Exception]]
+# A connection of the engine, and the roots of the errors that it raises.
+Connected = tuple[t.Any, tuple[type[Exception], ...]]
+
+# What both engines raise, beside their own errors, for a value or a name that they cannot take.
+_NO_VALUE = (ValueError, TypeError, OverflowError, OSError)
 
 _CONNECT_TIMEOUT = 10
 # How many instructions of its virtual machine SQLite runs between two looks at the clock: some 10 microseconds.
@@ -123,11 +128,11 @@ class Database:
     def __exit__(self, kind: type[BaseException] | None, *_ignored: object) -> None:
         try:
             if kind is None:
-                self._connection.commit()
-        except self._errors as error:
-            raise self._refused(error) from error
+                with after_a_change():
+                    self._commit()
         finally:
-            self._connection.close()
+            with contextlib.suppress(*self._errors):
+                self._connection.close()
 
     def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         """Return all rows of a query. `?` in `sql` stands for the next of `values`, and for nothing else.
@@ -144,6 +149,12 @@ class Database:
     def write(self, sql: str, *values: t.Any) -> int:
         """Run a statement that writes, and return how many rows it concerned. Raises SynapseError as `rows` does."""
         return int(self._execute(sql, values).rowcount)
+
+    def _commit(self) -> None:
+        try:
+            self._connection.commit()
+        except self._errors as error:
+            raise self._refused(error) from error
 
     def _execute(self, sql: str, values: t.Sequence[t.Any]) -> t.Any:
         if self._settings.engine != "sqlite3":
@@ -214,22 +225,25 @@ def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
     path = settings.arguments["database"]
     if not os.path.exists(path) and os.access(os.path.dirname(path), os.X_OK):
         raise ConnectionFailed(
-            f"{_capital(settings.shown)} does not exist: see whether {settings.source} is the configuration in use."
+            f"{_capital(settings.shown)} does not exist: see whether {settings.source} is the configuration in use.",
+            sent=False,
         )
-    address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
+    errors = (sqlite3.Error, sqlite3.Warning, *_NO_VALUE)
     connection = None
     try:
+        address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
         connection = sqlite3.connect(address, uri=True, timeout=_CONNECT_TIMEOUT)
         # The file is read only now; beside a running Synapse that needs the files -wal and -shm as well.
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
-    except sqlite3.Error as error:
+    except errors as error:
         if connection is not None:
             connection.close()
         raise ConnectionFailed(
             f"{_capital(settings.shown)} cannot be opened: {_first_line(error)}."
-            " Run the task with become, as root or as the user of Synapse."
+            " Run the task with become, as root or as the user of Synapse.",
+            sent=False,
         ) from error
-    return connection, sqlite3.Error
+    return connection, errors
 
 
 def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected:
@@ -237,10 +251,14 @@ def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected
         import psycopg2
     except ImportError as error:
         raise MissingLibrary("psycopg2", "to read the PostgreSQL database of Synapse") from error
+    errors = (psycopg2.Error, psycopg2.Warning, *_NO_VALUE)
+    connection = None
     try:
         connection = psycopg2.connect(**{"connect_timeout": _CONNECT_TIMEOUT, **settings.arguments})
         connection.set_session(readonly=not writable)
-    except (psycopg2.Error, TypeError) as error:
+    except errors as error:
+        if connection is not None:
+            connection.close()
         said = _first_line(error).replace(str(settings.arguments.get("password") or "\n"), "********")
         refused = "authentication failed" in said or "no password supplied" in said or "pg_hba.conf" in said
         raise ConnectionFailed(
@@ -250,9 +268,10 @@ def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected
                 " without one, run the task as that user, with become_user."
                 if refused
                 else f" See whether PostgreSQL runs, and whether {settings.source} is the configuration in use."
-            )
+            ),
+            sent=False,
         ) from error
-    return connection, psycopg2.Error
+    return connection, errors
 
 
 def _first_line(error: BaseException) -> str:

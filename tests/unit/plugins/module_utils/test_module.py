@@ -121,7 +121,7 @@ class TestResource:
         ("where", "reached"),
         [
             ("plan", ["plan"]),
-            ("step", ["plan", "step"]),
+            ("step", ["plan", "step", "plan"]),
             ("verify", ["plan", "step", "verify"]),
             ("result", ["plan", "step", "verify", "result"]),
         ],
@@ -130,7 +130,9 @@ class TestResource:
         self, capsys: pytest.CaptureFixture[str], where: str, reached: list[str]
     ) -> None:
         resource = Switch(fails_in=where, error=StateNotReached("It is off.", switch="left"))
-        assert outcome(capsys, resource) == {"failed": True, "msg": "It is off.", "switch": "left"}
+        printed = outcome(capsys, resource)
+        assert (printed["failed"], printed["msg"].partition(".")[0], printed["switch"]) == (True, "It is off", "left")
+        # A failed step is followed by a look at what has become of it.
         assert resource.asked == reached
 
     def test_details_of_a_refusal_can_be_looked_at(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +171,13 @@ class TestInfo:
         def fail(_parameters: Parameters) -> t.NoReturn:
             raise InvalidInput("No.", where="there")
 
-        assert self.run(capsys, fail) == {"failed": True, "msg": "No.", "where": "there"}
+        assert self.run(capsys, fail) == {"changed": False, "failed": True, "msg": "No.", "where": "there"}
+
+    def test_tells_what_the_system_refuses(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def fail(_parameters: Parameters) -> t.NoReturn:
+            raise PermissionError(13, "Permission denied", "/etc/shadow")
+
+        assert self.run(capsys, fail)["msg"] == "/etc/shadow: Permission denied."
 
 
 def connection(**given: t.Any) -> Parameters:

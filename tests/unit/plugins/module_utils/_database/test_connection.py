@@ -158,6 +158,7 @@ def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
 class Driver:
     """Stands for psycopg2, which need not be there: refuses with the words that it is given."""
 
+    Warning = UserWarning
     Error = RuntimeError
 
     def __init__(self, words: str) -> None:
@@ -187,3 +188,88 @@ def test_refused_connection(monkeypatch: pytest.MonkeyPatch, words: str, message
     assert "\n" not in raised.value.message
     assert driver.arguments["connect_timeout"] > 0
     assert driver.arguments["password"] == "hush"
+
+
+def _classes(module: t.Any) -> list[type[Exception]]:
+    found = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Exception)]
+    return sorted({*found, OSError, ValueError, OverflowError, UnicodeError}, key=lambda each: each.__name__)
+
+
+class _Refusing:
+    """A connection that raises `error` in `where`."""
+
+    def __init__(self, where: str, error: Exception) -> None:
+        self.where, self.error, self.rowcount, self.closed = where, error, 1, False
+
+    def _do(self, what: str) -> t.Any:
+        if what == self.where:
+            raise self.error
+        return self
+
+    def cursor(self) -> t.Any:
+        return self._do("cursor")
+
+    def execute(self, *_given: object) -> t.Any:
+        return self._do("execute")
+
+    def fetchall(self) -> t.Any:
+        self._do("fetchall")
+        return []
+
+    def commit(self) -> None:
+        self._do("commit")
+
+    def close(self) -> None:
+        self.closed = True
+        self._do("close")
+
+    def set_session(self, **_given: object) -> None:
+        self._do("set_session")
+
+
+@pytest.mark.parametrize(
+    ("engine", "where"),
+    [
+        # SQLite is asked for something as soon as it is opened.
+        *(("sqlite3", where) for where in ("connect", "execute", "fetchall", "cursor", "commit")),
+        *(("psycopg2", where) for where in ("connect", "set_session", "cursor", "execute", "fetchall", "commit")),
+    ],
+)
+def test_nothing_that_an_engine_raises_passes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, engine: str, where: str
+) -> None:
+    if engine == "sqlite3":
+        module: t.Any = sqlite3
+    else:
+        module = pytest.importorskip("psycopg2")
+    path = tmp_path / "homeserver.db"
+    path.touch()
+    settings = DatabaseSettings(engine, {"database": str(path)}, "/etc/homeserver.yaml")
+    for kind in _classes(module):
+        connection = _Refusing(where, kind("boom"))
+
+        def connect(*_given: object, made: _Refusing = connection, **_named: object) -> _Refusing:
+            if where == "connect":
+                raise made.error
+            return made
+
+        monkeypatch.setattr(module, "connect", connect)
+        with pytest.raises(SynapseError, match="boom") as caught, Database(settings, writable=True) as database:
+            database.rows("SELECT 1")
+        assert caught.value.may_be_done == (where == "commit"), kind
+        assert connection.closed or where == "connect", kind
+
+
+@pytest.mark.parametrize("value", ["\0", "\udcff", 2**70], ids=["NUL", "no text", "too large"])
+def test_value_that_no_column_can_hold_is_no_traceback(database: DatabaseSettings, value: t.Any) -> None:
+    try:
+        with Database(database) as opened:
+            assert opened.rows("SELECT name FROM users WHERE name = ?", value) == []
+    except SynapseError as error:
+        assert "refused a query" in error.message
+
+
+def test_path_that_is_no_text_is_no_traceback() -> None:
+    settings = DatabaseSettings("sqlite3", {"database": "/tmp/\udcff\ud800.db"}, "/etc/homeserver.yaml")
+    with pytest.raises(ConnectionFailed):
+        Database(settings)

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Carrying a plan out. What fails on the way is looked at again, so that the error says what has been done."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConnectionFailed,
+    SynapseError,
+    of_the_system,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource, State, Step
+
+# Between two looks at what a server may still be doing, in seconds.
+_PAUSE = 0.25
+
+DONE = "has been done all the same"
+PARTLY_DONE = "has been done in part"
+NOT_DONE = "has not been done"
+UNKNOWN = "may have been done, which is unknown"
+
+
+def carry_out(
+    resource: Resource,
+    plan: Plan,
+    *,
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> None:
+    """Run the steps in order, and let the resource verify what they have reached; after a failure no other step runs.
+
+    Raises the SynapseError that ended it. It says then what had been done before, and what became of the step that
+    failed, as the object itself shows it: `changed` and `steps` (those that are done) are among its details.
+    """
+    done: list[str] = []
+    try:
+        _run(lambda: plan.execute(done))
+    except SynapseError as error:
+        step = plan.steps[len(done)]
+        outcome, changed = _look_again(resource, plan, step, error, clock, sleep)
+        _tell(error, done, step.description, outcome)
+        if outcome == DONE:
+            done.append(step.description)
+        error.details = {"changed": bool(done) or changed, "steps": done, **error.details}
+        raise
+    try:
+        _run(lambda: resource.verify(plan))
+    except SynapseError as error:
+        error.explain(f"What had been done before that: {'; '.join(done)}.")
+        error.details = {"changed": True, "steps": done, **error.details}
+        raise
+
+
+def has_moved(plan: Plan, now: State) -> bool:
+    """Whether something that the plan was to change is not as it was before, in the state `now`."""
+    before, after, found = plan.before or {}, plan.after or {}, now or {}
+    changing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return any(found.get(name) != before.get(name) for name in changing)
+
+
+def _run(work: t.Callable[[], t.Any]) -> None:
+    try:
+        work()
+    except OSError as error:
+        raise of_the_system(error) from error
+
+
+def _look_again(
+    resource: Resource,
+    plan: Plan,
+    step: Step,
+    error: SynapseError,
+    clock: t.Callable[[], float],
+    sleep: t.Callable[[float], None],
+) -> tuple[str, bool]:
+    """What became of a step that failed, and whether anything has changed.
+
+    A server that did not answer in time may still be at it: it is given as much time again.
+    """
+    waited = error.waited if isinstance(error, ConnectionFailed) else None
+    end = clock() + (waited or 0)
+    while True:
+        outcome, changed = _compare(resource, plan, step, error)
+        if outcome not in (NOT_DONE, UNKNOWN) or not step.shown or clock() >= end:
+            return outcome, changed
+        sleep(_PAUSE)
+
+
+def _compare(resource: Resource, plan: Plan, step: Step, error: SynapseError) -> tuple[str, bool]:
+    try:
+        again = resource.plan()
+    except (SynapseError, OSError):
+        return (UNKNOWN, True) if error.may_be_done else (NOT_DONE, False)
+    changed = has_moved(plan, again.before)
+    left = [each.description for each in again.steps]
+    if step.description in left:
+        if not step.shown and error.may_be_done:
+            return UNKNOWN, True
+        return NOT_DONE, changed
+    following = plan.steps[plan.steps.index(step) + 1 :]
+    if set(left) <= {each.description for each in following}:
+        return DONE, True
+    return PARTLY_DONE, changed
+
+
+def _tell(error: SynapseError, done: list[str], description: str, outcome: str) -> None:
+    if done:
+        error.explain(f"Already done before that: {'; '.join(done)}.")
+    # A plain refusal says by itself that nothing was done.
+    if outcome != NOT_DONE or error.may_be_done or done:
+        error.explain(f"Looked at again, this {outcome}: {description}.")
