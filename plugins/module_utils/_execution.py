@@ -18,13 +18,33 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource, State, Step
 
-# Between two looks at what a server may still be doing, in seconds.
-_PAUSE = 0.25
+# Between two looks at what a server may still be doing, in seconds, and for how long it is looked at in any case.
+PAUSE = 0.25
+PATIENCE = 5.0
 
 DONE = "has been done all the same"
 PARTLY_DONE = "has been done in part"
 NOT_DONE = "has not been done"
 UNKNOWN = "may have been done, which is unknown"
+
+
+def patience_after(error: SynapseError) -> float:
+    """Return for how many seconds what failed with `error` may still be done: as long again as was waited for it."""
+    waited = error.waited if isinstance(error, ConnectionFailed) else None
+    return 0 if waited is None else max(waited, PATIENCE)
+
+
+def outcome_of(
+    description: str, error: SynapseError, *, shown: bool, left: t.Sequence[str], following: t.Collection[str]
+) -> str:
+    """Return what became of a change that failed, as looking again tells: DONE, PARTLY_DONE, NOT_DONE or UNKNOWN.
+
+    `left` is what there is to do now, `following` what would have come after the change. `shown`: whether it can be
+    seen at all.
+    """
+    if description in left:
+        return UNKNOWN if not shown and error.may_be_done else NOT_DONE
+    return DONE if set(left) <= set(following) else PARTLY_DONE
 
 
 def carry_out(
@@ -45,7 +65,7 @@ def carry_out(
     except SynapseError as error:
         step = plan.steps[len(done)]
         outcome, changed = _look_again(resource, plan, step, error, clock, sleep)
-        _tell(error, done, step.description, outcome)
+        tell(error, done, step.description, outcome)
         if outcome == DONE:
             done.append(step.description)
         error.details = {"changed": bool(done) or changed, "steps": done, **error.details}
@@ -80,17 +100,13 @@ def _look_again(
     clock: t.Callable[[], float],
     sleep: t.Callable[[float], None],
 ) -> tuple[str, bool]:
-    """What became of a step that failed, and whether anything has changed.
-
-    A server that did not answer in time may still be at it: it is given as much time again.
-    """
-    waited = error.waited if isinstance(error, ConnectionFailed) else None
-    end = clock() + (waited or 0)
+    """What became of a step that failed, and whether anything has changed."""
+    end = clock() + patience_after(error)
     while True:
         outcome, changed = _compare(resource, plan, step, error)
         if outcome not in (NOT_DONE, UNKNOWN) or not step.shown or clock() >= end:
             return outcome, changed
-        sleep(_PAUSE)
+        sleep(PAUSE)
 
 
 def _compare(resource: Resource, plan: Plan, step: Step, error: SynapseError) -> tuple[str, bool]:
@@ -99,18 +115,14 @@ def _compare(resource: Resource, plan: Plan, step: Step, error: SynapseError) ->
     except (SynapseError, OSError):
         return (UNKNOWN, True) if error.may_be_done else (NOT_DONE, False)
     changed = has_moved(plan, again.before)
+    following = [each.description for each in plan.steps[plan.steps.index(step) + 1 :]]
     left = [each.description for each in again.steps]
-    if step.description in left:
-        if not step.shown and error.may_be_done:
-            return UNKNOWN, True
-        return NOT_DONE, changed
-    following = plan.steps[plan.steps.index(step) + 1 :]
-    if set(left) <= {each.description for each in following}:
-        return DONE, True
-    return PARTLY_DONE, changed
+    outcome = outcome_of(step.description, error, shown=step.shown, left=left, following=following)
+    return outcome, changed or outcome in (DONE, UNKNOWN)
 
 
-def _tell(error: SynapseError, done: list[str], description: str, outcome: str) -> None:
+def tell(error: SynapseError, done: t.Sequence[str], description: str, outcome: str) -> None:
+    """Let the error say what had been `done` before it, and the outcome of what it has ended."""
     if done:
         error.explain(f"Already done before that: {'; '.join(done)}.")
     # A plain refusal says by itself that nothing was done.

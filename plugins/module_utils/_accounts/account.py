@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts
@@ -36,7 +37,7 @@ class AccountResource:
         """Read the account and decide. Raises InvalidInput, or what the client raises."""
         self._declared.check()
         identifier = parse_user_id(self._given, self._accounts.client.server_name)
-        self._user_id = str(identifier)
+        self._identifier, self._user_id = identifier, str(identifier)
         current = self._accounts.read(self._user_id, self._declared)
         after, changes = self._accounts.plan(identifier, self._declared, current)
         if current is None and after is not None:
@@ -65,7 +66,8 @@ class AccountResource:
         }
 
     def _step(self, change: Change) -> Step:
-        return Step(change.description, lambda: self._accounts.request(self._user_id, change))
+        write = functools.partial(self._accounts.write, self._identifier, self._declared, change)
+        return Step(change.description, write, change.shown)
 
 
 def _showing_password(state: State, changes: list[Change], shown: str) -> State:

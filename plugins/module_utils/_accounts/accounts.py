@@ -39,7 +39,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     NotFound,
     PermissionDenied,
-    SynapseError,
+    after_a_change,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
@@ -127,6 +127,8 @@ class Accounts:
         address or identity.
         """
         after, changes = decide(user_id, self._settle_password(user_id, declared, current), current)
+        if declared.update_password == "if_different":
+            changes = [change._replace(shown=True) for change in changes]
         passwords = [change.body["password"] for change in changes if "password" in change.body]
         if changes:
             self._guard_caller(current, after)
@@ -142,13 +144,21 @@ class Accounts:
     def _settle_password(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> DeclaredAccount:
         if declared.update_password != "if_different" or declared.password is None or current is None:
             return declared
+        differs = self.password_differs(str(user_id), declared.password)
+        return dataclasses.replace(declared, update_password="always" if differs else "on_create")
+
+    def password_differs(self, user_id: str, password: str) -> bool:
+        """Whether an account that exists has another password.
+
+        Raises InvalidInput without a configuration that says where the stored one is, ConfigurationError if the two
+        cannot be compared.
+        """
         if self._password_is_set is None:
             raise InvalidInput(
                 "update_password if_different compares the password with the stored one: set config_path to Synapse's"
                 " configuration, which says where the database is."
             )
-        same = self._password_is_set(str(user_id), declared.password)
-        return dataclasses.replace(declared, update_password="on_create" if same else "always")
+        return not self._password_is_set(user_id, password)
 
     def _read_policy(self) -> JsonObject:
         if self._policy is None:
@@ -171,24 +181,33 @@ class Accounts:
         except ApiError as error:
             if error.status != 400:
                 raise
-            raise InvalidInput(f"The account {user_id} cannot be created: {error.error.rstrip('.')}.") from error
+            reason = error.error.rstrip(".")
+            if error.errcode == "M_USER_IN_USE":
+                reason += ", by one whose user id differs in capital letters: name that one as it is written"
+            raise InvalidInput(f"The account {user_id} cannot be created: {reason}.") from error
 
-    def request(self, user_id: str, change: Change) -> JsonObject:
-        """Make one change. Raises what the client raises; after a failed creation the error says what is there."""
-        try:
-            return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
-        except SynapseError as error:
-            if change.description == "create the account":
-                self._explain_remains(user_id, error)
-            raise
+    def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> bool:
+        """Make one change, and return whether anything was changed by it. Raises what the client raises.
 
-    def _explain_remains(self, user_id: str, error: SynapseError) -> None:
+        An account that somebody else has just created, such as another run of the same task, is brought to what is
+        declared like any that exists.
+        """
+        name = str(user_id)
         try:
-            exists = self.read(user_id, DeclaredAccount()) is not None
-        except SynapseError:
-            error.explain(f"Whether {user_id} exists now could not be seen.")
-            return
-        error.explain(f"{user_id} exists now, but not as declared." if exists else f"{user_id} was not created.")
+            self._request(name, change)
+        except ApiError as error:
+            current = self.read(name, declared) if change.creates and error.errcode == "M_USER_IN_USE" else None
+            if current is None:
+                raise
+            _after, changes = self.plan(user_id, declared, current)
+            for left in changes:
+                with after_a_change():
+                    self._request(name, left)
+            return bool(changes)
+        return True
+
+    def _request(self, user_id: str, change: Change) -> JsonObject:
+        return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
 
     def guard_appservice(self, user_id: Identifier, current: State) -> None:
         """Raise InvalidInput if the account is an application service's, and the task may not manage those."""
@@ -248,13 +267,14 @@ def _added(name: str, current: State, after: State) -> list[Address]:
 
 
 def require_valid_localpart(user_id: Identifier) -> None:
-    """Raise InvalidInput for a localpart that no account can be created with (Synapse's own rules, 1.163)."""
+    """Raise InvalidInput for a localpart that no account can be created with (Synapse's own rules, 1.163).
+
+    What a server can be configured to allow is left to the server.
+    """
     localpart = user_id.localpart
     reason = None
     if not _LOCALPART.fullmatch(localpart):
         reason = "a localpart consists of a-z, 0-9 and . _ = / + - only"
-    elif localpart.startswith("_"):
-        reason = "a localpart that begins with _ is kept for application services"
     elif localpart.isdigit():
         reason = "a localpart of digits alone is kept for guests"
     if reason:

@@ -15,6 +15,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.normal_form import (
+    normal_address,
+    normal_external_id,
+    normal_form,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
@@ -32,8 +37,8 @@ RATE_LIMIT = "/_synapse/admin/v1/users/{user_id}/override_ratelimit"
 DETAILS = frozenset({"suspended", "threepids", "external_ids", "rate_limit", "appservice_id"})
 
 _MAXIMUM_PASSWORD = 512
-_MAXIMUM_DISPLAYNAME = 256
-_MAXIMUM_AVATAR_URL = 1000
+_CREATE = "create the account"
+_UNKNOWN = object()
 # What one PUT sets on an account that exists, and what it sets while it creates one: it ignores the rest then.
 _WRITABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids", "locked")
 _CREATABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids")
@@ -73,38 +78,24 @@ class DeclaredAccount:
             )
         if self.password is not None and len(self.password) > _MAXIMUM_PASSWORD:
             raise InvalidInput(f"password is longer than the {_MAXIMUM_PASSWORD} characters that Synapse accepts.")
-        if self.displayname is not None and len(self.displayname) > _MAXIMUM_DISPLAYNAME:
-            raise InvalidInput(
-                f"displayname is longer than the {_MAXIMUM_DISPLAYNAME} characters that Synapse accepts."
-            )
-        if self.avatar_url and not self.avatar_url.startswith("mxc://"):
-            raise InvalidInput(
-                f"avatar_url {self.avatar_url!r} is not the address of uploaded media: it begins with mxc://."
-                " Upload the picture first; an empty avatar_url removes it."
-            )
-        if self.avatar_url and len(self.avatar_url) > _MAXIMUM_AVATAR_URL:
-            raise InvalidInput(f"avatar_url is longer than the {_MAXIMUM_AVATAR_URL} characters that Synapse accepts.")
         if self.rate_limit and any(number < 0 for number in self.rate_limit.values()):
             raise InvalidInput("rate_limit holds a negative number: 0 means that there is no limit.")
-        for address in self.threepids or ():
-            canonical_address(address)
+        self.attributes()
 
     def attributes(self) -> dict[str, t.Any]:
-        """Return the declared attributes that an account shows, in the form in which it shows them."""
-        declared: dict[str, t.Any] = {
-            name: getattr(self, name)
-            for name in ("admin", "displayname", "avatar_url", "locked", "suspended", "shadow_banned")
-            if getattr(self, name) is not None
-        }
-        if self.user_type is not None:
-            declared["user_type"] = self.user_type or None
+        """Return the declared attributes that an account shows, in the form in which it shows them.
+
+        Raises InvalidInput for a value that has no such form.
+        """
+        declared: dict[str, t.Any] = {}
+        for name in ("admin", "displayname", "avatar_url", "user_type", "locked", "suspended", "shadow_banned"):
+            value = getattr(self, name)
+            if value is not None:
+                declared[name] = normal_form(name, value) if isinstance(value, str) else value
         if self.threepids is not None:
-            declared["threepids"] = _ordered(canonical_address(address) for address in self.threepids)
+            declared["threepids"] = _ordered(map(normal_address, self.threepids))
         if self.external_ids is not None:
-            declared["external_ids"] = _ordered(
-                {"auth_provider": entry["auth_provider"], "external_id": entry["external_id"]}
-                for entry in self.external_ids
-            )
+            declared["external_ids"] = _ordered(map(normal_external_id, self.external_ids))
         if self.rate_limit is not None:
             declared["rate_limit"] = _rate_limit(self.rate_limit)
         return declared
@@ -115,30 +106,21 @@ class DeclaredAccount:
 
 
 class Change(t.NamedTuple):
-    """One request that brings an account nearer to what is declared."""
+    """One request that brings an account nearer to what is declared.
+
+    `shown`: whether the account shows afterwards that it has been made. A password alone is not.
+    """
 
     description: str
     method: str
     template: str
     body: JsonObject
+    shown: bool = True
 
-
-def canonical_address(address: t.Mapping[str, str]) -> Address:
-    """Return an address (`medium`, `address`) as Synapse stores it: e-mail in lower case, a telephone number as digits.
-
-    Raises InvalidInput if it is neither.
-    """
-    medium, text = address["medium"], address["address"].strip()
-    if medium == "email":
-        localpart, at, domain = text.partition("@")
-        if not localpart or not at or not domain or "@" in domain:
-            raise InvalidInput(f"{text!r} is not an e-mail address.")
-        return {"medium": medium, "address": f"{localpart.casefold()}@{domain.lower()}"}
-    # As people write it: "+44 20 7946 0000".
-    digits = "".join(text.split()).lstrip("+")
-    if not digits.isascii() or not digits.isdigit():
-        raise InvalidInput(f"{text!r} is not a telephone number: write it with its country code, as digits alone.")
-    return {"medium": medium, "address": digits}
+    @property
+    def creates(self) -> bool:
+        """Whether it makes the account."""
+        return self.description == _CREATE
 
 
 def account_state(answer: JsonObject) -> dict[str, t.Any]:
@@ -150,9 +132,7 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
         **listed_state(answer),
         "appservice_id": answer.get("appservice_id"),
         "suspended": bool(answer.get("suspended")),
-        "threepids": _ordered(
-            {"medium": entry["medium"], "address": entry["address"]} for entry in answer.get("threepids") or ()
-        ),
+        "threepids": _shown_addresses(answer.get("threepids") or ()),
         "external_ids": _ordered(
             {"auth_provider": entry["auth_provider"], "external_id": entry["external_id"]}
             for entry in answer.get("external_ids") or ()
@@ -238,7 +218,10 @@ def _decide_new(user_id: Identifier, declared: DeclaredAccount) -> tuple[State, 
     if declared.password is not None:
         body["password"] = declared.password
     created = {**blank, **{name: body[name] for name in _CREATABLE if name in body}}
-    changes = [Change("create the account", "PUT", USER, body)]
+    if "user_type" in attributes and attributes["user_type"] is None:
+        # A server may be configured to give every new account one.
+        created["user_type"] = _UNKNOWN
+    changes = [Change(_CREATE, "PUT", USER, body)]
     return {**blank, **attributes}, changes + _write(attributes, created)
 
 
@@ -262,7 +245,9 @@ def _write(
     different = {name: value for name, value in attributes.items() if value != current.get(name)}
     body = {name: different[name] for name in _WRITABLE if name in different}
     words = [*body, *(["the password"] if password else [])]
-    changes = [Change(f"set {', '.join(words)}", "PUT", USER, {**body, **(password or {})})] if words else []
+    changes: list[Change] = []
+    if words:
+        changes.append(Change(f"set {', '.join(words)}", "PUT", USER, {**body, **(password or {})}, bool(body)))
     if "suspended" in different:
         suspended = different["suspended"]
         description = "suspend the account" if suspended else "lift the suspension of the account"
@@ -283,6 +268,22 @@ def _rate_limit(limit: t.Mapping[str, t.Any]) -> dict[str, int] | None:
         return None
     # Synapse reads a missing number as 0, which means that there is no limit.
     return {name: int(limit.get(name) or 0) for name in ("messages_per_second", "burst_count")}
+
+
+def _shown_addresses(entries: t.Iterable[JsonObject]) -> list[Address]:
+    """The addresses of an account, but for what stays beside the same e-mail address in its normal form for ever.
+
+    Old versions of Synapse have stored some in capital letters, which newer ones cannot remove.
+    """
+    stored = [{"medium": str(entry["medium"]), "address": str(entry["address"])} for entry in entries]
+    return _ordered(entry for entry in stored if _folded(entry) == entry or _folded(entry) not in stored)
+
+
+def _folded(entry: Address) -> Address:
+    try:
+        return normal_address(entry) if entry["medium"] == "email" else entry
+    except InvalidInput:
+        return entry
 
 
 def _ordered(entries: t.Iterable[Address]) -> list[Address]:

@@ -80,7 +80,7 @@ def failure(lamp: Lamp) -> tuple[str, bool, list[str]]:
     waited: list[float] = []
     with pytest.raises(SynapseError) as caught:
         carry_out(lamp, lamp.plan(), clock=lambda: sum(waited), sleep=waited.append)
-    assert sum(waited) <= 2.5
+    assert sum(waited) <= 5.5
     return caught.value.message, caught.value.details["changed"], caught.value.details["steps"]
 
 
@@ -119,7 +119,7 @@ def test_done_only_after_a_while() -> None:
 
 
 def test_not_done_within_the_same_time_again() -> None:
-    lamp = Lamp(ConnectionFailed("No answer.", waited=2), late=100)
+    lamp = Lamp(ConnectionFailed("No answer.", waited=2), late=1000)
     lamp.on["a"] = True
     message, changed, steps = failure(lamp)
     assert "this has not been done: switch b on." in message

@@ -13,6 +13,8 @@ import urllib.parse
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import account_list
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList, Scope
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
@@ -21,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
 
 LIST = "/_synapse/admin/v3/users"
 WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
+AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True})
 NO_MAS = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
 FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
 
@@ -50,6 +53,10 @@ def account(localpart: str, **more: t.Any) -> Call:
     return Call("GET", path(localpart), {**row(localpart), "threepids": [], "external_ids": [], **more})
 
 
+def missing(localpart: str) -> Call:
+    return Call("GET", path(localpart), {"errcode": "M_NOT_FOUND", "error": "User not found"}, 404)
+
+
 def put(localpart: str, body: t.Any, answer: t.Any = None, status: int = 200) -> Call:
     return Call("PUT", path(localpart), answer or {}, status, body=body)
 
@@ -58,12 +65,13 @@ def accounts(
     server: ScriptedServer,
     *declared: tuple[str, dict[str, t.Any]],
     permissions: Permissions | None = None,
+    timeout: float = 30,
     **scope: t.Any,
 ) -> AccountList:
-    server.always(WHOAMI, NO_MAS)
+    server.always(WHOAMI, NO_MAS, AVAILABLE)
     # One at a time, so that the order of the requests is known.
     scope = {"parallel": 1, **scope}
-    source = Accounts(Client(server.base_url, "token"), permissions)
+    source = Accounts(Client(server.base_url, "token", timeout=timeout), permissions)
     return AccountList(source, [(name, DeclaredAccount(**given)) for name, given in declared], Scope(**scope))
 
 
@@ -141,17 +149,16 @@ class TestProblems:
         )
         plan = resource.plan()
         server.expect(put("new", {"displayname": "New"}, FAULT, 500))
-        server.expect(Call("GET", path("new"), {"errcode": "M_NOT_FOUND", "error": "User not found"}, 404))
         server.expect(put("bob", {"displayname": "Bob"}))
         plan.execute()
-        server.expect(listing(row("bob", displayname="Bob")))
+        server.expect(missing("new"), listing(row("bob", displayname="Bob")))
         resource.verify(plan)
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, True)
         users = caught.value.details["users"]
         assert outcome(users) == "failed failed failed changed failed"
         assert "write @upper:x.org" in users[0]["msg"]
-        assert "@new:x.org was not created" in users[2]["msg"]
+        assert "Looked at again, this has not been done: create the account." in users[2]["msg"]
         assert caught.value.message.startswith("4 of 5 accounts are not as declared (@UPPER:x.org: ")
         assert caught.value.message.endswith("The others are: mend these and run the task again.")
         assert caught.value.details["changed"] is True
@@ -167,18 +174,163 @@ class TestProblems:
         assert "; and 2 more" in caught.value.message
         assert len(caught.value.details["users"]) == 12
 
-    def test_a_lost_connection_ends_it_for_the_rest(self, server: ScriptedServer) -> None:
-        server.expect(listing(row("a"), row("b"), row("c")), account("a"), account("b"), account("c"))
-        resource = accounts(server, *((name, {"displayname": name.upper()}) for name in "abc"))
+    def run(self, server: ScriptedServer, resource: AccountList, *after: Call) -> tuple[list[dict[str, t.Any]], bool]:
+        """Carry the plan out, which fails, and return the users and whether something has changed."""
         plan = resource.plan()
-        server.expect(put("a", {"displayname": "A"}), Call("PUT", path("b"), drop=True))
+        server.expect(*after)
+        plan.execute()
+        resource.verify(plan)
+        with pytest.raises(errors.SynapseError) as caught:
+            resource.result(plan, True)
+        return caught.value.details["users"], caught.value.details["changed"]
+
+    def three(self, server: ScriptedServer, **given: t.Any) -> AccountList:
+        server.expect(listing(row("a"), row("b"), row("c")), account("a"), account("b"), account("c"))
+        declared = [(name, {"displayname": name.upper(), **given}) for name in "abc"]
+        return accounts(server, *declared, timeout=0.2)
+
+    @pytest.mark.parametrize(
+        ("fault", "there", "said"),
+        [
+            ({"silent": True}, False, "this has not been done: set displayname"),
+            ({"silent": True}, True, "this has been done all the same: set displayname"),
+            ({"drop": True}, True, "this has been done all the same: set displayname"),
+            ({"text": b"<html>", "status": 502}, False, "this has not been done: set displayname"),
+        ],
+        ids=["slow", "slow but done", "cut but done", "page of a proxy"],
+    )
+    def test_a_lost_answer_is_not_the_end(
+        self,
+        server: ScriptedServer,
+        monkeypatch: pytest.MonkeyPatch,
+        fault: dict[str, t.Any],
+        there: bool,
+        said: str,
+    ) -> None:
+        monkeypatch.setattr(_execution, "PATIENCE", 0.1)
+        resource = self.three(server)
+        server.always(account("b", **({"displayname": "B"} if there else {})))
+        users, changed = self.run(
+            server,
+            resource,
+            put("a", {"displayname": "A"}),
+            Call("PUT", path("b"), **fault),
+            put("c", {"displayname": "C"}),
+            listing(row("a", displayname="A"), row("b"), row("c", displayname="C")),
+        )
+        assert outcome(users) == "changed failed changed"
+        assert said in users[1]["msg"]
+        assert users[1]["changed"] is there
+        assert changed
+
+    def test_a_slow_answer_is_waited_for_once_more(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_execution, "PATIENCE", 5)
+        monkeypatch.setattr(account_list, "PAUSE", 0.01)
+        resource = self.three(server)
+        users, _changed = self.run(
+            server,
+            resource,
+            put("a", {"displayname": "A"}),
+            Call("PUT", path("b"), silent=True),
+            put("c", {"displayname": "C"}),
+            *[account("b")] * 3,
+            account("b", displayname="B"),
+            listing(row("a", displayname="A"), row("b", displayname="B"), row("c", displayname="C")),
+        )
+        assert "has been done all the same" in users[1]["msg"]
+
+    def test_a_password_is_not_seen(self, server: ScriptedServer) -> None:
+        server.expect(listing(row("a")), account("a"))
+        server.always(Call("GET", "/_matrix/client/v3/password_policy", {}))
+        resource = accounts(server, ("a", {"password": "p", "update_password": "always"}))
+        users, changed = self.run(server, resource, Call("PUT", path("a"), drop=True), account("a"))
+        assert "may have been done, which is unknown: set the password" in users[0]["msg"]
+        assert changed
+        assert users[0]["changed"]
+
+    def test_nobody_to_connect_to_ends_it_for_the_rest(self, server: ScriptedServer) -> None:
+        resource = self.three(server)
+        plan = resource.plan()
+        resource._reachable.note(errors.ConnectionFailed("Refused.", sent=False))
         plan.execute()
         resource.verify(plan)
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, True)
         users = caught.value.details["users"]
-        assert outcome(users) == "changed failed failed"
+        assert outcome(users) == "failed failed failed"
         assert "not attempted, because Synapse does not answer any more" in users[2]["msg"]
+        assert caught.value.details["changed"] is False
+
+    def test_a_list_that_cannot_be_read_again_loses_no_result(self, server: ScriptedServer) -> None:
+        server.expect(listing(row("a")), account("a"))
+        resource = accounts(server, ("a", {"displayname": "A"}), ("UPPER", {}))
+        users, changed = self.run(server, resource, put("a", {"displayname": "A"}), Call("GET", LIST, FAULT, 500))
+        assert "it was changed, but could not be read again" in users[0]["msg"]
+        assert users[0]["steps"] == ["set displayname"]
+        assert changed
+
+    def test_what_somebody_else_has_just_done_is_no_fault(self, server: ScriptedServer) -> None:
+        taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
+        server.expect(listing())
+        resource = accounts(server, ("new", {"displayname": "New"}))
+        plan = resource.plan()
+        server.expect(put("new", {"displayname": "New"}, taken, 400), account("new", displayname="New"))
+        plan.execute()
+        resource.verify(plan)
+        assert resource.result(plan, True)["users"] == [{"user_id": "@new:x.org", "changed": False, "failed": False}]
+
+    def test_name_that_differs_in_capital_letters_is_refused_before(self, server: ScriptedServer) -> None:
+        taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
+        server.expect(listing(row("Dave")), Call("GET", AVAILABLE.path, taken, 400))
+        resource = accounts(server, ("dave", {}))
+        plan = resource.plan()
+        assert not plan.changed
+        with pytest.raises(errors.SynapseError, match="differs in capital letters"):
+            resource.result(plan, False)
+
+    @pytest.mark.parametrize("steal", [False, True])
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"medium": "email", "address": "A.B@X.org "}, {"medium": "email", "address": "a.b@x.ORG"}),
+            ({"medium": "msisdn", "address": "+44 20 7946"}, {"medium": "msisdn", "address": "44207946"}),
+        ],
+        ids=["email", "msisdn"],
+    )
+    def test_address_of_two_accounts_is_refused_for_both(
+        self, server: ScriptedServer, steal: bool, one: dict[str, str], other: dict[str, str]
+    ) -> None:
+        server.expect(listing())
+        resource = accounts(
+            server,
+            ("a", {"threepids": [one]}),
+            ("b", {"threepids": [other]}),
+            ("c", {}),
+            ("d", {"threepids": [one], "present": False}),
+            permissions=Permissions(steal_threepids=steal),
+        )
+        plan = resource.plan()
+        assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@c:x.org"]
+        with pytest.raises(errors.SynapseError, match="declared as an address of @b:x.org too"):
+            resource.result(plan, False)
+
+    def test_identity_of_two_accounts_is_refused_for_both(self, server: ScriptedServer) -> None:
+        server.expect(listing())
+        identity = {"auth_provider": "oidc", "external_id": "7"}
+        other = {**identity, "auth_provider": "saml"}
+        server.always(Call("GET", "/_synapse/admin/v1/auth_providers/saml/users/7", {"errcode": "M_NOT_FOUND"}, 404))
+        resource = accounts(
+            server,
+            ("a", {"external_ids": [identity]}),
+            ("b", {"external_ids": [identity]}),
+            ("c", {"external_ids": [other]}),
+        )
+        plan = resource.plan()
+        assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@c:x.org"]
+        with pytest.raises(errors.SynapseError, match="7 of oidc is declared as an identity of @a:x.org too"):
+            resource.result(plan, False)
 
     def test_a_change_that_was_not_kept_is_seen(self, server: ScriptedServer) -> None:
         server.expect(listing(row("a")), account("a"))
@@ -247,6 +399,60 @@ class TestExclusive:
                 resource.plan()
         else:
             assert resource.plan().changed
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            ("Alice", {}),
+            ("@carol:x.ogr", {}),
+            ("bob ", {}),
+            ("bob", {"password": ""}),
+            ("dave", {"create": False}),
+            ("bob", {"displayname": "x" * 300}),
+        ],
+        ids=["capital", "other server", "white space", "password", "not to be created", "too long"],
+    )
+    def test_deactivates_nobody_while_an_entry_is_wrong(
+        self, server: ScriptedServer, wrong: tuple[str, dict[str, t.Any]]
+    ) -> None:
+        server.expect(listing(row("alice"), row("bob"), row("carol"), row("erin")), account("erin"))
+        resource = accounts(server, wrong, ("erin", {"displayname": "E"}), exclusive=True, max_changes=9)
+        plan = resource.plan()
+        assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@erin:x.org"]
+        with pytest.raises(errors.SynapseError, match="Nobody was deactivated for not being declared") as caught:
+            resource.result(plan, False)
+        assert [user["user_id"] for user in caught.value.details["users"]][1:] == ["@erin:x.org"]
+
+    def test_deactivates_nobody_who_is_declared_absent_beside_a_wrong_entry(self, server: ScriptedServer) -> None:
+        server.expect(listing(row("alice"), row("bob")), account("bob"))
+        resource = accounts(server, ("Alice", {}), ("bob", {"present": False}))
+        plan = resource.plan()
+        assert not plan.changed
+        with pytest.raises(errors.SynapseError) as caught:
+            resource.result(plan, False)
+        assert "not deactivated, because another entry of the list is wrong" in caught.value.details["users"][1]["msg"]
+
+    @pytest.mark.parametrize(
+        ("pattern", "said"),
+        [
+            ("Bob", "is none of the accounts here"),
+            ("@bob:x.ogr", "is for another server than x.org"),
+            ("@bob*:y.org", "is for another server than x.org"),
+            ("bob:x.org", "is none of the accounts here"),
+            ("bob ", "is none of the accounts here"),
+        ],
+    )
+    def test_deactivates_nobody_where_a_protector_is_misspelt(
+        self, server: ScriptedServer, pattern: str, said: str
+    ) -> None:
+        server.expect(listing(row("bob"), row("carol")))
+        resource = accounts(server, exclusive=True, protect=["bot-*", pattern])
+        with pytest.raises(errors.InvalidInput, match=f"protect holds '{re.escape(pattern)}', which {said}"):
+            resource.plan()
+
+    def test_asks_no_protector_where_nobody_is_to_be_deactivated(self, server: ScriptedServer) -> None:
+        server.expect(listing(row("alice")))
+        assert not accounts(server, ("alice", {}), exclusive=True, protect=["nobody"]).plan().changed
 
 
 def test_no_more_than_declared_run_at_the_same_time(server: ScriptedServer) -> None:

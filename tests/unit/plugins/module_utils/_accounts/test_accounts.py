@@ -26,11 +26,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 ALICE = "/_synapse/admin/v2/users/%40alice%3Ax.org"
 MISSING = {"errcode": "M_NOT_FOUND", "error": "User not found"}
 FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
+TAKEN = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
 NO_MAS = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
 NO_POLICY = Call("GET", "/_matrix/client/v3/password_policy", {})
 AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True}, query={"username": "alice"})
@@ -213,25 +215,48 @@ class TestCreation:
         assert alice(server).plan().changed
 
     @pytest.mark.parametrize(
-        ("after", "said"),
+        ("after", "said", "changed"),
         [
-            (missing(), "@alice:x.org was not created"),
-            (shown(), "@alice:x.org exists now, but not as declared"),
-            (Call("GET", ALICE, FAULT, 500), "Whether @alice:x.org exists now could not be seen"),
+            ((missing(), AVAILABLE), "this has not been done: create the account", False),
+            ((shown(displayname="B"),), "this has been done in part: create the account", True),
+            ((shown(displayname="A"),), "this has been done all the same: create the account", True),
+            ((Call("GET", ALICE, FAULT, 500),), "may have been done, which is unknown: create the account", True),
         ],
+        ids=["nothing", "a part", "everything", "hidden"],
     )
-    def test_that_fails_says_what_is_there(self, server: ScriptedServer, after: Call, said: str) -> None:
-        server.expect(missing(), AVAILABLE, Call("PUT", ALICE, FAULT, 500), after)
-        plan = alice(server, displayname="A").plan()
-        with pytest.raises(errors.SynapseError, match=said):
-            plan.execute()
+    def test_that_fails_says_what_is_there(
+        self, server: ScriptedServer, after: tuple[Call, ...], said: str, changed: bool
+    ) -> None:
+        server.expect(missing(), AVAILABLE, Call("PUT", ALICE, FAULT, 500), *after)
+        resource = alice(server, displayname="A")
+        with pytest.raises(errors.SynapseError, match=said) as caught:
+            carry_out(resource, resource.plan())
+        assert caught.value.details["changed"] is changed
 
     def test_a_later_step_that_fails_says_what_was_done(self, server: ScriptedServer) -> None:
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE))
-        server.expect(Call("PUT", "/_synapse/admin/v1/suspend/%40alice%3Ax.org", FAULT, 500))
-        plan = alice(server, suspended=True).plan()
-        with pytest.raises(errors.SynapseError, match="Already done before that: create the account"):
-            plan.execute()
+        server.expect(Call("PUT", "/_synapse/admin/v1/suspend/%40alice%3Ax.org", FAULT, 500), shown())
+        resource = alice(server, suspended=True)
+        with pytest.raises(errors.SynapseError, match="Already done before that: create the account") as caught:
+            carry_out(resource, resource.plan())
+        assert caught.value.details["steps"] == ["create the account"]
+
+    def test_somebody_else_creates_it_in_the_same_moment(self, server: ScriptedServer) -> None:
+        server.expect(missing(), AVAILABLE, Call("PUT", ALICE, TAKEN, 400), shown(displayname="Other"))
+        server.expect(Call("PUT", ALICE, body={"displayname": "A"}), shown(displayname="A"))
+        resource = alice(server, displayname="A")
+        carry_out(resource, resource.plan())
+
+    def test_name_that_differs_in_capital_letters_is_taken(self, server: ScriptedServer) -> None:
+        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400))
+        with pytest.raises(errors.InvalidInput, match="already taken, by one whose user id differs in capital letters"):
+            alice(server).plan()
+
+    def test_localpart_that_a_server_may_allow_is_left_to_it(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", "/_synapse/admin/v2/users/%40_bridge%3Ax.org", MISSING, 404))
+        server.expect(Call("GET", AVAILABLE.path, {"available": True}, query={"username": "_bridge"}))
+        server.always(whoami(), NO_MAS)
+        assert AccountResource(Accounts(Client(server.base_url, "token")), "_bridge", DeclaredAccount()).plan().changed
 
 
 class TestOptions:
