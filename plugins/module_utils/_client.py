@@ -46,6 +46,12 @@ _DEFAULT_RETRY_AFTER_MS = 1000
 _SHORTEST_WAIT = 0.1
 
 
+class Answer(dict[str, t.Any]):
+    """The JSON object that a request was answered with, and its HTTP `status`."""
+
+    status = 200
+
+
 class Client:
     """A session to one Synapse, as one caller.
 
@@ -125,7 +131,7 @@ class Client:
         params: t.Mapping[str, t.Any] | None = None,
         body: JsonObject | None = None,
         **path: str,
-    ) -> JsonObject:
+    ) -> Answer:
         """Send a request and return the JSON object of the answer.
 
         `template` is the path, with a `{name}` for each keyword in `path`, whose value is quoted as one segment.
@@ -167,7 +173,7 @@ class Client:
         *,
         params: t.Mapping[str, t.Any] | None = None,
         body: JsonObject | None = None,
-    ) -> JsonObject:
+    ) -> Answer:
         where = filled(template, path)
         while True:
             with faults_of_system(method, self.base_url, where), self._faults(method, where):
@@ -294,7 +300,7 @@ class Client:
         session.trust_env = False
         return session
 
-    def answer_of(self, method: str, where: str, response: requests.Response) -> JsonObject:
+    def answer_of(self, method: str, where: str, response: requests.Response) -> Answer:
         """Return the JSON object of the response from the path `where`. Raises what `request` raises."""
         try:
             answer = response.json()
@@ -311,7 +317,9 @@ class Client:
             raise foreign_answer(method, self.base_url + where, response)
         if response.status_code >= 400:
             raise refusal(method, self.base_url + where, response.status_code, answer)
-        return answer
+        found = Answer(answer)
+        found.status = response.status_code
+        return found
 
     def _wait(self, method: str, where: str, response: requests.Response) -> None:
         seconds = max(_SHORTEST_WAIT, _retry_after_ms(response) / 1000)

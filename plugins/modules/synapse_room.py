@@ -12,7 +12,8 @@ version_added: 1.0.0
 description:
   - Deletes a room of a Synapse homeserver and waits until that is done, keeps people from joining it, or makes somebody
     of this server its admin.
-  - A deletion that is under way already is awaited, whoever has started it.
+  - A deletion that is under way already is awaited, whoever has started it. A server that does not answer for a short
+    while meanwhile does not end that.
   - Rooms are made by people. This module makes none, except the one that people are moved to with O(new_room).
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -60,6 +61,10 @@ options:
       - Somebody of this server who shall be an admin of the room, in full or as localpart. Only with O(state=present).
       - It takes somebody of this server in the room who has power there, in whose name Synapse does it. Who is not in
         the room is invited, if it is not public.
+      - What Synapse would refuse is refused before anything is changed, as far as it can be read, for example to invite
+        somebody who is banned, or to a room that is blocked, or in the name of somebody who is suspended.
+      - Only the attempt tells whether the server allows no invitations (C(block_non_admin_invites)), or whether the one
+        who is invited accepts none. The task fails then, after the power has been given.
     type: str
   purge:
     description:
@@ -74,7 +79,7 @@ options:
     default: false
   new_room:
     description:
-      - With O(state=absent), a new room that the people and the local aliases are moved to.
+      - A new room that the people and the local aliases are moved to. Only with O(state=absent).
     type: dict
     suboptions:
       user_id:

@@ -276,8 +276,7 @@ class AccountList:
         user_id = t.cast(Identifier, entry.user_id)
         for change in entry.changes:
             entry.broken = change
-            if self._accounts.write(user_id, entry.declared, change):
-                entry.written.append(change.description)
+            entry.written += self._accounts.write(user_id, entry.declared, change)
         entry.broken = None
 
     def _look_again(self, entry: Entry) -> None:

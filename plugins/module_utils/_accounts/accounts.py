@@ -32,7 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.deleg
     refuse,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import read_policy, require_allowed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Answer, Client, JsonObject
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     EndpointMissing,
@@ -49,6 +49,8 @@ _BY_ADDRESS = "/_synapse/admin/v1/threepid/{medium}/users/{address}"
 _LIST = "/_synapse/admin/v3/users"
 # Large pages, because Synapse sorts and joins the whole table for each of them.
 _PAGE = 1000
+# What PUT answers for an account that it has not created.
+_EXISTED = 200
 # What Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
 _LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 
@@ -186,15 +188,15 @@ class Accounts:
                 reason += ", by one whose user id differs in capital letters: name that one as it is written"
             raise InvalidInput(f"The account {user_id} cannot be created: {reason}.") from error
 
-    def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> bool:
-        """Make one change, and return whether anything was changed by it. Raises what the client raises.
+    def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> list[str]:
+        """Make one change, and return in words what was done. Raises what the client raises.
 
         An account that somebody else has just created, such as another run of the same task, is brought to what is
         declared like any that exists.
         """
         name = str(user_id)
         try:
-            self._request(name, change)
+            answer = self._request(name, change)
         except ApiError as error:
             current = self.read(name, declared) if change.creates and error.errcode == "M_USER_IN_USE" else None
             if current is None:
@@ -203,10 +205,12 @@ class Accounts:
             for left in changes:
                 with after_a_change():
                     self._request(name, left)
-            return bool(changes)
-        return True
+            return [left.description for left in changes]
+        if change.creates and answer.status == _EXISTED:
+            return ["write over the account that somebody else has just created"]
+        return [change.description]
 
-    def _request(self, user_id: str, change: Change) -> JsonObject:
+    def _request(self, user_id: str, change: Change) -> Answer:
         return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
 
     def guard_appservice(self, user_id: Identifier, current: State) -> None:

@@ -19,9 +19,12 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
+    ConnectionFailed,
     EndpointMissing,
     NotFound,
+    RateLimited,
     SynapseError,
+    UnexpectedAnswer,
 )
 
 _ROOM = "/_synapse/admin/v2/rooms/{room_id}"
@@ -32,6 +35,8 @@ _UNDER_WAY = ("scheduled", "active")
 # Between two questions whether it is done, in seconds.
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+# How many questions in a row may fail: about as long as it takes to start Synapse anew.
+_TOLERATED_FAILURES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +108,22 @@ def await_deletion(
 ) -> Deletion:
     """Wait until a deletion has ended, at most `timeout` seconds, and return it.
 
-    Raises SynapseError with the server's reason if it has failed, or if it takes longer; then it goes on by itself.
+    That a server does not answer for a while is waited out. Raises SynapseError with the server's reason if it has
+    failed, if it takes longer, or if nothing more can be learnt of it; in the last two cases it goes on by itself.
     """
-    end, pause = clock() + timeout, _SHORTEST_PAUSE
+    end, pause, failures = clock() + timeout, _SHORTEST_PAUSE, 0
     while True:
-        answer = client.get(_STATUS, delete_id=delete_id)
-        deletion = Deletion(delete_id, str(member(answer, "status")), answer.get("shutdown_room") or {})
+        try:
+            deletion = _read(client, delete_id)
+        except SynapseError as error:
+            failures += 1
+            if not _passes(error) or failures > _TOLERATED_FAILURES or clock() >= end:
+                if not isinstance(error, NotFound):
+                    error.explain("Synapse goes on with the deletion by itself: run the task again to wait for it.")
+                raise
+            sleep(_LONGEST_PAUSE)
+            continue
+        failures = 0
         if deletion.status == "complete":
             return deletion
         if deletion.status not in _UNDER_WAY:
@@ -123,6 +138,18 @@ def await_deletion(
             )
         sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _read(client: Client, delete_id: str) -> Deletion:
+    answer = client.get(_STATUS, delete_id=delete_id)
+    return Deletion(delete_id, str(member(answer, "status")), answer.get("shutdown_room") or {})
+
+
+def _passes(error: SynapseError) -> bool:
+    """Whether it is of the kind that a server shows while it is busy or starts anew."""
+    if isinstance(error, ApiError):
+        return error.status >= 500 or isinstance(error, RateLimited)
+    return isinstance(error, (ConnectionFailed, UnexpectedAnswer))
 
 
 def _of_room(client: Client, room_id: str) -> list[Deletion]:

@@ -22,6 +22,8 @@ _MEMBERS = "/_synapse/admin/v1/rooms/{room_id}/members"
 # From this room version on, who made the room stands above all power levels.
 _CREATORS_STAND_ABOVE = 12
 NO_LIMIT = float("inf")
+_SINGLE = ("ban", "events_default", "invite", "kick", "redact", "state_default", "users_default")
+_GROUPS = ("events", "notifications", "users")
 
 
 class StateEvent(t.NamedTuple):
@@ -33,10 +35,13 @@ class StateEvent(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RoomPower:
-    """Who may do what. `levels` is None for a room without power levels; `creators` stand above them."""
+    """Who may do what. `levels` is None for a room without power levels; `creators` stand above them.
+
+    Of the `creators` the one who made the room is the last, as Synapse goes through them.
+    """
 
     creator: str
-    creators: frozenset[str]
+    creators: tuple[str, ...]
     levels: t.Mapping[str, t.Any] | None
 
     def of(self, user_id: str) -> float:
@@ -55,10 +60,32 @@ class RoomPower:
         default = _level(self.levels.get("state_default"), 50)
         return _level((self.levels.get("events") or {}).get(kind), default)
 
+    def required_to_invite(self) -> float:
+        """Return the power that it takes to invite somebody."""
+        return _level((self.levels or {}).get("invite"), 0)
+
     def named(self) -> list[str]:
-        """Return who is named with a power of their own: the creators, and those in the power levels."""
-        own = [self.creator] if self.levels is None else list(self.levels.get("users") or {})
-        return list(dict.fromkeys([*sorted(self.creators), *own]))
+        """Return who is named with a power of their own: those in the power levels, and then the creators.
+
+        Without power levels it is who made the room, and nobody else.
+        """
+        if self.levels is None:
+            return [self.creator]
+        return list(dict.fromkeys([*(self.levels.get("users") or {}), *self.creators]))
+
+    def named_level(self, user_id: str) -> float | None:
+        """Return the power that somebody is named with in the power levels, None if they are not."""
+        named = ((self.levels or {}).get("users") or {}).get(user_id)
+        return None if named is None else _level(named, 0)
+
+    def is_whole(self) -> bool:
+        """Whether every level is a whole number. Old room versions have others too, but none can be sent any more."""
+        levels = self.levels or {}
+        single = [levels[name] for name in _SINGLE if name in levels]
+        groups = [levels[name] for name in _GROUPS if name in levels]
+        if not all(isinstance(group, dict) for group in groups):
+            return False
+        return all(type(level) is int for level in [*single, *(level for group in groups for level in group.values())])
 
 
 def read_state_event(client: Client, room_id: str, kind: str, key: str = "") -> StateEvent:
@@ -78,10 +105,10 @@ def read_power(client: Client, room_id: str) -> RoomPower:
     """Return who has power in a room. Raises what the client raises."""
     creation = read_state_event(client, room_id, "m.room.create")
     levels = read_state_event(client, room_id, "m.room.power_levels")
-    creators: set[str] = set()
+    creators: tuple[str, ...] = ()
     if _stands_above(creation.content):
-        creators = {creation.sender, *(creation.content.get("additional_creators") or ())}
-    return RoomPower(creation.sender, frozenset(creators), levels.content if levels.sender else None)
+        creators = (*(creation.content.get("additional_creators") or ()), creation.sender)
+    return RoomPower(creation.sender, creators, levels.content if levels.sender else None)
 
 
 def read_joined(client: Client, room_id: str) -> list[str]:

@@ -17,7 +17,12 @@ import functools
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, NotFound
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    InvalidInput,
+    NotFound,
+    after_a_change,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import (
     parse_room_id,
     parse_user_id,
@@ -31,20 +36,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion
     find_deletion,
     start_deletion,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import (
-    RoomPower,
-    read_joined,
-    read_power,
-    read_state_event,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.lead import read_lead, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import read_joined
 
 _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 _BLOCK = _ROOM + "/block"
 _MAKE_ADMIN = _ROOM + "/make_room_admin"
 _USER = "/_synapse/admin/v2/users/{user_id}"
-_POWER_LEVELS = "m.room.power_levels"
-# What an admin is given where the one who gives it stands above all levels.
-_ADMIN = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +59,17 @@ class DeclaredRoom:
     deletion: DeclaredDeletion = dataclasses.field(default_factory=DeclaredDeletion)
     wait_timeout: float = 600
 
+    def check(self) -> None:
+        """Raise InvalidInput for what cannot be meant."""
+        if self.wait_timeout < 0:
+            raise InvalidInput(f"wait_timeout is {self.wait_timeout:g}: it cannot be negative.")
+        if not self.present and self.admin_user is not None:
+            raise InvalidInput(
+                "admin_user is declared of a room that shall not be there: leave it out with state absent."
+            )
+        if self.present and self.deletion.new_room_creator is not None:
+            raise InvalidInput("new_room is declared of a room that shall stay: it takes state absent.")
+
 
 class RoomResource:
     """One room with its declared state, as the runner wants it (see _plan.Resource)."""
@@ -76,8 +85,7 @@ class RoomResource:
     def plan(self) -> Plan:
         """Read the room and decide. Raises InvalidInput, or what the client raises."""
         parse_room_id(self._room_id)
-        if self._declared.wait_timeout < 0:
-            raise InvalidInput(f"wait_timeout is {self._declared.wait_timeout:g}: it cannot be negative.")
+        self._declared.check()
         self._room = self._read_room()
         self._blocked = self._read_blocked()
         if self._declared.present:
@@ -89,9 +97,12 @@ class RoomResource:
         declared, problems = self._declared, []
         if declared.blocked is not None and self._read_blocked() != declared.blocked:
             problems.append("it is not blocked" if declared.blocked else "it is still blocked")
-        if not declared.present and self._ended and not self._is_gone(self._read_room()):
-            problems.append("it is still there")
-        if declared.present and declared.admin_user and not self._leads(self._admin, self._read_lead()):
+        if not declared.present and self._ended:
+            room = self._read_room()
+            if not self._is_gone(room, self._count_own_people(room)):
+                problems.append("it is still there")
+        wanted = declared.present and declared.admin_user is not None
+        if wanted and not read_lead(self._client, self._room_id, self._admin).leads():
             problems.append(f"{self._admin} does not lead it")
         require(problems, f"The room {self._room_id}")
 
@@ -124,13 +135,19 @@ class RoomResource:
 
     def _plan_absent(self) -> Plan:
         running = find_deletion(self._client, self._room_id)
-        before = None if self._is_gone(self._room) and not running else self._state(self._room or {})
-        if before is None:
-            before = {"room_id": self._room_id, "present": False, "blocked": self._blocked}
-            after = dict(before)
+        people = self._count_own_people(self._room)
+        after = {"room_id": self._room_id, "present": False, "blocked": self._blocked}
+        if not running and self._is_gone(self._room, people):
+            before = dict(after)
             return Plan(before, after, tuple(self._blocking(before, after)))
         self._require_new_room_creator()
-        after = {"room_id": self._room_id, "present": False, "blocked": self._blocked}
+        # What a deletion changes on its way, so that one that has not come to its end is seen.
+        before = {
+            **self._state(self._room or {}),
+            "local_members": people,
+            "deletion": running.status if running else None,
+        }
+        after.update(local_members=0, deletion="complete" if self._declared.wait_timeout > 0 else "scheduled")
         if running:
             # Whatever is declared, it goes on as it was started.
             step = Step("wait for the deletion that is under way", functools.partial(self._await, running.delete_id))
@@ -155,19 +172,15 @@ class RoomResource:
     def _plan_admin(self, before: dict[str, t.Any], after: dict[str, t.Any]) -> list[Step]:
         self._admin = str(parse_user_id(t.cast(str, self._declared.admin_user), self._client.server_name))
         self._require_account(self._admin, "admin_user")
-        lead = self._read_lead()
-        before["admin_user"] = self._admin if self._leads(self._admin, lead) else None
-        after["admin_user"] = self._admin
-        if before["admin_user"]:
+        lead = read_lead(self._client, self._room_id, self._admin)
+        before.update(lead.shown())
+        after.update(lead.shown())
+        blocked = self._blocked if self._declared.blocked is None else self._declared.blocked
+        require_allowed(self._client, self._room_id, lead, blocked=blocked)
+        if lead.leads():
             return []
-        if lead.giver is None:
-            raise InvalidInput(
-                f"{self._admin} cannot be made admin of {self._room_id}, because nobody of this server who is in the"
-                " room can do that: it takes somebody with power in it."
-            )
-        body: JsonObject = {"user_id": self._admin}
-        words = f"let {lead.giver} make {self._admin} an admin of the room"
-        return [Step(words, lambda: self._client.post(_MAKE_ADMIN, body, room_id=self._room_id))]
+        after.update(lead.shown_afterwards())
+        return [Step(lead.words(), self._make_admin)]
 
     def _read_room(self) -> State:
         try:
@@ -182,13 +195,20 @@ class RoomResource:
         name = {"name": room["name"]} if room.get("name") else {}
         return {"room_id": self._room_id, **name, "present": True, "blocked": self._blocked}
 
-    def _is_gone(self, room: State) -> bool:
+    def _is_gone(self, room: State, people: int) -> bool:
         """Whether there is nothing left to delete: with purge of the room itself, else of people in it."""
-        if room is None or self._declared.deletion.purge:
-            return room is None
-        # Not as Synapse counts them: that lags behind.
+        return room is None or not (self._declared.deletion.purge or people)
+
+    def _count_own_people(self, room: State) -> int:
+        """How many of this server are in the room; not as Synapse counts them, because that lags behind."""
+        if room is None:
+            return 0
         own = self._client.server_name
-        return not any(server_name_of(user) == own for user in read_joined(self._client, self._room_id))
+        try:
+            return sum(server_name_of(user) == own for user in read_joined(self._client, self._room_id))
+        except NotFound:
+            # Gone since then.
+            return 0
 
     def _require_account(self, user_id: str, option: str) -> None:
         try:
@@ -213,32 +233,15 @@ class RoomResource:
 
     def _await(self, delete_id: str) -> None:
         if self._declared.wait_timeout > 0:
-            self._deletion = await_deletion(self._client, self._room_id, delete_id, self._declared.wait_timeout)
+            with after_a_change():
+                self._deletion = await_deletion(self._client, self._room_id, delete_id, self._declared.wait_timeout)
             self._ended = True
 
-    def _read_lead(self) -> _Lead:
-        power = read_power(self._client, self._room_id)
-        joined = read_joined(self._client, self._room_id)
-        membership = read_state_event(self._client, self._room_id, "m.room.member", self._admin).content
-        rules = read_state_event(self._client, self._room_id, "m.room.join_rules").content
-        own = self._client.server_name
-        # As Synapse chooses: of those named in the power levels, and of the creators, the highest who is in the room.
-        candidates = [user for user in power.named() if server_name_of(user) == own and user in joined]
-        candidates.sort(key=power.of)
-        able = [user for user in candidates if power.of(user) >= power.required(_POWER_LEVELS)]
-        return _Lead(
-            power,
-            giver=able[-1] if able else None,
-            can_enter=membership.get("membership") in ("join", "invite") or rules.get("join_rule") == "public",
-        )
-
-    def _leads(self, user_id: str, lead: _Lead) -> bool:
-        """Whether somebody has as much power as can be given, and can be in the room."""
-        highest = min(lead.power.of(lead.giver), _ADMIN) if lead.giver else _ADMIN
-        return lead.can_enter and lead.power.of(user_id) >= highest
-
-
-class _Lead(t.NamedTuple):
-    power: RoomPower
-    giver: str | None
-    can_enter: bool
+    def _make_admin(self) -> None:
+        body: JsonObject = {"user_id": self._admin}
+        try:
+            self._client.post(_MAKE_ADMIN, body, room_id=self._room_id)
+        except ApiError as error:
+            # It may be the invitation that was refused, which comes after the power has been given.
+            error.may_be_done = True
+            raise

@@ -2,7 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+"""What is declared of an account is compared as Synapse shows it, and refused if it could never be shown."""
+
 from __future__ import annotations
+
+import typing as t
 
 import pytest
 
@@ -14,7 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.norma
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
-_FORMS = [
+_FORMS: list[t.Any] = [
     pytest.param("displayname", " Alice Example\n", "Alice Example", id="name-stripped"),
     pytest.param("displayname", "Alice  \t Example", "Alice  \t Example", id="name-inner-white-space-kept"),
     pytest.param("displayname", "\u00a0Alice\u2003", "Alice", id="name-stripped-of-any-white-space"),
@@ -39,16 +43,16 @@ _FORMS = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), _FORMS)
-def test_a_value_in_its_normal_form(name, value, expected):
+def test_a_value_in_its_normal_form(name: str, value: str | None, expected: str | None) -> None:
     assert normal_form(name, value) == expected
 
 
 @pytest.mark.parametrize(("name", "expected"), [(case.values[0], case.values[2]) for case in _FORMS])
-def test_a_normal_form_is_stable(name, expected):
+def test_a_normal_form_is_stable(name: str, expected: str | None) -> None:
     assert normal_form(name, expected) == expected
 
 
-def test_every_form_is_tested():
+def test_every_form_is_tested() -> None:
     assert {case.values[0] for case in _FORMS} == set(NORMAL_FORMS)
 
 
@@ -73,7 +77,7 @@ def test_every_form_is_tested():
         pytest.param("msisdn", "", "digits alone", id="number-empty"),
     ],
 )
-def test_what_can_never_be_shown_is_refused(name, value, reason):
+def test_what_can_never_be_shown_is_refused(name: str, value: str | None, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         normal_form(name, value)
 
@@ -82,12 +86,12 @@ def test_what_can_never_be_shown_is_refused(name, value, reason):
 @pytest.mark.parametrize(
     ("value", "reason"), [pytest.param("a\0b", "NUL", id="nul"), pytest.param("a\udcff", "UTF-8", id="bytes")]
 )
-def test_what_no_database_holds_is_refused(name, value, reason):
+def test_what_no_database_holds_is_refused(name: str, value: str | None, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason):
         normal_form(name, value)
 
 
-def test_an_address_keeps_its_medium():
+def test_an_address_keeps_its_medium() -> None:
     assert normal_address({"medium": "email", "address": "Alice@Example.org"}) == {
         "medium": "email",
         "address": "alice@example.org",
@@ -95,6 +99,6 @@ def test_an_address_keeps_its_medium():
     assert normal_address({"medium": "msisdn", "address": "+1 5"}) == {"medium": "msisdn", "address": "15"}
 
 
-def test_an_external_id_has_nothing_beside():
+def test_an_external_id_has_nothing_beside() -> None:
     entry = {"auth_provider": "oidc", "external_id": "Alice", "comment": "x"}
     assert normal_external_id(entry) == {"auth_provider": "oidc", "external_id": "Alice"}

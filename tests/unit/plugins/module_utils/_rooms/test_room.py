@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
     DeclaredDeletion,
     await_deletion,
@@ -23,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
 
 ROOM, QUOTED = "!a/b:x.org", "%21a%2Fb%3Ax.org"
 TASKS = "/_synapse/admin/v1/scheduled_tasks"
+WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
 MISSING = {"errcode": "M_NOT_FOUND", "error": "Room not found"}
 DONE = {"kicked_users": ["@bob:x.org"], "failed_to_kick_users": [], "local_aliases": [], "new_room_id": None}
 
@@ -35,6 +38,10 @@ def tasks(*entries: tuple[str, str, t.Any]) -> Call:
 def status(word: str, result: t.Any = None) -> Call:
     path = "/_synapse/admin/v2/rooms/delete_status/D1"
     return Call("GET", path, {"delete_id": "D1", "room_id": ROOM, "status": word, "shutdown_room": result})
+
+
+def members(*joined: str) -> Call:
+    return Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/members", {"members": list(joined)})
 
 
 def delete(answer: t.Any = None, code: int = 200, body: t.Any = ...) -> Call:
@@ -122,6 +129,39 @@ class TestDeletion:
             await_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
 
     @pytest.mark.parametrize(
+        "failure",
+        [
+            pytest.param({"drop": True}, id="no-answer"),
+            pytest.param({"status": 502, "text": b"<html>Bad gateway</html>"}, id="a-proxy-alone"),
+            pytest.param({"status": 500, "answer": {"errcode": "M_UNKNOWN", "error": "Broken"}}, id="an-error"),
+            pytest.param({"answer": {"delete_id": "D1"}}, id="no-status"),
+        ],
+    )
+    def test_outlasts_a_server_that_starts_anew(self, server: ScriptedServer, client: Client, failure: t.Any) -> None:
+        failed = dataclasses.replace(status("active"), **failure)
+        server.expect(*[failed] * 5, status("active"), *[failed] * 5, status("complete", DONE))
+        pauses: list[float] = []
+        assert await_deletion(client, ROOM, "D1", 60, sleep=pauses.append).status == "complete"
+        assert pauses.count(5.0) == 10
+
+    def test_that_cannot_be_followed_any_more_goes_on(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(*[dataclasses.replace(status("active"), drop=True)] * 6)
+        with pytest.raises(errors.ConnectionFailed, match="Synapse goes on with the deletion.*run the task again"):
+            await_deletion(client, ROOM, "D1", 60, sleep=lambda _seconds: None)
+
+    def test_is_not_followed_longer_than_declared(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(*[dataclasses.replace(status("active"), drop=True)] * 2)
+        times = iter([0.0, 1.0, 61.0])
+        with pytest.raises(errors.ConnectionFailed, match="Synapse goes on with the deletion"):
+            await_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
+
+    def test_is_not_followed_by_somebody_who_may_not(self, server: ScriptedServer, client: Client) -> None:
+        refused = {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"}
+        server.expect(dataclasses.replace(status("active"), answer=refused, status=401))
+        with pytest.raises(errors.AuthenticationFailed, match="Synapse goes on with the deletion"):
+            await_deletion(client, ROOM, "D1", 60)
+
+    @pytest.mark.parametrize(
         ("answer", "said"),
         [
             (
@@ -144,11 +184,24 @@ class TestRoom:
         return RoomResource(client, ROOM, DeclaredRoom(**declared))
 
     def test_is_deleted_and_blocked_in_one_go(self, server: ScriptedServer, client: Client) -> None:
-        server.expect(there(), blocked(False), tasks())
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org", "@far:y.org"))
         resource = self.declare(client, present=False, blocked=True, deletion=DeclaredDeletion(block=True))
         plan = resource.plan()
-        assert plan.before == {"room_id": ROOM, "name": "Lobby", "present": True, "blocked": False}
-        assert plan.after == {"room_id": ROOM, "present": False, "blocked": True}
+        assert plan.before == {
+            "room_id": ROOM,
+            "name": "Lobby",
+            "present": True,
+            "blocked": False,
+            "local_members": 1,
+            "deletion": None,
+        }
+        assert plan.after == {
+            "room_id": ROOM,
+            "present": False,
+            "blocked": True,
+            "local_members": 0,
+            "deletion": "complete",
+        }
         server.expect(delete(), status("complete", DONE))
         plan.execute()
         server.expect(blocked(True), gone())
@@ -172,7 +225,7 @@ class TestRoom:
         plan.execute()
 
     def test_is_only_started_if_nobody_waits(self, server: ScriptedServer, client: Client) -> None:
-        server.expect(there(), blocked(False), tasks(), delete())
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members(), delete())
         resource = self.declare(client, present=False, wait_timeout=0)
         plan = resource.plan()
         plan.execute()
@@ -180,7 +233,8 @@ class TestRoom:
         assert resource.result(plan, True)["delete_status"] == "scheduled"
 
     def test_that_is_still_there_is_seen(self, server: ScriptedServer, client: Client) -> None:
-        server.expect(there(), blocked(False), tasks(), delete(), status("complete", DONE), there())
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members())
+        server.expect(delete(), status("complete", DONE), there(), members())
         resource = self.declare(client, present=False)
         plan = resource.plan()
         plan.execute()
@@ -195,14 +249,14 @@ class TestRoom:
         with pytest.raises(errors.StateNotReached, match="it is not blocked"):
             resource.verify(plan)
 
-    @pytest.mark.parametrize(("members", "changed"), [(["@far:y.org"], False), (["@far:y.org", "@bob:x.org"], True)])
+    @pytest.mark.parametrize(("joined", "changed"), [(["@far:y.org"], False), (["@far:y.org", "@bob:x.org"], True)])
     def test_without_purge_people_count(
-        self, server: ScriptedServer, client: Client, members: list[str], changed: bool
+        self, server: ScriptedServer, client: Client, joined: list[str], changed: bool
     ) -> None:
         # Synapse's own count is late, so it is not trusted.
-        joined = Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/members", {"members": members})
-        whoami = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
-        server.expect(there(joined_local_members=0 if changed else 1), blocked(False), tasks(), whoami, joined)
+        server.expect(
+            there(joined_local_members=0 if changed else 1), blocked(False), tasks(), WHOAMI, members(*joined)
+        )
         resource = self.declare(client, present=False, deletion=DeclaredDeletion(purge=False))
         assert resource.plan().changed is changed
 
@@ -211,35 +265,49 @@ class TestRoom:
         with pytest.raises(errors.InvalidInput, match="is not on this server.*declare state absent with blocked"):
             self.declare(client, blocked=True).plan()
 
-    @pytest.mark.parametrize(
-        ("levels", "membership", "rule", "giver"),
-        [
-            # Somebody who leads it already and is in it.
-            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "join", "invite", None),
-            # Who leads it but cannot come in is invited again.
-            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "leave", "invite", "@bob:x.org"),
-            ({"users": {"@bob:x.org": 100, "@eve:x.org": 100}}, "leave", "public", None),
-            ({"users": {"@bob:x.org": 100, "@eve:x.org": 50}}, "join", "invite", "@bob:x.org"),
-            # The highest here has less than 100: nobody can give more than that.
-            ({"users": {"@bob:x.org": 60, "@eve:x.org": 60}, "state_default": 50}, "join", "invite", None),
-            ({"users": {"@bob:x.org": 60, "@far:y.org": 100}}, "join", "invite", "@bob:x.org"),
-        ],
-    )
-    def test_is_led_by(
-        self, server: ScriptedServer, client: Client, levels: t.Any, membership: str, rule: str, giver: str | None
-    ) -> None:
-        def state(kind: str, content: t.Any, key: str = "") -> Call:
-            event = {"type": kind, "state_key": key, "sender": "@bob:x.org", "content": content}
-            path = f"/_synapse/admin/v1/rooms/{QUOTED}/state"
-            return Call("GET", path, {"state": [event]}, query={"type": kind})
+    def test_what_belongs_to_the_other_state_is_refused(self, client: Client) -> None:
+        with pytest.raises(errors.InvalidInput, match="admin_user .* leave it out with state absent"):
+            self.declare(client, present=False, admin_user="eve").plan()
+        moved = DeclaredDeletion(new_room_creator="bob")
+        with pytest.raises(errors.InvalidInput, match="new_room .* takes state absent"):
+            self.declare(client, deletion=moved).plan()
 
-        members = {"members": ["@bob:x.org", "@far:y.org", *(["@eve:x.org"] if membership == "join" else [])]}
-        server.expect(there(), blocked(False))
-        server.expect(Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"}))
-        server.expect(Call("GET", "/_synapse/admin/v2/users/%40eve%3Ax.org", {"name": "@eve:x.org"}))
-        server.expect(state("m.room.create", {"room_version": "11"}), state("m.room.power_levels", levels))
-        server.expect(Call("GET", f"/_synapse/admin/v1/rooms/{QUOTED}/members", members))
-        server.expect(state("m.room.member", {"membership": membership}, "@eve:x.org"))
-        server.expect(state("m.room.join_rules", {"join_rule": rule}))
-        steps = [step.description for step in self.declare(client, admin_user="eve").plan().steps]
-        assert steps == ([f"let {giver} make @eve:x.org an admin of the room"] if giver else [])
+    def test_a_deletion_whose_start_is_not_answered_is_found(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
+        resource = self.declare(client, present=False)
+        plan = resource.plan()
+        server.expect(dataclasses.replace(delete(), drop=True))
+        server.expect(there(), blocked(False), tasks(("D1", "active", {})), members("@bob:x.org"))
+        with pytest.raises(errors.ConnectionFailed, match="has been done in part: delete the room") as caught:
+            carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
+
+    def test_a_deletion_that_was_already_done_with_is_found(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
+        resource = self.declare(client, present=False)
+        plan = resource.plan()
+        server.expect(dataclasses.replace(delete(), drop=True), gone(), blocked(False), tasks())
+        with pytest.raises(errors.ConnectionFailed, match="has been done all the same: delete the room") as caught:
+            carry_out(resource, plan)
+        assert caught.value.details["steps"] == ["delete the room"]
+
+    def test_whom_a_failed_deletion_has_made_leave_are_seen(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org", "@eve:x.org"))
+        resource = self.declare(client, present=False)
+        plan = resource.plan()
+        server.expect(delete(), status("failed"), tasks(("D1", "failed", {"error": "Users are still joined."})))
+        server.expect(there(), blocked(False), tasks(), members("@eve:x.org"))
+        with pytest.raises(errors.SynapseError, match="Users are still joined") as caught:
+            carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
+
+    def test_that_a_deletion_goes_on_is_unknown_without_an_answer(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
+        resource = self.declare(client, present=False)
+        plan = resource.plan()
+        refused = {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"}
+        server.expect(delete(), dataclasses.replace(status("active"), answer=refused, status=401))
+        server.expect(dataclasses.replace(there(), answer=refused, status=401))
+        with pytest.raises(errors.AuthenticationFailed, match="may have been done") as caught:
+            carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
