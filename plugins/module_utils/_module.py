@@ -93,8 +93,10 @@ def read_access_token(parameters: Parameters) -> str | None:
     try:
         with open(path, encoding="utf-8") as file:
             token = file.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"access_token_path {path} cannot be read: it is not text.") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a path"
         raise InvalidInput(f"access_token_path {path} cannot be read: {reason}.") from error
     if not token:
         raise InvalidInput(f"access_token_path {path} is empty.")

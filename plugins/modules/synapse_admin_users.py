@@ -12,8 +12,13 @@ version_added: 1.0.0
 description:
   - Brings a list of accounts into their declared states. The whole server is read in large pages, compared at once,
     and only differences are written, several at a time.
-  - One account that fails does not stop the others. The task fails in the end and names those that failed.
+  - One account that fails does not stop the others. The task fails in the end and names those that failed. An account
+    of which no answer came is looked at again, and what became of it is said. Only where nobody answers at all is the
+    rest not attempted.
   - With O(exclusive=true) the list is complete, and every other account is deactivated.
+  - As long as one entry is wrong, nobody is deactivated, whether for not being declared or by O(users[].state=absent),
+    because that cannot be undone, and the entry may be a misspelt name of theirs.
+  - Two entries with the same e-mail address, telephone number or identity are both refused.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -102,6 +107,7 @@ options:
       displayname:
         description:
           - The name that others see. An empty one removes it. Synapse gives a new account its localpart as its name.
+          - White space around it does not count, because Synapse leaves it out.
         type: str
       avatar_url:
         description:
@@ -190,6 +196,8 @@ options:
   protect:
     description:
       - Accounts that O(exclusive) leaves alone, as patterns of localparts or full user ids, such as V(support-*).
+      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server, so that a
+        misspelt one does not cost somebody the account.
     type: list
     elements: str
     default: []
@@ -266,7 +274,7 @@ users:
       type: str
       sample: "@alice:example.org"
     changed:
-      description: Whether it was changed, or in check mode would be.
+      description: Whether it was changed, or may have been, or in check mode would be.
       returned: always
       type: bool
     failed:
@@ -274,7 +282,7 @@ users:
       returned: always
       type: bool
     msg:
-      description: Why it failed.
+      description: Why it failed, and what became of the change that did.
       returned: if it failed
       type: str
     steps:
@@ -283,8 +291,8 @@ users:
       type: list
       elements: str
 steps:
-  description: How many accounts were changed, or in check mode would be.
-  returned: success
+  description: How many accounts were to be changed, or in check mode would be.
+  returned: always
   type: list
   elements: str
 """

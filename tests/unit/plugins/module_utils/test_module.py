@@ -208,6 +208,10 @@ class TestAccessToken:
             read_access_token(connection(access_token_path=str(path)))
         assert f"access_token_path {path}" in caught.value.message
 
+    def test_of_what_is_no_path(self) -> None:
+        with pytest.raises(InvalidInput, match="it is not a path"):
+            read_access_token(connection(access_token_path="/tmp/a\0b"))
+
 
 class TestConnect:
     def test_speaks_with_the_token_given(self, server: ScriptedServer) -> None:
