@@ -49,6 +49,8 @@ options:
   access_token:
     description:
       - A token to reuse if it is still valid, or to log out.
+      - Where O(access_token_path) holds a valid one, that is taken, and this one is left alone. With O(state=absent),
+        this one is left alone wherever there is such a file.
   access_token_path:
     description:
       - The file where the token is kept. It is created with the mode V(0600), and its directory must exist.
@@ -67,11 +69,16 @@ options:
   device_id:
     description:
       - The device that a login makes or uses again. It is always the same, so that logins do not pile up devices.
+      - A token that is still valid is kept with the device that it has, whatever this says. To get another device, run
+        the task with O(state=absent) before.
+      - Logging a token out takes its device away, and with it every other token of that device. Give each place that
+        keeps a token of the same account a device of its own.
     type: str
     default: matrix_ops.synapse
   device_display_name:
     description:
-      - The name that the device has in the list of the account's sessions.
+      - The name that the device gets in the list of the account's sessions, if a login makes it. One that is there
+        already keeps its name.
     type: str
     default: Ansible
   register:
@@ -82,8 +89,8 @@ options:
     default: false
   admin:
     description:
-      - With O(register=true), whether the new account is a server admin.
-      - Registering does not change an account that exists. If that is not an admin, the task fails.
+      - Whether the account must be a server admin. If it is not, the task fails.
+      - With O(register=true), a new account is made one. Registering does not change an account that exists.
     type: bool
     default: false
   registration_shared_secret:
@@ -157,7 +164,9 @@ access_token:
   returned: success
   type: str
 steps:
-  description: What was done, or in check mode would be done.
+  description:
+    - What was done, or in check mode would be done.
+    - Where the server does not show whether the account exists, registering and logging in are one step.
   returned: success
   type: list
   elements: str
@@ -199,6 +208,7 @@ def declare(parameters: Parameters) -> AccessTokenResource:
         known_token=parameters["access_token"],
         path=parameters["access_token_path"],
         registration=registration,
+        admin=parameters["admin"],
         server_name=configuration.server_name if configuration else None,
     )
 

@@ -68,6 +68,8 @@ options:
       - Only a server admin can make another one. Where none is, or nobody has the access token of one, set
         O(config_path) and run the task on the host of Synapse. An account that does not exist is then registered with
         the server's C(registration_shared_secret). One that exists is made an admin in the database.
+      - Whatever else is declared is then compared with the database, and the task fails if it differs, because only a
+        server admin can change it. A new account gets its O(displayname) and O(user_type) with the registration.
       - Synapse remembers for a while that an account is no admin. RV(restart_required) says when it has to be
         restarted.
     type: bool
@@ -75,8 +77,8 @@ options:
     description:
       - The password. Without one, an account is created that nobody can log in to with a password.
       - It must fit the server's password policy, to which Synapse itself does not hold an admin.
-      - Where the task has no admin's token, the account logs in with it for a moment, to see whether Synapse treats it
-        as an admin. Check mode does that too if the database says that it is one.
+      - Where the task has no admin's token, the account logs in with it for a moment, on a device that is made for that
+        alone, to see whether Synapse treats it as an admin. Check mode never does.
       - When it is set on an existing account is said by O(update_password).
     type: str
   update_password:
@@ -85,6 +87,8 @@ options:
       - V(always) sets it every time. The task then always reports a change.
       - V(if_different) compares it with the stored one and sets it only if it is another. It needs O(config_path) and
         runs on the host of Synapse, because only the database knows the stored one.
+      - Where the task has no admin's token, it can set none on an account that exists. V(always) then compares too, and
+        the task fails if the stored one is another.
     type: str
     choices:
       - always
@@ -191,7 +195,8 @@ options:
     default: false
   registration_shared_secret:
     description:
-      - The secret that a first admin is registered with. If not set, it is read from O(config_path).
+      - The secret that a first admin is registered with. If not set, it is read from O(config_path), which is needed
+        nevertheless.
     type: str
   allow_database:
     description:
@@ -206,7 +211,7 @@ options:
     default: false
   synapse_python:
     description:
-      - The Python that Synapse is installed in. It compares passwords for O(update_password=if_different).
+      - The Python that Synapse is installed in. It compares passwords where O(update_password) asks for that.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   chdir:
@@ -374,7 +379,10 @@ method:
   type: str
   sample: admin_api
 verified:
-  description: Whether the Admin API shows the account as declared. False in check mode if something would change.
+  description:
+    - Whether the Admin API shows the account as declared. False in check mode if something would change.
+    - Of an account that is an admin already, where the task has no admin's token, that is seen with the account's own
+      token. With its password alone it is seen by logging in, which check mode does not do, so it is false then.
   returned: success
   type: bool
 restart_required:
@@ -399,6 +407,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
     management_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
     Parameters,
     connect,
@@ -411,6 +420,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Re
 def declare(parameters: Parameters) -> Resource:
     """Return the account that the task declares: through the Admin API, unless it is to become the first admin."""
     configuration = declared_configuration(parameters)
+    _require_what_the_secret_needs(parameters)
     accounts = declared_accounts(connect(parameters), parameters, configuration)
     declared = declared_account(parameters)
     wants_admin = declared.present and declared.admin
@@ -423,6 +433,15 @@ def declare(parameters: Parameters) -> Resource:
         working_directory=parameters["chdir"],
     )
     return FirstAdmin(accounts, parameters["user_id"], declared, configuration, ways)
+
+
+def _require_what_the_secret_needs(parameters: Parameters) -> None:
+    secret, token = parameters["registration_shared_secret"], read_access_token(parameters)
+    if secret and not token and not parameters["config_path"]:
+        raise InvalidInput(
+            "registration_shared_secret is of no use without config_path, which says what the server is called and"
+            " where its database is: set config_path, and run the task on the host of Synapse."
+        )
 
 
 def main() -> None:

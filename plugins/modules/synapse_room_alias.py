@@ -13,7 +13,8 @@ description:
   - Lets an alias point to a room, moves it from one room to another, or frees it.
   - A server admin can free an alias without being in the room. Synapse itself then leaves the alias standing among the
     addresses that the room names (C(m.room.canonical_alias)). This module takes it off there too, in the name of a
-    local member who has the power to, and says so if there is none.
+    local member who has the power to, and says so if there is none. The access token for that ends after ten minutes,
+    even if it cannot be logged out.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -58,6 +59,7 @@ options:
   canonical:
     description:
       - Whether the alias is the main address of the room, the one that people see.
+      - With O(state=absent) it can only be V(false).
       - What was the main address before stays an alias, but the room does not name it any more, unless O(alt_aliases)
         does.
     type: bool
@@ -65,6 +67,7 @@ options:
     description:
       - All other addresses that the room names. Others are taken off. Each must point to the room already, or be
         O(alias) itself. They may be aliases of other servers.
+      - Only with O(state=present).
     type: list
     elements: str
 seealso:

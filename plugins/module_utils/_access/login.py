@@ -17,7 +17,13 @@ import hmac
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ApiError, InvalidInput, PermissionDenied
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    AuthenticationFailed,
+    InvalidInput,
+    PermissionDenied,
+    SynapseError,
+)
 
 _REGISTER = "/_synapse/admin/v1/register"
 
@@ -85,6 +91,8 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
             raise InvalidInput(
                 "This server has no registration_shared_secret in its configuration: set one and restart Synapse."
             ) from error
+        if 400 <= error.status < 500:
+            error.explain(f"So {account.username} was not registered.")
         raise
     return True
 
@@ -111,3 +119,29 @@ def log_in(client: Client, login: Login) -> tuple[str, str]:
 def log_out(client: Client) -> None:
     """Log the client's access token out, together with its device. Raises what the client raises."""
     client.post("/_matrix/client/v3/logout", {})
+
+
+def end_session(client: Client) -> SynapseError | None:
+    """Log the client's access token out, where a failure must not hide what came before. It is tried twice.
+
+    Returns the error if the token may still be valid, None if it is not any more.
+    """
+    problem: SynapseError | None = None
+    for _attempt in range(2):
+        try:
+            log_out(client)
+        except AuthenticationFailed as error:
+            if is_unknown_token(error):
+                # The first attempt was carried out although no answer came, or somebody else was faster.
+                return None
+            problem = error
+        except SynapseError as error:
+            problem = error
+        else:
+            return None
+    return problem
+
+
+def is_unknown_token(error: AuthenticationFailed) -> bool:
+    """Whether Synapse says that the token is not valid any more, rather than that it may not be used."""
+    return error.errcode == "M_UNKNOWN_TOKEN"

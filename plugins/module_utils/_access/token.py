@@ -17,6 +17,8 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
     Login,
     NewAccount,
+    end_session,
+    is_unknown_token,
     log_in,
     log_out,
     register,
@@ -31,6 +33,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     PermissionDenied,
     StateNotReached,
     SynapseError,
+    after_a_change,
+    of_the_system,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file, require_writable
@@ -63,11 +67,13 @@ class AccessTokenResource:
         known_token: str | None = None,
         path: str | None = None,
         registration: Registration | None = None,
+        admin: bool = False,
         server_name: str | None = None,
     ) -> None:
         """`client` sends no token itself. `known_token`: one to reuse or to log out; `path`: the file where it is kept.
 
-        `registration`: None means that the account must exist. `server_name`: the server's own name, where it is known.
+        `registration`: None means that the account must exist. `admin`: whether it must be a server admin.
+        `server_name`: the server's own name, where it is known.
         """
         self._anonymous = client
         self._login = login
@@ -75,6 +81,7 @@ class AccessTokenResource:
         self._known_token = known_token
         self._path = path
         self._registration = registration
+        self._admin = admin or bool(registration and registration.admin)
         self._server_name = server_name
         self._registered = False
         self._token: str | None = None
@@ -83,16 +90,23 @@ class AccessTokenResource:
         """See whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
         kept = read_private(self._path) if self._path else None
         stored, mode = kept or (None, None)
+        self._registered = False
         self._token = stored or self._known_token
         holder = self._holder(self._token, stored=bool(stored))
+        if holder is None and self._present and stored and self._known_token not in (None, stored):
+            self._token, stored = self._known_token, None
+            holder = self._holder(self._token, stored=False)
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
         before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
-            return Plan(before, self._state(None, None), self._steps_absent(holder is not None, stored is not None))
+            return Plan(before, self._state(None, None), self._steps_absent(holder is not None, kept is not None))
         kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
             return Plan(before, self._state(self._login.device_id, kept_mode), self._steps_present())
+        if not stored:
+            # Whatever the file holds, it is not the token.
+            before = self._state(holder.get("device_id"), None)
         self._require_admin()
         return Plan(before, self._state(holder.get("device_id"), kept_mode), self._steps_kept(stored, mode))
 
@@ -198,11 +212,16 @@ class AccessTokenResource:
             self._require_registrable()
         if self._path:
             require_writable(self._path, "access_token_path")
-        steps = [Step(f"log in as {self._user_id or self._login.user}", self._log_in)]
-        if self._registration and self._may_be_missing():
-            self._registered = True
-            steps.insert(0, Step(f"register {self._user_id or self._login.user}", self._register))
-        return tuple(steps)
+        who = self._user_id or self._login.user
+        # Whether somebody was logged in is seen by the token alone, which a lost answer takes with it.
+        login = Step(f"log in as {who}", self._log_in, shown=False)
+        missing = self._is_missing() if self._registration else False
+        self._registered = missing is not False
+        if missing:
+            return (Step(f"register {who}", self._register), login)
+        if missing is None:
+            return (Step(f"register {who} if it does not exist, and log in as it", self._enter, shown=False),)
+        return (login,)
 
     def _require_registrable(self) -> None:
         localpart = self._login.user.lstrip("@").partition(":")[0]
@@ -212,17 +231,19 @@ class AccessTokenResource:
                 f" write {self._login.user.lower()}."
             )
 
-    def _may_be_missing(self) -> bool:
-        """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased."""
+    def _is_missing(self) -> bool | None:
+        """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased.
+
+        None where the server does not show profiles to strangers, or is not known by name: only registering will tell.
+        """
         if self._user_id is None:
-            return True
+            return None
         try:
             self._anonymous.get("/_matrix/client/v3/profile/{user_id}", user_id=self._user_id)
         except NotFound:
             return True
         except ApiError:
-            # The server does not show profiles to strangers, so only registering will tell.
-            return True
+            return None
         return False
 
     def _register(self) -> None:
@@ -231,29 +252,68 @@ class AccessTokenResource:
         account = NewAccount(username, password, registration.admin)
         self._registered = register(self._anonymous, registration.secret, account)
 
-    def _log_in(self) -> None:
-        self._token, self._user_id = log_in(self._anonymous, self._login)
-        if not self._path:
+    def _enter(self) -> None:
+        """Register the account unless it exists, and log in."""
+        self._register()
+        if not self._registered:
+            self._log_in()
             return
         try:
-            write_private(self._path, self._token)
-        except SynapseError:
-            # A token that nobody has must not stay valid.
-            self._log_out()
+            with after_a_change():
+                self._log_in()
+        except SynapseError as error:
+            error.explain(f"{self._login.user} was registered before that.")
             raise
 
+    def _log_in(self) -> None:
+        if self._path:
+            # Before there is a token that could not be kept.
+            require_writable(self._path, "access_token_path")
+        self._token, self._user_id = log_in(self._anonymous, self._login)
+        try:
+            self._require_admin()
+            if self._path:
+                write_private(self._path, self._token)
+        except (SynapseError, OSError) as cause:
+            error = of_the_system(cause) if isinstance(cause, OSError) else cause
+            self._give_up(error)
+            raise error from cause
+
+    def _give_up(self, error: SynapseError) -> None:
+        """Log out after `error`, and say in it what became of that: a token that nobody has must not stay valid."""
+        device = self._login.device_id
+        problem = end_session(self._anonymous.speaking_as(self._token))
+        error.may_be_done = problem is not None
+        error.explain(
+            f"The new access token was logged out again, together with the device {device}."
+            if problem is None
+            else f"The new access token, which is not kept, stays valid: remove the device {device} of"
+            f" {self._user_id}. It could not be logged out, because {problem.message}"
+        )
+
     def _log_out(self) -> None:
-        log_out(self._anonymous.speaking_as(self._token))
+        try:
+            log_out(self._anonymous.speaking_as(self._token))
+        except AuthenticationFailed as error:
+            # Somebody else was faster: it is as little valid as declared.
+            if not is_unknown_token(error):
+                raise
 
     def _remove_file(self) -> None:
         remove_file(t.cast(str, self._path))
 
     def _require_admin(self) -> None:
-        if self._registration and self._registration.admin and not self._is_admin():
+        if not self._admin or self._is_admin() is not False:
+            return
+        if self._registration:
             raise InvalidInput(
                 f"{self._user_id} existed before and is not a server admin: registering cannot change that."
                 " Make it one with synapse_admin_user, or name an account that does not exist yet."
             )
+        raise InvalidInput(
+            f"{self._user_id} is not a server admin, as admin declares it: make it one with synapse_admin_user, or set"
+            " admin to false."
+        )
 
     def _is_admin(self) -> bool | None:
         """Whether the holder of the token is a server admin; None where the server cannot be asked that."""

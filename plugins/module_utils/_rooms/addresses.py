@@ -14,21 +14,25 @@ PUT /_matrix/client/v3/rooms/<id>/state of Synapse 1.163.
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import log_out
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import end_session
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import EndpointMissing, NotFound
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import EndpointMissing, NotFound, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import (
     read_joined,
     read_power,
     read_state_event,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 EVENT = "m.room.canonical_alias"
 _USER = "/_synapse/admin/v2/users/{user_id}"
 _LOGIN_AS = "/_synapse/admin/v1/users/{user_id}/login"
 _SEND = "/_matrix/client/v3/rooms/{room_id}/state/" + EVENT
+# A token in somebody's name ends by itself after that, even if it cannot be logged out.
+_VALID_FOR_MS = 10 * 60 * 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,10 @@ class Addresses:
         """Return the same addresses without one of them."""
         kept = tuple(other for other in self.alternatives if other != alias)
         return Addresses("" if alias == self.canonical else self.canonical, kept)
+
+    def same_as(self, other: Addresses) -> bool:
+        """Whether both name the same ones; the order of the alternatives does not matter."""
+        return self.canonical == other.canonical and set(self.alternatives) == set(other.alternatives)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +101,19 @@ def find_writer(client: Client, room_id: str) -> Writer:
     return Writer(None, f"whoever has the power for it is locked, suspended or shadow-banned ({', '.join(able[:3])})")
 
 
-def write_addresses(client: Client, room_id: str, writer: str, addresses: Addresses) -> None:
-    """Let `writer` change what the room names. What else its event holds is kept.
+def write_addresses(
+    client: Client, room_id: str, writer: str, change: t.Callable[[Addresses], Addresses]
+) -> str | None:
+    """Let `writer` change what the room names into what `change` makes of it. What else its event holds is kept.
 
-    For anybody but the caller, the admin obtains a token that makes no device, and logs it out afterwards. Raises
-    SynapseError, which explains if another service is in charge of the logins.
+    For anybody but the caller, the admin obtains a token that makes no device and ends after some minutes, and logs it
+    out afterwards. Returns a warning if that was not possible, else None. Raises SynapseError, which explains if
+    another service is in charge of the logins.
     """
-    _current, content = read_addresses(client, room_id)
+    current, content = read_addresses(client, room_id)
+    addresses = change(current)
+    if addresses.same_as(current):
+        return None
     body = {key: value for key, value in content.items() if key not in ("alias", "alt_aliases")}
     if addresses.canonical:
         body["alias"] = addresses.canonical
@@ -107,17 +121,33 @@ def write_addresses(client: Client, room_id: str, writer: str, addresses: Addres
         body["alt_aliases"] = list(addresses.alternatives)
     if writer == client.caller:
         client.put(_SEND, body, room_id=room_id)
-        return
+        return None
+    end_ms = client.now_ms() + _VALID_FOR_MS
     try:
-        token = str(member(client.post(_LOGIN_AS, {}, user_id=writer), "access_token"))
+        token = str(member(client.post(_LOGIN_AS, {"valid_until_ms": end_ms}, user_id=writer), "access_token"))
     except (EndpointMissing, NotFound) as error:
         error.explain(f"So nothing can be changed in the name of {writer}.")
         raise
     speaker = client.speaking_as(token)
     try:
         speaker.put(_SEND, body, room_id=room_id)
-    finally:
-        log_out(speaker)
+    except SynapseError as error:
+        left = _still_open(speaker, writer, end_ms)
+        if left:
+            error.explain(left)
+        raise
+    return _still_open(speaker, writer, end_ms)
+
+
+def _still_open(speaker: Client, writer: str, end_ms: int) -> str | None:
+    """Log `speaker` out, and say in a sentence if that was not possible."""
+    problem = end_session(speaker)
+    if problem is None:
+        return None
+    return (
+        f"The access token that the task used in the name of {writer} could not be logged out; it ends by itself at"
+        f" {iso_time(end_ms)}. {problem.message}"
+    )
 
 
 def _can_write(client: Client, user_id: str) -> bool:

@@ -6,8 +6,7 @@
 
 """Room aliases: where one points to, what rooms call it their address, and how both should be.
 
-Relies on the room directory (GET, PUT and DELETE /_matrix/client/v3/directory/room/<alias>), on
-GET /_synapse/admin/v1/rooms/<room id> and on the list GET /_synapse/admin/v1/rooms of Synapse 1.163.
+Relies on GET /_synapse/admin/v1/rooms/<room id> and on the list GET /_synapse/admin/v1/rooms of Synapse 1.163.
 """
 
 from __future__ import annotations
@@ -16,8 +15,13 @@ import dataclasses
 import functools
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, NotFound, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    InvalidInput,
+    NotFound,
+    SynapseError,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import (
     parse_any_room_alias,
     parse_room_alias,
@@ -30,8 +34,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.addresse
     read_addresses,
     write_addresses,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import Pointer
 
-_ALIAS = "/_matrix/client/v3/directory/room/{alias}"
 _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 _ROOMS = "/_synapse/admin/v1/rooms"
 
@@ -63,10 +67,7 @@ class _NamingRoom:
 
 def read_target(client: Client, alias: str) -> str | None:
     """Return the id of the room that `alias` points to, or None if the alias is free."""
-    try:
-        return str(member(client.get(_ALIAS, alias=alias), "room_id"))
-    except NotFound:
-        return None
+    return Pointer(client, alias).target()
 
 
 class AliasResource:
@@ -78,12 +79,16 @@ class AliasResource:
         self._given = alias
         self._declared = declared
         self._target = declared.room_id if declared.present else None
+        # Once the alias has left a room, nothing leads to that room any more.
+        self._left_before: list[str] = []
+        self._warnings: list[str] = []
 
     def plan(self) -> Plan:
         """Read where the alias points to, and which rooms name it, and decide.
 
         Raises InvalidInput, or what the client raises.
         """
+        self._require_addresses_of_a_room()
         if self._declared.room_id is not None:
             parse_room_id(self._declared.room_id)
         self._alias = str(parse_room_alias(self._given, self._client.server_name))
@@ -106,7 +111,7 @@ class AliasResource:
                 problems.append(f"{room.room_id} still names it")
         if self._own:
             found = read_addresses(self._client, self._own.room_id)[0]
-            if not _same(found, self._own.wanted):
+            if not found.same_as(self._wanted(found)):
                 problems.append(f"the room names {found.canonical or 'nothing'} and {list(found.alternatives)}")
         require(problems, f"The alias {self._alias}")
 
@@ -114,7 +119,7 @@ class AliasResource:
         """Return `alias`, `room_id` and `previous_room_id` (None: no room), and what rooms still name the alias.
 
         `dangling`: whether one does that nobody here can change, for `dangling_reason`. `written_as`: in whose names
-        rooms were changed.
+        rooms were changed. `warnings`: what was left behind, if anything was.
         """
         dangling = [room for room in self._left if room.writer is None]
         written = [room.writer for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
@@ -125,14 +130,22 @@ class AliasResource:
             "dangling": bool(dangling),
             "dangling_reason": "; ".join(f"{room.room_id} still names it: {room.reason}" for room in dangling) or None,
             "written_as": sorted({writer for writer in written if writer}),
+            **self._left_open(),
         }
 
+    def _left_open(self) -> dict[str, t.Any]:
+        return {"warnings": list(self._warnings)} if self._warnings else {}
+
     def _left_room_ids(self) -> list[str]:
-        """The rooms that the alias leaves: they must not name it any more."""
-        if self._declared.present:
-            return [self._previous] if self._previous not in (None, self._target) else []
-        known = [room_id for room_id in (self._previous, self._declared.room_id) if room_id]
-        return list(dict.fromkeys(known)) or self._search()
+        """The rooms that the alias leaves, or has left since the first look: they must not name it any more."""
+        known = [self._previous, *self._left_before]
+        if not self._declared.present:
+            known.insert(1, self._declared.room_id)
+        found = [room_id for room_id in dict.fromkeys(known) if room_id and room_id != self._target]
+        if not self._declared.present and not found:
+            found = self._search()
+        self._left_before = found
+        return found
 
     def _search(self) -> list[str]:
         """The rooms that call the alias their main address, although it points to none."""
@@ -154,7 +167,7 @@ class AliasResource:
             return None
         current, _content = read_addresses(self._client, self._target)
         wanted = self._wanted(current)
-        if _same(current, wanted):
+        if current.same_as(wanted):
             return _NamingRoom(self._target, current, wanted, None, "")
         self._require_pointing(set(wanted.alternatives) - set(current.alternatives), self._target)
         writer = find_writer(self._client, self._target)
@@ -177,6 +190,14 @@ class AliasResource:
         server_name = self._client.server_name
         others = (str(parse_any_room_alias(alias, server_name)) for alias in declared.alt_aliases)
         return Addresses(canonical, tuple(dict.fromkeys(others)))
+
+    def _require_addresses_of_a_room(self) -> None:
+        declared = self._declared
+        if not declared.present and (declared.canonical or declared.alt_aliases is not None):
+            raise InvalidInput(
+                "canonical and alt_aliases say what the room names that the alias points to, and with state absent it"
+                " points to none: leave them out."
+            )
 
     def _require_pointing(self, aliases: t.Iterable[str], room_id: str) -> None:
         for alias in sorted(set(aliases) - {self._alias}):
@@ -201,12 +222,13 @@ class AliasResource:
 
     def _steps(self) -> t.Iterator[Step]:
         previous, target = self._previous, self._target
-        if previous != target and target is None:
-            yield Step(f"remove the alias from {previous}", self._remove)
+        pointer = Pointer(self._client, self._alias)
+        if previous is not None and target is None:
+            yield Step(f"remove the alias from {previous}", lambda: pointer.free(previous))
         elif previous is None and target is not None:
-            yield Step(f"point the alias to {target}", lambda: self._point_to(target))
+            yield Step(f"point the alias to {target}", lambda: pointer.point_to(target))
         elif previous is not None and target is not None and previous != target:
-            yield Step(f"move the alias from {previous} to {target}", lambda: self._move(previous, target))
+            yield Step(f"move the alias from {previous} to {target}", lambda: self._move(pointer, previous, target))
         for room in self._left:
             if room.writer:
                 yield Step(
@@ -216,16 +238,51 @@ class AliasResource:
             yield Step(f"set the addresses that {self._own.room_id} names", functools.partial(self._write, self._own))
 
     def _needs(self, room: _NamingRoom) -> bool:
-        return room.writer is not None and not _same(room.current, room.wanted)
+        return room.writer is not None and not room.current.same_as(room.wanted)
+
+    def _move(self, pointer: Pointer, previous: str, target: str) -> None:
+        try:
+            pointer.move(previous, target)
+        except SynapseError as error:
+            if error.may_be_done and any(room.room_id == previous for room in self._left):
+                error.explain(f"{previous} may have ceased to name it.")
+            raise
 
     def _forget(self, room: _NamingRoom) -> None:
         # Synapse has done it already if whoever removed the alias has power in the room.
-        current, _content = read_addresses(self._client, room.room_id)
-        if current.names(self._alias):
-            write_addresses(self._client, room.room_id, t.cast(str, room.writer), current.without(self._alias))
+        try:
+            self._change(room, lambda current: current.without(self._alias))
+        except SynapseError as error:
+            if isinstance(error, ApiError) and error.status < 500:
+                self._explain_left(room, error)
+                raise
+            # Once more, because a task that runs again may not find the room any more.
+            try:
+                self._change(room, lambda current: current.without(self._alias))
+            except SynapseError as last:
+                self._explain_left(room, last)
+                last.may_be_done = last.may_be_done or error.may_be_done
+                raise
+
+    def _explain_left(self, room: _NamingRoom, error: SynapseError) -> None:
+        error.explain(
+            f"{room.room_id} may still name {self._alias}. Run the task again with room_id {room.room_id}."
+            if not self._declared.present
+            else f"{room.room_id} may still name {self._alias}, and nothing leads from the alias to that room any more:"
+            " take it off in its settings."
+        )
 
     def _write(self, room: _NamingRoom) -> None:
-        write_addresses(self._client, room.room_id, t.cast(str, room.writer), room.wanted)
+        self._change(room, self._wanted)
+
+    def _change(self, room: _NamingRoom, change: t.Callable[[Addresses], Addresses]) -> None:
+        try:
+            warning = write_addresses(self._client, room.room_id, t.cast(str, room.writer), change)
+        except SynapseError as error:
+            error.details = {**error.details, **self._left_open()}
+            raise
+        if warning:
+            self._warnings.append(warning)
 
     def _require_room(self, room_id: str) -> None:
         try:
@@ -235,32 +292,3 @@ class AliasResource:
                 f"The room {room_id} does not exist on this server: the alias {self._alias} is left as it is."
                 " See whether the room id is complete."
             ) from error
-
-    def _point_to(self, room_id: str) -> None:
-        self._client.put(_ALIAS, {"room_id": room_id}, alias=self._alias)
-
-    def _remove(self) -> None:
-        try:
-            self._client.delete(_ALIAS, alias=self._alias)
-        except NotFound:
-            # Somebody else has just removed it: it is as free as declared.
-            return
-
-    def _move(self, previous: str, wanted: str) -> None:
-        self._remove()
-        try:
-            self._point_to(wanted)
-        except SynapseError as refusal:
-            # Synapse knows no move: a refused new target must not cost the alias its old one.
-            try:
-                self._point_to(previous)
-            except SynapseError as error:
-                refusal.explain(
-                    f"The alias {self._alias} points nowhere now, because it could not be pointed back to {previous}"
-                    f" either: {error.message}"
-                )
-            raise
-
-
-def _same(one: Addresses, other: Addresses) -> bool:
-    return one.canonical == other.canonical and set(one.alternatives) == set(other.alternatives)

@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
-    InvalidInput,
     StateNotReached,
     SynapseError,
     after_a_change,

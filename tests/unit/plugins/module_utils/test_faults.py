@@ -30,7 +30,6 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
     ScriptedServer,
 )
 
-
 NAMES = ("requests", "urllib3", "http", "ssl", "socket")
 # What their own constructors want, beside a text.
 ARGUMENTS: dict[str, tuple[t.Any, ...]] = {

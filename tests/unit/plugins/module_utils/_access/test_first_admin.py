@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import re
 import socket
@@ -17,8 +18,13 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.first_admin import FirstAdmin, Ways
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import NewAccount, registration_mac
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
+    Login,
+    NewAccount,
+    registration_mac,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
@@ -26,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Configuration,
     ConfigurationFile,
 )
+from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_admin_user
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 WHOAMI, LOGIN, LOGOUT, POLICY = (
@@ -35,17 +42,25 @@ REGISTER, ALICE = "/_synapse/admin/v1/register", "/_synapse/admin/v2/users/%40al
 PASSWORD, SECRET, TOKEN, SESSION = "hunter2", "s3cret", "syt_own", "syt_session"
 DENIED = {"errcode": "M_FORBIDDEN", "error": "You are not a server admin"}
 FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
+PROBE = "matrix_ops.synapse.probe.c0ffee"
 PROMOTE, ENROL = "set admin in the database", "register the account as a server admin"
 
-# The columns of Synapse 1.163 that tell an active admin from somebody else, as they are declared there.
-USERS = """
+# The tables of Synapse 1.163 that say what an account is, with the columns that matter, as they are declared there.
+TABLES = """
 CREATE TABLE users (
     name TEXT UNIQUE, password_hash TEXT, creation_ts BIGINT, user_type TEXT DEFAULT NULL,
     admin SMALLINT DEFAULT 0 NOT NULL, is_guest SMALLINT DEFAULT 0 NOT NULL, deactivated SMALLINT DEFAULT 0 NOT NULL,
-    locked BOOLEAN DEFAULT FALSE NOT NULL, suspended BOOLEAN DEFAULT FALSE NOT NULL, appservice_id TEXT
-)
+    locked BOOLEAN DEFAULT FALSE NOT NULL, suspended BOOLEAN DEFAULT FALSE NOT NULL, appservice_id TEXT,
+    shadow_banned BOOLEAN
+);
+CREATE TABLE profiles (full_user_id TEXT NOT NULL, user_id TEXT, displayname TEXT, avatar_url TEXT);
+CREATE TABLE user_threepids (user_id TEXT NOT NULL, medium TEXT NOT NULL, address TEXT NOT NULL);
+CREATE TABLE user_external_ids (auth_provider TEXT NOT NULL, external_id TEXT NOT NULL, user_id TEXT NOT NULL);
+CREATE TABLE ratelimit_override (user_id TEXT NOT NULL, messages_per_second BIGINT, burst_count BIGINT)
 """
 Row = tuple[t.Any, ...]
+EMAIL = {"medium": "email", "address": "alice@x.org"}
+IDENTITY = {"auth_provider": "oidc-x", "external_id": "a"}
 
 
 class UserTable:
@@ -53,7 +68,8 @@ class UserTable:
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = str(path)
-        self.run(USERS)
+        for table in TABLES.split(";"):
+            self.run(table)
 
     def run(self, sql: str, *values: t.Any) -> list[Row]:
         """Run a statement and return its rows."""
@@ -64,14 +80,17 @@ class UserTable:
         finally:
             connection.close()
 
-    def add(self, user_id: str, *, admin: int = 0, deactivated: int = 0) -> None:
+    def add(
+        self, user_id: str, *, admin: int = 0, deactivated: int = 0, displayname: str = "", user_type: str | None = None
+    ) -> None:
         """Add an account."""
         self.run(
-            "INSERT INTO users (name, password_hash, creation_ts, admin, deactivated) VALUES (?, '$2b$', 17, ?, ?)",
-            user_id,
-            admin,
-            deactivated,
+            "INSERT INTO users (name, password_hash, creation_ts, admin, deactivated, user_type)"
+            " VALUES (?, '$2b$', 17, ?, ?, ?)",
+            *(user_id, admin, deactivated, user_type),
         )
+        if displayname:
+            self.run("INSERT INTO profiles VALUES (?, ?, ?, NULL)", user_id, user_id[1:].split(":")[0], displayname)
 
     def content(self) -> dict[str, Row]:
         """Return all rows by user id."""
@@ -112,12 +131,13 @@ def first_admin(
     ways: Ways | None = None,
     settings: t.Mapping[str, t.Any] | None = None,
     permissions: Permissions | None = None,
+    stored_password: str = PASSWORD,
     **declared: t.Any,
 ) -> FirstAdmin:
     database = {"name": "sqlite3", "args": {"database": users.path}}
     merged = {"server_name": "x.org", "database": database, **(settings or {})}
     return FirstAdmin(
-        Accounts(Client(base_url, token), permissions),
+        Accounts(Client(base_url, token), permissions, lambda _user_id, password: password == stored_password),
         user_id,
         DeclaredAccount(admin=True, **declared),
         Configuration((ConfigurationFile("/etc/homeserver.yaml", merged),)),
@@ -125,14 +145,23 @@ def first_admin(
     )
 
 
-def carry_out(resource: FirstAdmin) -> dict[str, t.Any]:
-    """Do what the runner does, and return the result with the steps."""
+@pytest.fixture(autouse=True)
+def same_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made up by chance is always the same."""
+    monkeypatch.setattr("secrets.token_hex", lambda _size: "c0ffee")
+
+
+def carry_out(resource: FirstAdmin, *, effect: t.Callable[[], None] = lambda: None) -> dict[str, t.Any]:
+    """Do what the runner does, and return the result with the steps. `effect`: what the server does to the database."""
     plan = resource.plan()
     steps = [step.description for step in plan.steps]
     assert (plan.before != plan.after) == plan.changed
     if plan.changed:
         plan.execute()
+        effect()
         resource.verify(plan)
+    elif plan.proof:
+        plan.proof()
     result = {**resource.result(plan, plan.changed), "steps": steps}
     assert not any(secret in f"{plan.before} {result}" for secret in (PASSWORD, SECRET, TOKEN, SESSION))
     return result
@@ -162,7 +191,7 @@ def login(answer: t.Any = None, status: int = 200) -> Call:
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": "@alice:x.org"},
         "password": PASSWORD,
-        "device_id": "matrix_ops.synapse",
+        "device_id": PROBE,
         "initial_device_display_name": "Ansible",
     }
     granted = {"user_id": "@alice:x.org", "access_token": SESSION}
@@ -202,7 +231,8 @@ class TestNew:
     def test_is_registered_and_asked(self, server: ScriptedServer, users: UserTable, more: dict[str, t.Any]) -> None:
         server.expect(Call("GET", POLICY, {}), *self.registration(**more))
         server.expect(nobody(), login(), shown(token=SESSION), logout())
-        result = carry_out(first_admin(server.base_url, users, password=PASSWORD, **more))
+        resource = first_admin(server.base_url, users, password=PASSWORD, **more)
+        result = carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, **more))
         assert outcome(result) == ("registration", True, False, [ENROL])
         assert (result["user"]["user_id"], result["user"]["displayname"]) == ("@alice:x.org", "Alice")
 
@@ -245,7 +275,7 @@ class TestNew:
         [
             ("Alice", {}, "creates none with capital letters: write @alice:x.org"),
             ("alice", {"create": False}, "@alice:x.org does not exist, and create is false"),
-            ("_alice", {}, "kept for application services"),
+            ("alice", {"user_type": "", "displayname": "A"}, "^user_type can only be set by a server admin"),
             ("12", {}, "kept for guests"),
             ("alice!", {}, "a localpart consists of"),
             ("@alice:y.org", {}, "of the server y.org"),
@@ -257,14 +287,16 @@ class TestNew:
         self, server: ScriptedServer, users: UserTable, user_id: str, declared: dict[str, t.Any], said: str
     ) -> None:
         with pytest.raises(errors.InvalidInput, match=said):
-            first_admin(server.base_url, users, user_id, **{"password": PASSWORD, **declared}).plan()
+            types = {"user_types": {"default_user_type": "bot"}}
+            first_admin(server.base_url, users, user_id, settings=types, **{"password": PASSWORD, **declared}).plan()
 
     @pytest.mark.parametrize(
         ("status", "errcode", "error", "said"),
         [
             (400, "M_USER_IN_USE", "User ID already taken.", "@alice:x.org was made by somebody else"),
             (403, "M_UNKNOWN", "HMAC incorrect", "did not accept the registration_shared_secret"),
-            (400, "M_UNKNOWN", "Invalid user type", "Invalid user type"),
+            (400, "M_UNKNOWN", "Invalid user type", "Invalid user type.*So alice was not registered"),
+            (400, "M_INVALID_USERNAME", "User ID may not begin with _", "may not begin with _.*was not registered"),
         ],
     )
     def test_says_why_it_was_not_registered(
@@ -284,14 +316,72 @@ class TestNew:
     ) -> None:
         server.expect(Call("GET", POLICY, {}), *self.registration(), nobody(), login(), answer, logout())
         with pytest.raises(errors.StateNotReached, match="was registered as a server admin, but Synapse does not"):
-            carry_out(first_admin(server.base_url, users, password=PASSWORD))
+            resource = first_admin(server.base_url, users, password=PASSWORD)
+            carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1))
+
+    def test_a_session_that_stays_open_is_told_with_the_failure(self, server: ScriptedServer, users: UserTable) -> None:
+        refused = dataclasses.replace(logout(), status=500, answer=FAULT)
+        server.expect(Call("GET", POLICY, {}), *self.registration())
+        server.expect(nobody(), login(), shown(DENIED, 403, SESSION), refused, refused)
+        resource = first_admin(server.base_url, users, password=PASSWORD)
+        with pytest.raises(errors.StateNotReached) as caught:
+            carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1))
+        assert f"The device {PROBE}" in caught.value.details["warnings"][0]
 
     def test_need_not_be_able_to_log_in(self, server: ScriptedServer, users: UserTable) -> None:
         refused = login({"errcode": "M_UNKNOWN", "error": "Unknown login type m.login.password"}, 400)
         server.expect(Call("GET", POLICY, {}), *self.registration(), nobody(), refused)
-        result = carry_out(first_admin(server.base_url, users, password=PASSWORD))
+        resource = first_admin(server.base_url, users, password=PASSWORD)
+        result = carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1))
         assert outcome(result) == ("registration", False, False, [ENROL])
         assert result["user"] == {"user_id": "@alice:x.org", "admin": True}
+
+    def test_has_the_name_in_its_normal_form(self, server: ScriptedServer, users: UserTable) -> None:
+        """Synapse strips a name that is set, but not one that is registered."""
+        server.expect(Call("GET", POLICY, {}), *self.registration(displayname="Alice A."))
+        server.expect(nobody(), login(), shown(token=SESSION), logout())
+        resource = first_admin(server.base_url, users, password=PASSWORD, displayname=" Alice A. ")
+        carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, displayname="Alice A."))
+
+    def test_must_be_there_as_declared_afterwards(self, server: ScriptedServer, users: UserTable) -> None:
+        server.expect(Call("GET", POLICY, {}), *self.registration(displayname="Alice A."))
+        resource = first_admin(server.base_url, users, password=PASSWORD, displayname="Alice A.")
+        with pytest.raises(errors.StateNotReached, match="displayname is 'Alice'"):
+            carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, displayname="Alice"))
+
+    def test_may_declare_what_a_new_account_is_like(self, server: ScriptedServer, users: UserTable) -> None:
+        server.expect(Call("GET", POLICY, {}))
+        resource = first_admin(
+            server.base_url,
+            users,
+            password=PASSWORD,
+            update_password="always",
+            avatar_url="",
+            user_type="",
+            threepids=[],
+            external_ids=[],
+            rate_limit={},
+            locked=False,
+            suspended=False,
+            shadow_banned=False,
+        )
+        assert resource.plan().changed
+
+    def test_is_not_registered_beside_one_in_capital_letters(self, server: ScriptedServer, users: UserTable) -> None:
+        users.add("@Alice:x.org")
+        with pytest.raises(errors.InvalidInput, match="@Alice:x.org differs from it in capital letters only"):
+            first_admin(server.base_url, users, password=PASSWORD).plan()
+
+    def test_is_done_all_the_same_if_the_answer_is_lost(self, server: ScriptedServer, users: UserTable) -> None:
+        nonce, enrolment = self.registration()
+        server.expect(Call("GET", POLICY, {}))
+        resource = first_admin(server.base_url, users, password=PASSWORD)
+        plan = resource.plan()
+        server.expect(nonce, dataclasses.replace(enrolment, drop=True), nobody())
+        users.add("@alice:x.org", admin=1)
+        with pytest.raises(errors.ConnectionFailed, match="has been done all the same") as caught:
+            _execution.carry_out(resource, plan)
+        assert (caught.value.details["changed"], caught.value.details["steps"]) == (True, [ENROL])
 
 
 class TestExisting:
@@ -391,6 +481,7 @@ class RecordingDriver(types.ModuleType):
     """Stands for psycopg2, which need not be there: one account, no admins, and whatever is executed is kept."""
 
     Error = RuntimeError
+    Warning = UserWarning
 
     def __init__(self) -> None:
         super().__init__("psycopg2")
@@ -416,7 +507,8 @@ class RecordingDriver(types.ModuleType):
         self.executed.append((sql, values))
 
     def fetchall(self) -> list[Row]:
-        return [(0, 0, None)] if "SELECT admin" in self.executed[-1][0] else []
+        sql = self.executed[-1][0]
+        return [(0, 0, 0, False, False, None, None, None)] if sql.startswith("SELECT admin") else []
 
 
 class TestRefused:
@@ -442,10 +534,10 @@ class TestRefused:
         ("declared", "named"),
         [
             ({"avatar_url": "mxc://x.org/a"}, "avatar_url"),
-            ({"suspended": True, "locked": False, "displayname": "A"}, "locked, suspended"),
+            ({"suspended": True, "locked": True, "shadow_banned": False}, "locked, suspended"),
             ({"shadow_banned": True}, "shadow_banned"),
-            ({"threepids": [], "external_ids": []}, "external_ids, threepids"),
-            ({"rate_limit": {}}, "rate_limit"),
+            ({"threepids": [EMAIL], "external_ids": [IDENTITY]}, "external_ids, threepids"),
+            ({"rate_limit": {"burst_count": 1}}, "rate_limit"),
         ],
     )
     @pytest.mark.parametrize("table", ["users", "existing"])
@@ -465,16 +557,52 @@ class TestRefused:
         ("declared", "named"),
         [
             ({"displayname": "A", "user_type": "bot"}, "displayname, user_type"),
-            ({"password": PASSWORD, "update_password": "always"}, "a new password"),
-            ({"password": PASSWORD, "update_password": "if_different"}, "a new password"),
+            ({"password": "another", "update_password": "always"}, "a new password"),
+            ({"password": "another", "update_password": "if_different", "locked": True}, "locked, a new password"),
         ],
     )
+    @pytest.mark.parametrize("table", ["existing", "promoted"])
     def test_for_what_the_database_does_not_get(
-        self, server: ScriptedServer, existing: UserTable, declared: dict[str, t.Any], named: str
+        self,
+        server: ScriptedServer,
+        table: str,
+        declared: dict[str, t.Any],
+        named: str,
+        request: pytest.FixtureRequest,
     ) -> None:
-        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
-            first_admin(server.base_url, existing, **declared).plan()
-        assert not existing.admins()
+        users: UserTable = request.getfixturevalue(table)
+        before = users.content()
+        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin") as caught:
+            first_admin(server.base_url, users, **declared).plan()
+        assert "another" not in caught.value.message
+        assert users.content() == before
+
+    @pytest.mark.parametrize("table", ["existing", "promoted"])
+    @pytest.mark.parametrize(
+        "declared",
+        [
+            {"password": PASSWORD, "update_password": "always"},
+            {"password": PASSWORD, "update_password": "if_different"},
+            {"password": "another"},
+            {"displayname": " Alice ", "avatar_url": "mxc://x.org/a", "user_type": "bot"},
+            {"locked": True, "suspended": False, "shadow_banned": True},
+            {"threepids": [{"medium": "email", "address": "Alice@X.org"}], "external_ids": [IDENTITY]},
+            {"rate_limit": {"messages_per_second": 5}},
+        ],
+    )
+    def test_for_nothing_that_is_as_declared(
+        self, unreachable: str, table: str, declared: dict[str, t.Any], request: pytest.FixtureRequest
+    ) -> None:
+        users: UserTable = request.getfixturevalue(table)
+        users.run("UPDATE users SET user_type = 'bot', locked = 1, shadow_banned = 1 WHERE name = '@alice:x.org'")
+        users.run("INSERT INTO profiles VALUES ('@alice:x.org', 'alice', 'Alice', 'mxc://x.org/a')")
+        users.run("INSERT INTO user_threepids VALUES ('@alice:x.org', 'email', 'alice@x.org')")
+        users.run("INSERT INTO user_external_ids VALUES ('oidc-x', 'a', '@alice:x.org')")
+        users.run("INSERT INTO ratelimit_override VALUES ('@alice:x.org', 5, NULL)")
+        assert first_admin(unreachable, users, **declared).plan().changed is (table == "existing")
+
+    def test_for_no_name_where_there_is_no_profile(self, unreachable: str, promoted: UserTable) -> None:
+        assert not first_admin(unreachable, promoted, displayname="", avatar_url="").plan().changed
 
     @pytest.mark.parametrize("by", ["its maker", "its namespace"])
     @pytest.mark.parametrize("allowed", [False, True])
@@ -491,6 +619,18 @@ class TestRefused:
         else:
             with pytest.raises(errors.InvalidInput, match="application service.*Set manage_appservice_users to true"):
                 resource.plan()
+
+
+class TestModule:
+    @pytest.mark.parametrize("more", [{"access_token": "t"}, {"registration_shared_secret": None}])
+    def test_needs_the_configuration_with_a_secret(self, more: dict[str, t.Any]) -> None:
+        """Without it nothing says what the server is called, and the secret would be ignored."""
+        parameters = {"registration_shared_secret": SECRET, "access_token": None, "access_token_path": None}
+        with pytest.raises(errors.InvalidInput, match="registration_shared_secret is of no use without config_path"):
+            synapse_admin_user.declare({**parameters, "config_path": None})
+        with pytest.raises(KeyError):
+            # Past that, it goes on to the options that are left out here.
+            synapse_admin_user.declare({**parameters, "config_path": None, **more})
 
 
 class TestAdminAlready:
@@ -519,6 +659,62 @@ class TestAdminAlready:
         server.expect(nobody(), login(), answer, logout())
         result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
         assert outcome(result) == (None, known, not known, [])
+
+    @pytest.mark.parametrize("token", [None, TOKEN])
+    def test_is_never_logged_in_to_predict(
+        self, server: ScriptedServer, promoted: UserTable, token: str | None
+    ) -> None:
+        server.expect(whoami("@bob:x.org") if token else nobody())
+        resource = first_admin(server.base_url, promoted, token=token, password=PASSWORD)
+        result = resource.result(resource.plan(), False)
+        assert (result["method"], result["verified"], result["restart_required"]) == (None, False, False)
+
+    def test_is_not_written_to_when_it_is_looked_at_again(self, server: ScriptedServer, existing: UserTable) -> None:
+        resource = first_admin(server.base_url, existing, token=TOKEN)
+        resource.plan()
+        existing.run("UPDATE users SET admin = 1 WHERE name = '@alice:x.org'")
+        server.expect(whoami(), shown({"name": "@alice:x.org", "admin": False, "deactivated": False}))
+        assert not resource.plan().changed
+
+    def test_needs_no_proof_where_it_has_been_seen(self, server: ScriptedServer, promoted: UserTable) -> None:
+        server.expect(whoami(), shown())
+        resource = first_admin(server.base_url, promoted, token=TOKEN, password=PASSWORD)
+        plan = resource.plan()
+        assert plan.proof is None
+        assert resource.result(plan, False)["verified"] is True
+
+    def test_is_logged_in_on_a_device_of_its_own(
+        self, server: ScriptedServer, promoted: UserTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        devices: list[str] = []
+
+        def refuse(_client: Client, login: Login) -> t.NoReturn:
+            devices.append(login.device_id)
+            raise errors.UnexpectedAnswer("No")
+
+        monkeypatch.setattr(f"{FirstAdmin.__module__}.log_in", refuse)
+        for _run in range(2):
+            server.expect(nobody())
+            carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
+        assert all(re.fullmatch(r"matrix_ops\.synapse\.probe\.[0-9a-f]{16}", device) for device in devices)
+        assert len(set(devices)) == 2
+
+    def test_a_session_that_stays_open_is_a_warning(self, server: ScriptedServer, promoted: UserTable) -> None:
+        refused = dataclasses.replace(logout(), status=500, answer=FAULT)
+        server.expect(nobody(), login(), shown(token=SESSION), refused, refused)
+        result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
+        assert outcome(result) == (None, True, False, [])
+        (warning,) = result["warnings"]
+        assert warning.startswith(f"The device {PROBE} of @alice:x.org, which was logged in for a moment")
+
+    def test_a_login_without_an_answer_may_have_left_a_session(
+        self, server: ScriptedServer, promoted: UserTable
+    ) -> None:
+        server.expect(nobody(), dataclasses.replace(login(), drop=True))
+        result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
+        assert outcome(result) == (None, False, False, [])
+        assert f"The device {PROBE}" in result["warnings"][0]
 
     def test_may_have_another_password(self, server: ScriptedServer, promoted: UserTable) -> None:
         refusal = {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}

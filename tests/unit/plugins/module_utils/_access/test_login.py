@@ -14,6 +14,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
     Login,
     NewAccount,
+    end_session,
     log_in,
     log_out,
     register,
@@ -176,3 +177,27 @@ class TestLogOut:
         with pytest.raises(errors.AuthenticationFailed) as caught:
             log_out(client.speaking_as("syt_old"))
         assert "syt_old" not in f"{caught.value} {caught.value.details}"
+
+
+class TestEndSession:
+    """What comes after the work: it fails nothing, and says whether something is left."""
+
+    GONE = Call("POST", LOGOUT, {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}, 401)
+    LOCKED = Call("POST", LOGOUT, {"errcode": "M_USER_LOCKED", "error": "Locked"}, 401)
+    LOST = Call("POST", LOGOUT, drop=True)
+    DONE = Call("POST", LOGOUT, {}, token="syt_new")
+
+    @pytest.mark.parametrize("calls", [(DONE,), (GONE,), (LOST, DONE), (LOST, GONE), (LOCKED, DONE)])
+    def test_leaves_nothing(self, server: ScriptedServer, client: Client, calls: tuple[Call, ...]) -> None:
+        server.expect(*calls)
+        assert end_session(client.speaking_as("syt_new")) is None
+
+    @pytest.mark.parametrize(("calls", "said"), [((LOST, LOST), "failed"), ((LOST, LOCKED), "is locked")])
+    def test_says_why_something_is_left(
+        self, server: ScriptedServer, client: Client, calls: tuple[Call, ...], said: str
+    ) -> None:
+        server.expect(*calls)
+        problem = end_session(client.speaking_as("syt_new"))
+        assert problem is not None
+        assert said in problem.message
+        assert "syt_new" not in problem.message

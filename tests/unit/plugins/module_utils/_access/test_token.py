@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import os
 import pathlib
 import stat
@@ -14,6 +16,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
     Login,
     NewAccount,
@@ -24,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token i
     Registration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_access_token
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 WHOAMI, LOGIN, LOGOUT = (f"/_matrix/client/v3/{name}" for name in ("account/whoami", "login", "logout"))
@@ -82,6 +86,11 @@ def written(path: pathlib.Path, token: str, mode: int = 0o600) -> str:
     path.write_text(f"{token}\n", encoding="ascii")
     path.chmod(mode)
     return str(path)
+
+
+def full(path: str, _text: str) -> t.NoReturn:
+    """Stand for a disk without any space."""
+    raise OSError(errno.ENOSPC, "No space left on device", path)
 
 
 def mode_of(path: pathlib.Path) -> int:
@@ -168,13 +177,44 @@ class TestLogin:
     def test_leaves_no_token_behind_that_nobody_has(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        resource = token_of(synapse, path=str(tmp_path / "token"))
+        plan = resource.plan()
+        monkeypatch.setattr(f"{AccessTokenResource.__module__}.write_private", full)
+        synapse.expect(login(), Call("POST", LOGOUT, token="new"))
+        said = "No space left on device.*was logged out again, together with the device DEVICE"
+        with pytest.raises(errors.SynapseError, match=said) as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is False
+
+    def test_says_that_a_token_that_nobody_has_stays_valid(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        resource = token_of(synapse, path=str(tmp_path / "token"))
+        plan = resource.plan()
+        monkeypatch.setattr(f"{AccessTokenResource.__module__}.write_private", full)
+        refused = Call("POST", LOGOUT, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500, token="new")
+        synapse.expect(login(), refused, refused)
+        said = "No space left on device.*stays valid: remove the device DEVICE of @robot:x.org.*Broken"
+        with pytest.raises(errors.SynapseError, match=said) as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
+        assert "access token new" not in caught.value.message
+
+    def test_makes_no_token_that_cannot_be_kept(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         directory = tmp_path / "directory"
         directory.mkdir()
         plan = token_of(synapse, path=str(directory / "token")).plan()
         directory.rmdir()
-        synapse.expect(login(), Call("POST", LOGOUT, token="new"))
         with pytest.raises(errors.SynapseError, match="/directory does not exist, create it first"):
             plan.execute()
+
+    def test_does_not_say_what_became_of_a_login_without_an_answer(self, synapse: ScriptedServer) -> None:
+        resource = token_of(synapse)
+        plan = resource.plan()
+        synapse.expect(dataclasses.replace(login(), drop=True))
+        with pytest.raises(errors.ConnectionFailed, match="which is unknown: log in as @robot:x.org") as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
 
 
 class TestReuse:
@@ -185,6 +225,14 @@ class TestReuse:
         path = tmp_path / "token"
         result = carry_out(token_of(synapse, password=password, path=written(path, "new"), known_token="old"))
         assert (result["steps"], result["device_id"], result["admin"]) == ([], "DEVICE", False)
+
+    def test_of_the_token_that_was_given_where_the_one_in_the_file_does_not_work(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        path = tmp_path / "token"
+        result = carry_out(token_of(synapse, path=written(path, "old"), known_token="new"))
+        assert result["steps"] == [f"write the access token to {path}"]
+        assert path.read_text(encoding="ascii") == "new\n"
 
     @pytest.mark.parametrize("user", ["robot", "@robot:x.org", "Robot"])
     def test_of_the_token_that_was_given(self, synapse: ScriptedServer, user: str) -> None:
@@ -234,6 +282,28 @@ class TestAbsent:
         resource.verify(plan)
         assert resource.result(plan, True)["device_id"] is None
 
+    @pytest.mark.parametrize("errcode", ["M_UNKNOWN_TOKEN", "M_USER_LOCKED"])
+    def test_does_not_mind_that_somebody_else_was_faster(self, synapse: ScriptedServer, errcode: str) -> None:
+        resource = token_of(synapse, present=False, known_token="new")
+        plan = resource.plan()
+        gone = {"errcode": errcode, "error": "?"}
+        synapse.expect(Call("POST", LOGOUT, gone, 401, token="new"))
+        if errcode == "M_USER_LOCKED":
+            with pytest.raises(errors.AuthenticationFailed):
+                plan.execute()
+            return
+        plan.execute()
+        synapse.always(Call("GET", WHOAMI, gone, 401, token="new"))
+        resource.verify(plan)
+
+    def test_sees_that_a_logout_without_an_answer_was_done(self, synapse: ScriptedServer) -> None:
+        resource = token_of(synapse, present=False, known_token="new")
+        plan = resource.plan()
+        synapse.expect(Call("POST", LOGOUT, token="new", drop=True))
+        synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401, token="new"))
+        with pytest.raises(errors.ConnectionFailed, match="has been done all the same: log the access token out"):
+            _execution.carry_out(resource, plan)
+
     def test_says_that_the_token_still_works(self, synapse: ScriptedServer) -> None:
         synapse.expect(Call("POST", LOGOUT, token="new"))
         with pytest.raises(errors.StateNotReached, match="still works"):
@@ -246,6 +316,13 @@ class TestAbsent:
         result = carry_out(token_of(synapse, present=False, path=written(path, "old")))
         assert result["steps"] == [f"remove {path}"]
         assert not path.exists()
+
+    def test_leaves_a_token_alone_that_is_not_the_one_in_the_file(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        path = tmp_path / "token"
+        result = carry_out(token_of(synapse, present=False, path=written(path, "old"), known_token="new"))
+        assert result["steps"] == [f"remove {path}"]
 
     def test_keeps_the_file_if_the_logout_fails(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "token"
@@ -301,6 +378,48 @@ class TestRegistration:
     def test_where_profiles_are_not_shown(self, synapse: ScriptedServer) -> None:
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(profile(403), self.NONCE, taken, login())
+        result = carry_out(self.registering(synapse))
+        assert result["registered"] is False
+        assert result["steps"] == ["register @robot:x.org if it does not exist, and log in as it"]
+
+    def test_of_what_was_there_is_no_change(self, synapse: ScriptedServer) -> None:
+        """Where profiles are not shown, only the attempt tells that the account was there before."""
+        taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
+        synapse.expect(profile(403))
+        resource = self.registering(synapse)
+        plan = resource.plan()
+        synapse.expect(self.NONCE, taken, login({"errcode": "M_FORBIDDEN", "error": "Invalid password"}, 403))
+        synapse.expect(profile(403))
+        with pytest.raises(errors.PermissionDenied) as caught:
+            _execution.carry_out(resource, plan)
+        assert (caught.value.details["changed"], caught.value.details["steps"]) == (False, [])
+
+    @pytest.mark.parametrize("shown", [True, False])
+    def test_is_told_if_the_login_fails_after_it(self, synapse: ScriptedServer, shown: bool) -> None:
+        status = 404 if shown else 403
+        synapse.expect(profile(status))
+        resource = self.registering(synapse)
+        plan = resource.plan()
+        synapse.expect(self.NONCE, self.request(), login({"errcode": "M_FORBIDDEN", "error": "No logins"}, 403))
+        synapse.expect(profile(200 if shown else 403))
+        said = "Already done before that: register @robot:x.org" if shown else "robot was registered before that"
+        with pytest.raises(errors.PermissionDenied, match=said) as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
+
+    @pytest.mark.parametrize("shown", [True, False])
+    def test_whose_answer_is_lost_is_looked_for(self, synapse: ScriptedServer, shown: bool) -> None:
+        synapse.expect(profile(404 if shown else 403))
+        resource = self.registering(synapse)
+        plan = resource.plan()
+        synapse.expect(self.NONCE, dataclasses.replace(self.request(), drop=True), profile(200 if shown else 403))
+        said = "has been done all the same: register @robot" if shown else "is unknown: register @robot.* if it does"
+        with pytest.raises(errors.ConnectionFailed, match=said) as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is True
+        # The next run finds the account, and only logs in.
+        taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
+        synapse.expect(*((profile(200),) if shown else (profile(403), self.NONCE, taken)), login())
         assert carry_out(self.registering(synapse))["registered"] is False
 
     def test_not_while_there_is_a_token(self, synapse: ScriptedServer) -> None:
@@ -324,6 +443,34 @@ class TestRegistration:
         with pytest.raises(errors.SynapseError, match=said) as caught:
             carry_out(self.registering(synapse))
         assert "s3cret" not in f"{caught.value} {caught.value.details}"
+
+    def test_may_begin_with_an_underscore_if_the_server_says_so(self, synapse: ScriptedServer) -> None:
+        body = {"errcode": "M_INVALID_USERNAME", "error": "User ID may not begin with _"}
+        synapse.expect(Call("GET", "/_matrix/client/v3/profile/%40_robot%3Ax.org", body, 404), self.NONCE)
+        synapse.expect(Call("POST", REGISTER, body, 400))
+        with pytest.raises(errors.ApiError, match="may not begin with _.*So _robot was not registered"):
+            carry_out(self.registering(synapse, user="_robot"))
+
+    def test_leaves_nobody_logged_in_who_is_no_admin(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+        path = tmp_path / "token"
+        synapse.expect(profile(200))
+        resource = token_of(synapse, path=str(path), registration=Registration("s3cret", True))
+        plan = resource.plan()
+        synapse.expect(login(), Call("POST", LOGOUT, token="new"), profile(200))
+        with pytest.raises(errors.InvalidInput, match="existed before and is not a server admin") as caught:
+            _execution.carry_out(resource, plan)
+        assert caught.value.details["changed"] is False
+        assert not path.exists()
+
+    def test_is_not_what_makes_an_admin_necessary(self, synapse: ScriptedServer) -> None:
+        with pytest.raises(errors.InvalidInput, match="@robot:x.org is not a server admin, as admin declares it"):
+            token_of(synapse, known_token="new", admin=True).plan()
+        synapse.always(Call("GET", ADMIN, {"admin": True}, token="new"))
+        assert carry_out(token_of(synapse, known_token="new", admin=True))["admin"] is True
+
+    def test_does_not_fail_where_nobody_can_be_asked_for_admins(self, synapse: ScriptedServer) -> None:
+        synapse.always(Call("GET", ADMIN, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404, token="new"))
+        assert carry_out(token_of(synapse, known_token="new", admin=True))["admin"] is None
 
     def test_says_that_an_account_that_exists_is_no_admin(self, synapse: ScriptedServer) -> None:
         resource = token_of(synapse, known_token="new", registration=Registration("s3cret", True))
@@ -396,3 +543,23 @@ class TestWhereTheFileIs:
         os.link(path, tmp_path / "other")
         carry_out(token_of(synapse, path=path))
         assert (mode_of(tmp_path / "token"), mode_of(tmp_path / "other")) == (0o600, 0o644)
+
+
+def test_the_module_hands_on_what_it_is_given(synapse: ScriptedServer) -> None:
+    """That an account must be an admin, too, is not only of use while one is registered."""
+    names = ("access_token_path", "ca_path", "config_path", "password", "register", "registration_shared_secret")
+    parameters = {
+        **dict.fromkeys(names),
+        "base_url": synapse.base_url,
+        "user": "robot",
+        "access_token": "new",
+        "device_id": "DEVICE",
+        "device_display_name": "Ansible",
+        "state": "present",
+        "admin": True,
+        "validate_certs": True,
+        "timeout": 30,
+        "rate_limit_retry_timeout": 0,
+    }
+    with pytest.raises(errors.InvalidInput, match="is not a server admin, as admin declares it"):
+        synapse_access_token.declare(parameters).plan()

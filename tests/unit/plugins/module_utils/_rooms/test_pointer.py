@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Before anything is said or done after a fault, it is looked where the alias points; what is others' stays theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import Pointer
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
+
+ALIAS = "/_matrix/client/v3/directory/room/%23lobby%3Ax.org"
+OLD, NEW = "!old:x.org", "!new"
+BROKEN = {"errcode": "M_UNKNOWN", "error": "Broken"}
+TAKEN = {"errcode": "M_UNKNOWN", "error": "Room alias #lobby:x.org already exists"}
+FREE = Call("GET", ALIAS, {"errcode": "M_NOT_FOUND", "error": "Room alias not found"}, 404)
+
+
+def points_to(room_id: str) -> Call:
+    return Call("GET", ALIAS, {"room_id": room_id, "servers": ["x.org"]})
+
+
+def put(room_id: str, answer: t.Any = None, status: int = 200) -> Call:
+    return Call("PUT", ALIAS, answer or {}, status, body={"room_id": room_id})
+
+
+def delete(answer: t.Any = None, status: int = 200) -> Call:
+    return Call("DELETE", ALIAS, answer or {}, status, body=None)
+
+
+def dropped(call: Call) -> Call:
+    """The same request, whose answer does not arrive."""
+    return dataclasses.replace(call, drop=True)
+
+
+def pointer(server: ScriptedServer) -> Pointer:
+    return Pointer(Client(server.base_url, "token"), "#lobby:x.org")
+
+
+class TestMove:
+    @pytest.mark.parametrize("lost", ["of the removal", "of the new room"])
+    def test_a_lost_answer_does_not_matter(self, server: ScriptedServer, lost: str) -> None:
+        if lost == "of the removal":
+            server.expect(points_to(OLD), dropped(delete()), FREE, put(NEW))
+        else:
+            server.expect(points_to(OLD), delete(), dropped(put(NEW)), points_to(NEW))
+        pointer(server).move(OLD, NEW)
+
+    def test_what_lands_late_is_not_undone(self, server: ScriptedServer) -> None:
+        server.expect(points_to(OLD), delete(), dropped(put(NEW)), FREE, put(OLD, TAKEN, 409), points_to(NEW))
+        pointer(server).move(OLD, NEW)
+
+    def test_a_refused_removal_is_told_as_it_is(self, server: ScriptedServer) -> None:
+        server.expect(points_to(OLD), delete({"errcode": "M_EXCLUSIVE", "error": "Reserved"}, 400))
+        with pytest.raises(errors.ApiError, match="M_EXCLUSIVE: Reserved") as caught:
+            pointer(server).move(OLD, NEW)
+        assert not caught.value.may_be_done
+
+    @pytest.mark.parametrize("when", ["before", "between", "while it is pointed back"])
+    def test_what_somebody_else_did_meanwhile_is_left_alone(self, server: ScriptedServer, when: str) -> None:
+        if when == "before":
+            server.expect(points_to("!third"))
+        elif when == "between":
+            server.expect(points_to(OLD), delete(), put(NEW, TAKEN, 409), points_to("!third"))
+        else:
+            server.expect(points_to(OLD), delete(), put(NEW, BROKEN, 500), FREE, put(OLD, TAKEN, 409))
+            server.expect(points_to("!third"))
+        with pytest.raises(errors.SynapseError, match="was pointed to !third by somebody else") as caught:
+            pointer(server).move(OLD, NEW)
+        assert "nowhere" not in caught.value.message
+        assert caught.value.may_be_done is (when != "before")
+
+    def test_nothing_is_left_to_do_if_somebody_else_has_moved_it(self, server: ScriptedServer) -> None:
+        server.expect(points_to(NEW))
+        pointer(server).move(OLD, NEW)
+
+    def test_an_alias_that_somebody_else_has_freed_is_only_pointed(self, server: ScriptedServer) -> None:
+        server.expect(FREE, put(NEW))
+        pointer(server).move(OLD, NEW)
+
+    def test_says_that_it_cannot_be_seen(self, server: ScriptedServer) -> None:
+        server.expect(points_to(OLD), delete(), put(NEW, BROKEN, 500), Call("GET", ALIAS, BROKEN, 500))
+        with pytest.raises(errors.ApiError, match="Where #lobby:x.org points now could not be seen") as caught:
+            pointer(server).move(OLD, NEW)
+        assert caught.value.may_be_done
+
+
+class TestFree:
+    def test_is_not_taken_from_somebody_who_was_faster(self, server: ScriptedServer) -> None:
+        server.expect(points_to("!third"))
+        with pytest.raises(
+            errors.SynapseError, match="was pointed to !third by somebody else in this moment: it is left"
+        ):
+            pointer(server).free(OLD)
+
+    def test_is_free_already_if_somebody_else_was_much_faster(self, server: ScriptedServer) -> None:
+        server.expect(FREE)
+        pointer(server).free(OLD)
