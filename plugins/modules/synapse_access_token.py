@@ -167,7 +167,8 @@ steps:
   description:
     - What was done, or in check mode would be done.
     - Where the server does not show whether the account exists, registering and logging in are one step.
-  returned: success
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
 """

@@ -105,6 +105,7 @@ options:
   displayname:
     description:
       - The name that others see. An empty one removes it. Synapse gives a new account its localpart as its name.
+      - White space around it does not count, because Synapse leaves it out.
     type: str
   avatar_url:
     description:
@@ -390,8 +391,10 @@ restart_required:
   returned: success
   type: bool
 steps:
-  description: What was done, or in check mode would be done.
-  returned: success
+  description:
+    - What was done, or in check mode would be done.
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
   sample: ["create the account"]

@@ -198,8 +198,10 @@ applied_by:
   type: str
   sample: restart
 steps:
-  description: What was done, or in check mode would be done, in words.
-  returned: success
+  description:
+    - What was done, or in check mode would be done, in words.
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
   sample:

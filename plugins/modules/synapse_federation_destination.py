@@ -136,8 +136,10 @@ failed_again:
   type: bool
   sample: false
 steps:
-  description: What was done, or in check mode would be done.
-  returned: success
+  description:
+    - What was done, or in check mode would be done.
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
 """

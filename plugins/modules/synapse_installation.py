@@ -235,8 +235,10 @@ left:
       type: str
       sample: it was there before this collection came
 steps:
-  description: What was done, or in check mode would be done, in words.
-  returned: success
+  description:
+    - What was done, or in check mode would be done, in words.
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
   sample:

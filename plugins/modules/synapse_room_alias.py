@@ -133,8 +133,10 @@ written_as:
   type: list
   elements: str
 steps:
-  description: What was done, or in check mode would be done.
-  returned: success
+  description:
+    - What was done, or in check mode would be done.
+    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
+  returned: success, or if the task failed after it had begun
   type: list
   elements: str
 """
