@@ -9,7 +9,7 @@ BENCH ?=
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration hosts browser readme bench format clean python
+.PHONY: help demo demo-clean test check units integration contract hosts browser readme bench format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ units: python ## unit tests on the oldest and the newest Python
 
 integration: python ## modules against real servers; TARGETS="module_synapse_room_alias" chooses
 	@$(PYTHON) tests/environment/run.py integration $(TARGETS:%=--target %)
+
+contract: python ## what modules say after a fault on the way to a real Synapse
+	@$(PYTHON) tests/environment/run.py contract
 
 hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
 	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)

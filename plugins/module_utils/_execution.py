@@ -53,11 +53,12 @@ def carry_out(
     *,
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
-) -> None:
-    """Run the steps in order, and let the resource verify what they have reached; after a failure no other step runs.
+) -> dict[str, t.Any]:
+    """Run the steps in order, let the resource verify what they have reached, and return what it says of the outcome.
 
-    Raises the SynapseError that ended it. It says then what had been done before, and what became of the step that
-    failed, as the object itself shows it: `changed` and `steps` (those that are done) are among its details.
+    After a failure no other step runs. Raises the SynapseError that ended it. It says then what had been done before,
+    and what became of the step that failed, as the object itself shows it: `changed` and `steps` (those that are done)
+    are among its details.
     """
     done: list[str] = []
     try:
@@ -72,8 +73,11 @@ def carry_out(
         raise
     try:
         _run(lambda: resource.verify(plan))
+        return t.cast("dict[str, t.Any]", _run(lambda: resource.result(plan, True)))
     except SynapseError as error:
-        error.explain(f"What had been done before that: {'; '.join(done)}.")
+        # A resource of many objects knows better itself what has changed.
+        if "changed" not in error.details:
+            error.explain(f"What had been done before that: {'; '.join(done)}.")
         error.details = {"changed": True, "steps": done, **error.details}
         raise
 
@@ -85,9 +89,9 @@ def has_moved(plan: Plan, now: State) -> bool:
     return any(found.get(name) != before.get(name) for name in changing)
 
 
-def _run(work: t.Callable[[], t.Any]) -> None:
+def _run(work: t.Callable[[], t.Any]) -> t.Any:
     try:
-        work()
+        return work()
     except OSError as error:
         raise of_the_system(error) from error
 

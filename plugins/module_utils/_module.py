@@ -39,12 +39,12 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
     try:
         resource = declare(module.params)
         plan = resource.plan()
-        executed = plan.changed and not module.check_mode
-        if executed:
-            carry_out(resource, plan)
-        elif plan.proof and not module.check_mode:
-            plan.proof()
-        result = resource.result(plan, executed)
+        if plan.changed and not module.check_mode:
+            result = carry_out(resource, plan)
+        else:
+            if plan.proof and not module.check_mode:
+                plan.proof()
+            result = resource.result(plan, False)
     except (SynapseError, OSError) as error:
         _fail(module, error)
     steps = [step.description for step in plan.steps]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the matrix_ops.synapse authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the test suites: run.py [check|units|integration|hosts|browser|readme ...] [--target NAME ...]
+"""Run the test suites: run.py [check|units|integration|contract|hosts|browser|readme ...] [--target NAME ...]
 
 Every suite runs, also after one that failed. Each prints a line, a failed one its output too. A suite that cannot run
 on this machine says why and counts as skipped. Exit status 0 means that none failed.
@@ -25,7 +25,7 @@ from machine import REPOSITORY, CannotRun, InstallationFailed
 from stage import staged
 
 # What takes longest comes first. A job in each of these lanes at a time keeps two processors busy to the end.
-_ORDER = ("hosts", "readme", "check", "units", "integration", "browser")
+_ORDER = ("hosts", "readme", "contract", "check", "units", "integration", "browser")
 _LANES = 3
 _SHOWN_LINES = 200
 

@@ -58,6 +58,7 @@ def checks(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
         benchmarks = collection / "tests/benchmarks"
         path = ":".join(map(str, used))
         tool("mypy", *settings, "--python-version", "3.11", ".", directory=benchmarks, MYPYPATH=path)
+        tool("mypy", *settings, "--python-version", "3.11", place / "tests/contract", directory=tree)
         return ()
 
     def sanity(name: str) -> t.Sequence[str]:
@@ -168,6 +169,26 @@ def integration(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
     return [Suite(target, functools.partial(run, target)) for target in targets or all_targets]
 
 
+def contract(collection: Path, _targets: t.Sequence[str]) -> list[Suite]:
+    """What modules say after a fault on the way to a real Synapse, and what check mode leaves behind there."""
+
+    def run() -> t.Sequence[str]:
+        tools = ENVIRONMENTS["contract"].build()
+        environment = {
+            "PYTHONPATH": str(collection.parents[2]),
+            "CONTRACT_SYNAPSE_PYTHON": str(ENVIRONMENTS["synapse"].build() / "bin" / "python"),
+            "CONTRACT_POSTGRESQL_BIN": str(postgresql_bin()),
+        }
+        command: Command = [tools / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract"]
+        # Two workers for each engine: they wait for timeouts most of the time.
+        output = execute([*command, "-n", "4", "--dist", "loadgroup"], collection, environment)
+        return [
+            f"    {line.strip(' =')}" for line in output.splitlines() if " passed" in line or "injections: " in line
+        ]
+
+    return [Suite("faults on the way to Synapse, and traces of check mode", run)]
+
+
 def hosts(collection: Path, targets: t.Sequence[str]) -> list[Suite]:
     """The roles and playbooks on hosts that boot with systemd and are reached by ssh."""
 
@@ -220,6 +241,7 @@ GROUPS: dict[str, t.Callable[[Path, t.Sequence[str]], list[Suite]]] = {
     "check": checks,
     "units": units,
     "integration": integration,
+    "contract": contract,
     "hosts": hosts,
     "browser": browser,
     "readme": readme,

@@ -57,6 +57,7 @@ ENVIRONMENTS = {
         Environment("galaxy-importer", (3, 11)),
         Environment("antsibull-nox", (3, 11)),
         Environment("synapse", (3, 10)),
+        Environment("contract", (3, 11)),
     )
 }
 

@@ -39,6 +39,7 @@ class Lamp:
     late: int = 0
     blind: bool = False
     verifies: bool = True
+    tells: bool = True
     on: dict[str, bool] = dataclasses.field(default_factory=lambda: {"a": False, "b": False, "c": False})
     failed: bool = False
     looks: int = 0
@@ -71,7 +72,9 @@ class Lamp:
             raise StateNotReached("It flickers.")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        return {}
+        if not self.tells:
+            raise SynapseError("Nobody knows its colour.")
+        return {"executed": executed}
 
 
 def failure(lamp: Lamp) -> tuple[str, bool, list[str]]:
@@ -85,7 +88,7 @@ def failure(lamp: Lamp) -> tuple[str, bool, list[str]]:
 
 def test_everything_went_well() -> None:
     lamp = Lamp()
-    carry_out(lamp, lamp.plan())
+    assert carry_out(lamp, lamp.plan()) == {"executed": True}
     assert all(lamp.on.values())
 
 
@@ -202,9 +205,14 @@ def test_what_somebody_else_changes_is_not_told_as_changed() -> None:
     assert failure(lamp)[1] is False
 
 
-def test_does_not_show_what_it_accepted() -> None:
-    message, changed, steps = failure(Lamp(verifies=False))
-    assert message.startswith("It flickers. What had been done before that: switch a on; switch b on; switch c on.")
+@pytest.mark.parametrize(
+    ("lamp", "said"),
+    [(Lamp(verifies=False), "It flickers."), (Lamp(tells=False), "Nobody knows its colour.")],
+    ids=["verify", "result"],
+)
+def test_does_not_show_what_it_accepted(lamp: Lamp, said: str) -> None:
+    message, changed, steps = failure(lamp)
+    assert message == f"{said} What had been done before that: switch a on; switch b on; switch c on."
     assert (changed, steps) == (True, ["switch a on", "switch b on", "switch c on"])
 
 

@@ -1,0 +1,247 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The loop over all injections of a case, and the judgement of each."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import json
+import typing as t
+from pathlib import Path
+
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State, as_known
+from ansible_collections.matrix_ops.synapse.tests.contract.fault_proxy import SAME_FOR_READING, FaultProxy, Request
+from ansible_collections.matrix_ops.synapse.tests.contract.modules import Crashed, run_module
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+Result = dict[str, t.Any]
+
+_numbers = itertools.count(1)
+
+
+def faults_in(request: Request, case: Case) -> list[str]:
+    """Return the faults that the request of a case is to suffer.
+
+    One that only reads is the same to the client and to the server whether or not Synapse has answered it.
+    """
+    reading = request.method == "GET"
+    return [fault for fault in case.faults if not (reading and fault in SAME_FOR_READING)]
+
+
+class Outcome:
+    """What came of the injections of one case: how many, how many called `unknown`, and what did not hold."""
+
+    def __init__(self) -> None:
+        self.injections = 0
+        self.unknown: list[str] = []
+        self.broken: dict[str, list[str]] = collections.defaultdict(list)
+
+    @property
+    def held(self) -> int:
+        """How many injections kept every promise."""
+        return self.injections - len(self.broken) - len(self.unknown)
+
+    def describe(self) -> str:
+        """Return what did not hold, one injection after the other."""
+        return "\n".join(f"{name}\n    " + "\n    ".join(found) for name, found in self.broken.items())
+
+
+class Injector:
+    """Runs one case through a proxy, again and again."""
+
+    def __init__(self, case: Case, server: Server, directory: Path) -> None:
+        self._case = case
+        self._server = server
+        self._directory = directory
+
+    def run(self) -> Outcome:
+        """Run the case without a fault, then with every fault in every request. Raises AssertionError for the first."""
+        outcome = Outcome()
+        with FaultProxy(self._server.base_url) as self._proxy:
+            clean = self._run_clean()
+            for number, request in enumerate(clean.requests, 1):
+                for fault in faults_in(request, self._case):
+                    outcome.injections += 1
+                    name = f"{fault} at {number}: {as_known(clean.place, str(request))}"
+                    found = list(self._inject(fault, number, request, clean))
+                    if found == [_UNKNOWN]:
+                        outcome.unknown.append(name)
+                    elif found:
+                        outcome.broken[name] = found
+        return outcome
+
+    def _run_clean(self) -> _Clean:
+        place = self._prepare()
+        before, traces = self._case.state(place), self._case.traces(place)
+        self._proxy.arm()
+        result = self._play(place)
+        requests = self._proxy.settle()
+        assert not result.get("failed"), result
+        after = self._case.state(place)
+        assert result["changed"] and before != after, (before, after, result)
+        assert self._case.traces(place) == traces, "it leaves traces"
+        self._proxy.arm()
+        again = self._play(place)
+        self._proxy.settle()
+        assert not again.get("failed") and not again["changed"], again
+        # What a change adds, such as ids, is the same each time only for what the case knows.
+        return _Clean(place, requests, as_known(place, after))
+
+    def _inject(self, fault: str, number: int, request: Request, clean: _Clean) -> t.Iterator[str]:
+        place = self._prepare()
+        before, traces = self._case.state(place), self._case.traces(place)
+        self._proxy.arm(fault, number)
+        try:
+            result = self._play(place)
+        except Crashed as error:
+            self._proxy.settle()
+            yield f"it crashed: {str(error).strip().splitlines()[-1]}"
+            return
+        self._proxy.settle()
+        if not self._proxy.suffered:
+            yield "the request did not come"
+            return
+        after = self._case.state(place)
+        yield from self._judge(place, result, before, after, clean.after)
+        # What a login has made whose answer was lost, nobody can take away; nor without a logout.
+        left = self._case.traces(place)
+        if left != traces and not request.path.endswith(("/login", "/logout")):
+            yield f"it has left a trace: {left}"
+        # Where all is as it was before, running again is what the run without a fault has shown.
+        if (after, left) != (before, traces):
+            yield from self._run_again(place, clean.after)
+
+    def _judge(self, place: Place, result: Result, before: State, after: State, clean: State) -> t.Iterator[str]:
+        # A failed task may leave out what it has not changed.
+        changed, message = bool(result.get("changed", False)), str(result.get("msg", ""))
+        shown = json.dumps([message, result.get("steps", [])])
+        if any(secret in shown for secret in (*self._server.secrets, *self._case.secrets)):
+            yield "the message holds a secret"
+        if not result.get("failed"):
+            if as_known(place, after) != clean:
+                yield f"it did not fail, but left {_difference(as_known(place, after), clean)}"
+            if changed != (before != after):
+                yield f"it did not fail, and says changed={changed}, which is not so"
+            return
+        if "unknown" in message:
+            yield _UNKNOWN if changed else f"it is unknown, but not changed: {message}"
+            return
+        if changed != (before != after):
+            happened = _difference(before, after) or "nothing has changed"
+            yield f"it failed with changed={changed}, but {happened}: {message}"
+        yield from self._judge_steps(place, result, before, after)
+
+    def _judge_steps(self, place: Place, result: Result, before: State, after: State) -> t.Iterator[str]:
+        users = [user for user in result.get("users", []) if user["changed"]]
+        steps = as_known(place, json.dumps([result.get("steps", []), users]))
+        message = as_known(place, str(result["msg"]))
+        for word, said in self._case.effects.items():
+            done = before.get(word) != after.get(word)
+            if done and said not in steps and said not in message:
+                yield f"{word} has changed, but neither steps nor the message says {said!r}: {message}"
+            elif done and said not in steps and "has not been done" in message:
+                yield f"{word} has changed, but the message says that it has not: {message}"
+            elif not done and said in steps:
+                yield f"{word} has not changed, but steps says {said!r}"
+
+    def _run_again(self, place: Place, clean: State) -> t.Iterator[str]:
+        for expected in ("a second run", "a third run"):
+            self._proxy.arm()
+            try:
+                result = self._play(place)
+            except Crashed as error:
+                yield f"{expected} crashed: {str(error).strip().splitlines()[-1]}"
+                return
+            finally:
+                self._proxy.settle()
+            if result.get("failed"):
+                yield f"{expected} failed: {result['msg']}"
+                return
+        if result["changed"]:
+            yield f"a third run says changed: {result.get('steps')}"
+        after = as_known(place, self._case.state(place))
+        if after != clean:
+            yield f"after the third run there is {_difference(after, clean)}"
+
+    def _prepare(self) -> Place:
+        number = next(_numbers)
+        directory = self._directory / str(number)
+        directory.mkdir()
+        place = Place(self._server, f"c{number:05}x", directory)
+        self._case.prepare(place)
+        return place
+
+    def _play(self, place: Place) -> Result:
+        token = {"access_token": self._server.token} if self._case.token else {}
+        connection = {"base_url": self._proxy.base_url, "timeout": 1, "rate_limit_retry_timeout": 0, **token}
+        return run_module(self._case.module, {**connection, **self._case.parameters(place)})
+
+
+class Reader:
+    """Runs a case that changes nothing through a proxy, again and again."""
+
+    def __init__(self, case: Case, server: Server, directory: Path) -> None:
+        self._case = case
+        self._server = server
+        self._place = Place(server, f"r{next(_numbers):05}x", directory)
+
+    def run(self) -> Outcome:
+        """Run the case without a fault, then with every fault in every request: the same result, or a failed task."""
+        outcome = Outcome()
+        self._case.prepare(self._place)
+        with FaultProxy(self._server.base_url) as self._proxy:
+            self._proxy.arm()
+            clean = self._play()
+            requests = self._proxy.settle()
+            assert requests, "it sends nothing"
+            assert not clean.get("failed") and not clean["changed"], clean
+            for number, request in enumerate(requests, 1):
+                for fault in faults_in(request, self._case):
+                    outcome.injections += 1
+                    found = list(self._inject(fault, number, clean))
+                    if found:
+                        outcome.broken[f"{fault} at {number}: {as_known(self._place, str(request))}"] = found
+        return outcome
+
+    def _inject(self, fault: str, number: int, clean: Result) -> t.Iterator[str]:
+        self._proxy.arm(fault, number)
+        try:
+            result = self._play()
+        except Crashed as error:
+            yield f"it crashed: {str(error).strip().splitlines()[-1]}"
+            return
+        finally:
+            self._proxy.settle()
+        if not self._proxy.suffered:
+            yield "the request did not come"
+        if result.get("changed"):
+            yield "it says that it has changed something"
+        if any(secret in json.dumps(result) for secret in self._server.secrets):
+            yield "the result holds a secret"
+        # What a module says that it could not see is no part that is missing without a word.
+        if not result.get("failed") and result != clean and not result.get("unseen"):
+            yield f"it did not fail, but returned {_difference(result, clean)}"
+
+    def _play(self) -> Result:
+        connection = {"base_url": self._proxy.base_url, "timeout": 1, "rate_limit_retry_timeout": 0}
+        given = {**connection, "access_token": self._server.token, **self._case.parameters(self._place)}
+        return run_module(self._case.module, given)
+
+
+class _Clean(t.NamedTuple):
+    """A run without a fault: where it was, its requests, and the state that it has reached in the case's own words."""
+
+    place: Place
+    requests: list[Request]
+    after: State
+
+
+_UNKNOWN = "unknown"
+
+
+def _difference(one: State, other: State) -> str:
+    words = [word for word in sorted({*one, *other}) if one.get(word) != other.get(word)]
+    return "; ".join(f"{word}: {one.get(word)!r} != {other.get(word)!r}" for word in words)

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Cases of the modules that change rooms, their aliases, and destinations."""
+
+from __future__ import annotations
+
+import json
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State
+
+_HOUR = 3_600_000
+
+
+def _creator(place: Place) -> str:
+    """Return a token of somebody who is no admin and makes the rooms: the same one for all injections of a server."""
+    user_id = place.server.user_id("room-creator")
+    if place.server.found(f"/_synapse/admin/v2/users/{user_id}") is None:
+        place.server.make_account("room-creator", displayname="Creator")
+    return place.server.speaking_as(user_id)
+
+
+def _make_rooms(place: Place, *words: str, alias: str | None = None) -> str:
+    token = _creator(place)
+    for word in words:
+        named = {"room_alias_name": f"{place.unique}-{alias}"} if alias and word == words[0] else {}
+        place.ids[word] = place.server.make_room(token, **named)
+    return token
+
+
+def make_room(place: Place) -> None:
+    """Make a room, with the word `room` for its id."""
+    _make_rooms(place, "room")
+
+
+def _content(place: Place, room_id: str, kind: str) -> t.Any:
+    query = (
+        "SELECT event_json.json FROM current_state_events JOIN event_json USING (event_id)"
+        " WHERE current_state_events.room_id = ? AND type = ? AND state_key = ''"
+    )
+    rows = place.server.rows(query, room_id, kind)
+    return json.loads(rows[0][0])["content"] if rows else None
+
+
+def _state_of_room(place: Place) -> State:
+    server, room_id = place.server, place.ids["room"]
+    return {
+        "room": server.found(f"/_synapse/admin/v1/rooms/{room_id}") is not None,
+        "blocked": server.get(f"/_synapse/admin/v1/rooms/{room_id}/block")["block"],
+        "power": _content(place, room_id, "m.room.power_levels"),
+        "invited": [
+            list(row)
+            for row in server.rows(
+                "SELECT state_key, membership FROM current_state_events WHERE room_id = ? AND type = 'm.room.member'"
+                " ORDER BY state_key",
+                room_id,
+            )
+        ],
+    }
+
+
+def _make_room_and_somebody(place: Place) -> None:
+    make_room(place)
+    place.server.make_account(f"{place.unique}-lead", displayname="Lead")
+
+
+_ROOMS = (
+    Case(
+        "block a room",
+        "synapse_room",
+        make_room,
+        lambda place: {"room_id": place.ids["room"], "blocked": True},
+        _state_of_room,
+        {"blocked": "block the room"},
+    ),
+    Case(
+        "let somebody lead a room",
+        "synapse_room",
+        _make_room_and_somebody,
+        lambda place: {"room_id": place.ids["room"], "admin_user": place.user("lead")},
+        _state_of_room,
+        {"power": "an admin of the room", "invited": "an admin of the room"},
+    ),
+    Case(
+        "delete a room",
+        "synapse_room",
+        make_room,
+        lambda place: {"room_id": place.ids["room"], "state": "absent", "blocked": True},
+        _state_of_room,
+        {"room": "delete the room", "blocked": "block it"},
+    ),
+)
+
+
+def _alias(place: Place) -> str:
+    return f"#{place.unique}-lobby:{place.server.name}"
+
+
+def _state_of_alias(place: Place) -> State:
+    rows = place.server.rows("SELECT room_id FROM room_aliases WHERE room_alias = ?", _alias(place))
+    named = {f"named by {word}": _content(place, place.ids[word], "m.room.canonical_alias") for word in place.ids}
+    return {"alias": [room_id for (room_id,) in rows], **named}
+
+
+def _tokens(place: Place) -> list[int]:
+    """The tokens of whoever made the rooms, without that of the making: somebody may have spoken in their name."""
+    user_id = place.server.user_id("room-creator")
+    rows = place.server.rows("SELECT id FROM access_tokens WHERE user_id = ? ORDER BY id", user_id)
+    return [number for (number,) in rows]
+
+
+def _declare_alias(place: Place, word: str, **more: t.Any) -> dict[str, t.Any]:
+    return {"alias": _alias(place), "room_id": place.ids[word], **more}
+
+
+def _make_named_room(place: Place) -> None:
+    _make_rooms(place, "room", "other", alias="lobby")
+
+
+_ALIASES = (
+    Case(
+        "make an alias",
+        "synapse_room_alias",
+        make_room,
+        lambda place: _declare_alias(place, "room", canonical=True),
+        _state_of_alias,
+        {"alias": "point the alias", "named by room": "set the addresses"},
+        traces=_tokens,
+    ),
+    Case(
+        "move an alias",
+        "synapse_room_alias",
+        _make_named_room,
+        lambda place: _declare_alias(place, "other", canonical=True),
+        _state_of_alias,
+        {"alias": "move the alias", "named by room": "take the alias off", "named by other": "set the addresses"},
+        traces=_tokens,
+    ),
+    Case(
+        "free an alias",
+        "synapse_room_alias",
+        _make_named_room,
+        lambda place: {"alias": _alias(place), "state": "absent"},
+        _state_of_alias,
+        {"alias": "remove the alias", "named by room": "take the alias off"},
+        traces=_tokens,
+    ),
+)
+
+
+def _destination(place: Place) -> str:
+    return f"{place.unique}.dead.test"
+
+
+def make_destination(place: Place) -> None:
+    """Let the server have failed to reach another one."""
+    now = int(time.time() * 1000)
+    statement = "INSERT INTO destinations (destination, retry_last_ts, retry_interval, failure_ts) VALUES (?, ?, ?, ?)"
+    place.server.write(statement, _destination(place), now, _HOUR, now - _HOUR)
+
+
+def _state_of_destination(place: Place) -> State:
+    query = "SELECT COALESCE(retry_last_ts, 0) > 0 FROM destinations WHERE destination = ?"
+    return {"failing": [bool(failing) for (failing,) in place.server.rows(query, _destination(place))]}
+
+
+_DESTINATIONS = (
+    Case(
+        "reset a destination",
+        "synapse_federation_destination",
+        make_destination,
+        lambda place: {"destination": _destination(place)},
+        _state_of_destination,
+        {"failing": "reset the backoff"},
+    ),
+)
+
+CASES = (*_ROOMS, *_ALIASES, *_DESTINATIONS)

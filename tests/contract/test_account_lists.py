@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a list of accounts must never do to people: a typing error, an address declared twice, two runs at once."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import typing as t
+import uuid
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+MODES = pytest.mark.parametrize("check", [True, False], ids=["check", "run"])
+
+
+def declare(server: Server, *users: dict[str, t.Any] | str, check: bool = False, **given: t.Any) -> dict[str, t.Any]:
+    entries = [{"user_id": user} if isinstance(user, str) else user for user in users]
+    parameters = {"base_url": server.base_url, "access_token": server.token, "users": entries, **given}
+    return run_module("synapse_admin_users", parameters, check=check)
+
+
+@pytest.fixture
+def word() -> str:
+    """A word that no other test has."""
+    return f"w{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def people(server: Server, word: str) -> list[str]:
+    """The localparts of three accounts."""
+    names = [f"{name}{word}" for name in ("alice", "bob", "carol")]
+    for name in names:
+        server.make_account(name, displayname=name)
+    return names
+
+
+def active(server: Server, names: t.Sequence[str]) -> list[bool]:
+    return [not server.get(f"/_synapse/admin/v2/users/{server.user_id(name)}")["deactivated"] for name in names]
+
+
+def others(server: Server, names: t.Sequence[str]) -> list[str]:
+    """Patterns for everybody on the server but `names`: other tests have accounts here too."""
+    rows = server.get("/_synapse/admin/v3/users?limit=100000&locked=true")["users"]
+    return [row["name"] for row in rows if row["name"].split(":")[0][1:] not in names]
+
+
+@MODES
+def test_typing_error_deactivates_nobody(server: Server, word: str, people: list[str], check: bool) -> None:
+    alice, bob, carol = people
+    result = declare(
+        server,
+        alice.capitalize(),
+        {"user_id": bob, "displayname": "New"},
+        f"@{carol}:r1.tset",
+        exclusive=True,
+        max_changes=100,
+        protect=others(server, people),
+        check=check,
+    )
+    assert result["failed"]
+    assert "Nobody was deactivated" in result["msg"]
+    assert active(server, people) == [True, True, True]
+    # What is right in the list is done all the same.
+    assert [user["changed"] for user in result["users"]] == [False, True, False]
+
+
+@MODES
+def test_typing_error_keeps_from_declared_absence_too(server: Server, people: list[str], check: bool) -> None:
+    alice, bob, _carol = people
+    result = declare(server, {"user_id": bob, "state": "absent"}, f"@{alice}:r1.tset", check=check)
+    assert result["failed"]
+    assert active(server, people) == [True, True, True]
+    assert "cannot be undone" in result["users"][0]["msg"]
+
+
+@MODES
+def test_misspelt_protector_deactivates_nobody(server: Server, people: list[str], check: bool) -> None:
+    alice, bob, _carol = people
+    protect = [*others(server, people), bob.upper()]
+    result = declare(server, alice, exclusive=True, max_changes=100, protect=protect, check=check)
+    assert result["failed"]
+    assert bob.upper() in result["msg"]
+    assert active(server, people) == [True, True, True]
+
+
+@MODES
+@pytest.mark.parametrize("steal", [False, True])
+def test_address_declared_twice(server: Server, word: str, people: list[str], steal: bool, check: bool) -> None:
+    alice, bob, carol = people
+    spellings = (f"{word}@x.org", f" {word.upper()}@X.ORG")
+    entries = [
+        {"user_id": name, "displayname": "New", "threepids": [{"medium": "email", "address": address}]}
+        for name, address in zip((alice, bob), spellings, strict=True)
+    ]
+    result = declare(server, *entries, {"user_id": carol, "displayname": "New"}, steal_threepids=steal, check=check)
+    assert [user["failed"] for user in result["users"]] == [True, True, False]
+    shown = [server.get(f"/_synapse/admin/v2/users/{server.user_id(name)}") for name in people]
+    assert [account["threepids"] for account in shown] == [[], [], []]
+    assert [account["displayname"] for account in shown] == [alice, bob, carol if check else "New"]
+
+
+@MODES
+def test_identity_declared_twice_makes_no_account(server: Server, word: str, check: bool) -> None:
+    identity = {"auth_provider": "oidc", "external_id": word}
+    entries = [{"user_id": f"{name}{word}", "external_ids": [identity]} for name in ("x", "y")]
+    result = declare(server, *entries, check=check)
+    assert [user["failed"] for user in result["users"]] == [True, True]
+    assert server.found(f"/_synapse/admin/v2/users/{server.user_id(f'x{word}')}") is None
+
+
+@MODES
+@pytest.mark.parametrize("many", [True, False], ids=["list", "one"])
+def test_name_that_exists_in_capital_letters(server: Server, word: str, many: bool, check: bool) -> None:
+    # As servers of old have them.
+    server.write(
+        "INSERT INTO users (name, creation_ts, admin, is_guest, deactivated) VALUES (?, 1, 0, 0, 0)",
+        server.user_id(f"Dave{word}"),
+    )
+    account = {"user_id": f"dave{word}"}
+    parameters = {"base_url": server.base_url, "access_token": server.token}
+    name = "synapse_admin_users" if many else "synapse_admin_user"
+    result = run_module(name, {**parameters, **({"users": [account]} if many else account)}, check=check)
+    assert result["failed"]
+    assert "differs in capital letters" in result["msg"]
+    assert not result["changed"]
+
+
+@MODES
+def test_localpart_that_begins_with_an_underscore(server: Server, word: str, check: bool) -> None:
+    """Whether it may, the server's configuration says: this one's does not."""
+    result = declare(server, f"_{word}", check=check)
+    assert result["failed"]
+    assert "may not begin with _" in result["msg"]
+
+
+def _declare_there(described: tuple[str, str], users: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    base_url, token = described
+    parameters = {"base_url": base_url, "access_token": token, "users": users, "parallel": 8}
+    return run_module("synapse_admin_users", parameters)
+
+
+def test_two_runs_at_the_same_time(server: Server, word: str) -> None:
+    users: list[dict[str, t.Any]] = [
+        {
+            "user_id": f"{word}-{number}",
+            "displayname": f"Name {number}",
+            "suspended": number % 3 == 0,
+            "threepids": [{"medium": "email", "address": f"{word}-{number}@x.org"}],
+            "external_ids": [{"auth_provider": "oidc", "external_id": f"{word}-{number}"}],
+        }
+        for number in range(60)
+    ]
+    described = (server.base_url, server.token)
+    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        results = [each.result() for each in [pool.submit(_declare_there, described, users) for _run in range(2)]]
+    for result in results:
+        assert not result.get("failed"), result["msg"]
+    after = declare(server, *users)
+    assert not after["changed"]
+    created = [
+        user["user_id"]
+        for result in results
+        for user in result["users"]
+        if "create the account" in user.get("steps", ())
+    ]
+    # Each was made once, and told by the one who made it.
+    assert sorted(created) == sorted(server.user_id(user["user_id"]) for user in users)
