@@ -22,10 +22,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 PAUSE = 0.25
 PATIENCE = 5.0
 
-DONE = "has been done all the same"
-PARTLY_DONE = "has been done in part"
-NOT_DONE = "has not been done"
-UNKNOWN = "may have been done, which is unknown"
+DONE, PARTLY_DONE, NOT_DONE, UNKNOWN = "done", "partly_done", "not_done", "unknown"
+_WORDS = {
+    DONE: "this is done",
+    PARTLY_DONE: "this is partly done",
+    NOT_DONE: "this is not done",
+    UNKNOWN: "it is unknown whether this is done",
+}
 
 
 def patience_after(error: SynapseError) -> float:
@@ -57,8 +60,8 @@ def carry_out(
     """Run the steps in order, let the resource verify what they have reached, and return what it says of the outcome.
 
     After a failure no other step runs. Raises the SynapseError that ended it. It says then what had been done before,
-    and what became of the step that failed, as the object itself shows it: `changed` and `steps` (those that are done)
-    are among its details.
+    and what became of the step that failed, as the object itself shows it: `changed`, `steps` (those that are done)
+    and the `outcome` are among its details.
     """
     done: list[str] = []
     try:
@@ -69,7 +72,7 @@ def carry_out(
         tell(error, done, step.description, outcome)
         if outcome == DONE:
             done.append(step.description)
-        error.details = {"changed": bool(done) or changed, "steps": done, **error.details}
+        error.details = {"changed": bool(done) or changed, "steps": done, "outcome": outcome, **error.details}
         raise
     try:
         _run(lambda: resource.verify(plan))
@@ -131,4 +134,4 @@ def tell(error: SynapseError, done: t.Sequence[str], description: str, outcome: 
         error.explain(f"Already done before that: {'; '.join(done)}.")
     # A plain refusal says by itself that nothing was done.
     if outcome != NOT_DONE or error.may_be_done or done:
-        error.explain(f"Looked at again, this {outcome}: {description}.")
+        error.explain(f"Looked at again, {_WORDS[outcome]}: {description}.")

@@ -390,6 +390,12 @@ restart_required:
   description: Whether Synapse has to be restarted before it treats a first admin as one, or might have to.
   returned: success
   type: bool
+outcome:
+  description:
+    - What became of the step at which the task failed, as the server showed when it was looked at again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+  returned: if a step failed
+  type: str
 steps:
   description:
     - What was done, or in check mode would be done.

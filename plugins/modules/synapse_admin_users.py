@@ -285,6 +285,12 @@ users:
       description: Why it failed, and what became of the change that did.
       returned: if it failed
       type: str
+    outcome:
+      description:
+        - What became of the change that failed, as the account showed when it was looked at again.
+        - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+      returned: if a change failed
+      type: str
     steps:
       description: What was done, or in check mode would be done.
       returned: if it was changed, or would be

@@ -197,6 +197,12 @@ applied_by:
   returned: success
   type: str
   sample: restart
+outcome:
+  description:
+    - What became of the step at which the task failed, as was seen when it was looked at again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+  returned: if a step failed
+  type: str
 steps:
   description:
     - What was done, or in check mode would be done, in words.

@@ -348,6 +348,12 @@ forgotten_rooms:
   type: list
   elements: str
   sample: []
+outcome:
+  description:
+    - What became of the step at which the task failed, as was seen when it was looked at again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+  returned: if a step failed
+  type: str
 steps:
   description:
     - What was done, or in check mode would be done.

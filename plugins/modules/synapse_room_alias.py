@@ -132,6 +132,12 @@ written_as:
   returned: success
   type: list
   elements: str
+outcome:
+  description:
+    - What became of the step at which the task failed, as the server showed when it was looked at again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+  returned: if a step failed
+  type: str
 steps:
   description:
     - What was done, or in check mode would be done.

@@ -142,7 +142,7 @@ class Injector:
             done = before.get(word) != after.get(word)
             if done and said not in steps and said not in message:
                 yield f"{word} has changed, but neither steps nor the message says {said!r}: {message}"
-            elif done and said not in steps and "has not been done" in message:
+            elif done and said not in steps and "this is not done" in message:
                 yield f"{word} has changed, but the message says that it has not: {message}"
             elif not done and said in steps:
                 yield f"{word} has not changed, but steps says {said!r}"

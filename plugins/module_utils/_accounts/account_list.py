@@ -33,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import (
     DONE,
     NOT_DONE,
+    PARTLY_DONE,
     PAUSE,
     UNKNOWN,
     outcome_of,
@@ -51,7 +52,8 @@ _PARALLEL_AT_MOST = 64
 class Entry:
     """One account of the list: what is declared, what is, what will be, and what became of it.
 
-    `broken`: the change that `error` has ended, and `broken_at` when that was; it may have been made nevertheless.
+    `broken`: the change that `error` has ended, `broken_at` when that was, and `outcome` what became of it: it may have
+    been made nevertheless.
     """
 
     given: str
@@ -64,7 +66,7 @@ class Entry:
     error: SynapseError | None = None
     broken: Change | None = None
     broken_at: float = 0
-    unknown: bool = False
+    outcome: str | None = None
 
     @property
     def name(self) -> str:
@@ -293,7 +295,7 @@ class AccountList:
             entry.error = entry.broken = None
             return
         tell(error, entry.written, change.description, outcome)
-        entry.unknown = outcome == UNKNOWN
+        entry.outcome = outcome
         if outcome == DONE:
             entry.written.append(change.description)
 
@@ -327,10 +329,11 @@ class AccountList:
         # Without what is empty: Ansible takes its time for every value, and most accounts need nothing.
         return {
             "user_id": entry.name,
-            "changed": bool(steps) or entry.unknown,
+            "changed": bool(steps) or entry.outcome in (PARTLY_DONE, UNKNOWN),
             "failed": entry.error is not None,
             **({"steps": steps} if steps else {}),
             **({"msg": str(entry.error)} if entry.error else {}),
+            **({"outcome": entry.outcome} if entry.outcome else {}),
         }
 
     def _each(self, entries: t.Sequence[Entry], work: t.Callable[[Entry], None]) -> None:

@@ -379,7 +379,7 @@ class TestNew:
         plan = resource.plan()
         server.expect(nonce, dataclasses.replace(enrolment, drop=True), nobody())
         users.add("@alice:x.org", admin=1)
-        with pytest.raises(errors.ConnectionFailed, match="has been done all the same") as caught:
+        with pytest.raises(errors.ConnectionFailed, match="this is done") as caught:
             _execution.carry_out(resource, plan)
         assert (caught.value.details["changed"], caught.value.details["steps"]) == (True, [ENROL])
 

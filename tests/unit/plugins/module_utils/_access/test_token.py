@@ -212,7 +212,9 @@ class TestLogin:
         resource = token_of(synapse)
         plan = resource.plan()
         synapse.expect(dataclasses.replace(login(), drop=True))
-        with pytest.raises(errors.ConnectionFailed, match="which is unknown: log in as @robot:x.org") as caught:
+        with pytest.raises(
+            errors.ConnectionFailed, match="unknown whether this is done: log in as @robot:x.org"
+        ) as caught:
             _execution.carry_out(resource, plan)
         assert caught.value.details["changed"] is True
 
@@ -301,7 +303,7 @@ class TestAbsent:
         plan = resource.plan()
         synapse.expect(Call("POST", LOGOUT, token="new", drop=True))
         synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401, token="new"))
-        with pytest.raises(errors.ConnectionFailed, match="has been done all the same: log the access token out"):
+        with pytest.raises(errors.ConnectionFailed, match="this is done: log the access token out"):
             _execution.carry_out(resource, plan)
 
     def test_says_that_the_token_still_works(self, synapse: ScriptedServer) -> None:
@@ -413,7 +415,9 @@ class TestRegistration:
         resource = self.registering(synapse)
         plan = resource.plan()
         synapse.expect(self.NONCE, dataclasses.replace(self.request(), drop=True), profile(200 if shown else 403))
-        said = "has been done all the same: register @robot" if shown else "is unknown: register @robot.* if it does"
+        said = (
+            "this is done: register @robot" if shown else "unknown whether this is done: register @robot.* if it does"
+        )
         with pytest.raises(errors.ConnectionFailed, match=said) as caught:
             _execution.carry_out(resource, plan)
         assert caught.value.details["changed"] is True

@@ -217,10 +217,10 @@ class TestCreation:
     @pytest.mark.parametrize(
         ("after", "said", "changed"),
         [
-            ((missing(), AVAILABLE), "this has not been done: create the account", False),
-            ((shown(displayname="B"),), "this has been done in part: create the account", True),
-            ((shown(displayname="A"),), "this has been done all the same: create the account", True),
-            ((Call("GET", ALICE, FAULT, 500),), "may have been done, which is unknown: create the account", True),
+            ((missing(), AVAILABLE), "this is not done: create the account", False),
+            ((shown(displayname="B"),), "this is partly done: create the account", True),
+            ((shown(displayname="A"),), "this is done: create the account", True),
+            ((Call("GET", ALICE, FAULT, 500),), "it is unknown whether this is done: create the account", True),
         ],
         ids=["nothing", "a part", "everything", "hidden"],
     )

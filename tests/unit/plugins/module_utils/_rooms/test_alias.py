@@ -228,7 +228,7 @@ class TestMoveWithFaults:
         plan = resource.plan()
         server.expect(points_to(OLD), dropped(delete()), points_to(OLD))
         server.expect(points_to(OLD), room("%21new"), names(OLD))
-        with pytest.raises(errors.ConnectionFailed, match="has not been done") as caught:
+        with pytest.raises(errors.ConnectionFailed, match="this is not done") as caught:
             carry_out(resource, plan)
         assert (caught.value.details["changed"], caught.value.details["steps"]) == (False, [])
 
@@ -237,7 +237,7 @@ class TestMoveWithFaults:
         plan = resource.plan()
         server.expect(points_to(OLD), delete(), put(NEW, BROKEN, 500), FREE, put(OLD, BROKEN, 500), FREE)
         server.expect(FREE, room("%21new"), names(OLD))
-        with pytest.raises(errors.ApiError, match="has been done in part") as caught:
+        with pytest.raises(errors.ApiError, match="this is partly done") as caught:
             carry_out(resource, plan)
         assert caught.value.details["changed"] is True
 
@@ -435,7 +435,7 @@ class TestRoomsThatNameIt:
         login = Call("POST", "/_synapse/admin/v1/users/%40alice%3Ax.org/login", BROKEN, 500)
         server.expect(points_to(OLD), delete(), names(OLD, OTHER, LOBBY), login, names(OLD, OTHER, LOBBY), login)
         server.expect(FREE, *found)
-        with pytest.raises(errors.ApiError, match="has not been done: take the alias off") as caught:
+        with pytest.raises(errors.ApiError, match="this is not done: take the alias off") as caught:
             carry_out(resource, plan)
         assert caught.value.details["steps"] == [f"remove the alias from {OLD}"]
         assert f"Run the task again with room_id {OLD}" in caught.value.message
