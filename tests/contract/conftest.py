@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms import deletion
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 _SERVERS = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
@@ -64,6 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not look again for as long as for people: longer than the proxy holds a request, which is enough here."""
     monkeypatch.setattr(_execution, "PATIENCE", _PATIENCE)
+    monkeypatch.setattr(deletion, "_LONGEST_PAUSE", _PATIENCE / 10)
 
 
 @pytest.fixture(scope="session", params=_ENGINES)

@@ -44,8 +44,11 @@ SPEC = ArgumentSpec({"password": {"type": "str", "no_log": True}, "name": {"type
 class Switch:
     """A resource that is off and shall be on; it writes down what is asked of it. `fails_in` raises `error` there."""
 
-    def __init__(self, *, on: bool = False, fails_in: str = "", error: Exception | None = None) -> None:
+    def __init__(
+        self, *, on: bool = False, fails_in: str = "", error: Exception | None = None, proves: bool = False
+    ) -> None:
         self.asked: list[str] = []
+        self._proves = proves
         self._on = on
         self._fails_in = fails_in
         self._error = error
@@ -58,7 +61,8 @@ class Switch:
     def plan(self) -> Plan:
         self._ask("plan")
         steps = () if self._on else (Step("switch it on", lambda: self._ask("step")),)
-        return Plan(None if not self._on else {"on": True}, {"on": True}, steps)
+        proof = (lambda: self._ask("proof")) if self._proves else None
+        return Plan(None if not self._on else {"on": True}, {"on": True}, steps, proof)
 
     def verify(self, plan: Plan) -> None:
         self._ask("verify")
@@ -101,6 +105,22 @@ class TestResource:
         resource = Switch(on=True)
         assert outcome(capsys, resource) == {"changed": False, "steps": [], "executed": False}
         assert resource.asked == ["plan", "result"]
+
+    @pytest.mark.parametrize(
+        ("on", "check", "asked"),
+        [
+            (True, False, ["plan", "proof", "result"]),
+            (True, True, ["plan", "result"]),
+            (False, True, ["plan", "result"]),
+            (False, False, ["plan", "step", "verify", "result"]),
+        ],
+    )
+    def test_what_needs_no_change_is_proven_but_not_in_check_mode(
+        self, capsys: pytest.CaptureFixture[str], on: bool, check: bool, asked: list[str]
+    ) -> None:
+        resource = Switch(on=on, proves=True)
+        outcome(capsys, resource, check=check)
+        assert resource.asked == asked
 
     def test_what_is_no_unicode_is_written_out(self, capsys: pytest.CaptureFixture[str]) -> None:
         odd = "ü \udcff.yaml"
