@@ -145,9 +145,10 @@ class RoomResource:
         before = {
             **self._state(self._room or {}),
             "local_members": people,
-            "deletion": running.status if running else None,
+            "deletion": running.status if running else "not begun",
         }
-        after.update(local_members=0, deletion="complete" if self._declared.wait_timeout > 0 else "scheduled")
+        if self._declared.wait_timeout == 0:
+            after["deletion"] = "scheduled"
         if running:
             # Whatever is declared, it goes on as it was started.
             step = Step("wait for the deletion that is under way", functools.partial(self._await, running.delete_id))

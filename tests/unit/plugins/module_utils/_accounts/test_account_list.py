@@ -250,18 +250,69 @@ class TestProblems:
         assert changed
         assert users[0]["changed"]
 
-    def test_nobody_to_connect_to_ends_it_for_the_rest(self, server: ScriptedServer) -> None:
-        resource = self.three(server)
+    def failing(
+        self,
+        server: ScriptedServer,
+        monkeypatch: pytest.MonkeyPatch,
+        names: str,
+        faults: dict[str, errors.SynapseError],
+    ) -> list[dict[str, t.Any]]:
+        """Change the accounts `names`, of which some fail with `faults`, and return the users."""
+        server.expect(listing(*(row(name) for name in names)))
+        server.always(*(account(name) for name in names), *(put(name, {"displayname": name.upper()}) for name in names))
+        resource = accounts(server, *((name, {"displayname": name.upper(), "suspended": False}) for name in names))
         plan = resource.plan()
-        resource._reachable.note(errors.ConnectionFailed("Refused.", sent=False))
+        write = Accounts.write
+
+        def failing(this: Accounts, user_id: t.Any, *given: t.Any) -> list[str]:
+            if user_id.localpart in faults:
+                raise faults[user_id.localpart]
+            return write(this, user_id, *given)
+
+        monkeypatch.setattr(Accounts, "write", failing)
         plan.execute()
+        done = [name for name in names if name not in faults]
+        server.always(*(account(name, displayname=name.upper()) for name in done))
+        server.expect(listing())
         resource.verify(plan)
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, True)
-        users = caught.value.details["users"]
-        assert outcome(users) == "failed failed failed"
+        return t.cast("list[dict[str, t.Any]]", caught.value.details["users"])
+
+    def test_nobody_to_connect_to_ends_it_for_the_rest(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refused = errors.ConnectionFailed("Refused.", sent=False)
+        users = self.failing(server, monkeypatch, "abc", {"b": refused})
+        # What was done before that is looked at nevertheless.
+        assert outcome(users) == "changed failed failed"
+        assert users[1]["msg"] == "Refused."
         assert "not attempted, because Synapse does not answer any more" in users[2]["msg"]
-        assert caught.value.details["changed"] is False
+
+    def test_lost_answers_with_others_between_them_end_nothing(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        faults: dict[str, errors.SynapseError] = {name: errors.ConnectionFailed("Lost.") for name in "bdf"}
+        users = self.failing(server, monkeypatch, "abcdefg", faults)
+        assert outcome(users) == "changed failed changed failed changed failed changed"
+
+    def test_lost_answers_in_a_row_end_it(self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        faults: dict[str, errors.SynapseError] = {name: errors.ConnectionFailed("Lost.") for name in "bcd"}
+        users = self.failing(server, monkeypatch, "abcde", faults)
+        assert outcome(users) == "changed failed failed failed failed"
+        assert "not attempted" in users[4]["msg"]
+
+    def test_a_refusal_of_what_is_as_declared_by_now_is_none(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server.expect(listing(row("a")), account("a"))
+        resource = accounts(server, ("a", {"displayname": "A"}))
+        plan = resource.plan()
+        conflict = {"errcode": "M_UNKNOWN", "error": "Conflict"}
+        server.expect(put("a", {"displayname": "A"}, conflict, 409), account("a", displayname="A"))
+        plan.execute()
+        resource.verify(plan)
+        assert resource.result(plan, True)["users"] == [{"user_id": "@a:x.org", "changed": False, "failed": False}]
 
     def test_a_list_that_cannot_be_read_again_loses_no_result(self, server: ScriptedServer) -> None:
         server.expect(listing(row("a")), account("a"))

@@ -17,7 +17,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
+    USER,
+    Change,
+    DeclaredAccount,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.options import (
     account_argument_spec,
     declared_account,
@@ -27,9 +31,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 ALICE = "/_synapse/admin/v2/users/%40alice%3Ax.org"
+IDENTIFIER = Identifier("@", "alice", "x.org")
 MISSING = {"errcode": "M_NOT_FOUND", "error": "User not found"}
 FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
 TAKEN = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
@@ -246,6 +252,31 @@ class TestCreation:
         server.expect(Call("PUT", ALICE, body={"displayname": "A"}), shown(displayname="A"))
         resource = alice(server, displayname="A")
         carry_out(resource, resource.plan())
+
+    @pytest.mark.parametrize(
+        ("status", "told"), [(201, "create the account"), (200, "write over the account that somebody else")]
+    )
+    def test_who_created_it_is_told(self, server: ScriptedServer, status: int, told: str) -> None:
+        server.always(whoami())
+        server.expect(Call("PUT", ALICE, status=status))
+        change = Change("create the account", "PUT", USER, {})
+        done = Accounts(Client(server.base_url, "token")).write(IDENTIFIER, DeclaredAccount(), change)
+        assert [each[: len(told)] for each in done] == [told]
+
+    def test_what_fails_after_somebody_else_created_it_comes_after_a_change(self, server: ScriptedServer) -> None:
+        refused = Call("PUT", ALICE, {"errcode": "M_UNKNOWN", "error": "No"}, 400)
+        server.expect(missing(), AVAILABLE, Call("PUT", ALICE, TAKEN, 400), shown(displayname="Other"), refused)
+        with pytest.raises(errors.ApiError, match="No") as caught:
+            alice(server, displayname="A").plan().execute()
+        assert caught.value.may_be_done
+
+    @pytest.mark.parametrize(("update", "seen"), [("always", False), ("if_different", True)])
+    def test_password_alone_is_seen_only_where_it_is_compared(
+        self, server: ScriptedServer, update: str, seen: bool
+    ) -> None:
+        server.expect(shown())
+        plan = alice(server, compare=lambda *_given: False, password="p", update_password=update).plan()
+        assert [step.shown for step in plan.steps] == [seen]
 
     def test_name_that_differs_in_capital_letters_is_taken(self, server: ScriptedServer) -> None:
         server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400))

@@ -193,15 +193,9 @@ class TestRoom:
             "present": True,
             "blocked": False,
             "local_members": 1,
-            "deletion": None,
+            "deletion": "not begun",
         }
-        assert plan.after == {
-            "room_id": ROOM,
-            "present": False,
-            "blocked": True,
-            "local_members": 0,
-            "deletion": "complete",
-        }
+        assert plan.after == {"room_id": ROOM, "present": False, "blocked": True}
         server.expect(delete(), status("complete", DONE))
         plan.execute()
         server.expect(blocked(True), gone())
