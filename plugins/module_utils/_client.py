@@ -28,8 +28,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     UnexpectedAnswer,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._faults import (
+    faults_beside,
     faults_of,
-    faults_of_system,
     foreign_answer,
     redirection,
     refusal,
@@ -151,14 +151,15 @@ class Client:
         """
         while True:
             with self._faults("GET", where):
-                response = self._open().get(
-                    self.base_url + where,
-                    params=params,
-                    headers=headers,
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    stream=True,
-                )
+                with faults_beside("GET", self.base_url, where):
+                    response = self._open().get(
+                        self.base_url + where,
+                        params=params,
+                        headers=headers,
+                        timeout=self._timeout,
+                        allow_redirects=False,
+                        stream=True,
+                    )
                 with response:
                     if response.status_code != 429:
                         yield response
@@ -176,7 +177,7 @@ class Client:
     ) -> Answer:
         where = filled(template, path)
         while True:
-            with faults_of_system(method, self.base_url, where), self._faults(method, where):
+            with faults_beside(method, self.base_url, where), self._faults(method, where):
                 response = self._open().request(
                     method,
                     self.base_url + where,

@@ -117,9 +117,33 @@ def after_a_change() -> t.Iterator[None]:
         raise
 
 
-def of_the_system(error: OSError) -> SynapseError:
-    """Return the error for what the operating system refused, where nothing nearer to it has found better words."""
-    where = f"{error.filename}: " if error.filename else ""
-    found = SynapseError(f"{where}{error.strerror or error or type(error).__name__}.")
+def told(error: Exception) -> SynapseError:
+    """Return the error that tells a person what has happened, where nothing nearer to it has found better words.
+
+    It is `error` itself, unless the operating system or a fault in this collection has raised that.
+    """
+    if isinstance(error, SynapseError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        found = SynapseError(f"{where}{error.strerror or error or type(error).__name__}.")
+    else:
+        # Its own words may quote an answer, and with it what is nobody's business.
+        found = SynapseError(
+            f"{type(error).__name__} in {_place_of(error)}, which was not foreseen. Either what answers at base_url is"
+            " not Synapse, or not as it is known here, or it is a fault of this collection: report this sentence."
+        )
     found.may_be_done = True
     return found
+
+
+def _place_of(error: Exception) -> str:
+    """The file and line of this collection that were reached last."""
+    place = "an unknown place"
+    trace = error.__traceback__
+    while trace is not None:
+        file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        if "plugins/module" in file:
+            place = f"{file.rpartition('plugins/')[2]}, line {line}"
+        trace = trace.tb_next
+    return place

@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
     SynapseError,
-    of_the_system,
+    told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource, State, Step
 
@@ -95,8 +95,11 @@ def has_moved(plan: Plan, now: State) -> bool:
 def _run(work: t.Callable[[], t.Any]) -> t.Any:
     try:
         return work()
-    except OSError as error:
-        raise of_the_system(error) from error
+    except Exception as error:
+        found = told(error)
+        if found is error:
+            raise
+        raise found from error
 
 
 def _look_again(
@@ -119,7 +122,7 @@ def _look_again(
 def _compare(resource: Resource, plan: Plan, step: Step, error: SynapseError) -> tuple[str, bool]:
     try:
         again = resource.plan()
-    except (SynapseError, OSError):
+    except Exception:
         return (UNKNOWN, True) if error.may_be_done else (NOT_DONE, False)
     changed = has_moved(plan, again.before)
     following = [each.description for each in plan.steps[plan.steps.index(step) + 1 :]]

@@ -22,7 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     PermissionDenied,
     RateLimited,
     UnexpectedAnswer,
-    of_the_system,
+    told,
 )
 
 if t.TYPE_CHECKING:
@@ -105,15 +105,22 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
 
 
 @contextlib.contextmanager
-def faults_of_system(method: str, base_url: str, path: str) -> t.Iterator[None]:
-    """Turn what the operating system refuses in the block, such as a file that a library needs, into ConnectionFailed.
+def faults_beside(method: str, base_url: str, path: str) -> t.Iterator[None]:
+    """Turn what else can go wrong in the block, such as a file that a library needs, into errors of this collection.
 
-    Only for a block that does nothing but speak with the server: a full disk is no fault of a connection.
+    Only for a block that does nothing but speak with the server: a full disk is no fault of a connection. Raises
+    ConnectionFailed, or UnexpectedAnswer for an answer that the library cannot make sense of.
     """
     try:
         yield
     except OSError as error:
-        raise ConnectionFailed(f"{method} {base_url}{path} failed: {of_the_system(error)}") from error
+        raise ConnectionFailed(f"{method} {base_url}{path} failed: {told(error)}") from error
+    except ValueError as error:
+        # It looks at where a redirect leads to, even if it is not to follow it.
+        raise UnexpectedAnswer(
+            f"{method} {base_url}{path} got an answer that cannot be read, so it is not Synapse's."
+            " Set base_url to where Synapse itself answers."
+        ) from error
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:

@@ -19,7 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     MissingLibrary,
     SynapseError,
-    of_the_system,
+    told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource
@@ -45,8 +45,8 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
             if plan.proof and not module.check_mode:
                 plan.proof()
             result = resource.result(plan, False)
-    except (SynapseError, OSError) as error:
-        _fail(module, error)
+    except Exception as error:
+        _fail(module, told(error))
     steps = [step.description for step in plan.steps]
     module.exit_json(**_printable({"changed": plan.changed, "steps": steps, **_diff(module, plan), **result}))
 
@@ -56,8 +56,8 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
     module = _started(spec)
     try:
         result = read(module.params)
-    except (SynapseError, OSError) as error:
-        _fail(module, error)
+    except Exception as error:
+        _fail(module, told(error))
     module.exit_json(**_printable({"changed": False, **result}))
 
 
@@ -107,8 +107,7 @@ def _diff(module: AnsibleModule, plan: Plan) -> dict[str, t.Any]:
     return {"diff": {"before": plan.before or {}, "after": plan.after or {}}} if module._diff else {}
 
 
-def _fail(module: AnsibleModule, cause: SynapseError | OSError) -> t.NoReturn:
-    error = of_the_system(cause) if isinstance(cause, OSError) else cause
+def _fail(module: AnsibleModule, error: SynapseError) -> t.NoReturn:
     message = error.message
     if isinstance(error, MissingLibrary):
         message = f"{message} {missing_required_lib(error.library)}"

@@ -43,6 +43,8 @@ def run_module(
         raise Crashed(f"{name} printed what is no JSON: {printed.getvalue()[:500]!r}") from error
     if bool(status) != bool(result.get("failed")):
         raise Crashed(f"{name} ended with status {status}, but says failed: {result.get('failed')}")
+    if "which was not foreseen" in str(result):
+        raise Crashed(f"{name} met what was not foreseen: {result}")
     result.pop("invocation", None)
     return t.cast("dict[str, t.Any]", result)
 

@@ -34,7 +34,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     StateNotReached,
     SynapseError,
     after_a_change,
-    of_the_system,
+    told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file, require_writable
@@ -274,8 +274,8 @@ class AccessTokenResource:
             self._require_admin()
             if self._path:
                 write_private(self._path, self._token)
-        except (SynapseError, OSError) as cause:
-            error = of_the_system(cause) if isinstance(cause, OSError) else cause
+        except Exception as cause:
+            error = told(cause)
             self._give_up(error)
             raise error from cause
 

@@ -28,7 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     StateNotReached,
     SynapseError,
-    of_the_system,
+    told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import (
     DONE,
@@ -304,7 +304,7 @@ class AccountList:
         try:
             state = self._accounts.read(entry.name, entry.declared)
             _after, left = self._accounts.plan(user_id, entry.declared, state)
-        except (SynapseError, OSError):
+        except Exception:
             return UNKNOWN if error.may_be_done else NOT_DONE
         following = [each.description for each in entry.changes[entry.changes.index(change) + 1 :]]
         return outcome_of(
@@ -348,8 +348,8 @@ class AccountList:
         try:
             work(entry)
             self._reachable.answered()
-        except (SynapseError, OSError) as error:
-            entry.error = of_the_system(error) if isinstance(error, OSError) else error
+        except Exception as error:
+            entry.error = told(error)
             entry.broken_at = time.monotonic()
             self._reachable.note(entry.error)
 

@@ -18,8 +18,10 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
+    AuthenticationFailed,
     InvalidInput,
     NotFound,
+    RateLimited,
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import (
@@ -79,8 +81,6 @@ class AliasResource:
         self._given = alias
         self._declared = declared
         self._target = declared.room_id if declared.present else None
-        # Once the alias has left a room, nothing leads to that room any more.
-        self._left_before: list[str] = []
         self._warnings: list[str] = []
 
     def plan(self) -> Plan:
@@ -137,15 +137,12 @@ class AliasResource:
         return {"warnings": list(self._warnings)} if self._warnings else {}
 
     def _left_room_ids(self) -> list[str]:
-        """The rooms that the alias leaves, or has left since the first look: they must not name it any more."""
-        known = [self._previous, *self._left_before]
-        if not self._declared.present:
-            known.insert(1, self._declared.room_id)
-        found = [room_id for room_id in dict.fromkeys(known) if room_id and room_id != self._target]
-        if not self._declared.present and not found:
-            found = self._search()
-        self._left_before = found
-        return found
+        """The rooms that the alias leaves: they must not name it any more."""
+        declared = None if self._declared.present else self._declared.room_id
+        known = [room_id for room_id in (self._previous, declared) if room_id and room_id != self._target]
+        if self._declared.present:
+            return known
+        return list(dict.fromkeys(known)) or self._search()
 
     def _search(self) -> list[str]:
         """The rooms that call the alias their main address, although it points to none."""
@@ -221,56 +218,66 @@ class AliasResource:
         return state
 
     def _steps(self) -> t.Iterator[Step]:
-        previous, target = self._previous, self._target
-        pointer = Pointer(self._client, self._alias)
-        if previous is not None and target is None:
-            yield Step(f"remove the alias from {previous}", lambda: pointer.free(previous))
-        elif previous is None and target is not None:
-            yield Step(f"point the alias to {target}", lambda: pointer.point_to(target))
-        elif previous is not None and target is not None and previous != target:
-            yield Step(f"move the alias from {previous} to {target}", lambda: self._move(pointer, previous, target))
+        # First what leads nowhere once the alias is gone: whatever fails later, the next run finds the room again.
         for room in self._left:
             if room.writer:
                 yield Step(
                     f"take the alias off the addresses that {room.room_id} names", functools.partial(self._forget, room)
                 )
+        previous, target = self._previous, self._target
+        pointer = Pointer(self._client, self._alias)
+        if previous is not None and target is None:
+            yield Step(
+                f"remove the alias from {previous}", lambda: self._point(lambda: pointer.free(previous), previous)
+            )
+        elif previous is None and target is not None:
+            yield Step(f"point the alias to {target}", lambda: pointer.point_to(target))
+        elif previous is not None and target is not None and previous != target:
+            yield Step(
+                f"move the alias from {previous} to {target}",
+                lambda: self._point(lambda: pointer.move(previous, target), previous),
+            )
         if self._own and self._needs(self._own):
             yield Step(f"set the addresses that {self._own.room_id} names", functools.partial(self._write, self._own))
 
     def _needs(self, room: _NamingRoom) -> bool:
         return room.writer is not None and not room.current.same_as(room.wanted)
 
-    def _move(self, pointer: Pointer, previous: str, target: str) -> None:
+    def _forget(self, room: _NamingRoom) -> None:
+        self._change(room, lambda current: current.without(self._alias))
+
+    def _point(self, work: t.Callable[[], None], previous: str) -> None:
+        """Do `work`, which takes the alias from the room `previous`; if Synapse refuses that, the room names it again.
+
+        What another run will do is left as it is.
+        """
         try:
-            pointer.move(previous, target)
+            work()
         except SynapseError as error:
-            if error.may_be_done and any(room.room_id == previous for room in self._left):
-                error.explain(f"{previous} may have ceased to name it.")
+            refused = isinstance(error, ApiError) and 400 <= error.status < 500
+            if refused and not isinstance(error, (AuthenticationFailed, RateLimited)):
+                for room in self._left:
+                    if room.writer and room.room_id == previous:
+                        self._remember(room, error)
+            error.details = {**error.details, **self._left_open()}
             raise
 
-    def _forget(self, room: _NamingRoom) -> None:
-        # Synapse has done it already if whoever removed the alias has power in the room.
-        try:
-            self._change(room, lambda current: current.without(self._alias))
-        except SynapseError as error:
-            if isinstance(error, ApiError) and error.status < 500:
-                self._explain_left(room, error)
-                raise
-            # Once more, because a task that runs again may not find the room any more.
-            try:
-                self._change(room, lambda current: current.without(self._alias))
-            except SynapseError as last:
-                self._explain_left(room, last)
-                last.may_be_done = last.may_be_done or error.may_be_done
-                raise
+    def _remember(self, room: _NamingRoom, refusal: SynapseError) -> None:
+        names = False
 
-    def _explain_left(self, room: _NamingRoom, error: SynapseError) -> None:
-        error.explain(
-            f"{room.room_id} may still name {self._alias}. Run the task again with room_id {room.room_id}."
-            if not self._declared.present
-            else f"{room.room_id} may still name {self._alias}, and nothing leads from the alias to that room any more:"
-            " take it off in its settings."
-        )
+        def put_back(current: Addresses) -> Addresses:
+            nonlocal names
+            # What somebody else has made of it meanwhile stays.
+            wanted = room.current if current.same_as(room.wanted) else current
+            names = wanted.names(self._alias)
+            return wanted
+
+        try:
+            if read_target(self._client, self._alias) == room.room_id:
+                self._change(room, put_back)
+                refusal.explain(f"{room.room_id} names it {'again' if names else 'no more'}.")
+        except SynapseError as error:
+            refusal.explain(f"{room.room_id} may not name {self._alias} any more, as {error.message}")
 
     def _write(self, room: _NamingRoom) -> None:
         self._change(room, self._wanted)

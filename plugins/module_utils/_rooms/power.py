@@ -12,6 +12,7 @@ Relies on GET /_synapse/admin/v1/rooms/<id>/state and .../members of Synapse 1.1
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
@@ -50,7 +51,7 @@ class RoomPower:
             return NO_LIMIT if user_id in {self.creator, *self.creators} else 0
         if user_id in self.creators:
             return NO_LIMIT
-        return _level((self.levels.get("users") or {}).get(user_id), _level(self.levels.get("users_default"), 0))
+        return _level(_object(self.levels.get("users")).get(user_id), _level(self.levels.get("users_default"), 0))
 
     def required(self, kind: str) -> float:
         """Return the power that it takes to send a state event of that kind."""
@@ -58,7 +59,7 @@ class RoomPower:
             # Everything is free to everybody in it.
             return 0
         default = _level(self.levels.get("state_default"), 50)
-        return _level((self.levels.get("events") or {}).get(kind), default)
+        return _level(_object(self.levels.get("events")).get(kind), default)
 
     def required_to_invite(self) -> float:
         """Return the power that it takes to invite somebody."""
@@ -71,11 +72,11 @@ class RoomPower:
         """
         if self.levels is None:
             return [self.creator]
-        return list(dict.fromkeys([*(self.levels.get("users") or {}), *self.creators]))
+        return list(dict.fromkeys([*_object(self.levels.get("users")), *self.creators]))
 
     def named_level(self, user_id: str) -> float | None:
         """Return the power that somebody is named with in the power levels, None if they are not."""
-        named = ((self.levels or {}).get("users") or {}).get(user_id)
+        named = _object((self.levels or {}).get("users")).get(user_id)
         return None if named is None else _level(named, 0)
 
     def is_whole(self) -> bool:
@@ -107,7 +108,8 @@ def read_power(client: Client, room_id: str) -> RoomPower:
     levels = read_state_event(client, room_id, "m.room.power_levels")
     creators: tuple[str, ...] = ()
     if _stands_above(creation.content):
-        creators = (*(creation.content.get("additional_creators") or ()), creation.sender)
+        others = creation.content.get("additional_creators")
+        creators = (*(map(str, others) if isinstance(others, list) else ()), creation.sender)
     return RoomPower(creation.sender, creators, levels.content if levels.sender else None)
 
 
@@ -118,12 +120,17 @@ def read_joined(client: Client, room_id: str) -> list[str]:
 
 def _stands_above(creation: JsonObject) -> bool:
     version = str(creation.get("room_version") or "1")
-    return version.isdigit() and int(version) >= _CREATORS_STAND_ABOVE
+    return bool(re.fullmatch("[0-9]{1,4}", version)) and int(version) >= _CREATORS_STAND_ABOVE
+
+
+def _object(value: t.Any) -> JsonObject:
+    # The people in a room write what is in its state.
+    return value if isinstance(value, dict) else {}
 
 
 def _level(value: t.Any, default: float) -> float:
     # Old room versions allow a level to be written as text.
     try:
         return default if value is None else int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default

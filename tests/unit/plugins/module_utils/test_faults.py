@@ -89,6 +89,22 @@ def test_what_is_no_fault_of_the_connection_is_told_by_whom_it_concerns(
         raise kind(28, "No space left on device")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.timeout("timed out"),
+        ConnectionResetError(104, "Reset"),
+        ssl.SSLError("bad record"),
+        http.client.BadStatusLine("x"),
+    ],
+    ids=["timeout", "reset", "TLS", "library"],
+)
+def test_what_breaks_a_stream_is_told_as_a_fault_of_the_connection(server: ScriptedServer, error: Exception) -> None:
+    server.expect(Call("GET", "/a"))
+    with pytest.raises(ConnectionFailed), Client(server.base_url).streamed("/a", params=None, headers={}):
+        raise error
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 10**12])
 def test_timeout_in_which_nothing_can_be_awaited(timeout: float) -> None:
     with pytest.raises(InvalidInput, match="timeout is .* seconds an answer may take"):
@@ -165,6 +181,18 @@ def test_list_that_holds_something_else_is_not_synapses(server: ScriptedServer, 
     server.expect(Call("GET", "/list", {"users": users}))
     with pytest.raises(UnexpectedAnswer, match="no list of users"):
         list(Client(server.base_url).pages("/list", "users"))
+
+
+@pytest.mark.parametrize("location", ["http://[/", "http://x\xff/", "//", "", "http://x:y/"], ids=ascii)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_redirect_to_nowhere_is_no_traceback(server: ScriptedServer, location: str, streamed: bool) -> None:
+    server.expect(Call("GET", "/a", status=302, headers={"Location": location}))
+    client = Client(server.base_url)
+    with pytest.raises(SynapseError, match="Set base_url to where Synapse itself answers"):
+        if streamed:
+            with client.streamed("/a", params=None, headers={}) as response:
+                client.answer_of("GET", "/a", response)
+        client.get("/a")
 
 
 @pytest.mark.parametrize(

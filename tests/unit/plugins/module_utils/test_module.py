@@ -170,9 +170,13 @@ class TestResource:
         printed = outcome(capsys, Switch(fails_in="step", error=error), parameters={"password": "hunter2"})
         assert "hunter2" not in json.dumps(printed)
 
-    def test_what_is_no_error_of_this_collection_is_not_hidden(self) -> None:
-        with patch_module_args({}), pytest.raises(ZeroDivisionError):
-            run_resource(SPEC, lambda _parameters: Switch(fails_in="plan", error=ZeroDivisionError()))
+    @pytest.mark.parametrize("where", ["plan", "step", "verify", "result"])
+    def test_what_was_not_foreseen_is_a_sentence_too(self, capsys: pytest.CaptureFixture[str], where: str) -> None:
+        printed = outcome(capsys, Switch(fails_in=where, error=ZeroDivisionError("hush")))
+        assert printed["msg"].startswith("ZeroDivisionError in ")
+        assert "report this sentence" in printed["msg"]
+        assert "hush" not in printed["msg"]
+        assert "exception" not in printed or not printed["exception"]
 
 
 class TestInfo:

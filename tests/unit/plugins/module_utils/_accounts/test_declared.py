@@ -81,7 +81,27 @@ def test_what_is_not_set_is_empty() -> None:
     }
 
 
+def test_e_mail_stored_in_capital_letters_counts_unless_it_is_there_in_small_ones_too() -> None:
+    """Synapse of old has stored some, and cannot remove them."""
+    old, new = ({"medium": "email", "address": address} for address in ("A@X.org", "a@x.org"))
+    other = {"medium": "msisdn", "address": "+44 20"}
+    assert account_state({**ANSWER, "threepids": [old, new, other]})["threepids"] == [other, new]
+    assert account_state({**ANSWER, "threepids": [old, other]})["threepids"] == [other, old]
+
+
 class TestNew:
+    def test_type_that_the_server_gives_to_everybody_is_taken_away_again(self) -> None:
+        assert [body for _method, _path, body in asked(DeclaredAccount(user_type=""), None)] == [
+            {},
+            {"user_type": None},
+        ]
+        assert [body for _method, _path, body in asked(DeclaredAccount(), None)] == [{}]
+
+    @pytest.mark.parametrize("given", ["Alice ", "\tAlice", "Alice\u00a0"], ids=ascii)
+    def test_name_is_sent_as_synapse_shows_it(self, given: str) -> None:
+        assert asked(DeclaredAccount(displayname=given), None) == [("PUT", USER, {"displayname": "Alice"})]
+        assert asked(DeclaredAccount(displayname=given), account()) == []
+
     def test_is_made_with_one_request(self) -> None:
         declared = DeclaredAccount(password="p", admin=True, displayname="A", avatar_url="mxc://x/y", locked=False)
         body = {"password": "p", "admin": True, "displayname": "A", "avatar_url": "mxc://x/y"}

@@ -62,3 +62,12 @@ def test_who_is_named(server: ScriptedServer, version: str, levels: t.Any, named
     server.always(Call("GET", "/_synapse/admin/v1/rooms/%21a/state", {"state": events}))
     found = read_power(Client(server.base_url, "token"), "!a")
     assert (found.named(), found.of(BOB)) == (named, power)
+
+
+@pytest.mark.parametrize("odd", ["text", 5, ["@bob:x.org"], None, True], ids=repr)
+def test_state_that_somebody_has_made_up_is_no_traceback(odd: t.Any) -> None:
+    power = RoomPower("@bob:x.org", (), {"users": odd, "events": odd, "users_default": odd, "invite": odd})
+    for found in (power.of("@bob:x.org"), power.required("m.room.name"), power.required_to_invite()):
+        assert found in (0, 50, 5, True)
+    assert power.named() == []
+    assert power.named_level("@bob:x.org") is None
