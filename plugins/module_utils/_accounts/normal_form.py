@@ -104,7 +104,7 @@ def _msisdn(value: str | None) -> str:
     text = (value or "").strip()
     # As people write it: "+44 20 7946 0000".
     digits = "".join((text[1:] if text.startswith("+") else text).split())
-    if not digits.isascii() or not digits.isdigit() or digits.startswith("0"):
+    if not digits.isascii() or not digits.isdigit():
         raise InvalidInput(f"{text!r} is not a telephone number: write it with its country code, as digits alone.")
     return digits
 

@@ -70,8 +70,6 @@ def test_every_form_is_tested() -> None:
         pytest.param("email", "a b@example.org", "not an e-mail address", id="email-with-a-gap"),
         pytest.param("email", "a" * 500 + "@example.org", "longer than the 500", id="email-too-long"),
         pytest.param("email", None, "not an e-mail address", id="email-none"),
-        pytest.param("msisdn", "020 7946 0000", "country code", id="number-without-country"),
-        pytest.param("msisdn", "0044 20 7946 0000", "country code", id="number-with-dialling-prefix"),
         pytest.param("msisdn", "++442079460000", "country code", id="number-with-two-signs"),
         pytest.param("msisdn", "\u0664\u0664", "digits alone", id="number-in-other-digits"),
         pytest.param("msisdn", "", "digits alone", id="number-empty"),
