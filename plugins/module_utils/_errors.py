@@ -117,6 +117,13 @@ def after_a_change() -> t.Iterator[None]:
         raise
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether it is of the kind that a server shows while it is busy or starts anew."""
+    if isinstance(error, ApiError):
+        return error.status >= 500 or isinstance(error, RateLimited)
+    return isinstance(error, (ConnectionFailed, UnexpectedAnswer))
+
+
 def told(error: Exception) -> SynapseError:
     """Return the error that tells a person what has happened, where nothing nearer to it has found better words.
 

@@ -39,16 +39,16 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
     try:
         resource = declare(module.params)
         plan = resource.plan()
+        steps = [step.description for step in plan.steps]
         if plan.changed and not module.check_mode:
-            result = carry_out(resource, plan)
+            steps, result = carry_out(resource, plan)
         else:
             if plan.proof and not module.check_mode:
                 plan.proof()
             result = resource.result(plan, False)
     except Exception as error:
         _fail(module, told(error))
-    steps = [step.description for step in plan.steps]
-    module.exit_json(**_printable({"changed": plan.changed, "steps": steps, **_diff(module, plan), **result}))
+    module.exit_json(**_printable({"changed": bool(steps), "steps": steps, **_diff(module, plan), **result}))
 
 
 def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]]) -> t.NoReturn:

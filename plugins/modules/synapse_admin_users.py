@@ -303,7 +303,8 @@ steps:
   elements: str
 """
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList, Scope
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.entry import Scope
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.options import (
     account_argument_spec,
     declared_account,

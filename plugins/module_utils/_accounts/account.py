@@ -39,9 +39,7 @@ class AccountResource:
         identifier = parse_user_id(self._given, self._accounts.client.server_name)
         self._identifier, self._user_id = identifier, str(identifier)
         current = self._accounts.read(self._user_id, self._declared)
-        after, changes = self._accounts.plan(identifier, self._declared, current)
-        if current is None and after is not None:
-            self._accounts.require_creatable(identifier)
+        current, after, changes = self._accounts.decide(identifier, self._declared, current)
         return Plan(
             _showing_password(current, changes, _HIDDEN),
             _showing_password(after, changes, _HIDDEN_NEW),

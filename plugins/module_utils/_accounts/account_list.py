@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
-import fnmatch
 import time
 import typing as t
 
@@ -21,6 +19,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.decla
     decide,
     differences,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.entry import Entry, Scope
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.protection import (
+    matches,
+    require_protectors,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.reachability import Reachability
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.shared_addresses import shared_addresses
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
@@ -28,14 +31,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     StateNotReached,
     SynapseError,
+    may_pass,
     told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import (
     DONE,
     NOT_DONE,
     PARTLY_DONE,
+    PATIENCE,
     PAUSE,
     UNKNOWN,
+    is_refusal,
     outcome_of,
     patience_after,
     tell,
@@ -45,54 +51,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 
 _NAMED_AT_MOST = 10
 _NOBODY_DEACTIVATED = "Nobody was deactivated for not being declared, because an entry that is wrong may be anybody's."
-_PARALLEL_AT_MOST = 64
-
-
-@dataclasses.dataclass
-class Entry:
-    """One account of the list: what is declared, what is, what will be, and what became of it.
-
-    `broken`: the change that `error` has ended, `broken_at` when that was, and `outcome` what became of it: it may have
-    been made nevertheless.
-    """
-
-    given: str
-    declared: DeclaredAccount
-    user_id: Identifier | None = None
-    before: State = None
-    after: State = None
-    changes: list[Change] = dataclasses.field(default_factory=list)
-    written: list[str] = dataclasses.field(default_factory=list)
-    error: SynapseError | None = None
-    broken: Change | None = None
-    broken_at: float = 0
-    outcome: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The full user id, or what the task gave if that is none."""
-        return str(self.user_id or self.given)
-
-
-@dataclasses.dataclass(frozen=True)
-class Scope:
-    """How far a task may go.
-
-    `exclusive` deactivates every account that is not declared, but for those that a pattern in `protect` matches.
-    `max_changes`: the most accounts that may be changed, None for any number. `parallel`: requests at the same time.
-    """
-
-    exclusive: bool = False
-    protect: t.Sequence[str] = ()
-    max_changes: int | None = None
-    parallel: int = 4
-
-    def check(self) -> None:
-        """Raise InvalidInput for a number that can never work."""
-        if not 1 <= self.parallel <= _PARALLEL_AT_MOST:
-            raise InvalidInput(f"parallel is {self.parallel}: it must be between 1 and {_PARALLEL_AT_MOST}.")
-        if self.max_changes is not None and self.max_changes < 0:
-            raise InvalidInput(f"max_changes is {self.max_changes}: it cannot be negative.")
 
 
 class AccountList:
@@ -122,18 +80,14 @@ class AccountList:
         self._refuse_repetitions()
         self._refuse_shared_addresses()
         self._decide_all(self._entries, listed)
-        self._held = any(entry.error for entry in self._entries)
-        if self._held:
-            self._hold()
-        elif self._scope.exclusive:
+        if self._scope.exclusive and not any(entry.error for entry in self._entries):
             undeclared = self._undeclared(listed)
             self._decide_all(undeclared, listed)
             self._entries += undeclared
+        self._hold()
         changing = [entry for entry in self._entries if entry.changes]
         self._refuse_too_many(len(changing))
-        steps = (
-            (Step(f"change {len(changing)} accounts", lambda: self._each(changing, self._write)),) if changing else ()
-        )
+        steps = (Step(_words(len(changing)), self._change),) if changing else ()
         return Plan(
             {entry.name: entry.before for entry in changing}, {entry.name: entry.after for entry in changing}, steps
         )
@@ -141,11 +95,23 @@ class AccountList:
     def verify(self, plan: Plan) -> None:
         """Read all accounts again. One that is not as declared becomes an error of its entry.
 
-        What failed is looked at again, so that its entry says whether it has been done.
+        What failed is looked at again, so that its entry says what became of it.
         """
         broken = [entry for entry in self._entries if entry.broken]
         with concurrent.futures.ThreadPoolExecutor(self._scope.parallel) as pool:
             list(pool.map(self._look_again, broken))
+            self._require_all_reached()
+            # Once more, because the server has had more time for those that came first.
+            late = [
+                entry
+                for entry in broken
+                if entry.outcome == NOT_DONE and patience_after(t.cast(SynapseError, entry.error))
+            ]
+            list(pool.map(self._look_once, late))
+        for entry in broken:
+            self._tell(entry)
+
+    def _require_all_reached(self) -> None:
         written = [entry for entry in self._entries if entry.written and not entry.error]
         if not written:
             return
@@ -166,7 +132,8 @@ class AccountList:
         users = [self._outcome(entry, executed) for entry in self._entries]
         failed = [entry for entry in self._entries if entry.error]
         if not failed:
-            return {"users": users}
+            # A run at the same time may have done all of it.
+            return {"users": users, **({"changed": any(user["changed"] for user in users)} if executed else {})}
         named = "; ".join(f"{entry.name}: {entry.error}" for entry in failed[:_NAMED_AT_MOST])
         more = f"; and {len(failed) - _NAMED_AT_MOST} more" if len(failed) > _NAMED_AT_MOST else ""
         changed = any(user["changed"] for user in users)
@@ -177,7 +144,7 @@ class AccountList:
             + (f" {_NOBODY_DEACTIVATED}" if self._held and self._scope.exclusive else ""),
             users=users,
             changed=changed,
-            steps=[step.description for step in plan.steps] if changed else [],
+            steps=[_words(number)] if (number := sum(user["changed"] for user in users)) else [],
         )
 
     def _identify(self, entry: Entry, server_name: str) -> None:
@@ -198,12 +165,19 @@ class AccountList:
                 entry.error = InvalidInput(f"{shared[entry.name]}. Nothing of either was changed.")
 
     def _hold(self) -> None:
-        """Deactivate nobody: that cannot be undone, and a list that is wrong in one place may be so in another."""
+        """Deactivate nobody if something is wrong with anybody.
+
+        It cannot be undone, and a list that is wrong in one place may be so in another.
+        """
+        if not any(entry.error for entry in self._entries):
+            return
+        self._held = True
         for entry in self._entries:
             if entry.changes and not entry.declared.present:
                 entry.changes, entry.after = [], entry.before
                 entry.error = InvalidInput(
-                    "not deactivated, because another entry of the list is wrong, and a deactivation cannot be undone"
+                    "not deactivated, because something is wrong with another account of the list, and a deactivation"
+                    " cannot be undone"
                 )
 
     def _undeclared(self, listed: t.Mapping[str, State]) -> list[Entry]:
@@ -214,7 +188,7 @@ class AccountList:
             if state and not state["deactivated"] and name not in spared and not self._is_protected(name)
         ]
         if candidates:
-            self._require_protectors(listed)
+            require_protectors(self._scope.protect, listed, self._accounts.client.server_name)
         # The list does not tell whose account it is.
         self._each(candidates, lambda entry: setattr(entry, "before", self._accounts.read(entry.name, entry.declared)))
         return [
@@ -224,23 +198,7 @@ class AccountList:
         ]
 
     def _is_protected(self, name: str) -> bool:
-        return any(_matches(pattern, name) for pattern in self._scope.protect)
-
-    def _require_protectors(self, listed: t.Iterable[str]) -> None:
-        """Raise InvalidInput for a pattern that cannot match what it is there for: a misspelt one protects nobody."""
-        own = self._accounts.client.server_name
-        for pattern in self._scope.protect:
-            _localpart, colon, server_name = pattern.partition(":")
-            reason = None
-            if colon and not fnmatch.fnmatchcase(own, server_name):
-                reason = f"is for another server than {own}"
-            elif not set(pattern) & set("*?[") and not any(_matches(pattern, name) for name in listed):
-                reason = "is none of the accounts here"
-            if reason:
-                raise InvalidInput(
-                    f"protect holds {pattern!r}, which {reason}: nothing was changed. See whether it is spelt right, as"
-                    " the account that it shall protect would be deactivated."
-                )
+        return any(matches(pattern, name) for pattern in self._scope.protect)
 
     def _decide_all(self, entries: t.Sequence[Entry], listed: t.Mapping[str, State]) -> None:
         # Most need no request of their own, and handing them to threads would take longer than deciding.
@@ -261,10 +219,7 @@ class AccountList:
         current = listed.get(entry.name)
         if current is not None:
             current = self._accounts.read(entry.name, declared)
-        after, changes = self._accounts.plan(user_id, declared, current)
-        if current is None and after is not None:
-            self._accounts.require_creatable(user_id)
-        entry.before, entry.after, entry.changes = current, after, changes
+        entry.before, entry.after, entry.changes = self._accounts.decide(user_id, declared, current)
 
     def _refuse_too_many(self, number: int) -> None:
         limit = self._scope.max_changes
@@ -274,6 +229,13 @@ class AccountList:
                 " Look at the diff of a run in check mode without it, and allow more if that is meant."
             )
 
+    def _change(self) -> None:
+        """Make all changes, and deactivate last: only if everything else went well."""
+        changing = [entry for entry in self._entries if entry.changes]
+        self._each([entry for entry in changing if entry.declared.present], self._write)
+        self._hold()
+        self._each([entry for entry in changing if not entry.declared.present and entry.changes], self._write)
+
     def _write(self, entry: Entry) -> None:
         user_id = t.cast(Identifier, entry.user_id)
         for change in entry.changes:
@@ -282,38 +244,45 @@ class AccountList:
         entry.broken = None
 
     def _look_again(self, entry: Entry) -> None:
-        """Find out what became of the change that failed: a server that is only slow may still be making it."""
-        change, error = t.cast(Change, entry.broken), t.cast(SynapseError, entry.error)
-        end = entry.broken_at + patience_after(error)
-        while True:
-            outcome = self._outcome_of(entry, change, error)
-            if outcome != NOT_DONE or time.monotonic() >= end:
-                break
-            time.sleep(PAUSE)
-        if outcome == DONE and not error.may_be_done:
-            # Refused, because somebody else was doing the same: it is as declared.
-            entry.error = entry.broken = None
-            return
-        tell(error, entry.written, change.description, outcome)
-        entry.outcome = outcome
-        if outcome == DONE:
-            entry.written.append(change.description)
+        """Find out what became of the change that failed.
 
-    def _outcome_of(self, entry: Entry, change: Change, error: SynapseError) -> str:
+        A server that is slow, or cannot be reached for a moment, is given time.
+        """
+        error = t.cast(SynapseError, entry.error)
+        slow = entry.broken_at + patience_after(error)
+        blind = entry.broken_at + (PATIENCE if error.may_be_done else 0)
+        while not self._look_once(entry) and time.monotonic() < blind:
+            time.sleep(PAUSE)
+        while entry.outcome == NOT_DONE and time.monotonic() < slow:
+            time.sleep(PAUSE)
+            self._look_once(entry)
+
+    def _look_once(self, entry: Entry) -> bool:
+        """Set the entry's outcome, and return whether the account could be seen, or will not be in a moment either."""
+        change, error = t.cast(Change, entry.broken), t.cast(SynapseError, entry.error)
         user_id = t.cast(Identifier, entry.user_id)
         try:
             state = self._accounts.read(entry.name, entry.declared)
             _after, left = self._accounts.plan(user_id, entry.declared, state)
-        except Exception:
-            return UNKNOWN if error.may_be_done else NOT_DONE
+        except Exception as hidden:
+            entry.outcome = UNKNOWN if error.may_be_done else NOT_DONE
+            return not may_pass(hidden)
         following = [each.description for each in entry.changes[entry.changes.index(change) + 1 :]]
-        return outcome_of(
-            change.description,
-            error,
-            shown=change.shown,
-            left=[each.description for each in left],
-            following=following,
+        descriptions = [each.description for each in left]
+        entry.outcome = outcome_of(
+            change.description, error, shown=change.shown, left=descriptions, following=following
         )
+        return True
+
+    def _tell(self, entry: Entry) -> None:
+        change, error = t.cast(Change, entry.broken), t.cast(SynapseError, entry.error)
+        if entry.outcome == DONE and is_refusal(error):
+            # Refused, because somebody else was doing the same: it is as declared.
+            entry.error = entry.broken = entry.outcome = None
+            return
+        tell(error, entry.written, change.description, t.cast(str, entry.outcome))
+        if entry.outcome == DONE:
+            entry.written.append(change.description)
 
     def _require_reached(self, entry: Entry, listed: t.Mapping[str, State]) -> None:
         details = entry.declared.needs_details()
@@ -354,12 +323,11 @@ class AccountList:
             self._reachable.note(entry.error)
 
 
+def _words(number: int) -> str:
+    return f"change {number} accounts"
+
+
 def _known(user_id: str) -> Identifier:
     """A user id that the server itself has listed, in its parts: it needs no checking."""
     localpart, _colon, server_name = user_id[1:].partition(":")
     return Identifier("@", localpart, server_name)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    localpart = name[1:].partition(":")[0]
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(localpart, pattern)

@@ -172,21 +172,41 @@ class Accounts:
         owner = state.get("appservice_id") if state else None
         return bool(owner) or any(pattern.match(user_id) for pattern in self._permissions.namespaces)
 
-    def require_creatable(self, user_id: Identifier) -> None:
-        """Raise InvalidInput if Synapse would not create the account. The server is asked, so that check mode knows."""
+    def decide(
+        self, user_id: Identifier, declared: DeclaredAccount, current: State
+    ) -> tuple[State, State, list[Change]]:
+        """Return the account as it is, as it will be, and the requests between the two.
+
+        Raises what `plan` raises, and InvalidInput if Synapse would not create the account. The server is asked, so
+        that check mode knows.
+        """
+        after, changes = self.plan(user_id, declared, current)
+        if current is not None or after is None or self._is_free(user_id):
+            return current, after, changes
+        # Somebody else may just have created it.
+        current = self.read(str(user_id), declared)
+        if current is None:
+            raise InvalidInput(
+                f"The account {user_id} cannot be created: its name is taken, by one whose user id differs in capital"
+                " letters. Name that one as it is written."
+            )
+        return (current, *self.plan(user_id, declared, current))
+
+    def _is_free(self, user_id: Identifier) -> bool:
+        """Whether the name is free. Raises InvalidInput if Synapse creates no account with it for another reason."""
         require_valid_localpart(user_id)
         try:
             self.client.get("/_synapse/admin/v1/username_available", params={"username": user_id.localpart})
         except EndpointMissing:
             # Older servers do not answer this.
-            return
+            return True
         except ApiError as error:
             if error.status != 400:
                 raise
-            reason = error.error.rstrip(".")
             if error.errcode == "M_USER_IN_USE":
-                reason += ", by one whose user id differs in capital letters: name that one as it is written"
-            raise InvalidInput(f"The account {user_id} cannot be created: {reason}.") from error
+                return False
+            raise InvalidInput(f"The account {user_id} cannot be created: {error.error.rstrip('.')}.") from error
+        return True
 
     def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> list[str]:
         """Make one change, and return in words what was done. Raises what the client raises.
@@ -211,7 +231,12 @@ class Accounts:
         return [change.description]
 
     def _request(self, user_id: str, change: Change) -> Answer:
-        return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
+        try:
+            return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
+        except ApiError as error:
+            # Synapse sets one attribute after the other, and refuses the first that it does not like.
+            error.may_be_done = error.may_be_done or (change.template == USER and len(change.body) > 1)
+            raise
 
     def guard_appservice(self, user_id: Identifier, current: State) -> None:
         """Raise InvalidInput if the account is an application service's, and the task may not manage those."""

@@ -19,12 +19,10 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
-    ConnectionFailed,
     EndpointMissing,
     NotFound,
-    RateLimited,
     SynapseError,
-    UnexpectedAnswer,
+    may_pass,
 )
 
 _ROOM = "/_synapse/admin/v2/rooms/{room_id}"
@@ -117,7 +115,7 @@ def await_deletion(
             deletion = _read(client, delete_id)
         except SynapseError as error:
             failures += 1
-            if not _passes(error) or failures > _TOLERATED_FAILURES or clock() >= end:
+            if not may_pass(error) or failures > _TOLERATED_FAILURES or clock() >= end:
                 if not isinstance(error, NotFound):
                     error.explain("Synapse goes on with the deletion by itself: run the task again to wait for it.")
                 raise
@@ -143,13 +141,6 @@ def await_deletion(
 def _read(client: Client, delete_id: str) -> Deletion:
     answer = client.get(_STATUS, delete_id=delete_id)
     return Deletion(delete_id, str(member(answer, "status")), answer.get("shutdown_room") or {})
-
-
-def _passes(error: SynapseError) -> bool:
-    """Whether it is of the kind that a server shows while it is busy or starts anew."""
-    if isinstance(error, ApiError):
-        return error.status >= 500 or isinstance(error, RateLimited)
-    return isinstance(error, (ConnectionFailed, UnexpectedAnswer))
 
 
 def _of_room(client: Client, room_id: str) -> list[Deletion]:

@@ -86,7 +86,8 @@ class RoomPower:
         groups = [levels[name] for name in _GROUPS if name in levels]
         if not all(isinstance(group, dict) for group in groups):
             return False
-        return all(type(level) is int for level in [*single, *(level for group in groups for level in group.values())])
+        every = [*single, *(level for group in groups for level in group.values())]
+        return all(isinstance(level, int) and not isinstance(level, bool) for level in every)
 
 
 def read_state_event(client: Client, room_id: str, kind: str, key: str = "") -> StateEvent:

@@ -15,9 +15,10 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import account_list
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList, Scope
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.entry import Scope
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
@@ -334,7 +335,7 @@ class TestProblems:
 
     def test_name_that_differs_in_capital_letters_is_refused_before(self, server: ScriptedServer) -> None:
         taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
-        server.expect(listing(row("Dave")), Call("GET", AVAILABLE.path, taken, 400))
+        server.expect(listing(row("Dave")), Call("GET", AVAILABLE.path, taken, 400), missing("dave"))
         resource = accounts(server, ("dave", {}))
         plan = resource.plan()
         assert not plan.changed
@@ -474,6 +475,35 @@ class TestExclusive:
             resource.result(plan, False)
         assert [user["user_id"] for user in caught.value.details["users"]][1:] == ["@erin:x.org"]
 
+    @pytest.mark.parametrize("declared", [True, False])
+    def test_deactivates_nobody_where_synapse_refuses_something_else(
+        self, server: ScriptedServer, declared: bool
+    ) -> None:
+        """Deactivations come last, and only if all went well before."""
+        absent = [("bob", {"present": False})] if declared else []
+        server.expect(listing(row("bob")), account("bob"), *([] if declared else [account("bob")]))
+        resource = accounts(server, *absent, ("alice", {"user_type": "nope"}), exclusive=not declared, max_changes=9)
+        plan = resource.plan()
+        assert len(t.cast("dict[str, t.Any]", plan.after)) == 2
+        refused = {"errcode": "M_UNKNOWN", "error": "Invalid user type"}
+        server.expect(put("alice", {"user_type": "nope"}, refused, 400))
+        plan.execute()
+        server.expect(missing("alice"))
+        resource.verify(plan)
+        with pytest.raises(errors.SynapseError, match="Invalid user type") as caught:
+            resource.result(plan, True)
+        assert outcome(caught.value.details["users"]) == "failed failed"
+        assert caught.value.details["changed"] is False
+
+    def test_deactivates_nobody_where_one_of_them_cannot_be_read(self, server: ScriptedServer) -> None:
+        server.expect(listing(row("bob"), row("carol")), account("bob"), Call("GET", path("carol"), FAULT, 500))
+        server.expect(account("bob"))
+        resource = accounts(server, exclusive=True, max_changes=9)
+        plan = resource.plan()
+        assert not plan.changed
+        with pytest.raises(errors.SynapseError, match="Nobody was deactivated"):
+            resource.result(plan, False)
+
     def test_deactivates_nobody_who_is_declared_absent_beside_a_wrong_entry(self, server: ScriptedServer) -> None:
         server.expect(listing(row("alice"), row("bob")), account("bob"))
         resource = accounts(server, ("Alice", {}), ("bob", {"present": False}))
@@ -481,12 +511,16 @@ class TestExclusive:
         assert not plan.changed
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, False)
-        assert "not deactivated, because another entry of the list is wrong" in caught.value.details["users"][1]["msg"]
+        assert (
+            "not deactivated, because something is wrong with another account"
+            in caught.value.details["users"][1]["msg"]
+        )
 
     @pytest.mark.parametrize(
         ("pattern", "said"),
         [
-            ("Bob", "is none of the accounts here"),
+            ("Bob", "matches no account as it is written, but @bob:x.org"),
+            ("B*", "matches no account as it is written, but @bob:x.org"),
             ("@bob:x.ogr", "is for another server than x.org"),
             ("@bob*:y.org", "is for another server than x.org"),
             ("bob:x.org", "is none of the accounts here"),

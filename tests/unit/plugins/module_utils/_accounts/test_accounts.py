@@ -14,6 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
@@ -231,8 +232,14 @@ class TestCreation:
         ids=["nothing", "a part", "everything", "hidden"],
     )
     def test_that_fails_says_what_is_there(
-        self, server: ScriptedServer, after: tuple[Call, ...], said: str, changed: bool
+        self,
+        server: ScriptedServer,
+        monkeypatch: pytest.MonkeyPatch,
+        after: tuple[Call, ...],
+        said: str,
+        changed: bool,
     ) -> None:
+        monkeypatch.setattr(_execution, "PATIENCE", 0)
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE, FAULT, 500), *after)
         resource = alice(server, displayname="A")
         with pytest.raises(errors.SynapseError, match=said) as caught:
@@ -279,9 +286,14 @@ class TestCreation:
         assert [step.shown for step in plan.steps] == [seen]
 
     def test_name_that_differs_in_capital_letters_is_taken(self, server: ScriptedServer) -> None:
-        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400))
-        with pytest.raises(errors.InvalidInput, match="already taken, by one whose user id differs in capital letters"):
+        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400), missing())
+        with pytest.raises(errors.InvalidInput, match="is taken, by one whose user id differs in capital letters"):
             alice(server).plan()
+
+    def test_somebody_else_creates_it_while_it_is_looked_at(self, server: ScriptedServer) -> None:
+        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400), shown())
+        plan = alice(server, displayname="A").plan()
+        assert [step.description for step in plan.steps] == ["set displayname"]
 
     def test_localpart_that_a_server_may_allow_is_left_to_it(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", "/_synapse/admin/v2/users/%40_bridge%3Ax.org", MISSING, 404))
