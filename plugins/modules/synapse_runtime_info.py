@@ -310,19 +310,23 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
     """Return what the running processes have."""
+    if not parameters["config_path"]:
+        raise InvalidInput("config_path is empty: name the files and directories that Synapse is started with.")
     reader = RuntimeReader(
         parameters["config_path"],
         caches="caches" in parameters["gather"],
         freshness="freshness" in parameters["gather"],
         restart_record=parameters["restart_record"],
         synapse_python=parameters["synapse_python"],
-        timeout=parameters["timeout"],
+        timeout=checked_timeout(parameters["timeout"]),
     )
     return reader.read()
 

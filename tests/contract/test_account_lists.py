@@ -13,6 +13,10 @@ import uuid
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import account_list
+from ansible_collections.matrix_ops.synapse.tests.contract import fault_proxy
+from ansible_collections.matrix_ops.synapse.tests.contract.fault_proxy import FaultProxy
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
@@ -171,3 +175,39 @@ def test_two_runs_at_the_same_time(server: Server, word: str) -> None:
     ]
     # Each was made once, and told by the one who made it.
     assert sorted(created) == sorted(server.user_id(user["user_id"]) for user in users)
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["absent", "exclusive"])
+def test_what_synapse_alone_refuses_deactivates_nobody(server: Server, people: list[str], declared: bool) -> None:
+    alice, bob, _carol = people
+    users: list[dict[str, t.Any]] = [{"user_id": alice, "user_type": "nope"}]
+    users += [{"user_id": bob, "state": "absent"}] if declared else []
+    scope = {"exclusive": True, "max_changes": 100, "protect": others(server, people)}
+    result = declare(server, *users, **({} if declared else scope))
+    assert result["failed"]
+    assert "Invalid user type" in result["msg"]
+    assert not result["changed"]
+    assert active(server, people) == [True, True, True]
+
+
+@pytest.mark.parametrize("seconds", [3.0, 6.0])
+def test_slow_change_is_told_as_it_ends(
+    server: Server, people: list[str], monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """One account is slow: the others are changed all the same, and the slow one is looked at again."""
+    monkeypatch.setattr(_execution, "PATIENCE", 10.0)
+    monkeypatch.setattr(account_list, "PATIENCE", 10.0)
+    monkeypatch.setattr(fault_proxy, "_HOLD", seconds)
+    entries = [{"user_id": name, "displayname": f"New {name}"} for name in people]
+    with FaultProxy(server.base_url) as proxy:
+        proxy.arm()
+        parameters = {"access_token": server.token, "users": entries, "parallel": 1, "timeout": 1}
+        run_module("synapse_admin_users", {"base_url": proxy.base_url, **parameters}, check=True)
+        # After what check mode has read, the first change.
+        proxy.arm("delay_done", len(proxy.settle()) + 1)
+        result = run_module("synapse_admin_users", {"base_url": proxy.base_url, **parameters})
+        proxy.settle()
+    assert [user["failed"] for user in result["users"]] == [True, False, False]
+    assert [user["changed"] for user in result["users"]] == [True, True, True]
+    assert result["users"][0]["outcome"] == "done"
+    assert not declare(server, *entries)["changed"]

@@ -25,6 +25,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 
+_LONGEST_DEVICE_ID = 512
+_LONGEST_DEVICE_NAME = 100
 _REGISTER = "/_synapse/admin/v1/register"
 
 
@@ -36,6 +38,15 @@ class Login:
     password: str | None
     device_id: str
     device_display_name: str
+
+    def check(self) -> None:
+        """Raise InvalidInput for names that Synapse refuses only when the password was right (handlers/device.py)."""
+        for option, name, most in (
+            ("device_id", self.device_id, _LONGEST_DEVICE_ID),
+            ("device_display_name", self.device_display_name, _LONGEST_DEVICE_NAME),
+        ):
+            if len(name) > most:
+                raise InvalidInput(f"{option} is longer than the {most} characters that Synapse accepts.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -208,6 +208,7 @@ class AccessTokenResource:
                 f"There is no valid access token of {self._user_id or self._login.user} to reuse,"
                 " and no password to log in with: set password."
             )
+        self._login.check()
         if self._registration:
             self._require_registrable()
         if self._path:

@@ -166,6 +166,20 @@ class TestLogIn:
         assert "syt_new" not in f"{caught.value}"
 
 
+@pytest.mark.parametrize(
+    ("device_id", "name", "option"),
+    [("D" * 513, "Ansible", "device_id"), ("D", "n" * 101, "device_display_name"), ("D" * 512, "n" * 100, None)],
+    ids=["id", "name", "longest"],
+)
+def test_device_that_synapse_refuses_after_the_password(device_id: str, name: str, option: str | None) -> None:
+    login = Login("robot", "p", device_id, name)
+    if option is None:
+        login.check()
+        return
+    with pytest.raises(errors.InvalidInput, match=f"^{option} is longer than"):
+        login.check()
+
+
 class TestLogOut:
     def test_ends_the_session_of_its_token_alone(self, server: ScriptedServer, client: Client) -> None:
         server.expect(Call("POST", LOGOUT, {}, body={}, token="syt_new"))
