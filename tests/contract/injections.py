@@ -22,13 +22,16 @@ Result = dict[str, t.Any]
 _numbers = itertools.count(1)
 
 
-def faults_in(request: Request, case: Case) -> list[str]:
-    """Return the faults that the request of a case is to suffer.
+def faults_in(number: int, request: Request, case: Case, engine: str) -> list[str]:
+    """Return the faults that a request of a case, the one with that number, is to suffer.
 
-    One that only reads is the same to the client and to the server whether or not Synapse has answered it.
+    One that only reads is the same to the client and to the server whether or not Synapse has answered it. Nor does it
+    know the engine: on the second one it suffers one fault, another one than the request before it.
     """
-    reading = request.method == "GET"
-    return [fault for fault in case.faults if not (reading and fault in SAME_FOR_READING)]
+    if request.method != "GET":
+        return list(case.faults)
+    faults = [fault for fault in case.faults if fault not in SAME_FOR_READING]
+    return faults if engine == "sqlite" else [faults[number % len(faults)]]
 
 
 class Outcome:
@@ -64,7 +67,7 @@ class Injector:
         with FaultProxy(self._server.base_url) as self._proxy:
             clean = self._run_clean()
             for number, request in enumerate(clean.requests, 1):
-                for fault in faults_in(request, self._case):
+                for fault in faults_in(number, request, self._case, self._server.engine):
                     name = f"{fault} at {number}: {as_known(clean.place, str(request))}"
                     found = list(self._inject(fault, number, request, clean))
                     # How often it is asked whether something has ended is a matter of time.
@@ -206,7 +209,7 @@ class Reader:
             assert requests, "it sends nothing"
             assert not clean.get("failed") and not clean["changed"], clean
             for number, request in enumerate(requests, 1):
-                for fault in faults_in(request, self._case):
+                for fault in faults_in(number, request, self._case, self._server.engine):
                     outcome.injections += 1
                     found = list(self._inject(fault, number, clean))
                     if found:

@@ -15,6 +15,7 @@ import os
 import traceback
 import typing as t
 
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 _MODULES = "ansible_collections.matrix_ops.synapse.plugins.modules"
@@ -65,6 +66,8 @@ def _nothing_kept() -> t.Iterator[None]:
     # Options fall back to these.
     for name in [name for name in os.environ if name.startswith("SYNAPSE_")]:
         del os.environ[name]
+    # In a process of its own, a module has no others before it.
+    warnings._global_warnings.clear()
     try:
         yield
     finally:

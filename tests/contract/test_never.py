@@ -163,7 +163,7 @@ def test_token_in_somebodys_name_ends_by_itself(server: Server, word: str, monke
     monkeypatch.setattr(login, "log_out", fail)
     creator = server.make_account(f"creator{word}")
     server.make_room(server.speaking_as(creator), room_alias_name=word)
-    tokens = "SELECT id, valid_until_ms FROM access_tokens WHERE user_id = ?"
+    tokens = "SELECT id, valid_until_ms FROM access_tokens WHERE puppets_user_id = ?"
     known = server.rows(tokens, creator)
     result = declare(server, "synapse_room_alias", alias=f"#{word}", state="absent")
     assert not result.get("failed"), result["msg"]
