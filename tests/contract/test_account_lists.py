@@ -182,8 +182,8 @@ def test_what_synapse_alone_refuses_deactivates_nobody(server: Server, people: l
     alice, bob, _carol = people
     users: list[dict[str, t.Any]] = [{"user_id": alice, "user_type": "nope"}]
     users += [{"user_id": bob, "state": "absent"}] if declared else []
-    scope = {"exclusive": True, "max_changes": 100, "protect": others(server, people)}
-    result = declare(server, *users, **({} if declared else scope))
+    protect = [] if declared else others(server, people)
+    result = declare(server, *users, exclusive=not declared, max_changes=100, protect=protect)
     assert result["failed"]
     assert "Invalid user type" in result["msg"]
     assert not result["changed"]
