@@ -45,7 +45,7 @@ options:
     description:
       - How many seconds to wait for an answer to one request, at least V(1).
       - A change of which no answer comes in time may still be made. So the server is looked at again, for as long a
-        time or five seconds, and the task, which fails, says what became of it.
+        time, at least ten seconds, and the task, which fails, says what became of it.
     type: int
     default: 30
   rate_limit_retry_timeout:

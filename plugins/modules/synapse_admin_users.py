@@ -16,8 +16,9 @@ description:
     of which no answer came is looked at again, and what became of it is said. Only where nobody answers at all is the
     rest not attempted.
   - With O(exclusive=true) the list is complete, and every other account is deactivated.
-  - As long as one entry is wrong, nobody is deactivated, whether for not being declared or by O(users[].state=absent),
-    because that cannot be undone, and the entry may be a misspelt name of theirs.
+  - Accounts are deactivated last, and only if all else went well, whether for not being declared or by
+    O(users[].state=absent). As long as one entry is wrong or cannot be brought about, nobody is, because that cannot be
+    undone, and the entry may be a misspelt name of theirs.
   - Two entries with the same e-mail address, telephone number or identity are both refused.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -196,8 +197,8 @@ options:
   protect:
     description:
       - Accounts that O(exclusive) leaves alone, as patterns of localparts or full user ids, such as V(support-*).
-      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server, so that a
-        misspelt one does not cost somebody the account.
+      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server and be written in
+        the same letters as the accounts, so that a misspelt one does not cost somebody the account.
     type: list
     elements: str
     default: []
