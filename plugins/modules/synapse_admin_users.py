@@ -197,8 +197,8 @@ options:
   protect:
     description:
       - Accounts that O(exclusive) leaves alone, as patterns of localparts or full user ids, such as V(support-*).
-      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server and be written in
-        the same letters as the accounts, so that a misspelt one does not cost somebody the account.
+      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server and be written
+        in the same letters as the accounts, so that a misspelt one does not cost somebody the account.
     type: list
     elements: str
     default: []
