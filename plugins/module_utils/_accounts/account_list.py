@@ -136,7 +136,8 @@ class AccountList:
             return {"users": users, **({"changed": any(user["changed"] for user in users)} if executed else {})}
         named = "; ".join(f"{entry.name}: {entry.error}" for entry in failed[:_NAMED_AT_MOST])
         more = f"; and {len(failed) - _NAMED_AT_MOST} more" if len(failed) > _NAMED_AT_MOST else ""
-        changed = any(user["changed"] for user in users)
+        number = sum(user["changed"] for user in users)
+        changed = number > 0
         others = len(failed) < len(users) and (executed or not changed)
         raise SynapseError(
             f"{len(failed)} of {len(users)} accounts are not as declared ({named}{more})."
@@ -144,7 +145,7 @@ class AccountList:
             + (f" {_NOBODY_DEACTIVATED}" if self._held and self._scope.exclusive else ""),
             users=users,
             changed=changed,
-            steps=[_words(number)] if (number := sum(user["changed"] for user in users)) else [],
+            steps=[_words(number)] if changed else [],
         )
 
     def _identify(self, entry: Entry, server_name: str) -> None:
