@@ -39,6 +39,8 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
     try:
         resource = declare(module.params)
         plan = resource.plan()
+        if plan.forecast and module.check_mode:
+            plan = plan.forecast()
         steps = [step.description for step in plan.steps]
         if plan.changed and not module.check_mode:
             steps, result = carry_out(resource, plan)

@@ -34,13 +34,15 @@ class Plan:
 
     `before` and `after` have the same shape, hold no secrets, and are what diff mode shows; None means that the object
     does not exist. Without a step nothing changes. `proof`: what a run that changes nothing does beside, to see what
-    reading alone does not show; check mode leaves it out, because it may leave traces until it ends.
+    reading alone does not show; check mode leaves it out, because it may leave traces until it ends. `forecast`: what
+    check mode asks beside, because the run learns it by doing; it returns the plan that is left then.
     """
 
     before: State
     after: State
     steps: tuple[Step, ...] = ()
     proof: t.Callable[[], None] | None = None
+    forecast: t.Callable[[], Plan] | None = None
 
     @property
     def changed(self) -> bool:

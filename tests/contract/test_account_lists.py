@@ -131,7 +131,7 @@ def test_name_that_exists_in_capital_letters(server: Server, word: str, many: bo
     name = "synapse_admin_users" if many else "synapse_admin_user"
     result = run_module(name, {**parameters, **({"users": [account]} if many else account)}, check=check)
     assert result["failed"]
-    assert "differs in capital letters" in result["msg"]
+    assert "capital letters" in result["msg"]
     assert not result["changed"]
 
 

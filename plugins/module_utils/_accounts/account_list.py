@@ -12,7 +12,11 @@ import concurrent.futures
 import time
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import (
+    Accounts,
+    name_taken,
+    require_valid_localpart,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
     Change,
     DeclaredAccount,
@@ -65,6 +69,7 @@ class AccountList:
         self._entries = [Entry(given, account) for given, account in declared]
         self._reachable = Reachability(self._scope.parallel)
         self._held = False
+        self._small: dict[str, str] | None = None
 
     def plan(self) -> Plan:
         """Read all accounts and decide on each. What is wrong with one of them is kept for `result`, not raised.
@@ -85,12 +90,14 @@ class AccountList:
             self._decide_all(undeclared, listed)
             self._entries += undeclared
         self._hold()
+        self._refuse_too_many(sum(bool(entry.changes) for entry in self._entries))
+        return self._made_plan(self._forecast)
+
+    def _made_plan(self, forecast: t.Callable[[], Plan] | None = None) -> Plan:
         changing = [entry for entry in self._entries if entry.changes]
-        self._refuse_too_many(len(changing))
         steps = (Step(_words(len(changing)), self._change),) if changing else ()
-        return Plan(
-            {entry.name: entry.before for entry in changing}, {entry.name: entry.after for entry in changing}, steps
-        )
+        before, after = ({entry.name: getattr(entry, name) for entry in changing} for name in ("before", "after"))
+        return Plan(before, after, steps, forecast=forecast)
 
     def verify(self, plan: Plan) -> None:
         """Read all accounts again. One that is not as declared becomes an error of its entry.
@@ -220,7 +227,28 @@ class AccountList:
         current = listed.get(entry.name)
         if current is not None:
             current = self._accounts.read(entry.name, declared)
-        entry.before, entry.after, entry.changes = self._accounts.decide(user_id, declared, current)
+        after, changes = self._accounts.plan(user_id, declared, current)
+        if current is None and after is not None:
+            require_valid_localpart(user_id)
+            namesake = self._in_small_letters(listed).get(entry.name.lower())
+            if namesake is not None:
+                raise name_taken(user_id, namesake)
+        entry.before, entry.after, entry.changes = current, after, changes
+
+    def _in_small_letters(self, listed: t.Mapping[str, State]) -> dict[str, str]:
+        if self._small is None:
+            self._small = {name.lower(): name for name in listed}
+        return self._small
+
+    def _forecast(self) -> Plan:
+        """The plan without the accounts that Synapse would not create: a run learns that when it creates them."""
+        new = [entry for entry in self._entries if any(change.creates for change in entry.changes)]
+        self._each(new, lambda entry: self._accounts.require_creatable(t.cast(Identifier, entry.user_id)))
+        for entry in new:
+            if entry.error:
+                entry.changes, entry.after = [], entry.before
+        self._hold()
+        return self._made_plan()
 
     def _refuse_too_many(self, number: int) -> None:
         limit = self._scope.max_changes

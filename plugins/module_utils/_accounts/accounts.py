@@ -51,6 +51,8 @@ _LIST = "/_synapse/admin/v3/users"
 _PAGE = 1000
 # What PUT answers for an account that it has not created.
 _EXISTED = 200
+# How Synapse refuses a name, before it does anything.
+_NO_NAME = ("M_USER_IN_USE", "M_EXCLUSIVE", "M_INVALID_USERNAME")
 # What Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
 _LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 
@@ -186,11 +188,13 @@ class Accounts:
         # Somebody else may just have created it.
         current = self.read(str(user_id), declared)
         if current is None:
-            raise InvalidInput(
-                f"The account {user_id} cannot be created: its name is taken, by one whose user id differs in capital"
-                " letters. Name that one as it is written."
-            )
+            raise name_taken(user_id)
         return (current, *self.plan(user_id, declared, current))
+
+    def require_creatable(self, user_id: Identifier) -> None:
+        """Raise InvalidInput if Synapse would not create the account, which does not exist. The server is asked."""
+        if not self._is_free(user_id) and self.read(str(user_id), DeclaredAccount()) is None:
+            raise name_taken(user_id)
 
     def _is_free(self, user_id: Identifier) -> bool:
         """Whether the name is free. Raises InvalidInput if Synapse creates no account with it for another reason."""
@@ -205,7 +209,7 @@ class Accounts:
                 raise
             if error.errcode == "M_USER_IN_USE":
                 return False
-            raise InvalidInput(f"The account {user_id} cannot be created: {error.error.rstrip('.')}.") from error
+            raise _uncreatable(user_id, error) from error
         return True
 
     def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> list[str]:
@@ -218,9 +222,14 @@ class Accounts:
         try:
             answer = self._request(name, change)
         except ApiError as error:
-            current = self.read(name, declared) if change.creates and error.errcode == "M_USER_IN_USE" else None
-            if current is None:
+            if not change.creates or error.errcode not in _NO_NAME:
                 raise
+            current = self.read(name, declared) if error.errcode == "M_USER_IN_USE" else None
+            if current is None:
+                # In the words in which check mode says it.
+                raise (
+                    name_taken(user_id) if error.errcode == "M_USER_IN_USE" else _uncreatable(user_id, error)
+                ) from error
             _after, changes = self.plan(user_id, declared, current)
             for left in changes:
                 with after_a_change():
@@ -293,6 +302,19 @@ class Accounts:
 def _added(name: str, current: State, after: State) -> list[Address]:
     before = (current or {}).get(name) or []
     return [entry for entry in (after or {}).get(name) or [] if entry not in before]
+
+
+def name_taken(user_id: Identifier, by: str | None = None) -> InvalidInput:
+    """Return the error for a name that is taken by one (`by`) that differs from it in capital letters only."""
+    who = by or "one whose user id differs in capital letters"
+    return InvalidInput(
+        f"The account {user_id} cannot be created: its name is taken, by {who}; Synapse does not tell capital letters"
+        " apart here. Name that one as it is written."
+    )
+
+
+def _uncreatable(user_id: Identifier, refusal: ApiError) -> InvalidInput:
+    return InvalidInput(f"The account {user_id} cannot be created: {refusal.error.rstrip('.')}.")
 
 
 def require_valid_localpart(user_id: Identifier) -> None:

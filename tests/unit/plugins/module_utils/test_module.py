@@ -122,6 +122,16 @@ class TestResource:
         outcome(capsys, resource, check=check)
         assert resource.asked == asked
 
+    @pytest.mark.parametrize("check", [False, True])
+    def test_a_forecast_is_part_of_check_mode_alone(self, capsys: pytest.CaptureFixture[str], check: bool) -> None:
+        class Cloudy(Switch):
+            def plan(self) -> Plan:
+                found = super().plan()
+                return Plan(found.before, found.after, found.steps, forecast=lambda: Plan(None, None))
+
+        printed = outcome(capsys, Cloudy(), check=check)
+        assert (printed["changed"], printed["steps"]) == ((False, []) if check else (True, ["switch it on"]))
+
     def test_what_is_no_unicode_is_written_out(self, capsys: pytest.CaptureFixture[str]) -> None:
         odd = "ü \udcff.yaml"
         with patch_module_args({}), pytest.raises(SystemExit):

@@ -334,13 +334,40 @@ class TestProblems:
         assert resource.result(plan, True)["users"] == [{"user_id": "@new:x.org", "changed": False, "failed": False}]
 
     def test_name_that_differs_in_capital_letters_is_refused_before(self, server: ScriptedServer) -> None:
-        taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
-        server.expect(listing(row("Dave")), Call("GET", AVAILABLE.path, taken, 400), missing("dave"))
+        server.expect(listing(row("Dave")))
         resource = accounts(server, ("dave", {}))
         plan = resource.plan()
         assert not plan.changed
-        with pytest.raises(errors.SynapseError, match="differs in capital letters"):
+        with pytest.raises(errors.SynapseError, match="its name is taken, by @Dave:x.org"):
             resource.result(plan, False)
+
+    def test_check_mode_asks_what_the_run_learns_by_doing(self, server: ScriptedServer) -> None:
+        reserved = {"errcode": "M_EXCLUSIVE", "error": "This user ID is reserved."}
+        server.expect(listing(row("bob")), account("bob"))
+        declared: list[tuple[str, t.Any]] = [("puppet", {}), ("new", {}), ("bob", {"present": False})]
+        plan = accounts(server, *declared).plan()
+        assert len(t.cast("dict[str, t.Any]", plan.after)) == 3
+        resource = accounts(server, *declared)
+        server.expect(listing(row("bob")), account("bob"))
+        plan = resource.plan()
+        assert plan.forecast
+        server.expect(Call("GET", AVAILABLE.path, reserved, 400, query={"username": "puppet"}))
+        plan = plan.forecast()
+        assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@new:x.org"]
+        with pytest.raises(errors.SynapseError) as caught:
+            resource.result(plan, False)
+        told = caught.value.details["users"][0]["msg"]
+        # The run says it in the same words.
+        refused = Call("PUT", path("puppet"), reserved, 400)
+        server.expect(listing(), refused)
+        resource = accounts(server, ("puppet", {}))
+        plan = resource.plan()
+        plan.execute()
+        server.expect(missing("puppet"))
+        resource.verify(plan)
+        with pytest.raises(errors.SynapseError) as caught:
+            resource.result(plan, True)
+        assert caught.value.details["users"][0]["msg"] == told
 
     @pytest.mark.parametrize("steal", [False, True])
     @pytest.mark.parametrize(
