@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import typing as t
@@ -104,7 +105,7 @@ def keeps_files_out(path: str) -> str | None:
 def _names(path: str) -> t.Iterator[str]:
     """Yield `path` and what else it would be called if one of the directories on the way is one of the system's."""
     yield path
-    system = dict(_identities())
+    system = _identities()
     above = path
     while above != "/":
         identity = _identity(above)
@@ -115,7 +116,9 @@ def _names(path: str) -> t.Iterator[str]:
         above = os.path.dirname(above)
 
 
+@functools.lru_cache(maxsize=1)
 def _identities() -> dict[tuple[int, int], list[str]]:
+    # Asked for once: it takes more than a hundred calls, and directories of the system stay what they are.
     found: dict[tuple[int, int], list[str]] = {}
     for name in (*_TREES, *sorted(_EXACT)):
         identity = _identity(name)

@@ -130,44 +130,76 @@ def _started(
     arguments: t.Sequence[str], working_directory: str, lock: int, lines: collections.deque[str]
 ) -> t.Iterator[Command]:
     # A signal that came while the command is being started would leave it with nobody to end it.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
-    try:
-        process = Command(
-            arguments,
-            cwd=working_directory,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            umask=0o077,
-            start_new_session=True,
-            pass_fds=(lock,),
-            preexec_fn=lambda: _prepare_child(mask),
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
-    with process:
-        reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
-        reader.start()
+    with _Uninterrupted() as signals:
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            reader.join()
+            process = Command(
+                arguments,
+                cwd=working_directory,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                umask=0o077,
+                start_new_session=True,
+                pass_fds=(lock,),
+                preexec_fn=lambda: _prepare_child(signals.mask),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
+        with process:
+            reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
+            reader.start()
+            try:
+                signals.let_through()
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                reader.join()
+
+
+class _Uninterrupted:
+    """A time in which no signal ends the task; what came is acted on when it is over.
+
+    Blocked they are for this thread alone: another one would take a signal, and this one raise what its handler raises.
+    """
+
+    # The one that is on, and the signals that came meanwhile.
+    on: t.ClassVar[_Uninterrupted | None] = None
+
+    def __init__(self) -> None:
+        self.mask: t.Iterable[int] = ()
+        self.came: list[int] = []
+
+    def __enter__(self) -> _Uninterrupted:
+        _Uninterrupted.on = self
+        self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+        return self
+
+    def let_through(self) -> None:
+        """End it, and raise what a handler raises for a signal that came."""
+        if _Uninterrupted.on is self:
+            _Uninterrupted.on = None
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+            if self.came:
+                _interrupt(self.came[0], None)
+
+    def __exit__(self, *_error: object) -> None:
+        self.let_through()
+
+
+def _interrupt(number: int, _frame: t.Any) -> None:
+    if _Uninterrupted.on is not None:
+        _Uninterrupted.on.came.append(number)
+        return
+    raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
 
 
 @contextlib.contextmanager
 def interruptible() -> t.Iterator[None]:
     """Turn the signals that end a task into a SynapseError, so that what was begun is cleared away."""
-
-    def interrupt(number: int, _frame: t.Any) -> t.NoReturn:
-        raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
-
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, _interrupt)
     try:
         yield
     finally:

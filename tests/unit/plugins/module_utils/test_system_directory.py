@@ -136,6 +136,7 @@ def test_the_home_of_the_account_that_a_server_runs_as(monkeypatch: pytest.Monke
 def test_another_name_for_the_same_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     identities = {"/usr": (1, 2), "/data/programs": (1, 2), "/var/log": (1, 3), "/data/log": (1, 3)}
     monkeypatch.setattr(system_directory, "_identity", identities.get)
+    monkeypatch.setattr(system_directory, "_identities", system_directory._identities.__wrapped__)
     assert whose("/data/programs", None, []) == "/usr, a directory of the system"
     assert whose("/data/programs/share/x", None, []) == "/usr, a directory of the system"
     assert whose("/data/programs/local/synapse", None, []) is None

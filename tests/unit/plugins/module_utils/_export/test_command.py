@@ -8,11 +8,13 @@ import os
 import pathlib
 import signal
 import sys
+import threading
 import time
 import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command as StoppableCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     ConfigurationFile,
@@ -22,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     SynapseError,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export import command as export_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import (
     failure_reason,
     interruptible,
@@ -174,6 +177,35 @@ def test_run_export_ends_the_command_when_the_task_is_ended(command: Command, nu
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
         signal.signal(number, inherited)
+    command.wait_until_ended()
+
+
+def test_signal_that_another_thread_takes_while_the_command_starts(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.write("sleep 60 & echo $! > pid; wait")
+    begun = threading.Event()
+
+    def take() -> None:
+        begun.wait()
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    other = threading.Thread(target=take)
+    other.start()
+
+    class Started(StoppableCommand):
+        def __init__(self, *arguments: t.Any, **named: t.Any) -> None:
+            super().__init__(*arguments, **named)
+            while not (command.directory / "pid").exists():
+                time.sleep(0.01)
+            begun.set()
+            other.join()
+
+    monkeypatch.setattr(export_command, "Command", Started)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(SynapseError, match="interrupted by SIGTERM"), interruptible():
+        command.run(30)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     command.wait_until_ended()
 
 

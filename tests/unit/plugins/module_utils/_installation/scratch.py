@@ -31,7 +31,7 @@ OTHER = "nobody" if os.geteuid() == 0 else None
 # What is asked of it is in its arguments. `kill` in its file of orders lets it kill who started it, half-way through an
 # installation, and work on for a moment, after which the file `ended` is there; `fail` lets it fail as pip does.
 _PROGRAM = """#!/bin/sh
-here=$(dirname "$0")
+here=${{0%/*}}
 packages=$here/../lib/python{version}/site-packages
 case "$*" in
 *find_spec*) echo '["{version}", "{itself}", {missing}]' ;;
