@@ -9,7 +9,7 @@ BENCH ?=
 export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo demo-clean test check units integration contract hosts browser readme bench format clean python
+.PHONY: help demo demo-clean quick test check units integration contract hosts browser readme bench format clean python
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,20 +20,23 @@ demo: python ## start a real Synapse below .demo/ and do the main job on it (no 
 demo-clean: python ## stop the demo's Synapse and remove .demo/
 	@$(PYTHON) tests/environment/demo.py absent
 
+quick: python ## what to run after each edit: format, linters, types, unit tests on one Python
+	@$(PYTHON) tests/environment/run.py quick
+
 test: python ## run every test there is
 	@$(PYTHON) tests/environment/run.py
 
 check: python ## linters, sanity tests, documentation, zipped modules, the built artifact
 	@$(PYTHON) tests/environment/run.py check
 
-units: python ## unit tests on the oldest and the newest Python
+units: python ## unit tests on the oldest and the newest Python, and as ansible-test runs them
 	@$(PYTHON) tests/environment/run.py units
 
-integration: python ## modules against real servers; TARGETS="module_synapse_room_alias" chooses
+integration: python ## modules and roles as Ansible runs them; TARGETS="module_synapse_room_alias" chooses
 	@$(PYTHON) tests/environment/run.py integration $(TARGETS:%=--target %)
 
-contract: python ## what modules say after a fault on the way to a real Synapse
-	@$(PYTHON) tests/environment/run.py contract
+contract: python ## what every module does to real servers; TARGETS="synapse_room" chooses by name
+	@$(PYTHON) tests/environment/run.py contract $(TARGETS:%=--target %)
 
 hosts: python ## roles on hosts booted with systemd; TARGETS="site_sqlite" chooses
 	@$(PYTHON) tests/environment/run.py hosts $(TARGETS:%=--target %)

@@ -16,6 +16,9 @@ from virtual_environments import ENVIRONMENTS
 # Where ansible-test keeps what it needs again, for all collections of this user.
 HOME = Path.home() / ".ansible" / "test"
 
+# The Pythons that a managed host may have.
+_OLDEST, _NEWEST = (3, 9), (3, 14)
+
 # The scripts that put pip into the environments of ansible-test: where it downloads them from, and their versions.
 _PIP_SCRIPT_URL = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{}.py"
 _PIP_SCRIPT_VERSIONS = ("25.2", "24.2")
@@ -43,14 +46,14 @@ def environment(ansible: Path) -> dict[str, str]:
     return {"PATH": ":".join([*path, "/sbin", "/bin"]), "PIP_QUIET": "1"}
 
 
-def oldest_and_newest(minimum: tuple[int, int]) -> dict[str, Path]:
-    """Return the oldest and the newest Python from `minimum` on, by version; that is one where there is no other.
+def oldest_and_newest() -> dict[str, Path]:
+    """Return the oldest and the newest Python that a managed host may have, by version; one where there is no other.
 
     Raises CannotRun if there is none.
     """
-    suitable = [version for version in pythons() if minimum <= version <= (3, 14)]
+    suitable = [version for version in pythons() if _OLDEST <= version <= _NEWEST]
     if not suitable:
-        raise CannotRun(f"no Python from {minimum[0]}.{minimum[1]} to 3.14 is installed")
+        raise CannotRun("no Python from {}.{} to {}.{} is installed".format(*_OLDEST, *_NEWEST))
     return {f"{major}.{minor}": pythons()[major, minor] for major, minor in (suitable[0], suitable[-1])}
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import typing as t
 from pathlib import Path
@@ -26,8 +27,11 @@ _IGNORED_VARIABLES = re.compile(
     "(ANSIBLE|COLLECTIONS|GALAXY|MYPY|PG|PYTEST|PYTHON|RUFF|SYNAPSE|VIRTUAL_ENV)[A-Z_]*|COLUMNS|LINES"
 )
 
+_SUPERVISED = Path(__file__).resolve().with_name("supervised.py")
+
 _running: set[subprocess.Popen[str]] = set()
 _stopping = threading.Event()
+_of_thread = threading.local()
 
 
 class Failed(Exception):
@@ -45,6 +49,11 @@ class Account(t.NamedTuple):
     group: int
 
 
+def processor_seconds() -> float:
+    """Return how many seconds of processor time the commands have taken that this thread has executed until now."""
+    return float(getattr(_of_thread, "seconds", 0.0))
+
+
 class Stopped(Exception):
     """The test run is being stopped, so nothing is started any more."""
 
@@ -54,9 +63,12 @@ def execute(
     directory: Path,
     environment: t.Mapping[str, str] | None = None,
     account: Account | None = None,
+    *,
+    lasting: bool = False,
 ) -> str:
-    """Run a command and return what it printed; `environment` adds to the variables of this process, or replaces them.
+    """Run a command and return what it printed. Whatever it has started is ended with it, unless it is `lasting`.
 
+    `environment` adds to the variables of this process, or replaces them.
     Of these, all that would decide how Ansible, Python or another tool works is left out before.
     `account`: whom it runs as, which only the superuser can choose.
     Raises Failed, Stopped, or CannotRun if the command says that it cannot run on this machine.
@@ -64,11 +76,18 @@ def execute(
     words = [str(word) for word in command]
     kept = {name: value for name, value in os.environ.items() if not _IGNORED_VARIABLES.fullmatch(name)}
     fixed = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
-    process = _start(words, directory, {**kept, **fixed, **(environment or {})}, account)
+    options = ["--lasting"] if lasting else []
+    options += [f"--account={account.user}:{account.group}"] if account else []
+    report, reported = os.pipe()
     try:
-        output = process.communicate()[0]
+        process = _start(words, options, directory, {**kept, **fixed, **(environment or {})}, reported)
+        try:
+            output = process.communicate()[0]
+        finally:
+            _running.discard(process)
+        _of_thread.seconds = processor_seconds() + float(os.read(report, 32) or 0)
     finally:
-        _running.discard(process)
+        os.close(report)
     if _stopping.is_set():
         raise Stopped
     if process.returncode == _CANNOT_RUN:
@@ -79,25 +98,28 @@ def execute(
 
 
 def _start(
-    words: t.Sequence[str], directory: Path, environment: t.Mapping[str, str], account: Account | None
+    words: t.Sequence[str], options: t.Sequence[str], directory: Path, environment: t.Mapping[str, str], report: int
 ) -> subprocess.Popen[str]:
-    if _stopping.is_set():
-        raise Stopped
-    process = subprocess.Popen(
-        words,
-        cwd=directory,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        # A group of its own, so that what it has started can be stopped with it.
-        start_new_session=True,
-        user=account.user if account else None,
-        group=account.group if account else None,
-        extra_groups=[] if account else None,
-    )
+    """Start a command under supervision, with options of that; `report` is closed here."""
+    supervised = [sys.executable, "-I", str(_SUPERVISED), *options, str(os.getpid()), str(report)]
+    try:
+        if _stopping.is_set():
+            raise Stopped
+        process = subprocess.Popen(
+            [*supervised, *words],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=[report],
+            # A terminal tells this process to stop, and this process what it has started.
+            start_new_session=True,
+        )
+    finally:
+        os.close(report)
     _running.add(process)
     if _stopping.is_set():
         stop()
@@ -109,4 +131,4 @@ def stop() -> None:
     _stopping.set()
     for process in list(_running):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)

@@ -116,7 +116,9 @@ class Newcomer:
     def _type(self, command: str) -> str:
         own = {"HOME": str(self._home), "TMPDIR": str(self._temporary), "PATH": _PATH, "LANG": "C.UTF-8"}
         variables = [f"{name}={value}" for name, value in {**_ways_to_download(), **own}.items()]
-        return execute(["env", "-i", *variables, "sh", "-c", command], self.checkout, account=self._account)
+        # What it starts goes on, as it does for somebody who types it.
+        command_line = ["env", "-i", *variables, "sh", "-c", command]
+        return execute(command_line, self.checkout, account=self._account, lasting=True)
 
     def _untracked(self) -> set[str]:
         return set(self._type("git status --short --ignored").splitlines())
@@ -135,11 +137,7 @@ class Newcomer:
 @contextlib.contextmanager
 def newcomer(collection: Path) -> t.Iterator[Newcomer]:
     """Give somebody new with a checkout of the collection; afterwards nothing of them is left. Raises CannotRun."""
-    # The superuser's own directory for temporary files may be closed to others.
-    place = "/tmp" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(
-        prefix="matrix_ops_synapse_newcomer_", dir=place, ignore_cleanup_errors=True
-    ) as directory:
+    with tempfile.TemporaryDirectory(prefix="newcomer_", ignore_cleanup_errors=True) as directory:
         somebody = Newcomer(collection, Path(directory))
         try:
             yield somebody

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the matrix_ops.synapse authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the test suites: run.py [check|units|integration|contract|hosts|browser|readme ...] [--target NAME ...]
+"""Run the test suites: run.py [quick|check|units|integration|contract|hosts|browser|readme ...] [--target NAME ...]
 
 Every suite runs, also after one that failed. Each prints a line, a failed one its output too. A suite that cannot run
 on this machine says why and counts as skipped. Exit status 0 means that none failed.
@@ -21,13 +21,25 @@ import typing as t
 
 import commands
 import suites
-from machine import REPOSITORY, CannotRun, InstallationFailed
+from leavings import own_directory
+from machine import CannotRun, InstallationFailed
 from stage import staged
+from suite import Suite
 
-# What takes longest comes first. A job in each of these lanes at a time keeps two processors busy to the end.
-_ORDER = ("hosts", "readme", "contract", "check", "units", "integration", "browser")
+# A suite in each of these lanes at a time keeps two processors busy to the end.
 _LANES = 3
 _SHOWN_LINES = 200
+_SLOWEST = 10
+
+
+class Took(t.NamedTuple):
+    """How long something took: seconds on the clock, and seconds of processor time of all that it has started."""
+
+    seconds: float
+    processor_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.0f} s, {self.processor_seconds:.0f} s of processor time"
 
 
 class Report:
@@ -36,16 +48,29 @@ class Report:
     def __init__(self) -> None:
         self.counts = collections.Counter[str]()
         self.failed: list[str] = []
+        self._took: dict[str, Took] = {}
         self._lock = threading.Lock()
 
-    def add(self, outcome: str, name: str, seconds: float, lines: t.Sequence[str]) -> None:
+    def add(self, outcome: str, name: str, took: Took, lines: t.Sequence[str]) -> None:
         """Print one suite's line, and `lines` below it."""
         with self._lock:
             self.counts[outcome] += 1
+            self._took[name] = took
             if outcome == "failed":
                 self.failed.append(name)
             shown = {"passed": "ok", "failed": "FAILED", "skipped": "SKIPPED"}[outcome]
-            print(f"{shown:8}{name} ({seconds:.0f} s)", *lines, sep="\n", flush=True)
+            print(f"{shown:8}{name} ({took})", *lines, sep="\n", flush=True)
+
+    def summary(self, seconds: float) -> t.Iterator[str]:
+        """Yield the lines for the end: the slowest suites, what it took in all, and what failed."""
+        if len(self._took) > 1:
+            yield "\nThe slowest:"
+            slowest = sorted(self._took.items(), key=lambda item: -item[1].seconds)[:_SLOWEST]
+            yield from (f"{took.seconds:8.0f} s  {name}" for name, took in slowest)
+        total = Took(seconds, sum(took.processor_seconds for took in self._took.values()))
+        yield f"\nFinished in {total}."
+        yield from (f"Failed: {name}" for name in self.failed)
+        yield ", ".join(f"{self.counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped"))
 
 
 def main() -> int:
@@ -60,42 +85,36 @@ def main() -> int:
         signal.signal(number, lambda *_: commands.stop())
     report = Report()
     start = time.monotonic()
-    groups = arguments.groups or list(suites.GROUPS)
+    groups = arguments.groups or [name for name in suites.GROUPS if name not in suites.IN_OTHERS]
     try:
-        with concurrent.futures.ThreadPoolExecutor(_LANES) as pool:
-            jobs = _jobs(sorted(groups, key=_ORDER.index), arguments.target)
-            for job in [pool.submit(_run_job, group, targets, report) for group, targets in jobs]:
+        with own_directory(), concurrent.futures.ThreadPoolExecutor(_LANES) as pool:
+            chosen = [
+                (f"{group}: {suite.name}", suite)
+                for group in sorted(groups, key=list(suites.GROUPS).index)
+                for suite in suites.GROUPS[group](arguments.target)
+            ]
+            for job in [pool.submit(_run, name, suite, report) for name, suite in chosen]:
                 job.result()
     except commands.Stopped:
         print("Stopped.")
         return 130
-    print(f"\nFinished in {time.monotonic() - start:.0f} s.", *(f"Failed: {name}" for name in report.failed), sep="\n")
-    print(", ".join(f"{report.counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped")), flush=True)
+    print(*report.summary(time.monotonic() - start), sep="\n", flush=True)
     return 1 if report.failed else 0
 
 
-def _jobs(groups: t.Sequence[str], targets: t.Sequence[str]) -> t.Iterator[tuple[str, t.Sequence[str]]]:
-    """Yield what can run side by side: a group with its targets. Those of the integration tests are a job each."""
-    for group in groups:
-        if group == "integration":
-            yield from ((group, [target]) for target in targets or suites.integration_targets(REPOSITORY))
-        else:
-            yield group, targets
+def _run(name: str, suite: Suite, report: Report) -> None:
+    start, used = time.monotonic(), commands.processor_seconds()
+    outcome, lines = _run_suite(suite)
+    took = Took(time.monotonic() - start, commands.processor_seconds() - used)
+    report.add(outcome, name, took, lines)
 
 
-def _run_job(group: str, targets: t.Sequence[str], report: Report) -> None:
-    # A copy of its own for each job: ansible-test leaves its output in the tree that it tests.
-    with staged() as collection:
-        for suite in suites.GROUPS[group](collection, targets):
-            start = time.monotonic()
-            outcome, lines = _run_suite(suite)
-            report.add(outcome, f"{group}: {suite.name}", time.monotonic() - start, lines)
-
-
-def _run_suite(suite: suites.Suite) -> tuple[str, t.Sequence[str]]:
+def _run_suite(suite: Suite) -> tuple[str, t.Sequence[str]]:
     """Run a suite and return what came of it, with the lines to show. Raises Stopped."""
     try:
-        return "passed", suite.run()
+        # A copy of its own: ansible-test leaves its output in the tree that it tests.
+        with staged() as collection:
+            return "passed", suite.run(collection)
     except CannotRun as error:
         return "skipped", [f"    {error}"]
     except InstallationFailed as error:

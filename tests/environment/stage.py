@@ -24,7 +24,7 @@ _NEVER = shutil.ignore_patterns(
 def staged() -> t.Iterator[Path]:
     """Give the directory of a fresh copy of what belongs to the collection, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_stage_") as directory:
-        # Others than root must be able to read it: PostgreSQL and Synapse run as ordinary users.
+        # Others than root must be able to read it: PostgreSQL and Synapse may run as ordinary users.
         os.chmod(directory, 0o755)
         collection = Path(directory) / "ansible_collections" / "matrix_ops" / "synapse"
         names = _tracked()

@@ -26,9 +26,12 @@ class Environment:
     minimum: tuple[int, int]
     maximum: tuple[int, int] = (3, 14)
 
-    def build(self) -> Path:
-        """Return the directory of the environment, built if need be. Raises CannotRun or InstallationFailed."""
-        python = newest_python(self.minimum, self.maximum)
+    def build(self, python: Path | None = None) -> Path:
+        """Return the directory of the environment, built if need be, with another Python than its own if one is given.
+
+        Raises CannotRun or InstallationFailed.
+        """
+        python = python or newest_python(self.minimum, self.maximum)
         requirements = _REQUIREMENTS / f"{self.name}.txt"
         version = subprocess.run(
             [python, "-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"],
@@ -58,6 +61,7 @@ ENVIRONMENTS = {
         Environment("antsibull-nox", (3, 11)),
         Environment("synapse", (3, 10)),
         Environment("contract", (3, 11)),
+        Environment("units", (3, 9)),
     )
 }
 
