@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State, everybody_but
 
 _OLD, _NEW = "contract-old-0123", "contract-new-4567"
 _PASSWORDS = (_OLD, _NEW)
@@ -108,11 +108,8 @@ def _declare_three(place: Place) -> dict[str, t.Any]:
 
 
 def _declare_exclusive(place: Place) -> dict[str, t.Any]:
-    # Whatever else is on the server stays: a pattern for each character in which a name differs. Naming all of the
-    # server's accounts would take longer with every injection.
-    own = f"@{place.unique}-"
-    protect = [f"{own[:position]}[!{own[position]}]*" for position in range(1, len(own))]
     declared = {"user_id": place.user("change"), "displayname": "After"}
+    protect = everybody_but(place.unique)
     return {"users": [declared], "exclusive": True, "max_changes": 3, "protect": protect, "parallel": 1}
 
 

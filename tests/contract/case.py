@@ -57,6 +57,15 @@ class Case:
     faults: tuple[str, ...] = tuple(FAULTS)
 
 
+def everybody_but(unique: str) -> list[str]:
+    """Return patterns for all user ids but those of accounts whose name begins with a word and a dash.
+
+    One for each character in which a name differs: other cases make accounts on the server at the same time.
+    """
+    own = f"@{unique}-"
+    return [f"{own[:position]}[!{own[position]}]*" for position in range(1, len(own))]
+
+
 def as_known(place: Place, shown: t.Any) -> t.Any:
     """Return what is shown with the words of the case in place of what only this injection has."""
     named = {value: f"<{word}>" for word, value in place.ids.items()}

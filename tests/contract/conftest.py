@@ -2,16 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The servers, started once for each worker that needs them, and the sum of all injections."""
+"""The servers, started once for all workers, the place of a case, and the sum of all injections."""
 
 from __future__ import annotations
 
-import collections
-import fcntl
-import json
-import os
-import subprocess
-import tempfile
+import contextlib
+import secrets
 import typing as t
 from pathlib import Path
 
@@ -19,46 +15,38 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms import deletion
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
-_SERVERS = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
-_ENGINES = ("sqlite", "postgresql")
-_GROUPS = 2
-_SETTINGS: dict[str, t.Any] = {"federation": {"client_timeout": "1s", "max_long_retries": 0, "max_short_retries": 0}}
 _PATIENCE = 1.5
 # What tests record of themselves.
 COUNTS = ("injections", "held", "unknown")
 CALLED_UNKNOWN = "called unknown"
 
+_ended = contextlib.ExitStack()
 
-def _server_program(*arguments: str) -> str:
-    # A worker that is killed leaves servers behind, which the next start of any ends.
-    environment = {**os.environ, "SETUP_SYNAPSE_OWNER": str(os.getpid()), "PYTHONPATH": ""}
-    done = subprocess.run(
-        [os.environ["CONTRACT_SYNAPSE_PYTHON"], _SERVERS, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tempfile.gettempdir(),
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"servers.py {arguments[0]} failed: {done.stdout}{done.stderr}")
-    return done.stdout
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the servers be shared by all workers, of which each is a process that this one starts."""
+    if not hasattr(config, "workerinput"):
+        _ended.enter_context(servers.shared())
+
+
+def pytest_unconfigure() -> None:
+    """Stop the shared servers; in a worker there is nothing to stop."""
+    _ended.close()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make two groups of the tests of each engine, so that `--dist loadgroup` gives each worker one engine only.
-
-    Two, because a worker waits for timeouts most of the time.
-    """
-    counts = collections.Counter[str]()
+    """Keep the tests together that use the same server alone, so that `--dist loadgroup` gives them to one worker."""
     for item in items:
-        engine = item.callspec.params.get("server") if hasattr(item, "callspec") else None
-        if engine:
-            counts[engine] += 1
-            item.add_marker(pytest.mark.xdist_group(f"{engine}-{counts[engine] % _GROUPS}"))
+        names = getattr(item, "fixturenames", ())
+        if "server_alone" in names and hasattr(item, "callspec"):
+            item.add_marker(pytest.mark.xdist_group(f"alone on {item.callspec.params['server_alone']}"))
+        elif "pair" in names:
+            item.add_marker(pytest.mark.xdist_group("pair"))
 
 
 @pytest.fixture(autouse=True)
@@ -68,19 +56,31 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deletion, "_LONGEST_PAUSE", _PATIENCE / 10)
 
 
-@pytest.fixture(scope="session", params=_ENGINES)
-def server(request: pytest.FixtureRequest) -> t.Iterator[Server]:
-    """A running Synapse on each engine, one for each worker."""
-    binaries = os.environ["CONTRACT_POSTGRESQL_BIN"]
-    # One worker after the other: each ends what a killed run has left behind first.
-    with _SERVERS.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        printed = _server_program("start", request.param, json.dumps(_SETTINGS), binaries, "nobody")
-    started = json.loads(printed.splitlines()[-1])
-    try:
-        yield Server(started["servers"][0])
-    finally:
-        _server_program("stop", started["directory"])
+@pytest.fixture(scope="session", params=servers.ENGINES)
+def server(request: pytest.FixtureRequest) -> Server:
+    """A running Synapse on each engine, where all tests have accounts and rooms of their own at the same time."""
+    return servers.shared_server(request.param)
+
+
+@pytest.fixture(scope="session", params=servers.ENGINES)
+def server_alone(request: pytest.FixtureRequest) -> t.Iterator[Server]:
+    """A running Synapse on each engine where no other test does anything at the same time."""
+    with servers.own_servers(request.param) as started:
+        yield started[0]
+
+
+@pytest.fixture(scope="session")
+def pair() -> t.Iterator[list[Server]]:
+    """Two servers that federate and know nothing of each other, on SQLite and on PostgreSQL."""
+    # What they say to each other is what a test makes them say.
+    with servers.own_servers(*servers.ENGINES, federating=True, presence={"enabled": False}) as started:
+        yield started
+
+
+@pytest.fixture
+def place(server: Server, tmp_path: Path) -> Place:
+    """Where one case takes place: a server that it shares, a word and a directory of its own."""
+    return Place(server, f"c{secrets.token_hex(4)}", tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,6 +22,7 @@ Json = dict[str, t.Any]
 _PATIENCE = 60.0
 # A device that looks whether a password is right, and is logged out at once.
 _PROBE = "PROBE"
+_SECRETS = ("admin_access_token", "admin_password", "user_access_token", "user_password", "registration_shared_secret")
 
 
 class Server:
@@ -34,9 +35,16 @@ class Server:
         self.token = str(described["admin_access_token"])
         self.admin = str(described["admin_user_id"])
         self.secret = str(described["registration_shared_secret"])
-        self.secrets = [str(described[name]) for name in ("admin_access_token", "admin_password", "user_password")]
+        self.secrets = [str(described[name]) for name in _SECRETS]
         self.config_path: list[str] = described["config_path"]
         self.python = str(described["python"])
+        self.directory = str(described["directory"])
+        self.metrics_url = str(described["metrics_url"])
+        self.log = str(described["log"])
+        # A plain user, who is in nothing.
+        self.user = str(described["user_id"])
+        self.user_password = str(described["user_password"])
+        self.user_token = str(described["user_access_token"])
         self._database: Json = described["database"]
         self._connection: http.client.HTTPConnection | None = None
 
@@ -148,3 +156,8 @@ class Server:
         with contextlib.closing(connection):
             yield connection.cursor()
             connection.commit()
+
+    @property
+    def database(self) -> Json:
+        """How the database is reached: the `name` of its engine as Synapse calls it, and what that is given."""
+        return dict(self._database)

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import account_list
 from ansible_collections.matrix_ops.synapse.tests.contract import fault_proxy
+from ansible_collections.matrix_ops.synapse.tests.contract.case import everybody_but
 from ansible_collections.matrix_ops.synapse.tests.contract.fault_proxy import FaultProxy
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
@@ -38,7 +39,7 @@ def word() -> str:
 @pytest.fixture
 def people(server: Server, word: str) -> list[str]:
     """The localparts of three accounts."""
-    names = [f"{name}{word}" for name in ("alice", "bob", "carol")]
+    names = [f"{word}-{name}" for name in ("alice", "bob", "carol")]
     for name in names:
         server.make_account(name, displayname=name)
     return names
@@ -46,12 +47,6 @@ def people(server: Server, word: str) -> list[str]:
 
 def active(server: Server, names: t.Sequence[str]) -> list[bool]:
     return [not server.get(f"/_synapse/admin/v2/users/{server.user_id(name)}")["deactivated"] for name in names]
-
-
-def others(server: Server, names: t.Sequence[str]) -> list[str]:
-    """Patterns for everybody on the server but `names`: other tests have accounts here too."""
-    rows = server.get("/_synapse/admin/v3/users?limit=100000&locked=true")["users"]
-    return [row["name"] for row in rows if row["name"].split(":")[0][1:] not in names]
 
 
 @MODES
@@ -64,7 +59,7 @@ def test_typing_error_deactivates_nobody(server: Server, word: str, people: list
         f"@{carol}:r1.tset",
         exclusive=True,
         max_changes=100,
-        protect=others(server, people),
+        protect=everybody_but(word),
         check=check,
     )
     assert result["failed"]
@@ -84,9 +79,9 @@ def test_typing_error_keeps_from_declared_absence_too(server: Server, people: li
 
 
 @MODES
-def test_misspelt_protector_deactivates_nobody(server: Server, people: list[str], check: bool) -> None:
+def test_misspelt_protector_deactivates_nobody(server: Server, word: str, people: list[str], check: bool) -> None:
     alice, bob, _carol = people
-    protect = [*others(server, people), bob.upper()]
+    protect = [*everybody_but(word), bob.upper()]
     result = declare(server, alice, exclusive=True, max_changes=100, protect=protect, check=check)
     assert result["failed"]
     assert bob.upper() in result["msg"]
@@ -178,11 +173,13 @@ def test_two_runs_at_the_same_time(server: Server, word: str) -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["absent", "exclusive"])
-def test_what_synapse_alone_refuses_deactivates_nobody(server: Server, people: list[str], declared: bool) -> None:
+def test_what_synapse_alone_refuses_deactivates_nobody(
+    server: Server, word: str, people: list[str], declared: bool
+) -> None:
     alice, bob, _carol = people
     users: list[dict[str, t.Any]] = [{"user_id": alice, "user_type": "nope"}]
     users += [{"user_id": bob, "state": "absent"}] if declared else []
-    protect = [] if declared else others(server, people)
+    protect = [] if declared else everybody_but(word)
     result = declare(server, *users, exclusive=not declared, max_changes=100, protect=protect)
     assert result["failed"]
     assert "Invalid user type" in result["msg"]

@@ -56,23 +56,24 @@ def _check(server: Server, module: str, parameters: dict[str, t.Any], *, token: 
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.module}: {case.name}") for case in _CASES])
-def test_a_change_that_is_only_checked_leaves_no_trace(server: Server, case: Case, tmp_path: Path) -> None:
-    place = Place(server, f"t{secrets.token_hex(4)}", tmp_path)
+def test_a_change_that_is_only_checked_leaves_no_trace(server_alone: Server, case: Case, tmp_path: Path) -> None:
+    place = Place(server_alone, f"t{secrets.token_hex(4)}", tmp_path)
     place.server.make_account(f"{place.unique}-bystander", password=_PASSWORD)
     case.prepare(place)
-    result = _check(server, case.module, case.parameters(place), token=case.token)
+    result = _check(server_alone, case.module, case.parameters(place), token=case.token)
     assert result["changed"] is True, result
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.module) for case in info_cases.CASES])
-def test_reading_leaves_no_trace(server: Server, case: Case, tmp_path: Path) -> None:
-    place = Place(server, "traceofreading", tmp_path)
+def test_reading_leaves_no_trace(server_alone: Server, case: Case, tmp_path: Path) -> None:
+    place = Place(server_alone, "traceofreading", tmp_path)
     case.prepare(place)
-    assert _check(server, case.module, case.parameters(place))["changed"] is False
+    assert _check(server_alone, case.module, case.parameters(place))["changed"] is False
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_stored_token_survives_the_look_at_the_first_admin(server: Server, tmp_path: Path, check: bool) -> None:
+def test_a_stored_token_survives_the_look_at_the_first_admin(server_alone: Server, tmp_path: Path, check: bool) -> None:
+    server = server_alone
     place = Place(server, f"stored{int(check)}", tmp_path)
     server.register(f"{place.unique}-one", _PASSWORD, admin=True)
     path = tmp_path / "token"

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run of synapse_export in a process of its own, which can be stopped in the middle.
+
+It reads as JSON the parameters, and how many media it may fetch before it hangs (null for all); it prints its result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+from pathlib import Path
+from unittest import mock
+
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result
+from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
+
+# Where Python finds what lets Synapse's command hang.
+HANGING = Path(__file__).resolve().parent / "hanging_export"
+_PATIENCE = 60.0
+
+
+@contextlib.contextmanager
+def exporting(
+    place: Place, parameters: Parameters, *, hangs: bool = False, media: int | None = None
+) -> t.Iterator[subprocess.Popen[str]]:
+    """Begin an export in a process of its own. `hangs`: before it is written; `media`: after so many of these.
+
+    What still runs when the block ends is killed.
+    """
+    given = {"base_url": place.server.base_url, "access_token": place.server.token, **parameters}
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(hanging_environment() if hangs else {})},
+    )
+    with process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps([{key: value for key, value in given.items() if value is not None}, media]))
+        process.stdin.close()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def hanging_environment() -> dict[str, str]:
+    """Return the environment in which Synapse's command hangs before it writes the profile."""
+    return {"PYTHONPATH": os.pathsep.join([str(HANGING), os.environ.get("PYTHONPATH", "")])}
+
+
+def result_of(process: subprocess.Popen[str]) -> Result:
+    """Wait until the module has ended, and return what it printed."""
+    assert process.stdout is not None
+    return t.cast("Result", json.loads(process.stdout.read()))
+
+
+def command_of(process: subprocess.Popen[str]) -> int:
+    """Wait until the module has started Synapse's command, and return the number of its process."""
+
+    def command() -> int:
+        assert process.poll() is None, result_of(process)
+        return next(_commands_of(process.pid), 0)
+
+    return int(wait_until("the export has begun", command))
+
+
+def is_running(number: int) -> bool:
+    """Return whether a process runs. One that nobody has asked after since it ended does not."""
+    return _state_and_parent(number)[0] not in ("Z", "X", "")
+
+
+def wait_until(condition: str, found: t.Callable[[], t.Any]) -> t.Any:
+    """Wait until the function `found` returns something true, and return that."""
+    deadline = time.monotonic() + _PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"waited in vain: {condition}"
+        time.sleep(0.02)
+    return value
+
+
+def _commands_of(number: int) -> t.Iterator[int]:
+    for child in filter(str.isdigit, os.listdir("/proc")):
+        if _state_and_parent(int(child))[1] == number:
+            with contextlib.suppress(OSError):
+                if b"export-data" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                    yield int(child)
+
+
+def _state_and_parent(number: int) -> tuple[str, int]:
+    try:
+        state, parent = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    return state, int(parent)
+
+
+def _hang_after(number: int) -> None:
+    """Let this process stop when so many media have their names."""
+    replace, count = os.replace, itertools.count(1)
+
+    def replace_some(source: t.Any, target: t.Any, **options: t.Any) -> None:
+        if os.path.basename(os.path.dirname(str(target))) == "media" and next(count) > number:
+            threading.Event().wait()
+        replace(source, target, **options)
+
+    mock.patch.object(os, "replace", replace_some).start()
+
+
+def _main() -> None:
+    # What the tests were begun with may ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    parameters, media = json.load(sys.stdin)
+    if media is not None:
+        _hang_after(media)
+    print(json.dumps(run_module("synapse_export", parameters)))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Rooms of every kind on two servers that federate, and what must be told of each of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+import urllib.parse
+
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+Row = dict[str, t.Any]
+
+_PATIENCE = 60.0
+_PAUSE = 0.1
+_COLUMNS = (
+    "room_id",
+    "name",
+    "canonical_alias",
+    "joined_members",
+    "joined_local_members",
+    "version",
+    "creator",
+    "encryption",
+    "federatable",
+    "public",
+    "join_rules",
+    "guest_access",
+    "history_visibility",
+    "state_events",
+    "room_type",
+)
+_ENCRYPTION = {
+    "type": "m.room.encryption",
+    "state_key": "",
+    "content": {"algorithm": "m.megolm.v1.aes-sha2"},
+}
+# How each is made, by a word for it. The names of the first two are alike but for what Synapse takes for a pattern.
+_MADE: dict[str, dict[str, t.Any]] = {
+    "percent": {"name": "100% fun_ROOM", "preset": "public_chat", "visibility": "public", "room_version": "11"},
+    "funny": {"name": "1000 funny rooms", "room_version": "12", "room_alias_name": "money/50%"},
+    "umlaut": {"name": "Ümlaut", "initial_state": [_ENCRYPTION]},
+    "space": {"name": "Space", "creation_content": {"type": "m.space"}},
+    # Everybody will leave it, and it has no name any more.
+    "lost": {"name": "Lost", "room_version": "11"},
+}
+# In these both servers are, the user of each with nobody else; they have no name. The id in version 12 names no server.
+MET = {"met in 12": "12", "met in 11": "11"}
+_STORED = """
+    SELECT current_state_events.room_id, type, state_key, event_id, is_public, blocked_rooms.user_id
+    FROM current_state_events
+    JOIN rooms ON rooms.room_id = current_state_events.room_id
+    LEFT JOIN blocked_rooms ON blocked_rooms.room_id = current_state_events.room_id
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rooms:
+    """All rooms of a server.
+
+    `ids` and `rows`: the id of each, and what must be told of it, by the words for it. `people`: who is in those where
+    both servers are. `servers`: the names of both.
+    """
+
+    server: Server
+    ids: dict[str, str]
+    rows: dict[str, Row]
+    people: list[str]
+    servers: list[str]
+
+    def stored(self) -> dict[str, t.Any]:
+        """Return what stands in the database of the state of the rooms, of the directory and of blocks."""
+        return {"rooms": sorted(self.server.rows(_STORED), key=repr)}
+
+
+def make_rooms(pair: t.Sequence[Server]) -> list[Rooms]:
+    """Make the rooms on each of two servers that have no others, and let the servers meet."""
+    made = [_make(server) for server in pair]
+    met = _meet(pair)
+    people = sorted(server.user for server in pair)
+    return [
+        Rooms(server, {**ids, **met}, _rows(server, {**ids, **met}), people, sorted(each.name for each in pair))
+        for server, ids in zip(pair, made, strict=True)
+    ]
+
+
+def wait_until_counted(server: Server) -> None:
+    """Wait until Synapse has counted all that has happened in rooms until now, which it does some time later."""
+    [[target]] = server.rows("SELECT MAX(stream_ordering) FROM events")
+    _wait(
+        lambda: server.rows("SELECT stream_id FROM stats_incremental_position WHERE stream_id >= ?", target),
+        "Synapse has not counted",
+    )
+
+
+def path_of(room_id: str) -> str:
+    """Return the path of a room in the Admin API."""
+    return f"/_synapse/admin/v1/rooms/{urllib.parse.quote(room_id, safe='')}"
+
+
+def _make(server: Server) -> dict[str, str]:
+    ids = {word: server.make_room(server.user_token, **body) for word, body in _MADE.items()}
+    server.send("POST", f"/_matrix/client/v3/rooms/{ids['lost']}/leave", {}, server.user_token)
+    return ids
+
+
+def _meet(pair: t.Sequence[Server]) -> dict[str, str]:
+    """Make a room on each server that the user of the other one joins too, and return their ids."""
+    ids: dict[str, str] = {}
+    for (word, version), server in zip(MET.items(), pair, strict=True):
+        made = {"preset": "public_chat", "room_alias_name": "met_here", "room_version": version}
+        ids[word] = server.make_room(server.user_token, **made)
+    for server, other in zip(pair, reversed(pair), strict=True):
+        alias = urllib.parse.quote(f"#met_here:{other.name}", safe="")
+        server.send("POST", f"/_matrix/client/v3/join/{alias}", {}, server.user_token)
+    _wait(lambda: _have_met(pair, ids.values()), "the servers have not met")
+    return ids
+
+
+def _have_met(pair: t.Iterable[Server], room_ids: t.Iterable[str]) -> bool:
+    """Whether each server knows both people in all of the rooms."""
+    people = {server.user for server in pair}
+    return all(_joined(server, room_id) == people for server in pair for room_id in room_ids)
+
+
+def _joined(server: Server, room_id: str) -> set[str]:
+    return set((server.found(f"{path_of(room_id)}/members") or {"members": []})["members"])
+
+
+def _rows(server: Server, ids: dict[str, str]) -> dict[str, Row]:
+    """Return what Synapse's own list says of each room, once it has counted them."""
+    wait_until_counted(server)
+    listed = {row["room_id"]: row for row in server.get("/_synapse/admin/v1/rooms?limit=100")["rooms"]}
+    assert sorted(listed) == sorted(ids.values())
+    rows = {word: {column: listed[room_id][column] for column in _COLUMNS} for word, room_id in ids.items()}
+    return {word: {**row, "name": row["name"] or ""} for word, row in rows.items()}
+
+
+def _wait(holds: t.Callable[[], object], otherwise: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(_PAUSE)

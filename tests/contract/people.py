@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Accounts of every kind on one server, by plain HTTP, or in its database where Synapse makes no such account any more.
+
+And what must be told of each of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+import typing as t
+import urllib.parse
+
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+Row = dict[str, t.Any]
+
+_PATIENCE = 30.0
+_PAUSE = 0.2
+_PASSWORD = "contract-people-0123"
+_LIST = "/_synapse/admin/v3/users?locked=true&limit=1000"
+# How each is made, in the words of PUT v2/users/<id>.
+_MADE: dict[str, dict[str, t.Any]] = {
+    "alice": {"displayname": "Alice Liddell 🐇", "avatar_url": "mxc://media.test/alice"},
+    "a/b=c.d-e_f+g": {"displayname": "ÄRGER mit 100%"},
+    "under_score": {"displayname": ""},
+    "under-score": {"displayname": "under-score_"},
+    "underxscore": {"displayname": "50 % or _100_"},
+    "umlaut": {"displayname": "kein Ärger in der Straße"},
+    "boss": {"admin": True},
+    "locked": {"locked": True},
+    "locked_boss": {"admin": True, "locked": True},
+    "robot": {"user_type": "bot"},
+    "supporter": {"user_type": "support"},
+    "banned": {},
+    "gone": {"displayname": "Gone Home"},
+    "erased": {"displayname": "Nobody"},
+    "inactive": {},
+    "departed": {},
+    "two_devices": {},
+}
+_OLD = "Old\\Name"
+# Who has used a device, as far as Synapse still knows.
+SEEN = ("departed", "inactive", "setup_admin", "two_devices")
+_STORED = """
+    SELECT name, admin, deactivated, user_type, locked, shadow_banned, displayname, avatar_url,
+        (SELECT COUNT(*) FROM devices WHERE devices.user_id = name),
+        (SELECT MAX(last_seen) FROM devices WHERE devices.user_id = name),
+        (SELECT MAX(id) FROM access_tokens WHERE access_tokens.user_id = name)
+    FROM users LEFT JOIN profiles ON full_user_id = name
+"""
+_FLAGS = ("admin", "is_guest", "locked", "shadow_banned", "deactivated", "erased")
+
+
+@dataclasses.dataclass
+class People:
+    """Everybody on a server.
+
+    `rows`: what must be told of each, ordered by user id. `guest`: a user id that Synapse has chosen. `token`: of an
+    admin; as it is used in somebody else's name, Synapse does not note that one of the accounts was seen.
+    `running`: whether the server runs.
+    """
+
+    server: Server
+    rows: list[Row]
+    guest: str
+    token: str
+    running: bool = True
+
+    def stored(self) -> dict[str, t.Any]:
+        """Return what stands in the database of each account, its devices and tokens."""
+        return {str(name): values for name, *values in self.server.rows(_STORED)}
+
+
+def make_people(server: Server) -> People:
+    """Make all accounts on a server that lets guests in and has no others, and use some of them."""
+    guest = _make(server)
+    _be_seen(server)
+    listed = {row["name"]: row for row in server.get(_LIST)["users"]}
+    rows = _rows(server, guest)
+    assert sorted(listed) == sorted(row["user_id"] for row in rows)
+    rows = [{**row, **_times(listed[row["user_id"]])} for row in rows]
+    return People(server, rows, guest, server.speaking_as(server.user_id("boss")))
+
+
+def _path(server: Server, version: str, localpart: str) -> str:
+    return f"/_synapse/admin/{version}/{urllib.parse.quote(server.user_id(localpart), safe='')}"
+
+
+def _make(server: Server) -> str:
+    """Make all accounts and return the user id of the guest."""
+    for localpart, body in _MADE.items():
+        known = {name: value for name, value in body.items() if name != "locked"}
+        server.send("PUT", _path(server, "v2/users", localpart), {"password": _PASSWORD, **known})
+    for localpart in ("locked", "locked_boss"):
+        server.send("PUT", _path(server, "v2/users", localpart), {"locked": True})
+    server.send("POST", f"{_path(server, 'v1/users', 'banned')}/shadow_ban")
+    guest = str(server.send("POST", "/_matrix/client/v3/register?kind=guest", {}, "")["user_id"])
+    for localpart in ("gone", "erased"):
+        server.send("POST", _path(server, "v1/deactivate", localpart), {"erase": localpart == "erased"})
+    # Synapse made such accounts until 2017, and keeps them.
+    server.write("INSERT INTO users (name, creation_ts) VALUES (?, 1400000000)", server.user_id(_OLD))
+    profile = "INSERT INTO profiles (user_id, full_user_id, displayname) VALUES (?, ?, 'Old Name')"
+    server.write(profile, _OLD, server.user_id(_OLD))
+    return guest
+
+
+def _be_seen(server: Server) -> None:
+    """Let some be seen in every way that Synapse notes."""
+    _use(server, "inactive", "ONE")
+    departing = _use(server, "departed", "ONE")
+    _use(server, "two_devices", "EARLIER")
+    later = _use(server, "two_devices", "LATER")
+    _wait_until_seen(server)
+    # The devices go, the addresses that they were used from stay.
+    server.send("POST", "/_matrix/client/v3/logout", {}, departing)
+    server.send("POST", "/_matrix/client/v3/logout", {}, later)
+    # That is what Synapse itself does after some weeks; the device stays.
+    server.write("DELETE FROM user_ips WHERE user_id = ?", server.user_id("inactive"))
+
+
+def _use(server: Server, localpart: str, device: str) -> str:
+    """Log in on a device, use it, and return its token."""
+    token = server.log_in(server.user_id(localpart), _PASSWORD, device)
+    assert token is not None, localpart
+    server.ask("GET", "/_matrix/client/v3/account/whoami", None, token)
+    return token
+
+
+def _wait_until_seen(server: Server) -> None:
+    """Wait until Synapse has written down who was seen, which it does every few seconds."""
+    wanted = {server.user_id(localpart) for localpart in SEEN}
+    deadline = time.monotonic() + _PATIENCE
+    while wanted := wanted - {row["name"] for row in server.get(_LIST)["users"] if row["last_seen_ts"]}:
+        assert time.monotonic() < deadline, f"Synapse has not seen {', '.join(sorted(wanted))}"
+        time.sleep(_PAUSE)
+
+
+def _rows(server: Server, guest: str) -> list[Row]:
+    """Return what must be told of each account, but for points of time."""
+    declared: dict[str, dict[str, t.Any]] = {
+        **{localpart: {"displayname": localpart, **body} for localpart, body in _MADE.items()},
+        "setup_admin": {"displayname": "setup_admin", "admin": True},
+        "setup_user": {"displayname": "setup_user"},
+        _OLD: {"displayname": "Old Name"},
+        guest[1:].partition(":")[0]: {"displayname": guest[1:].partition(":")[0], "is_guest": True},
+    }
+    declared["banned"]["shadow_banned"] = True
+    declared["gone"]["deactivated"] = True
+    declared["erased"] |= {"deactivated": True, "erased": True, "displayname": ""}
+    blank = {"displayname": "", "avatar_url": "", "user_type": None, **dict.fromkeys(_FLAGS, False)}
+    rows = [{"user_id": server.user_id(localpart), **blank, **body} for localpart, body in declared.items()]
+    return sorted(rows, key=lambda row: str(row["user_id"]).encode())
+
+
+def _times(listed: Row) -> Row:
+    """Return when an account was made and seen, as Synapse's own list says, and in words."""
+    created, seen = listed["creation_ts"], listed["last_seen_ts"]
+    return {"creation_ts": created, "created": _words(created), "last_seen_ts": seen, "last_seen": _words(seen)}
+
+
+def _words(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(milliseconds // 1000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

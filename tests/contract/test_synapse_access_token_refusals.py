@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_access_token refuses: nobody is registered then, and nobody stays logged in."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pwd
+import re
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract.account_cases import devices_of
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Parameters,
+    Refusal,
+    named,
+    play,
+    prove_refusal,
+)
+
+_MODULE = "synapse_access_token"
+_PASSWORD = "robot secret"
+_SECRETS = (_PASSWORD, "mallory secret", "very, secret")
+
+
+def _prepare(place: Place) -> None:
+    """Register somebody who is no admin. There is no account with the word `mallory`."""
+    place.server.register(f"{place.unique}-robot", _PASSWORD)
+
+
+def _state(place: Place) -> State:
+    """Return all accounts of the case, their devices, and what lies in its directory."""
+    names = place.server.rows("SELECT name FROM users WHERE lower(name) LIKE ?", f"@{place.unique}-%")
+    return {
+        "devices": {name: devices_of(place, name) for (name,) in sorted(names)},
+        "files": sorted(str(path) for path in place.directory.rglob("*")),
+    }
+
+
+def _file(place: Place, name: str, content: str) -> str:
+    path = place.directory / name
+    path.touch(mode=0o600)
+    path.write_text(content)
+    return str(path)
+
+
+def _directory(place: Place, name: str, mode: int, owner: int) -> None:
+    path = place.directory / name
+    path.mkdir()
+    path.chmod(mode)
+    os.chown(path, owner, -1)
+
+
+def _mallory(place: Place, **declared: t.Any) -> Parameters:
+    """Declare somebody who does not exist."""
+    return {"user": f"{place.unique}-mallory", "password": "mallory secret", **declared}
+
+
+def _robot(place: Place, **declared: t.Any) -> Parameters:
+    return {"user": f"{place.unique}-robot", "password": _PASSWORD, **declared}
+
+
+def _registered(place: Place, **declared: t.Any) -> Parameters:
+    return _mallory(place, register=True, config_path=place.server.config_path, **declared)
+
+
+def _configured(name: str, content: str | None) -> t.Callable[[Place], Parameters]:
+    """Declare a registration with a configuration of that content, or one that does not exist."""
+
+    def declare(place: Place) -> Parameters:
+        path = str(place.directory / name) if content is None else _file(place, name, content)
+        return _mallory(place, register=True, config_path=[path])
+
+    return declare
+
+
+def _kept_in(name: str) -> t.Callable[[Place], Parameters]:
+    return lambda place: _mallory(place, access_token_path=str(place.directory / name))
+
+
+def _keep_of_somebody_else(place: Place) -> None:
+    _prepare(place)
+    _file(place, "others.token", f"{place.server.token}\n")
+
+
+def _lead_to_a_file(place: Place) -> None:
+    _keep_of_somebody_else(place)
+    (place.directory / "link.token").symlink_to("others.token")
+
+
+def _open_directory(place: Place) -> None:
+    _prepare(place)
+    _directory(place, "open", 0o777, os.geteuid())
+
+
+def _foreign_directory(place: Place) -> None:
+    _prepare(place)
+    _directory(place, "foreign", 0o755, pwd.getpwnam("nobody").pw_uid)
+
+
+_refusal = functools.partial(Refusal, module=_MODULE, prepare=_prepare, state=_state, token=False, secrets=_SECRETS)
+
+REFUSALS = (
+    _refusal(
+        "an unreachable server",
+        parameters=lambda place: _mallory(place, base_url="http://127.0.0.1:1"),
+        message=r"failed: Connection refused\. See whether Synapse runs",
+    ),
+    _refusal(
+        "the token file of another account",
+        prepare=_keep_of_somebody_else,
+        parameters=_kept_in("others.token"),
+        message=r"others\.token belongs to @setup_admin.*not to @.*-mallory",
+    ),
+    _refusal(
+        "an account of another server",
+        parameters=lambda place: _registered(place, user="@mallory:other.test"),
+        message=lambda place: rf"of the server other\.test, but this server is {re.escape(place.server.name)}",
+    ),
+    _refusal(
+        "a name with capital letters",
+        parameters=lambda place: _registered(place, user=f"{place.unique}-Mallory"),
+        message="capital letters",
+    ),
+    _refusal(
+        "a registration without a secret",
+        parameters=lambda place: _mallory(place, register=True),
+        message="register needs the server's registration_shared_secret",
+    ),
+    _refusal(
+        "a configuration without a secret",
+        parameters=_configured("without_secret.yaml", 'server_name: "sqlite.test"\n'),
+        message=r"without_secret\.yaml sets none",
+    ),
+    _refusal(
+        "a configuration that does not exist",
+        parameters=_configured("missing.yaml", None),
+        message=r"missing\.yaml does not exist",
+    ),
+    _refusal(
+        "a configuration that is not YAML",
+        parameters=_configured("not_yaml.yaml", "registration_shared_secret: [very, secret\n"),
+        message=r"not_yaml\.yaml is not valid YAML",
+    ),
+    _refusal(
+        "a token file in a directory that does not exist",
+        parameters=_kept_in("missing/token"),
+        message="directory .*/missing does not exist",
+    ),
+    _refusal(
+        "a directory as token file",
+        parameters=_kept_in("."),
+        message=" cannot be read|is a directory",
+    ),
+    _refusal(
+        "an account that is none",
+        parameters=lambda place: _mallory(place, user="mal lory"),
+        message="white space",
+    ),
+    _refusal(
+        "a link to a token file",
+        prepare=_lead_to_a_file,
+        parameters=_kept_in("link.token"),
+        message=r"link\.token is a symbolic link, which is not followed",
+    ),
+    _refusal(
+        "no password where there is no token",
+        parameters=lambda place: _robot(place, password=None),
+        message="no valid access token of @.*-robot:.* to reuse, and no password to log in with",
+    ),
+)
+# Whoever is not root may write wherever that user may write.
+REFUSALS_OF_ROOT = (
+    _refusal(
+        "a token file in a directory that everybody may write",
+        prepare=_open_directory,
+        parameters=_kept_in("open/token"),
+        message="every user may write to .*/open, and could exchange what root writes there",
+    ),
+    _refusal(
+        "a token file in a directory of another user",
+        prepare=_foreign_directory,
+        parameters=_kept_in("foreign/token"),
+        message="/foreign belongs to nobody, who could exchange what root writes there",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unforeseen:
+    """What only doing it tells, such as a login, so that check mode does not."""
+
+    name: str
+    parameters: t.Callable[[Place], Parameters]
+    message: str
+
+
+UNFORESEEN = (
+    _Unforeseen("an account that does not exist", _mallory, "403 M_FORBIDDEN.*no account .*-mallory, a wrong password"),
+    _Unforeseen(
+        "a wrong password",
+        lambda place: _robot(place, password="mallory secret"),
+        "403 M_FORBIDDEN.*a wrong password",
+    ),
+    _Unforeseen(
+        "a wrong shared secret",
+        lambda place: _mallory(place, register=True, registration_shared_secret="wrong"),
+        "did not accept the registration_shared_secret",
+    ),
+    _Unforeseen(
+        "an account that exists and is no admin",
+        lambda place: _robot(place, register=True, admin=True, config_path=place.server.config_path),
+        "existed before and is not a server admin.*synapse_admin_user",
+    ),
+    _Unforeseen(
+        "an account that is no admin and is not to be registered",
+        lambda place: _robot(place, admin=True, access_token_path=str(place.directory / "robot.token")),
+        "is not a server admin, as admin declares it: make it one with synapse_admin_user",
+    ),
+    _Unforeseen(
+        "a token file in a directory where nobody can write",
+        lambda place: _robot(place, access_token_path="/proc/token"),
+        "/proc/token .*written.*The new access token was logged out again",
+    ),
+)
+
+
+@pytest.mark.parametrize("case", named((*REFUSALS, *(() if os.geteuid() else REFUSALS_OF_ROOT))))
+def test_refused(place: Place, case: Refusal) -> None:
+    prove_refusal(place, case)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in UNFORESEEN])
+def test_refused_by_a_run_alone(place: Place, case: _Unforeseen) -> None:
+    """Check mode does not log in and sees nothing wrong; the run is refused, and leaves nothing behind."""
+    _prepare(place)
+    parameters, before = case.parameters(place), _state(place)
+    predicted, done = (play(place, _MODULE, parameters, token=False, check=check) for check in (True, False))
+    assert not predicted.get("failed"), predicted
+    assert predicted["changed"]
+    assert done["failed"]
+    assert not done["changed"]
+    assert re.search(case.message, done["msg"]), done["msg"]
+    assert not re.search("\n|Traceback", done["msg"]), done["msg"]
+    assert not [secret for secret in (*place.server.secrets, *_SECRETS) if secret in str((predicted, done))]
+    assert _state(place) == before

@@ -1,0 +1,264 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""synapse_admin_users on servers of their own: accounts of an application service, and lists that are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+import typing as t
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract.account_list_cases import (
+    MODULE,
+    ListExpectation,
+    create_and_change,
+    create_change_and_return,
+    declare_list,
+    declare_returned,
+    expect_list,
+    localpart,
+    look_at_accounts,
+    prove_list,
+    shown,
+    user_id,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Parameters,
+    Refusal,
+    named,
+    play,
+    prove_refusal,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+_PATIENCE = 60.0
+_SERVICE_TOKEN = "bridge_token"
+_REGISTRATION = {
+    "id": "bridge",
+    "url": None,
+    "as_token": _SERVICE_TOKEN,
+    "hs_token": "synapse_token",
+    "sender_localpart": "relay",
+    "namespaces": {
+        "users": [{"exclusive": True, "regex": "@bridge_.*"}, {"exclusive": False, "regex": "@shared_.*"}],
+    },
+}
+_OF_SERVICE = ("bridge_alice_~", "bridge_bob_~")
+_OF_ANYBODY = ("shared_carol_~", "shared_new_~")
+# Who leaves where the list is complete, as the server sorts them, and who remains.
+_LEAVING = (
+    "up",
+    "banned",
+    "carol",
+    "erased",
+    "fine_new",
+    "full",
+    "gone",
+    "longest",
+    "newcomer",
+    "plain",
+    "secretive",
+    "shared_carol_~",
+    "shared_new_~",
+)
+_REMAINING = ("boss", "letters", "locked", "signs", *_OF_SERVICE, "person~1", "person~2")
+_ENGINES = [
+    pytest.param(engine, marks=pytest.mark.xdist_group(f"with a service on {engine}")) for engine in servers.ENGINES
+]
+
+
+@pytest.fixture(scope="module", params=_ENGINES)
+def server_with_service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
+    """A server with an application service, on which only the tests of this file do anything, one after the other."""
+    path = tmp_path_factory.mktemp("service") / "bridge.yaml"
+    path.write_text(json.dumps(_REGISTRATION))
+    settings: dict[str, t.Any] = {
+        "app_service_config_files": [str(path)],
+        "background_updates": {"sleep_enabled": False},
+    }
+    with servers.own_servers(request.param, **settings) as started:
+        _wait_for_database(started[0])
+        yield started[0]
+
+
+@pytest.fixture
+def place(server_with_service: Server, tmp_path: Path) -> Place:
+    """Where one case takes place."""
+    return Place(server_with_service, f"c{secrets.token_hex(4)}", tmp_path)
+
+
+def _wait_for_database(server: Server) -> None:
+    """Until an index of a new database is complete, Synapse 1.163 answers a reactivation with 500."""
+    deadline = time.monotonic() + _PATIENCE
+    while server.get("/_synapse/admin/v1/background_updates/status")["current_updates"]:
+        assert time.monotonic() < deadline, "Synapse does not complete its database."
+        time.sleep(0.05)
+
+
+def _make_puppets(place: Place) -> None:
+    """Let the service make accounts, one of which looks as if it had been there before the service."""
+    for word in ("bridge_alice_~", "bridge_bob_~", "shared_carol_~"):
+        body = {"type": "m.login.application_service", "username": localpart(place, word), "inhibit_login": True}
+        place.server.send("POST", "/_matrix/client/v3/register", body, _SERVICE_TOKEN)
+    place.server.write("UPDATE users SET appservice_id = NULL WHERE name = ?", user_id(place, "bridge_bob_~"))
+
+
+def _make_and_declare_puppets(place: Place) -> None:
+    _make_puppets(place)
+    play(place, MODULE, _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY))
+
+
+def _declare_puppets(place: Place, *words: str, **given: t.Any) -> Parameters:
+    return declare_list(place, [(word, {"displayname": "Managed"}) for word in words], **given)
+
+
+def _look_at_puppets(place: Place) -> State:
+    # The service itself has no account before it has done something.
+    relay = place.server.found(f"/_synapse/admin/v2/users/{place.server.user_id('relay')}")
+    return {**look_at_accounts(place, (*_OF_SERVICE, *_OF_ANYBODY)), "relay exists": relay is not None}
+
+
+def _everybody(place: Place) -> list[dict[str, t.Any]]:
+    """Return all accounts of the server as it lists them."""
+    listed = place.server.get("/_synapse/admin/v3/users?locked=true&limit=1000")["users"]
+    return [{**account, "last_seen_ts": None} for account in listed]
+
+
+def _make_everybody(place: Place) -> None:
+    """Let nobody be on the server but accounts of every kind that this case makes, and the two that each server has."""
+    server = place.server
+    for account in _everybody(place):
+        if account["name"] not in (server.admin, server.user) and not account["deactivated"]:
+            server.send("POST", f"/_synapse/admin/v1/deactivate/{urllib.parse.quote(account['name'], safe='')}")
+    create_change_and_return(place)
+    _make_puppets(place)
+    for word in ("fine_new", "shared_new_~", "person~1", "person~2"):
+        server.make_account(localpart(place, word))
+
+
+def _declare_everybody(place: Place, *words: str, **given: t.Any) -> Parameters:
+    protect = ["person*", f"{place.server.user.partition(':')[0]}:*", localpart(place, "locked"), "*+"]
+    staying = [("boss", {}), ("letters", {"user_id": user_id(place, "letters")}), *((word, {}) for word in words)]
+    return declare_list(place, staying, exclusive=True, protect=protect, **given)
+
+
+EXPECTATIONS = (
+    expect_list(
+        "bring back who has gone",
+        prepare=create_and_change,
+        parameters=declare_returned,
+        changed=("gone", "erased"),
+        state=lambda place: look_at_accounts(place, ("gone", "erased", "newcomer")),
+        shows=lambda place: shown(
+            {
+                "gone": {"deactivated": False, "locked": True},
+                "erased": {
+                    "deactivated": False,
+                    "erased": False,
+                    "displayname": "Back again",
+                    "suspended": True,
+                    "rate_limit": {"messages_per_second": 0, "burst_count": 1},
+                },
+            }
+        ),
+    ),
+    expect_list(
+        "accounts of an application service all the same",
+        prepare=_make_and_declare_puppets,
+        parameters=lambda place: _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY, manage_appservice_users=True),
+        changed=_OF_SERVICE,
+        state=_look_at_puppets,
+        shows=lambda place: {
+            **shown(
+                {
+                    "bridge_alice_~": {"displayname": "Managed", "appservice_id": "bridge"},
+                    "bridge_bob_~": {"displayname": "Managed", "appservice_id": None},
+                    "shared_carol_~": {"displayname": "Managed"},
+                    "shared_new_~": {"displayname": "Managed"},
+                }
+            ),
+            "relay exists": False,
+        },
+    ),
+    expect_list(
+        "everybody who stays",
+        prepare=_make_everybody,
+        parameters=lambda place: _declare_everybody(place, max_changes=len(_LEAVING)),
+        changed=_LEAVING,
+        others=_LEAVING,
+        state=lambda place: look_at_accounts(place, (*_LEAVING, *_REMAINING)),
+        shows=lambda place: shown(
+            {
+                **{word: {"deactivated": True, "erased": False} for word in _LEAVING},
+                **{word: {"deactivated": False} for word in _REMAINING},
+            }
+        ),
+    ),
+)
+
+REFUSALS = (
+    Refusal(
+        "one that the service has made, without the configuration",
+        module="synapse_admin_user",
+        prepare=_make_puppets,
+        parameters=lambda place: {"user_id": user_id(place, "bridge_alice_~"), "displayname": "Managed"},
+        message="@bridge_alice_.* belongs to the application service bridge: it is left alone",
+        state=_look_at_puppets,
+    ),
+    Refusal(
+        "more who leave than are allowed",
+        module=MODULE,
+        prepare=_make_everybody,
+        parameters=lambda place: _declare_everybody(place, "never_made", max_changes=len(_LEAVING)),
+        message=f"^{len(_LEAVING) + 1} accounts would be changed, but max_changes allows {len(_LEAVING)}: "
+        "nothing was changed",
+        state=lambda place: {"accounts": _everybody(place)},
+    ),
+)
+
+
+@pytest.mark.parametrize("case", named(EXPECTATIONS))
+def test_declared(place: Place, case: ListExpectation) -> None:
+    prove_list(place, case)
+    for name in (place.server.admin, place.server.user):
+        assert not place.server.get(f"/_synapse/admin/v2/users/{name}")["deactivated"]
+
+
+@pytest.mark.parametrize("case", named(REFUSALS))
+def test_refused(place: Place, case: Refusal) -> None:
+    prove_refusal(place, case)
+
+
+def test_accounts_of_the_service_are_left_alone(place: Place) -> None:
+    """And others in the same list are not, in namespaces too that the service shares with anybody."""
+    _make_puppets(place)
+    parameters = _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY)
+    parameters["users"].insert(2, {"user_id": "relay", "displayname": "Managed"})
+    before = _look_at_puppets(place)
+    for check in (True, False):
+        result = play(place, MODULE, parameters, check=check)
+        assert result["failed"]
+        assert "3 of 5 accounts are not as declared" in result["msg"]
+        users = result["users"]
+        assert [user["failed"] for user in users] == [True, True, True, False, False]
+        assert [user["changed"] for user in users] == [False, False, False, True, True]
+        whose = ("belongs to the application service bridge", *["is an application service's user id"] * 2)
+        for user, said in zip(users[:3], whose, strict=True):
+            assert re.search(f"{said}.*Set manage_appservice_users to true", user["msg"]), user
+        after = _look_at_puppets(place)
+        assert check is (after == before)
+    assert after["relay exists"] is False
+    for word in _OF_SERVICE:
+        assert after[f"{word} displayname"] == before[f"{word} displayname"] != "Managed"
+    for word in _OF_ANYBODY:
+        assert after[f"{word} displayname"] == "Managed"

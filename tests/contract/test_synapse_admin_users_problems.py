@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_admin_users says of accounts that are wrong: each is told alone, and the rest is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract.account_list_cases import MODULE, email, look_at_accounts
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Parameters,
+    Refusal,
+    named,
+    play,
+    prove_refusal,
+)
+
+_LIST_IN_WORDS = "{} of {} accounts are not as declared"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Problem:
+    """What is wrong with an account, and what must be said of it.
+
+    In `user_id` and `message`, ~ stands for the word of the case.
+    """
+
+    name: str
+    user_id: str
+    message: str
+    declared: t.Callable[[Place], Parameters] = lambda place: {}
+
+    def entry(self, place: Place) -> Parameters:
+        """Return the account as a task declares it."""
+        named_there = self.user_id.replace("~", place.unique).replace("SERVER", place.server.name)
+        return {"user_id": named_there.replace("TOO_LONG", _too_long(place)), **self.declared(place)}
+
+    def said(self, place: Place) -> str:
+        """Return the pattern of what must be said."""
+        return self.message.replace("~", re.escape(place.unique))
+
+
+def _too_long(place: Place) -> str:
+    return f"{place.unique}-".ljust(254 - len(place.server.name), "l")
+
+
+def _fixed(**declared: t.Any) -> t.Callable[[Place], Parameters]:
+    return lambda place: declared
+
+
+def _address(medium: str, address: str) -> t.Callable[[Place], Parameters]:
+    return _fixed(threepids=[{"medium": medium, "address": address}])
+
+
+def _address_of_holder(place: Place) -> Parameters:
+    return {"threepids": [{"medium": "email", "address": email(place).upper()}]}
+
+
+def _identity_of_holder(place: Place) -> Parameters:
+    return {"external_ids": [{"auth_provider": "saml", "external_id": place.unique}]}
+
+
+PROBLEMS = (
+    _Problem("a name that is too long", "TOO_LONG", "it is longer than 255 bytes"),
+    _Problem("a name with a capital letter", "Mallory~", "capital letters: write @mallory~:"),
+    _Problem("a name with an umlaut", "mällory~", "cannot be created: a localpart consists of a-z"),
+    _Problem("a name that begins with an underscore", "_mallory~", "User ID may not begin with _"),
+    _Problem("a name of digits", "12345", "kept for guests"),
+    _Problem("a name with a space", "mal lory~", "white space"),
+    _Problem("a user id without its first character", "mallory~:SERVER", "write @mallory~:"),
+    _Problem("an account of another server", "@mallory:other.test", r"of the server other\.test, but this server is"),
+    _Problem("nobody who may be created", "~-usr", "does not exist, and create is false", _fixed(create=False)),
+    _Problem("a long name to show", "~-1", "displayname is longer than the 256", _fixed(displayname="d" * 257)),
+    _Problem("an empty password", "~-2", "password is empty", _fixed(password="")),
+    _Problem("a long password", "~-3", "password is longer than the 512", _fixed(password="p" * 513)),
+    _Problem("a picture of elsewhere", "~-4", "begins with mxc://", _fixed(avatar_url="https://pictures.test/me.png")),
+    _Problem("an e-mail address that is none", "~-5", "is not an e-mail address", _address("email", "mallory")),
+    _Problem("a telephone number that is none", "~-6", "is not a telephone number", _address("msisdn", "020 x1")),
+    _Problem("a limit below nothing", "~-7", "negative number", _fixed(rate_limit={"burst_count": -1})),
+    _Problem(
+        "an address of somebody else",
+        "~-8",
+        "already an address of @~-holder:.*Set steal_threepids to true",
+        _address_of_holder,
+    ),
+    _Problem("an identity of somebody else", "~-9", "already the identity of @~-holder", _identity_of_holder),
+    _Problem(
+        "the account that the task runs as", "~-boss", "is the account that this task runs as", _fixed(locked=True)
+    ),
+)
+# Which types there are is known by the server alone: check mode does not see it.
+_UNFORESEEN = _Problem("a type that is none", "~-late", "400 .*Invalid user type", _fixed(user_type="no_such_type"))
+
+_WORDS = ("holder", "boss", "fine", "late")
+
+
+def _prepare(place: Place) -> None:
+    """Make the one who has what others shall get, and an admin of the case's own, as whom tasks run."""
+    server = place.server
+    server.make_account(
+        f"{place.unique}-holder",
+        displayname="holder",
+        threepids=[{"medium": "email", "address": email(place)}],
+        external_ids=[{"auth_provider": "saml", "external_id": place.unique}],
+    )
+    place.ids["token"] = server.speaking_as(server.make_account(f"{place.unique}-boss", admin=True))
+
+
+def _state(place: Place) -> State:
+    names = place.server.rows("SELECT name FROM users WHERE lower(name) LIKE ?", f"%{place.unique}%")
+    return {**look_at_accounts(place, _WORDS), "names": sorted(str(name) for (name,) in names)}
+
+
+def _declare(place: Place, *entries: Parameters, **given: t.Any) -> Parameters:
+    return {"access_token": place.ids["token"], "users": list(entries), **given}
+
+
+def _alone(problem: _Problem) -> Refusal:
+    return Refusal(
+        problem.name,
+        module=MODULE,
+        prepare=_prepare,
+        parameters=lambda place: _declare(place, problem.entry(place)),
+        message=lambda place: f"{_LIST_IN_WORDS.format(1, 1)} .*{problem.said(place)}",
+        state=_state,
+        secrets=("p" * 513,),
+    )
+
+
+_refusal = functools.partial(Refusal, module=MODULE, prepare=_prepare, state=_state)
+
+REFUSALS = (
+    _refusal(
+        "an account that is declared twice",
+        parameters=lambda place: _declare(
+            place,
+            {"user_id": place.user("holder"), "displayname": "Changed"},
+            {"user_id": f"{place.unique}-fine"},
+            {"user_id": place.user("fine")},
+        ),
+        message=lambda place: f"{place.user('fine')} is declared twice: nothing was changed",
+    ),
+    _refusal(
+        "no requests at the same time",
+        parameters=lambda place: _declare(place, {"user_id": place.user("fine")}, parallel=0),
+        message="parallel is 0: it must be between 1 and 64",
+    ),
+    _refusal(
+        "more changes than are allowed",
+        parameters=lambda place: _declare(place, {"user_id": place.user("fine")}, max_changes=0),
+        message="1 accounts would be changed, but max_changes allows 0: nothing was changed",
+    ),
+    _refusal(
+        "a complete list without a limit",
+        parameters=lambda place: _declare(place, {"user_id": place.user("holder")}, exclusive=True),
+        message="max_changes",
+    ),
+    _refusal(
+        "the token of somebody who is no admin",
+        parameters=lambda place: {"access_token": place.server.user_token, "users": [{"user_id": place.user("fine")}]},
+        message="not a server admin",
+    ),
+    _refusal(
+        "an unreachable server",
+        parameters=lambda place: _declare(place, {"user_id": place.user("fine")}, base_url="http://127.0.0.1:1"),
+        message="Connection refused",
+    ),
+)
+
+
+@pytest.mark.parametrize("case", named((*REFUSALS, *(_alone(problem) for problem in PROBLEMS))))
+def test_refused(place: Place, case: Refusal) -> None:
+    prove_refusal(place, case)
+
+
+def test_only_the_server_knows(place: Place) -> None:
+    """Check mode creates the account with a type that is none; a run is refused, and nothing is done."""
+    _prepare(place)
+    parameters, before = _declare(place, _UNFORESEEN.entry(place)), _state(place)
+    predicted, done = (play(place, MODULE, parameters, check=check) for check in (True, False))
+    assert predicted["changed"]
+    assert done["failed"]
+    assert not done["changed"]
+    assert re.search(_UNFORESEEN.said(place), done["users"][0]["msg"])
+    assert _state(place) == before
+
+
+def test_each_is_told_alone_and_the_rest_is_done(place: Place) -> None:
+    """All of them in one list, in which the first is new and right, and the last has to change."""
+    _prepare(place)
+    fine = {"user_id": f"{place.unique}-fine", "displayname": "Fine 🐇"}
+    good = {"user_id": f"{place.unique}-holder", "displayname": "Fine too"}
+    problems = (*PROBLEMS, _UNFORESEEN)
+    parameters = _declare(place, fine, *(problem.entry(place) for problem in problems), good)
+    results = [play(place, MODULE, parameters, check=check) for check in (True, False, False)]
+    assert [result["changed"] for result in results] == [True, True, False]
+    changed = [[user["user_id"] for user in result["users"] if user["changed"]] for result in results]
+    right = [place.user("fine"), place.user("holder")]
+    assert changed == [[right[0], place.user("late"), right[1]], right, []]
+    for number, result in enumerate(results):
+        wrong = problems if number else PROBLEMS
+        told = dict(zip(problems, result["users"][1:-1], strict=True))
+        for problem, user in told.items():
+            assert user["failed"] is (problem in wrong), user
+            assert re.search(problem.said(place), user["msg"]) if problem in wrong else "msg" not in user, user
+        for user in (result["users"][0], result["users"][-1]):
+            assert not user["failed"], user
+            assert "msg" not in user
+        message = str(result["msg"])
+        assert re.match(
+            f"{_LIST_IN_WORDS.format(len(wrong), len(problems) + 2)} .*; and {len(wrong) - 10} more", message
+        ), message
+        assert ("The others are: mend" in message) is bool(number), message
+        assert not re.search("\n|Traceback|ppppp", message), message
+    assert results[0]["users"][0]["steps"] == results[1]["users"][0]["steps"] == ["create the account"]
+    assert re.search(r"; and 9 more\)\.$", results[0]["msg"]), results[0]["msg"]
+    state = _state(place)
+    assert (state["fine displayname"], state["holder displayname"]) == ("Fine 🐇", "Fine too")
+    assert state["names"] == sorted(place.user(word) for word in ("boss", "fine", "holder"))

@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_config_info tells of configurations: those of running servers, and some that no server has."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.configuration import (
+    SynapseReader,
+    look_at_configuration,
+    look_at_files,
+    synapse_reader,
+    unstarted,
+    without_server,
+    write,
+    write_beside,
+    write_configuration,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Expectation,
+    Parameters,
+    Refusal,
+    Result,
+    named,
+    prove,
+    prove_refusal,
+)
+
+_HIDDEN = "(hidden)"
+_MEDIA = "media_store_path: media\nbackup_media_store_path: /srv/backup\n"
+
+
+@pytest.fixture(scope="module")
+def reader() -> t.Iterator[SynapseReader]:
+    with synapse_reader() as started:
+        yield started
+
+
+@pytest.fixture
+def unstarted_place(tmp_path: Path) -> Place:
+    return unstarted(tmp_path)
+
+
+def _asked(place: Place, **parameters: t.Any) -> Parameters:
+    return without_server(**{"config_path": place.server.config_path, "chdir": place.server.directory, **parameters})
+
+
+def _written(result: Result, setting: str) -> list[str]:
+    return [path["path"] for path in result["paths"] if path["written"] and path["setting"] == setting]
+
+
+def test_it_says_the_same_as_synapse(place: Place, reader: SynapseReader) -> None:
+    server = place.server
+    paths = server.config_path
+    case = Expectation(
+        "the configuration of a running server",
+        "synapse_config_info",
+        _asked,
+        changes=False,
+        state=look_at_configuration,
+        returns=lambda place: {"files": [paths[0], f"{paths[1]}/rate_limits.yaml"]},
+        token=False,
+    )
+    done = prove(place, case)
+    settings = done["settings"]
+    taken = reader.takes(paths, "server.server_name", "media.media_store_path")
+    assert settings["server_name"] == taken["server.server_name"] == server.name
+    assert taken["media.media_store_path"] in _written(done, "media_store_path")
+    assert done["sources"]["server_name"] in done["files"]
+    assert settings["registration_shared_secret"] == _HIDDEN
+    assert bool(_written(done, "database")) is (server.engine == "sqlite")
+    # All the others too.
+    read = reader.says(paths)
+    assert set(settings) == set(done["sources"]) == set(read)
+    assert settings["listeners"] == read["listeners"]
+    assert settings["rc_login"] == read["rc_login"]
+    assert done["sources"]["rc_login"] == f"{paths[1]}/rate_limits.yaml"
+    assert {name for name in settings if settings[name] == _HIDDEN} == {
+        "registration_shared_secret",
+        "macaroon_secret_key",
+        "form_secret",
+    }
+
+
+_told = functools.partial(
+    Expectation, module="synapse_config_info", parameters=_asked, changes=False, state=look_at_files, token=False
+)
+
+
+def _with(files: t.Mapping[str, str]) -> t.Callable[[Place], None]:
+    """Prepare with further files in the directory of drop-ins."""
+
+    def prepare(place: Place) -> None:
+        write_configuration(place)
+        write_beside(place, files)
+
+    return prepare
+
+
+EXPECTATIONS = (
+    _told(
+        "a key of which the last file decides, whole",
+        prepare=_with(
+            {
+                "20-later.yaml": "caches: {global_factor: 2.0}\n",
+                "10-earlier.yaml": "caches: {global_factor: 1.0, expire_caches: false}\nserver_name: earlier.test\n",
+                "30-ignored.yml": "server_name: ignored.test\n",
+            }
+        ),
+        returns=lambda place: {
+            "files": [
+                place.server.config_path[0],
+                *(f"{place.server.config_path[1]}/{name}.yaml" for name in ("10-earlier", "20-later", "rate_limits")),
+            ],
+            "settings": lambda settings: (
+                settings["caches"] == {"global_factor": 2.0} and settings["server_name"] == "earlier.test"
+            ),
+            "sources": {
+                "server_name": f"{place.server.config_path[1]}/10-earlier.yaml",
+                "report_stats": place.server.config_path[0],
+                "registration_shared_secret": place.server.config_path[0],
+                "caches": f"{place.server.config_path[1]}/20-later.yaml",
+                "rc_message": f"{place.server.config_path[1]}/rate_limits.yaml",
+            },
+        },
+    ),
+    _told(
+        "secrets at every depth",
+        prepare=_with(
+            {"email.yaml": "email: {smtp_host: mail.test, smtp_pass: hush-first}\nturn_shared_secret: 123\n"}
+        ),
+        returns=lambda place: {
+            "settings": lambda settings: (
+                settings["email"] == {"smtp_host": "mail.test", "smtp_pass": _HIDDEN}
+                and settings["turn_shared_secret"] == settings["registration_shared_secret"] == _HIDDEN
+            )
+        },
+        secrets=("hush",),
+    ),
+    _told(
+        "paths that start where Synapse runs",
+        parameters=lambda place: _asked(place, chdir="/srv/synapse"),
+        prepare=_with(
+            {"media.yaml": _MEDIA, "database.yaml": "database: {name: sqlite3, args: {database: db/own.db}}\n"}
+        ),
+        returns=lambda place: {
+            "paths": lambda paths: (
+                [tuple(path.values()) for path in paths if path["written"]]
+                == [
+                    ("/srv/synapse/media", "media_store_path", True),
+                    ("/srv/backup", "backup_media_store_path", True),
+                    ("/srv/synapse/db", "database", True),
+                ]
+            )
+        },
+    ),
+    _told(
+        "paths where nothing is said of them",
+        parameters=lambda place: _asked(place, chdir=None),
+        prepare=write_configuration,
+        returns=lambda place: {
+            "paths": [{"path": "/var/lib/matrix-synapse/media_store", "setting": "media_store_path", "written": True}]
+        },
+    ),
+    _told(
+        "a path that is only read",
+        prepare=_with({"tls.yaml": "tls_certificate_path: /etc/ssl/synapse.pem\n"}),
+        returns=lambda place: {
+            "paths": lambda paths: (
+                {
+                    "path": "/etc/ssl/synapse.pem",
+                    "setting": "tls_certificate_path",
+                    "written": False,
+                }
+                in paths
+            )
+        },
+    ),
+)
+
+_refusal = functools.partial(Refusal, module="synapse_config_info", state=look_at_files, token=False, secrets=("hush",))
+
+REFUSALS = (
+    _refusal(
+        "a configuration that is not there",
+        parameters=lambda place: without_server(config_path=["/nonexistent/homeserver.yaml"]),
+        message="/nonexistent/homeserver.yaml does not exist on this host",
+    ),
+    _refusal(
+        "a file that somebody broke",
+        prepare=_with({"broken.yaml": "email: {smtp_pass: hush-first, smtp_host: [\n"}),
+        parameters=_asked,
+        message=r"/broken\.yaml",
+    ),
+    _refusal(
+        "a configuration of which nothing is said",
+        parameters=lambda place: without_server(),
+        message="config_path",
+    ),
+)
+
+
+@pytest.mark.parametrize("case", named(EXPECTATIONS))
+def test_told(unstarted_place: Place, reader: SynapseReader, case: Expectation) -> None:
+    done = prove(unstarted_place, case)
+    assert set(done["settings"]) == set(reader.says(unstarted_place.server.config_path))
+
+
+@pytest.mark.parametrize("case", named(REFUSALS))
+def test_refused(unstarted_place: Place, case: Refusal) -> None:
+    prove_refusal(unstarted_place, case)
+
+
+def test_one_file_may_be_named_in_place_of_a_list(unstarted_place: Place) -> None:
+    write(unstarted_place.directory / "homeserver.yaml", "server_name: alone.test\n")
+    path = unstarted_place.server.config_path[0]
+    case = _told(
+        "one file",
+        parameters=lambda place: _asked(place, config_path=path),
+        returns=lambda place: {"files": [path], "settings": {"server_name": "alone.test"}},
+    )
+    prove(unstarted_place, case)

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a running Synapse takes of what synapse_config writes, and by what: a restart, or a reload."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import typing as t
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.configuration import (
+    TOLD_BY_ANSIBLE,
+    configure,
+    look_at_configuration,
+    own_path,
+    without_server,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Expectation, prove
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+pytestmark = pytest.mark.xdist_group("configured servers")
+
+_PATIENCE = 10.0
+_WELL_KNOWN = "/.well-known/matrix/client"
+
+
+@pytest.fixture(scope="module")
+def started() -> t.Iterator[dict[str, Server]]:
+    """A server on each engine whose configuration nobody else changes."""
+    with servers.own_servers(*servers.ENGINES) as own:
+        yield {server.engine: server for server in own}
+
+
+@pytest.fixture(params=servers.ENGINES)
+def place(request: pytest.FixtureRequest, started: dict[str, Server], tmp_path: Path) -> Place:
+    return Place(started[request.param], "", tmp_path)
+
+
+def test_it_takes_a_drop_in_when_it_is_restarted(place: Place) -> None:
+    server = place.server
+    case = Expectation(
+        "a drop-in",
+        "synapse_config",
+        lambda place: without_server(
+            config_path=server.config_path,
+            path=own_path(place),
+            settings={"public_baseurl": "https://matrix.example.test/"},
+        ),
+        state=look_at_configuration,
+        returns=lambda place: {"changed_keys": ["public_baseurl"], "applied_by": "restart"},
+        unpredictable=TOLD_BY_ANSIBLE,
+        token=False,
+    )
+    assert server.ask("GET", _WELL_KNOWN, token="")[0] == 404
+    prove(place, case)
+    assert server.ask("GET", _WELL_KNOWN, token="")[0] == 404, "it has taken it before it was restarted"
+    servers.restart(server)
+    status, answer = server.ask("GET", _WELL_KNOWN, token="")
+    assert (status, answer["m.homeserver"]["base_url"]) == (200, "https://matrix.example.test/")
+
+
+def test_it_takes_factors_of_caches_when_it_is_reloaded(place: Place) -> None:
+    server = place.server
+    # It reloads no file that it has not found when it was started.
+    path = Path(server.config_path[1], "rate_limits.yaml")
+    limits = yaml.safe_load(path.read_text())
+    before = _size_of_caches(server)
+    done = configure(place, path=str(path), settings={**limits, "caches": {"global_factor": 3.0}}, force=True)
+    assert (done["changed_keys"], done["applied_by"]) == (["caches.global_factor"], "reload")
+    assert _size_of_caches(server) == before
+    os.kill(int(Path(server.directory, "homeserver.pid").read_text()), signal.SIGHUP)
+    deadline = time.monotonic() + _PATIENCE
+    while (now := _size_of_caches(server)) <= before:
+        assert time.monotonic() < deadline, f"the caches still have room for {now}"
+        time.sleep(0.05)
+
+
+def _size_of_caches(server: Server) -> float:
+    """Return for how many entries all caches have room."""
+    # Never through a proxy: it could not reach this host's own loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(server.metrics_url, timeout=_PATIENCE) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(
+        float(line.rpartition(" ")[2]) for line in lines if line.startswith("synapse_util_caches_cache_max_size")
+    )

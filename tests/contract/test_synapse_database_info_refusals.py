@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_database_info refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.database_rows import make_stranger
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Refusal, named, prove_refusal
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Json
+
+_MODULE = "synapse_database_info"
+_API = {"method": "api"}
+_NO_RIGHTS = r"refused a query: permission denied for table state_groups_state\. Let the user .*/stranger\.yaml read it"
+
+
+def _password(place: Place) -> str:
+    """One that opens nothing, or nothing but what the stranger may read."""
+    return f"{place.unique}-password"
+
+
+def _sqlite(path: str) -> Json:
+    return {"database": {"name": "sqlite3", "args": {"database": path}}}
+
+
+def _postgresql(place: Place, **changed: t.Any) -> Json:
+    arguments = {key: value for key, value in place.server.database.items() if key != "name"}
+    return {"database": {"name": "psycopg2", "args": {**arguments, **changed}}}
+
+
+# Further files of the configuration, each with another database.
+_CONFIGURATIONS: dict[str, t.Callable[[Place], Json]] = {
+    "relative": lambda place: _sqlite("homeserver.db"),
+    "missing": lambda place: _sqlite("/nonexistent.db"),
+    "empty": lambda place: _sqlite(str(place.directory / "empty.db")),
+    "unreachable": lambda place: {
+        "database": {"name": "psycopg2", "args": {"host": "127.0.0.1", "port": 1, "dbname": "x"}}
+    },
+    "strange": lambda place: {"database": {"name": "mysql", "args": {}}},
+    "stranger": lambda place: _postgresql(place, user=place.unique, password=_password(place)),
+    "wrong_password": lambda place: _postgresql(place, password=_password(place)),
+}
+
+
+def _prepare(place: Place) -> None:
+    for name, content in _CONFIGURATIONS.items():
+        (place.directory / f"{name}.yaml").write_text(json.dumps(content(place)))
+    (place.directory / "empty.db").touch()
+
+
+def _with_stranger(place: Place) -> None:
+    _prepare(place)
+    make_stranger(place.server, place.unique, _password(place))
+
+
+def _refusal(
+    name: str,
+    message: str,
+    *,
+    configuration: str | None = None,
+    prepare: t.Callable[[Place], None] = _prepare,
+    asked: t.Callable[[Place], Parameters] | None = None,
+    **parameters: t.Any,
+) -> Refusal:
+    def given(place: Place) -> Parameters:
+        own = [str(place.directory / f"{configuration}.yaml")] if configuration else []
+        return {
+            "config_path": [*place.server.config_path, *own],
+            **parameters,
+            **(asked(place) if asked else {}),
+        }
+
+    return Refusal(name, _MODULE, given, message, prepare=prepare)
+
+
+REFUSALS = (
+    _refusal("no limit", "limit must be greater than 0, not 0", limit=0),
+    _refusal("no time", "statement_timeout must be greater than 0", statement_timeout=0),
+    _refusal(
+        "a sample of one block",
+        "sample_blocks must be between 2 and 100000, not 1",
+        biggest_rooms={"method": "estimate", "sample_blocks": 1},
+    ),
+    _refusal(
+        "a sample of too many blocks",
+        "sample_blocks must be between 2 and 100000, not 100001",
+        biggest_rooms={"method": "estimate", "sample_blocks": 100_001},
+    ),
+    _refusal(
+        "the biggest rooms by no method",
+        "missing required arguments: method found in biggest_rooms",
+        biggest_rooms={"seed": 1},
+    ),
+    _refusal(
+        "a method that there is not",
+        "must be one of: exact, estimate, api",
+        biggest_rooms={"method": "guess"},
+    ),
+    _refusal("a wrong token", "401 M_UNKNOWN_TOKEN", access_token="not_a_token", biggest_rooms=_API),
+    _refusal(
+        "the token of somebody who is no admin",
+        "not a server admin.*token of a server admin",
+        asked=lambda place: {"access_token": place.server.user_token, "biggest_rooms": _API},
+    ),
+    _refusal(
+        "a server that does not answer",
+        r"failed: Connection refused\. See whether Synapse runs",
+        base_url="http://127.0.0.1:1",
+        biggest_rooms=_API,
+    ),
+    _refusal("a database that does not exist", "/nonexistent.db does not exist", configuration="missing"),
+    _refusal(
+        "a database that is not the one of Synapse",
+        "/empty.db refused a query: no such table: schema_version",
+        configuration="empty",
+    ),
+    _refusal(
+        "a database at a relative path",
+        r"homeserver\.db in .*/relative\.yaml has a relative path.*chdir",
+        configuration="relative",
+    ),
+    _refusal(
+        "a database that is not in the directory that is named",
+        r"homeserver\.db does not exist: see whether .*/relative\.yaml is the configuration in use",
+        configuration="relative",
+        asked=lambda place: {"chdir": str(place.directory)},
+    ),
+    _refusal(
+        "a database that nobody serves",
+        "database x at 127.0.0.1 cannot be reached: .*Connection refused.*See whether PostgreSQL runs",
+        configuration="unreachable",
+    ),
+    _refusal(
+        "a database of a kind that Synapse does not know",
+        "is of the kind 'mysql': Synapse knows sqlite3 and psycopg2",
+        configuration="strange",
+    ),
+    _refusal(
+        "a configuration that is not there",
+        "nonexistent.yaml does not exist",
+        asked=lambda place: {"config_path": ["/nonexistent.yaml"]},
+    ),
+)
+
+SQLITE_REFUSALS = (
+    _refusal(
+        "an estimate",
+        r"An estimate needs PostgreSQL, the SQLite database .*/homeserver\.db cannot be sampled.*exact or api",
+        biggest_rooms={"method": "estimate"},
+    ),
+)
+
+POSTGRESQL_REFUSALS = (
+    _refusal(
+        "a count by a user without rights",
+        _NO_RIGHTS,
+        configuration="stranger",
+        prepare=_with_stranger,
+        biggest_rooms={"method": "exact"},
+    ),
+    _refusal(
+        "an estimate by a user without rights",
+        _NO_RIGHTS,
+        configuration="stranger",
+        prepare=_with_stranger,
+        biggest_rooms={"method": "estimate"},
+    ),
+    _refusal(
+        "a wrong password",
+        "cannot be reached: .*password authentication failed.*/wrong_password.yaml holds the right password",
+        configuration="wrong_password",
+    ),
+)
+
+
+def _prove_without_passwords(place: Place, case: Refusal) -> None:
+    passwords = (
+        _password(place),
+        *([place.server.database["password"]] if place.server.engine == "postgresql" else []),
+    )
+    prove_refusal(place, dataclasses.replace(case, secrets=passwords))
+
+
+@pytest.mark.parametrize("case", named(REFUSALS))
+def test_refused(place: Place, case: Refusal) -> None:
+    _prove_without_passwords(place, case)
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("case", named(SQLITE_REFUSALS))
+def test_refused_with_sqlite(place: Place, case: Refusal) -> None:
+    _prove_without_passwords(place, case)
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("case", named(POSTGRESQL_REFUSALS))
+def test_refused_with_postgresql(place: Place, case: Refusal) -> None:
+    _prove_without_passwords(place, case)

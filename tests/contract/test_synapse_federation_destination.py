@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_federation_destination does to destinations, those of servers that have met and those that are noted."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract import meeting
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Expectation,
+    Refusal,
+    named,
+    prove,
+    prove_refusal,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES
+
+_MODULE = "synapse_federation_destination"
+_HOUR = 3_600_000
+# In 2096, so that Synapse waits.
+_LATER = 4_000_000_000_000
+
+
+@pytest.fixture(params=range(len(ENGINES)), ids=ENGINES)
+def met(request: pytest.FixtureRequest, pair: list[Server], tmp_path: Path) -> Place:
+    """Where a case takes place whose server has met another one."""
+    return meeting.at_met(pair, request.param, tmp_path)
+
+
+def _fail(place: Place) -> None:
+    meeting.fail_to_reach(place.server)
+
+
+def _show(name: str | None = None) -> t.Callable[[Place], State]:
+    """What the server says of a destination, the other server without a name."""
+    return lambda place: meeting.destination(place.server, name or place.ids["other"])
+
+
+def _show_all(place: Place) -> State:
+    return {"destinations": meeting.destinations(place.server)}
+
+
+def _is_reset(name: str) -> State:
+    return {"destination": name, "retry_last_ts": 0, "retry_interval": 0, "failure_ts": None}
+
+
+def _is_ok(name: str) -> dict[str, t.Any]:
+    nothing = dict.fromkeys(("failure_ts", "failing_since", "retry_last_ts", "last_attempt", "next_attempt_ts"))
+    expected = {"destination": name, "state": "ok", "retry_interval": 0, "next_attempt": None, **nothing}
+    return {"destination": lambda found: expected.items() <= found.items(), "failed_again": False}
+
+
+_MET = (
+    Expectation(
+        "a destination that is an IPv6 literal with a port",
+        _MODULE,
+        prepare=_fail,
+        parameters=lambda place: {"destination": meeting.DEAD[0]},
+        state=_show(meeting.DEAD[0]),
+        shows=lambda place: _is_reset(meeting.DEAD[0]),
+        returns=lambda place: _is_ok(meeting.DEAD[0]),
+    ),
+    Expectation(
+        "a destination with a port",
+        _MODULE,
+        prepare=_fail,
+        parameters=lambda place: {"destination": meeting.DEAD[1], "state": "reset"},
+        state=_show(meeting.DEAD[1]),
+        shows=lambda place: _is_reset(meeting.DEAD[1]),
+        returns=lambda place: _is_ok(meeting.DEAD[1]),
+    ),
+    Expectation(
+        "a destination that has never failed",
+        _MODULE,
+        parameters=lambda place: {"destination": place.ids["other"]},
+        changes=False,
+        state=_show(),
+        shows=lambda place: _is_reset(place.ids["other"]),
+        returns=lambda place: _is_ok(place.ids["other"]),
+    ),
+)
+
+
+def _declare(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
+    return lambda place: {"destination": meeting.DEAD[0], **declared}
+
+
+_refusal = functools.partial(Refusal, module=_MODULE, prepare=_fail, state=_show_all)
+
+_REFUSALS = (
+    _refusal(
+        "an unreachable server",
+        parameters=_declare(base_url="http://127.0.0.1:1"),
+        message=r"failed: Connection refused\. See whether Synapse runs",
+    ),
+    _refusal(
+        "a wrong token",
+        parameters=_declare(access_token="not_a_token"),
+        message="401 M_UNKNOWN_TOKEN.*synapse_access_token",
+    ),
+    _refusal(
+        "the token of somebody who is no admin",
+        parameters=lambda place: _declare(access_token=place.server.user_token)(place),
+        message="not a server admin.*token of a server admin",
+    ),
+    _refusal(
+        "a destination that was never seen",
+        parameters=_declare(destination="never.test"),
+        message=r"'never\.test' is not a destination of this server.*nothing to reset",
+    ),
+    _refusal(
+        "a known destination without its port",
+        parameters=lambda place: {"destination": re.sub(":[0-9]+$", "", place.ids["other"])},
+        message="is not a destination of this server.*with its port",
+    ),
+    _refusal(
+        "a user id",
+        parameters=lambda place: {"destination": place.ids["user"]},
+        message="is not a destination of this server",
+    ),
+    _refusal(
+        "a URL",
+        parameters=lambda place: {"destination": f"https://{place.ids['other']}/"},
+        message="is not a destination of this server",
+    ),
+    _refusal(
+        "the server itself",
+        parameters=lambda place: {"destination": place.server.name},
+        message="is this server itself",
+    ),
+    _refusal("no name at all", parameters=_declare(destination=""), message="is not an identifier"),
+    _refusal("an unknown state", parameters=_declare(state="absent"), message="value of state must be one of: reset"),
+)
+
+
+def _note(**columns: int | None) -> t.Callable[[Place], None]:
+    """Let the server have noted of a destination of this case what is in the columns; once is enough."""
+
+    def note(place: Place) -> None:
+        names = ", ".join(columns)
+        marks = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO destinations (destination, {names}) VALUES (?, {marks}) ON CONFLICT DO NOTHING"
+        place.server.write(statement, _noted(place), *columns.values())
+
+    return note
+
+
+def _noted(place: Place) -> str:
+    return f"{place.unique}.dead.test"
+
+
+_noted_case = functools.partial(
+    Expectation,
+    module=_MODULE,
+    parameters=lambda place: {"destination": _noted(place)},
+    state=lambda place: meeting.destination(place.server, _noted(place)),
+    shows=lambda place: _is_reset(_noted(place)),
+)
+
+_NOTED = (
+    _noted_case(
+        "a destination whose backoff is over",
+        prepare=_note(
+            retry_last_ts=_HOUR * 2, retry_interval=_HOUR, failure_ts=_HOUR, last_successful_stream_ordering=7
+        ),
+        returns=lambda place: {
+            **_is_ok(_noted(place)),
+            "steps": [f"reset the backoff of {_noted(place)}, which has been failing since 1970-01-01T01:00:00Z"],
+            "diff": lambda found: found["before"]["retry_last_ts"] == 2 * _HOUR,
+        },
+    ),
+    _noted_case(
+        "a destination of which nobody knows since when it fails",
+        prepare=_note(retry_last_ts=_HOUR, retry_interval=_HOUR, failure_ts=None),
+        returns=lambda place: {
+            **_is_ok(_noted(place)),
+            "steps": [f"reset the backoff of {_noted(place)}"],
+        },
+    ),
+    _noted_case(
+        "a destination by the other word for it",
+        prepare=_note(retry_last_ts=_LATER, retry_interval=_HOUR, failure_ts=_HOUR),
+        parameters=lambda place: {"name": _noted(place)},
+        returns=lambda place: _is_ok(_noted(place)),
+    ),
+    _noted_case(
+        "a destination that has failed once and been reached since",
+        prepare=_note(retry_last_ts=0, retry_interval=0, failure_ts=None, last_successful_stream_ordering=7),
+        changes=False,
+        returns=lambda place: _is_ok(_noted(place)),
+    ),
+)
+
+
+def _prove_reset(place: Place, case: Expectation) -> None:
+    """Prove a case, and that what was noted before is told and what has been delivered is kept."""
+    case.prepare(place)
+    before = case.state(place)
+    assert (before["retry_last_ts"] > 0) is case.changes
+    done = prove(place, case)
+    told = done["diff"]["before"]
+    assert (told["failure_ts"], told["retry_interval"]) == (before["failure_ts"], before["retry_interval"])
+    delivered = "last_successful_stream_ordering"
+    assert done["destination"][delivered] == before[delivered] == case.state(place)[delivered]
+
+
+@pytest.mark.parametrize("case", named(_MET))
+def test_declared(met: Place, case: Expectation) -> None:
+    _prove_reset(met, case)
+
+
+@pytest.mark.parametrize("case", named(_NOTED))
+def test_noted(place: Place, case: Expectation) -> None:
+    _prove_reset(place, case)
+
+
+@pytest.mark.parametrize("case", named(_REFUSALS))
+def test_refused(met: Place, case: Refusal) -> None:
+    _fail(met)
+    failing = [found["destination"] for found in meeting.destinations(met.server) if found["retry_last_ts"]]
+    assert meeting.DEAD[0] in failing
+    prove_refusal(met, case)

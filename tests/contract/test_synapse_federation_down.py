@@ -1,0 +1,158 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What both modules of the federation say of a server that is down, and once it is back."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract import meeting
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Expectation,
+    Refusal,
+    Result,
+    play,
+    prove,
+    prove_refusal,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES, halt, restart
+
+_INFO, _DESTINATION = "synapse_federation_info", "synapse_federation_destination"
+
+
+class _Outage:
+    """A server that has something to say to another one, which can be stopped. Stopping takes little, starting 3 s."""
+
+    def __init__(self, pair: list[Server], number: int) -> None:
+        self.rooms = meeting.meet(pair)
+        self.server, self.other = pair[number], pair[1 - number]
+        self._down = False
+
+    def begin(self) -> None:
+        """Let the other server be down, and the server have noted that it does not hear what is said in one room."""
+        if not self._down:
+            self._down = True
+            halt(self.other)
+            meeting.say(self.server, self.rooms[0], f"down {secrets.token_hex(4)}")
+            meeting.until(self.noted, lambda found: found["failure_ts"] is not None)
+
+    def end(self) -> None:
+        """Let the other server be up."""
+        if self._down:
+            restart(self.other)
+            self._down = False
+
+    def noted(self) -> dict[str, t.Any]:
+        """What the server has noted of the other one."""
+        return meeting.destination(self.server, self.other.name)
+
+    def mend(self) -> None:
+        """Let the other server be up and hear everything, whatever has happened."""
+        self.end()
+        # It is refused if nothing is noted.
+        path = f"/_synapse/admin/v1/federation/destinations/{meeting.quoted(self.other.name)}/reset_connection"
+        self.server.ask("POST", path, {})
+        meeting.wait_for_delivery(self.server, self.other)
+
+
+@pytest.fixture(scope="module", params=range(len(ENGINES)), ids=ENGINES)
+def outage(request: pytest.FixtureRequest, pair: list[Server]) -> t.Iterator[_Outage]:
+    """An outage for all tests of a server, because each takes seconds."""
+    outage = _Outage(pair, request.param)
+    try:
+        yield outage
+    finally:
+        outage.mend()
+
+
+@pytest.fixture
+def down(outage: _Outage, tmp_path: Path) -> Place:
+    """Where a case takes place while the other server is down."""
+    outage.begin()
+    return Place(outage.server, f"c{secrets.token_hex(4)}", tmp_path)
+
+
+@pytest.fixture
+def stopped(outage: _Outage, tmp_path: Path) -> Place:
+    """The place of the server that is down itself."""
+    outage.begin()
+    return Place(outage.other, f"c{secrets.token_hex(4)}", tmp_path)
+
+
+def _reads(place: Place, **asked: t.Any) -> Result:
+    return prove(place, Expectation("read", _INFO, parameters=lambda place: asked, changes=False))
+
+
+def test_tells_that_it_is_down(outage: _Outage, down: Place) -> None:
+    found = _reads(down, destination=outage.other.name, failing=True, rooms=True)
+    assert found["count"] == 1
+    [row] = found["destinations"]
+    assert row["state"] == "backing_off"
+    assert row["failure_ts"] == row["retry_last_ts"] == outage.noted()["retry_last_ts"]
+    assert row["next_attempt_ts"] / 1000 > time.time()
+    delivered = {room["room_id"]: room["delivered"] for room in row["rooms"]}
+    assert [delivered[room] for room in outage.rooms] == [False, True]
+
+
+def test_reads_the_database_of_what_is_stopped(outage: _Outage, stopped: Place) -> None:
+    asked = {"method": "database", "config_path": stopped.server.config_path, "access_token": None}
+    found = _reads(stopped, **asked, talking_to=True, ever_federated=True)
+    assert found["server_name"] == stopped.server.name
+    assert found["ever_federated"]["verdict"]
+    assert outage.server.name in [row["server"] for row in found["talking_to"]]
+
+
+@pytest.mark.parametrize("module", [_INFO, _DESTINATION])
+def test_refused_by_what_is_stopped(outage: _Outage, stopped: Place, module: str) -> None:
+    asked = {} if module == _INFO else {"destination": outage.server.name}
+    message = "failed. Connection refused. See whether Synapse runs"
+    prove_refusal(stopped, Refusal("stopped", module, parameters=lambda place: asked, message=message))
+
+
+def test_reset_in_vain(outage: _Outage, down: Place) -> None:
+    before = outage.noted()
+    declared = {"destination": outage.other.name}
+    predicted = play(down, _DESTINATION, declared, check=True)
+    assert outage.noted() == before
+    done = play(down, _DESTINATION, declared)
+    again = meeting.until(outage.noted, lambda found: found["retry_last_ts"] > before["retry_last_ts"])
+    assert predicted["changed"]
+    assert not predicted["failed_again"]
+    assert predicted["destination"]["state"] == "ok"
+    assert done["changed"]
+    assert done["steps"] == predicted["steps"]
+    # Synapse tries at once, so that it may have failed before the module looks or after it.
+    assert done["failed_again"] is (done["destination"]["state"] == "backing_off")
+    assert done["destination"]["state"] in {"ok", "backing_off"}
+    assert done["destination"]["retry_last_ts"] in {None, again["retry_last_ts"]}
+
+
+def test_reset_now_that_it_is_back(outage: _Outage, down: Place) -> None:
+    before = outage.noted()
+    assert before["retry_last_ts"] > 0
+    outage.end()
+    declared, delivered = {"destination": outage.other.name}, "last_successful_stream_ordering"
+    done = play(down, _DESTINATION, declared)
+    assert done["changed"], done
+    assert not done["failed_again"], done
+    after = meeting.until(outage.noted, lambda found: found[delivered] > before[delivered])
+    again = play(down, _DESTINATION, declared)
+    assert not again["changed"], again
+    assert again["destination"]["state"] == "ok"
+    assert again["destination"][delivered] == after[delivered]
+
+    def asked() -> list[dict[str, t.Any]]:
+        return list(play(down, _INFO, {**declared, "rooms": True})["destinations"])
+
+    [row] = meeting.until(asked, lambda found: all(room["delivered"] for room in found[0]["rooms"]))
+    assert row["state"] == "ok"
+    assert {room["room_id"] for room in row["rooms"]} >= set(outage.rooms)
