@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import shutil
@@ -40,6 +41,14 @@ def free_ports(count: int) -> list[int]:
 
 def sweep() -> None:
     """Stop what runs in the directories whose owner was killed."""
+    # One at a time: what one removes, another one must not find half.
+    path = os.path.join(tempfile.gettempdir(), f".{_PREFIX}{os.geteuid()}.lock")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _sweep()
+
+
+def _sweep() -> None:
     for directory in glob.glob(os.path.join(tempfile.gettempdir(), _PREFIX + "*")):
         try:
             if os.stat(directory).st_uid != os.geteuid():

@@ -12,6 +12,9 @@ servers.py restart DIRECTORY BASE_URL
     Restarts the one server that lives in DIRECTORY.
 servers.py halt DIRECTORY
     Stops the one server that lives in DIRECTORY; `restart` starts it again.
+servers.py during FILE ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER COMMAND...
+    Starts servers, adds what `start` prints to the JSON object in FILE as `started_synapse`, runs the command, and
+    stops them after it. The exit status is that of the command.
 servers.py stop DIRECTORY
     Ends every server below DIRECTORY, as `start` printed it, and removes it.
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import typing as t
 
@@ -62,11 +66,27 @@ def restart(directory: str, base_url: str) -> None:
     synapse_server.wait(synapse_server.start(directory), directory, base_url)
 
 
+def during(path: str, engines: str, settings: str, binaries: str, user: str, *command: str) -> int:
+    """Run `command` while servers run, of which the JSON object in the file `path` tells; return its exit status."""
+    os.environ["SETUP_SYNAPSE_OWNER"] = str(os.getpid())
+    started = start(engines.split(","), json.loads(settings), binaries, user, federating=False)
+    try:
+        with open(path, "r+", encoding="utf-8") as file:
+            told = {**json.load(file), "started_synapse": started}
+            file.seek(0)
+            json.dump(told, file)
+        return subprocess.run(command, check=False).returncode
+    finally:
+        processes.stop(started["directory"])
+
+
 def main(command: str, *given: str) -> None:
     """Run one of the commands above."""
     if command == "start":
         federating = "federating" in given[4:]
         print(json.dumps(start(given[0].split(","), json.loads(given[1]), given[2], given[3], federating=federating)))
+    elif command == "during":
+        raise SystemExit(during(*given))
     elif command == "restart":
         restart(given[0], given[1])
     elif command == "halt":

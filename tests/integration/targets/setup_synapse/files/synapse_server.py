@@ -123,6 +123,8 @@ def _homeserver(server: dict[str, t.Any]) -> dict[str, t.Any]:
         "trusted_key_servers": [],
         "suppress_key_server_warning": True,
         "bcrypt_rounds": 4,
+        # Until they are done, which takes a minute with pauses, an account cannot be reactivated.
+        "background_updates": {"sleep_enabled": False},
     }
 
 
