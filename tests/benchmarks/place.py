@@ -63,7 +63,8 @@ class Bench:
             json.dumps(settings or {}),
             postgresql_bin(),
         ]
-        started = json.loads(execute([*command, "nobody"], self._directory, owner).splitlines()[-1])
+        printed = execute([*command, "nobody"], self._directory, owner, lasting=True)
+        started = json.loads(printed.splitlines()[-1])
         try:
             yield started["servers"]
         finally:

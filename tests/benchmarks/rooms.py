@@ -15,7 +15,7 @@ from pathlib import Path
 import room_list
 from commands import execute
 from machine import REPOSITORY, postgresql_bin
-from measurement import Measurement
+from measurement import Figure, Measurement
 from stage import staged
 from virtual_environments import ENVIRONMENTS
 
@@ -36,4 +36,6 @@ def measure() -> t.Iterator[Measurement]:
         os.chmod(directory, 0o711)
         environment = {"PYTHONPATH": f"{collection.parents[2]}:{_SERVERS}"}
         printed = execute([python, _MEASURING, "measure", directory, postgresql_bin()], Path(directory), environment)
-    yield from (Measurement(**measured) for measured in json.loads(printed.splitlines()[-1]))
+    for measured in json.loads(printed.splitlines()[-1]):
+        ours, alternative = (Figure(tuple(measured.pop(name))) for name in ("ours", "alternative"))
+        yield Measurement(ours=ours, alternative=alternative, **measured)

@@ -10,12 +10,16 @@ bare_session.py read_rooms BASE_URL TOKEN_FILE
     Reads the list of all rooms in pages. Prints the number of rooms and the seconds, as JSON.
 bare_session.py create BASE_URL TOKEN_FILE USER_IDS_FILE PARALLEL
     Creates an account for each user id of a JSON file. Prints their number and the seconds, as JSON.
+bare_session.py fetch BASE_URL TOKEN_FILE MEDIA_FILE PARALLEL DIRECTORY
+    Fetches each "server name/media id" of a JSON file into a file of DIRECTORY. Prints their number and the seconds, as
+    JSON.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import json
+import shutil
 import sys
 import time
 import urllib.parse
@@ -60,6 +64,20 @@ def create(base_url: str, token: str, user_ids: list[str], parallel: int) -> int
         return len(list(pool.map(put, user_ids)))
 
 
+def fetch(base_url: str, token: str, media: list[str], parallel: int, directory: str) -> int:
+    """Download the media and return how many they are."""
+    opened = session(token, parallel)
+
+    def get(name: str) -> None:
+        url = f"{base_url}/_matrix/client/v1/media/download/{urllib.parse.quote(name)}"
+        with opened.get(url, stream=True) as answer, Path(directory, name.rpartition("/")[2]).open("wb") as file:
+            answer.raise_for_status()
+            shutil.copyfileobj(answer.raw, file)
+
+    with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
+        return len(list(pool.map(get, media)))
+
+
 def main(command: str, base_url: str, token_file: str, *further: str) -> None:
     """Run one of the commands above."""
     token = Path(token_file).read_text().strip()
@@ -68,6 +86,8 @@ def main(command: str, base_url: str, token_file: str, *further: str) -> None:
         count = read(base_url, token, "/_synapse/admin/v3/users", "users", "next_token")
     elif command == "read_rooms":
         count = read(base_url, token, "/_synapse/admin/v1/rooms", "rooms", "next_batch")
+    elif command == "fetch":
+        count = fetch(base_url, token, json.loads(Path(further[0]).read_text()), int(further[1]), further[2])
     else:
         count = create(base_url, token, json.loads(Path(further[0]).read_text()), int(further[1]))
     print(json.dumps({"count": count, "seconds": time.perf_counter() - start}))
