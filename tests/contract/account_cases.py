@@ -25,7 +25,7 @@ def look_at_account(place: Place, word: str, *passwords: str) -> State:
     state: State = {"account": user_id, **{name: found.get(name) for name in _SHOWN}}
     state["threepids"] = sorted(f"{entry['medium']}:{entry['address']}" for entry in found.get("threepids") or [])
     state["rate_limit"] = server.get(f"/_synapse/admin/v1/users/{user_id}/override_ratelimit")
-    state["password"] = [password for password in passwords if server.accepts(user_id, password)]
+    state["password"] = [password for password in passwords if server.has_password(user_id, password)]
     return state
 
 
@@ -126,6 +126,7 @@ _LISTS = tuple(
         _state_of_three,
         {word: f"<unique>-{word}" for word in words},
         secrets=_PASSWORDS,
+        alone=declare is _declare_exclusive,
     )
     for name, declare, words in (
         ("three accounts", _declare_three, ("new", "change", "leave")),

@@ -43,6 +43,7 @@ class Case:
     `effects`: for words of the state, what a step that changes it says. `token`: whether it has the admin's token.
     `secrets`: what must not be in a message, beside the secrets of the server.
     `faults`: those that it is to suffer.
+    `alone`: whether it looks at all that is on the server, so that it takes longer the more others put there.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Case:
     token: bool = True
     secrets: tuple[str, ...] = ()
     faults: tuple[str, ...] = tuple(FAULTS)
+    alone: bool = False
 
 
 def everybody_but(unique: str) -> list[str]:

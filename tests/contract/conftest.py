@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 _PATIENCE = 1.5
+_LONGEST = ("test_faults", "test_synapse_export", "test_synapse_runtime_info_restarts", "test_synapse_admin_user_info")
 # What tests record of themselves.
 COUNTS = ("injections", "held", "unknown")
 CALLED_UNKNOWN = "called unknown"
@@ -31,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the servers be shared by all workers, of which each is a process that this one starts."""
     if not hasattr(config, "workerinput"):
         _ended.enter_context(servers.shared())
+    config.pluginmanager.register(_Order())
 
 
 def pytest_unconfigure() -> None:
@@ -47,6 +49,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"alone on {item.callspec.params['server_alone']}"))
         elif "pair" in names:
             item.add_marker(pytest.mark.xdist_group("pair"))
+
+
+class _Order:
+    """What takes longest begins first, and on both shared servers at the same time: each has one processor at most."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let every second file begin on the other engine; what a file has made for an engine stays in use."""
+        files = list(dict.fromkeys(item.path for item in items))
+
+        def place(item: pytest.Item) -> tuple[bool, bool]:
+            first = servers.ENGINES[files.index(item.path) % 2]
+            return not item.path.name.startswith(_LONGEST), _engine(item) not in (None, first)
+
+        items.sort(key=place)
+
+
+def _engine(item: pytest.Item) -> str | None:
+    """The engine of the server that a test shares with others, if it does."""
+    return item.callspec.params.get("server") if hasattr(item, "callspec") else None
 
 
 @pytest.fixture(autouse=True)

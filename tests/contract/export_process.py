@@ -79,8 +79,15 @@ def command_of(process: subprocess.Popen[str]) -> int:
 
 
 def is_running(number: int) -> bool:
-    """Return whether a process runs. One that nobody has asked after since it ended does not."""
-    return _state_and_parent(number)[0] not in ("Z", "X", "")
+    """Return whether a process runs. One that nobody has asked after since it ended does not.
+
+    It keeps its files open until the last of its threads has ended, which may be after the first one.
+    """
+    try:
+        threads = os.listdir(f"/proc/{number}/task")
+    except FileNotFoundError:
+        return False
+    return any(_state_and_parent(int(thread), f"{number}/task")[0] not in ("Z", "X", "") for thread in threads)
 
 
 def wait_until(condition: str, found: t.Callable[[], t.Any]) -> t.Any:
@@ -100,9 +107,11 @@ def _commands_of(number: int) -> t.Iterator[int]:
                     yield int(child)
 
 
-def _state_and_parent(number: int) -> tuple[str, int]:
+def _state_and_parent(number: int, place: str = "") -> tuple[str, int]:
     try:
-        state, parent = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+        state, parent = (
+            Path("/proc", place, str(number), "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+        )
     except (FileNotFoundError, ProcessLookupError):
         return "", 0
     return state, int(parent)

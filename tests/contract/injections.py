@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import json
+import secrets
 import typing as t
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 Result = dict[str, t.Any]
 
-_numbers = itertools.count(1)
+
+def _unique() -> str:
+    """A word that no other injection has: others use the same servers at the same time."""
+    return f"c{secrets.token_hex(4)}x"
 
 
 def faults_in(number: int, request: Request, case: Case, engine: str) -> list[str]:
@@ -177,10 +180,10 @@ class Injector:
             yield f"after the third run there is {_difference(after, clean)}"
 
     def _prepare(self) -> Place:
-        number = next(_numbers)
-        directory = self._directory / str(number)
+        unique = _unique()
+        directory = self._directory / unique
         directory.mkdir()
-        place = Place(self._server, f"c{number:05}x", directory)
+        place = Place(self._server, unique, directory)
         self._case.prepare(place)
         return place
 
@@ -196,7 +199,7 @@ class Reader:
     def __init__(self, case: Case, server: Server, directory: Path) -> None:
         self._case = case
         self._server = server
-        self._place = Place(server, f"r{next(_numbers):05}x", directory)
+        self._place = Place(server, _unique(), directory)
 
     def run(self) -> Outcome:
         """Run the case without a fault, then with every fault in every request: the same result, or a failed task."""

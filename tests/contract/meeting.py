@@ -110,8 +110,16 @@ def wait_for_delivery(server: Server, other: Server, rooms: t.Collection[str] = 
 
 def fail_to_reach(server: Server, *names: str) -> None:
     """Let a server look for somebody on servers that cannot be reached, so that it notes them as failing."""
-    wanted: dict[str, list[str]] = {f"@somebody:{name}": [] for name in names or DEAD}
+    tried = names or DEAD
+    wanted: dict[str, list[str]] = {f"@somebody:{name}": [] for name in tried}
     server.send("POST", "/_matrix/client/v3/keys/query", {"device_keys": wanted}, server.user_token)
+
+    def failing() -> list[str]:
+        listed = server.get(_DESTINATIONS)["destinations"]
+        return [row["destination"] for row in listed if row["retry_last_ts"]]
+
+    # It answers before it has noted them.
+    until(failing, lambda found: set(tried) <= set(found))
 
 
 def quoted(part: str) -> str:

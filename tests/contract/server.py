@@ -13,8 +13,10 @@ import http.client
 import json
 import sqlite3
 import typing as t
+import unicodedata
 import urllib.parse
 
+import bcrypt
 import psycopg2
 
 Json = dict[str, t.Any]
@@ -112,6 +114,12 @@ class Server:
         if token:
             self.send("POST", "/_matrix/client/v3/logout", {}, token)
         return token is not None
+
+    def has_password(self, user_id: str, password: str) -> bool:
+        """Whether that is the stored password of the account. Takes less than a login, and says nothing of who may."""
+        rows = self.rows("SELECT password_hash FROM users WHERE name = ?", user_id)
+        stored = str(rows[0][0] or "") if rows else ""
+        return bool(stored) and bcrypt.checkpw(unicodedata.normalize("NFKC", password).encode(), stored.encode())
 
     def speaking_as(self, user_id: str) -> str:
         """Return a token of that account that makes no device."""

@@ -38,11 +38,22 @@ def report(
     return count
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.module}: {case.name}") for case in CASES])
+def named(cases: t.Iterable[Case]) -> list[t.Any]:
+    return [pytest.param(case, id=f"{case.module}: {case.name}") for case in cases]
+
+
+@pytest.mark.parametrize("case", named(case for case in CASES if not case.alone))
 def test_a_fault_is_told_as_it_is(
     server: Server, case: Case, tmp_path: Path, report: t.Callable[[Outcome], None]
 ) -> None:
     report(Injector(case, server, tmp_path).run())
+
+
+@pytest.mark.parametrize("case", named(case for case in CASES if case.alone))
+def test_a_fault_is_told_as_it_is_on_a_server_of_its_own(
+    server_alone: Server, case: Case, tmp_path: Path, report: t.Callable[[Outcome], None]
+) -> None:
+    report(Injector(case, server_alone, tmp_path).run())
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.module) for case in info_cases.CASES])

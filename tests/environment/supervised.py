@@ -58,7 +58,7 @@ def main() -> int:
         given.command, start_new_session=True, user=user, group=group, extra_groups=[] if given.account else None
     )
     try:
-        status = child.wait()
+        status = _result_of(child.pid)
     except _Stop:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
@@ -71,6 +71,14 @@ def main() -> int:
         with contextlib.suppress(OSError):
             os.write(given.report, f"{used.ru_utime + used.ru_stime:.2f}".encode())
     return status if status >= 0 else 128 - status
+
+
+def _result_of(pid: int) -> int:
+    """Wait for a child and return its exit status, or its signal as a negative number; others are waited for too."""
+    while True:
+        ended, how = os.wait()
+        if ended == pid:
+            return os.waitstatus_to_exitcode(how)
 
 
 def _raise_stop(*_arguments: object) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
@@ -140,7 +141,7 @@ def _started(
                 umask=0o077,
                 start_new_session=True,
                 pass_fds=(lock,),
-                preexec_fn=lambda: _prepare_child(signals.mask),
+                preexec_fn=functools.partial(_prepare_child, signals.mask, os.getpid()),
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
@@ -229,9 +230,12 @@ def _failed(user_id: str, status: int, lines: t.Sequence[str]) -> SynapseError:
     return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {mend}", status=status)
 
 
-def _prepare_child(mask: t.Iterable[int]) -> None:
+def _prepare_child(mask: t.Iterable[int], parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     # A killed task cannot end the command; Linux then does, other systems have no prctl.
     set_option = getattr(ctypes.CDLL(None), "prctl", None)
     if set_option is not None:
         set_option(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        # It may have been killed before that.
+        if os.getppid() != parent:
+            os._exit(1)
