@@ -124,7 +124,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             "CONTRACT_POSTGRESQL_BIN": str(postgresql_bin()),
         }
         # More workers than processors: they wait for timeouts most of the time.
-        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "8", "--dist", "loadgroup", "tests/contract"]
+        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "4", "--dist", "loadgroup", "tests/contract"]
         chosen = ["-k", " or ".join(targets)] if targets else []
         return _said_by_pytest(execute([*command, *chosen], collection, environment))
 
