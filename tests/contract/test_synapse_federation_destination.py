@@ -148,7 +148,7 @@ def _note(**columns: int | None) -> t.Callable[[Place], None]:
 
     def note(place: Place) -> None:
         names = ", ".join(columns)
-        marks = ", ".join("?" for _ in columns)
+        marks = ", ".join("?" for _column in columns)
         statement = f"INSERT INTO destinations (destination, {names}) VALUES (?, {marks}) ON CONFLICT DO NOTHING"
         place.server.write(statement, _noted(place), *columns.values())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def _units(python: Path, collection: Path) -> t.Sequence[str]:
     (found / "__init__.py").touch()
     (found / "module_utils").symlink_to(ansible / "module_utils")
     path = {"PYTHONPATH": f"{found.parent}:{collection.parents[2]}"}
-    # A process for each processor; whoever has nothing more to do takes from what the others have left.
-    workers = ("-n", "auto", "--dist", "worksteal")
+    # One more than processors, because some wait; whoever has nothing more to do takes what the others have left.
+    workers = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
     return _said_by_pytest(
         execute([environment / "bin" / "python", *_PYTEST, *workers, "tests/unit"], collection, path)
     )
@@ -92,13 +93,25 @@ def integration(targets: t.Sequence[str]) -> list[Suite]:
         path.write_text(json.dumps(settings))
         # The same servers for all targets that have no wishes of their own.
         servers = collection / "tests" / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
-        started = [synapse / "bin" / "python", servers, "during", path, "sqlite,postgresql", "{}", postgresql_bin()]
+        started: Command = [
+            synapse / "bin" / "python",
+            servers,
+            "during",
+            path,
+            "sqlite,postgresql",
+            "{}",
+            postgresql_bin(),
+        ]
         version = list(ansible_test.oldest_and_newest())[-1]
-        command: Command = [ansible / "bin" / "ansible-test", "integration", "--color", "no", "--python", version]
-        command = [
+        command: Command = [
             *started,
             "nobody",
-            *command,
+            ansible / "bin" / "ansible-test",
+            "integration",
+            "--color",
+            "no",
+            "--python",
+            version,
             "--venv",
             "--requirements",
             "--continue-on-error",

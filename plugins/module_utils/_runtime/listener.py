@@ -11,6 +11,7 @@ Relies on /proc/net/tcp and tcp6 (proc(5)) and on the links in /proc/<pid>/fd. A
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
@@ -111,9 +112,11 @@ def _sockets_of(pid: int, proc: str) -> set[int] | None:
         for name in os.listdir(directory):
             try:
                 match = _SOCKET.fullmatch(os.readlink(os.path.join(directory, name)))
-            except FileNotFoundError:
-                # It was closed in this moment.
-                continue
+            except OSError as error:
+                # It was closed in this moment, or its name is longer than Linux tells, which that of a socket is not.
+                if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+                    continue
+                raise
             if match:
                 found.add(int(match[1]))
     except PermissionError:

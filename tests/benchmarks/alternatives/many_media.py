@@ -33,8 +33,9 @@ def main(database: str, store: str, user_id: str, number: str, size: str) -> Non
         path = Path(store, "local_content", media_id[:2], media_id[2:4], media_id[4:])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(int(size)))
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
         connection.executemany(_INSERT, [(media_id, int(size), user_id) for media_id in media_ids])
+        connection.commit()
     print(json.dumps({"media_ids": media_ids}))
 
 

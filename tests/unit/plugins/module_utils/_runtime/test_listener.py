@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import socket
@@ -123,6 +124,22 @@ def test_a_kernel_without_the_newer_protocol(kernel: Kernel) -> None:
     (kernel.net / "tcp6").unlink()
     kernel.socket("tcp", V4, 100)
     kernel.process(7, 100)
+    assert kernel.ask() == own(100)
+
+
+def test_another_process_with_a_file_whose_name_is_too_long(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.socket("tcp", V4, 100)
+    kernel.process(7, 100)
+    kernel.process(8, 50)
+    (kernel.proc / "8/fd/9").symlink_to("file")
+    read = os.readlink
+
+    def read_link(path: str) -> str:
+        if path.endswith("8/fd/9"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+        return read(path)
+
+    monkeypatch.setattr(os, "readlink", read_link)
     assert kernel.ask() == own(100)
 
 
