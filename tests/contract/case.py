@@ -11,6 +11,8 @@ import typing as t
 import urllib.parse
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.matrix_ops.synapse.tests.contract.fault_proxy import FAULTS
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
@@ -57,6 +59,11 @@ class Case:
     secrets: tuple[str, ...] = ()
     faults: tuple[str, ...] = tuple(FAULTS)
     alone: bool = False
+
+
+def named(cases: t.Iterable[Case]) -> list[t.Any]:
+    """Return the cases for `pytest.mark.parametrize`, each under the names of its module and its own."""
+    return [pytest.param(case, id=f"{case.module}: {case.name}") for case in cases]
 
 
 def everybody_but(unique: str) -> list[str]:

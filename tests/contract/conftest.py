@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms import deletion
-from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract import meeting, servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
@@ -97,6 +97,12 @@ def pair() -> t.Iterator[list[Server]]:
     # What they say to each other is what a test makes them say.
     with servers.own_servers(*servers.ENGINES, federating=True, presence={"enabled": False}) as started:
         yield started
+
+
+@pytest.fixture(params=range(len(servers.ENGINES)), ids=servers.ENGINES)
+def met(request: pytest.FixtureRequest, pair: list[Server], tmp_path: Path) -> Place:
+    """Where a case takes place whose server has met another one."""
+    return meeting.at_met(pair, request.param, tmp_path)
 
 
 @pytest.fixture

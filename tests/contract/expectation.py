@@ -35,7 +35,7 @@ class Expectation:
     `parameters`: of the task; those of the connection come from the server unless they are named here, and the admin's
     token is left out without `token`.
     `prepare`: makes what it starts from, with accounts and rooms of its own.
-    `changes`: whether there is something to do; `steps`: all that is told of it, or None for whatever there is.
+    `changes`: whether there is something to do.
     `state`: what the server shows, by words; `shows`: what it must show afterwards, at least.
     `returns`: what the module must return, at least; a compiled pattern must be found in the value, and
     a function must hold of it.
@@ -49,7 +49,6 @@ class Expectation:
     parameters: t.Callable[[Place], Parameters]
     prepare: t.Callable[[Place], object] = nothing
     changes: bool = True
-    steps: tuple[str, ...] | None = None
     state: t.Callable[[Place], State] = nothing
     shows: t.Callable[[Place], State] = nothing
     returns: t.Callable[[Place], Result] = nothing

@@ -16,11 +16,8 @@ _HOUR = 3_600_000
 
 
 def _creator(place: Place) -> str:
-    """Return a token of somebody who is no admin and makes the rooms: the same one for all injections of a server."""
-    user_id = place.server.user_id("room-creator")
-    if place.server.found(f"/_synapse/admin/v2/users/{user_id}") is None:
-        place.server.make_account("room-creator", displayname="Creator")
-    return place.server.speaking_as(user_id)
+    """Return a token of somebody who is no admin and makes the rooms."""
+    return place.server.speaking_as(place.server.make_account(f"{place.unique}-creator"))
 
 
 def _make_rooms(place: Place, *words: str, alias: str | None = None) -> str:
@@ -106,9 +103,9 @@ def _state_of_alias(place: Place) -> State:
 
 
 def _tokens(place: Place) -> list[int]:
-    """The tokens of whoever made the rooms, without that of the making: somebody may have spoken in their name."""
-    user_id = place.server.user_id("room-creator")
-    rows = place.server.rows("SELECT id FROM access_tokens WHERE user_id = ? ORDER BY id", user_id)
+    """The tokens with which an admin can speak as whoever made the rooms: that of the making is one of them."""
+    query = "SELECT id FROM access_tokens WHERE puppets_user_id = ? ORDER BY id"
+    rows = place.server.rows(query, place.user("creator"))
     return [number for (number,) in rows]
 
 

@@ -30,13 +30,7 @@ _USER = "nobody"
 
 @contextlib.contextmanager
 def shared() -> t.Iterator[None]:
-    """Begin the time in which servers are shared by this process and all that it starts, and stop them after it.
-
-    Where it has begun already, in a process that this one belongs to, they are left to that one.
-    """
-    if _SHARED in os.environ:
-        yield
-        return
+    """Begin the time in which servers are shared by this process and all that it starts, and stop them after it."""
     with tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_shared_") as directory:
         os.environ.update({_OWNER: str(os.getpid()), _SHARED: directory})
         try:

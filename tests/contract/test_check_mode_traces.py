@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.tests.contract import account_cases, export_case, info_cases, room_cases
-from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, named
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
@@ -55,7 +55,7 @@ def _check(server: Server, module: str, parameters: dict[str, t.Any], *, token: 
     return result
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.module}: {case.name}") for case in _CASES])
+@pytest.mark.parametrize("case", named(_CASES))
 def test_a_change_that_is_only_checked_leaves_no_trace(server_alone: Server, case: Case, tmp_path: Path) -> None:
     place = Place(server_alone, f"t{secrets.token_hex(4)}", tmp_path)
     place.server.make_account(f"{place.unique}-bystander", password=_PASSWORD)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.tests.contract import account_cases, export_case, info_cases, room_cases
-from ansible_collections.matrix_ops.synapse.tests.contract.case import Case
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, named
 from ansible_collections.matrix_ops.synapse.tests.contract.injections import Injector, Outcome, Reader
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
@@ -36,10 +36,6 @@ def report(
             pytest.fail(told, pytrace=False)
 
     return count
-
-
-def named(cases: t.Iterable[Case]) -> list[t.Any]:
-    return [pytest.param(case, id=f"{case.module}: {case.name}") for case in cases]
 
 
 @pytest.mark.parametrize("case", named(case for case in CASES if not case.alone))

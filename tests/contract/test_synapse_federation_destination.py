@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import typing as t
-from pathlib import Path
 
 import pytest
 
@@ -22,19 +21,11 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     prove,
     prove_refusal,
 )
-from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
-from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES
 
 _MODULE = "synapse_federation_destination"
 _HOUR = 3_600_000
 # In 2096, so that Synapse waits.
 _LATER = 4_000_000_000_000
-
-
-@pytest.fixture(params=range(len(ENGINES)), ids=ENGINES)
-def met(request: pytest.FixtureRequest, pair: list[Server], tmp_path: Path) -> Place:
-    """Where a case takes place whose server has met another one."""
-    return meeting.at_met(pair, request.param, tmp_path)
 
 
 def _fail(place: Place) -> None:

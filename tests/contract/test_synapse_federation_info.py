@@ -36,12 +36,6 @@ _HOUR = 3_600_000
 _LATER, _NEVER = 4_000_000_000_000, 253_402_300_800_000
 
 
-@pytest.fixture(params=range(len(ENGINES)), ids=ENGINES)
-def met(request: pytest.FixtureRequest, pair: list[Server], tmp_path: Path) -> Place:
-    """Where a case takes place whose server has met another one."""
-    return meeting.at_met(pair, request.param, tmp_path)
-
-
 def _fail(place: Place) -> None:
     meeting.fail_to_reach(place.server)
 
