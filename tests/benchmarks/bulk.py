@@ -126,7 +126,9 @@ def _growth(place: Bench, accounts: Accounts) -> t.Iterator[Measurement]:
     known = [f"person{number:05}" for number in range(_MANY)]
     half = _above_a_ping(place, accounts, known[: _MANY // 2])[0]
     above, memory = _above_a_ping(place, accounts, known)
-    yield Measurement(f"{_MANY} accounts: memory of the module", memory, Figure((_MOST_MEMORY,)), "<=", 1, "MB")
+    # No round may take more.
+    most = Figure((max(memory.rounds),))
+    yield Measurement(f"{_MANY} accounts: most memory of the module", most, Figure((_MOST_MEMORY,)), "<=", 1, "MB")
     name = f"{_MANY} accounts, nothing to change: time above a ping, for each account, against {_MANY // 2}"
     yield Measurement(name, above, half, "<=", 1.25, "ms")
 

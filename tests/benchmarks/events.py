@@ -40,7 +40,8 @@ def measure() -> t.Iterator[Measurement]:
     if len({one["events"] for one in (*streamed, *decoded)}) != 1:
         raise Failed("Both did not read the same number of events.")
     name = f"events of {_MEGABYTES} MB"
-    memory = figure((one["memory"] for one in streamed), 1 / _MEGABYTE)
-    yield Measurement(f"{name}: memory", memory, Figure((_MOST_MEMORY,)), "<=", 1, "MB")
+    # No round may take more.
+    most = figure([max(one["memory"] for one in streamed)], 1 / _MEGABYTE)
+    yield Measurement(f"{name}: most memory", most, Figure((_MOST_MEMORY,)), "<=", 1, "MB")
     ours, theirs = (figure(one["seconds"] for one in column) for column in (streamed, decoded))
     yield Measurement(f"{name}: speed, against the text in memory", ours, theirs, ">=", 0.6, inverted=True)

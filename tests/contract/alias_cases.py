@@ -13,6 +13,7 @@ import urllib.parse
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, play
 
+_PAUSE = 0.1
 _PATIENCE = 30.0
 # One has a server name in its id, as all had before version 12, and the other one has none.
 _VERSIONS = {"old": "11", "new": "12"}
@@ -115,6 +116,7 @@ def listed(word: str, prepare: Prepare) -> Prepare:
         deadline = time.monotonic() + _PATIENCE
         while full(place, word) not in [room["canonical_alias"] for room in place.server.get(path)["rooms"]]:
             assert time.monotonic() < deadline, "Synapse does not list it"
+            time.sleep(_PAUSE)
 
     return wait
 

@@ -10,11 +10,13 @@ What a server does not accept is left out, but there must be something of each k
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import gzip
 import io
 import json
 import os
 import zipfile
+from pathlib import Path
 
 from ansible_collections.matrix_ops.synapse.tests.contract.export_people import (
     Person,
@@ -139,6 +141,9 @@ def archives(server: Server) -> Hostile:
 @once_for_each_server
 def accounts(server: Server) -> list[str]:
     """Return the user ids of the accounts with `LOCALPARTS`."""
-    for localpart in LOCALPARTS:
-        server.send("PUT", f"/_synapse/admin/v2/users/{quote(server.user_id(localpart))}")
+    # The names are what they are, and another process may make them too.
+    with Path(server.directory, "homeserver.yaml").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for localpart in LOCALPARTS:
+            server.send("PUT", f"/_synapse/admin/v2/users/{quote(server.user_id(localpart))}")
     return [server.user_id(localpart) for localpart in LOCALPARTS]

@@ -174,9 +174,10 @@ def once_for_each_server(make: t.Callable[[Server], _Made]) -> t.Callable[[Serve
 
     @functools.wraps(make)
     def found(server: Server) -> _Made:
-        if server.base_url not in made:
-            made[server.base_url] = make(server)
-        return made[server.base_url]
+        # Another server may have its port later.
+        if server.directory not in made:
+            made[server.directory] = make(server)
+        return made[server.directory]
 
     return found
 

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _OWNER, _SHARED = "CONTRACT_OWNER", "CONTRACT_SHARED"
 _PROGRAM = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
 # A server that cannot be reached is given up at once: what is on loopback answers in time.
 _SETTINGS: dict[str, t.Any] = {"federation": {"client_timeout": "1s", "max_long_retries": 0, "max_short_retries": 0}}
+_PATIENCE, _PAUSE = 60.0, 0.05
 # The user of PostgreSQL, when the tests run as root.
 _USER = "nobody"
 
@@ -83,6 +85,18 @@ def halt(server: Server) -> None:
 def restart(server: Server) -> None:
     """Stop one server of one's own if it runs, and start it with the configuration that it has now."""
     _run("restart", server.directory, server.base_url)
+
+
+def wait_for_profiles(server: Server) -> None:
+    """Wait until an index of a new database is complete: before, Synapse 1.163 answers a reactivation with 500.
+
+    Raises AssertionError if it never is.
+    """
+    pending = "SELECT update_name FROM background_updates WHERE update_name = 'profiles_full_user_id_key_idx'"
+    deadline = time.monotonic() + _PATIENCE
+    while server.rows(pending):
+        assert time.monotonic() < deadline, "the index of the profiles is still not there"
+        time.sleep(_PAUSE)
 
 
 def _run(*arguments: str, owner: int = 0) -> str:

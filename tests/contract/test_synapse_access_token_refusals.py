@@ -37,9 +37,11 @@ def _prepare(place: Place) -> None:
 
 def _state(place: Place) -> State:
     """Return all accounts of the case, their devices, and what lies in its directory."""
-    names = place.server.rows("SELECT name FROM users WHERE lower(name) LIKE ?", f"@{place.unique}-%")
+    query = "SELECT name, admin, deactivated, password_hash FROM users WHERE lower(name) LIKE ?"
+    accounts = sorted(place.server.rows(query, f"@{place.unique}-%"))
     return {
-        "devices": {name: devices_of(place, name) for (name,) in sorted(names)},
+        "accounts": accounts,
+        "devices": {name: devices_of(place, name) for name, *_columns in accounts},
         "files": sorted(str(path) for path in place.directory.rglob("*")),
     }
 

@@ -185,14 +185,14 @@ REFUSALS = (
     ),
     _refusal(
         "an account of another server",
-        parameters=lambda place: declare(place, "mallory", user_id="@mallory:other.test"),
+        parameters=lambda place: declare(place, "mallory", user_id=f"@{place.unique}-mallory:other.test"),
         message=lambda place: (
-            rf"@mallory:other\.test .*of the server other\.test, but this server is {re.escape(place.server.name)}"
+            rf"-mallory:other\.test .*of the server other\.test, but this server is {re.escape(place.server.name)}"
         ),
     ),
     _refusal(
         "an account of a server with the same name and another port",
-        parameters=lambda place: declare(place, "mallory", user_id=f"@mallory:{_without_port(place)}:1"),
+        parameters=lambda place: declare(place, "mallory", user_id=f"@{place.unique}-mallory:{_without_port(place)}:1"),
         message=lambda place: (
             rf"of the server {re.escape(_without_port(place))}:1, but this server is {re.escape(place.server.name)}:"
         ),

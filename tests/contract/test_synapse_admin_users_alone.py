@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import time
 import typing as t
 import urllib.parse
 from pathlib import Path
@@ -41,7 +40,6 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
-_PATIENCE = 60.0
 _SERVICE_TOKEN = "bridge_token"
 _REGISTRATION = {
     "id": "bridge",
@@ -84,10 +82,9 @@ def server_with_service(request: pytest.FixtureRequest, tmp_path_factory: pytest
     path.write_text(json.dumps(_REGISTRATION))
     settings: dict[str, t.Any] = {
         "app_service_config_files": [str(path)],
-        "background_updates": {"sleep_enabled": False},
     }
     with servers.own_servers(request.param, **settings) as started:
-        _wait_for_database(started[0])
+        servers.wait_for_profiles(started[0])
         yield started[0]
 
 
@@ -95,14 +92,6 @@ def server_with_service(request: pytest.FixtureRequest, tmp_path_factory: pytest
 def place(server_with_service: Server, tmp_path: Path) -> Place:
     """Where one case takes place."""
     return Place(server_with_service, f"c{secrets.token_hex(4)}", tmp_path)
-
-
-def _wait_for_database(server: Server) -> None:
-    """Until an index of a new database is complete, Synapse 1.163 answers a reactivation with 500."""
-    deadline = time.monotonic() + _PATIENCE
-    while server.get("/_synapse/admin/v1/background_updates/status")["current_updates"]:
-        assert time.monotonic() < deadline, "Synapse does not complete its database."
-        time.sleep(0.05)
 
 
 def _make_puppets(place: Place) -> None:

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.tests.contract.account_list_cases import MODULE, email, look_at_accounts
-from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State, everybody_but
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     Parameters,
     Refusal,
@@ -160,7 +160,9 @@ REFUSALS = (
     ),
     _refusal(
         "a complete list without a limit",
-        parameters=lambda place: _declare(place, {"user_id": place.user("holder")}, exclusive=True),
+        parameters=lambda place: _declare(
+            place, {"user_id": place.user("holder")}, exclusive=True, protect=everybody_but(place.unique)
+        ),
         message="max_changes",
     ),
     _refusal(

@@ -28,6 +28,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
 
 _MODULE = "synapse_database_info"
+_PAUSE = 0.1
 _PATIENCE = 60.0
 _SQLITE, _POSTGRESQL = (
     pytest.param(engine, marks=pytest.mark.xdist_group(f"state rows on {engine}")) for engine in servers.ENGINES
@@ -105,6 +106,7 @@ def _make_rooms(server: Server) -> None:
     # Both are done in the background.
     while [room["state_events"] for room in _listed(server)] != counts or _pending(server):
         assert time.monotonic() < deadline, f"not done: {_pending(server)}, not counted: {_listed(server)}"
+        time.sleep(_PAUSE)
 
 
 def _pending(server: Server) -> list[t.Any]:
@@ -147,6 +149,7 @@ def test_background_update_that_is_not_done(filled: Place) -> None:
 
 def test_background_update_is_forgotten(filled: Place) -> None:
     database_rows.note_update(filled.server)
+    assert _look(filled)["background_updates"] == [UPDATE]
     database_rows.forget_update(filled.server)
     assert _look(filled)["background_updates"] == []
 

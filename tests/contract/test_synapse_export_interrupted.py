@@ -45,11 +45,11 @@ pytestmark = on_each_engine("interrupted exports")
 # Of the media, before it hangs.
 _FETCHED = 4
 # Longer than most exports take.
-_LONGEST = 2.5
+_LONGEST = 4.0
 
 
 def _odd(place: Place) -> Parameters:
-    return declare(place, people(place.server).odd.localpart)
+    return {**declare(place, people(place.server).odd.localpart), "export_timeout": 60}
 
 
 def _holds_odd(place: Place) -> Found:

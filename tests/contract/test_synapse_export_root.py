@@ -39,8 +39,11 @@ def disk(place: Place) -> t.Iterator[Path]:
     path = exports(place) / "disk"
     path.mkdir(0o700)
     _mount("-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(path))
-    yield path
-    subprocess.run(["umount", path], check=True)
+    try:
+        yield path
+    finally:
+        # What was just killed may still have something open there.
+        subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def _mount(*arguments: str) -> None:

@@ -23,9 +23,10 @@ from ansible_collections.matrix_ops.synapse.tests.contract.export_proof import (
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
+# The table and the column of a version, and what to add to it.
 _STATEMENTS = {
     "that of a newer Synapse": ("schema_compat_version", "compat_version", 9999),
-    "start the server with this version first": ("schema_version", "version", 1),
+    "start the server with this version first": ("schema_version", "version", -1),
 }
 
 
@@ -80,9 +81,9 @@ def test_files_from_the_server_that_is_stopped(here: Place) -> None:
 
 @pytest.mark.parametrize("message", _STATEMENTS)
 def test_database_of_another_version(here: Place, message: str) -> None:
-    table, column, version = _STATEMENTS[message]
+    table, column, added = _STATEMENTS[message]
     [(before,)] = here.server.rows(f"SELECT {column} FROM {table}")
-    here.server.write(f"UPDATE {table} SET {column} = ?", version)
+    here.server.write(f"UPDATE {table} SET {column} = ?", before + added)
     try:
         prove_refused(here, message, declare(here, people(here.server).odd.localpart))
         assert left(here) == []

@@ -173,11 +173,11 @@ STEPS = (
     _Step("modes that somebody has changed", packages=("greeting",), prepare=_open_modes, says="1.0"),
     _Step(
         "an environment for a Python that was upgraded",
-        packages=("greeting==1.1",),
+        packages=("greeting==1.0",),
         prepare=_upgrade_python,
-        packages_installed=("greeting==1.1",),
+        packages_installed=("greeting==1.0",),
         rebuilt="^it was made for Python 3[.]1, and .* is Python 3",
-        says="1.1",
+        says="1.0",
     ),
     _Step(
         "only the environment is removed",
