@@ -209,6 +209,17 @@ def test_signal_that_another_thread_takes_while_the_command_starts(
     command.wait_until_ended()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells the command that its task was killed")
+@pytest.mark.parametrize(("parent", "status"), [(os.getpid, 0), (os.getppid, 1)], ids=["runs", "was killed"])
+def test_command_begins_only_while_its_task_runs(parent: t.Callable[[], int], status: int) -> None:
+    expected = parent()
+    child = os.fork()
+    if child == 0:
+        export_command._prepare_child((), expected)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
+
+
 def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -127,20 +127,22 @@ def test_a_kernel_without_the_newer_protocol(kernel: Kernel) -> None:
     assert kernel.ask() == own(100)
 
 
-def test_another_process_with_a_file_whose_name_is_too_long(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("holder", [7, 8], ids=["itself", "another process"])
+def test_a_file_whose_name_is_too_long(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, holder: int) -> None:
     kernel.socket("tcp", V4, 100)
-    kernel.process(7, 100)
-    kernel.process(8, 50)
-    (kernel.proc / "8/fd/9").symlink_to("file")
+    kernel.process(7, 50, *([100] if holder == 7 else []))
+    kernel.process(8, 51, *([100] if holder == 8 else []), name="nc")
+    for pid in (7, 8):
+        (kernel.proc / str(pid) / "fd/98").symlink_to("file")
     read = os.readlink
 
     def read_link(path: str) -> str:
-        if path.endswith("8/fd/9"):
+        if path.endswith("fd/98"):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
         return read(path)
 
     monkeypatch.setattr(os, "readlink", read_link)
-    assert kernel.ask() == own(100)
+    assert kernel.ask() == (own(100) if holder == 7 else Owner(False, frozenset({100}), "process 8 (nc)"))
 
 
 def test_another_process_that_is_gone_or_cannot_be_seen(kernel: Kernel) -> None:
