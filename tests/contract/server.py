@@ -49,6 +49,7 @@ class Server:
         self.user_token = str(described["user_access_token"])
         self._database: Json = described["database"]
         self._connection: http.client.HTTPConnection | None = None
+        self._database_connection: t.Any = None
 
     def user_id(self, localpart: str) -> str:
         """Return the full user id."""
@@ -141,29 +142,33 @@ class Server:
 
     def rows(self, query: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         """Return what a query finds; ? stands for each of the values."""
-        with self._open() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(self._words(query), values)
             return [tuple(row) for row in cursor.fetchall()]
 
     def write(self, statement: str, *values: t.Any) -> None:
         """Change the database behind Synapse's back."""
-        with self._open() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(self._words(statement), values)
 
     def _words(self, query: str) -> str:
         return query if self._database["name"] == "sqlite3" else query.replace("?", "%s")
 
     @contextlib.contextmanager
-    def _open(self) -> t.Iterator[t.Any]:
-        connection: t.Any
+    def _cursor(self) -> t.Iterator[t.Any]:
+        """Give a cursor of the one connection: to open one takes more than ten queries. Each statement is committed."""
+        if self._database_connection is None:
+            self._database_connection = self._connect()
+        with contextlib.closing(self._database_connection.cursor()) as cursor:
+            yield cursor
+
+    def _connect(self) -> t.Any:
         if self._database["name"] == "sqlite3":
-            connection = sqlite3.connect(self._database["database"], timeout=_PATIENCE)
-        else:
-            names = {"host": "host", "port": "port", "dbname": "database", "user": "user", "password": "password"}
-            connection = psycopg2.connect(**{name: self._database[key] for name, key in names.items()})
-        with contextlib.closing(connection):
-            yield connection.cursor()
-            connection.commit()
+            return sqlite3.connect(self._database["database"], timeout=_PATIENCE, isolation_level=None)
+        names = {"host": "host", "port": "port", "dbname": "database", "user": "user", "password": "password"}
+        connection = psycopg2.connect(**{name: self._database[key] for name, key in names.items()})
+        connection.autocommit = True
+        return connection
 
     @property
     def database(self) -> Json:

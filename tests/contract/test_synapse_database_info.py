@@ -103,8 +103,13 @@ def _make_rooms(server: Server) -> None:
     states = [server.get(f"/_synapse/admin/v1/rooms/{room_id}/state")["state"] for room_id in rooms]
     counts = sorted(map(len, states), reverse=True)
     deadline = time.monotonic() + _PATIENCE
+
+    def done() -> bool:
+        listed = _listed(server)
+        return [room["state_events"] for room in listed] == counts and listed[0]["canonical_alias"] is not None
+
     # Both are done in the background.
-    while [room["state_events"] for room in _listed(server)] != counts or _pending(server):
+    while not done() or _pending(server):
         assert time.monotonic() < deadline, f"not done: {_pending(server)}, not counted: {_listed(server)}"
         time.sleep(_PAUSE)
 

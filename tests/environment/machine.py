@@ -19,6 +19,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _DEBIAN_PYTHONS = ("/usr/bin", "/usr/local/bin")
+_SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 class CannotRun(Exception):
@@ -77,6 +78,20 @@ def newest_python(minimum: tuple[int, int], maximum: tuple[int, int] = (3, 14)) 
     if not suitable:
         raise CannotRun(f"no Python {minimum[0]}.{minimum[1]} or newer is installed")
     return suitable[-1]
+
+
+def fastest_python(minimum: tuple[int, int], maximum: tuple[int, int] = (3, 14)) -> Path:
+    """Return the Python of the system if it is one from `minimum` to `maximum`, else the newest one. Raises CannotRun.
+
+    Distributions build theirs with profiles of real programs, which makes it a third faster than one from pyenv.
+    """
+    shown = "import sys; print(*sys.version_info[:2])"
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        said = subprocess.run([_SYSTEM_PYTHON, "-c", shown], capture_output=True, text=True, check=True).stdout
+        major, minor = (int(number) for number in said.split())
+        if minimum <= (major, minor) <= maximum and (has_pip(_SYSTEM_PYTHON) or is_debian()):
+            return _SYSTEM_PYTHON
+    return newest_python(minimum, maximum)
 
 
 def is_debian() -> bool:

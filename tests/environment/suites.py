@@ -22,6 +22,8 @@ from virtual_environments import ENVIRONMENTS
 # What people have said in the room of the demo, as far as the account sees it whose data are exported there.
 _SHOWN_IN_DEMO = ("@alice:demo.localhost", "Thank you! Is this a real homeserver?", "It is. I have a picture for you.")
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+# In the copy of a suite, what one process has compiled may lie there for the others.
+_COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 def units(_targets: t.Sequence[str]) -> list[Suite]:
@@ -49,7 +51,7 @@ def _units(python: Path, collection: Path) -> t.Sequence[str]:
     found.mkdir(parents=True)
     (found / "__init__.py").touch()
     (found / "module_utils").symlink_to(ansible / "module_utils")
-    path = {"PYTHONPATH": f"{found.parent}:{collection.parents[2]}"}
+    path = {"PYTHONPATH": f"{found.parent}:{collection.parents[2]}", **_COMPILED_ONCE}
     # One more than processors, because some wait; whoever has nothing more to do takes what the others have left.
     workers = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
     return _said_by_pytest(
@@ -135,6 +137,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             "PYTHONPATH": str(collection.parents[2]),
             "CONTRACT_SYNAPSE_PYTHON": str(ENVIRONMENTS["synapse"].build() / "bin" / "python"),
             "CONTRACT_POSTGRESQL_BIN": str(postgresql_bin()),
+            **_COMPILED_ONCE,
         }
         # More workers than processors: they wait for timeouts most of the time.
         command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "4", "--dist", "loadgroup", "tests/contract"]
