@@ -45,6 +45,7 @@ class Case:
     `effects`: for words of the state, what a step that changes it says. `token`: whether it has the admin's token.
     `secrets`: what must not be in a message, beside the secrets of the server.
     `faults`: those that it is to suffer.
+    `restore`: makes the state again that `prepare` has made, where that costs less than rooms of its own.
     `alone`: whether it looks at all that is on the server, so that it takes longer the more others put there.
     """
 
@@ -59,6 +60,7 @@ class Case:
     secrets: tuple[str, ...] = ()
     faults: tuple[str, ...] = tuple(FAULTS)
     alone: bool = False
+    restore: t.Callable[[Place], None] | None = None
 
 
 def named(cases: t.Iterable[Case]) -> list[t.Any]:

@@ -126,6 +126,7 @@ class Injector:
             self._untouched = place
         else:
             yield from self._run_again(place, clean.after)
+            self._untouched = self._restore(place, before)
 
     def _judge(self, place: Place, result: Result, before: State, after: State, clean: State) -> t.Iterator[str]:
         # A failed task may leave out what it has not changed.
@@ -179,6 +180,13 @@ class Injector:
         if after != clean:
             yield f"after the third run there is {_difference(after, clean)}"
 
+    def _restore(self, place: Place, before: State) -> Place | None:
+        """Return the place once it is as it was before, or None if it cannot be."""
+        if self._case.restore is None:
+            return None
+        self._case.restore(place)
+        return place if self._case.state(place) == before else None
+
     def _prepare(self) -> Place:
         unique = _unique()
         directory = self._directory / unique
@@ -189,7 +197,9 @@ class Injector:
 
     def _play(self, place: Place) -> Result:
         token = {"access_token": self._server.token} if self._case.token else {}
-        connection = {"base_url": self._proxy.base_url, "timeout": 1, "rate_limit_retry_timeout": 0, **token}
+        # Where no answer is held back, one that is only slow must not be given up.
+        timeout = 1 if any("timeout" in fault or "delay" in fault for fault in self._case.faults) else 20
+        connection = {"base_url": self._proxy.base_url, "timeout": timeout, "rate_limit_retry_timeout": 0, **token}
         return run_module(self._case.module, {**connection, **self._case.parameters(place)})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 import typing as t
+import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State
 
@@ -39,7 +40,8 @@ def _content(place: Place, room_id: str, kind: str) -> t.Any:
         " WHERE current_state_events.room_id = ? AND type = ? AND state_key = ''"
     )
     rows = place.server.rows(query, room_id, kind)
-    return json.loads(rows[0][0])["content"] if rows else None
+    # A room that names nothing any more is like one that never did.
+    return (json.loads(rows[0][0])["content"] or None) if rows else None
 
 
 def _state_of_room(place: Place) -> State:
@@ -64,6 +66,10 @@ def _make_room_and_somebody(place: Place) -> None:
     place.server.make_account(f"{place.unique}-lead", displayname="Lead")
 
 
+def _unblock(place: Place) -> None:
+    place.server.send("PUT", f"/_synapse/admin/v1/rooms/{place.ids['room']}/block", {"block": False})
+
+
 _ROOMS = (
     Case(
         "block a room",
@@ -72,6 +78,7 @@ _ROOMS = (
         lambda place: {"room_id": place.ids["room"], "blocked": True},
         _state_of_room,
         {"blocked": "block the room"},
+        restore=_unblock,
     ),
     Case(
         "let somebody lead a room",
@@ -117,6 +124,28 @@ def _make_named_room(place: Place) -> None:
     _make_rooms(place, "room", "other", alias="lobby")
 
 
+def _set_names(place: Place, named: str | None) -> None:
+    """Let the alias point to that room, which names it, or to none; no other room names it."""
+    server, alias = place.server, _alias(place)
+    token = server.speaking_as(place.user("creator"))
+    directory = f"/_matrix/client/v3/directory/room/{urllib.parse.quote(alias, safe='')}"
+    # It may point to none.
+    assert server.ask("DELETE", directory)[0] in (200, 404)
+    if named:
+        server.send("PUT", directory, {"room_id": place.ids[named]}, token)
+    for word, room_id in place.ids.items():
+        content = {"alias": alias} if word == named else {}
+        server.send("PUT", f"/_matrix/client/v3/rooms/{room_id}/state/m.room.canonical_alias", content, token)
+
+
+def _name_nothing(place: Place) -> None:
+    _set_names(place, None)
+
+
+def _name_again(place: Place) -> None:
+    _set_names(place, "room")
+
+
 _ALIASES = (
     Case(
         "make an alias",
@@ -126,6 +155,7 @@ _ALIASES = (
         _state_of_alias,
         {"alias": "point the alias", "named by room": "set the addresses"},
         traces=_tokens,
+        restore=_name_nothing,
     ),
     Case(
         "move an alias",
@@ -135,6 +165,7 @@ _ALIASES = (
         _state_of_alias,
         {"alias": "move the alias", "named by room": "take the alias off", "named by other": "set the addresses"},
         traces=_tokens,
+        restore=_name_again,
     ),
     Case(
         "free an alias",
@@ -144,6 +175,7 @@ _ALIASES = (
         _state_of_alias,
         {"alias": "remove the alias", "named by room": "take the alias off"},
         traces=_tokens,
+        restore=_name_again,
     ),
 )
 
