@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
+import mmap
 import os
 import pathlib
 import random
 import shutil
 import signal
 import tempfile
+import time
 import traceback
 import typing as t
+from unittest import mock
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import HIDDEN_PREFIX
 
@@ -23,6 +27,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 UID = 65534 if os.geteuid() == 0 else os.geteuid()
 SECRET = b"secret: only for its owner\n"
 _FOREIGN = b"foreign\n"
+# Before one of so many calls that open or change something, the one that is attacked leaves the attacker a whole turn.
+_LETS_ATTACK = 8
+_CALLS = ("open", "listdir", "mkdir", "rename", "unlink", "rmdir", "chmod", "chown", "fchmod", "fchown")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,27 +95,50 @@ def arena(place: pathlib.Path, links: int = 300) -> Arena:
 def attacking(arena: Arena, names: t.Sequence[str]) -> t.Iterator[None]:
     """Let a second process attack `names` in `arena.owned` and in its directory "parent", and the hidden names there.
 
-    Afterwards `report` holds how often it attacked each, and which contents it could read that were not for it.
+    This process waits for it before some of its own calls, so that it finds every moment between two of them, however
+    short, soon and on any machine. Afterwards `report` holds how often it attacked each, and which contents it could
+    read that were not for it.
     """
     arena.report.touch()
+    turns = mmap.mmap(-1, 1)
     if os.geteuid() == 0:
         os.chown(arena.report, UID, UID)
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            _attack(arena, names)
+            _attack(arena, names, turns)
             status = 0
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
     try:
-        yield
+        with _waiting_for(turns):
+            yield
     finally:
         os.kill(child, signal.SIGTERM)
         _pid, status = os.waitpid(child, 0)
     assert status == 0, "the attacker gave up"
+
+
+@contextlib.contextmanager
+def _waiting_for(turns: mmap.mmap) -> t.Iterator[None]:
+    """Let calls of this process that open or change something wait, now and then, for the attacker's next turn."""
+    chance = random.Random(2)
+
+    def wait_first(call: t.Callable[..., t.Any], *arguments: t.Any, **named: t.Any) -> t.Any:
+        if not chance.randrange(_LETS_ATTACK):
+            before = turns[0]
+            until = time.monotonic() + 1
+            while turns[0] == before and time.monotonic() < until:
+                time.sleep(0.0001)
+        return call(*arguments, **named)
+
+    with contextlib.ExitStack() as patched:
+        for name in _CALLS:
+            patched.enter_context(mock.patch.object(os, name, functools.partial(wait_first, getattr(os, name))))
+        yield
 
 
 def require_unharmed(arena: Arena, before: dict[str, object]) -> None:
@@ -122,7 +152,7 @@ def require_unharmed(arena: Arena, before: dict[str, object]) -> None:
     assert os.geteuid() != 0 or SECRET.decode() not in report["read"]
 
 
-def _attack(arena: Arena, names: t.Sequence[str]) -> None:
+def _attack(arena: Arena, names: t.Sequence[str], turns: mmap.mmap) -> None:
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(UID)
@@ -147,8 +177,12 @@ def _attack(arena: Arena, names: t.Sequence[str]) -> None:
             os.rename(parent, away)
             os.symlink(chance.choice([arena.foreign, arena.foreign / "inside"]), parent)
             attacks["parent"] += 1
+            # Whoever waits goes on here too, and has a moment to be led away.
+            turns[0] = (turns[0] + 1) % 256
+            time.sleep(0.0002)
             os.unlink(parent)
             os.rename(away, parent)
+        turns[0] = (turns[0] + 1) % 256
         if len(opened) > 100:
             read |= _contents(opened)
     read |= _contents(opened)

@@ -379,7 +379,7 @@ def test_several_may_write_at_the_same_time(tmp_path: pathlib.Path, monkeypatch:
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "c"]
 
 
-ROUNDS = 10_000
+ROUNDS = 1_000
 
 
 @pytest.fixture

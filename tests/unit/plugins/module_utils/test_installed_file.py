@@ -118,7 +118,7 @@ def test_nothing_foreign_is_touched_while_somebody_attacks(
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     before = arena.foreign_state()
     with attacker.attacking(arena, ("name",)):
-        for number in range(4_000):
+        for number in range(600):
             path = str((arena.owned if number % 2 else arena.owned / "parent") / "name")
             with contextlib.suppress(SynapseError):
                 if number % 5 == 0:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
+import shutil
 import stat
 import typing as t
 
@@ -30,6 +31,7 @@ OTHER = "nobody" if os.geteuid() == 0 else None
 
 # What is asked of it is in its arguments. `kill` in its file of orders lets it kill who started it, half-way through an
 # installation, and work on for a moment, after which the file `ended` is there; `fail` lets it fail as pip does.
+# It runs hundreds of times, so it starts no other program where the shell itself will do.
 _PROGRAM = """#!/bin/sh
 here=${{0%/*}}
 packages=$here/../lib/python{version}/site-packages
@@ -37,10 +39,8 @@ case "$*" in
 *find_spec*) echo '["{version}", "{itself}", {missing}]' ;;
 *"-m venv"*)
     for place; do :; done
-    mkdir -p "$place/bin" "$place/lib/python{version}/site-packages/pip"
-    ln -s "{itself}" "$place/bin/python"
+    cp -R "{model}/." "$place"
     printf '#!/bin/sh\\necho "made for %s"\\n' "$place" > "$place/bin/tool"
-    chmod 755 "$place/bin/tool"
     printf 'home = {directory}\\nversion = {version}.4\\ncommand = -m venv %s\\n' "$place" > "$place/pyvenv.cfg" ;;
 *"pip --version"*) test -d "$packages/pip" ;;
 *"pip install"*)
@@ -50,14 +50,21 @@ case "$*" in
         *==*) name=${{requirement%%==*}} version=${{requirement##*==}} ;;
         *) name=$requirement version=7.0 ;;
         esac
-        orders=$(cat "{itself}.orders" 2>/dev/null)
+        orders=
+        test -f "{itself}.orders" && read -r orders < "{itself}.orders"
         if [ "$orders" = fail ]; then
             echo "WARNING: Retrying after connection broken by x: https://u:hush@i.test/" >&2
             echo "ERROR: No matching distribution found for $requirement in https://u:hush@i.test/simple" >&2
             exit 1
         fi
-        file=$(echo "$name" | tr - _)
-        rm -rf "$packages/$file"-*.dist-info
+        file=
+        while [ "$name" != "${{name#*-}}" ]; do
+            file=$file${{name%%-*}}_ name=${{name#*-}}
+        done
+        file=$file$name
+        for other in "$packages/$file"-*.dist-info; do
+            test -d "$other" && rm -r "$other"
+        done
         info=$packages/$file-$version.dist-info
         mkdir "$info"
         : > "$info/REQUESTED"
@@ -88,12 +95,31 @@ class Scratch:
 
     def let_python_be(self, version: str, missing: str = "[]") -> None:
         """Let the Python be another one: its version, and which modules are missing."""
-        text = _PROGRAM.format(version=version, missing=missing, itself=self.python, directory=self.python.parent)
+        text = _PROGRAM.format(
+            version=version,
+            missing=missing,
+            itself=self.python,
+            directory=self.python.parent,
+            model=self._model(version),
+        )
         # Not into the file itself, which may be running.
         new = self.python.with_name("new")
         new.write_text(text)
         new.chmod(0o755)
         new.replace(self.python)
+
+    def _model(self, version: str) -> pathlib.Path:
+        """Return the directory that holds what every environment of this version begins with."""
+        model = self.python.with_name(f"model-{version}")
+        if not model.exists():
+            packages = model / "lib" / f"python{version}" / "site-packages"
+            for part in (model, model / "bin", packages.parents[1], packages.parent, packages, packages / "pip"):
+                part.mkdir()
+                part.chmod(0o755)
+            (model / "bin" / "python").symlink_to(self.python)
+            (model / "bin" / "tool").touch()
+            (model / "bin" / "tool").chmod(0o755)
+        return model
 
     def order(self, order: str) -> None:
         """Let the next installation of a package end in another way: kill or fail."""
@@ -148,6 +174,51 @@ class Scratch:
         assert said is not None, "this is not refused"
         assert "\n" not in said
         return said
+
+
+class Kept:
+    """What there is in a directory now, apart from entries of some names, to be put back as often as it takes."""
+
+    def __init__(self, root: pathlib.Path, apart_from: t.Collection[str]) -> None:
+        self._root = root
+        self._apart_from = apart_from
+        self._entries = [(path, path.lstat(), _content(path)) for top in self._tops() for path in _tree(top)]
+
+    def put_back(self) -> None:
+        """Let everything be as it was, apart from times."""
+        for top in self._tops():
+            if top.is_dir() and not top.is_symlink():
+                shutil.rmtree(top)
+            else:
+                top.unlink()
+        for path, status, content in self._entries:
+            if stat.S_ISLNK(status.st_mode):
+                path.symlink_to(os.fsdecode(content))
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                path.mkdir()
+            else:
+                path.write_bytes(content)
+            path.chmod(stat.S_IMODE(status.st_mode))
+            os.chown(path, status.st_uid, status.st_gid)
+
+    def _tops(self) -> list[pathlib.Path]:
+        return [path for path in self._root.iterdir() if path.name not in self._apart_from]
+
+
+def _tree(path: pathlib.Path) -> t.Iterator[pathlib.Path]:
+    """Yield a path and everything below it, each directory before what is in it."""
+    yield path
+    if path.is_dir() and not path.is_symlink():
+        for entry in path.iterdir():
+            yield from _tree(entry)
+
+
+def _content(path: pathlib.Path) -> bytes:
+    """Return what is in a file, or where a link leads; of a directory nothing."""
+    if path.is_symlink():
+        return os.fsencode(os.readlink(path))
+    return path.read_bytes() if path.is_file() else b""
 
 
 def layout_of(*paths: pathlib.Path, environment: pathlib.Path | None = None) -> Layout:

@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import (
     SYNAPSE,
+    Kept,
     Scratch,
     snapshot,
 )
@@ -81,20 +82,23 @@ def execute(scratch: Scratch, **declared: t.Any) -> None:
     resource.verify(plan)
 
 
+# What somebody else has put beside everything.
+FOREIGN = [".matrix_ops.synapse.x", f".matrix_ops.synapse.{'0' * 32}", "mine"]
+
+
 @pytest.fixture
 def foreign(scratch: Scratch) -> t.Callable[[], None]:
     """Put files of somebody else beside everything, and return what fails if they are not as they were."""
-    names = [".matrix_ops.synapse.x", f".matrix_ops.synapse.{'0' * 32}", "mine"]
-    for name in names:
+    for name in FOREIGN:
         place = scratch.root / name
         place.mkdir(0o711)
         (place / "content").write_text("foreign")
         place.chmod(0o711)
-    before = [snapshot(scratch.root / name) for name in names]
+    before = [snapshot(scratch.root / name) for name in FOREIGN]
 
     def look() -> None:
-        assert [snapshot(scratch.root / name) for name in names] == before
-        assert not hidden(scratch.root, names)
+        assert [snapshot(scratch.root / name) for name in FOREIGN] == before
+        assert not hidden(scratch.root, FOREIGN)
 
     return look
 
@@ -133,6 +137,11 @@ def clear(scratch: Scratch) -> None:
     scratch.let_python_be("3.98")
 
 
+def keep(scratch: Scratch) -> Kept:
+    """Keep what is prepared. To make it anew for each moment at which a run is killed would take most of the time."""
+    return Kept(scratch.root, [*FOREIGN, scratch.python.parent.name])
+
+
 SITUATIONS = [
     pytest.param(prepare_nothing, {}, id="made"),
     pytest.param(prepare_old, {}, id="made anew"),
@@ -149,16 +158,22 @@ def test_killed_before_each_change(
     prepare: t.Callable[[Scratch], None],
     declared: dict[str, t.Any],
 ) -> None:
+    prepare(scratch)
+    prepared = keep(scratch)
+    ends = []
     for number in itertools.count():
-        prepare(scratch)
         finished = run_in_child(lambda: execute(scratch, **declared), at=number)
         scratch.run(**declared)
         see_that_it_is_right(scratch, prepare, declared)
         foreign()
-        clear(scratch)
+        ends.append(snapshot(scratch.root))
         if finished:
             break
+        prepared.put_back()
     assert number > 5
+    # Wherever it was killed, the next run leaves what a whole run does; that can be removed like it.
+    assert all(end == ends[-1] for end in ends)
+    clear(scratch)
 
 
 def see_that_it_is_right(scratch: Scratch, prepare: t.Callable[[Scratch], None], declared: dict[str, t.Any]) -> None:
@@ -182,20 +197,22 @@ def test_killed_at_any_moment(
     declared: dict[str, t.Any],
 ) -> None:
     prepare(scratch)
+    prepared = keep(scratch)
     start = time.monotonic()
     run_in_child(lambda: execute(scratch, **declared))
     takes = time.monotonic() - start
-    clear(scratch)
+    end = snapshot(scratch.root)
     chance = random.Random(7)
     for _round in range(_RANDOM_ROUNDS):
-        prepare(scratch)
+        prepared.put_back()
         run_in_child(lambda: execute(scratch, **declared), after=chance.uniform(0, takes))
         # The pip that it may have left works on meanwhile.
         execute(scratch, **declared)
         assert scratch.resource(**declared).plan().steps == ()
         see_that_it_is_right(scratch, prepare, declared)
         foreign()
-        clear(scratch)
+        assert snapshot(scratch.root) == end
+    clear(scratch)
 
 
 @pytest.mark.parametrize("prepare", [prepare_nothing, prepare_old, prepare_other_version])
@@ -214,8 +231,10 @@ def test_killed_while_pip_works_on(
 
 
 def test_a_killed_run_is_followed_by_the_opposite(scratch: Scratch, foreign: t.Callable[[], None]) -> None:
+    prepare_full(scratch)
+    full = keep(scratch)
     for number in itertools.count(step=3):
-        prepare_full(scratch)
+        full.put_back()
         finished = run_in_child(lambda: execute(scratch, present=False, purge=True), at=number)
         scratch.run()
         assert scratch.resource().plan().steps == ()
