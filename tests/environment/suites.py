@@ -140,7 +140,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             **_COMPILED_ONCE,
         }
         # More workers than processors: they wait for timeouts most of the time.
-        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "4", "--dist", "loadgroup", "tests/contract"]
+        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "6", "--dist", "loadgroup", "tests/contract"]
         chosen = ["-k", " or ".join(targets)] if targets else []
         return _said_by_pytest(execute([*command, *chosen], collection, environment))
 

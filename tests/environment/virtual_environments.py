@@ -73,7 +73,7 @@ ENVIRONMENTS = {
         Environment("galaxy-importer", (3, 11)),
         Environment("antsibull-nox", (3, 11)),
         Environment("synapse", (3, 10), fastest=True),
-        Environment("contract", (3, 11)),
+        Environment("contract", (3, 11), fastest=True),
         Environment("units", (3, 9)),
     )
 }

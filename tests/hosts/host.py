@@ -135,7 +135,7 @@ def pip_settings() -> str:
     return "[global]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
 
 
-def make_tree(root: Path, sources: str, apt_conf: str, pip_conf: str) -> None:
+def make_tree(root: Path, sources: str, apt_conf: str, pip_conf: str, compiled_once: str) -> None:
     """Make the bare Debian in the directory `root`: what an installed machine has, and not one package for Synapse."""
     root.parent.joinpath("apt.conf").write_text(apt_conf)
     run(
@@ -157,6 +157,10 @@ def make_tree(root: Path, sources: str, apt_conf: str, pip_conf: str) -> None:
     (root / "etc/pip.conf").write_text(pip_conf)
     # no fsync after every unpacked file: the host is thrown away anyway
     (root / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
+    # without it, each task compiles again what Ansible has sent with the task before
+    (root / "var/cache/compiled").mkdir()
+    for customize in root.glob("etc/python3.*/sitecustomize.py"):
+        customize.write_text(compiled_once)
     if CA_BUNDLE.exists():
         shutil.copyfile(CA_BUNDLE, root / CA_BUNDLE.relative_to("/"))
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", LOGIN, "-f", root.parent / "key")
@@ -174,9 +178,10 @@ def build() -> Path:
     """
     require_machine()
     with locked("build"):
-        sources, apt_conf, pip_conf = package_sources(), apt_settings(), pip_settings()
+        compiled_once = (HERE / "compiled_once.py").read_text()
+        settings = [package_sources(), apt_settings(), pip_settings(), compiled_once]
         certificates = CA_BUNDLE.read_text() if CA_BUNDLE.exists() else ""
-        recipe = [RELEASE, PACKAGES, inspect.getsource(make_tree), sources, apt_conf, pip_conf, certificates]
+        recipe = [RELEASE, PACKAGES, inspect.getsource(make_tree), *settings, certificates]
         name = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
         tree = BASE / "trees" / name
         if not tree.is_dir():
@@ -186,8 +191,9 @@ def build() -> Path:
                     shutil.rmtree(old)
             made = BASE / "trees" / f"{name}.unfinished"
             (made / "root").mkdir(parents=True)
+            (made / "made").mkdir()
             made.chmod(0o700)
-            make_tree(made / "root", sources, apt_conf, pip_conf)
+            make_tree(made / "root", *settings)
             made.rename(tree)
     return tree
 
@@ -319,6 +325,8 @@ class Host:
             f"--machine={self.machine}",
             f"--directory={self.state / 'root'}",
             f"--bind={BASE / 'pip'}:/root/.cache/pip",
+            # what scenarios make in order to have something to work on, for the next hosts on this tree
+            f"--bind={tree / 'made'}:/var/cache/made",
         ]
         scope = ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"] if with_systemd else []
         with (self.state / "console").open("wb") as console:

@@ -12,6 +12,7 @@ scenario.toml:
 [[step]] of scenario.toml:
     name        what this step shows
     playbook    a file beside scenario.toml, or a playbook of the collection by its full name
+    also        playbooks that the same ansible-playbook runs after it
     arguments   further arguments of ansible-playbook
     environment further environment variables of ansible-playbook
     expect      passed     it ends well
@@ -96,6 +97,8 @@ class Scenario:
         self.remembered: dict[str, str] = {}
         self.durations: dict[str, float] = {}
         self.secrets: set[tuple[str, str]] = set()
+        # The host as it was after the last step, if that has left it untouched.
+        self.untouched = ""
 
     def run(self) -> None:
         """Start the host, run all steps, stop the host; StepError or HostError at the first thing that is wrong."""
@@ -112,7 +115,9 @@ class Scenario:
                 self.run_step(step)
                 took = time.monotonic() - started
                 self.durations.setdefault(step.get("playbook", ""), took)
-                self.secrets |= self.configured_secrets()
+                # An untouched host has the configuration that was read before.
+                if not self.untouched:
+                    self.secrets |= self.configured_secrets()
                 with self.log.open("a") as log:
                     log.write(f"\n=== step {number} took {took:.1f} s: {step['name']}\n\n")
             self.require_no_secrets()
@@ -121,6 +126,7 @@ class Scenario:
 
     def run_step(self, step: dict[str, t.Any]) -> None:
         """Run one step and hold it against everything it promises."""
+        before, self.untouched = self.untouched, ""
         if "rounds" in step:
             for holds, message, output in run_killed(self, step):
                 if not holds:
@@ -128,7 +134,9 @@ class Scenario:
             return
         expect = step.get("expect", "passed")
         untouched = expect in ("unchanged", "predicted", "refused")
-        before, counted = self.on_host(SNAPSHOT) if untouched else "", self.count(step)
+        if untouched:
+            before = before or self.on_host(SNAPSHOT)
+        counted = self.count(step)
         status, output = self.reboot() if step.get("reboot") else self.play(step)
 
         def require(holds: bool, message: str) -> None:
@@ -148,7 +156,9 @@ class Scenario:
             tasks = re.findall(r"^TASK \[(.*)\] \**\n(?:(?!TASK|PLAY).*\n)*?changed: ", output, re.MULTILINE)
             require(changes == 0, f"{changes} changes reported, expected none: {', '.join(tasks)}")
         if untouched:
-            require(*same(before, self.on_host(SNAPSHOT)))
+            after = self.on_host(SNAPSHOT)
+            require(*same(before, after))
+            self.untouched = after
         if "remember" in step:
             self.remembered[step["remember"]] = self.on_host(CONTENTS)
         if "back_to" in step:
@@ -162,11 +172,10 @@ class Scenario:
             require(seen == step[what], f"{self.plan['unit']} had {seen} {what}, expected {step[what]}")
 
     def play(self, step: dict[str, t.Any], kill_after: float | None = None) -> tuple[int, str]:
-        """Run the step's playbook, and kill it after so many seconds; return its exit status and output."""
-        playbook = step["playbook"]
-        if playbook.endswith(".yml"):
-            playbook = str(self.directory / playbook)
-        words = [os.environ["ANSIBLE_PLAYBOOK"], "--inventory", str(self.host.inventory), playbook]
+        """Run the step's playbooks, and kill them after so many seconds; return the exit status and the output."""
+        words = [os.environ["ANSIBLE_PLAYBOOK"], "--inventory", str(self.host.inventory)]
+        for playbook in (step["playbook"], *step.get("also", [])):
+            words.append(str(self.directory / playbook) if playbook.endswith(".yml") else playbook)
         words += step.get("arguments", [])
         with self.log.open("a") as log:
             log.write(f"\n=== {step['name']}\n$ {' '.join(words)}\n")
