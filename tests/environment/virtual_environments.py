@@ -69,9 +69,9 @@ ENVIRONMENTS = {
     for environment in (
         Environment("ansible-newest", (3, 11)),
         Environment("ansible-2.19", (3, 11), (3, 13)),
-        Environment("linters", (3, 11)),
-        Environment("galaxy-importer", (3, 11)),
-        Environment("antsibull-nox", (3, 11)),
+        Environment("linters", (3, 11), fastest=True),
+        Environment("galaxy-importer", (3, 11), fastest=True),
+        Environment("antsibull-nox", (3, 11), fastest=True),
         Environment("synapse", (3, 10), fastest=True),
         Environment("contract", (3, 11), fastest=True),
         Environment("units", (3, 9)),

