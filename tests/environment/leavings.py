@@ -36,13 +36,13 @@ def own_directory() -> t.Iterator[Path]:
     # The superuser's own directory for temporary files may be closed to others.
     place = "/tmp" if os.geteuid() == 0 else None
     directory = Path(tempfile.mkdtemp(prefix="matrix_ops_synapse_run_", dir=place))
-    _hold_in_memory(directory)
-    directory.chmod(0o755)
     before, tempfile.tempdir = tempfile.tempdir, str(directory)
     os.environ["TMPDIR"] = str(directory)
     words = [sys.executable, "-I", str(Path(__file__).resolve()), str(directory)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as watching:
         try:
+            _hold_in_memory(directory)
+            directory.chmod(0o755)
             yield directory
         finally:
             tempfile.tempdir = before
