@@ -6,13 +6,24 @@
 
 from __future__ import annotations
 
-import pytest
+import importlib
+import pkgutil
+import re
+import typing as t
 
+import pytest
+from ansible.module_utils.common.parameters import set_fallbacks
+
+from ansible_collections.matrix_ops.synapse.plugins import modules
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
     connection_argument_spec,
 )
+
+MODULES = [found.name for found in pkgutil.iter_modules(modules.__path__)]
+SECRET = re.compile(r"(.*_)?(password|secret|secrets|token)")
 
 
 def test_merging_keeps_the_options_and_constraints_of_both() -> None:
@@ -56,3 +67,34 @@ def test_only_a_configuration_that_is_required_has_a_default() -> None:
         "/etc/matrix-synapse/homeserver.yaml",
         "/etc/matrix-synapse/conf.d",
     ]
+
+
+def test_where_and_as_whom_may_be_said_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNAPSE_BASE_URL", "http://x.test")
+    monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", "abc")
+    parameters: dict[str, t.Any] = {}
+    hidden = set_fallbacks(connection_argument_spec().argument_spec, parameters)
+    assert parameters == {"base_url": "http://x.test", "access_token": "abc"}
+    assert hidden == {"abc"}
+
+
+def shown_secrets(options: dict[str, t.Any]) -> t.Iterator[str]:
+    for name, option in options.items():
+        # What is one of a few known words is no secret.
+        if SECRET.fullmatch(name) and not option.get("choices") and option.get("no_log") is not True:
+            yield name
+        yield from shown_secrets(option.get("options") or {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_lets_ansible_show_a_secret_that_it_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Started(Exception):
+        pass
+
+    def start(**given: t.Any) -> t.NoReturn:
+        raise Started(given)
+
+    monkeypatch.setattr(_module, "AnsibleModule", start)
+    with pytest.raises(Started) as started:
+        importlib.import_module(f"{modules.__name__}.{name}").main()
+    assert list(shown_secrets(started.value.args[0]["argument_spec"])) == []

@@ -205,6 +205,13 @@ class TestCertificates:
             server.expect(Call("GET", "/a"))
             client_of(server, verify=False).get("/a")
 
+    def test_accepts_the_same_for_another_token_and_for_another_server(self) -> None:
+        with ScriptedServer(tls=True) as server:
+            server.expect(Call("GET", "/a", token="other"), Call("GET", "/a", token=None))
+            client = client_of(server, verify=str(CERTIFICATE))
+            client.speaking_as("other").get("/a")
+            client.stranger_to(server.base_url).get("/a")
+
     @pytest.mark.parametrize("content", [None, "not a certificate"])
     def test_says_that_the_authority_cannot_be_read(self, tmp_path: pathlib.Path, content: str | None) -> None:
         bundle = tmp_path / "authority.pem"

@@ -86,6 +86,23 @@ def test_sqlite_is_measured(settings: DatabaseSettings) -> None:
     assert least["tables"] == measured["tables"][:1]
 
 
+class Scripted(Database):
+    """Answers in place of a PostgreSQL, one query after the other."""
+
+    def __init__(self, *answers: t.Any) -> None:
+        self._settings = DatabaseSettings("psycopg2", {}, "x")
+        self._answers = list(answers)
+
+    def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
+        return t.cast("list[tuple[t.Any, ...]]", self._answers.pop(0))
+
+
+def test_an_empty_table_has_no_rows_and_one_that_nobody_has_counted_an_unknown_number() -> None:
+    tables = [("filled", 3, 2, 1, 7), ("empty", 2, 1, 1, 0), ("uncounted", 2, 1, 1, -1)]
+    measured = measure(Scripted([(9,)], tables, []), 10)
+    assert [table["estimated_rows"] for table in measured["tables"]] == [7, 0, None]
+
+
 def test_updates_are_in_the_order_in_which_they_run(settings: DatabaseSettings) -> None:
     with Database(settings) as database:
         assert pending_updates(database) == [

@@ -216,6 +216,16 @@ def test_media_of_a_failed_task_are_kept_for_the_next(place: ExportPlace, tmp_pa
     assert os.listdir(tmp_path) == []
 
 
+def test_media_of_a_failed_task_that_somebody_has_opened_are_closed_again(
+    place: ExportPlace, tmp_path: pathlib.Path
+) -> None:
+    fetch_and_fail(place, SynapseError("no answer"))
+    [hidden] = tmp_path.iterdir()
+    hidden.chmod(0o755)
+    with place.workplace(resume=True):
+        assert hidden.stat().st_mode & 0o777 == 0o700
+
+
 def test_media_are_not_kept_for_a_task_without(place: ExportPlace, tmp_path: pathlib.Path) -> None:
     fetch_and_fail(place, SynapseError("no answer"))
     publish(place)
