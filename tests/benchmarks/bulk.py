@@ -136,7 +136,7 @@ def _growth(place: Bench, accounts: Accounts) -> t.Iterator[Measurement]:
 def _above_a_ping(place: Bench, accounts: Accounts, known: t.Sequence[str]) -> tuple[Figure, Figure]:
     """Declare all accounts that there are; return the milliseconds for each of them, and the memory in MB."""
     accounts.create_bare(accounts.name_up_to(len(known)))
-    rounds = [(*accounts.declare(known, changed=False), _ping(place)) for _round in range(_ROUNDS)]
+    rounds = [(*accounts.declare(known, changed=False), place.ping()) for _round in range(_ROUNDS)]
     seconds, memory, pings = zip(*rounds, strict=True)
     return difference(seconds, pings, 1000 / len(known)), figure(memory, 1 / _MEGABYTE)
 
@@ -148,7 +148,7 @@ def _no_change(place: Bench, accounts: Accounts, engine: str) -> t.Iterator[Meas
     rounds = [
         (
             accounts.declare(localparts, changed=False)[0],
-            _ping(place) + accounts.read_bare(),
+            place.ping() + accounts.read_bare(),
             accounts.loop_uri(localparts[:_LOOPED]),
         )
         for _round in range(_ROUNDS)
@@ -158,7 +158,3 @@ def _no_change(place: Bench, accounts: Accounts, engine: str) -> t.Iterator[Meas
     yield Measurement(f"{name}, against a ping and raw reads, {engine}", ours, figure(raw), "<=", 1.5)
     theirs = figure(looped, _ACCOUNTS / _LOOPED)
     yield Measurement(f"{name}, against a loop of uri, {engine}", ours, theirs, ">=", 200, inverted=True)
-
-
-def _ping(place: Bench) -> float:
-    return place.play({"ansible.builtin.ping": {}}).seconds

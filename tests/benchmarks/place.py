@@ -88,6 +88,10 @@ class Bench:
         path = Path(__file__).resolve().parent / "alternatives" / script
         return json.loads(execute([self.python, path, *arguments], self._directory))
 
+    def ping(self) -> float:
+        """Return the seconds of the least that a module can do."""
+        return self.play({"ansible.builtin.ping": {}}).seconds
+
     def play(self, task: dict[str, t.Any], variables: Path | None = None) -> Played:
         """Run one task with ansible-playbook and return what it took: the task alone, without Ansible's own start.
 

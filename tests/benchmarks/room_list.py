@@ -21,7 +21,7 @@ def measure() -> t.Iterator[Measurement]:
         place.run("many_rooms.py", place.write("database.json", server["database"]), str(_ROOMS))
         token = place.write("token", server["admin_access_token"])
         rounds = [
-            (_list(place, server, str(token)), _ping(place) + _read(place, server, str(token)))
+            (_list(place, server, str(token)), place.ping() + _read(place, server, str(token)))
             for _round in range(_ROUNDS)
         ]
     ours, raw = (figure(column) for column in zip(*rounds, strict=True))
@@ -31,10 +31,6 @@ def measure() -> t.Iterator[Measurement]:
 def _list(place: Bench, server: dict[str, t.Any], token: str) -> float:
     options = {"base_url": server["base_url"], "access_token_path": token}
     return place.play({"matrix_ops.synapse.synapse_room_info": options}).seconds
-
-
-def _ping(place: Bench) -> float:
-    return place.play({"ansible.builtin.ping": {}}).seconds
 
 
 def _read(place: Bench, server: dict[str, t.Any], token: str) -> float:

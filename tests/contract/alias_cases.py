@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, play
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
-_PAUSE = 0.1
-_PATIENCE = 30.0
 # One has a server name in its id, as all had before version 12, and the other one has none.
 _VERSIONS = {"old": "11", "new": "12"}
 _ALIASES = ("lobby", "main", "second", "odd", "lost", "kept")
@@ -113,10 +111,10 @@ def listed(word: str, prepare: Prepare) -> Prepare:
     def wait(place: Place) -> None:
         prepare(place)
         path = f"/_synapse/admin/v1/rooms?search_term={place.unique}"
-        deadline = time.monotonic() + _PATIENCE
-        while full(place, word) not in [room["canonical_alias"] for room in place.server.get(path)["rooms"]]:
-            assert time.monotonic() < deadline, "Synapse does not list it"
-            time.sleep(_PAUSE)
+        until(
+            lambda: [room["canonical_alias"] for room in place.server.get(path)["rooms"]],
+            lambda found: full(place, word) in found,
+        )
 
     return wait
 

@@ -10,10 +10,11 @@ import json
 import re
 import shutil
 import stat
+import tarfile
 import tempfile
 import typing as t
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ansible_collections.matrix_ops.synapse.tests.contract.export_people import sha256
 
@@ -28,10 +29,21 @@ def describe(path: Path) -> Found:
     if path.is_dir():
         return _describe(path)
     with tempfile.TemporaryDirectory() as place:
-        shutil.unpack_archive(path, place, filter="data" if path.name.endswith(".tar.gz") else None)
+        _unpack(path, place)
         [unpacked] = Path(place).iterdir()
         mine = {"modes": [stat.filemode(path.lstat().st_mode)], "ends_like_a_zip": zipfile.is_zipfile(path)}
         return {**_describe(unpacked), **mine, "name": unpacked.name}
+
+
+def _unpack(path: Path, place: str) -> None:
+    """Unpack an archive. Raises AssertionError if a tar holds what is neither file nor directory, or leads outside."""
+    if path.name.endswith(".tar.gz"):
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                assert member.isreg() or member.isdir(), member.name
+                assert not name.is_absolute() and ".." not in name.parts, member.name
+    shutil.unpack_archive(path, place)
 
 
 def _describe(directory: Path) -> Found:

@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import typing as t
 from pathlib import Path
 from unittest import mock
@@ -25,10 +24,10 @@ from unittest import mock
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 # Where Python finds what lets Synapse's command hang.
 HANGING = Path(__file__).resolve().parent / "hanging_export"
-_PATIENCE = 60.0
 
 
 @contextlib.contextmanager
@@ -75,7 +74,7 @@ def command_of(process: subprocess.Popen[str]) -> int:
         assert process.poll() is None, result_of(process)
         return next(_commands_of(process.pid), 0)
 
-    return int(wait_until("the export has begun", command))
+    return until(command, bool)
 
 
 def is_running(number: int) -> bool:
@@ -88,15 +87,6 @@ def is_running(number: int) -> bool:
     except FileNotFoundError:
         return False
     return any(_state_and_parent(int(thread), f"{number}/task")[0] not in ("Z", "X", "") for thread in threads)
-
-
-def wait_until(condition: str, found: t.Callable[[], t.Any]) -> t.Any:
-    """Wait until the function `found` returns something true, and return that."""
-    deadline = time.monotonic() + _PATIENCE
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"waited in vain: {condition}"
-        time.sleep(0.02)
-    return value
 
 
 def _commands_of(number: int) -> t.Iterator[int]:

@@ -19,11 +19,6 @@ def _make_accounts(place: Place) -> None:
         place.server.make_account(f"{place.unique}-{word}", displayname=word)
 
 
-def _make_destination_once(place: Place) -> None:
-    if not place.server.rows("SELECT 1 FROM destinations WHERE destination = ?", f"{place.unique}.dead.test"):
-        make_destination(place)
-
-
 def _reads(module: str, prepare: t.Callable[[Place], None], parameters: t.Callable[[Place], dict[str, t.Any]]) -> Case:
     return Case(_READ, module, prepare, parameters, lambda place: {}, {})
 
@@ -40,7 +35,7 @@ CASES = (
     ),
     _reads(
         "synapse_federation_info",
-        _make_destination_once,
+        make_destination,
         lambda place: {
             "destination": f"{place.unique}.dead.test",
             "config_path": place.server.config_path,

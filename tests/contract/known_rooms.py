@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import typing as t
-import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.tests.contract import meeting
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 Row = dict[str, t.Any]
 
-_PATIENCE = 60.0
-_PAUSE = 0.1
 _COLUMNS = (
     "room_id",
     "name",
@@ -49,7 +47,7 @@ _MADE: dict[str, dict[str, t.Any]] = {
     "lost": {"name": "Lost", "room_version": "11"},
 }
 # In these both servers are, the user of each with nobody else; they have no name. The id in version 12 names no server.
-MET = {"met in 12": "12", "met in 11": "11"}
+_MET = ("met in 12", "met in 11")
 _STORED = """
     SELECT current_state_events.room_id, type, state_key, event_id, is_public, blocked_rooms.user_id
     FROM current_state_events
@@ -80,7 +78,7 @@ class Rooms:
 def make_rooms(pair: t.Sequence[Server]) -> list[Rooms]:
     """Make the rooms on each of two servers that have no others, and let the servers meet."""
     made = [_make(server) for server in pair]
-    met = _meet(pair)
+    met = dict(zip(_MET, meeting.meet(pair), strict=True))
     people = sorted(server.user for server in pair)
     return [
         Rooms(server, {**ids, **met}, _rows(server, {**ids, **met}), people, sorted(each.name for each in pair))
@@ -91,44 +89,18 @@ def make_rooms(pair: t.Sequence[Server]) -> list[Rooms]:
 def wait_until_counted(server: Server) -> None:
     """Wait until Synapse has counted all that has happened in rooms until now, which it does some time later."""
     [[target]] = server.rows("SELECT MAX(stream_ordering) FROM events")
-    _wait(
-        lambda: server.rows("SELECT stream_id FROM stats_incremental_position WHERE stream_id >= ?", target),
-        "Synapse has not counted",
-    )
+    until(lambda: server.rows("SELECT stream_id FROM stats_incremental_position WHERE stream_id >= ?", target), bool)
 
 
 def path_of(room_id: str) -> str:
     """Return the path of a room in the Admin API."""
-    return f"/_synapse/admin/v1/rooms/{urllib.parse.quote(room_id, safe='')}"
+    return f"/_synapse/admin/v1/rooms/{meeting.quoted(room_id)}"
 
 
 def _make(server: Server) -> dict[str, str]:
     ids = {word: server.make_room(server.user_token, **body) for word, body in _MADE.items()}
     server.send("POST", f"/_matrix/client/v3/rooms/{ids['lost']}/leave", {}, server.user_token)
     return ids
-
-
-def _meet(pair: t.Sequence[Server]) -> dict[str, str]:
-    """Make a room on each server that the user of the other one joins too, and return their ids."""
-    ids: dict[str, str] = {}
-    for (word, version), server in zip(MET.items(), pair, strict=True):
-        made = {"preset": "public_chat", "room_alias_name": "met_here", "room_version": version}
-        ids[word] = server.make_room(server.user_token, **made)
-    for server, other in zip(pair, reversed(pair), strict=True):
-        alias = urllib.parse.quote(f"#met_here:{other.name}", safe="")
-        server.send("POST", f"/_matrix/client/v3/join/{alias}", {}, server.user_token)
-    _wait(lambda: _have_met(pair, ids.values()), "the servers have not met")
-    return ids
-
-
-def _have_met(pair: t.Iterable[Server], room_ids: t.Iterable[str]) -> bool:
-    """Whether each server knows both people in all of the rooms."""
-    people = {server.user for server in pair}
-    return all(_joined(server, room_id) == people for server in pair for room_id in room_ids)
-
-
-def _joined(server: Server, room_id: str) -> set[str]:
-    return set((server.found(f"{path_of(room_id)}/members") or {"members": []})["members"])
 
 
 def _rows(server: Server, ids: dict[str, str]) -> dict[str, Row]:
@@ -138,10 +110,3 @@ def _rows(server: Server, ids: dict[str, str]) -> dict[str, Row]:
     assert sorted(listed) == sorted(ids.values())
     rows = {word: {column: listed[room_id][column] for column in _COLUMNS} for word, room_id in ids.items()}
     return {word: {**row, "name": row["name"] or ""} for word, row in rows.items()}
-
-
-def _wait(holds: t.Callable[[], object], otherwise: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(_PAUSE)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Two servers that federate get to know each other, and hear of servers that nobody runs. Plain HTTP alone.
+"""Two servers that federate get to know each other, and hear of servers that nobody runs.
 
 Whoever uses the fixture `pair` makes no other destinations on it than these, so that tests can name all of them.
 """
@@ -11,32 +11,19 @@ from __future__ import annotations
 
 import functools
 import secrets
-import time
 import typing as t
 import urllib.parse
 from pathlib import Path
 
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
-
-Found = t.TypeVar("Found")
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 # Nobody listens there.
 DEAD = ("[::1]:1", "localhost:1")
 
 _DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 _ROOM_VERSIONS = ("12", "11")
-_PATIENCE = 60.0
-_PAUSE = 0.05
-
-
-def until(look: t.Callable[[], Found], holds: t.Callable[[Found], bool]) -> Found:
-    """Look again and again until what is found holds, and return it. Raises AssertionError if it never does."""
-    deadline = time.monotonic() + _PATIENCE
-    while not holds(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(_PAUSE)
-    return found
 
 
 def meet(servers: t.Sequence[Server], alias: str = "met_here") -> list[str]:
@@ -120,6 +107,14 @@ def fail_to_reach(server: Server, *names: str) -> None:
 
     # It answers before it has noted them.
     until(failing, lambda found: set(tried) <= set(found))
+
+
+def note(server: Server, name: str, **columns: int | None) -> None:
+    """Let a server have noted of a destination what is in the columns, as only its database can; once is enough."""
+    names = ", ".join(columns)
+    marks = ", ".join("?" for _column in columns)
+    statement = f"INSERT INTO destinations (destination, {names}) VALUES (?, {marks}) ON CONFLICT DO NOTHING"
+    server.write(statement, name, *columns.values())
 
 
 def quoted(part: str) -> str:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 Row = dict[str, t.Any]
 
-_PATIENCE = 30.0
-_PAUSE = 0.2
 _PASSWORD = "contract-people-0123"
 _LIST = "/_synapse/admin/v3/users?locked=true&limit=1000"
 # How each is made, in the words of PUT v2/users/<id>.
@@ -134,10 +132,7 @@ def _use(server: Server, localpart: str, device: str) -> str:
 def _wait_until_seen(server: Server) -> None:
     """Wait until Synapse has written down who was seen, which it does every few seconds."""
     wanted = {server.user_id(localpart) for localpart in SEEN}
-    deadline = time.monotonic() + _PATIENCE
-    while wanted := wanted - {row["name"] for row in server.get(_LIST)["users"] if row["last_seen_ts"]}:
-        assert time.monotonic() < deadline, f"Synapse has not seen {', '.join(sorted(wanted))}"
-        time.sleep(_PAUSE)
+    until(lambda: {row["name"] for row in server.get(_LIST)["users"] if row["last_seen_ts"]}, wanted.issubset)
 
 
 def _rows(server: Server, guest: str) -> list[Row]:

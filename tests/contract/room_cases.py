@@ -11,6 +11,7 @@ import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.tests.contract import meeting
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, Place, State
 
 _HOUR = 3_600_000
@@ -187,8 +188,8 @@ def _destination(place: Place) -> str:
 def make_destination(place: Place) -> None:
     """Let the server have failed to reach another one."""
     now = int(time.time() * 1000)
-    statement = "INSERT INTO destinations (destination, retry_last_ts, retry_interval, failure_ts) VALUES (?, ?, ?, ?)"
-    place.server.write(statement, _destination(place), now, _HOUR, now - _HOUR)
+    columns = {"retry_last_ts": now, "retry_interval": _HOUR, "failure_ts": now - _HOUR}
+    meeting.note(place.server, _destination(place), **columns)
 
 
 def _state_of_destination(place: Place) -> State:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import time
 import typing as t
 import urllib.parse
 from pathlib import Path
@@ -19,11 +18,12 @@ from unittest import mock
 
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
+from ansible_collections.matrix_ops.synapse.tests.contract.configuration import write
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result, play
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 MODULE = "synapse_runtime_info"
-_PATIENCE = 30.0
 # In July 2038.
 _TO_COME = 2161944000.0
 _RELOADED = "Reloading config section 'caches'"
@@ -160,14 +160,7 @@ class Restarts:
         log = Path(self.place.server.log)
         size = log.stat().st_size
         os.kill(pid(self.place.server), signal.SIGHUP)
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            with log.open("rb") as file:
-                file.seek(size)
-                if _RELOADED.encode() in file.read():
-                    return
-            time.sleep(0.02)
-        raise AssertionError("it has not read its configuration again")
+        until(lambda: log.read_bytes()[size:], lambda found: _RELOADED.encode() in found)
 
     def write_late(self) -> None:
         """Write what only a restart applies, and give it a time to come, as a clock does that goes wrong."""
@@ -177,12 +170,6 @@ class Restarts:
     def note(self, seen: Result) -> None:
         """Note what it is about to be started with."""
         write(self.record, json.dumps(seen["started_with"]))
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file that nobody else may read."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
 
 
 def jemalloc(directory: Path) -> Path:

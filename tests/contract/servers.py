@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import operator
 import os
 import subprocess
 import tempfile
-import time
 import typing as t
 from pathlib import Path
 
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 ENGINES = ("sqlite", "postgresql")
 
@@ -25,7 +26,6 @@ _OWNER, _SHARED = "CONTRACT_OWNER", "CONTRACT_SHARED"
 _PROGRAM = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
 # A server that cannot be reached is given up at once: what is on loopback answers in time.
 _SETTINGS: dict[str, t.Any] = {"federation": {"client_timeout": "1s", "max_long_retries": 0, "max_short_retries": 0}}
-_PATIENCE, _PAUSE = 60.0, 0.05
 # The user of PostgreSQL, when the tests run as root.
 _USER = "nobody"
 
@@ -93,10 +93,7 @@ def wait_for_profiles(server: Server) -> None:
     Raises AssertionError if it never is.
     """
     pending = "SELECT update_name FROM background_updates WHERE update_name = 'profiles_full_user_id_key_idx'"
-    deadline = time.monotonic() + _PATIENCE
-    while server.rows(pending):
-        assert time.monotonic() < deadline, "the index of the profiles is still not there"
-        time.sleep(_PAUSE)
+    until(lambda: server.rows(pending), operator.not_)
 
 
 def _run(*arguments: str, owner: int = 0) -> str:

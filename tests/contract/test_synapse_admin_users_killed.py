@@ -9,11 +9,11 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import multiprocessing
+import operator
 import os
 import re
 import secrets
 import signal
-import time
 import typing as t
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.account_list_cases im
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _PATIENCE = 60.0
 # How long what may still be done is looked at again: not for as long as for people.
@@ -65,18 +66,12 @@ def _there(place: Place) -> list[str]:
 
 def _kill_in_the_middle(place: Place) -> None:
     """Wait until there are some of them, and kill Synapse. Raises AssertionError if that takes too long."""
-    server, found = place.server, 0
+    server = place.server
     pid = int(Path(server.directory, "homeserver.pid").read_text())
     path = f"/_synapse/admin/v2/users?limit=1&user_id=@person{place.unique}"
-    deadline = time.monotonic() + _PATIENCE
-    while found < _KILLED_AT:
-        assert time.monotonic() < deadline, f"There are {found} such accounts only."
-        time.sleep(0.02)
-        found = server.get(path)["total"]
+    until(lambda: server.get(path)["total"], lambda found: found >= _KILLED_AT)
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline, "It does not end."
-        time.sleep(0.02)
+    until(Path(f"/proc/{pid}").exists, operator.not_)
 
 
 def _run_there(parameters: Parameters) -> Result:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import typing as t
 import urllib.request
 from pathlib import Path
@@ -27,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.configuration import 
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Expectation, prove
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 pytestmark = pytest.mark.xdist_group("configured servers")
 
@@ -79,10 +79,7 @@ def test_it_takes_factors_of_caches_when_it_is_reloaded(place: Place) -> None:
     assert (done["changed_keys"], done["applied_by"]) == (["caches.global_factor"], "reload")
     assert _size_of_caches(server) == before
     os.kill(int(Path(server.directory, "homeserver.pid").read_text()), signal.SIGHUP)
-    deadline = time.monotonic() + _PATIENCE
-    while (now := _size_of_caches(server)) <= before:
-        assert time.monotonic() < deadline, f"the caches still have room for {now}"
-        time.sleep(0.05)
+    until(lambda: _size_of_caches(server), lambda now: now > before)
 
 
 def _size_of_caches(server: Server) -> float:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import operator
 import secrets
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
 from ansible_collections.matrix_ops.synapse.tests.contract import database_rows, servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.database_rows import LAYOUTS, ROOMS, UPDATE
@@ -26,10 +27,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     prove_refusal,
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _MODULE = "synapse_database_info"
-_PAUSE = 0.1
-_PATIENCE = 60.0
 _SQLITE, _POSTGRESQL = (
     pytest.param(engine, marks=pytest.mark.xdist_group(f"state rows on {engine}")) for engine in servers.ENGINES
 )
@@ -102,16 +102,13 @@ def _make_rooms(server: Server) -> None:
     rooms = [lounge, server.make_room(token)]
     states = [server.get(f"/_synapse/admin/v1/rooms/{room_id}/state")["state"] for room_id in rooms]
     counts = sorted(map(len, states), reverse=True)
-    deadline = time.monotonic() + _PATIENCE
 
-    def done() -> bool:
-        listed = _listed(server)
+    def counted(listed: list[Json]) -> bool:
         return [room["state_events"] for room in listed] == counts and listed[0]["canonical_alias"] is not None
 
     # Both are done in the background.
-    while not done() or _pending(server):
-        assert time.monotonic() < deadline, f"not done: {_pending(server)}, not counted: {_listed(server)}"
-        time.sleep(_PAUSE)
+    until(lambda: _pending(server), operator.not_)
+    until(lambda: _listed(server), counted)
 
 
 def _pending(server: Server) -> list[t.Any]:
@@ -290,6 +287,17 @@ def test_estimate_from_all_blocks_is_the_truth(laid_out: Place) -> None:
     assert sample["blocks"] == sample["total_blocks"] > 2000
     assert {room["standard_error"] for room in found} == {0}
     assert [{**room, "standard_error": None} for room in found] == database_rows.biggest_rooms(laid_out.server)
+
+
+@_only_postgresql
+def test_database_is_read_only_and_limited_for_one_transaction(filled: Place) -> None:
+    arguments = {name: value for name, value in filled.server.database.items() if name != "name"}
+    with Database(DatabaseSettings("psycopg2", arguments, "x"), statement_timeout=5) as database:
+        assert database.rows("SHOW transaction_read_only") == [("on",)]
+        assert database.rows("SHOW statement_timeout") == [("5s",)]
+        database.write("COMMIT")
+        # A pool of connections may hand the session on to Synapse.
+        assert database.rows("SHOW statement_timeout") == [("0",)]
 
 
 # This keeps everybody from writing.

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import random
 import re
 import signal
@@ -26,7 +27,6 @@ from ansible_collections.matrix_ops.synapse.tests.contract.export_process import
     hanging_environment,
     is_running,
     result_of,
-    wait_until,
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.export_proof import (
     MODULE,
@@ -39,6 +39,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.export_proof import (
     prove_refused,
     require_whole,
 )
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 pytestmark = on_each_engine("interrupted exports")
 
@@ -74,7 +75,7 @@ def test_ended_by_a_signal(place: Place, number: signal.Signals) -> None:
     declared = _odd(place)
     with exporting(place, declared, hangs=True) as process:
         command = command_of(process)
-        wait_until("it has written something", lambda: _has_written(place))
+        until(lambda: _has_written(place), bool)
         # The other one goes on to write, where nobody else looks.
         prove_refused(place, "Another task is exporting to", declared, lambda place: {"left": left(place)})
         process.send_signal(number)
@@ -84,7 +85,7 @@ def test_ended_by_a_signal(place: Place, number: signal.Signals) -> None:
             result = result_of(process)
             assert result["failed"], result
             assert f"interrupted by {number.name}" in result["msg"]
-        wait_until("Synapse's command has ended", lambda: not is_running(command))
+        until(lambda: is_running(command), operator.not_)
     hidden = list(exports(place).iterdir())
     assert len(hidden) == (1 if number == signal.SIGKILL else 0)
     assert all(path.name.startswith(".synapse_export_") for path in hidden), hidden
@@ -106,7 +107,7 @@ def test_killed_in_the_middle_of_the_media(place: Place, source: str) -> None:
     made = collector(place.server)
     declared = declare(place, made.person.localpart, media=True)
     with exporting(place, {**declared, "media_source": source}, media=_FETCHED) as process:
-        wait_until("it has fetched some media", lambda: len(_fetched(place)) == _FETCHED)
+        until(lambda: _fetched(place), lambda found: len(found) == _FETCHED)
         process.kill()
         process.wait()
     holds, missing = {"media_files": made.files}, made.missing
@@ -163,7 +164,7 @@ def test_killed_at_random(place: Place, killed: Killed) -> None:
         threading.Event().wait(moment)
         process.kill()
         process.wait()
-        wait_until("Synapse's command has ended", lambda: not is_running(command))
+        until(lambda: is_running(command), operator.not_)
     # Whatever has the name of the export is a whole one.
     for path in exports(place).glob("[!.]*"):
         require_whole(describe(path))

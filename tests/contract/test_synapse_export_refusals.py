@@ -92,6 +92,11 @@ _refusal = functools.partial(Refusal, module=MODULE, state=look, prepare=_make_a
 
 REFUSALS = (
     _refusal(
+        "two places",
+        parameters=_declare(destination=_below("one"), destination_directory=_below("many")),
+        message=r"mutually exclusive: destination\|destination_directory",
+    ),
+    _refusal(
         "an account that does not exist",
         parameters=_declare(user_id=_user("nobody")),
         message=lambda place: f"@{place.unique}-nobody:{place.server.name} does not exist",

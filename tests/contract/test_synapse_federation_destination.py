@@ -136,14 +136,7 @@ _REFUSALS = (
 
 def _note(**columns: int | None) -> t.Callable[[Place], None]:
     """Let the server have noted of a destination of this case what is in the columns; once is enough."""
-
-    def note(place: Place) -> None:
-        names = ", ".join(columns)
-        marks = ", ".join("?" for _column in columns)
-        statement = f"INSERT INTO destinations (destination, {names}) VALUES (?, {marks}) ON CONFLICT DO NOTHING"
-        place.server.write(statement, _noted(place), *columns.values())
-
-    return note
+    return lambda place: meeting.note(place.server, _noted(place), **columns)
 
 
 def _noted(place: Place) -> str:

@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES, halt, restart
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _INFO, _DESTINATION = "synapse_federation_info", "synapse_federation_destination"
 
@@ -43,7 +44,7 @@ class _Outage:
             self._down = True
             halt(self.other)
             meeting.say(self.server, self.rooms[0], f"down {secrets.token_hex(4)}")
-            meeting.until(self.noted, lambda found: found["failure_ts"] is not None)
+            until(self.noted, lambda found: found["failure_ts"] is not None)
 
     def end(self) -> None:
         """Let the other server be up."""
@@ -124,7 +125,7 @@ def test_reset_in_vain(outage: _Outage, down: Place) -> None:
     predicted = play(down, _DESTINATION, declared, check=True)
     assert outage.noted() == before
     done = play(down, _DESTINATION, declared)
-    again = meeting.until(outage.noted, lambda found: found["retry_last_ts"] > before["retry_last_ts"])
+    again = until(outage.noted, lambda found: found["retry_last_ts"] > before["retry_last_ts"])
     assert predicted["changed"]
     assert not predicted["failed_again"]
     assert predicted["destination"]["state"] == "ok"
@@ -144,7 +145,7 @@ def test_reset_now_that_it_is_back(outage: _Outage, down: Place) -> None:
     done = play(down, _DESTINATION, declared)
     assert done["changed"], done
     assert not done["failed_again"], done
-    after = meeting.until(outage.noted, lambda found: found[delivered] > before[delivered])
+    after = until(outage.noted, lambda found: found[delivered] > before[delivered])
     again = play(down, _DESTINATION, declared)
     assert not again["changed"], again
     assert again["destination"]["state"] == "ok"
@@ -153,6 +154,6 @@ def test_reset_now_that_it_is_back(outage: _Outage, down: Place) -> None:
     def asked() -> list[dict[str, t.Any]]:
         return list(play(down, _INFO, {**declared, "rooms": True})["destinations"])
 
-    [row] = meeting.until(asked, lambda found: all(room["delivered"] for room in found[0]["rooms"]))
+    [row] = until(asked, lambda found: all(room["delivered"] for room in found[0]["rooms"]))
     assert row["state"] == "ok"
     assert {room["room_id"] for room in row["rooms"]} >= set(outage.rooms)

@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES, own_servers
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _MODULE = "synapse_federation_info"
 _UNSEEN_BY_API = [
@@ -186,10 +187,10 @@ def test_has_left_another_one(newborn: _Newborn, number: int, tmp_path: Path) ->
     rooms = meeting.meet(newborn.servers, place.unique)
     try:
         # What has come from the other one may be noted a moment later.
-        meeting.until(evidence, lambda found: found == ["destinations", "joined_members", "inbound"])
+        until(evidence, lambda found: found == ["destinations", "joined_members", "inbound"])
         _leave(server, rooms)
         # Until it has forgotten who is in them.
-        meeting.until(evidence, lambda found: "joined_members" not in found)
+        until(evidence, lambda found: "joined_members" not in found)
         parted = _ask(place, config_path=server.config_path)
         assert parted["ever_federated"]["verdict"]
         assert _talked(parted)[other.name] == ["destinations", "inbound"]

@@ -292,8 +292,8 @@ def test_found(met: Place, query: _Query, method: str) -> None:
 @pytest.mark.parametrize("method", _METHODS)
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in _ROWS])
 def test_described(place: Place, row: _Row, method: str) -> None:
-    statement = "INSERT INTO destinations (destination, retry_last_ts, retry_interval, failure_ts) VALUES (?, ?, ?, ?)"
-    place.server.write(statement, _noted(place), row.tried, row.interval, row.failing_since)
+    columns = {"retry_last_ts": row.tried, "retry_interval": row.interval, "failure_ts": row.failing_since}
+    meeting.note(place.server, _noted(place), **columns)
     asked = {"method": method, "config_path": place.server.config_path, "destination": _noted(place), "rooms": True}
     found = prove(
         place,

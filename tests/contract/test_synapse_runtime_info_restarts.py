@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract.configuration import write
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Refusal, prove_refusal
 from ansible_collections.matrix_ops.synapse.tests.contract.runtime_cases import (
     MODULE,
@@ -31,12 +31,11 @@ from ansible_collections.matrix_ops.synapse.tests.contract.runtime_cases import 
     parameters,
     shown,
     sized,
-    write,
 )
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _CACHES = ["caches"]
 _FRESHNESS = ["freshness"]
-_PATIENCE = 30.0
 # Drop-ins, and the factors that some caches must have with them once Synapse has been told.
 _FACTORS: tuple[tuple[str, dict[str, t.Any], dict[str, float]], ...] = (
     (
@@ -161,11 +160,7 @@ def test_factors_that_are_changed(own: Restarts, caches: dict[str, t.Any], expec
     # It does not have to be restarted for that.
     assert str(own.drop_in) not in outdated(before)
     own.reload()
-    deadline = time.monotonic() + _PATIENCE
-    after = look(own.place, gather=_CACHES)
-    while as_configured(after) != {True} and time.monotonic() < deadline:
-        after = look(own.place, gather=_CACHES)
-    assert as_configured(after) == {True}
+    after = until(lambda: look(own.place, gather=_CACHES), lambda found: as_configured(found) == {True})
     factors = {name: cache["factor"] for name, cache in sized(after).items()}
     assert {name: factors[name] for name in expected} == expected
 
