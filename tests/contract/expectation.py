@@ -107,7 +107,8 @@ def prove(place: Place, case: Expectation) -> Result:
     done = play(place, case.module, parameters, token=case.token)
     assert not done.get("failed"), done
     after, told = case.state(place), [predicted, done]
-    assert _without(done, case.unpredictable) == _without(predicted, case.unpredictable)
+    foreseen, came = (_without(result, case.unpredictable) for result in (predicted, done))
+    assert foreseen == came, {key: (foreseen.get(key), came.get(key)) for key in foreseen.keys() | came.keys()}
     assert done["changed"] is case.changes, done
     _compare_told(case, predicted, done)
     assert not (missing := _difference(after, case.shows(place))), missing

@@ -224,7 +224,10 @@ class ExportResource:
                 counts=content._asdict(),
                 ids={**ids, **{os.path.join(_MEDIA, o.file): o.media_id for o in outcomes or () if o.file}},
                 rooms=[_of_room(room) for room in rooms],
-                pending=[_of_pending(room) for room in rooms if room.pending],
+                # In the order in which check mode finds them: directories have other names than rooms.
+                pending=sorted(
+                    (_of_pending(room) for room in rooms if room.pending), key=lambda entry: entry["room_id"]
+                ),
                 forgotten_rooms=self._forgotten,
                 includes_forgotten_rooms=self._declared.include_forgotten,
                 media=None if outcomes is None else [outcome._asdict() for outcome in outcomes],

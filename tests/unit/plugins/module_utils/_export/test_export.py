@@ -373,6 +373,23 @@ def test_failed_export_leaves_its_media_to_the_next(host: Host) -> None:
     assert [medium["source"] for medium in host.manifest()["media"]] == [None]
 
 
+def test_pending_rooms_are_told_in_the_same_order_by_check_mode(host: Host) -> None:
+    # The directory of the first one has a name that comes after that of the other one.
+    for room_id in ("!-later", "!invited"):
+        host.execute(
+            f"INSERT INTO rooms VALUES ('{room_id}')",
+            f"INSERT INTO events VALUES ('${room_id}', '{room_id}', NULL)",
+            f"INSERT INTO local_current_membership VALUES ('{room_id}', '{ALICE}', '${room_id}', 'invite')",
+            f"INSERT INTO room_memberships VALUES ('{room_id}', '{ALICE}', 'invite', 0)",
+        )
+        host.written[f"rooms/{room_id}/events"] = {"type": "m.room.member", "state_key": ALICE, "content": {}}
+        host.written[f"rooms/{room_id}/invite_state"] = {"type": "m.room.name", "content": {"name": "Party"}}
+    assert name_of("!-later") > name_of("!invited")
+    predicted, made = host.export(check_mode=True)[1], host.export()[1]
+    assert [entry["room_id"] for entry in predicted["pending"]] == ["!-later", "!invited"]
+    assert made["pending"] == predicted["pending"]
+
+
 def test_pending_declined_and_forgotten(host: Host) -> None:
     rooms = [("!invited", "invite", 0), ("!declined", "leave", 0), ("!forgotten", "leave", 1)]
     for room_id, membership, forgotten in rooms:
