@@ -23,7 +23,7 @@ ENGINES = ("sqlite", "postgresql")
 
 # Who stops the shared servers, and where their descriptions lie: the process that began the tests tells its workers.
 _OWNER, _SHARED = "CONTRACT_OWNER", "CONTRACT_SHARED"
-_PROGRAM = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
+PROGRAM = Path(__file__).resolve().parents[1] / "integration" / "targets" / "setup_synapse" / "files" / "servers.py"
 # A server that cannot be reached is given up at once: what is on loopback answers in time.
 _SETTINGS: dict[str, t.Any] = {"federation": {"client_timeout": "1s", "max_long_retries": 0, "max_short_retries": 0}}
 # The user of PostgreSQL, when the tests run as root.
@@ -98,7 +98,7 @@ def wait_for_profiles(server: Server) -> None:
 
 def _run(*arguments: str, owner: int = 0) -> str:
     done = subprocess.run(
-        [os.environ["CONTRACT_SYNAPSE_PYTHON"], _PROGRAM, *arguments],
+        [os.environ["CONTRACT_SYNAPSE_PYTHON"], PROGRAM, *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "SETUP_SYNAPSE_OWNER": str(owner), "PYTHONPATH": ""},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,6 +18,8 @@ import time
 
 _PREFIX = "matrix_ops_synapse_test_"
 _PATIENCE = 30.0
+_PORTS = range(10_240, 20_000)
+_kept: list[socket.socket] = []
 
 
 def create_directory() -> str:
@@ -31,12 +34,25 @@ def create_directory() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _number in range(count)]
-    found = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return found
+    """Return ports on loopback that nobody else uses, and keep them so until this process ends: servers start slowly.
+
+    They are below those that outgoing connections use, so that a server which is halted finds its own free again.
+    """
+    return [_keep_port() for _number in range(count)]
+
+
+def _keep_port() -> int:
+    while True:
+        kept = socket.socket()
+        try:
+            kept.bind(("127.0.0.1", random.choice(_PORTS)))
+        except OSError:
+            kept.close()
+            continue
+        # From now on a server may listen there, as long as it asks for the same; another bind as above fails.
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(kept)
+        return int(kept.getsockname()[1])
 
 
 def sweep() -> None:

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What starts the servers of the tests, where many of them start at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import socket
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
+
+
+def test_a_port_is_kept_for_the_server_that_will_listen_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    specification = importlib.util.spec_from_file_location("processes", servers.PROGRAM.with_name("processes.py"))
+    assert specification is not None
+    assert specification.loader is not None
+    processes = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(processes)
+    address = ("127.0.0.1", processes.free_ports(1)[0])
+    tried = itertools.count(address[1])
+    monkeypatch.setattr(processes.random, "choice", lambda _ports: next(tried))
+    with contextlib.closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):
+        other.bind(address)
+    assert processes.free_ports(1) > [address[1]]
+    # Servers ask to use an address again, as this does.
+    with socket.create_server(address) as listening:
+        assert listening.getsockname() == address
+    for kept in processes._kept:
+        kept.close()
