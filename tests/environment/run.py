@@ -26,8 +26,8 @@ from machine import CannotRun, InstallationFailed
 from stage import staged
 from suite import Suite
 
-# A suite in each of these lanes at a time keeps two processors busy to the end.
-_LANES = 3
+# A suite in each of these lanes at a time keeps two processors busy; with a third one all take more of them.
+_LANES = 2
 _SHOWN_LINES = 200
 _SLOWEST = 10
 

@@ -140,7 +140,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             **_COMPILED_ONCE,
         }
         # More workers than processors: they wait for timeouts most of the time.
-        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "6", "--dist", "loadgroup", "tests/contract"]
+        command: Command = [tools / "bin" / "python", *_PYTEST, "-n", "4", "--dist", "loadgroup", "tests/contract"]
         chosen = ["-k", " or ".join(targets)] if targets else []
         return _said_by_pytest(execute([*command, *chosen], collection, environment))
 
@@ -195,14 +195,14 @@ def readme(_targets: t.Sequence[str]) -> list[Suite]:
     return [Suite("the first example, twice and away, in a checkout of Git", run)]
 
 
-# In this order they begin: what takes longest first, so that nothing is left to run alone in the end.
+# In this order they begin: what takes longest first, and what has one processor to itself beside what wants both.
 GROUPS: dict[str, t.Callable[[t.Sequence[str]], list[Suite]]] = {
     "hosts": hosts,
     "contract": contract,
-    "units": units,
     "integration": integration,
-    "check": checks.checks,
     "readme": readme,
+    "check": checks.checks,
+    "units": units,
     "browser": browser,
     "quick": quick,
 }

@@ -96,11 +96,9 @@ def stop(directory: str) -> None:
 def end(directory: str, program: str, how: signal.Signals = signal.SIGTERM) -> None:
     """End the processes of `program` that name a path below `directory` on their command line."""
     deadline = time.monotonic() + _PATIENCE
-    running = _find(directory, program)
-    _signal(running, how)
-    while running and time.monotonic() < deadline:
-        time.sleep(0.02)
-        running = _find(directory, program)
+    while (running := _find(directory, program)) and time.monotonic() < deadline:
+        _signal(running, how)
+        _wait(running, directory, deadline)
     _signal(running, signal.SIGKILL)
 
 
@@ -112,14 +110,24 @@ def _signal(pids: list[int], how: signal.Signals) -> None:
             continue
 
 
+def _wait(pids: list[int], directory: str, deadline: float) -> None:
+    """Wait until none of these processes runs; to look at all that there are each time would take a processor."""
+    while time.monotonic() < deadline and any(_is_inside(_command_line(pid), directory) for pid in pids):
+        time.sleep(0.02)
+
+
 def _find(directory: str, program: str) -> list[int]:
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         arguments = _command_line(pid)
-        inside = any(argument.startswith(directory + os.sep) for argument in arguments)
-        if inside and any(os.path.basename(argument).startswith(program) for argument in arguments):
+        named = any(os.path.basename(argument).startswith(program) for argument in arguments)
+        if named and _is_inside(arguments, directory):
             found.append(pid)
     return found
+
+
+def _is_inside(arguments: list[str], directory: str) -> bool:
+    return any(argument.startswith(directory + os.sep) for argument in arguments)
 
 
 def _owner() -> int:
