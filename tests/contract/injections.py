@@ -70,6 +70,7 @@ class Injector:
         outcome = Outcome()
         with FaultProxy(self._server.base_url) as self._proxy:
             clean = self._run_clean()
+            assert clean.requests, "it sends nothing"
             for number, request in enumerate(clean.requests, 1):
                 for fault in faults_in(number, request, self._case, self._server.engine):
                     name = f"{fault} at {number}: {as_known(clean.place, str(request))}"
@@ -128,7 +129,7 @@ class Injector:
         # Nor does running again differ where Synapse has got and answered the same as after another fault.
         written = [as_known(place, sent) for sent in requests if sent.method != "GET" and sent.status]
         reached = _Reached(as_known(place, after), as_known(place, left), written, fault == "delay_done")
-        if reached not in self._ended_well:
+        if not written or reached not in self._ended_well:
             found = list(self._run_again(place, clean.after))
             yield from found
             self._ended_well += [] if found else [reached]

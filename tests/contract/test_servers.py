@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import itertools
 import socket
 
 import pytest
@@ -23,11 +22,10 @@ def test_a_port_is_kept_for_the_server_that_will_listen_there(monkeypatch: pytes
     processes = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(processes)
     address = ("127.0.0.1", processes.free_ports(1)[0])
-    tried = itertools.count(address[1])
-    monkeypatch.setattr(processes.random, "choice", lambda _ports: next(tried))
+    monkeypatch.setattr(processes.random, "sample", lambda ports, _all: [address[1], *ports])
     with contextlib.closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):
         other.bind(address)
-    assert processes.free_ports(1) > [address[1]]
+    assert processes.free_ports(1) != [address[1]]
     # Servers ask to use an address again, as this does.
     with socket.create_server(address) as listening:
         assert listening.getsockname() == address

@@ -186,7 +186,7 @@ REFUSALS = (
 @pytest.fixture
 def place() -> t.Iterator[Place]:
     """A place that other users can get to, which the directories of pytest do not let them."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", suffix=".synapse_config") as made:
+    with tempfile.TemporaryDirectory(suffix=".synapse_config") as made:
         directory = Path(made)
         directory.chmod(0o755)
         for name, (owner, mode) in (_DIRECTORIES | _FOREIGN).items():

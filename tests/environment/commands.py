@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import typing as t
 from pathlib import Path
@@ -25,6 +26,8 @@ _CANNOT_RUN = 77
 # What the user of this machine has set for the programs that the suites start, none of which is to have a say.
 _IGNORED_VARIABLES = re.compile(
     "(ANSIBLE|COLLECTIONS|GALAXY|MYPY|PG|PYTEST|PYTHON|RUFF|SYNAPSE|VIRTUAL_ENV)[A-Z_]*|COLUMNS|LINES"
+    # Where pip installs to is decided here, where it downloads from is not.
+    "|PIP_(PREFIX|ROOT|TARGET|USER)"
 )
 
 _SUPERVISED = Path(__file__).resolve().with_name("supervised.py")
@@ -75,7 +78,9 @@ def execute(
     """
     words = [str(word) for word in command]
     kept = {name: value for name, value in os.environ.items() if not _IGNORED_VARIABLES.fullmatch(name)}
-    fixed = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    fixed = {"LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **_direct(kept)}
+    # There nothing is left of a playbook that was killed.
+    fixed["ANSIBLE_LOCAL_TEMP"] = os.path.join(tempfile.gettempdir(), "ansible")
     options = ["--lasting"] if lasting else []
     options += [f"--account={account.user}:{account.group}"] if account else []
     report, reported = os.pipe()
@@ -95,6 +100,12 @@ def execute(
     if process.returncode:
         raise Failed(f"$ {' '.join(words)}\n{output}\nexit status {process.returncode}")
     return output
+
+
+def _direct(variables: t.Mapping[str, str]) -> dict[str, str]:
+    """Return what lets nobody ask a proxy for a server on this machine, whom it could not reach."""
+    named = next((variables[name] for name in ("no_proxy", "NO_PROXY") if variables.get(name)), "")
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, (named, "localhost", "127.0.0.1", "::1"))))
 
 
 def _start(

@@ -35,7 +35,7 @@ def own_directory() -> t.Iterator[Path]:
     """
     # The superuser's own directory for temporary files may be closed to others.
     place = "/tmp" if os.geteuid() == 0 else None
-    directory = Path(tempfile.mkdtemp(prefix="matrix_ops_synapse_run_", dir=place))
+    directory = Path(tempfile.mkdtemp(prefix="matrix_ops_synapse_run_", dir=place)).resolve()
     before, tempfile.tempdir = tempfile.tempdir, str(directory)
     os.environ["TMPDIR"] = str(directory)
     words = [sys.executable, "-I", str(Path(__file__).resolve()), str(directory)]
@@ -47,6 +47,9 @@ def own_directory() -> t.Iterator[Path]:
         finally:
             tempfile.tempdir = before
             t.cast("t.IO[bytes]", watching.stdin).close()
+    # Whoever has watched may have been killed.
+    if directory.exists():
+        remove(str(directory))
 
 
 def _hold_in_memory(directory: Path) -> None:
@@ -76,12 +79,19 @@ def remove(directory: str) -> None:
         time.sleep(0.1)
     for pid in _processes(directory):
         _signal(pid, signal.SIGKILL)
-    if os.path.ismount(directory):
-        # With all that is mounted below, and at once, whoever still has something open there.
-        subprocess.run(["umount", "--lazy", directory], check=False)
+    for mounted in _mounts(directory):
+        # At once, whoever still has something open there.
+        subprocess.run(["umount", "--lazy", mounted], check=False)
     while Path(directory).exists() and time.monotonic() < deadline + _PATIENCE:
         shutil.rmtree(directory, ignore_errors=True)
         time.sleep(0.1)
+
+
+def _mounts(directory: str) -> list[str]:
+    """What is mounted on a directory or below it, innermost first."""
+    listed = Path("/proc/self/mounts")
+    places = [line.split()[1] for line in listed.read_text().splitlines()] if listed.exists() else []
+    return [place for place in reversed(places) if place == directory or place.startswith(f"{directory}/")]
 
 
 def _signal(pid: int, how: signal.Signals) -> None:

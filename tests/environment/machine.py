@@ -69,7 +69,9 @@ def pythons() -> dict[tuple[int, int], Path]:
 
 def has_pip(python: Path) -> bool:
     """Whether this Python brings along what it puts into virtual environments: that of Debian does not."""
-    return subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
+    with contextlib.suppress(OSError):
+        return subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
+    return False
 
 
 def newest_python(minimum: tuple[int, int], maximum: tuple[int, int] = (3, 14)) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
+import os
 import signal
 import sys
 import threading
@@ -81,6 +82,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.groups) - suites.GROUPS.keys():
         parser.error(f"there is no group {', '.join(sorted(unknown))}")
+    # Whoever reads it no more wants it to end.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(0o022)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: commands.stop())
     report = Report()

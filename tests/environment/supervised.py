@@ -53,16 +53,19 @@ def main() -> int:
         return 128 + signal.SIGTERM
     status = 128 + signal.SIGTERM
     user, group = given.account or (None, None)
-    # A session of its own, so that it can be told to stop with what it has in the foreground.
-    child = subprocess.Popen(
-        given.command, start_new_session=True, user=user, group=group, extra_groups=[] if given.account else None
-    )
+    child = None
     try:
+        # A session of its own, so that it can be told to stop with what it has in the foreground.
+        child = subprocess.Popen(
+            given.command, start_new_session=True, user=user, group=group, extra_groups=[] if given.account else None
+        )
         status = _result_of(child.pid)
     except _Stop:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        _wait(child.pid)
+        # Told to stop while the command was just being started, it is one of those that are ended below.
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+            _wait(child.pid)
     finally:
         for number in _TO_STOP:
             signal.signal(number, signal.SIG_IGN)

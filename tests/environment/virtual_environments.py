@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from commands import Failed, execute
 from machine import (
     CannotRun,
     InstallationFailed,
@@ -92,18 +92,13 @@ def create(python: Path, directory: Path, requirements: Path) -> None:
         remedy = f"on Debian or Ubuntu install the package {_venv_package(python)}"
         raise CannotRun(f"{python} cannot make a virtual environment; {remedy}")
     pip: list[str | Path] = [directory / "bin" / "python", "-m", "pip"]
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    installed = subprocess.run(
-        [*pip, "install", "--quiet", "--no-input", "--requirement", requirements],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if installed.returncode:
+    command = [*pip, "install", "--quiet", "--no-input", "--requirement", requirements]
+    try:
+        execute(command, directory, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    except Failed as failed:
         shutil.rmtree(directory, ignore_errors=True)
-        last = (installed.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise InstallationFailed(f"The packages of {requirements.name} could not be installed: {last}")
+        *said, _status = failed.output.strip().splitlines()
+        raise InstallationFailed(f"The packages of {requirements.name} could not be installed: {said[-1]}") from None
 
 
 def _venv_package(python: Path) -> str:

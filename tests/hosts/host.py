@@ -241,6 +241,7 @@ class Host:
         self.machine = name.replace("_", "-")
         self.state = BASE / "running" / name
         self.inventory = self.state / "inventory/hosts.json"
+        self.processor_seconds = 0.0
 
     @property
     def tree(self) -> Path | None:
@@ -268,7 +269,7 @@ class Host:
         self.write_settings(tree, port)
         self.write_inventory(tree, port)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            ready.bind(f"\0matrix-ops-{os.getpid()}")
+            ready.bind(f"\0matrix-ops-{os.getpid()}-{self.name}")
             self.boot(tree, ready)
         failed = self.ssh("systemctl --failed --plain --no-legend", capture=True).stdout
         if failed.strip():
@@ -382,6 +383,7 @@ class Host:
 
     def stop(self) -> None:
         """Stop the host and remove it; keep the packages it downloaded for the next ones. No host is no error."""
+        self.processor_seconds = self.used_seconds()
         number = self.process()
         if number is not None:
             os.kill(number, signal.SIGKILL)
@@ -397,6 +399,18 @@ class Host:
                 self.remove_cgroup(Path(group))
         if self.state.exists():
             shutil.rmtree(self.state)
+
+    def used_seconds(self) -> float:
+        """How many seconds of processor time all that runs on the host has taken; 0 if the kernel does not say.
+
+        Of what ends with the host whoever has started it learns nothing.
+        """
+        with contextlib.suppress(OSError):
+            for group in (self.state / "cgroups").read_text().split():
+                with contextlib.suppress(OSError):
+                    used = re.search(r"^usage_usec (\d+)$", (Path(group) / "cpu.stat").read_text(), re.MULTILINE)
+                    return int(used.group(1)) / 1_000_000 if used else 0.0
+        return 0.0
 
     def remove_cgroup(self, group: Path) -> None:
         """Remove a control group and those below it, as soon as their last process is gone."""

@@ -248,7 +248,9 @@ def same(before: str, after: str) -> tuple[bool, str]:
 
 def report(scenario: Scenario, run_seconds: float, error: Exception | None) -> None:
     """Print one line about a scenario, and what went wrong."""
-    print(f"{'failed' if error else 'ok':6} {scenario.name} ({run_seconds:.0f} s)", flush=True)
+    used = scenario.host.processor_seconds
+    took = f"{run_seconds:.0f} s" + (f", on the host {used:.0f} s of processor time" if used else "")
+    print(f"{'failed' if error else 'ok':6} {scenario.name} ({took})", flush=True)
     if error:
         shown = getattr(error, "output", "").splitlines()[-SHOWN_LINES:]
         print("\n".join(f"    {line}" for line in [*shown, *f"-> {error}".splitlines(), f"all output: {scenario.log}"]))

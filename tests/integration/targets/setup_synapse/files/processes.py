@@ -42,17 +42,18 @@ def free_ports(count: int) -> list[int]:
 
 
 def _keep_port() -> int:
-    while True:
+    for port in random.sample(_PORTS, len(_PORTS)):
         kept = socket.socket()
         try:
-            kept.bind(("127.0.0.1", random.choice(_PORTS)))
+            kept.bind(("127.0.0.1", port))
         except OSError:
             kept.close()
             continue
         # From now on a server may listen there, as long as it asks for the same; another bind as above fails.
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _kept.append(kept)
-        return int(kept.getsockname()[1])
+        return port
+    raise SystemExit(f"No port of 127.0.0.1 from {_PORTS[0]} to {_PORTS[-1]} is free.")
 
 
 def sweep() -> None:
