@@ -26,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 MODULE = "synapse_runtime_info"
 # In July 2038.
 _TO_COME = 2161944000.0
+_NOTED = "caches: {global_factor: 0.3}\n"
 _RELOADED = "Reloading config section 'caches'"
 
 
@@ -127,15 +128,18 @@ class Restarts:
         if self._how != "plain":
             self.restart("plain")
 
-    def noted(self, *, complete: bool = True) -> None:
+    def noted(self, *, complete: bool = True, untouched: bool = False) -> None:
         """Let it run with both files, of which one has a time to come, and have noted that before it was started.
 
         `complete`: they have to be there still. Synapse reads nothing again if one of them is gone.
+        `untouched`: and no case may have changed them since.
         """
-        if self._how == "noted" and (self.late.exists() or not complete):
+        if self._how == "noted" and all(
+            (self.late.exists() or not complete, not untouched or self.drop_in.read_text() == _NOTED)
+        ):
             return
         self.clean()
-        write(self.drop_in, "caches: {global_factor: 0.3}\n")
+        write(self.drop_in, _NOTED)
         self.write_late()
         self.note(look(self.place, gather=["freshness"]))
         self.restart("noted")

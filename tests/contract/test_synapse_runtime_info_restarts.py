@@ -137,7 +137,7 @@ def test_restart_that_was_noted(own: Restarts) -> None:
 
 
 def test_new_file_is_read_at_a_restart(own: Restarts) -> None:
-    own.noted()
+    own.noted(untouched=True)
     seen = look(own.place, gather=_CACHES)
     assert as_configured(seen) == {True}
     assert {cache["factor"] for cache in sized(seen).values()} == {0.3}
