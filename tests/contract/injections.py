@@ -79,7 +79,8 @@ class Injector:
                     if found == [_NOT_SUFFERED]:
                         continue
                     outcome.injections += 1
-                    if found == [_UNKNOWN]:
+                    # Whether a login was done, nobody can look up; all else can.
+                    if found == [_UNKNOWN] and request.path.endswith("/login"):
                         outcome.unknown.append(name)
                     elif found:
                         outcome.broken[name] = found

@@ -39,17 +39,19 @@ def own_directory() -> t.Iterator[Path]:
     before, tempfile.tempdir = tempfile.tempdir, str(directory)
     os.environ["TMPDIR"] = str(directory)
     words = [sys.executable, "-I", str(Path(__file__).resolve()), str(directory)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as watching:
-        try:
-            _hold_in_memory(directory)
-            directory.chmod(0o755)
-            yield directory
-        finally:
-            tempfile.tempdir = before
-            t.cast("t.IO[bytes]", watching.stdin).close()
-    # Whoever has watched may have been killed.
-    if directory.exists():
-        remove(str(directory))
+    try:
+        with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as watching:
+            try:
+                _hold_in_memory(directory)
+                directory.chmod(0o755)
+                yield directory
+            finally:
+                tempfile.tempdir = before
+                t.cast("t.IO[bytes]", watching.stdin).close()
+    finally:
+        # Whoever has watched may have been killed.
+        if directory.exists():
+            remove(str(directory))
 
 
 def _hold_in_memory(directory: Path) -> None:
@@ -83,6 +85,12 @@ def remove(directory: str) -> None:
         # At once, whoever still has something open there.
         subprocess.run(["umount", "--lazy", mounted], check=False)
     while Path(directory).exists() and time.monotonic() < deadline + _PATIENCE:
+        # What a test has closed is closed to its owner too, but for the superuser.
+        for place, below, _files in os.walk(directory) if os.geteuid() else ():
+            for path in (Path(place, name) for name in below):
+                if not path.is_symlink():
+                    with contextlib.suppress(OSError):
+                        path.chmod(0o700)
         shutil.rmtree(directory, ignore_errors=True)
         time.sleep(0.1)
 

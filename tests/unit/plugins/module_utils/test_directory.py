@@ -27,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils import attacker
 
 OWN = Attributes(0o640, os.geteuid(), os.getegid())
+DIRECTORY = Attributes(0o750, os.geteuid(), os.getegid())
 PRIVATE = Attributes(0o600, os.geteuid(), os.getegid())
 LEFT_BEHIND = HIDDEN_PREFIX + "0123456789abcdef" * 2
 
@@ -163,16 +164,15 @@ class TestMake:
     def test_has_content_and_attributes_from_the_first_moment(
         self, directory: Directory, tmp_path: pathlib.Path
     ) -> None:
-        wanted = Attributes(0o750, OWN.uid, OWN.gid)
 
         def fill(made: Directory) -> None:
             assert not (tmp_path / "made").exists()
             assert made.attributes().mode == 0o700
             made.replace("mark", b"ours", OWN)
 
-        directory.make("made", wanted, fill)
+        directory.make("made", DIRECTORY, fill)
         assert (tmp_path / "made" / "mark").read_text() == "ours"
-        assert Attributes.of((tmp_path / "made").stat()) == wanted
+        assert Attributes.of((tmp_path / "made").stat()) == DIRECTORY
         assert directory.names() == ["made"]
 
     def test_leaves_nothing_when_it_fails(self, directory: Directory, tmp_path: pathlib.Path) -> None:
@@ -181,11 +181,11 @@ class TestMake:
             raise SynapseError("in the middle")
 
         with pytest.raises(SynapseError, match="in the middle"):
-            directory.make("made", OWN, fill)
+            directory.make("made", DIRECTORY, fill)
         assert directory.names() == []
         (tmp_path / "made").mkdir()
         with pytest.raises(SynapseError, match="/made could not be made: File exists"):
-            directory.make("made", OWN)
+            directory.make("made", DIRECTORY)
         assert directory.names() == ["made"]
 
     @pytest.mark.parametrize("exchanged", [False, True])
@@ -204,7 +204,7 @@ class TestMake:
             return True
 
         monkeypatch.setattr(directories, "_lock", lock)
-        directory.make("made", OWN, lambda made: made.replace("mark", b"ours", OWN))
+        directory.make("made", DIRECTORY, lambda made: made.replace("mark", b"ours", OWN))
         assert (tmp_path / "made" / "mark").read_text() == "ours"
         assert sorted(directory.names()) == sorted(["made", *([begun[0].name] if exchanged else [])])
         assert os.listdir(tmp_path.with_name("away")) == []
