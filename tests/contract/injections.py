@@ -133,7 +133,8 @@ class Injector:
         if not written or reached not in self._ended_well:
             found = list(self._run_again(place, clean.after))
             yield from found
-            self._ended_well += [] if found else [reached]
+            if not found:
+                self._ended_well.append(reached)
         self._untouched = self._restore(start)
 
     def _judge(self, place: Place, result: Result, before: State, after: State, clean: State) -> t.Iterator[str]:
@@ -291,7 +292,7 @@ class _Clean(t.NamedTuple):
     after: State
 
 
-_UNKNOWN = "unknown"
+_UNKNOWN = "it calls the outcome unknown"
 _NOT_SUFFERED = "the request did not come"
 
 

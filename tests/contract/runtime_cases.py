@@ -134,9 +134,8 @@ class Restarts:
         `complete`: they have to be there still. Synapse reads nothing again if one of them is gone.
         `untouched`: and no case may have changed them since.
         """
-        if self._how == "noted" and all(
-            (self.late.exists() or not complete, not untouched or self.drop_in.read_text() == _NOTED)
-        ):
+        there = self._how == "noted" and (self.late.exists() or not complete)
+        if there and (not untouched or self.drop_in.read_text() == _NOTED):
             return
         self.clean()
         write(self.drop_in, _NOTED)

@@ -407,9 +407,10 @@ class Host:
         """
         with contextlib.suppress(OSError):
             for group in (self.state / "cgroups").read_text().split():
-                with contextlib.suppress(OSError):
-                    used = re.search(r"^usage_usec (\d+)$", (Path(group) / "cpu.stat").read_text(), re.MULTILINE)
-                    return int(used.group(1)) / 1_000_000 if used else 0.0
+                told = Path(group, "cpu.stat")
+                used = re.search(r"^usage_usec (\d+)$", told.read_text(), re.MULTILINE) if told.exists() else None
+                if used:
+                    return int(used.group(1)) / 1_000_000
         return 0.0
 
     def remove_cgroup(self, group: Path) -> None:
