@@ -109,7 +109,7 @@ def test_a_directory_that_was_there_before_loses_only_what_names_this_collection
     scratch.data.chmod(0o777)
     scratch.run()
     fill(scratch)
-    (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.homeserver\n")
+    (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.synapse_homeserver\n")
     (scratch.drop_ins / "99-mine.yaml").write_text("a: 1")
     _ignored, result = scratch.run(present=False, purge=True)
     assert result["removed"] == [
