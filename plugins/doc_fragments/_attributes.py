@@ -8,17 +8,17 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What the attributes of a module mean. Each module says itself how far it supports them."""
+    """The meaning of the attributes of a module. Each module documents how far it supports them."""
 
     DOCUMENTATION = r"""
 options: {}
 attributes:
   check_mode:
-    description: Says in check mode what it would do, and changes nothing.
+    description: Predicts in check mode what would change, and changes nothing.
   diff_mode:
-    description: Shows in diff mode what was there before and what is there after.
+    description: Shows in diff mode the state before and after.
   idempotent:
-    description: Changes nothing and reports C(changed=false) when everything is already as declared.
+    description: Changes nothing and returns C(changed=false) if everything is already as declared.
   platform:
     description: The operating systems on which the module runs.
 """
@@ -45,9 +45,35 @@ options: {}
 attributes:
   action_group:
     description:
-      - Set the connection options once for all modules of the group,
-        with C(group/matrix_ops.synapse.synapse) in C(module_defaults).
+      - Use C(group/matrix_ops.synapse.synapse) in C(module_defaults) to set the connection options once for all modules
+        of the group.
     support: full
     membership:
       - matrix_ops.synapse.synapse
+"""
+
+    ACTIONGROUP_HOST = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/matrix_ops.synapse.host) in C(module_defaults) to set O(config_path) once for all modules that must
+        run on the host of Synapse.
+    support: full
+    membership:
+      - matrix_ops.synapse.host
+"""
+
+    ACTIONGROUPS = r"""
+options: {}
+attributes:
+  action_group:
+    description:
+      - Use C(group/matrix_ops.synapse.synapse) in C(module_defaults) to set the connection options once for all modules
+        of the group, and C(group/matrix_ops.synapse.host) to set O(config_path) once for all modules that must run on
+        the host of Synapse.
+    support: full
+    membership:
+      - matrix_ops.synapse.synapse
+      - matrix_ops.synapse.host
 """

@@ -14,33 +14,16 @@ class ModuleDocFragment:
 options:
   config_path:
     description:
-      - The configuration of Synapse on the host where the module runs.
-      - Name the same files and directories as the C(--config-path) options that Synapse is started with, in the same
-        order, for a top-level key in a later file replaces the whole key of an earlier one.
-      - Of a directory, the files whose names end with C(.yaml) are read in the order of their names.
-      - The default is how Synapse's Debian package starts it.
+      - The configuration files and directories of Synapse, on the host where the module runs.
+      - List the same paths as the C(--config-path) options that Synapse is started with, in the same order. A top-level
+        key in a later file replaces the whole key of an earlier file.
+      - In a directory, Synapse reads the files whose names end with C(.yaml), in alphabetical order.
+      - The default is the configuration of Synapse's Debian package.
     type: list
     elements: path
     default:
       - /etc/matrix-synapse/homeserver.yaml
       - /etc/matrix-synapse/conf.d
 requirements:
-  - PyYAML on the host where the module runs
-"""
-
-    OPTIONAL = r"""
-options:
-  config_path:
-    description:
-      - The configuration of Synapse on the host where the module runs. It is read only where something that the task
-        needs is looked up in it.
-      - Name the same files and directories as the C(--config-path) options that Synapse is started with, in the same
-        order, for a top-level key in a later file replaces the whole key of an earlier one.
-      - Of a directory, the files whose names end with C(.yaml) are read in the order of their names.
-      - Synapse's Debian package starts it with V(/etc/matrix-synapse/homeserver.yaml) and
-        V(/etc/matrix-synapse/conf.d).
-    type: list
-    elements: path
-requirements:
-  - PyYAML on the host where the module runs, if O(config_path) is read
+  - PyYAML on the host where the module runs, if the configuration is read
 """

@@ -14,43 +14,41 @@ class ModuleDocFragment:
 options:
   base_url:
     description:
-      - Where Synapse answers, without a path. The main process must be behind it, for it alone serves the whole
-        Admin API.
-      - The default is Synapse's own listener as seen from its host. The Admin API should not be reachable from
-        elsewhere.
-      - If not set, the environment variable E(SYNAPSE_BASE_URL) is used.
+      - The URL of the main process of Synapse, without a path. Only the main process serves the whole Admin API.
+      - The default is Synapse's own listener on its host. Do not make the Admin API reachable from other networks.
+      - If it is not set, the environment variable E(SYNAPSE_BASE_URL) is used.
     type: str
     default: http://127.0.0.1:8008
   access_token:
     description:
-      - The access token of a server admin. M(matrix_ops.synapse.synapse_access_token) gets one.
-      - If not set, the environment variable E(SYNAPSE_ACCESS_TOKEN) is used.
+      - The access token of a server admin. The module M(matrix_ops.synapse.synapse_access_token) gets one.
+      - If it is not set, the environment variable E(SYNAPSE_ACCESS_TOKEN) is used.
     type: str
   access_token_path:
     description:
-      - A file on the host where the module runs that holds the access token.
+      - A file that contains the access token, on the host where the module runs.
       - It takes precedence over O(access_token).
     type: path
   validate_certs:
     description:
-      - Whether the certificate of an V(https) address must be valid.
-      - With V(false) anybody on the way can read the access token and take the server over.
+      - Whether the TLS certificate of an V(https) URL must be valid.
+      - With V(false), an attacker on the network can read the access token and take over the server.
     type: bool
     default: true
   ca_path:
     description:
-      - A file with the certificates of the authorities to trust instead of the system's own.
+      - A file with the certificates of the certificate authorities to trust, instead of those of the system.
     type: path
   timeout:
     description:
-      - How many seconds to wait for an answer to one request, at least V(1).
-      - A change of which no answer comes in time may still be made. So the server is looked at again, for as long a
-        time, at least ten seconds, and the task, which fails, says what became of it.
+      - How many seconds to wait for the response to a request, at least V(1).
+      - If no response to a change arrives in time, the change may still be made. The module then reads the server again
+        for the same time, at least ten seconds, and fails with a message that reports the result.
     type: int
     default: 30
   rate_limit_retry_timeout:
     description:
-      - For how many seconds in all to wait and try again when Synapse answers that it gets too many requests.
+      - How many seconds in total to wait and retry when Synapse responds that there are too many requests.
       - With V(0) the task fails at once.
     type: int
     default: 60

@@ -12,6 +12,8 @@ import typing as t
 
 from ansible.module_utils.common.parameters import env_fallback
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
+
 
 class ArgumentSpec:
     """The options of a module, with the constraints between them. `merge` puts two together."""
@@ -79,12 +81,6 @@ def connection_argument_spec() -> ArgumentSpec:
     )
 
 
-def configuration_argument_spec(*, required: bool = False) -> ArgumentSpec:
-    """Return the option of the doc fragment `_configuration`: the files that Synapse itself is started with.
-
-    `required` says that the module cannot do without it; then it has the default of Synapse's Debian package.
-    """
-    option: dict[str, t.Any] = {"type": "list", "elements": "path"}
-    if required:
-        option["default"] = ["/etc/matrix-synapse/homeserver.yaml", "/etc/matrix-synapse/conf.d"]
-    return ArgumentSpec({"config_path": option})
+def configuration_argument_spec() -> ArgumentSpec:
+    """Return the option of the doc fragment `_configuration`: the files that Synapse itself is started with."""
+    return ArgumentSpec({"config_path": {"type": "list", "elements": "path", "default": list(DEFAULT_CONFIG_PATH)}})

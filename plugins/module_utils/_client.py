@@ -26,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     InvalidInput,
     MissingLibrary,
     UnexpectedAnswer,
+    naming_the_request,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._faults import (
     faults_beside,
@@ -150,7 +151,7 @@ class Client:
         RateLimited for a 429 that asks for too long a wait.
         """
         while True:
-            with self._faults("GET", where):
+            with naming_the_request("GET", self.base_url + where), self._faults("GET", where):
                 with faults_beside("GET", self.base_url, where):
                     response = self._open().get(
                         self.base_url + where,
@@ -176,21 +177,22 @@ class Client:
         body: JsonObject | None = None,
     ) -> Answer:
         where = filled(template, path)
-        while True:
-            with faults_beside(method, self.base_url, where), self._faults(method, where):
-                response = self._open().request(
-                    method,
-                    self.base_url + where,
-                    params=params,
-                    json=body,
-                    timeout=self._timeout,
-                    # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
-                    allow_redirects=False,
-                )
-            self._ahead = _ahead_of_this_host(response, self._ahead)
-            if response.status_code != 429:
-                return self.answer_of(method, where, response)
-            self._wait(method, where, response)
+        with naming_the_request(method, self.base_url + where):
+            while True:
+                with faults_beside(method, self.base_url, where), self._faults(method, where):
+                    response = self._open().request(
+                        method,
+                        self.base_url + where,
+                        params=params,
+                        json=body,
+                        timeout=self._timeout,
+                        # A redirected PUT would arrive as a GET, and the token with it at whatever host was named.
+                        allow_redirects=False,
+                    )
+                self._ahead = _ahead_of_this_host(response, self._ahead)
+                if response.status_code != 429:
+                    return self.answer_of(method, where, response)
+                self._wait(method, where, response)
 
     def pages(
         self,

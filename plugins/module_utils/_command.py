@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Commands with a limit of time, without a shell: AnsibleModule.run_command waits for ever, and leaves them running."""
+"""Commands with a timeout, without a shell. AnsibleModule.run_command has no timeout and does not stop commands."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 
 class Command(subprocess.Popen[str]):
-    """A running command whose output is read as UTF-8, whatever it is, and that has nothing to read from a terminal."""
+    """A running command. Its output is decoded as UTF-8, with invalid bytes replaced, and it cannot read a terminal."""
 
     def __init__(self, arguments: t.Sequence[str], **options: t.Any) -> None:
-        """`options`: those of subprocess.Popen. Raises OSError if the command cannot be started."""
+        """`options`: options of subprocess.Popen. Raises OSError if the command cannot be started."""
         options.setdefault("stdin", subprocess.DEVNULL)
         super().__init__(list(arguments), encoding="utf-8", errors="replace", **options)
 
 
 class Completed(t.NamedTuple):
-    """What a command came to."""
+    """The result of a command that has ended."""
 
     status: int
     output: str
@@ -32,12 +32,12 @@ class Completed(t.NamedTuple):
 
 
 def run_command(arguments: t.Sequence[str], timeout: float, given: str | None = None, **options: t.Any) -> Completed:
-    """Run a command in / and return its exit status and what it wrote. `timeout` in seconds.
+    """Run a command in / and return its exit status and its output. `timeout` in seconds.
 
-    `given` is what it can read from its standard input, where no other process sees it. `options`: further ones of
+    `given`: the text for its standard input, which no other process can see. `options`: more options of
     subprocess.Popen.
 
-    Raises SynapseError if it cannot be run, or does not end in time; then it is killed.
+    Raises SynapseError if it cannot be run, or if it does not end in time; then it is killed.
     """
     try:
         with Command(

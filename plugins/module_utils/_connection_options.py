@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What a connection is made with, checked before it is made: the URL, the token, the authorities, the patience."""
+"""Checks of the connection options before a connection is made: URL, access token, certificates and timeout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
-# A day, in seconds: what the system's own clocks cannot hold is no timeout.
+# A day, in seconds. Much larger numbers are too large for the timers of the system.
 _LONGEST_TIMEOUT = 86400
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host of a URL is this one, by its address or as localhost."""
+    """Whether the host of a URL is this host: a loopback address or localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -28,28 +28,32 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_base_url(base_url: str) -> str:
-    """Return the URL without what is superfluous in it. Raises InvalidInput if it is not the URL of a server."""
+    """Return the URL in its normal form. Raises InvalidInput if it is not the URL of a server."""
     try:
         parts = urllib.parse.urlsplit(base_url)
         labels = (parts.hostname or "").rstrip(".").split(".")
         valid = parts.scheme in ("http", "https") and all(labels) and (parts.port is None or parts.port > 0)
         (parts.hostname or "").encode("idna")
     except ValueError:
-        raise InvalidInput("base_url is not a URL: write it as http://127.0.0.1:8008.") from None
+        raise InvalidInput("base_url is not a URL. Set it to a URL such as http://127.0.0.1:8008.") from None
     if parts.username or parts.password:
-        raise InvalidInput("base_url holds a user name or password: Synapse takes an access token, leave them out.")
+        raise InvalidInput(
+            "base_url contains a user name or password. Remove them, because Synapse uses access tokens."
+        )
     if not valid or parts.query or parts.fragment:
-        raise InvalidInput(f"base_url {base_url!r} is not the URL of a server: write it as http://127.0.0.1:8008.")
+        raise InvalidInput(
+            f"base_url {base_url!r} is not the URL of a server. Set it to a URL such as http://127.0.0.1:8008."
+        )
     path = parts.path.rstrip("/")
     if path.startswith(("/_matrix", "/_synapse")):
         raise InvalidInput(
-            f"base_url {base_url!r} holds the path of an endpoint: leave out everything from {path[:8]} on."
+            f"base_url {base_url!r} contains the path of an endpoint. Remove everything from {path[:8]} on."
         )
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def checked_authorities(verify: bool | str, source: str) -> bool | str:
-    """Return `verify` if it is a flag, or leads to certificates. Raises InvalidInput that begins with `source`."""
+    """Return `verify` if it is a boolean or the path of certificates. Raises InvalidInput that begins with `source`."""
     if isinstance(verify, bool):
         return verify
     import ssl
@@ -58,29 +62,29 @@ def checked_authorities(verify: bool | str, source: str) -> bool | str:
         context = ssl.create_default_context()
         context.load_verify_locations(**{"capath" if os.path.isdir(verify) else "cafile": verify})
     except (OSError, ValueError) as error:
-        reason = "holds no certificate"
+        reason = "contains no certificate"
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
             reason = f"cannot be read: {error.strerror}"
         raise InvalidInput(f"{source} {verify} {reason}.") from error
     return verify
 
 
-def checked_timeout(timeout: float) -> float:
-    """Return the number of seconds. Raises InvalidInput if that is none in which something could be waited for."""
+def checked_timeout(timeout: float, option: str = "timeout") -> float:
+    """Return the number of seconds. Raises InvalidInput, which names the option, if it is out of range."""
     if not 0 < timeout <= _LONGEST_TIMEOUT:
         raise InvalidInput(
-            f"timeout is {timeout:g}: it is how many seconds an answer may take, more than 0 and at most"
+            f"{option} is {timeout:g}. Set it to a number of seconds that is more than 0 and at most"
             f" {_LONGEST_TIMEOUT}."
         )
     return timeout
 
 
 def checked_access_token(access_token: str | None) -> str | None:
-    """Return the token. Raises InvalidInput, which does not quote it, for what cannot be one."""
-    # What no header can carry would fail deep below, in words that quote the token.
+    """Return the token. Raises InvalidInput, without the token, if it has characters that no token has."""
+    # A library would refuse such a header with a message that contains the token.
     if access_token and not re.fullmatch(r"[!-~]+", access_token):
         raise InvalidInput(
-            "The access token holds characters that no access token has, such as white space:"
-            " see whether it is complete, and alone in its file or variable."
+            "The access token contains characters that no access token has, such as white space."
+            " Check that it is complete, and that its file or variable contains nothing else."
         )
     return access_token

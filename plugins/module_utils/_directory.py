@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Everything that is written goes through here: by the descriptor of a directory, never by a path.
+"""All writing to the disk: by the descriptor of a directory, never by a path.
 
-So it stays in the directory that was checked, whatever somebody else does meanwhile to names on the way; no link is
-followed, and no file that was there before is ever written into, given away or given another mode.
+So it stays in the directory that was checked, even if another user changes names on the path at the same time. No link
+is followed, and the content, owner and mode of an existing file are never changed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._mounts import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle import find_obstacle_to_entries
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child, walk
 
-# How the names begin under which things lie until they are whole; 32 hexadecimal digits follow.
+# The prefix of the names of unfinished entries. 32 hexadecimal digits follow.
 HIDDEN_PREFIX = ".matrix_ops.synapse."
 # How many directories are open at the same time while a tree is removed.
 _DEEPEST = 100
 _HIDDEN = re.compile(re.escape(HIDDEN_PREFIX) + "[0-9a-f]{32}")
-# In bytes: enough for any configuration or secret, and no reason to run out of memory.
+# In bytes: enough for any configuration or secret, and little memory.
 READ_AT_MOST = 8 * 1024 * 1024
 
 
 @contextlib.contextmanager
 def open_directory(path: str, *, trusted: t.Collection[int] = (), option: str | None = None) -> t.Iterator[Directory]:
-    """Open the directory `path` for the block, by a way on which nobody else can lead this process astray.
+    """Open the directory `path` for the block, only if no other user can replace a directory on the path.
 
-    `trusted`: numbers of users who may decide what is on the way, beside root. `option`: what an error begins with,
-    such as "access_token_path /root/token"; without it that is `path`. See `_trusted_path.walk` for the rules.
+    `trusted`: ids of users that are trusted in addition to root. `option`: the beginning of an error message, such as
+    "access_token_path /root/token"; without it that is `path`. See `_trusted_path.walk` for the rules.
 
-    Raises InvalidInput if it is missing, no directory, or not to be trusted; SynapseError if it cannot be looked at.
+    Raises InvalidInput if it is missing, not a directory, or not trusted; SynapseError if it cannot be read.
     """
     descriptor = walk(path, trusted, option)
     try:
@@ -53,9 +53,9 @@ def open_directory(path: str, *, trusted: t.Collection[int] = (), option: str | 
 
 
 class Directory:
-    """An open directory: `path` for people, `descriptor` for the kernel. Names are those of entries, without a slash.
+    """An open directory: `path` for messages, `descriptor` for the kernel. Names are those of entries, without a slash.
 
-    Every method raises SynapseError where the kernel refuses, with its OSError as the cause; never OSError itself.
+    Every method raises SynapseError if the kernel refuses, with its OSError as the cause, never OSError itself.
     """
 
     def __init__(self, path: str, descriptor: int) -> None:
@@ -64,7 +64,7 @@ class Directory:
         self.descriptor = descriptor
 
     def place(self, name: str) -> str:
-        """Return the path of an entry, for people to read."""
+        """Return the path of an entry, for messages."""
         return os.path.join(self.path, name)
 
     def attributes(self) -> Attributes:
@@ -74,7 +74,7 @@ class Directory:
     def names(self) -> list[str]:
         """Return the names of the entries, sorted."""
         with self._explained(None, "listed"):
-            # The descriptor itself may have been opened without the permission to list.
+            # The descriptor itself may have been opened without the permission to list entries.
             listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.descriptor)
             try:
                 return sorted(os.listdir(listing))
@@ -82,14 +82,14 @@ class Directory:
                 os.close(listing)
 
     def require_writable(self, option: str) -> None:
-        """Raise InvalidInput, beginning with `option`, if this user could not make entries here. Changes nothing."""
+        """Raise InvalidInput, beginning with `option`, if this user cannot create entries here. Changes nothing."""
         obstacle = find_obstacle_to_entries(self.descriptor, self.path)
         if obstacle is not None:
-            raise InvalidInput(f"{option} cannot be written: {obstacle.rstrip('.')}, or name another place.")
+            raise InvalidInput(f"{option} cannot be written: {obstacle.rstrip('.')}, or choose another path.")
 
     def status(self, name: str) -> os.stat_result | None:
-        """Return what the kernel says of an entry, of a link itself; None if there is no entry."""
-        with self._explained(name, "looked at"):
+        """Return the status of an entry, for a link that of the link itself. None if there is no entry."""
+        with self._explained(name, "read"):
             try:
                 return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
             except FileNotFoundError:
@@ -98,7 +98,7 @@ class Directory:
     def read(self, name: str, limit: int = READ_AT_MOST) -> bytes | None:
         """Return the content of a file of at most `limit` bytes, or None if there is no entry.
 
-        Raises SynapseError for a link, for whatever else is no ordinary file, and for a longer one.
+        Raises SynapseError for a link, for anything else that is not an ordinary file, and for a larger file.
         """
         with self._explained(name, "read"):
             try:
@@ -109,27 +109,27 @@ class Directory:
                 status = self.status(name)
                 if status and stat.S_ISLNK(status.st_mode):
                     raise SynapseError(
-                        f"{self.place(name)} is a symbolic link, which is not followed: name the file that it leads to."
+                        f"{self.place(name)} is a symbolic link, which is not followed. Use the path of its target."
                     ) from error
                 raise
             try:
                 mode = os.fstat(descriptor).st_mode
                 if not stat.S_ISREG(mode):
-                    what = "a directory: name a file in it" if stat.S_ISDIR(mode) else "no file: name another place"
+                    what = "a directory: name a file in it" if stat.S_ISDIR(mode) else "not a file: choose another path"
                     raise SynapseError(f"{self.place(name)} is {what}.")
                 with os.fdopen(descriptor, "rb", closefd=False) as file:
                     content = file.read(limit + 1)
             finally:
                 os.close(descriptor)
         if len(content) > limit:
-            raise SynapseError(f"{self.place(name)} is larger than {limit} bytes: it cannot be the right file.")
+            raise SynapseError(f"{self.place(name)} is larger than {limit} bytes. Check that it is the right file.")
         return content
 
     def replace(self, name: str, content: bytes, attributes: Attributes) -> None:
-        """Put a new file in the place of `name`, whole and with its attributes from the first moment.
+        """Replace `name` by a new file atomically, complete and with its attributes.
 
-        What was there before stays until then, and if it fails; a link is replaced, not followed. What a killed process
-        had begun to write in this directory is removed.
+        The old file stays until then, and if it fails. A link is replaced, not followed. Unfinished files of killed
+        processes in this directory are removed.
         """
         with self._explained(name, "written"):
             self._sweep()
@@ -149,12 +149,12 @@ class Directory:
             self.synchronise()
 
     def make(self, name: str, attributes: Attributes, fill: t.Callable[[Directory], None] | None = None) -> None:
-        """Make a directory that has its content and attributes from the first moment that anybody sees its name.
+        """Create a directory atomically, with its content and attributes.
 
-        `fill` puts the content into it. Raises SynapseError if the name is taken, and whatever `fill` raises; then
-        nothing is left of it. What a killed process leaves is a directory whose name begins with HIDDEN_PREFIX.
+        `fill` writes the content. Raises SynapseError if the name exists, and whatever `fill` raises; then nothing is
+        left of it. A killed process leaves a directory whose name begins with HIDDEN_PREFIX.
         """
-        with self._explained(name, "made"):
+        with self._explained(name, "created"):
             temporary, descriptor = self._begin_directory()
             made = Directory(self.place(temporary), descriptor)
             try:
@@ -167,9 +167,9 @@ class Directory:
 
     @contextlib.contextmanager
     def child(self, name: str) -> t.Iterator[Directory]:
-        """Open the directory `name` in this one for the block, if it is one and no link.
+        """Open the directory `name` in this one for the block, if it is a directory and not a link.
 
-        Whose it is, is not judged: see its `attributes`.
+        Its owner is not checked: see its `attributes`.
         """
         with self._explained(name, "opened as a directory"):
             descriptor = open_child(name, self.descriptor)
@@ -179,30 +179,30 @@ class Directory:
             os.close(descriptor)
 
     def rename(self, name: str, new: str, to: Directory | None = None) -> None:
-        """Give an entry another name, here or in `to`. A file, or an empty directory, that has it is replaced by alike.
+        """Rename an entry, here or to `to`. A file replaces a file, and a directory replaces an empty directory.
 
         Nothing else about it changes. Both directories must be on the same file system.
         """
         target = to or self
-        with target._explained(new, "put in its place"):
+        with target._explained(new, "created"):
             self._move(name, target, new)
             target.synchronise()
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link, never what it leads to. Raises SynapseError for a directory, or for nothing."""
+        """Remove a file or a link, never its target. Raises SynapseError for a directory, or if nothing exists."""
         with self._explained(name, "removed"):
             os.unlink(name, dir_fd=self.descriptor)
 
     def remove_empty(self, name: str) -> None:
-        """Remove a directory that has nothing in it. Raises SynapseError for anything else."""
+        """Remove an empty directory. Raises SynapseError for anything else."""
         with self._explained(name, "removed"):
             os.rmdir(name, dir_fd=self.descriptor)
 
     def remove_tree(self, name: str) -> None:
-        """Remove whatever `name` is, a directory with everything in it; no link is followed. Not being there is fine.
+        """Remove `name` if it exists, a directory with everything in it. No link is followed.
 
-        Raises SynapseError for what cannot be removed; and before anything is removed, if something is mounted there or
-        anywhere in it, were it of the same file system.
+        Raises SynapseError for what cannot be removed. Raises it before anything is removed if something is mounted
+        there or anywhere in it, even from the same file system.
         """
         self.require_unmounted(name)
         self._remove_unmounted(name)
@@ -216,22 +216,22 @@ class Directory:
             self._remove_unmounted(entry)
 
     def mounted(self, name: str) -> str | None:
-        """Return the path of a mount point that the entry is or holds, or None. Bind mounts are some too.
+        """Return the path of a mount point that the entry is or contains, or None. Bind mounts are mount points too.
 
-        None where the kernel does not tell.
+        None if the kernel does not show mount points.
         """
-        with self._explained(name, "looked at"):
+        with self._explained(name, "read"):
             path = real_path(self.descriptor)
             return None if path is None else mounted_in(os.path.join(path, name), mount_points())
 
     def require_unmounted(self, name: str) -> None:
-        """Raise SynapseError if the entry is a mount point or holds one. Changes nothing."""
+        """Raise SynapseError if the entry is a mount point or contains one. Changes nothing."""
         mounted = self.mounted(name)
         if mounted is not None:
             raise _is_mounted(mounted)
 
     def synchronise(self) -> None:
-        """Wait until the names in this directory are on the disk, where its file system and permissions allow it."""
+        """Wait until the names in this directory are on the disk, if its file system and permissions allow it."""
         try:
             os.fsync(self.descriptor)
         except OSError as error:
@@ -252,14 +252,14 @@ class Directory:
         self.remove_empty(name)
 
     def _remove_below(self, name: str, top: Directory, more: list[str], depth: int = 1) -> None:
-        """Remove an entry that is `depth` below `top`; what is too deep is moved up there, and its name put in `more`.
+        """Remove an entry that is `depth` levels below `top`. If it is too deep, move it to `top` and add it to `more`.
 
-        Each open directory takes a descriptor, of which a process has a limited number.
+        Each open directory needs a descriptor, and a process has a limited number of them.
         """
         if self._remove_file(name):
             return
         if depth > _DEEPEST:
-            # What nobody could reach below stays out of reach.
+            # What other users could not access must stay inaccessible.
             with self._explained(name, "removed"):
                 os.fchmod(top.descriptor, 0o700)
             more.append(_hidden_name())
@@ -272,7 +272,7 @@ class Directory:
         self.remove_empty(name)
 
     def _remove_file(self, name: str) -> bool:
-        """Remove an entry, unless it is a directory. Return whether it is gone."""
+        """Remove an entry, unless it is a directory. Return whether it does not exist any more."""
         status = self.status(name)
         if status is not None and stat.S_ISDIR(status.st_mode):
             return False
@@ -281,23 +281,23 @@ class Directory:
         return True
 
     def _require_same_device(self, inside: Directory) -> None:
-        """Against what was mounted a moment ago, or where the kernel does not tell."""
+        """Raise SynapseError for a recent mount, or for a mount that the kernel does not show."""
         if os.fstat(inside.descriptor).st_dev != os.fstat(self.descriptor).st_dev:
             raise _is_mounted(inside.path)
 
     def _begin(self) -> tuple[str, t.BinaryIO]:
-        """Make an empty file for this user alone, under a hidden name, locked against being swept away."""
+        """Create an empty private file under a hidden name, locked so that `_sweep` does not remove it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         while True:
             temporary = _hidden_name()
             file = os.fdopen(os.open(temporary, flags, 0o600, dir_fd=self.descriptor), "wb")
-            # Whoever sweeps may have come between the two calls: then it has the lock, or had it and the name is gone.
+            # `_sweep` of another process may run between the two calls. Then it has the lock, or has removed the name.
             if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
                 return temporary, file
             file.close()
 
     def _begin_directory(self) -> tuple[str, int]:
-        """Make an empty directory under a hidden name, locked as `_begin` does it; return that and its descriptor."""
+        """Create an empty directory under a hidden name, locked as in `_begin`. Return the name and the descriptor."""
         while True:
             temporary = _hidden_name()
             os.mkdir(temporary, 0o700, dir_fd=self.descriptor)
@@ -317,7 +317,7 @@ class Directory:
         attributes: Attributes,
         fill: t.Callable[[Directory], None] | None,
     ) -> None:
-        """Complete the directory that was begun under the name `temporary`, and give it its own."""
+        """Complete the directory with the name `temporary`, and rename it."""
         try:
             if fill:
                 fill(made)
@@ -328,14 +328,14 @@ class Directory:
             self._move(temporary, self, name)
             self._require_same(name, os.fstat(made.descriptor))
         except BaseException:
-            # By its descriptor: under the name there may be something else by now.
+            # By its descriptor: the name may be something else now.
             with contextlib.suppress(OSError, SynapseError):
                 made.clear()
                 os.rmdir(temporary, dir_fd=self.descriptor)
             raise
 
     def _sweep(self) -> None:
-        """Remove what killed processes left: files under hidden names that nobody holds locked."""
+        """Remove the leftovers of killed processes: files under hidden names that are not locked."""
         with contextlib.suppress(SynapseError):
             for name in filter(_HIDDEN.fullmatch, self.names()):
                 status = self.status(name)
@@ -352,7 +352,7 @@ class Directory:
                 os.close(descriptor)
 
     def _forget(self, temporary: str, own: os.stat_result) -> None:
-        """Remove a file of this process after a failure, which is what shall be told."""
+        """Remove a file of this process after a failure, without an error of its own."""
         with contextlib.suppress(OSError, SynapseError):
             status = self.status(temporary)
             if status and os.path.samestat(status, own):
@@ -365,20 +365,20 @@ class Directory:
 
     def _disturbed(self, name: str) -> SynapseError:
         return SynapseError(
-            f"Somebody else put something in the place of {self.place(name)} at the same moment: see who may write to"
-            f" {self.path}, then run the task again."
+            f"Another process replaced {self.place(name)} at the same moment. Check who may write to {self.path}, and"
+            " run the task again."
         )
 
     @contextlib.contextmanager
     def _explained(self, name: str | None, done: str) -> t.Iterator[None]:
         place = self.path if name is None else self.place(name)
         if name is not None and (name in ("", ".", "..") or "/" in name):
-            raise SynapseError(f"{place} is not a name in {self.path}: name a file or directory in it.")
+            raise SynapseError(f"{place} is not a name in {self.path}. Set the path of a file or directory in it.")
         try:
             yield
         except OSError as error:
-            mend = " Run the task with become." if isinstance(error, PermissionError) and os.geteuid() else ""
-            raise SynapseError(f"{place} could not be {done}: {error.strerror}.{mend}") from error
+            fix = " Run the task with become." if isinstance(error, PermissionError) and os.geteuid() else ""
+            raise SynapseError(f"{place} could not be {done}: {error.strerror}.{fix}") from error
 
 
 def _hidden_name() -> str:
@@ -386,11 +386,11 @@ def _hidden_name() -> str:
 
 
 def _is_mounted(path: str) -> SynapseError:
-    return SynapseError(f"{path} is a mount point and is not removed: unmount it first.")
+    return SynapseError(f"{path} is a mount point and is not removed. Unmount it first.")
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether nobody else has locked the file. Where there are no locks, nobody sweeps either."""
+    """Return whether no other process has locked the file. Without locks, no process sweeps either."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

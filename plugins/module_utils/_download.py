@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Downloads: what a server answers goes into a file piece by piece, and to no other place than may be trusted."""
+"""Downloads the answer of a server into a file, piece by piece, and only from trusted URLs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _REDIRECTS_FOLLOWED = 3
 
 
 class Sink(t.Protocol):
-    """What a download is written to."""
+    """The target of a download."""
 
     def write(self, piece: bytes, /) -> object:
-        """Take the next bytes."""
+        """Write the next bytes."""
 
 
 def download(
@@ -41,12 +41,12 @@ def download(
     closing: bool = False,
     **path: str,
 ) -> int:
-    """Write what GET answers into `file`, piece by piece, and return how many bytes they were. See Client.request.
+    """Write the answer to a GET request into `file`, piece by piece, and return its size in bytes. See Client.request.
 
-    The client's `timeout` is for each piece. `closing` ends the connection with the answer, so that one which is
-    shorter than Synapse has said is known at once: Synapse keeps silent in the middle of it otherwise.
-    A redirect is followed, as to a store of objects, but without the access token, and only to HTTPS or to a server
-    on the same host. Raises what Client.request does, and what `file.write` does; part may have been written then.
+    The client's `timeout` applies to each piece. `closing` ends the connection after the answer, so that an answer
+    which is shorter than announced is detected at once. Otherwise Synapse sends nothing more and keeps it open.
+    A redirect, for example to an object store, is followed without the access token, and only to HTTPS or to a server
+    on the same host. Raises what Client.request and `file.write` raise. A part may have been written then.
     """
     headers = {"Accept-Encoding": "identity", **({"Connection": "close"} if closing else {})}
     where = filled(template, path)
@@ -63,7 +63,7 @@ def download(
 
 
 def _receive(naming: str, response: requests.Response, file: Sink) -> int:
-    # Old versions of the library do not check the length, and new ones tell of it in words of their own.
+    # Old versions of the library do not check the length, and new ones report it with their own messages.
     response.raw.enforce_content_length = False
     received = 0
     for piece in response.iter_content(_PIECE):
@@ -73,30 +73,31 @@ def _receive(naming: str, response: requests.Response, file: Sink) -> int:
     if announced.isdigit() and received != int(announced) and "Content-Encoding" not in response.headers:
         raise ConnectionFailed(
             f"{naming} failed: the connection ended after {received} of {announced} bytes."
-            " See whether Synapse runs, and what stands between it and this host."
+            " Check that Synapse runs, and check the proxies between it and this host."
         )
     return received
 
 
 def _elsewhere(client: Client, where: str, response: requests.Response, redirects: int) -> tuple[Client, str, str]:
-    """Return who asks without the token where a redirect leads to, and the path and the query to ask for."""
+    """Return a client without the token for the target of a redirect, and the path and the query to request."""
     source = urllib.parse.urlsplit(client.base_url + where)
     redirected = f"GET {client.base_url}{where} was redirected to"
     try:
         target = urllib.parse.urlsplit(urllib.parse.urljoin(source.geturl(), response.headers.get("Location", "")))
         stranger = client.stranger_to(f"{target.scheme}://{target.netloc}")
     except InvalidInput as error:
-        raise UnexpectedAnswer(f"{redirected} what is not a URL. See what stands before Synapse.") from error
-    # Without the query, which may be what lets anybody in who knows it.
+        raise UnexpectedAnswer(
+            f"{redirected} something that is not a URL. Check the reverse proxy of Synapse."
+        ) from error
+    # Without the query, which may contain a secret.
     redirected = f"{redirected} {stranger.base_url}{target.path}"
     if client.has_token and target.path == source.path:
-        # The same endpoint at another place, which would want the token.
-        raise UnexpectedAnswer(f"{redirected}. Set base_url to where Synapse itself answers.")
+        # The same endpoint on another server, which would require the token.
+        raise UnexpectedAnswer(f"{redirected}. Set base_url to the URL of Synapse itself.")
     safe = target.scheme == "https" or (target.scheme, target.hostname) == (source.scheme, source.hostname)
     if not safe or not redirects:
-        why = "it is neither HTTPS nor on the same host" if redirects else "redirects lead on and on"
+        reason = "it is neither HTTPS nor on the same host" if redirects else "there are too many redirects"
         raise UnexpectedAnswer(
-            f"{redirected}, which was not followed: {why}."
-            " See how Synapse, or what stands before it, is told to serve media."
+            f"{redirected}, which was not followed: {reason}. Check how Synapse and its reverse proxy serve media."
         )
     return stranger, target.path, target.query

@@ -80,7 +80,8 @@ class ApiError(SynapseError):
     """
 
     def __init__(self, message: str, *, method: str, url: str, status: int, errcode: str, error: str) -> None:
-        super().__init__(message, method=method, url=url, status=status, errcode=errcode, error=error)
+        request = {"method": method, "url": url}
+        super().__init__(message, request=request, status=status, errcode=errcode, error=error)
         self.status = status
         self.errcode = errcode
         self.error = error
@@ -105,6 +106,19 @@ class EndpointMissing(ApiError):
 
 class RateLimited(ApiError):
     """429: Synapse asks to wait longer than the task allows."""
+
+
+@contextlib.contextmanager
+def naming_the_request(method: str, url: str) -> t.Iterator[None]:
+    """Add the request to the details of an error that is raised in the block, unless one is there already."""
+    try:
+        yield
+    except (InvalidInput, MissingLibrary):
+        # It was never sent.
+        raise
+    except SynapseError as error:
+        error.details = {"request": {"method": method, "url": url}, **error.details}
+        raise
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Carrying a plan out. What fails on the way is looked at again, so that the error says what has been done."""
+"""Runs the steps of a plan. If a step fails, the object is read again, so that the error reports what was done."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Resource, State, Step
 
-# Between two looks at what a server may still be doing, in seconds, and for how long it is looked at in any case.
+# The time between two reads of an object that a server may still be changing, and the minimum time of all, in seconds.
 PAUSE = 0.25
 PATIENCE = 10.0
 
 DONE, PARTLY_DONE, NOT_DONE, UNKNOWN = "done", "partly_done", "not_done", "unknown"
 _WORDS = {
-    DONE: "this is done",
-    PARTLY_DONE: "this is partly done",
-    NOT_DONE: "this is not done",
-    UNKNOWN: "it is unknown whether this is done",
+    DONE: "A check afterwards shows that this is done",
+    PARTLY_DONE: "A check afterwards shows that this is partly done",
+    NOT_DONE: "A check afterwards shows that this is not done",
+    UNKNOWN: "Even after a check, it is unknown whether this is done",
 }
 
 
 def patience_after(error: SynapseError) -> float:
-    """Return for how many seconds what failed with `error` may still be done: as long again as was waited for it."""
+    """Return for how many seconds a request that failed with `error` may still be processed: as long as its timeout."""
     waited = error.waited if isinstance(error, ConnectionFailed) else None
     return 0 if waited is None else max(waited, PATIENCE)
 
@@ -42,10 +42,10 @@ def patience_after(error: SynapseError) -> float:
 def outcome_of(
     description: str, error: SynapseError, *, shown: bool, left: t.Sequence[str], following: t.Collection[str]
 ) -> str:
-    """Return what became of a change that failed, as looking again tells: DONE, PARTLY_DONE, NOT_DONE or UNKNOWN.
+    """Return the outcome of a change that failed, from a new plan: DONE, PARTLY_DONE, NOT_DONE or UNKNOWN.
 
-    `left` is what there is to do now, `following` what would have come after the change. `shown`: whether it can be
-    seen at all.
+    `left`: the steps of the new plan. `following`: the steps of the old plan after the change. `shown`: whether a plan
+    can show that the change is done.
     """
     if description in left:
         return UNKNOWN if not shown and error.may_be_done else NOT_DONE
@@ -53,7 +53,7 @@ def outcome_of(
 
 
 class Carried(t.NamedTuple):
-    """What came of a plan: the descriptions of the steps that were `done`, and what the resource says (`result`)."""
+    """The result of a plan: the descriptions of the steps that were `done`, and the `result` of the resource."""
 
     done: list[str]
     result: dict[str, t.Any]
@@ -66,11 +66,11 @@ def carry_out(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> Carried:
-    """Run the steps in order, let the resource verify what they have reached, and return what it says of the outcome.
+    """Run the steps in order, let the resource verify the new state, and return its result.
 
-    After a failure no other step runs, unless somebody else has done the same in that moment. Raises the SynapseError
-    that ended it. It says then what had been done before, and what became of the step that failed, as the object itself
-    shows it: `changed`, `steps` (those that are done) and the `outcome` are among its details.
+    After a failure no other step runs, unless another program has made the same change at the same time. Raises the
+    SynapseError of the failure. Its message contains the steps that were done before and the outcome of the step that
+    failed, as the object shows it. Its details contain `changed`, `steps` (the finished ones) and the `outcome`.
     """
     done: list[str] = []
     for step in plan.steps:
@@ -83,7 +83,7 @@ def carry_out(
             tell(error, done, step.description, outcome)
             if outcome == DONE:
                 done.append(step.description)
-            # What Synapse has refused to change, somebody else has.
+            # If Synapse refused the change, another program has made it.
             own = moved and (error.may_be_done or not is_refusal(error))
             changed = bool(done) or own or outcome == UNKNOWN
             error.details = {"changed": changed, "steps": done, "outcome": outcome, **error.details}
@@ -93,20 +93,20 @@ def carry_out(
         _run(lambda: resource.verify(plan))
         return Carried(done, _run(lambda: resource.result(plan, True)))
     except SynapseError as error:
-        # A resource of many objects knows better itself what has changed.
+        # A resource of many objects reports its changes itself.
         if "changed" not in error.details:
-            error.explain(f"What had been done before that: {'; '.join(done)}.")
+            error.explain(f"Already done before that: {'; '.join(done)}.")
         error.details = {"changed": True, "steps": done, **error.details}
         raise
 
 
 def is_refusal(error: SynapseError) -> bool:
-    """Whether the server itself has said that it does not do what it was asked for."""
+    """Whether Synapse itself refused the request."""
     return isinstance(error, ApiError) and error.status < 500
 
 
 def has_moved(plan: Plan, now: State) -> bool:
-    """Whether something that the plan was to change is not as it was before, in the state `now`."""
+    """Whether a value that the plan changes differs in the state `now` from its value before."""
     before, after, found = plan.before or {}, plan.after or {}, now or {}
     changing = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return any(found.get(name) != before.get(name) for name in changing)
@@ -130,9 +130,9 @@ def _look_again(
     clock: t.Callable[[], float],
     sleep: t.Callable[[float], None],
 ) -> tuple[str, bool]:
-    """What became of a step that failed, and whether what the plan was to change is as it was before.
+    """Return the outcome of a step that failed, and whether a value that the plan changes is different from before.
 
-    A server that is slow, or cannot be reached for a moment, is given time.
+    It waits for a server that is slow or cannot be reached for a moment.
     """
     slow, blind = clock() + patience_after(error), clock() + (PATIENCE if error.may_be_done else 0)
     while True:
@@ -152,13 +152,10 @@ def _look_again(
 
 
 def tell(error: SynapseError, done: t.Sequence[str], description: str, outcome: str) -> None:
-    """Let the error say what had been `done` before it, and the outcome of what it has ended."""
+    """Add to the message of the error the steps that were `done` before it, and the outcome of the failed step."""
     if done:
         error.explain(f"Already done before that: {'; '.join(done)}.")
-    # A plain refusal says by itself that nothing was done.
+    # A refusal without other steps already means that nothing was done.
     if outcome != NOT_DONE or error.may_be_done or done:
         late = outcome == NOT_DONE and patience_after(error) > 0
-        error.explain(
-            f"Looked at again, {_WORDS[outcome]}: {description}"
-            + (", but Synapse may still be about to do it." if late else ".")
-        )
+        error.explain(f"{_WORDS[outcome]}: {description}" + (", but Synapse may still do it." if late else "."))

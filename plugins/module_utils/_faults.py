@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The words for what goes wrong on the way to a server and back: each fault becomes an error that names its mend."""
+"""The messages for failed requests: each failure becomes an error with a message that contains the fix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 if t.TYPE_CHECKING:
     import requests
 
-# Where the libraries below put the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
+# The forms in which the libraries give the reason: "[Errno 111] Connection refused", "certificate verify failed: ...",
 # "ConnectionResetError(104, 'Connection reset by peer')", "RemoteDisconnected('Remote end closed connection ...')".
 _REASONS = (
     re.compile(r"\[Errno -?\d+\] ([^'\")]+)"),
@@ -40,9 +40,10 @@ _REASONS = (
 
 @contextlib.contextmanager
 def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterator[None]:
-    """Turn what the libraries raise in the block, which speaks with the server, into errors of this collection.
+    """Convert the errors of the libraries in the block, which sends a request, into errors of this collection.
 
-    `timeout`: how many seconds the block gives the server. Raises ConnectionFailed, or InvalidInput for no URL at all.
+    `timeout`: how many seconds the block waits for the server. Raises ConnectionFailed, or InvalidInput for a URL that
+    is not valid.
     """
     import http.client
     import socket
@@ -60,11 +61,11 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
         urllib3.exceptions.ProxySchemeUnsupported,
     ) as error:
         raise InvalidInput(
-            f"{where}: the proxy that the environment names (http_proxy, https_proxy or all_proxy) is not a URL that"
-            " can be used."
+            f"{where}: the proxy in the environment is not a valid URL. Check the variables http_proxy, https_proxy"
+            " and all_proxy."
         ) from error
     except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError) as error:
-        raise InvalidInput(f"base_url {base_url!r} is not a URL that can be used.") from error
+        raise InvalidInput(f"base_url {base_url!r} is not a valid URL. Check its host name.") from error
     except (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
@@ -73,58 +74,57 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
         socket.gaierror,
         socket.herror,
         ConnectionError,
-        # Another class than TimeoutError before Python 3.10.
+        # Before Python 3.10 this is a different class than TimeoutError.
         socket.timeout,
     ) as error:
         if _is_about_a_certificate(error):
             raise ConnectionFailed(
-                f"{where}: the TLS certificate was not accepted ({_innermost(error)})."
-                " Set ca_path to the authority that signed it, or base_url to the name it was made for.",
+                f"{where}: the TLS certificate is not valid ({_innermost(error)}). Set ca_path to the certificate of"
+                " the authority that signed it, or base_url to the name in the certificate.",
                 sent=False,
             ) from error
         if isinstance(error, requests.exceptions.SSLError):
             raise ConnectionFailed(
-                f"{where}: TLS could not be spoken ({_innermost(error)}). See whether base_url leads to a port with"
-                " TLS, and is to begin with https:// or http://.",
+                f"{where}: the TLS handshake failed ({_innermost(error)}). Check whether the port in base_url uses TLS,"
+                " and begin base_url with https:// or http:// accordingly.",
                 sent=not _has_no_connection(error),
             ) from error
-        # While an answer is being read, the library does not tell this one from other failures.
+        # While it reads an answer, the library raises the same class for a timeout as for other failures.
         if isinstance(error, (requests.exceptions.Timeout, socket.timeout)) or "Read timed out" in str(error):
             sent = not _has_no_connection(error)
             raise ConnectionFailed(
                 f"{where}: no answer within {timeout:g} seconds."
-                " See whether Synapse is overloaded, or allow more with the option timeout.",
+                " Check whether Synapse is overloaded, or set the option timeout to more seconds.",
                 sent=sent,
                 waited=timeout if sent else None,
             ) from error
         raise ConnectionFailed(
-            f"{where}: {_innermost(error)}."
-            " See whether Synapse runs and listens there; base_url says where it is looked for.",
+            f"{where}: {_innermost(error)}. Check that Synapse runs, and that base_url is the URL where it listens.",
             sent=not _has_no_connection(error),
         ) from error
 
 
 @contextlib.contextmanager
 def faults_beside(method: str, base_url: str, path: str) -> t.Iterator[None]:
-    """Turn what else can go wrong in the block, such as a file that a library needs, into errors of this collection.
+    """Convert other errors in the block, such as a missing file of a library, into errors of this collection.
 
-    Only for a block that does nothing but speak with the server: a full disk is no fault of a connection. Raises
-    ConnectionFailed, or UnexpectedAnswer for an answer that the library cannot make sense of.
+    Only for a block that does nothing except sending a request, because a full disk is not an error of a connection.
+    Raises ConnectionFailed, or UnexpectedAnswer for an answer that the library cannot parse.
     """
     try:
         yield
     except OSError as error:
         raise ConnectionFailed(f"{method} {base_url}{path} failed: {told(error)}") from error
     except ValueError as error:
-        # It looks at where a redirect leads to, even if it is not to follow it.
+        # The library parses the target of a redirect even if it does not follow it.
         raise UnexpectedAnswer(
-            f"{method} {base_url}{path} got an answer that cannot be read, so it is not Synapse's."
-            " Set base_url to where Synapse itself answers."
+            f"{method} {base_url}{path} got an answer that cannot be parsed, so it is not Synapse's."
+            " Set base_url to the URL of Synapse itself."
         ) from error
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:
-    """The error, and those that it was made from: the libraries wrap them in several ways."""
+    """Yield the error and its causes. The libraries wrap them in several ways."""
     seen: set[int] = set()
     waiting: list[t.Any] = [error]
     while waiting:
@@ -145,7 +145,7 @@ def _is_about_a_certificate(error: BaseException) -> bool:
 
 
 def _has_no_connection(error: BaseException) -> bool:
-    """Whether there was no connection to send the request on: nothing can have come of it."""
+    """Whether there was no connection, so that the request cannot have been sent."""
     import socket
 
     import requests
@@ -163,68 +163,70 @@ def _has_no_connection(error: BaseException) -> bool:
 
 
 def refusal(method: str, url: str, status: int, answer: t.Mapping[str, t.Any]) -> ApiError:
-    """Return the error for what Synapse refused with `status` and its JSON object `answer`."""
+    """Return the error for a request that Synapse refused with `status` and the JSON object `answer`."""
     errcode, words = str(answer.get("errcode", "")), str(answer.get("error", ""))
-    kind, mend = _classify(status, errcode, words)
+    kind, fix = _classify(status, errcode, words)
     said = f"{status} {errcode}: {words}".rstrip(": ").rstrip(".")
-    message = f"{method} {url} was refused ({said}). {mend}".rstrip()
+    message = f"{method} {url} was refused ({said}). {fix}".rstrip()
     return kind(message, method=method, url=url, status=status, errcode=errcode, error=words)
 
 
 def redirection(method: str, url: str, response: requests.Response) -> UnexpectedAnswer:
-    """Return the error for a redirect, which Synapse does not answer with."""
+    """Return the error for a redirect. Synapse itself does not send redirects."""
     return UnexpectedAnswer(
         f"{method} {url} was redirected to {response.headers.get('Location', 'nowhere')}"
-        f" ({response.status_code}). Set base_url to where Synapse itself answers."
+        f" ({response.status_code}). Set base_url to the URL of Synapse itself."
     )
 
 
 def foreign_answer(method: str, url: str, response: requests.Response) -> UnexpectedAnswer:
-    """Return the error for an answer that is not Synapse's: a proxy's page, or another service's."""
+    """Return the error for an answer that is not from Synapse, but from a proxy or another service."""
     return UnexpectedAnswer(
         f"{method} {url} got an answer that is not Synapse's"
-        f" ({response.status_code}, {_describe(response)}). {_mend_foreign_answer(response.status_code)}"
+        f" ({response.status_code}, {_describe(response)}). {_fix_of_foreign_answer(response.status_code)}"
     )
 
 
 def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], str]:
     if status == 401:
         if errcode == "M_USER_LOCKED":
-            return AuthenticationFailed, "The account that the access token belongs to is locked."
+            return AuthenticationFailed, "The account of the access token is locked. Use the token of another account."
         if errcode == "M_MISSING_TOKEN":
             return AuthenticationFailed, "Set access_token or access_token_path."
         return (
             AuthenticationFailed,
-            "The access token is not valid (any more): get a new one with synapse_access_token.",
+            "The access token is not valid. Use synapse_access_token to get a new one.",
         )
     if status == 403 and "not a server admin" in words:
-        return PermissionDenied, "Use the access token of a server admin, or make its account one."
+        return PermissionDenied, "Use the access token of a server admin, or make its account a server admin."
     if status == 403:
         return PermissionDenied, ""
     if status in (404, 405) and errcode == "M_UNRECOGNIZED":
         return EndpointMissing, (
-            "This server does not serve that endpoint: base_url must lead to Synapse's main process (not to a worker or"
-            " to a proxy that hides it), and where the Matrix Authentication Service is in charge of accounts,"
-            " Synapse serves neither logins nor passwords."
+            "This server does not serve that endpoint. Set base_url to the URL of the main process of Synapse, not of a"
+            " worker or of a proxy that hides it. If the Matrix Authentication Service manages the accounts, Synapse"
+            " serves no logins and no passwords."
         )
     if status == 404:
         return NotFound, ""
     if status == 429:
-        return RateLimited, "Run the task later, or allow a longer wait with rate_limit_retry_timeout."
+        return RateLimited, "Run the task later, or set rate_limit_retry_timeout to more seconds."
     if status == 503 and "introspect" in words:
         return ApiError, (
-            "The Matrix Authentication Service, which is in charge of this server's accounts, does not answer Synapse:"
-            " see whether it runs. What it alone can do is done with mas-cli."
+            "The Matrix Authentication Service, which manages the accounts of this server, does not answer Synapse."
+            " Check that it runs. For changes that only it can make, use mas-cli."
         )
     if status >= 500:
-        return ApiError, "Synapse's log says more."
+        return ApiError, "Check the log of Synapse for the reason."
     return ApiError, ""
 
 
-def _mend_foreign_answer(status: int) -> str:
+def _fix_of_foreign_answer(status: int) -> str:
     if status in (502, 503, 504):
-        return "A proxy answers there, and Synapse does not answer the proxy: see whether Synapse runs."
-    return "base_url may lead to a proxy or to another service; Synapse's own is mostly http://127.0.0.1:8008."
+        return "A proxy answers there, and Synapse does not answer the proxy. Check that Synapse runs."
+    return (
+        "Set base_url to the URL of Synapse itself, usually http://127.0.0.1:8008, not of a proxy or another service."
+    )
 
 
 def _describe(response: requests.Response) -> str:
@@ -234,7 +236,7 @@ def _describe(response: requests.Response) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """The reason at the bottom of a chain of wrapped errors: the outer ones only repeat the URL."""
+    """Return the reason of the innermost of the wrapped errors. The outer errors only repeat the URL."""
     reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     while isinstance(reason, BaseException):
         deeper = getattr(reason, "reason", None)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Matrix identifiers. They are opaque: split once at the first colon, and never guess beyond that."""
+"""Matrix identifiers. They are opaque: they are only split at the first colon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAXIMUM_BYTES = 255
 
 
 class Identifier(t.NamedTuple):
-    """An identifier in its parts: `str(identifier)` joins them again."""
+    """The parts of an identifier. `str(identifier)` joins them again."""
 
     sigil: str
     localpart: str
@@ -33,22 +33,22 @@ class Identifier(t.NamedTuple):
 def _parse(text: str, sigil: str, kind: str, example: str) -> Identifier:
     localpart, colon, server_name = text[1:].partition(":")
     if not text.startswith(sigil) or not colon or not localpart or not _SERVER_NAME.fullmatch(server_name):
-        raise InvalidInput(f"{text!r} is not a {kind}: write it in full, as in {example}.")
+        raise InvalidInput(f"{text!r} is not a {kind}. Write it in full, for example {example}.")
     if any(character.isspace() or unicodedata.category(character) == "Cc" for character in localpart):
-        raise InvalidInput(f"{text!r} is not a {kind}: it holds white space or a control character.")
+        raise InvalidInput(f"{text!r} is not a {kind}, because it contains white space or a control character.")
     if _size(text) > _MAXIMUM_BYTES:
-        raise InvalidInput(f"{text!r} is not a {kind}: it is longer than {_MAXIMUM_BYTES} bytes.")
+        raise InvalidInput(f"{text!r} is not a {kind}, because it is longer than {_MAXIMUM_BYTES} bytes.")
     return Identifier(sigil, localpart, server_name)
 
 
 def parse_user_id(text: str, own_server_name: str) -> Identifier:
     """Return the user id in `text`, which may be a bare localpart of the server `own_server_name`.
 
-    Raises InvalidInput if it is no user id, or one of another server.
+    Raises InvalidInput if it is not a user id, or belongs to another server.
     """
     if not text.startswith("@"):
         if ":" in text:
-            raise InvalidInput(f"{text!r} is not a user id: write @{text}, or the part before the colon alone.")
+            raise InvalidInput(f"{text!r} is not a user id. Write @{text}, or only the part before the colon.")
         text = f"@{text}:{own_server_name}"
     identifier = _parse(text, "@", "user id", f"@alice:{own_server_name}")
     _require_local(identifier, own_server_name, "account")
@@ -58,7 +58,7 @@ def parse_user_id(text: str, own_server_name: str) -> Identifier:
 def parse_room_alias(text: str, own_server_name: str) -> Identifier:
     """Return the room alias in `text`, which may be a bare `#localpart` of the server `own_server_name`.
 
-    Raises InvalidInput if it is no room alias, or one of another server.
+    Raises InvalidInput if it is not a room alias, or belongs to another server.
     """
     identifier = parse_any_room_alias(text, own_server_name)
     _require_local(identifier, own_server_name, "room alias")
@@ -66,9 +66,9 @@ def parse_room_alias(text: str, own_server_name: str) -> Identifier:
 
 
 def parse_any_room_alias(text: str, own_server_name: str) -> Identifier:
-    """Return the room alias in `text`, of whatever server; without one it is of the server `own_server_name`.
+    """Return the room alias in `text`, of any server. A bare `#localpart` is of the server `own_server_name`.
 
-    Raises InvalidInput if it is no room alias.
+    Raises InvalidInput if it is not a room alias.
     """
     if text.startswith("#") and ":" not in text:
         text = f"{text}:{own_server_name}"
@@ -78,29 +78,31 @@ def parse_any_room_alias(text: str, own_server_name: str) -> Identifier:
 def parse_room_id(text: str) -> str:
     """Return the room id in `text` unchanged. Since room version 12 it has no server name: only its sigil is certain.
 
-    Raises InvalidInput if it is no room id.
+    Raises InvalidInput if it is not a room id.
     """
     if not re.fullmatch(r"![^\s\x00-\x1f\x7f]+", text) or _size(text) > _MAXIMUM_BYTES:
-        raise InvalidInput(f"{text!r} is not a room id: a room id begins with '!', as in '!abcdefgh:example.org'.")
+        raise InvalidInput(
+            f"{text!r} is not a room id. A room id begins with '!', for example '!abcdefgh:example.org'."
+        )
     return text
 
 
 def server_name_of(user_id: str) -> str:
-    """Return the server name in `user_id`, port and all."""
+    """Return the server name in `user_id`, with its port."""
     return user_id.partition(":")[2]
 
 
 def _size(text: str) -> int:
-    """How many bytes the text takes in UTF-8. Raises InvalidInput if it came from bytes that are not UTF-8."""
+    """The number of bytes of the text in UTF-8. Raises InvalidInput if it came from bytes that are not UTF-8."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
-        raise InvalidInput(f"{text!a} is not an identifier: it holds bytes that are not UTF-8.") from None
+        raise InvalidInput(f"{text!a} is not an identifier, because it contains bytes that are not UTF-8.") from None
 
 
 def _require_local(identifier: Identifier, own_server_name: str, kind: str) -> None:
     if identifier.server_name != own_server_name:
         raise InvalidInput(
             f"{identifier} is a{'n' if kind == 'account' else ''} {kind} of the server {identifier.server_name},"
-            f" but this server is {own_server_name}: it can only be changed on its own server."
+            f" but this server is {own_server_name}. It can only be changed on its own server."
         )

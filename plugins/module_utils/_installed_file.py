@@ -4,9 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Files with a declared mode, owner and group, by their paths: replaced in one go, so that nobody reads half of one.
+"""Files with a declared mode, owner and group. A file is replaced in one step, so that no process reads half of it.
 
-`trusted` everywhere: the numbers of users who, beside root, may decide what is on the way to the file (see _directory).
+`trusted` everywhere: the IDs of the users who may, in addition to root, write to the directories in the path of the
+file (see _directory).
 """
 
 from __future__ import annotations
@@ -23,26 +24,29 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path i
 
 
 class InstalledFile(t.NamedTuple):
-    """What a file says, and who may read it."""
+    """The content of a file, and its mode, owner and group."""
 
     content: bytes
     attributes: Attributes
 
 
 def read_attributes(path: str) -> Attributes | None:
-    """Return the attributes of what `path` leads to, None if there is nothing. Raises SynapseError if it is hidden."""
+    """Return the attributes of the file at `path`, with links followed, or None if it does not exist.
+
+    Raises SynapseError if this user has no permission to see it.
+    """
     try:
         return Attributes.of(os.stat(path))
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SynapseError(f"{path} cannot be looked at: {error.strerror}.") from error
+        raise SynapseError(f"{path} cannot be examined: {error.strerror}.") from error
 
 
 def read_file(path: str, *, trusted: t.Collection[int] = ()) -> InstalledFile | None:
-    """Return the file, or None if it, or its directory, does not exist.
+    """Return the file, or None if it or its directory does not exist.
 
-    Raises InvalidInput if others may exchange it, SynapseError if it is no ordinary file or cannot be read.
+    Raises InvalidInput if another user could replace it, SynapseError if it is not a regular file or cannot be read.
     """
     try:
         with _directory_of(path, trusted, None) as (directory, name):
@@ -55,33 +59,33 @@ def read_file(path: str, *, trusted: t.Collection[int] = ()) -> InstalledFile | 
 
 
 def require_writable(path: str, option: str, *, trusted: t.Collection[int] = ()) -> None:
-    """Raise InvalidInput, naming `option`, if a file could not be written at `path`. Changes nothing."""
+    """Raise InvalidInput, with `option` in the message, if this user cannot write a file at `path`. Changes nothing."""
     what = f"{option} {path}"
     with _directory_of(path, trusted, what) as (directory, name):
         status = directory.status(name)
         if status and stat.S_ISDIR(status.st_mode):
-            raise InvalidInput(f"{what} is a directory: name the file in it.")
+            raise InvalidInput(f"{what} is a directory: set the path of a file in it.")
         directory.require_writable(what)
 
 
 def replace_file(path: str, text: str, attributes: Attributes, *, trusted: t.Collection[int] = ()) -> None:
-    """Put a file with `text` and `attributes` in the place of `path`. Raises SynapseError if that fails.
+    """Write a file with `text` and `attributes` to `path`. Raises SynapseError if that fails.
 
-    Until then, and if it fails, what was there stays as it was.
+    An existing file stays unchanged until the new one is complete, and if the function fails.
     """
     with _directory_of(path, trusted, None) as (directory, name):
         directory.replace(name, text.encode(), attributes)
 
 
 def set_attributes(path: str, attributes: Attributes, *, trusted: t.Collection[int] = ()) -> None:
-    """Put a file with the same content and these attributes in the place of `path`. Raises SynapseError if that fails.
+    """Replace the file at `path` by one with the same content and these attributes. Raises SynapseError if that fails.
 
-    The file itself stays as it is: it may have other names, in places that are somebody else's.
+    The old file itself is not changed, because it may have other names in directories of other users.
     """
     with _directory_of(path, trusted, None) as (directory, name):
         content = directory.read(name)
         if content is None:
-            raise SynapseError(f"{path} was removed by somebody else in this moment: run the task again.")
+            raise SynapseError(f"Another process removed {path} at the same moment: run the task again.")
         directory.replace(name, content, attributes)
 
 

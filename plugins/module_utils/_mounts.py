@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Where other file systems are mounted: what is in them is not removed with the directory around them."""
+"""Finds mounted file systems, whose content must not be removed with the directory that contains them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _TABLE = "/proc/self/mountinfo"
 
 
 def mount_points(table: str = _TABLE) -> frozenset[str]:
-    """Return the places where something is mounted, bind mounts too. `table`: where the kernel tells them.
+    """Return the mount points, including bind mounts. `table`: the file in which the kernel lists them.
 
-    Empty where the kernel does not tell: what is removed then stays on the file system where it begins.
+    Empty if the kernel does not list them. Then a removal stays on the file system on which it begins.
     """
     try:
-        # As bytes: names may have what is no text, or ends a line in one.
+        # As bytes: names may contain bytes that are not text, or that end a line of text.
         with open(table, "rb") as file:
             fields = [line.split(b" ") for line in file]
     except OSError:
@@ -29,12 +29,12 @@ def mount_points(table: str = _TABLE) -> frozenset[str]:
 
 
 def mounted_in(path: str, points: frozenset[str]) -> str | None:
-    """Return a mount point that `path` is or holds, or None. `points`: as `mount_points` returns them."""
+    """Return a mount point that `path` is or contains, or None. `points`: as `mount_points` returns them."""
     return next((point for point in sorted(points) if point == path or point.startswith(f"{path}/")), None)
 
 
 def real_path(descriptor: int) -> str | None:
-    """Return the path of an open directory as the kernel has it, without links; None where it does not tell."""
+    """Return the path of an open directory without links, as the kernel shows it, or None."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:

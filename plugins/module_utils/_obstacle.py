@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""What keeps even root from writing: file systems that are mounted read-only, and attributes as chattr(1) sets them.
+"""Obstacles that prevent even root from writing: read-only file systems, and attributes that chattr(1) sets.
 
-Relies on the attributes that ext4, XFS, Btrfs and others keep (FS_IOC_GETFLAGS of linux/fs.h).
+Relies on the attributes of ext4, XFS, Btrfs and others (FS_IOC_GETFLAGS of linux/fs.h).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import fcntl
 import os
 import stat
 
-# The number of the call has the size of a long in it, though the answer is an int.
+# The number of the call contains the size of a long, although the answer is an int.
 _GET_ATTRIBUTES = 2 << 30 | array.array("l").itemsize << 16 | ord("f") << 8 | 1
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20
 _WITHOUT_WAITING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def find_obstacle(descriptor: int, path: str, name: str = ".") -> str | None:
-    """Return what is in the way even of root when it changes, moves or removes an entry, and what to do; or None.
+    """Return what prevents even root from changing, moving or removing an entry, and what to do; or None.
 
     `name`: an entry of the open directory `descriptor`, or "." for that directory itself; `path`: that of the entry.
-    None also for an entry that is gone.
+    None also for an entry that does not exist any more.
     """
     if os.statvfs(descriptor).f_flag & os.ST_RDONLY:
         return f"{path} is on a file system that is mounted read-only. Mount it writable first."
@@ -39,7 +39,7 @@ def find_obstacle(descriptor: int, path: str, name: str = ".") -> str | None:
 
 
 def find_obstacle_to_entries(descriptor: int, path: str) -> str | None:
-    """Return what keeps this user from making and removing entries of the open directory, and what to do; or None.
+    """Return what prevents this user from creating and removing entries of the open directory, and what to do; or None.
 
     `path`: that of the directory.
     """
@@ -50,10 +50,10 @@ def find_obstacle_to_entries(descriptor: int, path: str) -> str | None:
 
 
 def find_obstacle_to_removal(descriptor: int, path: str, name: str) -> str | None:
-    """Return what keeps this user from removing the entry `name` of the open directory with all in it; or None.
+    """Return what prevents this user from removing the entry `name` of the open directory with its content; or None.
 
-    `path`: that of the entry. Looks at each file: only for what has not too many of them. What cannot be looked at, is
-    gone meanwhile or nested too deeply for this is left for the removal to tell.
+    `path`: that of the entry. Checks each file, so that the entry should not contain too many. What cannot be read, was
+    removed at the same time or is nested too deeply is not reported here, but by the removal itself.
     """
     obstacle = find_obstacle(descriptor, path, name)
     if obstacle is not None:
@@ -61,7 +61,7 @@ def find_obstacle_to_removal(descriptor: int, path: str, name: str) -> str | Non
     with contextlib.suppress(OSError, RecursionError):
         for place, directories, files, here in os.fwalk(name, dir_fd=descriptor):
             within = os.path.join(os.path.dirname(path), place)
-            # Nothing has to be removed from an empty one.
+            # Nothing has to be removed from an empty directory.
             ask = find_obstacle_to_entries if directories or files else find_obstacle
             found = [ask(here, within), *(find_obstacle(here, os.path.join(within, file), file) for file in files)]
             obstacle = next((each for each in found if each), None)
@@ -71,10 +71,10 @@ def find_obstacle_to_removal(descriptor: int, path: str, name: str) -> str | Non
 
 
 def _attributes(descriptor: int, name: str) -> int:
-    """Return the attributes of an entry as bits; 0 where there are none, or where this user cannot see them."""
+    """Return the attributes of an entry as bits; 0 if there are none, or if this user cannot read them."""
     try:
         mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
-        # What is opened of a device may do something.
+        # Opening a device may have an effect.
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             return 0
         opened = os.open(name, _WITHOUT_WAITING, dir_fd=descriptor)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""A plan is what the difference between a declared and a current state comes to. It is computed once."""
+"""A plan: the steps from the current state to the declared state. It is computed once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ State = t.Optional[dict[str, t.Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One change. `description` says it in words (no secrets), `run` makes it.
+    """One change. `description` describes it, without secrets, and `run` makes it.
 
-    `shown`: whether a plan that is made anew tells that it has been done. A new password, for one, cannot be seen.
+    `shown`: whether a new plan shows that the change is done. For example, a new password cannot be read.
     """
 
     description: str
@@ -30,12 +30,12 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is (`before`), what will be (`after`) and the steps between the two.
+    """The current state (`before`), the state that follows (`after`) and the steps between the two.
 
-    `before` and `after` have the same shape, hold no secrets, and are what diff mode shows; None means that the object
-    does not exist. Without a step nothing changes. `proof`: what a run that changes nothing does beside, to see what
-    reading alone does not show; check mode leaves it out, because it may leave traces until it ends. `forecast`: what
-    check mode asks beside, because the run learns it by doing; it returns the plan that is left then.
+    `before` and `after` have the same keys, contain no secrets, and are shown in diff mode. None means that the object
+    does not exist. Without a step nothing changes. `proof`: a check in a run that changes nothing, for what cannot be
+    read; check mode skips it, because it can leave traces until it ends. `forecast`: a request in check mode only, for
+    what a run finds out by its steps; it returns the remaining plan.
     """
 
     before: State
@@ -46,11 +46,11 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """Whether carrying the plan out changes anything."""
+        """Whether the plan changes anything."""
         return bool(self.steps)
 
     def execute(self, done: list[str] | None = None) -> None:
-        """Run the steps in order, and add the description of each that is done to `done`; stop at one that fails.
+        """Run the steps in order, and add the description of each finished step to `done`. Stop at a step that fails.
 
         Raises the SynapseError of the step that failed.
         """
@@ -61,25 +61,25 @@ class Plan:
 
 
 class Resource(t.Protocol):
-    """An object with a declared state, as every module that changes something hands it to the runner."""
+    """An object with a declared state. Every module that changes something passes one to the runner."""
 
     def plan(self) -> Plan:
-        """Read the current state and decide what has to happen. Changes nothing. Raises SynapseError."""
+        """Read the current state and return the necessary steps. Changes nothing. Raises SynapseError."""
 
     def verify(self, plan: Plan) -> None:
         """Read the object again after the steps. Raises StateNotReached if it is not as declared."""
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return what the module returns beside `changed` and `diff`.
+        """Return the values that the module returns in addition to `changed`, `steps` and `diff`.
 
-        `executed` is true after the steps ran, false in check mode (the values are then the predicted ones).
+        `executed`: true after the steps have run, false in check mode, for predicted values.
         """
 
 
 def require(problems: t.Sequence[str], what: str) -> None:
-    """Raise StateNotReached naming `what` and the `problems`, if there are any."""
+    """Raise StateNotReached with `what` and the `problems`, if there are any."""
     if problems:
         raise StateNotReached(
             f"{what} is not as declared although Synapse accepted every change: {'; '.join(problems)}."
-            " Something else may be changing it at the same time; run the task again."
+            " Another program may have changed it at the same time. Run the task again."
         )

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Files that hold a secret: never readable by others, never half-written, never where others could exchange them."""
+"""Files with a secret: never readable by other users, never incomplete, never where other users could replace them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file
     set_attributes,
 )
 
-# What only the owner can use.
+# Only the owner has access.
 PRIVATE_MODE = "0600"
 
 
 class PrivateFile(t.NamedTuple):
-    """The text of a file without white space around it, and its permissions as four octal digits."""
+    """The text of a file without surrounding white space, and its permissions as four octal digits."""
 
     text: str
     mode: str
@@ -33,7 +33,7 @@ class PrivateFile(t.NamedTuple):
 def read_private(path: str) -> PrivateFile | None:
     """Return the file, or None if it does not exist.
 
-    Raises InvalidInput if others may exchange it, SynapseError if it cannot be read.
+    Raises InvalidInput if other users could replace it, SynapseError if it cannot be read.
     """
     file = read_file(path)
     if file is None:
@@ -45,16 +45,16 @@ def read_private(path: str) -> PrivateFile | None:
 
 
 def make_private(path: str) -> None:
-    """Give the file the mode 0600; root lets it keep its owner. Raises SynapseError if that fails."""
+    """Set the mode of the file to 0600. If root does so, its owner does not change. Raises SynapseError if it fails."""
     file = read_file(path)
     if file is None:
-        raise SynapseError(f"{path} was removed by somebody else in this moment: run the task again.")
+        raise SynapseError(f"{path} was removed by another process during the task. Run the task again.")
     root = os.geteuid() == 0
     set_attributes(path, _private(file.attributes.uid, file.attributes.gid) if root else _own())
 
 
 def write_private(path: str, text: str) -> None:
-    """Write `text` and a line end into the file, mode 0600, in one go. Raises SynapseError if that fails."""
+    """Write `text` and a newline into the file with mode 0600, atomically. Raises SynapseError if it fails."""
     replace_file(path, text + "\n", _own())
 
 

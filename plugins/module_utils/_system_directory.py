@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which paths belong to the system or to people, and are no place for what is of a server, whatever is declared."""
+"""The paths that belong to the system or to a person, and that this collection never uses for a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import os
 import pwd
 import typing as t
 
-# Themselves only: what is below them may be a server's. Relative to the root directory.
+# Only these directories themselves: a directory below them may belong to a server. Relative to the root directory.
 _NAMES = """
     cdrom etc home lost+found media mnt opt root run snap srv tmp var
     etc/alternatives etc/apparmor.d etc/apt etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/sources.list.d
@@ -34,13 +34,13 @@ _NAMES = """
 _EXACT = frozenset({"/", *(f"/{name}" for name in _NAMES.split())})
 # With everything below them.
 _TREES = ("/bin", "/boot", "/dev", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr")
-# Of the system too, but for whatever root keeps on a host.
+# Directories of the system too, but root may put any files there.
 _FOR_FILES = frozenset({"/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var/backups", "/var/opt", "/var/tmp"})
 _OF_PEOPLE = 1000
 
 
 class Account(t.NamedTuple):
-    """An account of the host: `homes` are the names of its home directory, with links and without."""
+    """An account of the host. `homes`: the paths of its home directory, with and without symbolic links."""
 
     name: str
     uid: int
@@ -53,14 +53,14 @@ def read_accounts() -> list[Account]:
 
 
 def names_of(home: str) -> frozenset[str]:
-    """Return the names of a home directory: as the host has it, and with links followed. None for a relative one."""
+    """Return the paths of a home directory: as it is set, and with links followed. Empty for a relative path."""
     return frozenset({os.path.normpath(home), os.path.realpath(home)} if home.startswith("/") else ())
 
 
 def belongs_to(path: str) -> str | None:
-    """Return the directory of the system that `path`, absolute and without detours, is or is in; else None.
+    """Return the directory of the system that contains `path` or is `path`, or None.
 
-    Pure: looks at the name only.
+    `path`: absolute and normalized. The file system is not read.
     """
     if path in _EXACT:
         return path
@@ -70,11 +70,11 @@ def belongs_to(path: str) -> str | None:
 
 
 def whose(path: str, owner: str | None, accounts: t.Iterable[Account]) -> str | None:
-    """Return in words what `path` is if it is the system's or a person's, or None if it may be a server's.
+    """Return in words what `path` is if it belongs to the system or to a person; None if a server may use it.
 
-    `path`: absolute, with links on the way already followed. `owner`: the account that the directory is declared to
-    belong to, whose home it may be; None for this process's own. Looks through other names of the same directory, such
-    as a bind mount. `accounts`: those of the host.
+    `path`: absolute, with all links in it already followed. `owner`: the declared owner of the directory, whose home it
+    may be; None for the user of this process. Other names of the same directory, such as a bind mount, are checked too.
+    `accounts`: the accounts of the host.
     """
     own = os.geteuid()
     for name in _names(path):
@@ -91,9 +91,9 @@ def whose(path: str, owner: str | None, accounts: t.Iterable[Account]) -> str | 
 
 
 def keeps_files_out(path: str) -> str | None:
-    """Return in words whose `path` is if it is a directory in which nobody but the system puts files; else None.
+    """Return in words what `path` is if only the system puts files into this directory; otherwise None.
 
-    `path`: absolute, with links on the way already followed. Other names of the same directory count too.
+    `path`: absolute, with all links in it already followed. Other names of the same directory count too.
     """
     for name in _names(path):
         system = belongs_to(name)
@@ -103,14 +103,14 @@ def keeps_files_out(path: str) -> str | None:
 
 
 def _names(path: str) -> t.Iterator[str]:
-    """Yield `path` and what else it would be called if one of the directories on the way is one of the system's."""
+    """Yield `path` and its other names, if a directory in the path is the same as one of the system."""
     yield path
     system = _identities()
     above = path
     while above != "/":
         identity = _identity(above)
         for other in system.get(identity, ()) if identity else ():
-            # Not the names through links like /bin, which were followed before.
+            # Without names through links such as /bin, which are already followed.
             if other != above and not os.path.islink(other):
                 yield os.path.normpath(other + path[len(above) :])
         above = os.path.dirname(above)
@@ -118,7 +118,7 @@ def _names(path: str) -> t.Iterator[str]:
 
 @functools.lru_cache(maxsize=1)
 def _identities() -> dict[tuple[int, int], list[str]]:
-    # Asked for once: it takes more than a hundred calls, and directories of the system stay what they are.
+    # Cached, because this needs more than a hundred calls, and the directories of the system do not change.
     found: dict[tuple[int, int], list[str]] = {}
     for name in (*_TREES, *sorted(_EXACT)):
         identity = _identity(name)

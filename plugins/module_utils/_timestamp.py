@@ -4,21 +4,21 @@
 
 # Private to this collection: it may change in any release.
 
-"""Points of time: Synapse counts milliseconds, people read calendars."""
+"""Points in time: Synapse stores milliseconds since 1970, modules return both these and ISO 8601."""
 
 from __future__ import annotations
 
 import datetime
 
-# The year 10000, which no calendar here has.
+# The start of the year 10000, which `datetime` does not support.
 _FIRST_INVALID_MS = 253_402_300_800_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def iso_time(milliseconds: int | None) -> str | None:
-    """Return a point of time (ms since 1970) as text in UTC, such as 2026-01-31T12:00:00Z.
+    """Return a point in time (milliseconds since 1970) as ISO 8601 in UTC, for example 2026-01-31T12:00:00Z.
 
-    None if there is none, or if no calendar has it: then something else than Synapse has written it.
+    Returns None without a time, or if its year is not between 1 and 9999.
     """
     if milliseconds is None:
         return None
@@ -27,6 +27,17 @@ def iso_time(milliseconds: int | None) -> str | None:
     except OverflowError:
         return None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def returned_time(name: str, milliseconds: int | None) -> dict[str, int | str]:
+    """Return the values `<name>` (ISO 8601) and `<name>_ts` (milliseconds since 1970) of a result.
+
+    Both are left out without a time, and `<name>` is left out if `iso_time` has no text for it.
+    """
+    if milliseconds is None:
+        return {}
+    text = iso_time(milliseconds)
+    return {**({} if text is None else {name: text}), f"{name}_ts": milliseconds}
 
 
 def timestamp(value: object) -> int | None:

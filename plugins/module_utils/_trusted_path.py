@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""The way to a directory, walked name by name, so that nobody who may not decide it leads the walker elsewhere.
+"""The path of a directory, followed name by name, so that no untrusted user can redirect it to another directory.
 
-Relies on openat(2): what a descriptor was opened for stays what it is, whatever becomes of its name.
+Relies on openat(2): a descriptor stays open for the same directory, even if that directory is renamed.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 _LINKS_AT_MOST = 40
-# Which groups Debian and Ubuntu themselves let write, and where, with all that is below. Who is in them is the concern
-# of the system: staff could exchange programs of root there, and syslog all logs.
+# The groups that have write permission by default in Debian and Ubuntu, to these directories and those below them.
+# The system decides who is in them: staff could replace programs of root there, and syslog all logs.
 _GROUPS_OF_SYSTEM = {"/usr/local": "staff", "/var/local": "staff", "/var/log": "syslog"}
 _NO_LINK = os.O_DIRECTORY | os.O_NOFOLLOW
-# A directory that may be entered but not listed. Only Linux and newer BSDs know the way.
+# Opens a directory with permission to enter it, but not to list it. Only Linux and newer BSDs have this flag.
 _ENTER_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
 
 
 class MissingDirectory(InvalidInput):
-    """A directory on the way, or the last one, does not exist."""
+    """A directory in the path does not exist."""
 
 
 def walk(path: str, trusted: t.Collection[int] = (), what: str | None = None) -> int:
     """Return a descriptor of the directory `path`, which the caller closes.
 
-    `trusted`: the numbers of users who may decide, beside root and this process's own user, what is on the way. `what`:
-    how the sentence of an error begins, such as "access_token_path /root/token"; without it that is `path`.
+    `trusted`: the IDs of the users who may write to the directories in the path, in addition to root and the user of
+    this process. `what`: the beginning of an error message, such as "access_token_path /root/token"; `path` by default.
 
-    For root every directory, the last one included, must belong to root or to a trusted user, and nobody else may
-    write it; one with the sticky bit (like /tmp) may be on the way, but not the last. The group root, and the private
-    group of a trusted user, count as that user; a group that the system lets write in a place of its own is fine too.
-    Anybody else is led through whatever directories there are.
-    For everybody a symbolic link is followed only in a directory that belongs to root (or, without being root, to
-    this user) and that nobody else may write: where it leads to is walked by the same rules.
+    If this process runs as root, every directory in the path must belong to root or to a trusted user, and no other
+    user may have write permission. A directory with the sticky bit (such as /tmp) is allowed, but not as the last one.
+    The group root and the private group of a trusted user count as that user. A group that has write permission by
+    default in one of the system's directories is allowed too. For other users, directories are not checked.
+    For all users, a symbolic link is followed only in a directory that belongs to root (or to this user, if it is not
+    root) and to which no other user may write. The same rules apply to its target.
 
-    Raises MissingDirectory, InvalidInput if one is no directory or not to be trusted, SynapseError if one cannot be
-    looked at. Nothing is changed.
+    Raises MissingDirectory; InvalidInput for a path that is not a directory or not trusted; SynapseError if a directory
+    cannot be opened. Changes nothing.
     """
     walker = _Walker(frozenset(trusted) | {0}, f"{what or path} cannot be used:")
     try:
@@ -59,9 +59,9 @@ def walk(path: str, trusted: t.Collection[int] = (), what: str | None = None) ->
 
 
 def open_child(name: str, descriptor: int) -> int:
-    """Return a descriptor of the directory `name` in the one that `descriptor` stands for, never following a link.
+    """Return a descriptor of the directory `name` in the directory `descriptor`. Never follows a link.
 
-    Raises OSError: ENOTDIR for a link, and whatever else is no directory.
+    Raises OSError: ENOTDIR for a link and for everything else that is not a directory.
     """
     try:
         return os.open(name, os.O_RDONLY | _NO_LINK, dir_fd=descriptor)
@@ -84,8 +84,8 @@ class _Walker:
             self._here = -1
 
     def to(self, path: str) -> int:
-        """Walk there from the root directory and give the descriptor away."""
-        # What is still to be walked, the next name last.
+        """Follow the path from the root directory and return the descriptor, which the caller closes."""
+        # The remaining names, the next one at the end.
         names = _names(path)
         while names:
             self._require_trusted(last=False)
@@ -109,28 +109,31 @@ class _Walker:
         self._place = os.path.normpath(os.path.join(self._place, name))
 
     def _link(self, name: str, error: OSError) -> str:
-        """Return where the link `name` leads to, if it is one that may be followed; else say why nobody gets on."""
+        """Return the target of the link `name` if it may be followed. Otherwise raise an error with the reason."""
         place = os.path.join(self._place, name)
         if isinstance(error, FileNotFoundError):
             raise MissingDirectory(
                 f"{self._complaint} the directory {place} does not exist, create it first."
             ) from error
         if error.errno not in (errno.ENOTDIR, errno.ELOOP):
-            mend = " Run the task with become." if isinstance(error, PermissionError) else ""
-            raise SynapseError(f"{self._complaint} {place} cannot be entered: {error.strerror}.{mend}") from error
+            fix = " Run the task with become." if isinstance(error, PermissionError) else ""
+            raise SynapseError(f"{self._complaint} {place} cannot be entered: {error.strerror}.{fix}") from error
         try:
             target = os.readlink(name, dir_fd=self._here)
         except OSError:
-            raise InvalidInput(f"{self._complaint} {place} is not a directory.") from error
+            raise InvalidInput(f"{self._complaint} {place} is not a directory: set another path.") from error
         self._links += 1
         if self._links > _LINKS_AT_MOST:
-            raise InvalidInput(f"{self._complaint} {place} is one of too many symbolic links.") from error
+            raise InvalidInput(
+                f"{self._complaint} {place} is a symbolic link, and the path has too many of them: use the path of the"
+                " directory itself."
+            ) from error
         own = {0} if self._root else {0, os.geteuid()}
         status = os.fstat(self._here)
         if status.st_uid not in own or self._writers(status):
             raise InvalidInput(
-                f"{self._complaint} {place} is a symbolic link that another user could change at any moment: name the"
-                " directory that it leads to."
+                f"{self._complaint} {place} is a symbolic link that another user could change at any moment: use the"
+                " path of its target instead."
             ) from error
         return target
 
@@ -142,23 +145,23 @@ class _Walker:
             owner = user_name(status.st_uid)
             raise InvalidInput(
                 f"{self._complaint} {self._place} belongs to {owner}, who could exchange what root writes there."
-                f" Run the task as {owner}, or name a place where only root may write."
+                f" Run the task as {owner}, or use a directory to which only root can write."
             )
         writers = self._writers(status)
         if writers and (last or not status.st_mode & stat.S_ISVTX):
             raise InvalidInput(
                 f"{self._complaint} {writers} may write to {self._place}, and could exchange what root writes there."
-                " Take that permission away, or name a place where only root may write."
+                " Remove that permission, or use a directory to which only root can write."
             )
 
     def _writers(self, status: os.stat_result) -> str | None:
-        """Return who else may write a directory, in words; None if it is its owner alone."""
+        """Return in words which other users may write to a directory, or None if only its owner may."""
         if status.st_mode & stat.S_IWOTH:
             return "every user"
         if not status.st_mode & stat.S_IWGRP:
             return None
         if _has_access_list(self._here):
-            return "somebody named in an access list (getfacl)"
+            return "a user or group in an access control list (see getfacl)"
         if status.st_gid == 0 or any(_is_private_group(status.st_gid, uid) for uid in self._trusted | {os.geteuid()}):
             return None
         group = group_name(status.st_gid)
@@ -174,7 +177,7 @@ def _names(path: str) -> list[str]:
 
 
 def _is_private_group(gid: int, uid: int) -> bool:
-    """Whether the group is the user's own, as adduser makes one of the same name for every new user."""
+    """Whether it is the private group of the user, which adduser creates with the name of each new user."""
     try:
         user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
     except KeyError:
@@ -183,7 +186,7 @@ def _is_private_group(gid: int, uid: int) -> bool:
 
 
 def _has_access_list(descriptor: int) -> bool:
-    """Whether others than the group may have its permissions: with an access list they show as those of the group."""
+    """Whether it has an access control list. The permissions in it appear as those of the group."""
     with contextlib.suppress(OSError, AttributeError):
         return bool(os.getxattr(f"/proc/self/fd/{descriptor}", "system.posix_acl_access"))
     return False

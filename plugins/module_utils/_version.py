@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The version of this collection, as in galaxy.yml, which modules cannot see where they run."""
+"""The version of this collection, as in galaxy.yml. Modules cannot read that file on the hosts where they run."""
 
 from __future__ import annotations
 

@@ -7,60 +7,64 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_access_token
-short_description: Obtain an access token of a Synapse homeserver for automation
+short_description: Manage an access token of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Logs in with a password and keeps the access token in a file, or returns it.
-  - A token that is still valid is reused, because Synapse allows an address only five logins in a row.
-  - On a new server it can first register the account with the server's shared secret, as a server admin if wanted.
+  - Logs in with a password, and writes the access token to a file or returns it.
+  - Reuses a token that is still valid, because Synapse allows only five logins in a row from an IP address by default.
+  - Can create the account first, with the shared secret of the server. This works on a new server that has no server
+    admin yet.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._configuration
 attributes:
   check_mode:
     support: full
     details:
-      - Whether a password is right can only be seen by logging in, which check mode does not do.
+      - Only a login shows whether the password is right. Check mode does not log in.
   diff_mode:
     support: full
     details:
-      - The token itself is never shown.
+      - Does not show the token itself.
   idempotent:
     support: full
   platform:
     support: full
     platforms: posix
 options:
-  user:
+  user_id:
     description:
-      - The account that the token is for, in full (V(@ansible:example.org)) or its localpart alone (V(ansible)).
+      - The account of the token, as a full user ID (V(@ansible:example.org)) or a localpart (V(ansible)).
+      - Required to log in and to create the account. A valid token is reused without it.
+      - If it is set, a token in O(access_token_path) that belongs to another account is an error.
     type: str
-    required: true
     aliases:
-      - user_id
       - name
   password:
     description:
-      - Its password. Only needed while there is no valid token.
+      - The password of the account. Only needed if there is no valid token.
     type: str
   access_token:
     description:
       - A token to reuse if it is still valid, or to log out.
-      - Where O(access_token_path) holds a valid one, that is taken, and this one is left alone. With O(state=absent),
-        this one is left alone wherever there is such a file.
+      - With O(state=present), it is ignored if O(access_token_path) contains a valid token, or if it belongs to an
+        account other than O(user_id).
+      - With O(state=absent), it is ignored if O(access_token_path) is set.
   access_token_path:
     description:
-      - The file where the token is kept. It is created with the mode V(0600), and its directory must exist.
-      - Where the task runs as root, every directory on the way must belong to root, and nobody else may write to it.
-      - The other modules of this collection read the token from there by their option of the same name.
-      - With it, RV(access_token) is not returned.
+      - The file that contains the token. It is created with the mode V(0600). Its directory must exist.
+      - If the task runs as root, each directory of the path must belong to root, and other users must not be able to
+        write to it.
+      - The other modules of this collection read the token with their option of the same name.
+      - If it is set, the token itself is not returned.
   state:
     description:
-      - V(present) means that there is a valid token.
-      - V(absent) means that the token is logged out, together with its device, and its file is removed.
+      - V(present) makes sure that there is a valid token.
+      - V(absent) logs out the token together with its device, and removes the file.
     type: str
     choices:
       - present
@@ -68,121 +72,157 @@ options:
     default: present
   device_id:
     description:
-      - The device that a login makes or uses again. It is always the same, so that logins do not pile up devices.
-      - A token that is still valid is kept with the device that it has, whatever this says. To get another device, run
-        the task with O(state=absent) before.
-      - Logging a token out takes its device away, and with it every other token of that device. Give each place that
-        keeps a token of the same account a device of its own.
+      - The device that a login creates or reuses. A fixed name prevents that each login creates a new device.
+      - A token that is still valid keeps its device. To change the device, run the task with O(state=absent) first.
+      - Logging out a token removes its device, and with it every other token of this device. Use a different device for
+        each place that stores a token of the same account.
     type: str
     default: matrix_ops.synapse
   device_display_name:
     description:
-      - The name that the device gets in the list of the account's sessions, if a login makes it. One that is there
-        already keeps its name.
+      - The display name of the device, if a login creates it. An existing device keeps its name.
     type: str
     default: Ansible
-  register:
+  create:
     description:
-      - Whether an account that does not exist is registered before, with O(password) and the server's shared secret.
-      - The secret is O(registration_shared_secret), or else that of the configuration in O(config_path).
+      - Whether to create the account with O(password) if it does not exist and a login is needed.
+      - This needs the shared secret of the server. It is O(registration_shared_secret), or the
+        C(registration_shared_secret) of the configuration in O(config_path), which is only read for this purpose.
     type: bool
     default: false
   admin:
     description:
-      - Whether the account must be a server admin. If it is not, the task fails.
-      - With O(register=true), a new account is made one. Registering does not change an account that exists.
+      - Whether the account must be a server admin. The task fails if it is not.
+      - With O(create=true), a new account is created as a server admin. An existing account is not changed.
     type: bool
     default: false
   registration_shared_secret:
     description:
-      - The server's shared secret for registrations.
+      - The shared secret of the server for registrations.
+      - The default is the value in the configuration of Synapse.
     type: str
-  config_path:
-    description:
-      - The configuration that Synapse is started with, to read the shared secret from. Files and directories in the
-        order of Synapse's own C(--config-path).
-    type: list
-    elements: path
 notes:
-  - Without O(access_token_path) the task returns a secret. Set C(no_log) on the task then.
+  - Without O(access_token_path), the task returns the token. Set C(no_log=true) on the task in this case.
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
 """
 
 EXAMPLES = r"""
-- name: Make the first server admin and keep its token, on the host of Synapse
+- name: Create the first server admin and keep its token, on the host of Synapse
   matrix_ops.synapse.synapse_access_token:
-    user: ansible
+    user_id: ansible
     password: "{{ synapse_admin_password }}"
-    register: true
+    create: true
     admin: true
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
     access_token_path: /root/.synapse-token
 
-- name: Get a token of an account that exists, for the rest of this play
+- name: Get a token of an existing account for the rest of this play
   matrix_ops.synapse.synapse_access_token:
-    user: ansible
+    user_id: ansible
     password: "{{ synapse_admin_password }}"
   no_log: true
-  register: synapse_token
+  register: login
 
-- name: Log the token out and remove its file
+- name: List the accounts with this token
+  matrix_ops.synapse.synapse_admin_user_info:
+    access_token: "{{ login.token.access_token }}"
+
+- name: Log out the token and remove its file
   matrix_ops.synapse.synapse_access_token:
-    user: ansible
     access_token_path: /root/.synapse-token
     state: absent
 """
 
 RETURN = r"""
-user_id:
-  description: The full user id of the account. Null in check mode where nothing says what the server is called.
-  returned: success
-  type: str
-  sample: "@ansible:example.org"
-device_id:
-  description: The device that the token belongs to. Null if there is no token.
-  returned: success
-  type: str
-admin:
+token:
   description:
-    - Whether the account is a server admin. Null if that cannot be asked, as in check mode before there is a token.
+    - The token and its account, or in check mode the token that a run would leave.
+    - Empty with O(state=absent).
+  returned: success
+  type: dict
+  contains:
+    user_id:
+      description: The full user ID of the account.
+      returned: always, except in check mode if the server does not return its name
+      type: str
+      sample: "@ansible:example.org"
+    device_id:
+      description: The device of the token.
+      returned: always
+      type: str
+      sample: matrix_ops.synapse
+    admin:
+      description: Whether the account is a server admin.
+      returned: if the server serves the Admin API, except in check mode if a login is needed
+      type: bool
+    access_token_path:
+      description: The file that contains the token.
+      returned: if O(access_token_path) is set
+      type: str
+      sample: /root/.synapse-token
+    access_token:
+      description: The token itself.
+      returned: if the task logged in and O(access_token_path) is not set
+      type: str
+created:
+  description:
+    - Whether the account was created, or in check mode would be created.
+    - In check mode this is also V(true) if the server does not show whether the account exists.
   returned: success
   type: bool
-registered:
-  description: Whether the account was registered, or in check mode would be.
-  returned: success
-  type: bool
-access_token_path:
-  description: The file where the token is kept. Null if none is declared.
-  returned: success
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: POST
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_matrix/client/v3/login
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
   type: str
-access_token:
-  description:
-    - The token, unless it is kept in a file or is the one that the task was given. Null if there is none to return.
-  returned: success
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
   type: str
+  sample: Invalid username or password
 outcome:
   description:
-    - What became of the step at which the task failed, as the server showed when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step that failed, as the server showed it afterwards.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - Where the server does not show whether the account exists, registering and logging in are one step.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - The steps that were done, or in check mode would be done.
+    - If the server does not show whether the account exists, creating it and logging in are one step.
+    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
+  returned: success, or if a step failed
   type: list
   elements: str
+  sample:
+    - log in as @ansible:example.org
 """
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import Login
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token import (
     AccessTokenResource,
-    Registration,
+    Creation,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
@@ -190,46 +230,58 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 
 def declare(parameters: Parameters) -> AccessTokenResource:
     """Return the token that the task declares."""
     present = parameters["state"] == "present"
-    paths = parameters["config_path"]
-    configuration = read_configuration(paths) if paths and present else None
-    registration = None
-    if parameters["register"] and present:
-        secret = parameters["registration_shared_secret"]
-        if not secret and configuration:
-            secret = configuration.secret("registration_shared_secret")
-        if not secret:
-            where = f"{', '.join(paths)} sets none" if paths else "config_path does not name the configuration either"
-            raise InvalidInput(f"register needs the server's registration_shared_secret, and {where}.")
-        registration = Registration(secret, parameters["admin"])
+    login = Login(
+        parameters["user_id"], parameters["password"], parameters["device_id"], parameters["device_display_name"]
+    )
     return AccessTokenResource(
         connect({**parameters, "access_token": None, "access_token_path": None}),
-        Login(parameters["user"], parameters["password"], parameters["device_id"], parameters["device_display_name"]),
+        login,
         present=present,
         known_token=parameters["access_token"],
         path=parameters["access_token_path"],
-        registration=registration,
+        creation=_creation(parameters) if parameters["create"] and present else None,
         admin=parameters["admin"],
-        server_name=configuration.server_name if configuration else None,
     )
+
+
+def _creation(parameters: Parameters) -> Creation:
+    paths, given, admin = parameters["config_path"], parameters["registration_shared_secret"], parameters["admin"]
+    if given:
+        return Creation(lambda: str(given), admin)
+
+    def read_secret() -> str:
+        try:
+            secret = read_configuration(paths).secret("registration_shared_secret")
+        except SynapseError as error:
+            error.explain("It is read because create is true and registration_shared_secret is not set.")
+            raise
+        if secret:
+            return secret
+        raise InvalidInput(
+            f"create needs the registration_shared_secret of the server, but {', '.join(paths)} does not set it."
+            " Set it in the configuration of Synapse and restart Synapse."
+        )
+
+    return Creation(read_secret, admin, lambda: read_configuration(paths).server_name)
 
 
 def main() -> None:
     """Run the module."""
     spec = ArgumentSpec(
         {
-            "user": {"type": "str", "required": True, "aliases": ["user_id", "name"]},
+            "user_id": {"type": "str", "aliases": ["name"]},
             "password": {"type": "str", "no_log": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "device_id": {"type": "str", "default": "matrix_ops.synapse"},
             "device_display_name": {"type": "str", "default": "Ansible"},
-            "register": {"type": "bool", "default": False},
+            "create": {"type": "bool", "default": False},
             "admin": {"type": "bool", "default": False},
             "registration_shared_secret": {"type": "str", "no_log": True},
         }

@@ -11,27 +11,26 @@ short_description: Manage an account of a Synapse homeserver
 version_added: 1.0.0
 description:
   - Brings one account of a Synapse homeserver into the declared state, through the User Admin API.
-  - Only what is declared is compared and written. After writing, the account is read again.
-  - With O(admin=true) and O(config_path) it makes the first server admin of a server too, where nobody has the access
-    token of one. RV(method) says how.
+  - The module compares and writes declared values only. After a change it reads the account again.
+  - With O(bootstrap_admin=true) it also makes the first server admin, without the access token of a server admin.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
-  - matrix_ops.synapse._configuration.optional
+  - matrix_ops.synapse._configuration
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
     details:
-      - A password is never shown. That it is set is.
+      - The diff shows that a password is set, but never the password itself.
   idempotent:
     support: partial
     details:
-      - With O(update_password=always) the password is set every time, because Synapse does not tell whether it is
+      - With O(update_password=always) the password is set every time, because Synapse does not show whether it is
         the same.
   platform:
     support: full
@@ -39,18 +38,18 @@ attributes:
 options:
   user_id:
     description:
-      - The account, in full (V(@alice:example.org)) or its localpart alone (V(alice)).
-      - Only accounts of this server can be managed.
+      - The full user ID (V(@alice:example.org)) or only the localpart (V(alice)) of the account.
+      - The account must be on this server.
     type: str
     required: true
     aliases:
       - name
   state:
     description:
-      - V(present) means that the account exists and is active. One that was deactivated is reactivated. Synapse does
-        not give its rooms, addresses and devices back.
-      - V(absent) means that the account is deactivated, if it exists. Synapse never deletes an account, so that nobody
-        else can take its name.
+      - V(present) makes sure that the account exists and is active. A deactivated account is reactivated. Synapse does
+        not restore its rooms, e-mail addresses, telephone numbers and devices.
+      - V(absent) makes sure that the account is deactivated, if it exists. Synapse never deletes an account, so that no
+        other user can get its name.
     type: str
     choices:
       - present
@@ -58,37 +57,32 @@ options:
     default: present
   create:
     description:
-      - Whether an account that does not exist is created.
-      - Set it to V(false) to change people's accounts without ever making a new one by a typing error.
+      - Whether to create the account if it does not exist.
+      - With V(false) the task fails if the account does not exist, so that a typing error creates no account.
     type: bool
     default: true
   admin:
     description:
       - Whether the account is a server admin.
-      - Only a server admin can make another one. Where none is, or nobody has the access token of one, set
-        O(config_path) and run the task on the host of Synapse. An account that does not exist is then registered with
-        the server's C(registration_shared_secret). One that exists is made an admin in the database.
-      - Whatever else is declared is then compared with the database, and the task fails if it differs, because only a
-        server admin can change it. A new account gets its O(displayname) and O(user_type) with the registration.
-      - Synapse remembers for a while that an account is no admin. RV(restart_required) says when it has to be
-        restarted.
+      - Only a server admin can change this. For the first server admin, see O(bootstrap_admin).
     type: bool
   password:
     description:
-      - The password. Without one, an account is created that nobody can log in to with a password.
-      - It must fit the server's password policy, to which Synapse itself does not hold an admin.
-      - Where the task has no admin's token, the account logs in with it for a moment, on a device that is made for that
-        alone, to see whether Synapse treats it as an admin. Check mode never does.
-      - When it is set on an existing account is said by O(update_password).
+      - The password. If it is not set, a new account has no password, and the user cannot log in with one.
+      - The password must comply with the password policy of the server. Synapse itself does not check this for requests
+        of an admin.
+      - O(update_password) defines when the password of an existing account is set.
+      - With O(bootstrap_admin=true) the module may log in with the password for a moment, on a temporary device, to
+        see whether Synapse treats the account as a server admin. Check mode does not log in.
     type: str
   update_password:
     description:
-      - V(on_create) sets the password of an account that is created or reactivated, and leaves that of others alone.
-      - V(always) sets it every time. The task then always reports a change.
-      - V(if_different) compares it with the stored one and sets it only if it is another. It needs O(config_path) and
-        runs on the host of Synapse, because only the database knows the stored one.
-      - Where the task has no admin's token, it can set none on an account that exists. V(always) then compares too, and
-        the task fails if the stored one is another.
+      - V(on_create) sets the password only when the account is created or reactivated.
+      - V(always) sets the password every time. The task then always reports a change.
+      - V(if_different) compares the password with the stored one and sets it only if it is different. This reads the
+        database, so the task must run on the host of Synapse and O(config_path) must be readable.
+      - Without the access token of a server admin, the password of an existing account cannot be set. With
+        O(bootstrap_admin=true), V(always) then compares the password as well, and the task fails if it is different.
     type: str
     choices:
       - always
@@ -97,29 +91,31 @@ options:
     default: on_create
   logout_devices:
     description:
-      - Whether setting a password logs the person out everywhere.
-      - Somebody who is logged out may lose the keys of encrypted messages. Use it when a password has become known to
-        others.
+      - Whether to log out all devices of the account when the password of an existing account is set.
+      - A user who is logged out may lose the keys of encrypted messages. Use V(true) if the password has become known
+        to others.
     type: bool
     default: false
-  displayname:
+  display_name:
     description:
-      - The name that others see. An empty one removes it. Synapse gives a new account its localpart as its name.
-      - White space around it does not count, because Synapse leaves it out.
+      - The display name. An empty string removes it. Synapse gives a new account its localpart as display name.
+      - Leading and trailing white space is ignored, because Synapse removes it.
     type: str
+    aliases:
+      - displayname
   avatar_url:
     description:
-      - The address of the picture that others see, as C(mxc://) URI of uploaded media. An empty one removes it.
+      - The C(mxc://) URI of the avatar, which must be uploaded media. An empty string removes the avatar.
     type: str
   user_type:
     description:
-      - The type of the account, such as V(bot) or V(support), or one that the configuration defines. An empty one makes
-        it an ordinary account.
+      - The type of the account, such as V(bot) or V(support), or a type that the configuration of Synapse defines. An
+        empty string makes it an ordinary account.
     type: str
   threepids:
     description:
-      - All the e-mail addresses and telephone numbers of the account. Others are removed.
-      - An address of another account is refused, unless O(steal_threepids) allows to take it from there.
+      - The complete list of e-mail addresses and telephone numbers of the account. Others are removed.
+      - The task fails if one of them belongs to another account, unless O(allow_threepid_takeover=true).
     type: list
     elements: dict
     suboptions:
@@ -138,96 +134,117 @@ options:
         required: true
   external_ids:
     description:
-      - All the identities of the account at providers of single sign-on. Others are removed.
+      - The complete list of the IDs of the account at single sign-on providers. Others are removed.
     type: list
     elements: dict
     suboptions:
       auth_provider:
         description:
-          - The provider's name in the configuration of Synapse, such as V(oidc-keycloak).
+          - The name of the provider in the configuration of Synapse, such as V(oidc-keycloak).
         type: str
         required: true
       external_id:
         description:
-          - What the provider calls the person.
+          - The ID of the user at this provider.
         type: str
         required: true
   rate_limit:
     description:
-      - A rate limit of its own for the account, instead of the server's. An empty one (V({})) removes it.
+      - A rate limit for this account, instead of the rate limit of the server. An empty dict (V({})) removes it.
     type: dict
     suboptions:
       messages_per_second:
         description:
-          - How many messages in a second. V(0) means any number.
+          - The number of messages per second. V(0) means no limit.
         type: int
       burst_count:
         description:
-          - How many messages at once before the limit applies. V(0) means any number.
+          - The number of messages that the user can send at once before the limit applies. V(0) means no limit.
         type: int
   locked:
     description:
-      - Whether the account is locked. Nobody can use it then, but its devices stay logged in.
+      - Whether the account is locked. The user of a locked account cannot use it, but its devices stay logged in.
     type: bool
   suspended:
     description:
-      - Whether the account is suspended. Its owner can read then, but not write.
+      - Whether the account is suspended. The user of a suspended account can read, but not write.
     type: bool
   shadow_banned:
     description:
-      - Whether the account is shadow-banned. Its owner seems to write then, but nobody else sees it.
+      - Whether the account is shadow-banned. Synapse accepts messages of a shadow-banned user, but does not show them
+        to other users.
     type: bool
   erase:
     description:
-      - With O(state=absent), whether the account is erased too. Synapse then removes its name and picture and hides
-        its messages from those who join later.
+      - Whether to erase the account as well, with O(state=absent). Synapse then removes its display name and avatar,
+        and hides its messages from users who join a room later.
     type: bool
     default: false
-  manage_appservice_users:
+  allow_appservice_users:
     description:
-      - Whether accounts of application services may be changed, such as the puppets of a bridge.
-      - They are recognised by what made them, and with O(config_path) by the namespaces of the registered services too.
+      - Whether accounts of application services may be changed, such as the accounts that a bridge creates.
+      - The module recognizes an account that an application service has created, and a user ID in the exclusive
+        namespace of an application service. It knows the namespaces only if it can read O(config_path).
     type: bool
     default: false
-  steal_threepids:
+  allow_threepid_takeover:
     description:
-      - Whether an address may be taken from another account. Synapse itself does that without a word.
+      - Whether an e-mail address or telephone number may be removed from another account to add it to this one.
+        Synapse itself does so silently.
+    type: bool
+    default: false
+  bootstrap_admin:
+    description:
+      - Whether to make the account a server admin without the access token of a server admin. It requires
+        O(admin=true) and O(state=present).
+      - Use it for the first server admin, or if no server admin can be reached. Run the task on the host of Synapse,
+        where it can read O(config_path).
+      - An account that does not exist is registered with the C(registration_shared_secret) of the server. It needs
+        O(password), and can get its O(display_name) and O(user_type) at once. An existing account is made a server
+        admin in the database.
+      - The task fails if another declared value differs from the database, because only a server admin can change it.
+      - Synapse may remember for some time that the account is not a server admin. RV(restart_required) shows whether to
+        restart Synapse.
+      - If the task has the access token of a server admin, the module uses the Admin API, as without this option.
     type: bool
     default: false
   registration_shared_secret:
     description:
-      - The secret that a first admin is registered with. If not set, it is read from O(config_path), which is needed
-        nevertheless.
+      - The secret that O(bootstrap_admin) registers a new account with. If it is not set, the secret in O(config_path)
+        is used.
     type: str
-  allow_database:
+  allow_database_write:
     description:
-      - Whether an account that exists may be made the first admin in the database of Synapse. Nothing else is ever
-        written there.
+      - Whether O(bootstrap_admin) may make an existing account a server admin in the database of Synapse. The module
+        writes nothing else there.
     type: bool
     default: true
-  despite_other_admins:
+  allow_existing_admins:
     description:
-      - Whether that may be done on a server that has other admins, for example because nobody can reach them any more.
+      - Whether O(bootstrap_admin) may do so on a server that has other server admins, for example because none of them
+        can be reached.
     type: bool
     default: false
   synapse_python:
     description:
-      - The Python that Synapse is installed in. It compares passwords where O(update_password) asks for that.
+      - The Python interpreter of the environment in which Synapse is installed. It compares passwords, if
+        O(update_password) requires that.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
-  chdir:
+  working_directory:
     description:
-      - The directory that Synapse runs in, which relative paths in its configuration start from.
+      - The working directory of Synapse. Relative paths in its configuration start from it.
     type: path
 notes:
-  - Where the Matrix Authentication Service is in charge of accounts, it makes them, sets their passwords, locks and
-    deactivates them, and decides who is an admin. The task then fails and names the command of C(mas-cli) that does it.
+  - If the server uses the Matrix Authentication Service, that service creates accounts, sets their passwords, locks and
+    deactivates them, and decides which accounts are server admins. The task then fails with a message that contains the
+    C(mas-cli) command to run.
 seealso:
   - module: matrix_ops.synapse.synapse_admin_users
   - module: matrix_ops.synapse.synapse_admin_user_info
   - module: matrix_ops.synapse.synapse_access_token
 requirements:
-  - psycopg2 where a PostgreSQL database is read or written
+  - psycopg2 on the host where the module runs, if a PostgreSQL database is read or written
 """
 
 EXAMPLES = r"""
@@ -235,17 +252,17 @@ EXAMPLES = r"""
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
     user_id: alice
-    displayname: Alice
+    display_name: Alice
     password: "{{ alice_password }}"
 
-- name: Make Alice a server admin, but never create her by a typing error
+- name: Make Alice a server admin, but do not create the account
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
     user_id: "@alice:example.org"
     create: false
     admin: true
 
-- name: Reset the password of Alice and leave her devices logged in
+- name: Reset the password of Alice and keep her devices logged in
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
     user_id: alice
@@ -253,33 +270,28 @@ EXAMPLES = r"""
     password: "{{ alice_new_password }}"
     update_password: always
 
-- name: Make sure that Alice has this password, and change nothing if she has
+- name: Set the password of Alice only if it is different
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
     user_id: alice
     password: "{{ alice_password }}"
     update_password: if_different
 
 - name: Make Alice the first server admin
   matrix_ops.synapse.synapse_admin_user:
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
     user_id: alice
     create: false
     admin: true
+    bootstrap_admin: true
   register: first_admin
 
-- name: Restart Synapse, if it does not know that yet
+- name: Restart Synapse if it does not treat Alice as a server admin yet
   ansible.builtin.systemd_service:
     name: matrix-synapse.service
     state: restarted
   when: first_admin.restart_required
 
-- name: Give Carol her addresses, and a rate limit of her own
+- name: Set the e-mail address, the telephone number and the rate limit of Carol
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
     user_id: carol
@@ -292,7 +304,7 @@ EXAMPLES = r"""
       messages_per_second: 50
       burst_count: 100
 
-- name: Deactivate Bob's account and erase what it shows
+- name: Deactivate and erase the account of Bob
   matrix_ops.synapse.synapse_admin_user:
     access_token_path: /root/.synapse-token
     user_id: bob
@@ -303,104 +315,165 @@ EXAMPLES = r"""
 RETURN = r"""
 user:
   description:
-    - The account as it is now, or in check mode as it would be. Null if it does not exist.
-    - Of a first admin that could not be asked through the Admin API, only C(user_id) and C(admin).
+    - The account as it is now, or in check mode as it would be. Empty if it does not exist.
+    - If the Admin API did not show an account that O(bootstrap_admin) manages, only C(user_id) and C(admin).
   returned: success
   type: dict
   contains:
     user_id:
-      description: The full user id.
-      returned: success
+      description: The full user ID.
+      returned: if the account exists
       type: str
       sample: "@alice:example.org"
     admin:
-      description: Whether it is a server admin.
-      returned: success
+      description: Whether the account is a server admin.
+      returned: if the account exists
       type: bool
-    displayname:
-      description: The name that others see. Empty if there is none.
-      returned: success
+    display_name:
+      description: The display name. Empty if it is not set.
+      returned: if the Admin API showed the account
       type: str
+      sample: Alice
     avatar_url:
-      description: The address of its picture. Empty if there is none.
-      returned: success
+      description: The C(mxc://) URI of the avatar. Empty if it is not set.
+      returned: if the Admin API showed the account
       type: str
+      sample: mxc://example.org/SEsfnsuifSDFSSEF
     user_type:
-      description: The type that Synapse knows, such as V(bot). Null for an ordinary account.
-      returned: success
+      description: The type of the account, such as V(bot). Empty for an ordinary account.
+      returned: if the Admin API showed the account
       type: str
-    is_guest:
-      description: Whether it is a guest.
-      returned: success
+    guest:
+      description: Whether it is a guest account.
+      returned: if the Admin API showed the account
       type: bool
     appservice_id:
-      description: The application service that it belongs to. Null if there is none.
-      returned: success
+      description: The ID of the application service that created the account. Empty if none did.
+      returned: if the Admin API showed the account
       type: str
     locked:
-      description: Whether it is locked.
-      returned: success
+      description: Whether the account is locked.
+      returned: if the Admin API showed the account
       type: bool
     suspended:
-      description: Whether it is suspended.
-      returned: success
+      description: Whether the account is suspended.
+      returned: if the Admin API showed the account
       type: bool
     shadow_banned:
-      description: Whether it is shadow-banned.
-      returned: success
+      description: Whether the account is shadow-banned.
+      returned: if the Admin API showed the account
       type: bool
     deactivated:
-      description: Whether it is deactivated.
-      returned: success
+      description: Whether the account is deactivated.
+      returned: if the Admin API showed the account
       type: bool
     erased:
-      description: Whether it is erased.
-      returned: success
+      description: Whether the account is erased.
+      returned: if the Admin API showed the account
       type: bool
     threepids:
-      description: Its e-mail addresses and telephone numbers.
-      returned: success
+      description: The e-mail addresses and telephone numbers of the account.
+      returned: if the Admin API showed the account
       type: list
       elements: dict
+      contains:
+        medium:
+          description: V(email) or V(msisdn).
+          returned: always
+          type: str
+          sample: email
+        address:
+          description: The e-mail address or telephone number.
+          returned: always
+          type: str
+          sample: alice@example.org
     external_ids:
-      description: Its identities at providers of single sign-on.
-      returned: success
+      description: The IDs of the account at single sign-on providers.
+      returned: if the Admin API showed the account
       type: list
       elements: dict
+      contains:
+        auth_provider:
+          description: The name of the provider in the configuration of Synapse.
+          returned: always
+          type: str
+          sample: oidc-keycloak
+        external_id:
+          description: The ID of the user at this provider.
+          returned: always
+          type: str
     rate_limit:
-      description: Its own rate limit. Null if it has none.
-      returned: if O(rate_limit) is set
+      description: The rate limit of the account. Empty if it has none.
+      returned: if the Admin API showed the account and O(rate_limit) is set
       type: dict
+      contains:
+        messages_per_second:
+          description: The number of messages per second. V(0) means no limit.
+          returned: if the account has a rate limit
+          type: int
+        burst_count:
+          description: The number of messages that the user can send at once. V(0) means no limit.
+          returned: if the account has a rate limit
+          type: int
 method:
   description:
-    - How the account was managed, or in check mode would be. V(admin_api), or for a first admin V(registration) or
-      V(database).
-    - Null if that account is an admin already.
-  returned: success
+    - How the account was managed, or in check mode would be. V(admin_api), or with O(bootstrap_admin) also
+      V(registration) or V(database).
+  returned: success, unless O(bootstrap_admin) found that the account is already a server admin
   type: str
   sample: admin_api
 verified:
   description:
-    - Whether the Admin API shows the account as declared. False in check mode if something would change.
-    - Of an account that is an admin already, where the task has no admin's token, that is seen with the account's own
-      token. With its password alone it is seen by logging in, which check mode does not do, so it is false then.
+    - Whether the Admin API shows the account as declared. V(false) in check mode if something would change.
+    - If O(bootstrap_admin) found that the account is already a server admin, the module verifies this with the access
+      token of the account, or by a login with O(password). Check mode does not log in, so the value is V(false) then.
   returned: success
   type: bool
 restart_required:
-  description: Whether Synapse has to be restarted before it treats a first admin as one, or might have to.
+  description: Whether Synapse must, or may have to, be restarted before it treats the account as a server admin.
   returned: success
   type: bool
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: PUT
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 outcome:
   description:
-    - What became of the step at which the task failed, as the server showed when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step that failed, as the server showed it afterwards.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
   returned: if a step failed
   type: str
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - The steps that were done, or in check mode would be done.
+    - If the task fails after a step, the steps that were done until then.
+  returned: success, or if a step failed
   type: list
   elements: str
   sample: ["create the account"]
@@ -408,58 +481,50 @@ steps:
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.first_admin import FirstAdmin, Ways
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.options import (
     account_argument_spec,
     declared_account,
     declared_accounts,
-    declared_configuration,
     management_argument_spec,
+    require_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
-    Parameters,
-    connect,
-    read_access_token,
-    run_resource,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Resource
 
 
 def declare(parameters: Parameters) -> Resource:
-    """Return the account that the task declares: through the Admin API, unless it is to become the first admin."""
-    configuration = declared_configuration(parameters)
-    _require_what_the_secret_needs(parameters)
-    accounts = declared_accounts(connect(parameters), parameters, configuration)
-    declared = declared_account(parameters)
-    wants_admin = declared.present and declared.admin
-    if configuration is None or not wants_admin or (read_access_token(parameters) and accounts.caller_is_admin()):
-        return AccountResource(accounts, parameters["user_id"], declared)
+    """Return the declared account: managed through the Admin API, unless it is to become the first server admin."""
+    declared, bootstrap = declared_account(parameters), parameters["bootstrap_admin"]
+    if bootstrap and not (declared.present and declared.admin):
+        raise InvalidInput(
+            "bootstrap_admin makes the account a server admin: set admin to true and state to present, or set"
+            " bootstrap_admin to false."
+        )
+    client = connect(parameters)
+    if not bootstrap or (client.has_token and Accounts(client).caller_is_admin()):
+        return AccountResource(declared_accounts(client, parameters), parameters["user_id"], declared)
+    configuration = require_configuration(parameters["config_path"], "bootstrap_admin")
     ways = Ways(
         secret=parameters["registration_shared_secret"] or configuration.secret("registration_shared_secret"),
-        allow_database=parameters["allow_database"],
-        despite_other_admins=parameters["despite_other_admins"],
-        working_directory=parameters["chdir"],
+        allow_database_write=parameters["allow_database_write"],
+        allow_existing_admins=parameters["allow_existing_admins"],
+        working_directory=parameters["working_directory"],
     )
+    accounts = declared_accounts(client, parameters, configuration)
     return FirstAdmin(accounts, parameters["user_id"], declared, configuration, ways)
-
-
-def _require_what_the_secret_needs(parameters: Parameters) -> None:
-    secret, token = parameters["registration_shared_secret"], read_access_token(parameters)
-    if secret and not token and not parameters["config_path"]:
-        raise InvalidInput(
-            "registration_shared_secret is of no use without config_path, which says what the server is called and"
-            " where its database is: set config_path, and run the task on the host of Synapse."
-        )
 
 
 def main() -> None:
     """Run the module."""
     own = ArgumentSpec(
         {
+            "bootstrap_admin": {"type": "bool", "default": False},
             "registration_shared_secret": {"type": "str", "no_log": True},
-            "allow_database": {"type": "bool", "default": True},
-            "despite_other_admins": {"type": "bool", "default": False},
+            "allow_database_write": {"type": "bool", "default": True},
+            "allow_existing_admins": {"type": "bool", "default": False},
         }
     )
     run_resource(management_argument_spec().merge(account_argument_spec()).merge(own), declare)

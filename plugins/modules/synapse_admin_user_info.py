@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_admin_user_info
-short_description: See which accounts a Synapse homeserver has
+short_description: Get information about the accounts of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Returns the accounts of a Synapse homeserver, or those that filters leave, with their rights, names and times.
-  - By default these are all accounts. Locked and deactivated ones and guests are among them, unlike in the lists that
-    Synapse shows by default.
-  - Reads them through the Admin API, or in the database where nobody has the access token of a server admin. The
-    result is the same.
+  - Returns the accounts of a Synapse homeserver, or those that match all filters, with their rights, names and times.
+  - The default is all accounts. This includes locked and deactivated accounts and guests, which some lists of Synapse
+    leave out by default.
+  - Reads the accounts with the Admin API, or in the database if you have no access token of a server admin. The result
+    is the same.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
-  - matrix_ops.synapse._configuration.optional
+  - matrix_ops.synapse._configuration
 attributes:
   platform:
     support: full
@@ -30,66 +30,66 @@ attributes:
 options:
   user_id:
     description:
-      - Return this account only, given in full (V(@alice:example.org)) or as its localpart alone (V(alice)), with upper
-        and lower case as it was registered.
-      - If it does not exist, or another filter does not fit it, the result is empty. An account of another server is an
-        error.
+      - Return only this account, given as a full user ID (V(@alice:example.org)) or a localpart (V(alice)). The letter
+        case must be the same as in the account.
+      - If it does not exist, or another filter does not match it, the result is empty. An account of another server is
+        an error.
     type: str
-  name:
+  search:
     description:
-      - Return only accounts with this text in their localpart or their display name, in upper or lower case.
-      - All characters mean themselves, V(%) and V(_) too.
+      - Return only accounts with this text in their localpart or their display name. The letter case is ignored.
+      - There are no wildcards. V(%) and V(_) match only themselves.
     type: str
   admin:
     description:
-      - Return only server admins (V(true)), or only others (V(false)).
+      - Return only server admins (V(true)), or only other accounts (V(false)).
     type: bool
   deactivated:
     description:
-      - Return only accounts that are deactivated (V(true)), or only others (V(false)).
+      - Return only deactivated accounts (V(true)), or only other accounts (V(false)).
     type: bool
   locked:
     description:
-      - Return only accounts that are locked (V(true)), or only others (V(false)).
+      - Return only locked accounts (V(true)), or only other accounts (V(false)).
     type: bool
   guest:
     description:
-      - Return only guests (V(true)), or only others (V(false)).
+      - Return only guests (V(true)), or only other accounts (V(false)).
     type: bool
   user_type:
     description:
-      - Return only accounts of this type, such as V(bot) or V(support). An empty one means ordinary accounts.
+      - Return only accounts of this type, such as V(bot) or V(support). An empty text matches ordinary accounts.
     type: str
   count_only:
     description:
-      - Whether only their number is returned. That is much faster on a big server, unless O(user_id), O(name),
-        O(user_type), O(locked=true) or O(guest=true) has to be looked for.
+      - Whether to return only the number of accounts. This is much faster on a big server, unless O(user_id),
+        O(search), O(user_type), O(locked=true) or O(guest=true) is set.
     type: bool
     default: false
-  method:
+  source:
     description:
-      - V(api) asks the Admin API, with the access token of a server admin.
-      - V(database) reads the database that O(config_path) names, which is required then. It needs no token, and Synapse
-        need not run. The connection options are not used.
+      - V(admin_api) reads the accounts with the Admin API. This needs the access token of a server admin.
+      - V(database) reads the accounts in the database that the configuration in O(config_path) names. This needs no
+        access token, and Synapse does not have to run. The connection options are not used.
     type: str
     choices:
-      - api
+      - admin_api
       - database
-    default: api
-  chdir:
+    default: admin_api
+  working_directory:
     description:
-      - The directory that Synapse runs in. It is needed only with O(method=database), if the path of an SQLite database
-        is relative.
+      - The directory in which Synapse runs. It is only needed with O(source=database), if the configuration contains a
+        relative path of an SQLite database.
     type: path
 notes:
-  - Synapse's list of accounts does not tell who is suspended, which application service an account belongs to, nor its
-    addresses. M(matrix_ops.synapse.synapse_admin_user) returns all that of one account, when it runs with
-    C(check_mode=true) and O(matrix_ops.synapse.synapse_admin_user#module:create=false).
-  - Where the Matrix Authentication Service is in charge of accounts, Synapse does not list guests. With O(method=api)
-    old ones are left out then, and O(guest=true) is an error. That service also decides who is an admin, so that
-    RV(users[].admin) tells nothing there.
-  - With O(method=database) run the task as the user of Synapse, with C(become_user), or as root. Where PostgreSQL lets
-    in the user of Synapse without a password, root does not get in.
+  - Synapse's list of accounts does not contain suspensions, application services and e-mail addresses. The module
+    M(matrix_ops.synapse.synapse_admin_user) returns them for one account, if it runs with C(check_mode=true) and
+    O(matrix_ops.synapse.synapse_admin_user#module:create=false).
+  - If the Matrix Authentication Service manages the accounts, Synapse does not list guests. O(source=admin_api) then
+    leaves out old guests, and O(guest=true) is an error. The service also decides which accounts are server admins, so
+    RV(users[].admin) is not reliable on such a server.
+  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts
+    only the user of Synapse without a password, root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
   - module: matrix_ops.synapse.synapse_admin_users
@@ -98,36 +98,33 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: Look who is registered
+- name: List all accounts
   matrix_ops.synapse.synapse_admin_user_info:
     access_token_path: /root/.synapse-token
-  register: registered
+  register: accounts
 
-- name: Show who has not been seen for half a year
+- name: Show the active accounts that were not seen for half a year
   ansible.builtin.debug:
-    msg: "{{ item.user_id }} was last seen {{ item.last_seen | default('never', true) }}"
-  loop: "{{ registered.users | rejectattr('deactivated') }}"
+    msg: "{{ item.user_id }} was last seen {{ item.last_seen | default('never') }}"
+  loop: "{{ accounts.users | rejectattr('deactivated') }}"
   loop_control:
     label: "{{ item.user_id }}"
-  when: (item.last_seen_ts or 0) / 1000 < now().timestamp() - 180 * 86400
+  when: item.last_seen_ts | default(0) / 1000 < now().timestamp() - 180 * 86400
 
-- name: Find the server admins without the access token of one
+- name: Find the server admins without an access token
   matrix_ops.synapse.synapse_admin_user_info:
-    method: database
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
+    source: database
     admin: true
     deactivated: false
   become: true
   become_user: matrix-synapse
 
-- name: Find everybody who is called Smith
+- name: Find all accounts with the name Smith
   matrix_ops.synapse.synapse_admin_user_info:
     access_token_path: /root/.synapse-token
-    name: smith
+    search: smith
 
-- name: Count the people who can log in
+- name: Count the accounts that can log in
   matrix_ops.synapse.synapse_admin_user_info:
     access_token_path: /root/.synapse-token
     deactivated: false
@@ -135,99 +132,136 @@ EXAMPLES = r"""
     guest: false
     count_only: true
 
-- name: See whether Alice is registered
+- name: Look for one account
   matrix_ops.synapse.synapse_admin_user_info:
     access_token_path: /root/.synapse-token
     user_id: alice
   register: alice
 
-- name: Stop if she is not
+- name: Fail if it does not exist
   ansible.builtin.assert:
-    that: alice.count == 1
+    that: alice.summary.total == 1
 """
 
 RETURN = r"""
 users:
   description:
-    - The accounts, ordered by C(user_id) byte by byte. Empty with O(count_only=true).
+    - The accounts, sorted by C(user_id) byte by byte. Empty with O(count_only=true).
   returned: success
   type: list
   elements: dict
   contains:
     user_id:
-      description: The full user id.
-      returned: success
+      description: The full user ID.
+      returned: always
       type: str
       sample: "@alice:example.org"
     admin:
-      description: Whether it is a server admin.
-      returned: success
+      description: Whether the account is a server admin.
+      returned: always
       type: bool
-    displayname:
-      description: The name that others see. Empty if there is none.
-      returned: success
+    display_name:
+      description: The display name. Empty if it is not set.
+      returned: always
       type: str
       sample: Alice
     avatar_url:
-      description: The address of its picture. Empty if there is none.
-      returned: success
+      description: The C(mxc) URI of the avatar. Empty if it is not set.
+      returned: always
       type: str
+      sample: mxc://example.org/SEQsPGAtrkzPdGQD
     user_type:
-      description: The type that Synapse knows, such as V(bot). Null for an ordinary account.
-      returned: success
+      description: The type of the account, such as V(bot). Empty for an ordinary account.
+      returned: always
       type: str
-    is_guest:
-      description: Whether it is a guest.
-      returned: success
+      sample: bot
+    guest:
+      description: Whether the account is a guest.
+      returned: always
       type: bool
     locked:
-      description: Whether it is locked.
-      returned: success
+      description: Whether the account is locked.
+      returned: always
       type: bool
     shadow_banned:
-      description: Whether it is shadow-banned.
-      returned: success
+      description: Whether the account is shadow-banned.
+      returned: always
       type: bool
     deactivated:
-      description: Whether it is deactivated.
-      returned: success
+      description: Whether the account is deactivated.
+      returned: always
       type: bool
     erased:
-      description: Whether it is erased.
-      returned: success
+      description: Whether the account is erased.
+      returned: always
       type: bool
-    creation_ts:
-      description: When it was registered, in milliseconds since 1970. Synapse itself knows it to the second.
-      returned: success
+    created:
+      description: The time when the account was created (ISO 8601, UTC).
+      returned: if Synapse knows it
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    created_ts:
+      description: The same time in milliseconds since 1970. Synapse stores it in seconds.
+      returned: if Synapse knows it
       type: int
       sample: 1769860800000
-    created:
-      description: The same in UTC.
-      returned: success
+    last_seen:
+      description:
+        - The time when a device of the account was last seen (ISO 8601, UTC), in full seconds.
+        - Synapse updates it every two minutes at most, with a delay of some seconds.
+      returned: if Synapse knows that the account was seen
       type: str
       sample: "2026-01-31T12:00:00Z"
     last_seen_ts:
-      description:
-        - When one of its devices was last seen, in milliseconds since 1970. Null if Synapse knows of none.
-        - Synapse notes this every two minutes at most, and some seconds late.
-      returned: success
+      description: The same time in milliseconds since 1970.
+      returned: if Synapse knows that the account was seen
       type: int
       sample: 1769860800123
-    last_seen:
-      description: The same in UTC, in full seconds.
-      returned: success
-      type: str
-      sample: "2026-01-31T12:00:00Z"
-count:
-  description: How many accounts there are.
+summary:
+  description: The number of accounts.
   returned: success
-  type: int
-  sample: 1
-method:
-  description: How they were read, V(api) or V(database).
+  type: dict
+  contains:
+    total:
+      description: How many accounts match, also with O(count_only=true).
+      returned: always
+      type: int
+      sample: 1
+source:
+  description: The source of the accounts, V(admin_api) or V(database).
   returned: success
   type: str
-  sample: api
+  sample: admin_api
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: GET
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v3/users
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 """
 
 import typing as t
@@ -248,17 +282,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return the accounts that the filters leave."""
-    names = ("user_id", "name", "admin", "deactivated", "locked", "guest", "user_type")
+    """Return the accounts that match the filters."""
+    names = ("user_id", "search", "admin", "deactivated", "locked", "guest", "user_type")
     wanted = AccountFilter(**{name: parameters[name] for name in names})
     count_only = parameters["count_only"]
-    if parameters["method"] == "api":
+    if parameters["source"] == "admin_api":
         found = find_by_api(connect(parameters), wanted, count_only=count_only)
     else:
         configuration = read_configuration(parameters["config_path"])
-        with Database(find_database(configuration, parameters["chdir"])) as database:
+        with Database(find_database(configuration, parameters["working_directory"])) as database:
             found = find_in_database(database, configuration.server_name, wanted, count_only=count_only)
-    return {"users": found.users, "count": found.count, "method": parameters["method"]}
+    return {"users": found.users, "summary": {"total": found.total}, "source": parameters["source"]}
 
 
 def main() -> None:
@@ -266,17 +300,16 @@ def main() -> None:
     own = ArgumentSpec(
         {
             "user_id": {"type": "str"},
-            "name": {"type": "str"},
+            "search": {"type": "str"},
             "admin": {"type": "bool"},
             "deactivated": {"type": "bool"},
             "locked": {"type": "bool"},
             "guest": {"type": "bool"},
             "user_type": {"type": "str"},
             "count_only": {"type": "bool", "default": False},
-            "method": {"type": "str", "choices": ["api", "database"], "default": "api"},
-            "chdir": {"type": "path"},
-        },
-        required_if=[("method", "database", ["config_path"])],
+            "source": {"type": "str", "choices": ["admin_api", "database"], "default": "admin_api"},
+            "working_directory": {"type": "path"},
+        }
     )
     run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), read)
 

@@ -7,37 +7,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_admin_users
-short_description: Manage many accounts of a Synapse homeserver in one task
+short_description: Manage many accounts of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Brings a list of accounts into their declared states. The whole server is read in large pages, compared at once,
-    and only differences are written, several at a time.
-  - One account that fails does not stop the others. The task fails in the end and names those that failed. An account
-    of which no answer came is looked at again, and what became of it is said. Only where nobody answers at all is the
-    rest not attempted.
+  - Brings a list of accounts into their declared states. The module reads all accounts of the server in large pages,
+    compares them, and writes only differences, several at the same time.
+  - If one account fails, the others are still changed. At the end the task fails and names the accounts that
+    failed. If no response to a change arrives, the module reads the account again and reports the result. The remaining
+    accounts are skipped only if the server does not respond any more.
   - With O(exclusive=true) the list is complete, and every other account is deactivated.
-  - Accounts are deactivated last, and only if all else went well, whether for not being declared or by
-    O(users[].state=absent). As long as one entry is wrong or cannot be brought about, nobody is, because that cannot be
-    undone, and the entry may be a misspelt name of theirs.
-  - Two entries with the same e-mail address, telephone number or identity are both refused.
+  - Accounts are deactivated last, and only if all other changes succeeded. This applies to O(users[].state=absent) and
+    to O(exclusive). If one entry is wrong or fails, no account is deactivated, because a deactivation cannot be undone,
+    and the entry may be a misspelt user ID of such an account.
+  - If two entries have the same e-mail address, telephone number or external ID, both are refused.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
-  - matrix_ops.synapse._configuration.optional
+  - matrix_ops.synapse._configuration
 attributes:
   check_mode:
     support: full
   diff_mode:
     support: full
     details:
-      - Only accounts that change are shown. Passwords never are.
+      - The diff shows only accounts that change, and never a password.
   idempotent:
     support: partial
     details:
-      - With O(users[].update_password=always) the password is set every time, because Synapse does not tell whether
+      - With O(users[].update_password=always) the password is set every time, because Synapse does not show whether
         it is the same.
   platform:
     support: full
@@ -52,18 +52,18 @@ options:
     suboptions:
       user_id:
         description:
-          - The account, in full (V(@alice:example.org)) or its localpart alone (V(alice)).
-          - Only accounts of this server can be managed.
+          - The full user ID (V(@alice:example.org)) or only the localpart (V(alice)) of the account.
+          - The account must be on this server.
         type: str
         required: true
         aliases:
           - name
       state:
         description:
-          - V(present) means that the account exists and is active. One that was deactivated is reactivated. Synapse
-            does not give its rooms, addresses and devices back.
-          - V(absent) means that the account is deactivated, if it exists. Synapse never deletes an account, so that
-            nobody else can take its name.
+          - V(present) makes sure that the account exists and is active. A deactivated account is reactivated. Synapse
+            does not restore its rooms, e-mail addresses, telephone numbers and devices.
+          - V(absent) makes sure that the account is deactivated, if it exists. Synapse never deletes an account, so
+            that no other user can get its name.
         type: str
         choices:
           - present
@@ -71,27 +71,28 @@ options:
         default: present
       create:
         description:
-          - Whether an account that does not exist is created.
-          - Set it to V(false) to change people's accounts without ever making a new one by a typing error.
+          - Whether to create the account if it does not exist.
+          - With V(false) the task fails if the account does not exist, so that a typing error creates no account.
         type: bool
         default: true
       admin:
         description:
           - Whether the account is a server admin.
+          - For the first server admin, see the option C(bootstrap_admin) of M(matrix_ops.synapse.synapse_admin_user).
         type: bool
       password:
         description:
-          - The password. Without one, an account is created that nobody can log in to with a password.
-          - It must fit the server's password policy, which Synapse itself does not ask of an admin.
-          - When it is set on an existing account is said by O(users[].update_password).
+          - The password. If it is not set, a new account has no password, and the user cannot log in with one.
+          - The password must comply with the password policy of the server. Synapse itself does not check this for
+            requests of an admin.
+          - O(users[].update_password) defines when the password of an existing account is set.
         type: str
       update_password:
         description:
-          - V(on_create) sets the password of an account that is created or reactivated, and leaves that of others
-            alone.
-          - V(always) sets it every time. The task then always reports a change.
-          - V(if_different) compares it with the stored one and sets it only if it is another. It needs O(config_path)
-            and runs on the host of Synapse, because only the database knows the stored one.
+          - V(on_create) sets the password only when the account is created or reactivated.
+          - V(always) sets the password every time. The task then always reports a change.
+          - V(if_different) compares the password with the stored one and sets it only if it is different. This reads
+            the database, so the task must run on the host of Synapse and O(config_path) must be readable.
         type: str
         choices:
           - always
@@ -100,29 +101,31 @@ options:
         default: on_create
       logout_devices:
         description:
-          - Whether setting a password logs the person out everywhere.
-          - Somebody who is logged out may lose the keys of encrypted messages. Use it when a password has become known
-            to others.
+          - Whether to log out all devices of the account when the password of an existing account is set.
+          - A user who is logged out may lose the keys of encrypted messages. Use V(true) if the password has become
+            known to others.
         type: bool
         default: false
-      displayname:
+      display_name:
         description:
-          - The name that others see. An empty one removes it. Synapse gives a new account its localpart as its name.
-          - White space around it does not count, because Synapse leaves it out.
+          - The display name. An empty string removes it. Synapse gives a new account its localpart as display name.
+          - Leading and trailing white space is ignored, because Synapse removes it.
         type: str
+        aliases:
+          - displayname
       avatar_url:
         description:
-          - The address of the picture that others see, as C(mxc://) URI of uploaded media. An empty one removes it.
+          - The C(mxc://) URI of the avatar, which must be uploaded media. An empty string removes the avatar.
         type: str
       user_type:
         description:
-          - The type of the account, such as V(bot) or V(support), or one that the configuration defines. An empty one
-            makes it an ordinary account.
+          - The type of the account, such as V(bot) or V(support), or a type that the configuration of Synapse defines.
+            An empty string makes it an ordinary account.
         type: str
       threepids:
         description:
-          - All the e-mail addresses and telephone numbers of the account. Others are removed.
-          - An address of another account is refused, unless O(steal_threepids) allows to take it from there.
+          - The complete list of e-mail addresses and telephone numbers of the account. Others are removed.
+          - The task fails if one of them belongs to another account, unless O(allow_threepid_takeover=true).
         type: list
         elements: dict
         suboptions:
@@ -141,116 +144,122 @@ options:
             required: true
       external_ids:
         description:
-          - All the identities of the account at providers of single sign-on. Others are removed.
+          - The complete list of the IDs of the account at single sign-on providers. Others are removed.
         type: list
         elements: dict
         suboptions:
           auth_provider:
             description:
-              - The provider's name in the configuration of Synapse, such as V(oidc-keycloak).
+              - The name of the provider in the configuration of Synapse, such as V(oidc-keycloak).
             type: str
             required: true
           external_id:
             description:
-              - What the provider calls the person.
+              - The ID of the user at this provider.
             type: str
             required: true
       rate_limit:
         description:
-          - A rate limit of its own for the account, instead of the server's. An empty one (V({})) removes it.
+          - A rate limit for this account, instead of the rate limit of the server. An empty dict (V({})) removes it.
         type: dict
         suboptions:
           messages_per_second:
             description:
-              - How many messages in a second. V(0) means any number.
+              - The number of messages per second. V(0) means no limit.
             type: int
           burst_count:
             description:
-              - How many messages at once before the limit applies. V(0) means any number.
+              - The number of messages that the user can send at once before the limit applies. V(0) means no limit.
             type: int
       locked:
         description:
-          - Whether the account is locked. Nobody can use it then, but its devices stay logged in.
+          - Whether the account is locked. The user of a locked account cannot use it, but its devices stay logged in.
         type: bool
       suspended:
         description:
-          - Whether the account is suspended. Its owner can read then, but not write.
+          - Whether the account is suspended. The user of a suspended account can read, but not write.
         type: bool
       shadow_banned:
         description:
-          - Whether the account is shadow-banned. Its owner seems to write then, but nobody else sees it.
+          - Whether the account is shadow-banned. Synapse accepts messages of a shadow-banned user, but does not show
+            them to other users.
         type: bool
       erase:
         description:
-          - With O(users[].state=absent), whether the account is erased too. Synapse then removes its name and picture
-            and hides its messages from those who join later.
+          - Whether to erase the account as well, with O(users[].state=absent). Synapse then removes its display name
+            and avatar, and hides its messages from users who join a room later.
         type: bool
         default: false
   exclusive:
     description:
-      - Whether every account that is not in O(users) is deactivated.
-      - The account that the task runs as, accounts of application services, and those that O(protect) matches are left
-        alone.
-      - It needs O(max_changes), so that a wrong list cannot empty a server.
+      - Whether to deactivate every account that is not in O(users).
+      - It does not deactivate the account that the task runs as, accounts of application services, and accounts that
+        O(protect) matches.
+      - It requires O(max_changes), so that a wrong list cannot deactivate all accounts of a server.
     type: bool
     default: false
   protect:
     description:
-      - Accounts that O(exclusive) leaves alone, as patterns of localparts or full user ids, such as V(support-*).
-      - A name without C(*), C(?) or C([) must be that of an account, and a pattern must fit this server and be written
-        in the same letters as the accounts, so that a misspelt one does not cost somebody the account.
+      - Accounts that O(exclusive) does not deactivate, as patterns of localparts or full user IDs, such as
+        V(support-*).
+      - A pattern without C(*), C(?) and C([) must match an account. A pattern with a server name must match this
+        server. A pattern that matches accounts only if upper and lower case are ignored is refused. So a misspelt
+        pattern does not cause a deactivation.
     type: list
     elements: str
     default: []
   max_changes:
     description:
-      - The most accounts that may be changed. If more would be, the task fails before the first is written.
+      - The maximum number of accounts to change. If more accounts would change, the task fails before the first change.
     type: int
   parallel:
     description:
-      - How many requests are made at the same time.
+      - The number of requests that are sent at the same time.
     type: int
     default: 4
-  manage_appservice_users:
+  allow_appservice_users:
     description:
-      - Whether accounts of application services may be changed, such as the puppets of a bridge.
-      - They are recognised by what made them, and with O(config_path) by the namespaces of the registered services too.
+      - Whether accounts of application services may be changed, such as the accounts that a bridge creates.
+      - The module recognizes an account that an application service has created, and a user ID in the exclusive
+        namespace of an application service. It knows the namespaces only if it can read O(config_path).
     type: bool
     default: false
-  steal_threepids:
+  allow_threepid_takeover:
     description:
-      - Whether an address may be taken from another account. Synapse itself does that without a word.
+      - Whether an e-mail address or telephone number may be removed from another account to add it to a declared one.
+        Synapse itself does so silently.
     type: bool
     default: false
   synapse_python:
     description:
-      - The Python that Synapse is installed in. It compares passwords for O(users[].update_password=if_different).
+      - The Python interpreter of the environment in which Synapse is installed. It compares passwords for
+        O(users[].update_password=if_different).
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
-  chdir:
+  working_directory:
     description:
-      - The directory that Synapse runs in, which relative paths in its configuration start from.
+      - The working directory of Synapse. Relative paths in its configuration start from it.
     type: path
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
   - module: matrix_ops.synapse.synapse_admin_user_info
 requirements:
-  - psycopg2 where a PostgreSQL database is read
+  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
 """
 
 EXAMPLES = r"""
-- name: Create everybody who is not there yet, and make no other changes
+- name: Create the accounts that do not exist yet, and set their display names
   matrix_ops.synapse.synapse_admin_users:
     access_token_path: /root/.synapse-token
     users:
       - user_id: alice
-        displayname: Alice
+        display_name: Alice
         password: "{{ initial_passwords.alice }}"
       - user_id: bob
-        displayname: Bob
+        display_name: Bob
         password: "{{ initial_passwords.bob }}"
 
-- name: Let the list of employees be the accounts of this server, but never change more than twenty at once
+- name: Deactivate all accounts that are not in the list of employees, but change at most 20 accounts
   matrix_ops.synapse.synapse_admin_users:
     access_token_path: /root/.synapse-token
     users: "{{ employees }}"
@@ -264,44 +273,94 @@ EXAMPLES = r"""
 RETURN = r"""
 users:
   description:
-    - What became of each declared account, and of each that O(exclusive) deactivated. Also when the task fails.
-  returned: always
+    - The result for each declared account, and for each account that O(exclusive) deactivated.
+    - Also if the task fails because of some of the accounts.
+  returned: if the accounts were compared
   type: list
   elements: dict
   contains:
     user_id:
-      description: The full user id.
+      description: The full user ID.
       returned: always
       type: str
       sample: "@alice:example.org"
     changed:
-      description: Whether it was changed, or may have been, or in check mode would be.
+      description: Whether the account was changed or may have been changed, or in check mode would be changed.
       returned: always
       type: bool
     failed:
-      description: Whether it is not as declared.
+      description: Whether the account is not as declared.
       returned: always
       type: bool
     msg:
-      description: Why it failed, and what became of the change that did.
+      description: Why it failed, and the result of the change that failed.
       returned: if it failed
       type: str
     outcome:
       description:
-        - What became of the change that failed, as the account showed when it was looked at again.
-        - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+        - The result of the change that failed, as the account showed it afterwards.
+        - V(done), V(partly_done), V(not_done), or V(unknown) if the account does not show it.
       returned: if a change failed
       type: str
     steps:
-      description: What was done, or in check mode would be done.
-      returned: if it was changed, or would be
+      description: The steps that were done, or in check mode would be done.
+      returned: if the account was changed, or would be changed
       type: list
       elements: str
+      sample: ["set display_name"]
+summary:
+  description: The number of accounts in RV(users).
+  returned: if the accounts were compared
+  type: dict
+  contains:
+    total:
+      description: All of them.
+      returned: always
+      type: int
+    changed:
+      description: Those that were changed or may have been changed, or in check mode would be changed.
+      returned: always
+      type: int
+    failed:
+      description: Those that are not as declared.
+      returned: always
+      type: int
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: PUT
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 steps:
-  description: How many accounts were to be changed, or in check mode would be.
-  returned: always
+  description: How many accounts were changed, or in check mode would be changed. Empty if none.
+  returned: if the accounts were compared
   type: list
   elements: str
+  sample: ["change 2 accounts"]
 """
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account_list import AccountList
@@ -310,7 +369,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
     account_argument_spec,
     declared_account,
     declared_accounts,
-    declared_configuration,
     management_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
@@ -321,7 +379,7 @@ def declare(parameters: Parameters) -> AccountList:
     """Return the accounts that the task declares."""
     scope = Scope(**{name: parameters[name] for name in ("exclusive", "protect", "max_changes", "parallel")})
     client = connect(parameters, connections=scope.parallel)
-    accounts = declared_accounts(client, parameters, declared_configuration(parameters))
+    accounts = declared_accounts(client, parameters)
     return AccountList(accounts, [(user["user_id"], declared_account(user)) for user in parameters["users"]], scope)
 
 

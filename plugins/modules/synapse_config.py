@@ -7,18 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_config
-short_description: Set options of Synapse in a configuration file of their own
+short_description: Manage settings of Synapse in a separate configuration file
 version_added: 1.0.0
 description:
-  - Writes settings into a file that Synapse reads beside its main configuration, or takes such a file away.
-  - Files that somebody else wrote are read, but not changed unless O(force=true).
-  - Fails where a setting would have no effect, because Synapse does not read the file or because a later file sets the
+  - Writes settings to a file that Synapse reads in addition to its main configuration, or removes that file.
+  - Reads all other configuration files, but does not change them. A file that this module did not write is only
+    replaced or removed with O(force=true).
+  - Fails if a setting would have no effect, because Synapse does not read the file or because a later file sets the
     same key.
-  - Reports which settings change, so that a playbook knows whether Synapse has to be restarted.
+  - Returns which settings change and whether Synapse needs a restart or a reload.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroup_host
   - matrix_ops.synapse._configuration
 attributes:
   check_mode:
@@ -26,8 +28,9 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows the settings in force before and after, as all files together make them, not the text of the file.
-      - What O(secrets) names is hidden, as is every text and number whose name is like that of a secret.
+      - Shows the settings in force before and after, as the result of all configuration files, and not the text of the
+        file.
+      - Hides the settings in O(secrets), and all strings and numbers whose name looks like the name of a secret.
   idempotent:
     support: full
   platform:
@@ -36,42 +39,43 @@ attributes:
 options:
   path:
     description:
-      - The file to write. It must be one that Synapse reads when it is started with O(config_path). In a directory that
-        is any name that ends with C(.yaml).
+      - The file to write. Synapse must read it when it is started with O(config_path). In a directory, any name that
+        ends with C(.yaml) is possible.
     type: path
     required: true
     aliases:
       - dest
   settings:
     description:
-      - The settings that the file holds, as in Synapse's own configuration. What the file held before and is not named
-        here is gone from it.
+      - All settings of the file, in the form of Synapse's own configuration. A setting that is in the file but not
+        declared here is removed.
     type: dict
     default: {}
   secrets:
     description:
-      - Settings that nobody shall see. They are put together with O(settings) at every depth and written into the same
-        file, but are hidden in all output.
-      - Name nothing here that is no secret, for Ansible blanks these values wherever they occur in the result.
+      - Settings with secret values. The module merges them with O(settings) at every level and writes them to the same
+        file, but hides them in all output.
+      - Put only secrets here, because Ansible removes these values from the result wherever they occur.
     type: dict
     default: {}
   merge:
     description:
-      - Synapse takes a top-level key whole from the last file that has it, so that other settings under the same key
-        are lost.
-      - With V(true) each key is laid over what the files before O(path) say, so that those settings stay in force.
-      - They are copied when the task runs. When an earlier file changes, run the task again.
+      - Synapse uses the whole value of a top-level key from the last file that has this key. All other settings under
+        the same key in earlier files have no effect.
+      - With V(true), the module merges each key with its value in the files that Synapse reads before O(path), so that
+        those settings stay in force.
+      - Their values are copied when the task runs. Run the task again after an earlier file has changed.
     type: bool
     default: false
   force:
     description:
-      - Whether a file at O(path) that this module did not write may be replaced or removed. Its content is lost.
+      - Whether to replace or remove a file at O(path) that this module did not write. Its content is lost.
     type: bool
     default: false
   state:
     description:
-      - V(present) means that the file holds exactly these settings.
-      - V(absent) means that the file does not exist.
+      - With V(present), the file contains exactly the declared settings.
+      - With V(absent), the file does not exist.
     type: str
     choices:
       - present
@@ -80,40 +84,41 @@ options:
   mode:
     description:
       - The permissions of the file, as octal digits in quotes.
-      - With O(secrets), permissions for everybody are refused.
+      - With O(secrets), a mode with permissions for all users is an error.
     type: raw
     default: "0640"
   owner:
     description:
-      - The owner of the file. If not set, an existing file keeps its owner, and a new one that root writes gets the
-        owner of the first file in O(config_path), as long as O(synapse_user) can read it then.
-      - Otherwise it gets the group of O(synapse_user), or where other accounts have the same group (as C(nogroup)),
-        that user as its owner.
+      - The owner of the file. If this is not set, an existing file keeps its owner. If root creates the file, it gets
+        the owner of the first file in O(config_path), as long as O(synapse_user) can then read it.
+      - Otherwise the file gets the group of O(synapse_user). If other accounts have the same group (for example
+        C(nogroup)), it gets O(synapse_user) as its owner instead.
     type: str
   group:
     description:
-      - The group of the file, by the same rules.
+      - The group of the file. The same rules apply as for O(owner).
     type: str
   synapse_user:
     description:
-      - The user that Synapse runs as, by name or number. The task fails if it could not read the file, or not get to
-        it, because Synapse would not start again.
-      - If not set, it is the user of the running processes that were started with O(config_path), if it can read
-        Synapse's signing key and not everybody can. If there is none, nothing is checked.
+      - The user that Synapse runs as, by name or number. The task fails if this user could not read the file or enter
+        its directory, because Synapse would not start again.
+      - If this is not set, the module takes the user of the running processes that were started with O(config_path), if
+        that user can read Synapse's signing key and other users cannot. If there is no such user, nothing is checked.
     type: str
 notes:
-  - The module does not tell Synapse. RV(applied_by) says whether a reload (SIGHUP) is enough, or it takes a restart.
-  - At a reload Synapse applies C(caches.global_factor) and C(caches.per_cache_factors), and it reads only the files
-    that were there when it was started. It takes a restart to see a new file, or to forget one that is gone.
-  - Every directory on the way to O(path) must belong to root, to the owner of the first file in O(config_path) or to
-    O(synapse_user), and nobody else may write to it. This applies where the task runs as root, who could otherwise be
-    made to write elsewhere.
+  - The module does not reload or restart Synapse. RV(reload_required) and RV(restart_required) say what is needed.
+  - A reload (SIGHUP) applies C(caches.global_factor) and C(caches.per_cache_factors), and only from files that existed
+    when Synapse was started. After a file was created or removed, Synapse needs a restart.
+  - If the task runs as root, every directory in O(path) must belong to root, to the owner of the first file in
+    O(config_path) or to O(synapse_user), and no other user may have write permission. Otherwise such a user could make
+    root write to another place.
 seealso:
+  - module: matrix_ops.synapse.synapse_config_info
   - module: matrix_ops.synapse.synapse_runtime_info
 """
 
 EXAMPLES = r"""
-- name: Turn presence off
+- name: Disable presence
   matrix_ops.synapse.synapse_config:
     path: /etc/matrix-synapse/conf.d/50-presence.yaml
     settings:
@@ -122,7 +127,7 @@ EXAMPLES = r"""
     synapse_user: matrix-synapse
   notify: Restart Synapse
 
-- name: Enlarge the caches, whatever else the configuration says under the key caches
+- name: Increase the cache factor and keep all other settings under the key caches
   matrix_ops.synapse.synapse_config:
     path: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
     merge: true
@@ -132,19 +137,19 @@ EXAMPLES = r"""
     synapse_user: matrix-synapse
   register: cache_factor
 
-- name: Let Synapse apply them, if a reload is enough
+- name: Reload Synapse if a reload is enough
   ansible.builtin.systemd_service:
     name: matrix-synapse.service
     state: reloaded
-  when: cache_factor.applied_by == 'reload'
+  when: cache_factor.reload_required
 
-- name: Let Synapse apply them, if it takes a restart
+- name: Restart Synapse if it needs a restart
   ansible.builtin.systemd_service:
     name: matrix-synapse.service
     state: restarted
-  when: cache_factor.applied_by == 'restart'
+  when: cache_factor.restart_required
 
-- name: Send mail, with a password that appears nowhere
+- name: Configure e-mail with a password that is hidden in all output
   matrix_ops.synapse.synapse_config:
     path: /etc/matrix-synapse/conf.d/50-email.yaml
     settings:
@@ -158,7 +163,7 @@ EXAMPLES = r"""
     synapse_user: matrix-synapse
   notify: Restart Synapse
 
-- name: Take the settings away again
+- name: Remove the file with the cache factor
   matrix_ops.synapse.synapse_config:
     path: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
     state: absent
@@ -166,48 +171,61 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
-  description: The file.
-  returned: success
-  type: str
-  sample: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
-effective:
-  description:
-    - The settings in force afterwards, of the top-level keys that the file sets or did set, as all files together make
-      them.
-    - A key that no file sets is not here. Secrets are hidden.
+config:
+  description: The file and the settings in force.
   returned: success
   type: dict
-  sample:
-    caches:
-      global_factor: 2.0
+  contains:
+    path:
+      description: The file.
+      returned: always
+      type: str
+      sample: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
+    settings:
+      description:
+        - The settings in force after the task, as the result of all configuration files. It contains only the top-level
+          keys that the file sets or has set before.
+        - A key that no file sets is missing. A setting that a file leaves empty is empty here too. Secrets are hidden.
+      returned: always
+      type: dict
+      sample:
+        caches:
+          global_factor: 2.0
 changed_keys:
   description:
-    - The settings whose value in force changes, or in check mode would change, written with dots.
-    - It is empty when only the file itself changes, for example its owner.
+    - The settings in force that change, or in check mode would change, with dots between the keys.
+    - Empty if only the file itself changes, for example its owner.
   returned: success
   type: list
   elements: str
   sample:
     - caches.global_factor
-applied_by:
+restart_required:
   description:
-    - V(reload) or V(restart), whichever a running Synapse needs to apply the change.
-    - Null if no setting in force changes.
+    - Whether a running Synapse needs a restart to apply the change.
+    - V(false) if no setting in force changes, or if a reload is enough.
   returned: success
-  type: str
-  sample: restart
+  type: bool
+  sample: true
+reload_required:
+  description:
+    - Whether a running Synapse needs a reload (SIGHUP) to apply the change.
+    - V(false) if no setting in force changes, or if Synapse needs a restart.
+  returned: success
+  type: bool
+  sample: false
 outcome:
   description:
-    - What became of the step at which the task failed, as was seen when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step at which the task failed, as the module found it when it looked again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the module cannot find out.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done, in words.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - Each change that was made, or in check mode would be made, as a sentence.
+    - When a task fails in the middle, these are the changes before the failure. The message describes the rest.
+  returned: success, or if the task failed after the first change
   type: list
   elements: str
   sample:
@@ -241,7 +259,7 @@ def declare(parameters: Parameters) -> DropinResource:
 def running_users(config_path: t.Sequence[str]) -> list[str]:
     """Return the users of the processes that seem to be Synapse with this configuration, each once."""
     users: list[str] = []
-    # Without /proc, and for a process that ends in this moment, there is nothing to tell.
+    # Nothing is found without /proc, or if a process ends at the same moment.
     with contextlib.suppress(SynapseError):
         for process in find_processes(config_path)[0]:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -265,7 +283,7 @@ def main() -> None:
             "synapse_user": {"type": "str"},
         }
     )
-    run_resource(configuration_argument_spec(required=True).merge(own), declare)
+    run_resource(configuration_argument_spec().merge(own), declare)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_config_info
-short_description: Read the configuration of Synapse as Synapse puts it together
+short_description: Get information about the configuration of Synapse
 version_added: 1.0.0
 description:
-  - Reads all files of the configuration in the order in which Synapse reads them, and returns the settings in force and
-    which file says each.
-  - Returns the paths that the settings name, for units and access rights that must let Synapse use them.
+  - Reads all configuration files in the same order as Synapse. Returns the settings in force, and for each setting the
+    file that sets it.
+  - Returns the paths in the settings, for systemd units and permissions that must allow Synapse to use them.
   - Secrets are hidden.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroup_host
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._configuration
 attributes:
@@ -25,10 +26,10 @@ attributes:
     support: full
     platforms: posix
 options:
-  chdir:
+  working_directory:
     description:
-      - The directory that Synapse runs in, where relative paths in the settings start.
-      - That of Synapse's Debian package is the default.
+      - The directory that Synapse runs in. Relative paths in the settings start there.
+      - The default is the working directory of Synapse's Debian package.
     type: path
     default: /var/lib/matrix-synapse
 seealso:
@@ -38,61 +39,68 @@ seealso:
 EXAMPLES = r"""
 - name: Read the configuration
   matrix_ops.synapse.synapse_config_info:
-  register: synapse_configuration
+  register: synapse
 
-- name: Say where the media are
+- name: Show where the media are stored
   ansible.builtin.debug:
-    msg: "{{ synapse_configuration.settings.media_store_path }}, set in {{
-      synapse_configuration.sources.media_store_path }}"
+    msg: "{{ synapse.config.settings.media_store_path }}, set in {{ synapse.config.sources.media_store_path }}"
 
-- name: Say which directories Synapse writes to
+- name: Show the directories that Synapse writes to
   ansible.builtin.debug:
-    msg: "{{ synapse_configuration.paths | selectattr('written') | map(attribute='path') | unique }}"
+    msg: "{{ synapse.config.paths | selectattr('written') | map(attribute='path') | unique }}"
 """
 
 RETURN = r"""
-files:
-  description: The files that Synapse reads, in that order.
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - /etc/matrix-synapse/homeserver.yaml
-    - /etc/matrix-synapse/conf.d/50-presence.yaml
-settings:
-  description:
-    - The settings in force. What no file says is not here, since its default is Synapse's own.
-    - Every text and number whose name is like that of a secret is hidden.
+config:
+  description: The configuration of Synapse.
   returned: success
   type: dict
-  sample:
-    server_name: example.org
-    macaroon_secret_key: (hidden)
-sources:
-  description: The file that decides, for each top-level key of RV(settings).
-  returned: success
-  type: dict
-  sample:
-    server_name: /etc/matrix-synapse/homeserver.yaml
-paths:
-  description: The paths that the settings name, and those that Synapse uses where no setting names one.
-  returned: success
-  type: list
-  elements: dict
   contains:
-    path:
-      description: The path, absolute. It need not exist.
-      type: str
-    setting:
-      description: The setting that names it, with dots between the keys.
-      type: str
-    written:
-      description: Whether it is a directory in which Synapse makes and changes files.
-      type: bool
-  sample:
-    - path: /var/lib/matrix-synapse/media
-      setting: media_store_path
-      written: true
+    files:
+      description: The files that Synapse reads, in the same order.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - /etc/matrix-synapse/homeserver.yaml
+        - /etc/matrix-synapse/conf.d/50-presence.yaml
+    settings:
+      description:
+        - The settings in force. A setting that no file sets is missing, because its default is defined by Synapse.
+        - A setting that a file leaves empty is empty here too.
+        - Strings and numbers whose name looks like the name of a secret are hidden.
+      returned: always
+      type: dict
+      sample:
+        server_name: example.org
+        macaroon_secret_key: (hidden)
+    sources:
+      description: For each top-level key of RV(config.settings), the file whose value is in force.
+      returned: always
+      type: dict
+      sample:
+        server_name: /etc/matrix-synapse/homeserver.yaml
+    paths:
+      description: The paths in the settings, and the default paths of Synapse where no setting names one.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The absolute path. It does not have to exist.
+          returned: always
+          type: str
+          sample: /var/lib/matrix-synapse/media
+        setting:
+          description: The setting of this path, with dots between the keys.
+          returned: always
+          type: str
+          sample: media_store_path
+        written:
+          description: Whether it is a directory in which Synapse creates and changes files.
+          returned: always
+          type: bool
+          sample: true
 """
 
 import typing as t
@@ -108,21 +116,24 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return what the configuration says."""
+    """Return the configuration as the module returns it."""
     configuration = read_configuration(parameters["config_path"])
     settings = configuration.settings
+    paths = find_used_paths(configuration, parameters["working_directory"])
     return {
-        "files": [file.path for file in configuration.files],
-        "settings": masked(settings),
-        "sources": {str(key): configuration.source_of(key) for key in settings},
-        "paths": [used._asdict() for used in find_used_paths(configuration, parameters["chdir"])],
+        "config": {
+            "files": [file.path for file in configuration.files],
+            "settings": masked(settings),
+            "sources": {str(key): configuration.source_of(key) for key in settings},
+            "paths": [used._asdict() for used in paths],
+        }
     }
 
 
 def main() -> None:
     """Run the module."""
-    own = ArgumentSpec({"chdir": {"type": "path", "default": "/var/lib/matrix-synapse"}})
-    run_info(configuration_argument_spec(required=True).merge(own), read)
+    own = ArgumentSpec({"working_directory": {"type": "path", "default": "/var/lib/matrix-synapse"}})
+    run_info(configuration_argument_spec().merge(own), read)
 
 
 if __name__ == "__main__":

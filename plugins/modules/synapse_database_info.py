@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_database_info
-short_description: See what the database of a Synapse homeserver is like, and which rooms fill it
+short_description: Get information about the database of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Returns the engine of the database, its version and locale and whether Synapse takes them, its size, its biggest
-    tables and indexes, and the background updates that Synapse still has to run.
-  - On demand also returns the rooms that fill the table C(state_groups_state), which mostly is the biggest one. They
-    are counted, or estimated from some blocks of that table, or those with the most state events are asked for.
-  - Everything is read in a transaction that can neither write nor lock out anybody, and a query that takes too long is
-    stopped.
+  - Returns the engine, version and locale of the database, whether Synapse accepts them, the size, the biggest tables
+    and indexes, and the background updates that Synapse still has to run.
+  - Can also return the biggest rooms, by their rows in C(state_groups_state), which is usually the biggest table, or by
+    their state events.
+  - The module uses read-only transactions that do not block other users of the database, and the database stops queries
+    that take too long.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.info_module
-  - matrix_ops.synapse._attributes.actiongroup_synapse
+  - matrix_ops.synapse._attributes.actiongroups
   - matrix_ops.synapse._connection
   - matrix_ops.synapse._configuration
 attributes:
@@ -29,21 +29,26 @@ attributes:
     support: full
     platforms: posix
 options:
-  limit:
+  table_limit:
     description:
-      - How many tables, indexes and rooms are returned, the biggest first.
+      - The maximum number of tables to return, at least V(1).
+    type: int
+    default: 10
+  index_limit:
+    description:
+      - The maximum number of indexes to return, at least V(1).
     type: int
     default: 10
   statement_timeout:
     description:
-      - After how many seconds the database stops a query. The task fails then.
+      - After how many seconds the database stops a query. The task then fails.
     type: float
     default: 600
   data_store:
     description:
-      - Which database is described, if the configuration of Synapse has several. V(state) means the one with the state
+      - Which database to describe, if the configuration of Synapse has several. V(state) is the one with the state
         groups, V(main) the one with everything else.
-      - O(biggest_rooms) finds by itself what it needs.
+      - It does not affect O(biggest_rooms), which always uses the right database.
     type: str
     choices:
       - main
@@ -51,310 +56,381 @@ options:
     default: main
   biggest_rooms:
     description:
-      - Look also for the biggest rooms. If it is not set, that is not done.
+      - Return the biggest rooms as well. If it is not set, they are not looked up.
     type: dict
     suboptions:
-      method:
+      source:
         description:
-          - With V(exact) the rows of each room are counted. That reads the whole table, which may take many minutes on
-            a big server.
-          - With V(estimate) they are counted only in O(biggest_rooms.sample_blocks) blocks of the table, and the
-            result says how far it may be from the truth. It takes a moment, however big the table is. Only PostgreSQL
-            can do that, from version 14 on.
-          - With V(api) the rooms with the most current state events are asked for, which Synapse keeps count of. That
-            is another figure, as a room has many rows for the same state. The connection options are needed for that.
+          - V(database) counts or estimates the rows of each room in the table C(state_groups_state).
+          - V(admin_api) returns the rooms with the most current state events, which Synapse counts itself. That is a
+            different number, because the table contains many rows for the same state. It needs the connection options.
+            Rooms without statistics in Synapse are missing.
+        type: str
+        choices:
+          - database
+          - admin_api
+        default: database
+      mode:
+        description:
+          - Required with O(biggest_rooms.source=database), and not allowed with O(biggest_rooms.source=admin_api).
+          - V(exact) counts all rows. It reads the whole table, which may take many minutes on a big server.
+          - V(estimate) counts only the rows in O(biggest_rooms.sample_blocks) blocks of the table, and returns the
+            standard error of the result. It is fast, however big the table is. It requires PostgreSQL 14 or later.
         type: str
         choices:
           - exact
           - estimate
-          - api
-        required: true
+      limit:
+        description:
+          - The maximum number of rooms to return, at least V(1).
+        type: int
+        default: 10
       sample_blocks:
         description:
-          - How many blocks are read for an estimate, of 8 kilobytes each in most databases. If the table has no more,
-            all are read, and the result is exact.
-          - Four times as many make the error half as big.
+          - How many blocks to read for an estimate. A block has 8 kilobytes in most databases. If the table has fewer
+            blocks, the module reads all of them, and the result is exact.
+          - Four times as many blocks reduce the error to half.
         type: int
         default: 4500
       seed:
         description:
-          - What the choice of the blocks depends on. With the same one and the same table, the same blocks are read,
-            and the result is the same. Another one shows how much the result depends on chance.
+          - The start value of the random choice of the blocks. With the same value and the same table, the same blocks
+            are read, and the result is the same. Use a different value to see how much the result depends on the
+            choice.
         type: int
         default: 1
-  chdir:
+  working_directory:
     description:
       - The directory that Synapse runs in. It is needed only if the path of an SQLite database is relative.
     type: path
 notes:
-  - An estimate is good where the rows of a room are scattered over the table, and where they all lie together. It is
-    bad where they lie in heaps of some hundred or thousand rows, as Synapse writes the whole state of a room from time
-    to time. Then a room is seen in few of the blocks that are read, and RV(biggest_rooms[].standard_error) says so. It
-    is itself an estimate. To bring it down, raise O(biggest_rooms.sample_blocks).
-  - The connection options are used only with O(biggest_rooms.method=api). Rooms that Synapse has no statistics of are
-    missing then.
-  - A count that takes long keeps PostgreSQL from cleaning up meanwhile what others delete.
-  - Run the task as the user of Synapse, with C(become_user), or as root. Where PostgreSQL lets in the user of Synapse
-    without a password, root does not get in.
+  - An estimate is good if the rows of a room are scattered over the table, or are all stored together. It is bad if
+    they are stored in groups of some hundred or thousand rows, because Synapse sometimes writes the whole state of a
+    room at once. Such a room is in few of the blocks that are read, and RV(biggest_rooms[].standard_error), which is
+    itself an estimate, is large. To reduce it, raise O(biggest_rooms.sample_blocks).
+  - The connection options are used only with O(biggest_rooms.source=admin_api).
+  - While an exact count runs, PostgreSQL cannot clean up rows that are deleted in the meantime.
+  - Run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL lets the user of Synapse connect
+    without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_runtime_info
 requirements:
-  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
+  - psycopg2 on the host where the module runs, if it reads a PostgreSQL database
 """
 
 EXAMPLES = r"""
-- name: Look at the database
+- name: Get information about the database
   matrix_ops.synapse.synapse_database_info:
   become: true
   become_user: matrix-synapse
-  register: database
+  register: result
 
-- name: Stop if Synapse would not start with it
+- name: Fail if Synapse would not start with it
   ansible.builtin.assert:
-    that: database.accepted
-    fail_msg: "{{ database.problems | join(' ') }}"
+    that: result.database.accepted
+    fail_msg: "{{ result.database.problems | join(' ') }}"
 
-- name: Show what takes the most room
+- name: Show the biggest tables
   ansible.builtin.debug:
-    msg: "{{ item.name }} takes {{ item.size | human_readable }}"
-  loop: "{{ database.tables }}"
+    msg: "{{ item.name }} has {{ item.size | human_readable }}"
+  loop: "{{ result.database.tables }}"
   loop_control:
     label: "{{ item.name }}"
 
 - name: Estimate which rooms are the biggest
   matrix_ops.synapse.synapse_database_info:
     biggest_rooms:
-      method: estimate
+      mode: estimate
   become: true
   become_user: matrix-synapse
-  register: database
+  register: result
 
-- name: Show them with the error of each figure
+- name: Show the rooms with the error of each number
   ansible.builtin.debug:
-    msg: "{{ item.name or item.room_id }} has {{ item.state_rows }} rows, give or take {{ 2 * item.standard_error }}"
-  loop: "{{ database.biggest_rooms }}"
+    msg: >-
+      {{ item.name | default(item.room_id, true) }} has {{ item.state_rows }} rows,
+      plus or minus {{ 2 * item.standard_error }}
+  loop: "{{ result.biggest_rooms }}"
   loop_control:
     label: "{{ item.room_id }}"
 
-- name: Count them, at night
+- name: Count the rows of the 20 biggest rooms, at night
   matrix_ops.synapse.synapse_database_info:
     statement_timeout: 7200
-    limit: 20
     biggest_rooms:
-      method: exact
+      mode: exact
+      limit: 20
   become: true
   become_user: matrix-synapse
 
-- name: Ask Synapse which rooms have the most state events
+- name: Get the rooms with the most state events from the Admin API
   matrix_ops.synapse.synapse_database_info:
     access_token_path: /root/.synapse-token
     biggest_rooms:
-      method: api
+      source: admin_api
 
-- name: Wait until the background updates are done
+- name: Wait until the background updates are finished
   matrix_ops.synapse.synapse_database_info:
   become: true
   become_user: matrix-synapse
-  register: database
-  until: database.background_updates | length == 0
+  register: result
+  until: result.database.background_updates | length == 0
   retries: 60
   delay: 60
 """
 
 RETURN = r"""
-engine:
-  description: What the database is, V(postgresql) or V(sqlite).
+database:
+  description: The database.
   returned: success
-  type: str
-  sample: postgresql
-version:
-  description:
-    - The version of PostgreSQL, or that of the SQLite library that the module has used, which need not be the one that
-      Synapse uses.
-  returned: success
-  type: str
-  sample: "15.14"
-encoding:
-  description: The encoding of its text.
-  returned: success
-  type: str
-  sample: UTF8
-collation:
-  description: The locale that text is ordered by. Null for SQLite.
-  returned: success
-  type: str
-  sample: C
-ctype:
-  description: The locale that tells letters from others. Null for SQLite.
-  returned: success
-  type: str
-  sample: C
-accepted:
-  description: Whether Synapse starts with such a database.
-  returned: success
-  type: bool
-  sample: true
-problems:
-  description:
-    - What is not as Synapse wants it, in sentences. A wrong locale is a problem even if C(allow_unsafe_locale) in the
-      configuration lets Synapse start with it.
-  returned: success
-  type: list
-  elements: str
-  sample: []
-schema_version:
-  description: The version of the tables, which counts up from one version of Synapse to a later one.
-  returned: success
-  type: int
-  sample: 94
-schema_compat_version:
-  description: The lowest schema version that a Synapse must know to run on this database.
-  returned: success
-  type: int
-  sample: 92
-size:
-  description: The size of the whole database in bytes.
-  returned: success
-  type: int
-  sample: 54760833024
-tables:
-  description:
-    - The biggest tables, the biggest first. Null for SQLite if the library was built without the table C(dbstat).
-  returned: success
-  type: list
-  elements: dict
+  type: dict
   contains:
-    name:
-      description: The name of the table.
-      returned: success
+    engine:
+      description: The engine, V(postgresql) or V(sqlite).
+      returned: always
       type: str
-      sample: state_groups_state
+      sample: postgresql
+    version:
+      description:
+        - The version of PostgreSQL, or of the SQLite library that the module uses. The SQLite library of Synapse may
+          have a different version.
+      returned: always
+      type: str
+      sample: "15.14"
+    encoding:
+      description: The encoding of text.
+      returned: always
+      type: str
+      sample: UTF8
+    collation:
+      description: The locale for the sort order of text.
+      returned: with PostgreSQL
+      type: str
+      sample: C
+    ctype:
+      description: The locale for character classes and upper and lower case.
+      returned: with PostgreSQL
+      type: str
+      sample: C
+    accepted:
+      description: Whether Synapse starts with such a database.
+      returned: always
+      type: bool
+      sample: true
+    problems:
+      description:
+        - What does not meet the requirements of Synapse, as sentences. A wrong locale is a problem even if
+          C(allow_unsafe_locale) is set in the configuration, so that Synapse accepts it.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    schema_version:
+      description: The schema version of the tables. Newer versions of Synapse have a higher one.
+      returned: always
+      type: int
+      sample: 94
+    schema_compat_version:
+      description: The lowest schema version that a Synapse must support to run with this database.
+      returned: always
+      type: int
+      sample: 92
     size:
-      description: Its size with everything that belongs to it, in bytes.
-      returned: success
+      description: The size of the whole database in bytes.
+      returned: always
       type: int
-      sample: 35651584000
-    table_size:
-      description: The size without the indexes, in bytes.
-      returned: success
-      type: int
-      sample: 22548578304
-    index_size:
-      description: The size of its indexes, in bytes.
-      returned: success
-      type: int
-      sample: 13103005696
-    estimated_rows:
-      description: How many rows PostgreSQL believes it has. Null if nobody has looked, and for SQLite.
-      returned: success
-      type: int
-      sample: 132000000
-indexes:
-  description: The biggest indexes, the biggest first. Null as RV(tables) is.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    name:
-      description: The name of the index.
-      returned: success
-      type: str
-      sample: state_groups_state_type_idx
-    table:
-      description: The table that it belongs to.
-      returned: success
-      type: str
-      sample: state_groups_state
-    size:
-      description: Its size in bytes.
-      returned: success
-      type: int
-      sample: 13103005696
-background_updates:
-  description: The background updates that are not done, in the order in which Synapse runs them.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    name:
-      description: The name of the update.
-      returned: success
-      type: str
-      sample: event_stats_populate_counts_bg_update
-    progress:
-      description: How far it has come, in its own words.
-      returned: success
-      type: dict
-      sample:
-        last_event_stream_ordering: 4711
-    depends_on:
-      description: The update that has to be done before. Null if there is none.
-      returned: success
-      type: str
+      sample: 54760833024
+    tables:
+      description: The biggest tables, ordered by size, the biggest first.
+      returned: if their sizes are known, see RV(unknown)
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name of the table.
+          returned: always
+          type: str
+          sample: state_groups_state
+        size:
+          description: The size of the table with its indexes, in bytes.
+          returned: always
+          type: int
+          sample: 35651584000
+        table_size:
+          description: The size without the indexes, in bytes.
+          returned: always
+          type: int
+          sample: 22548578304
+        index_size:
+          description: The size of all its indexes, in bytes.
+          returned: always
+          type: int
+          sample: 13103005696
+        estimated_rows:
+          description: The estimate of PostgreSQL how many rows it has.
+          returned: with PostgreSQL, if it has analyzed the table
+          type: int
+          sample: 132000000
+    indexes:
+      description: The biggest indexes, ordered by size, the biggest first.
+      returned: if their sizes are known, see RV(unknown)
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name of the index.
+          returned: always
+          type: str
+          sample: state_groups_state_type_idx
+        table:
+          description: The table of the index.
+          returned: always
+          type: str
+          sample: state_groups_state
+        size:
+          description: The size in bytes.
+          returned: always
+          type: int
+          sample: 13103005696
+    background_updates:
+      description: The background updates that are not finished, in the order in which Synapse runs them.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name of the update.
+          returned: always
+          type: str
+          sample: event_stats_populate_counts_bg_update
+        progress:
+          description: The progress as Synapse has stored it. The keys depend on the update.
+          returned: if Synapse has stored a JSON object
+          type: dict
+          sample:
+            last_event_stream_ordering: 4711
+        depends_on:
+          description: The update that must be finished before this one.
+          returned: if it depends on one
+          type: str
+          sample: populate_stats_process_rooms
 biggest_rooms:
   description: The biggest rooms, the biggest first.
-  returned: with O(biggest_rooms)
+  returned: if O(biggest_rooms) is set
   type: list
   elements: dict
   contains:
     room_id:
-      description: The id of the room.
-      returned: success
+      description: The room ID.
+      returned: always
       type: str
       sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
     name:
-      description: Its name. Null if it has none, or Synapse has no statistics of it.
-      returned: success
+      description: The name of the room. Empty if it has none.
+      returned: if Synapse has statistics of the room
       type: str
       sample: Example HQ
     canonical_alias:
-      description: Its main alias. Null as the name is.
-      returned: success
+      description: The main room alias. Empty if it has none.
+      returned: if Synapse has statistics of the room
       type: str
       sample: "#hq:example.org"
     state_rows:
-      description: How many rows it has in C(state_groups_state). Null with O(biggest_rooms.method=api).
-      returned: success
+      description: The number of its rows in C(state_groups_state).
+      returned: with O(biggest_rooms.source=database)
       type: int
       sample: 1222451
     standard_error:
       description:
-        - The standard error of that figure, in rows. With a chance of two to one the true figure is no farther away,
-          with one of twenty to one no farther than twice that.
-        - V(0) if the sample was the whole table. Null without an estimate.
-      returned: success
+        - The standard error of RV(biggest_rooms[].state_rows), in rows. With a probability of 68 %, the true number
+          differs by at most this error, and with a probability of 95 % by at most twice this error.
+        - V(0) if the sample was the whole table.
+      returned: with O(biggest_rooms.mode=estimate)
       type: int
       sample: 6621
     state_events:
-      description: How many current state events it has. Null if Synapse has no statistics of it.
-      returned: success
+      description: The number of its current state events.
+      returned: if Synapse has statistics of the room
       type: int
       sample: 4021
 sample:
-  description: What the estimate was made from.
-  returned: with O(biggest_rooms.method=estimate)
+  description: The sample that the estimate is based on.
+  returned: with O(biggest_rooms.mode=estimate)
   type: dict
   contains:
     blocks:
-      description: How many blocks were read.
-      returned: success
+      description: The number of blocks in the sample.
+      returned: always
       type: int
       sample: 4500
     total_blocks:
-      description: How many the table has.
-      returned: success
+      description: The number of blocks of the table.
+      returned: always
       type: int
       sample: 2752512
     rows:
-      description: How many rows were in the blocks that were read.
-      returned: success
+      description: The number of rows in the sample.
+      returned: always
       type: int
       sample: 215874
     seed:
-      description: What the choice of the blocks depends on.
-      returned: success
+      description: The start value of the random choice of the blocks.
+      returned: always
       type: int
       sample: 1
+unknown:
+  description:
+    - The values of RV(database) that could not be read. The sizes of the tables and indexes are unknown if the SQLite
+      library was built without the table C(dbstat).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The key of the value.
+      returned: always
+      type: str
+      sample: tables
+    reason:
+      description: Why it could not be read.
+      returned: always
+      type: str
+      sample: The SQLite library of the Python that runs the module was built without the table dbstat.
+    fix:
+      description: How to read it.
+      returned: always
+      type: str
+      sample: Set ansible_python_interpreter to a Python whose SQLite library has it.
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: GET
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/rooms?order_by=state_events&limit=10
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 """
 
 import typing as t
@@ -370,9 +446,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.biggest_rooms import (
     add_names,
-    ask_api,
     count_exactly,
     estimate,
+    list_by_state_events,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -383,78 +459,102 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.descr
     describe,
     measure,
     pending_updates,
+    unmeasured,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return what the database is like, and the biggest rooms if they are asked for."""
-    for name in ("limit", "statement_timeout"):
-        if not parameters[name] > 0:
-            raise InvalidInput(f"{name} must be greater than 0, not {parameters[name]}.")
+    """Return the description of the database, and the biggest rooms if they are wanted."""
+    require_valid(parameters)
     configuration = read_configuration(parameters["config_path"])
-    result = look_at_database(parameters, configuration)
+    result = describe_database(parameters, configuration)
     if parameters["biggest_rooms"]:
         result.update(find_biggest_rooms(parameters, configuration))
     return result
 
 
-def look_at_database(parameters: Parameters, configuration: Configuration) -> dict[str, t.Any]:
-    """Return what the database is like."""
+def require_valid(parameters: Parameters) -> None:
+    """Raise InvalidInput if an option has a value that does not work."""
+    wanted = parameters["biggest_rooms"] or {}
+    numbers = {name: parameters[name] for name in ("table_limit", "index_limit", "statement_timeout")}
+    if wanted:
+        numbers["biggest_rooms.limit"] = wanted["limit"]
+    for name, number in numbers.items():
+        if not number > 0:
+            raise InvalidInput(f"{name} must be greater than 0, not {number}.")
+    if wanted and wanted["source"] == "admin_api" and wanted["mode"] is not None:
+        raise InvalidInput(
+            "biggest_rooms.mode cannot be used with source: admin_api. Remove it, or set source: database."
+        )
+
+
+def describe_database(parameters: Parameters, configuration: Configuration) -> dict[str, t.Any]:
+    """Return the `database`, and what is `unknown` of it."""
     try:
         with open_database(parameters, configuration, parameters["data_store"]) as database:
-            return {
-                **describe(database),
-                **measure(database, parameters["limit"]),
-                "background_updates": pending_updates(database),
-            }
+            described = describe(database)
+            measured = measure(database, tables=parameters["table_limit"], indexes=parameters["index_limit"])
+            updates = pending_updates(database)
     except QueryTimedOut as error:
-        error.explain("Perhaps somebody has locked a table: try again later, or raise statement_timeout.")
+        error.explain("Another session may have locked a table. Try again later, or raise statement_timeout.")
         raise
+    return {
+        "database": {**described, **measured, "background_updates": updates},
+        "unknown": unmeasured(measured),
+    }
 
 
 def find_biggest_rooms(parameters: Parameters, configuration: Configuration) -> dict[str, t.Any]:
-    """Return the biggest rooms by the method that is asked for."""
-    asked, limit = parameters["biggest_rooms"], parameters["limit"]
-    if asked["method"] == "api":
-        return {"biggest_rooms": ask_api(connect(parameters), limit)}
+    """Return the `biggest_rooms`, and the `sample` of an estimate."""
+    wanted = parameters["biggest_rooms"]
+    limit = wanted["limit"]
+    if wanted["source"] == "admin_api":
+        return {"biggest_rooms": list_by_state_events(connect(parameters), limit)}
     sample = {}
     with open_database(parameters, configuration, "state") as state:
-        if asked["method"] == "exact":
+        if wanted["mode"] == "exact":
             rooms = count_exactly(state, limit)
         else:
-            found = estimate(state, limit, blocks=asked["sample_blocks"], seed=asked["seed"])
+            found = estimate(state, limit, blocks=wanted["sample_blocks"], seed=wanted["seed"])
             rooms = found.rooms
             sizes = {"blocks": found.blocks, "total_blocks": found.total_blocks, "rows": found.rows}
-            sample = {"sample": {**sizes, "seed": asked["seed"]}}
+            sample = {"sample": {**sizes, "seed": wanted["seed"]}}
     with open_database(parameters, configuration, "main") as main:
         return {"biggest_rooms": add_names(main, rooms), **sample}
 
 
 def open_database(parameters: Parameters, configuration: Configuration, data_store: str) -> Database:
-    """Return a connection to the database with that data store."""
-    settings = find_database(configuration, parameters["chdir"], data_store)
+    """Return a connection to the database of that data store."""
+    settings = find_database(configuration, parameters["working_directory"], data_store)
     return Database(settings, statement_timeout=parameters["statement_timeout"])
 
 
 def main() -> None:
     """Run the module."""
     biggest_rooms = {
-        "method": {"type": "str", "choices": ["exact", "estimate", "api"], "required": True},
+        "source": {"type": "str", "choices": ["database", "admin_api"], "default": "database"},
+        "mode": {"type": "str", "choices": ["exact", "estimate"]},
+        "limit": {"type": "int", "default": 10},
         "sample_blocks": {"type": "int", "default": 4500},
         "seed": {"type": "int", "default": 1},
     }
     own = ArgumentSpec(
         {
-            "limit": {"type": "int", "default": 10},
+            "table_limit": {"type": "int", "default": 10},
+            "index_limit": {"type": "int", "default": 10},
             "statement_timeout": {"type": "float", "default": 600},
             "data_store": {"type": "str", "choices": ["main", "state"], "default": "main"},
-            "biggest_rooms": {"type": "dict", "options": biggest_rooms},
-            "chdir": {"type": "path"},
+            "biggest_rooms": {
+                "type": "dict",
+                "options": biggest_rooms,
+                "required_if": [("source", "database", ["mode"])],
+            },
+            "working_directory": {"type": "path"},
         }
     )
-    run_info(connection_argument_spec().merge(configuration_argument_spec(required=True)).merge(own), read)
+    run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), read)
 
 
 if __name__ == "__main__":

@@ -7,358 +7,420 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_export
-short_description: Export the data of one account of a Synapse homeserver
+short_description: Export the data of a user account of Synapse
 version_added: 1.0.0
 description:
-  - Runs Synapse's own C(export-data) command on the host of the server, which may be running or stopped meanwhile.
-  - Puts an export in its place only when it is complete and every file in it could be read. After a failure nothing is
-    left there.
-  - Keeps everything in the export to its owner alone, as directories of the mode C(0700) and files of C(0600).
-  - Survives what that command stops at, which are pending invites and knocks, ids that are no names of files, and
-    data that is nested deeply. What an account holds cannot keep it from being exported.
-  - On demand adds the media themselves, which the command only describes. Each is as long as what was uploaded, and
-    has its SHA-256.
-  - Writes beside it C(manifest.json), which lists every file with its size and SHA-256, the ids of what the files are
-    named after, and what the export does not hold and why, and C(index.html), on which people can read their data in
-    any browser without a network.
-  - Names what belongs to a room, an event or a file of the account so that it can be unpacked on every system. A short
-    id of lower-case letters, digits and C(_), C(-) or C(=) is the name; else it is what is harmless of the id, a plus,
-    and the first 32 digits of the SHA-256 of the whole id.
+  - Runs Synapse's own C(export-data) command on the host of Synapse. Synapse can be running or stopped.
+  - The export appears at its destination only when it is complete and every file in it was read successfully. After a
+    failure there is no partial export.
+  - Only the owner can read the export. Directories have the mode C(0700) and files the mode C(0600).
+  - Works around data that makes Synapse's own command fail, which are pending invites and knocks, IDs that are not
+    valid file names, and deeply nested JSON. Data of the account cannot prevent its export.
+  - Can add the media files. Synapse's own command exports only their metadata. The module compares the size and the
+    SHA-256 of each file with those of the upload.
+  - Adds C(manifest.json), which lists every file with its size and SHA-256, the ID that each file name was made from,
+    and what the export does not contain and why. Adds C(index.html), on which the user can read the data in any browser
+    without a network connection.
+  - The names of files and directories can be unpacked on every operating system. A short ID of lower-case letters,
+    digits and C(_), C(-) or C(=) is used as the name. For any other ID the name is its harmless characters, a plus, and
+    the first 32 digits of the SHA-256 of the whole ID.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
-  - matrix_ops.synapse._attributes.actiongroup_synapse
+  - matrix_ops.synapse._attributes.actiongroups
   - matrix_ops.synapse._connection
   - matrix_ops.synapse._configuration
 attributes:
   check_mode:
     support: full
     details:
-      - How much the export will hold is not known before it is made.
+      - What the export contains is not known before it is made. See the return values.
   diff_mode:
     support: full
     details:
-      - Shows whose export is where. It never shows what is in it.
+      - Shows the account and the destination of the export, never its content.
   idempotent:
     support: full
     details:
-      - A complete export of the same account that holds what is asked for is left alone, unless it is older than
-        O(max_age). O(force=true) makes a new one each time.
+      - A complete export of the same account that contains what the task asks for is kept, unless it is older than
+        O(max_age). O(recreate=true) makes a new export each time.
   platform:
     support: full
     platforms: posix
 options:
   user_id:
     description:
-      - The account, in full (V(@alice:example.org)) or its localpart alone (V(alice)), with upper and lower case as it
-        was registered.
-      - It may be deactivated or erased. But then it has forgotten its rooms, so that the export holds none of them.
+      - The account, as full user ID (V(@alice:example.org)) or localpart (V(alice)). It is case-sensitive.
+      - The account may be deactivated or erased. It has then forgotten its rooms, so that the export contains none of
+        them unless O(include_forgotten=true).
     type: str
     required: true
     aliases:
       - name
-  destination:
+  dest:
     description:
-      - The directory that shall hold the export, or with O(archive) the file. The directory that it is in must exist.
-      - It may exist already if it is an empty directory, or an export of the same account by this module, and belongs
-        to who runs the task. Anything else is left alone, and the task fails.
-      - While the export is made, it is in a hidden directory beside this one, which needs the same room on the disk,
-        and with O(archive) up to twice as much. If the task fails or is killed, the media that were fetched stay in
-        that directory, and the next run goes on with them.
-      - For root, every directory on the way must belong to root, and nobody else may write to it. Only directories with
-        the sticky bit, as C(/tmp), may be on the way too. Otherwise somebody could let root write elsewhere.
-      - A place in a directory of the system, such as C(/etc) or C(/usr), is refused.
-      - Either this or O(destination_directory) is required.
+      - The path of the export, a directory, or a file if O(format) is an archive. The parent directory must exist.
+      - The destination may already exist if it is an empty directory or an export of the same account by this module,
+        and if it belongs to the user who runs the task. Anything else is not changed, and the task fails.
+      - The export is made in a hidden directory next to the destination. This needs the same space on the disk, and up
+        to twice as much for an archive. If the task fails or is killed, the media files that were fetched stay in the
+        hidden directory, and the next run continues with them.
+      - If the task runs as root, every directory on the path must belong to root, and no other user may write to it.
+        Directories with the sticky bit, such as C(/tmp), are allowed on the path, but not as the parent directory.
+        Otherwise another user could redirect what root writes.
+      - A destination in a directory of the system, such as C(/etc) or C(/usr), is refused.
+      - Either this or O(dest_directory) is required.
     type: path
-    aliases:
-      - dest
-  destination_directory:
+  dest_directory:
     description:
-      - The directory in which the export gets a name of its own, of which no two accounts have the same. It is that of
-        the account without the server, if that is short and has only lower-case letters, digits and C(_), C(-) or
-        C(=), as C(alice) or with O(archive) C(alice.zip). Otherwise a part of its SHA-256 follows, as in
-        C(Anna_B+161a473b4cf4efefe5147bf7ee4387e9.zip). RV(destination) tells it.
-      - The directory is made if it is missing, for its owner alone, and so are those that it is in, for everybody to
-        pass through. One that is there keeps its owner and mode.
-      - Otherwise it is as with O(destination).
+      - The parent directory of the export. The module chooses the name of the export, a different one for each account.
+        It is the localpart if that is short and consists of lower-case letters, digits and C(_), C(-) or C(=), such as
+        C(alice) or C(alice.zip). Otherwise a part of the SHA-256 of the localpart is added, such as
+        C(Anna_B+161a473b4cf4efefe5147bf7ee4387e9.zip). The whole path is returned as RV(export.dest).
+      - If the directory does not exist, it is created with the mode C(0700), and missing parent directories with the
+        mode C(0755). The owner and mode of an existing directory do not change.
+      - The other rules of O(dest) apply here too.
     type: path
-  archive:
+  format:
     description:
-      - Pack the export into one file of this kind. The name of the file is O(destination), with the ending C(.tar.gz)
-        or C(.zip) added to it if it does not have it.
+      - Whether the export is a directory or one archive file.
+      - For an archive, the ending C(.tar.gz) or C(.zip) is added to the path if it does not have it.
     type: str
     choices:
+      - directory
       - tar.gz
       - zip
+    default: directory
   media:
     description:
-      - Whether the export holds the files that the account has uploaded, in its directory C(media), each named after
-        its media id. Their original names are in C(manifest.json).
-      - What the server cannot or may not give away is listed with the reason in RV(missing_media).
-      - An export that is there already and holds them is left alone with V(false) too.
+      - Whether to add the files that the account has uploaded. They are in the directory C(media) of the export, each
+        named after its media ID. Their original names are in C(manifest.json).
+      - Files that cannot be exported are listed with the reason in RV(export.missing_media).
+      - With V(false), an existing export that contains the media files is kept too.
     type: bool
     default: false
   media_source:
     description:
-      - Where the media are had from.
-      - With V(store) they are copied from the media store on this host, for which Synapse need not run.
-      - With V(api) they are downloaded from O(base_url), which takes an access token.
-      - With V(auto) they are copied where that is possible, and the others downloaded if there is an access token.
+      - The source of the media files.
+      - V(media_store) copies them from the media store on this host. Synapse does not need to run for this.
+      - V(client_api) downloads them from O(base_url) with the client API of Matrix. This requires an access token.
+      - V(auto) copies the files that are in the media store, and downloads the others if there is an access token.
     type: str
     choices:
       - auto
-      - api
-      - store
+      - media_store
+      - client_api
     default: auto
   include_quarantined:
     description:
-      - Whether media that an admin has put into quarantine are exported too.
+      - Whether to export media that an admin has quarantined as well.
     type: bool
     default: false
   include_forgotten:
     description:
-      - Whether rooms that the account has forgotten are exported too, as far as it could see them and Synapse still
-        has them. Synapse's own command leaves them out.
-      - When an account is deactivated, Synapse forgets all its rooms.
+      - Whether to export rooms that the account has forgotten as well, as far as the account could see them and Synapse
+        still has them. Synapse's own command omits them.
+      - When an account is deactivated, it forgets all its rooms.
     type: bool
     default: false
-  strict:
+  require_all_media:
     description:
-      - Whether the task fails if one of the media cannot be exported. It then names them.
+      - Whether the task fails if a media file cannot be exported. The message then lists the missing files.
     type: bool
     default: false
   parallel:
     description:
-      - How many media are fetched at the same time.
+      - How many media files to fetch at the same time, at least V(1).
     type: int
     default: 4
   max_age:
     description:
-      - How old an export that is there may be. One that is older is replaced by a new one.
-      - A number of seconds, or one with C(m), C(h), C(d) or C(w) after it for minutes, hours, days or weeks.
-      - If it is not set, it may be of any age.
+      - The maximum age of an existing export. An older one is replaced by a new one.
+      - A number of seconds, or a number followed by C(m), C(h), C(d) or C(w) for minutes, hours, days or weeks.
+      - If it is not set, an export of any age is kept.
     type: str
-  force:
+  recreate:
     description:
-      - Whether a new export is made although there is one. It takes the place of the old one when it is complete.
+      - Whether to make a new export even if there is one already. The new export replaces the old one when it is
+        complete.
     type: bool
     default: false
   synapse_python:
     description:
-      - The Python that the server runs with. The default is that of Synapse's Debian package.
+      - The Python interpreter that Synapse runs with. The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
-  chdir:
+  working_directory:
     description:
-      - The directory that the server runs in. It is needed only if the configuration has relative paths, as that of
-        the media store is if the configuration does not name it.
+      - The directory that Synapse runs in. It is required only if the configuration contains relative paths. The path
+        of the media store is relative if the configuration does not set it.
     type: path
   export_timeout:
     description:
-      - How many seconds Synapse's command may take. It writes some hundreds to some thousands of events in a second.
+      - How many seconds Synapse's command may run. It writes some hundreds to some thousands of events per second.
       - With V(0) there is no limit.
     type: int
     default: 3600
 requirements:
-  - Synapse itself, on the host where the module runs
-  - psycopg2 on the host where the module runs, if the server's database is PostgreSQL
+  - Synapse on the host where the module runs
+  - psycopg2 on the host where the module runs, if the database of Synapse is PostgreSQL
 notes:
-  - Do not name the configuration of a worker in O(config_path).
-  - Run the task as root, or as the user of Synapse with C(become_user). The export belongs to whoever makes it.
-  - As root the server's own files keep their owner. But where PostgreSQL lets in the user of Synapse without a
-    password, root does not get in.
-  - The connection options are needed only for what the server itself has to be asked for. Without an access token the
-    media must be in the media store, and what only the Admin API knows is listed as not exported.
-  - Encrypted messages stay encrypted. The keys are with the person.
-  - Export an account before it is deactivated.
+  - O(config_path) must be the configuration of the main process, not of a worker.
+  - Run the task as root, or as the user of Synapse with C(become_user). The export belongs to the user who runs the
+    task.
+  - If the task runs as root, Synapse's own files keep their owner. If PostgreSQL allows only the user of Synapse to
+    connect without a password, run the task as that user.
+  - The connection options are required only for data that only the running server provides. Without an access token,
+    the media files must be in the media store, and data that only the API provides is listed as not exported.
+  - Encrypted messages stay encrypted. Only the devices of the user have the keys.
+  - Export an account before you deactivate it.
 """
 
 EXAMPLES = r"""
-- name: Export everything of Alice, to alice.zip in a directory that is made for root alone
+- name: Export the data of Alice to the file alice.zip in a directory that only root can read
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
-    destination_directory: /var/lib/matrix_ops.synapse/exports
-    archive: zip
+    dest_directory: /var/lib/matrix_ops.synapse/exports
+    format: zip
   become: true
 
-- name: Export it as the user of Synapse, where that one may write
+- name: Export the data as the user of Synapse, to a directory where that user may write
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
-    destination: /var/lib/matrix-synapse/alice
+    dest: /var/lib/matrix-synapse/alice
   become: true
   become_user: matrix-synapse
 
-- name: Export everything with the files, packed, and afresh after a month
+- name: Export the data and the media files as an archive, and make a new one after a month
   matrix_ops.synapse.synapse_export:
     user_id: alice
-    destination_directory: /var/lib/matrix_ops.synapse/exports
-    archive: tar.gz
+    dest_directory: /var/lib/matrix_ops.synapse/exports
+    format: tar.gz
     media: true
     max_age: 30d
     access_token_path: /root/.synapse-token
   become: true
 
-- name: Export the files too while Synapse is stopped, and fail if one is missing
+- name: Export the media files too while Synapse is stopped, and fail if a file is missing
   matrix_ops.synapse.synapse_export:
     user_id: alice
-    destination: /var/lib/matrix_ops.synapse/exports/alice_whole
+    dest: /var/lib/matrix_ops.synapse/exports/alice_with_media
     media: true
-    media_source: store
-    strict: true
+    media_source: media_store
+    require_all_media: true
   become: true
 
-- name: Export what a deactivated account could see
+- name: Export the rooms of a deactivated account
   matrix_ops.synapse.synapse_export:
     user_id: bob
-    destination: /var/lib/matrix_ops.synapse/exports/bob
+    dest: /var/lib/matrix_ops.synapse/exports/bob
     include_forgotten: true
   become: true
 
-- name: Export it again, whatever is there
+- name: Make a new export even if there is one already
   matrix_ops.synapse.synapse_export:
     user_id: "@alice:example.org"
-    destination: /var/lib/matrix_ops.synapse/exports/alice
-    force: true
+    dest: /var/lib/matrix_ops.synapse/exports/alice
+    recreate: true
   become: true
 
-- name: Export from a server that was installed elsewhere
+- name: Export the data from a Synapse that is not the Debian package
   matrix_ops.synapse.synapse_export:
     user_id: alice
-    destination: /srv/exports/alice
+    dest: /srv/exports/alice
     config_path:
       - /srv/synapse/homeserver.yaml
     synapse_python: /srv/synapse/venv/bin/python
 """
 
 RETURN = r"""
-user_id:
-  description: The account in full.
-  returned: success
-  type: str
-  sample: "@alice:example.org"
-destination:
-  description: The directory or the file that holds the export.
-  returned: success
-  type: str
-  sample: /var/lib/matrix_ops.synapse/exports/alice
-created_at:
-  description: When the export was made, in UTC. Null in check mode when it is not made yet.
-  returned: success
-  type: str
-  sample: "2026-01-31T12:00:00Z"
-synapse_version:
-  description: The version of Synapse that made the export, or in check mode would make it.
-  returned: success
-  type: str
-  sample: 1.163.2
-size:
-  description: The size of all files in bytes, without C(manifest.json). Null in check mode when it is not made yet.
-  returned: success
-  type: int
-  sample: 181243
-counts:
-  description: How much the export holds. Null in check mode when it is not made yet.
+export:
+  description: The export. In check mode, some keys are missing for an export that does not exist yet.
   returned: success
   type: dict
   contains:
-    files:
-      description: The number of files, without C(manifest.json).
+    user_id:
+      description: The full user ID of the account.
+      returned: always
+      type: str
+      sample: "@alice:example.org"
+    dest:
+      description: The path of the export.
+      returned: always
+      type: str
+      sample: /var/lib/matrix_ops.synapse/exports/alice
+    format:
+      description: V(directory), V(tar.gz) or V(zip).
+      returned: always
+      type: str
+      sample: directory
+    created:
+      description: When the export was made, in UTC.
+      returned: if the export exists
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    created_ts:
+      description: The same time in milliseconds since 1970.
+      returned: if the export exists
       type: int
-    rooms:
-      description: The number of rooms, with those that the account is only invited to or has knocked at.
+      sample: 1769860800000
+    synapse_version:
+      description: The version of Synapse that made the export, or in check mode the version that would make it.
+      returned: always
+      type: str
+      sample: 1.163.2
+    size:
+      description: The size of all files in bytes, without C(manifest.json).
+      returned: if the export exists
       type: int
-    events:
-      description: The number of events in all rooms.
-      type: int
-    encrypted_messages:
-      description: How many of them are encrypted.
-      type: int
-    media:
-      description: The number of uploaded media, of which the export holds the descriptions.
-      type: int
-    media_files:
-      description: Of how many media the export holds the file.
-      type: int
-    devices:
-      description: The number of devices.
-      type: int
-  sample:
-    files: 14
-    rooms: 3
-    events: 211
-    encrypted_messages: 0
-    media: 2
-    media_files: 2
-    devices: 1
-pending:
-  description:
-    - The rooms that the account is invited to or has knocked at, and was never in. What the server knows of them is in
-      the files C(invite_state) and C(knock_state) of their directories.
-  returned: success
-  type: list
-  elements: dict
+      sample: 181243
+    summary:
+      description: How much the export contains.
+      returned: if the export exists
+      type: dict
+      contains:
+        files:
+          description: The number of files, without C(manifest.json).
+          returned: always
+          type: int
+          sample: 14
+        rooms:
+          description: The number of rooms, including those in RV(export.pending_rooms).
+          returned: always
+          type: int
+          sample: 3
+        events:
+          description: The number of events in all rooms.
+          returned: always
+          type: int
+          sample: 211
+        encrypted_messages:
+          description: The number of events that are encrypted.
+          returned: always
+          type: int
+          sample: 0
+        media:
+          description: The number of uploaded media. The export contains the metadata of each of them.
+          returned: always
+          type: int
+          sample: 2
+        media_files:
+          description: The number of media whose file the export contains.
+          returned: always
+          type: int
+          sample: 2
+        devices:
+          description: The number of devices.
+          returned: always
+          type: int
+          sample: 1
+    pending_rooms:
+      description:
+        - The rooms that the account was invited to or has knocked at, and has never joined. What the server knows about
+          them is in the files C(invite_state) and C(knock_state) of the directories of these rooms.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        room_id:
+          description: The room ID.
+          returned: always
+          type: str
+          sample: "!lpZVXdbnFgbsvpMkDZ:example.org"
+        membership:
+          description: V(invite) or V(knock).
+          returned: always
+          type: str
+          sample: invite
+    missing_media:
+      description: The media files that were requested with O(media=true) and that the export does not contain.
+      returned: if the export exists
+      type: list
+      elements: dict
+      contains:
+        media_id:
+          description: The media ID.
+          returned: always
+          type: str
+          sample: GCmhgzMPRjqgpODLsNQzVuHZ
+        reason:
+          description: Why the file is missing.
+          returned: always
+          type: str
+          sample: it was quarantined by @admin:example.org
+    not_exported:
+      description: Other data of the account that the server has and the export does not contain.
+      returned: if the export exists
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The data.
+          returned: always
+          type: str
+          sample: 12 read receipts
+        reason:
+          description: Why the export does not contain it.
+          returned: always
+          type: str
+          sample: Synapse's export-data command does not export them, and the Admin API does not return them
+    forgotten_rooms:
+      description:
+        - The IDs of the rooms that the account has joined and forgotten. The export contains them only with
+          O(include_forgotten=true).
+        - When an account is deactivated, it forgets all its rooms.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+exit_status:
+  description: The exit status of Synapse's command, or the negative number of the signal that ended it.
+  returned: if Synapse's command failed
+  type: int
+  sample: 1
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
   contains:
-    room_id:
-      description: The room.
+    method:
+      description: The HTTP method.
+      returned: always
       type: str
-    membership:
-      description: V(invite) or V(knock).
+      sample: GET
+    url:
+      description: The URL.
+      returned: always
       type: str
-  sample:
-    - room_id: "!lpZVXdbnFgbsvpMkDZ:example.org"
-      membership: invite
-missing_media:
-  description: The media that the export should hold and does not. Null in check mode when it is not made yet.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    media_id:
-      description: The media id.
-      type: str
-    missing:
-      description: Why there is no file.
-      type: str
-  sample:
-    - media_id: GCmhgzMPRjqgpODLsNQzVuHZ
-      missing: "it was quarantined by @admin:example.org"
-not_exported:
-  description:
-    - What else the server has of the account and the export does not hold. Null in check mode when it is not made yet.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    what:
-      description: What it is.
-      type: str
-    why:
-      description: Why it is not in the export.
-      type: str
-  sample:
-    - what: 12 read receipts
-      why: Synapse's export leaves them out, and its Admin API does not give them
-forgotten_rooms:
-  description:
-    - The rooms that the account has been in and has forgotten. The export holds them only with
-      O(include_forgotten=true).
-    - When an account is deactivated, Synapse forgets all its rooms.
-  returned: success
-  type: list
-  elements: str
-  sample: []
+      sample: http://127.0.0.1:8008/_matrix/client/v3/account/whoami
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 401
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_UNKNOWN_TOKEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: Invalid access token passed.
 outcome:
   description:
-    - What became of the step at which the task failed, as was seen when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step at which the task failed, as a second look at the destination showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the result cannot be seen.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
     - What was done, or in check mode would be done.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - If the task failed after the first step had begun, the steps that were completed. The message explains the rest.
+  returned: success, or if the task failed after the first step had begun
   type: list
   elements: str
   sample:
@@ -383,19 +445,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "user_id": {"type": "str", "required": True, "aliases": ["name"]},
-    "destination": {"type": "path", "aliases": ["dest"]},
-    "destination_directory": {"type": "path"},
-    "archive": {"type": "str", "choices": ["tar.gz", "zip"]},
+    "dest": {"type": "path"},
+    "dest_directory": {"type": "path"},
+    "format": {"type": "str", "choices": ["directory", "tar.gz", "zip"], "default": "directory"},
     "media": {"type": "bool", "default": False},
-    "media_source": {"type": "str", "choices": ["auto", "api", "store"], "default": "auto"},
+    "media_source": {"type": "str", "choices": ["auto", "media_store", "client_api"], "default": "auto"},
     "include_quarantined": {"type": "bool", "default": False},
     "include_forgotten": {"type": "bool", "default": False},
-    "strict": {"type": "bool", "default": False},
+    "require_all_media": {"type": "bool", "default": False},
     "parallel": {"type": "int", "default": 4},
     "max_age": {"type": "str"},
-    "force": {"type": "bool", "default": False},
+    "recreate": {"type": "bool", "default": False},
     "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
-    "chdir": {"type": "path"},
+    "working_directory": {"type": "path"},
     "export_timeout": {"type": "int", "default": 3600},
 }
 
@@ -403,16 +465,16 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
 def declare(parameters: Parameters) -> ExportResource:
     """Return the export that the task declares."""
     declared = DeclaredExport(**{name: parameters[name] for name in (*OPTIONS, "config_path")})
-    # The server is not needed where nobody gives a token for it.
+    # Without an access token, the server is not asked.
     client = connect(parameters, connections=declared.parallel) if read_access_token(parameters) else None
     return ExportResource(declared, client)
 
 
 def main() -> None:
     """Run the module."""
-    places = [["destination", "destination_directory"]]
-    own = ArgumentSpec(OPTIONS, mutually_exclusive=places, required_one_of=places)
-    run_resource(connection_argument_spec().merge(configuration_argument_spec(required=True)).merge(own), declare)
+    destinations = [["dest", "dest_directory"]]
+    own = ArgumentSpec(OPTIONS, mutually_exclusive=destinations, required_one_of=destinations)
+    run_resource(connection_argument_spec().merge(configuration_argument_spec()).merge(own), declare)
 
 
 if __name__ == "__main__":

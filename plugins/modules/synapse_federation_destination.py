@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_federation_destination
-short_description: Let a Synapse homeserver try a destination of its federation again
+short_description: Manage a federation destination of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - When Synapse has failed to reach another server, it waits before it tries again, longer each time, in the end for
-    days. This module ends that wait (the backoff), for a server that is known to be back.
-  - Nothing happens if Synapse does not wait for that server.
+  - After Synapse has failed to reach another server, it waits before the next attempt. It waits longer after each
+    failure, in the end for days. This module ends that wait (the backoff), for example for a server that is available
+    again.
+  - If there is no backoff, nothing changes.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -27,46 +28,46 @@ attributes:
   idempotent:
     support: full
     details:
-      - If the other server still cannot be reached, and there is something to send to it, Synapse fails again and makes
-        a new backoff, which the next run resets as well.
+      - If the other server is still unreachable, and Synapse has something to send to it, Synapse fails again and
+        starts a new backoff. The next run resets it again.
   platform:
     support: full
     platforms: posix
 options:
   destination:
     description:
-      - The name of the other server, as in the user ids there, with its port if it has one.
-      - It must be a destination already, so that Synapse has sent something to it or has failed to.
+      - The server name of the other server, as in the user IDs of that server, with its port if it has one.
+      - It must be a known destination. A server becomes one when Synapse sends something to it, or fails to.
     type: str
     required: true
     aliases:
       - name
   state:
     description:
-      - V(reset) means that no failure of the destination is noted, so that Synapse tries it as if there had been none.
+      - With V(reset), Synapse forgets the failures of the destination. It tries to reach it as if there had been none.
     type: str
     choices:
       - reset
     default: reset
 notes:
-  - Synapse ends a backoff by itself as soon as the other server sends it anything.
+  - Synapse ends a backoff by itself as soon as the other server sends it something.
 seealso:
   - module: matrix_ops.synapse.synapse_federation_info
 """
 
 EXAMPLES = r"""
-- name: Try a server again that was down for some days
+- name: Reset the backoff of a server that was down for some days
   matrix_ops.synapse.synapse_federation_destination:
     access_token_path: /root/.synapse-token
     destination: matrix.example.net
 
-- name: Find the servers that Synapse waits for
+- name: Find the servers that Synapse fails to reach
   matrix_ops.synapse.synapse_federation_info:
     access_token_path: /root/.synapse-token
     failing: true
   register: federation
 
-- name: Try all of them again, after this server itself was cut off
+- name: Reset all of them, after this server itself was offline
   matrix_ops.synapse.synapse_federation_destination:
     access_token_path: /root/.synapse-token
     destination: "{{ item }}"
@@ -76,78 +77,117 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destination:
-  description: The destination as it is now, or in check mode as it would be.
+  description: The destination as it is now, or as it would be in check mode.
   returned: success
   type: dict
   contains:
     destination:
-      description: The name of the other server.
-      returned: success
+      description: The server name of the other server.
+      returned: always
       type: str
       sample: matrix.example.net
     state:
       description:
-        - V(ok) if the last try went well, or there was none.
+        - V(ok) if the last attempt succeeded, or there was none.
         - V(backing_off) if it failed, and Synapse waits until RV(destination.next_attempt).
-        - V(retry_due) if it failed, and Synapse tries again as soon as there is something to send.
-      returned: success
+        - V(retry_due) if it failed, and Synapse tries again as soon as it has something to send.
+      returned: always
       type: str
       sample: ok
-    failure_ts:
-      description: Since when it has been failing, in milliseconds since 1970. Null if the last try went well.
-      returned: success
-      type: int
     failing_since:
-      description: The same in UTC.
-      returned: success
+      description: The time of the first of the failed attempts (ISO 8601, UTC).
+      returned: if the last attempt failed, and Synapse has stored that time
       type: str
-    retry_last_ts:
-      description: When Synapse last tried in vain, in milliseconds since 1970. Null if the last try went well.
-      returned: success
+      sample: "2026-01-31T12:00:00Z"
+    failing_since_ts:
+      description: The time of the first of the failed attempts, in milliseconds since 1970.
+      returned: if the last attempt failed, and Synapse has stored that time
       type: int
+      sample: 1769860800123
     last_attempt:
-      description: The same in UTC.
-      returned: success
+      description: The time of the last attempt (ISO 8601, UTC).
+      returned: if the last attempt failed
       type: str
-    retry_interval:
-      description: How long Synapse waits after RV(destination.retry_last_ts), in milliseconds.
-      returned: success
+      sample: "2026-01-31T12:10:00Z"
+    last_attempt_ts:
+      description: The time of the last attempt, in milliseconds since 1970.
+      returned: if the last attempt failed
       type: int
-      sample: 0
-    next_attempt_ts:
-      description: Until when Synapse waits, in milliseconds since 1970. Null if it does not.
-      returned: success
-      type: int
+      sample: 1769861400123
     next_attempt:
-      description: The same in UTC.
-      returned: success
+      description: The end of the backoff (ISO 8601, UTC).
+      returned: if the last attempt failed, and the year of the next one is at most 9999
       type: str
+      sample: "2026-01-31T12:30:00Z"
+    next_attempt_ts:
+      description: The end of the backoff, in milliseconds since 1970.
+      returned: if the last attempt failed
+      type: int
+      sample: 1769862600123
+    retry_interval_ms:
+      description: How long Synapse waits after RV(destination.last_attempt), in milliseconds.
+      returned: if the last attempt failed
+      type: int
+      sample: 1200000
     last_successful_stream_ordering:
-      description: The position of the last event that was delivered. Null if there was none.
-      returned: success
+      description: The stream ordering of the last event that Synapse has sent to it successfully.
+      returned: if Synapse has sent an event to it successfully
       type: int
       sample: 4711
 failed_again:
   description:
-    - Whether Synapse had already tried again and failed once more when the module looked at the outcome. The backoff
-      was reset then, but there is a new one.
-    - V(false) does not mean that the destination can be reached. Without anything to send Synapse does not try.
+    - Whether Synapse had already tried again, and failed, when the module read the result. The backoff was reset, but
+      there is a new one.
+    - V(false) does not mean that the destination is reachable, because Synapse only tries if it has something to send.
   returned: success
   type: bool
   sample: false
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: POST
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/federation/destinations/matrix.example.net/reset_connection
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 outcome:
   description:
-    - What became of the step at which the task failed, as the server showed when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step that failed, as the module saw it when it read the server again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - What was done, or would be done in check mode.
+    - If a step failed, the steps that were done before it. The message explains the result of the others.
+  returned: success, or if a step failed
   type: list
   elements: str
+  sample:
+    - reset the backoff of matrix.example.net, which has been failing since 2026-01-31T12:00:00Z
 """
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_federation_info
-short_description: See which servers a Synapse homeserver talks to
+short_description: Get information about the federation of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Returns the destinations of a Synapse homeserver, which are the servers that it has sent something to or has failed
-    to, with how each of them is reached.
-  - Tells with O(talking_to) which servers it talks to, which are more than the destinations.
-  - Tells with O(ever_federated) whether it has ever talked to another server, and what shows that.
+  - Returns the destinations of a Synapse homeserver and the state of each. A destination is a server that Synapse has
+    sent something to, or has failed to.
+  - Can also return all servers that it talks to, which may be more than the destinations, and evidence that it has ever
+    federated.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
-  - matrix_ops.synapse._configuration.optional
+  - matrix_ops.synapse._configuration
 attributes:
   platform:
     support: full
@@ -29,74 +29,71 @@ attributes:
 options:
   destination:
     description:
-      - Return this destination only, by its full name with the port if it has one. Such names are compared letter by
-        letter.
-      - If it is none, the result is empty.
+      - Return only this destination. Set it to the full server name, with the port if it has one. Upper and lower case
+        matter.
+      - If there is no such destination, the list is empty.
     type: str
   failing:
     description:
-      - Return only destinations that the last try has failed to reach (V(true)), or only others (V(false)).
+      - With V(true), return only destinations that the last attempt failed to reach. With V(false), return only the
+        others.
     type: bool
-  rooms:
+  gather:
     description:
-      - Whether to return with each destination the rooms that Synapse has had something to send from. That takes one
-        request for each destination.
-    type: bool
-    default: false
-  talking_to:
+      - What to add to the result.
+      - V(rooms) adds to each destination the rooms that Synapse has sent something from, or has something to send from.
+        With O(source=admin_api), that needs one request for each destination.
+      - V(talking_to) adds all servers that this server talks to. These are the destinations, the servers of all users
+        who are joined to a room here, and the servers that have sent something within the last day. O(destination) and
+        O(failing) do not apply to them.
+      - V(ever_federated) adds evidence that this server has ever talked to another one.
+      - With O(source=admin_api), V(talking_to) and V(ever_federated) need one request for each room with a user of
+        another server. Rooms whose members Synapse has not counted yet are missing. Evidence that only the database
+        contains is listed in RV(unknown).
+    type: list
+    elements: str
+    choices:
+      - rooms
+      - talking_to
+      - ever_federated
+    default: []
+  source:
     description:
-      - Whether to return all servers that this server talks to. O(destination) and O(failing) do not concern them.
-      - Beside the destinations these are the servers of everybody who is joined to a room here, and, as only the
-        database that O(config_path) names can tell, those that have sent something within the last day.
-      - Without O(config_path) that takes one request for each room that somebody from another server is in. Rooms whose
-        members Synapse has not counted yet are left out then.
-    type: bool
-    default: false
-  ever_federated:
-    description:
-      - Whether to look for evidence that this server has ever talked to another one. Without O(config_path) only a
-        small part of it can be seen, with the same effort as for O(talking_to).
-    type: bool
-    default: false
-  method:
-    description:
-      - V(api) asks the Admin API, with the access token of a server admin. With O(config_path) the database is read
-        beside it, for what the API does not tell.
-      - V(database) reads only the database that O(config_path) names, which is required then. It needs no token, and
-        Synapse need not run. The connection options are not used.
+      - V(admin_api) reads from the Admin API only, with the access token of a server admin.
+      - V(database) reads only from the database that O(config_path) sets. It needs no access token, and Synapse may be
+        stopped. The connection options are not used.
     type: str
     choices:
-      - api
+      - admin_api
       - database
-    default: api
-  chdir:
+    default: admin_api
+  working_directory:
     description:
-      - The directory that Synapse runs in. It is needed only with O(config_path), if the path of an SQLite database is
-        relative.
+      - The directory that Synapse runs in. It is needed only with O(source=database), if the path of an SQLite database
+        is relative.
     type: path
 notes:
-  - RV(destinations[].state) compares with the clock of the host where the module runs.
-  - Where the database is read, run the task as the user of Synapse, with C(become_user), or as root. Where PostgreSQL
-    lets in the user of Synapse without a password, root does not get in.
+  - O(config_path) is used only with O(source=database).
+  - RV(destinations[].state) is compared with the clock of the host where the module runs.
+  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL lets
+    the user of Synapse connect without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_federation_destination
 requirements:
-  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
+  - psycopg2 on the host where the module runs, if it reads a PostgreSQL database
 """
 
 EXAMPLES = r"""
-- name: See which servers this server talks to
+- name: Get the servers that this server talks to
   matrix_ops.synapse.synapse_federation_info:
-    access_token_path: /root/.synapse-token
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
-    talking_to: true
+    source: database
+    gather:
+      - talking_to
   become: true
   become_user: matrix-synapse
   register: federation
 
-- name: Show their names
+- name: Show the names of the servers
   ansible.builtin.debug:
     msg: "{{ federation.talking_to | map(attribute='server') }}"
 
@@ -106,144 +103,151 @@ EXAMPLES = r"""
     failing: true
   register: failing
 
-- name: Show since when, and when they are tried again
+- name: Show since when, and the time of the next attempt
   ansible.builtin.debug:
-    msg: "{{ item.destination }} has failed since {{ item.failing_since }}, next try {{ item.next_attempt }}"
+    msg: >-
+      {{ item.destination }} has been failing since {{ item.failing_since | default('an unknown time') }},
+      next attempt {{ item.next_attempt | default('never') }}
   loop: "{{ failing.destinations }}"
   loop_control:
     label: "{{ item.destination }}"
 
-- name: Look which rooms are shared with a server
+- name: Get the rooms that are shared with a server
   matrix_ops.synapse.synapse_federation_info:
     access_token_path: /root/.synapse-token
     destination: matrix.example.net
-    rooms: true
+    gather:
+      - rooms
 
-- name: Look whether this server has ever federated, while Synapse is stopped
+- name: Check whether this server has ever federated, while Synapse is stopped
   matrix_ops.synapse.synapse_federation_info:
-    method: database
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
-    ever_federated: true
+    source: database
+    gather:
+      - ever_federated
   become: true
   become_user: matrix-synapse
   register: federation
 
-- name: Stop if it has
+- name: Fail if it has
   ansible.builtin.assert:
     that: not federation.ever_federated.verdict
-    fail_msg: "It has: {{ federation.ever_federated.evidence }}"
+    fail_msg: "This server has federated: {{ federation.ever_federated.evidence }}"
 """
 
 RETURN = r"""
 destinations:
-  description: The destinations that the filters leave, ordered by name. The server itself is never one.
+  description: The destinations that match the filters, ordered by name. The server itself is never one of them.
   returned: success
   type: list
   elements: dict
   contains:
     destination:
-      description: The name of the other server, with its port if it has one.
-      returned: success
+      description: The server name of the other server, with its port if it has one.
+      returned: always
       type: str
       sample: matrix.example.net:8448
     state:
       description:
-        - V(ok) if the last try went well, or there was none.
+        - V(ok) if the last attempt succeeded, or there was none.
         - V(backing_off) if it failed, and Synapse waits until RV(destinations[].next_attempt).
-        - V(retry_due) if it failed, and Synapse tries again as soon as there is something to send.
-      returned: success
+        - V(retry_due) if it failed, and Synapse tries again as soon as it has something to send.
+      returned: always
       type: str
       sample: backing_off
-    failure_ts:
-      description: Since when it has been failing, in milliseconds since 1970. Null if the last try went well.
-      returned: success
-      type: int
-      sample: 1769860800123
     failing_since:
-      description: The same in UTC, in full seconds.
-      returned: success
+      description: The time of the first of the failed attempts (ISO 8601, UTC).
+      returned: if the last attempt failed, and Synapse has stored that time
       type: str
       sample: "2026-01-31T12:00:00Z"
-    retry_last_ts:
-      description: When Synapse last tried in vain, in milliseconds since 1970. Null if the last try went well.
-      returned: success
+    failing_since_ts:
+      description: The time of the first of the failed attempts, in milliseconds since 1970.
+      returned: if the last attempt failed, and Synapse has stored that time
       type: int
-      sample: 1769861400123
+      sample: 1769860800123
     last_attempt:
-      description: The same in UTC, in full seconds.
-      returned: success
+      description: The time of the last attempt (ISO 8601, UTC).
+      returned: if the last attempt failed
       type: str
       sample: "2026-01-31T12:10:00Z"
-    retry_interval:
-      description: How long Synapse waits after RV(destinations[].retry_last_ts), in milliseconds.
-      returned: success
+    last_attempt_ts:
+      description: The time of the last attempt, in milliseconds since 1970.
+      returned: if the last attempt failed
       type: int
-      sample: 1200000
-    next_attempt_ts:
-      description: Until when Synapse waits, in milliseconds since 1970. Null if the last try went well.
-      returned: success
-      type: int
-      sample: 1769862600123
+      sample: 1769861400123
     next_attempt:
-      description: The same in UTC, in full seconds. Null also if no calendar has that year.
-      returned: success
+      description: The end of the backoff (ISO 8601, UTC).
+      returned: if the last attempt failed, and the year of the next one is at most 9999
       type: str
       sample: "2026-01-31T12:30:00Z"
+    next_attempt_ts:
+      description: The end of the backoff, in milliseconds since 1970.
+      returned: if the last attempt failed
+      type: int
+      sample: 1769862600123
+    retry_interval_ms:
+      description: How long Synapse waits after RV(destinations[].last_attempt), in milliseconds.
+      returned: if the last attempt failed
+      type: int
+      sample: 1200000
     last_successful_stream_ordering:
-      description: The position of the last event that was delivered. Null if there was none.
-      returned: success
+      description: The stream ordering of the last event that Synapse has sent to it successfully.
+      returned: if Synapse has sent an event to it successfully
       type: int
       sample: 4711
     rooms:
-      description: The rooms that Synapse has had something to send from, ordered by room id.
-      returned: with O(rooms=true)
+      description:
+        - The rooms that Synapse has sent something from, or has something to send from, ordered by room ID.
+      returned: if O(gather) contains V(rooms)
       type: list
       elements: dict
       contains:
         room_id:
-          description: The id of the room.
-          returned: success
+          description: The room ID.
+          returned: always
           type: str
           sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
         stream_ordering:
-          description: The position of the last event in it for the destination.
-          returned: success
+          description: The stream ordering of the last event in the room for this destination.
+          returned: always
           type: int
           sample: 4711
         delivered:
           description: Whether that event was delivered.
-          returned: success
+          returned: always
           type: bool
           sample: true
-count:
-  description: How many destinations the filters leave.
+summary:
+  description: The number of destinations.
   returned: success
-  type: int
-  sample: 1
+  type: dict
+  contains:
+    total:
+      description: How many destinations match the filters.
+      returned: always
+      type: int
+      sample: 1
 server_name:
-  description: The name of this server itself.
+  description: The server name of this server.
   returned: success
   type: str
   sample: example.org
 talking_to:
   description: The servers that this server talks to, ordered by name.
-  returned: with O(talking_to=true)
+  returned: if O(gather) contains V(talking_to)
   type: list
   elements: dict
   contains:
     server:
-      description: The name of the other server, with its port if it has one.
-      returned: success
+      description: The server name of the other server, with its port if it has one.
+      returned: always
       type: str
       sample: matrix.example.net:8448
     evidence:
       description:
-        - V(destinations) if it is among the destinations.
-        - V(joined_members) if somebody from it is joined to a room here.
-        - V(inbound) if it has sent something within the last day, or little more.
-      returned: success
+        - V(destinations) if it is a destination.
+        - V(joined_members) if a user of it is joined to a room here.
+        - V(inbound) if it has sent something within the last day, or a little earlier.
+      returned: always
       type: list
       elements: str
       sample:
@@ -251,68 +255,111 @@ talking_to:
         - joined_members
 ever_federated:
   description: Whether this server has ever talked to another one.
-  returned: with O(ever_federated=true)
+  returned: if O(gather) contains V(ever_federated)
   type: dict
   contains:
     verdict:
       description:
-        - Whether there is any evidence. V(false) means that none was found.
-        - It is worth the more the less is in RV(unseen), but never a proof, because Synapse forgets. A server that has
-          left its last room and purged it may have kept nothing.
-      returned: success
+        - Whether there is any evidence.
+        - V(false) is never a proof, because Synapse deletes old data. A server that has left its last federated room,
+          and has deleted it, may have no evidence left. The fewer kinds RV(unknown) lists, the more V(false) means.
+      returned: always
       type: bool
       sample: true
     evidence:
-      description: The evidence that there is, kind by kind.
-      returned: success
+      description: The evidence, one entry for each kind.
+      returned: always
       type: list
       elements: dict
       contains:
-        source:
+        kind:
           description:
             - V(destinations), servers that Synapse has sent something to, or has failed to.
-            - V(joined_members), servers of those who are joined to a room here, and V(members), also of those who are
-              invited, have left or are banned. The first is shown where the database is not read, the second where it
-              is.
-            - V(rooms), servers that rooms here were created on.
-            - V(aliases), servers that are noted as being in the rooms that aliases point to.
-            - V(inbound), servers that have sent something within the last day, or little more, and V(inbound_events),
-              servers whose events have come in and wait to be processed.
-            - V(signing_keys), servers whose signing keys were fetched.
-            - V(device_lists), servers of people whose devices are known.
-            - V(media), servers that media were fetched from.
-            - V(past_members), servers of those who have ever been in a room here, or have invited somebody from here.
-              That is looked for only if there is nothing else, because it takes long.
-          returned: success
+            - V(joined_members), servers of users who are joined to a room here. Used only with O(source=admin_api).
+            - V(members), servers of users who are joined to a room here, are invited, have left or are banned.
+            - V(rooms), servers whose users created rooms that this server knows.
+            - V(aliases), servers that are stored with a room alias, as being in its room.
+            - V(inbound), servers that have sent something within the last day, or a little earlier.
+            - V(inbound_events), servers whose events have arrived and are not processed yet.
+            - V(signing_keys), servers whose signing keys Synapse has fetched.
+            - V(device_lists), servers of users whose devices Synapse knows.
+            - V(media), servers that Synapse has fetched media from.
+            - V(past_members), servers of users who have ever been in a room here, or have invited a user of this
+              server. The module reads these only if there is no other evidence, because it takes long.
+          returned: always
           type: str
           sample: signing_keys
         count:
-          description: How many servers that shows.
-          returned: success
+          description: The number of servers.
+          returned: always
           type: int
           sample: 2
         servers:
-          description: Their names, but ten at most.
-          returned: success
+          description: The names of the servers, at most ten.
+          returned: always
           type: list
           elements: str
           sample:
             - example.net
             - matrix.example.net:8448
-unseen:
+unknown:
   description:
-    - The kinds of evidence that could not be looked for, because only the database holds them and O(config_path) was
-      not set. Empty if nothing that was asked for needs it.
-    - They are named as in RV(ever_federated.evidence[].source).
+    - The kinds of evidence that RV(talking_to) or RV(ever_federated) needs and that could not be read, because only the
+      database contains them. Empty with O(source=database).
   returned: success
   type: list
-  elements: str
-  sample: []
-method:
-  description: How the destinations were read, V(api) or V(database).
+  elements: dict
+  contains:
+    name:
+      description: The kind of evidence, as in RV(ever_federated.evidence[].kind).
+      returned: always
+      type: str
+      sample: inbound
+    reason:
+      description: Why it could not be read.
+      returned: always
+      type: str
+      sample: Only the database of Synapse contains it.
+    fix:
+      description: How to read it.
+      returned: always
+      type: str
+      sample: "Use source: database, on the host of Synapse."
+source:
+  description: Where the values were read, V(admin_api) or V(database).
   returned: success
   type: str
-  sample: api
+  sample: admin_api
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: GET
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/federation/destinations
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 """
 
 import contextlib
@@ -337,55 +384,46 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return the destinations, and what else the task asks for."""
+    """Return the destinations, and what `gather` adds."""
     wanted = DestinationFilter(parameters["destination"], parameters["failing"])
+    gathered = parameters["gather"]
     with contextlib.ExitStack() as stack:
-        source, database = open_sources(parameters, stack)
-        found = find_destinations(source, wanted, time.time(), rooms=parameters["rooms"])
-        result = {
-            "destinations": found,
-            "count": len(found),
+        source = open_source(parameters, stack)
+        destinations = find_destinations(source, wanted, time.time(), rooms="rooms" in gathered)
+        evidence = Evidence(source)
+        result: dict[str, t.Any] = {
+            "destinations": destinations,
+            "summary": {"total": len(destinations)},
             "server_name": source.server_name,
-            "method": parameters["method"],
-            "unseen": [],
+            "source": parameters["source"],
+            "unknown": evidence.unknown(gathered),
         }
-        evidence = Evidence(source, database)
-        if parameters["talking_to"]:
+        if "talking_to" in gathered:
             result["talking_to"] = evidence.talking_to()
-        if parameters["ever_federated"]:
+        if "ever_federated" in gathered:
             result["ever_federated"] = evidence.ever_federated()
-        if parameters["talking_to"] or parameters["ever_federated"]:
-            result["unseen"] = evidence.unseen(ever_federated=parameters["ever_federated"])
     return result
 
 
-def open_sources(parameters: Parameters, stack: contextlib.ExitStack) -> tuple[Source, DatabaseSource | None]:
-    """Return where the destinations are, and the database if it can be read; `stack` closes it."""
-    api = ApiSource(connect(parameters)) if parameters["method"] == "api" else None
-    needed = api is None or parameters["talking_to"] or parameters["ever_federated"]
-    if not needed or not parameters["config_path"]:
-        return t.cast(ApiSource, api), None
+def open_source(parameters: Parameters, stack: contextlib.ExitStack) -> Source:
+    """Return the source that the task names; `stack` closes it."""
+    if parameters["source"] == "admin_api":
+        return ApiSource(connect(parameters))
     configuration = read_configuration(parameters["config_path"])
-    database = stack.enter_context(DatabaseSource(configuration, parameters["chdir"]))
-    if api is None:
-        return database, database
-    database.require_same_server(api.server_name)
-    return api, database
+    return stack.enter_context(DatabaseSource(configuration, parameters["working_directory"]))
 
 
 def main() -> None:
     """Run the module."""
+    gather = ["rooms", "talking_to", "ever_federated"]
     own = ArgumentSpec(
         {
             "destination": {"type": "str"},
             "failing": {"type": "bool"},
-            "rooms": {"type": "bool", "default": False},
-            "talking_to": {"type": "bool", "default": False},
-            "ever_federated": {"type": "bool", "default": False},
-            "method": {"type": "str", "choices": ["api", "database"], "default": "api"},
-            "chdir": {"type": "path"},
-        },
-        required_if=[("method", "database", ["config_path"])],
+            "gather": {"type": "list", "elements": "str", "choices": gather, "default": []},
+            "source": {"type": "str", "choices": ["admin_api", "database"], "default": "admin_api"},
+            "working_directory": {"type": "path"},
+        }
     )
     run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), read)
 

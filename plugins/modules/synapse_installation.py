@@ -7,18 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_installation
-short_description: Make the directories and the virtual environment of a Synapse, and take them away again
+short_description: Manage the directories and the virtual environment of Synapse
 version_added: 1.0.0
 description:
-  - Makes the directories of a server and the virtual environment that it runs from, and mends an environment that an
-    upgrade of the system's Python has broken.
-  - Takes away what it has made, and nothing else. It knows that by a file C(.matrix_ops.synapse) that it puts into
-    every directory that it makes. The file counts only where it says that it is, by the path of the directory.
-  - A directory that was copied or moved to another place is therefore one that was there before. An environment is
-    refused there, and made anew when it has been removed.
-  - A directory that was there before keeps its owner, its mode and its contents, and must be usable as it is.
-  - Directories of the system and the homes of people are refused, whatever is declared.
-  - A run that was killed at any moment is made good by the next one.
+  - Creates the directories of a server and the virtual environment that Synapse runs from. Creates an environment again
+    that no longer works after an upgrade of the system's Python.
+  - Removes only files and directories that this collection has created. In every directory that it creates, it puts a
+    file C(.matrix_ops.synapse), which contains the path of this directory. In any other directory the file has no
+    effect.
+  - A directory that was copied or moved to another path therefore counts as a directory that existed before. An
+    environment that was copied or moved is an error. Remove it, and the module creates a new one.
+  - A directory that existed before keeps its owner, its mode and its contents. The task fails if the server could not
+    use it.
+  - System directories and home directories of persons are always an error.
+  - A run that was interrupted at any moment is completed or cleaned up by the next run.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -27,13 +29,13 @@ attributes:
   check_mode:
     support: full
     details:
-      - Owners, groups and modules of Python that do not exist yet are fine in check mode, since earlier tasks may make
-        them.
+      - Owners, groups and Python modules that do not exist yet are not an error in check mode, because an earlier task
+        may create them.
   diff_mode:
     support: full
     details:
-      - Shows the directories with their owners and modes, and the environment with the declared packages, not the files
-        in them.
+      - Shows the directories with their owners and modes, and the environment with the declared packages, but not the
+        files in them.
   idempotent:
     support: full
   platform:
@@ -42,8 +44,8 @@ attributes:
 options:
   state:
     description:
-      - V(present) means that the directories and the environment are there.
-      - V(absent) means that the environment is not, and with O(purge) the directories are not either.
+      - With V(present), the directories and the environment exist.
+      - With V(absent), the environment does not exist. With O(purge), the directories do not exist either.
     type: str
     choices:
       - present
@@ -51,81 +53,95 @@ options:
     default: present
   directories:
     description:
-      - The directories of the server. What is missing on the way to them is made too, readable by everybody.
+      - The directories of the server. Missing parent directories are created as well, with read permission for all
+        users.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
         description:
-          - An absolute path. The last name in it must not be a symbolic link.
+          - An absolute path. Its last part must not be a symbolic link.
         type: path
         required: true
       owner:
         description:
-          - Who a directory belongs to that is made. If it is not set or empty, that is the user who runs the task.
-          - A directory that was there before must let this user do what O(directories[].mode) says.
+          - The owner of a directory that the module creates. If this is not set or empty, it is the user who runs the
+            task.
+          - In a directory that existed before, this user must have the permissions in O(directories[].mode).
         type: str
       group:
         description:
-          - Its group. If it is not set or empty, that is the first group of the owner.
+          - The group of the directory. If this is not set or empty, it is the primary group of the owner.
         type: str
       mode:
         description:
-          - Its permissions, as octal digits in quotes.
+          - The permissions of the directory, as octal digits in quotes.
         type: raw
         default: "0755"
       contents:
         description:
-          - What in the directory is a part of the server, by its exact names, whatever characters are in them. O(purge)
-            deletes them, with everything in them.
-          - In a directory that was there before, only ordinary files are deleted that name this collection in their
-            first 4096 bytes.
-          - What another entry of O(directories), or O(environment), names is not a part of the contents.
+          - The exact names of the files and directories in it that are part of the server. All characters are allowed.
+            O(purge) deletes them with everything in them.
+          - In a directory that existed before, only regular files that contain the name of this collection in their
+            first 4096 bytes are deleted.
+          - Other entries of O(directories), and O(environment), are never part of the contents.
         type: list
         elements: str
         default: []
       content_patterns:
         description:
-          - More of O(directories[].contents), as shell patterns such as V(homeserver.log.[0-9]*). Each must begin with
-            four ordinary characters. A special one, such as C(*), is an ordinary one in brackets, as in C([*]).
+          - More contents, as shell patterns such as V(homeserver.log.[0-9]*). Each pattern must start with four
+            ordinary characters. To use a special character such as C(*) as an ordinary one, put it in brackets, as in
+            C([*]).
+          - O(purge) handles them in the same way as O(directories[].contents).
         type: list
         elements: str
         default: []
       marked_contents:
         description:
-          - Shell patterns of ordinary files that are deleted only if they name this collection in their first 4096
-            bytes, wherever they are.
+          - Shell patterns of regular files that O(purge) deletes only if they contain the name of this collection in
+            their first 4096 bytes. This applies to every directory.
         type: list
         elements: str
         default: []
   environment:
     description:
-      - The virtual environment. It is made beside its place, and put there when it is whole.
-      - It must not exist, or have been made by this module.
-      - It is made anew if it does not fit what O(python) is now, if its Python does not run, if C(pip) is missing, or
-        if an installation in it was interrupted. What somebody has installed in it with C(pip install) is installed
-        again, in the same version.
-      - Root runs programs from it, so for root the directories on the way must belong to root, and nobody else may
-        write to them.
+      - The path of the virtual environment. The module creates it under another name next to this path and moves it to
+        this path when it is complete.
+      - The path must not exist, or this module must have created the environment there.
+      - The environment is created again if it does not match O(python) any more, if its Python does not run, if C(pip)
+        is missing, or if an installation in it was interrupted. Packages that a user has installed in it with
+        C(pip install) are installed again, in the same version.
+      - Root runs programs from the environment. If the task runs as root, all directories in the path must therefore
+        belong to root, and no other user may have write permission.
     type: path
   python:
     description:
-      - What the environment is made with, as a path or a name in E(PATH).
+      - The Python that creates the environment, as a path or as a name in E(PATH).
     type: str
     default: python3
   packages:
     description:
-      - The packages that the environment must hold, each with one version, such as V(matrix-synapse==1.163.2), or
-        without, if any version is as good.
-      - C(pip) reads its configuration as always, from files and from the environment variables of the task.
+      - The packages that the environment must contain. An entry with a version, such as V(matrix-synapse==1.163.2),
+        requires this version. An entry without a version accepts any version.
+      - C(pip) reads its usual configuration, from files and from the environment variables of the task.
     type: list
     elements: str
     default: []
+  initial_versions:
+    description:
+      - The version to install of packages that are in O(packages) without a version, as a dictionary of package names
+        and versions. Each of these packages must be in O(packages).
+      - It is only used if the environment does not contain the package yet. An installed package keeps its version,
+        even if the environment must be created again.
+      - For a package that has a version in O(packages), this option has no effect.
+    type: dict
+    default: {}
   purge:
     description:
-      - Whether O(state=absent) also deletes the contents of the directories that are declared, and those directories
-        that this module has made and that hold nothing else.
+      - Whether O(state=absent) also deletes the contents of the declared directories, and the directories that this
+        module has created and that are empty afterwards.
     type: bool
     default: false
 seealso:
@@ -162,14 +178,28 @@ EXAMPLES = r"""
     packages:
       - matrix-synapse==1.163.2
       - psycopg2-binary
-  notify: Restart Synapse
+  register: synapse
 
-- name: Remove the virtual environment, and leave the data
+- name: Restart Synapse if it runs from another installation now
+  ansible.builtin.systemd_service:
+    name: matrix-synapse.service
+    state: restarted
+  when: synapse.restart_required
+
+- name: Install a version of Synapse, but do not change the version of an existing installation
+  matrix_ops.synapse.synapse_installation:
+    environment: /opt/venvs/matrix-synapse
+    packages:
+      - matrix-synapse
+    initial_versions:
+      matrix-synapse: "1.163.2"
+
+- name: Remove the virtual environment and keep the data
   matrix_ops.synapse.synapse_installation:
     environment: /opt/venvs/matrix-synapse
     state: absent
 
-- name: Say what would be deleted with the data
+- name: Find out what would be deleted together with the data
   matrix_ops.synapse.synapse_installation:
     directories:
       - path: /var/lib/matrix-synapse
@@ -181,70 +211,85 @@ EXAMPLES = r"""
     state: absent
     purge: true
   check_mode: true
-  register: foreseen
+  register: prediction
 """
 
 RETURN = r"""
-environment:
-  description: The virtual environment, with links on the way followed. Null if none is declared.
+installation:
+  description: The changes of the installation. In check mode, the changes that would be made.
   returned: success
-  type: str
-  sample: /opt/venvs/matrix-synapse
-made:
-  description: The directories, and the environment, that were made, or in check mode would be.
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - /etc/matrix-synapse
-packages_installed:
-  description: The packages that were installed, or in check mode would be, without what they need themselves.
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - matrix-synapse==1.163.2
-rebuilt:
-  description: Why the environment was made anew, or in check mode would be. Null if it was not.
-  returned: success
-  type: str
-  sample: it was made for Python 3.11, and python3 is Python 3.13
-removed:
-  description:
-    - What was removed, or in check mode would be, each path in full. For a directory with everything in it that is the
-      directory.
-    - With O(state=present), what an interrupted run had left.
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - /opt/venvs/matrix-synapse
-    - /opt/venvs
-left:
-  description: With O(state=absent), what is declared and not removed.
-  returned: success
-  type: list
-  elements: dict
+  type: dict
   contains:
-    path:
-      description: Where it is.
+    environment:
+      description: The path of the virtual environment, with symbolic links resolved.
+      returned: if O(environment) is set
       type: str
-      sample: /var/log
-    why:
-      description: Why it is left.
+      sample: /opt/venvs/matrix-synapse
+    created:
+      description: The directories that were created, and the environment if it did not exist.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - /etc/matrix-synapse
+    packages_installed:
+      description: The packages that were installed, without their dependencies.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - matrix-synapse==1.163.2
+    rebuild_reason:
+      description: The reason why the environment was created again.
+      returned: if the environment was created again
       type: str
-      sample: it was there before this collection came
+      sample: it was created for Python 3.11, and python3 is Python 3.13
+    removed:
+      description:
+        - The absolute paths that were removed. For a directory that was removed with everything in it, this is only the
+          path of the directory.
+        - With O(state=present), these are the remains of an interrupted run.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - /opt/venvs/matrix-synapse
+        - /opt/venvs
+    kept:
+      description: With O(state=absent), the declared paths that were not removed. Otherwise empty.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The path.
+          returned: always
+          type: str
+          sample: /var/log
+        reason:
+          description: The reason why it was not removed.
+          returned: always
+          type: str
+          sample: it existed before this collection was used
+restart_required:
+  description:
+    - Whether a running Synapse needs a restart, because packages were installed or removed or the environment was
+      created again.
+  returned: success
+  type: bool
+  sample: true
 outcome:
   description:
-    - What became of the step at which the task failed, as was seen when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step at which the task failed, as the module found it when it looked again.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the module cannot find out.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done, in words.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - Each change that was made, or in check mode would be made, as a sentence.
+    - When a task fails in the middle, these are the changes before the failure. The message describes the rest.
+  returned: success, or if the task failed after the first change
   type: list
   elements: str
   sample:
@@ -269,6 +314,7 @@ def declare(parameters: Parameters) -> InstallationResource:
             environment=parameters["environment"],
             python=parameters["python"],
             packages=tuple(parameters["packages"]),
+            initial_versions=parameters["initial_versions"],
             present=parameters["state"] == "present",
             purge=parameters["purge"],
         )
@@ -306,6 +352,7 @@ def main() -> None:
                 "environment": {"type": "path"},
                 "python": {"type": "str", "default": "python3"},
                 "packages": names,
+                "initial_versions": {"type": "dict", "default": {}},
                 "purge": {"type": "bool", "default": False},
             }
         ),

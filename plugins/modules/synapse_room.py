@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_room
-short_description: Delete or block a room of a Synapse homeserver, or let somebody lead it
+short_description: Manage a room of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Deletes a room of a Synapse homeserver and waits until that is done, keeps people from joining it, or makes somebody
-    of this server its admin.
-  - A deletion that is under way already is awaited, whoever has started it. A server that does not answer for a short
-    while meanwhile does not end that.
-  - Rooms are made by people. This module makes none, except the one that people are moved to with O(new_room).
+  - Deletes a room of a Synapse homeserver and waits until the deletion is complete, blocks a room so that no user of
+    this server can join it, or makes a user of this server room admin.
+  - If a deletion of the room is already in progress, the module waits for it, whoever started it. It continues to wait
+    if the server does not answer for a short time.
+  - Rooms are created by users. This module creates no room, except the one that users are moved to with O(new_room).
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -25,7 +25,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Whom a deletion makes leave is known only after it.
+      - The result of a deletion is only known after it, so check mode does not return RV(deletion).
   diff_mode:
     support: full
   idempotent:
@@ -36,16 +36,16 @@ attributes:
 options:
   room_id:
     description:
-      - The id of the room. Since room version 12 it has no server name in it.
-      - An alias is not accepted, because it could point to another room by the time that this one is deleted.
-        M(matrix_ops.synapse.synapse_room_info) tells the id.
+      - The id of the room. Since room version 12 it contains no server name.
+      - A room alias is not accepted, because it could point to another room when the room is deleted.
+        M(matrix_ops.synapse.synapse_room_info) returns the room id of an alias.
     type: str
     required: true
   state:
     description:
       - V(present) means that the room is on this server. If it is not, the task fails.
-      - V(absent) means that everybody of this server has left the room, and with O(purge) that nothing of it is in the
-        database. On other servers the room goes on.
+      - V(absent) means that all users of this server have left the room, and with O(purge) that the database contains
+        nothing of the room. On other servers the room continues to exist.
     type: str
     choices:
       - present
@@ -53,86 +53,90 @@ options:
     default: present
   blocked:
     description:
-      - Whether nobody of this server can join the room. That can be said of rooms that are not on this server too, with
-        O(state=absent).
+      - Whether the users of this server are prevented from joining the room. With O(state=absent), a room that is not
+        on this server can be blocked as well.
     type: bool
-  admin_user:
+  admin_user_id:
     description:
-      - Somebody of this server who shall be an admin of the room, in full or as localpart. Only with O(state=present).
-      - It takes somebody of this server in the room who has power there, in whose name Synapse does it. Who is not in
-        the room is invited, if it is not public.
-      - What Synapse would refuse is refused before anything is changed, as far as it can be read, for example to invite
-        somebody who is banned, or to a room that is blocked, or in the name of somebody who is suspended.
-      - Only the attempt tells whether the server allows no invitations (C(block_non_admin_invites)), or whether the one
-        who is invited accepts none. The task fails then, after the power has been given.
+      - A user of this server who should be an admin of the room. The full user id or its localpart. Only with
+        O(state=present).
+      - Synapse does this in the name of a user of this server who is in the room and has the power level for it. If
+        there is no such user, the task fails. The new admin is invited if they are not in the room and the room is not
+        public.
+      - If Synapse would refuse this for a reason that can be read before, the task fails and nothing is changed, for
+        example if the user is banned, if the user must be invited and the room is blocked, or if the user in whose name
+        Synapse acts is suspended.
+      - Only the attempt shows whether the server allows no invitations (C(block_non_admin_invites)), or whether the
+        invited user accepts none. The task then fails after the user was given the power level.
     type: str
   purge:
     description:
-      - With O(state=absent), whether everything of the room is taken out of the database. Its local aliases are free
-        then. Without it they stay, unless O(new_room) takes them.
+      - With O(state=absent), whether everything of the room is deleted from the database, including its local aliases.
+        Without it the aliases stay, unless O(new_room) moves them.
     type: bool
     default: true
-  force_purge:
+  allow_purge_with_members:
     description:
-      - With O(state=absent), whether the room is purged even if somebody could not be made to leave it.
+      - With O(state=absent), whether the room is purged even if Synapse could not make every user leave it.
     type: bool
     default: false
   new_room:
     description:
-      - A new room that the people and the local aliases are moved to. Only with O(state=absent).
+      - A new room that the users and the local aliases are moved to. Only with O(state=absent).
     type: dict
     suboptions:
-      user_id:
+      creator_user_id:
         description:
-          - Who makes it, in full or as localpart. Only that account can write in it.
+          - The user who creates the new room. The full user id or its localpart. Only this user can write in the room.
         type: str
         required: true
       name:
         description:
-          - Its name. Synapse has one of its own if none is given.
+          - The name of the new room. If it is not set, Synapse uses a name of its own.
         type: str
       announcement:
         description:
-          - What is said in it, for example why the old one was closed. Synapse has its own words otherwise.
+          - The message that is sent to the new room, for example why the old room was closed. If it is not set, Synapse
+            uses a message of its own.
         type: str
   wait_timeout:
     description:
-      - How many seconds a deletion is awaited. If it takes longer the task fails, while Synapse goes on. Running the
-        task again waits for it.
-      - With V(0) it is only started.
+      - How many seconds to wait for a deletion. If the deletion takes longer, the task fails and Synapse continues with
+        it. Run the task again to wait for it.
+      - With V(0) the deletion is only started.
     type: int
     default: 600
 seealso:
   - module: matrix_ops.synapse.synapse_room_info
   - module: matrix_ops.synapse.synapse_room_alias
-    description: Frees an alias without deleting a room.
+    description: Removes an alias without deleting the room.
 """
 
 EXAMPLES = r"""
-- name: Delete a room, and let nobody come back
+- name: Delete a room and prevent users from joining it again
   matrix_ops.synapse.synapse_room:
     access_token_path: /root/.synapse-token
     room_id: "!abcdefghijklmnop:example.org"
     state: absent
     blocked: true
 
-- name: Close a room and move its people to a new one
+- name: Delete a room and move its users to a new one
   matrix_ops.synapse.synapse_room:
     access_token_path: /root/.synapse-token
     room_id: "!abcdefghijklmnop:example.org"
     state: absent
     new_room:
-      user_id: support
+      creator_user_id: support
       name: The lobby has moved
       announcement: The old lobby was full of spam.
 
-- name: Let Alice lead a room whose admin has left the company
+- name: Make Alice an admin of a room whose admin has left the company
   matrix_ops.synapse.synapse_room:
     access_token_path: /root/.synapse-token
     room_id: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
-    admin_user: "@alice:example.org"
+    admin_user_id: "@alice:example.org"
 
-- name: Keep everybody out of a room of another server
+- name: Block a room of another server
   matrix_ops.synapse.synapse_room:
     access_token_path: /root/.synapse-token
     room_id: "!spam:bad.example"
@@ -141,52 +145,100 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-room_id:
-  description: The id of the room.
+room:
+  description: The room as it is after the task, or in check mode as it would be.
   returned: success
+  type: dict
+  contains:
+    room_id:
+      description: The id of the room.
+      returned: always
+      type: str
+      sample: "!abcdefghijklmnop:example.org"
+    blocked:
+      description: Whether the users of this server are prevented from joining the room.
+      returned: always
+      type: bool
+deletion:
+  description: The deletion of the room.
+  returned: success, if the task started a deletion or waited for one, and not in check mode
+  type: dict
+  contains:
+    delete_id:
+      description: The id that Synapse gave to the deletion.
+      returned: always
+      type: str
+      sample: bHGZqwOOqLjaCBrl
+    status:
+      description: The status of the deletion, V(complete), or V(scheduled) with O(wait_timeout=0).
+      returned: always
+      type: str
+      sample: complete
+    kicked_users:
+      description: The users that Synapse made leave the room.
+      returned: if the deletion is complete
+      type: list
+      elements: str
+      sample: ["@bob:example.org"]
+    failed_to_kick_users:
+      description: The users that Synapse could not make leave the room.
+      returned: if the deletion is complete
+      type: list
+      elements: str
+      sample: []
+    local_aliases:
+      description: The aliases that Synapse moved to the new room.
+      returned: if the deletion is complete
+      type: list
+      elements: str
+      sample: ["#lobby:example.org"]
+    new_room_id:
+      description: The id of the new room.
+      returned: if the deletion is complete and created a new room
+      type: str
+      sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: PUT
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
   type: str
-blocked:
-  description: Whether nobody of this server can join it, or in check mode whether that would be so.
-  returned: success
-  type: bool
-delete_id:
-  description: What Synapse calls the deletion. Null if none was made or awaited.
-  returned: success
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
   type: str
-delete_status:
-  description: How far it is, V(complete), or V(scheduled) with O(wait_timeout=0).
-  returned: success
-  type: str
-kicked_users:
-  description: Who was made to leave. Null if that is not known.
-  returned: success
-  type: list
-  elements: str
-failed_to_kick_users:
-  description: Who could not be made to leave. Null if that is not known.
-  returned: success
-  type: list
-  elements: str
-local_aliases:
-  description: The aliases that were moved to the new room. Null if that is not known.
-  returned: success
-  type: list
-  elements: str
-new_room_id:
-  description: The id of the new room. Null if there is none.
-  returned: success
-  type: str
+  sample: You are not a server admin
 outcome:
   description:
-    - What became of the step at which the task failed, as the server showed when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step that failed, as the server showed it afterwards.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - The steps that were done, or in check mode would be done.
+    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
+  returned: success, or if the task failed after its first step began
   type: list
   elements: str
   sample: ["delete the room and block it"]
@@ -206,16 +258,16 @@ def declare(parameters: Parameters) -> RoomResource:
     new_room = parameters["new_room"] or {}
     deletion = DeclaredDeletion(
         purge=parameters["purge"],
-        force_purge=parameters["force_purge"],
+        allow_purge_with_members=parameters["allow_purge_with_members"],
         block=bool(parameters["blocked"]),
-        new_room_creator=new_room.get("user_id"),
+        new_room_creator=new_room.get("creator_user_id"),
         new_room_name=new_room.get("name"),
-        message=new_room.get("announcement"),
+        announcement=new_room.get("announcement"),
     )
     declared = DeclaredRoom(
         present=parameters["state"] == "present",
         blocked=parameters["blocked"],
-        admin_user=parameters["admin_user"],
+        admin_user_id=parameters["admin_user_id"],
         deletion=deletion,
         wait_timeout=parameters["wait_timeout"],
     )
@@ -229,13 +281,13 @@ def main() -> None:
             "room_id": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "blocked": {"type": "bool"},
-            "admin_user": {"type": "str"},
+            "admin_user_id": {"type": "str"},
             "purge": {"type": "bool", "default": True},
-            "force_purge": {"type": "bool", "default": False},
+            "allow_purge_with_members": {"type": "bool", "default": False},
             "new_room": {
                 "type": "dict",
                 "options": {
-                    "user_id": {"type": "str", "required": True},
+                    "creator_user_id": {"type": "str", "required": True},
                     "name": {"type": "str"},
                     "announcement": {"type": "str"},
                 },

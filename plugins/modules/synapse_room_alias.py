@@ -10,11 +10,12 @@ module: synapse_room_alias
 short_description: Manage a room alias of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Lets an alias point to a room, moves it from one room to another, or frees it.
-  - A server admin can free an alias without being in the room. Synapse itself then leaves the alias standing among the
-    addresses that the room names (C(m.room.canonical_alias)). This module takes it off there too, in the name of a
-    local member who has the power to, and says so if there is none. The access token for that ends after ten minutes,
-    even if it cannot be logged out.
+  - Creates a room alias, moves it from one room to another, or removes it.
+  - A server admin can remove an alias without being in the room. Synapse then silently leaves the alias among the
+    published aliases of the room, which are the canonical alias and the alternative aliases in its
+    C(m.room.canonical_alias) event. This module removes it there as well, in the name of a user of this server who is
+    in the room and has the power level for it, and reports if there is no such user. The access token that it uses for
+    this expires after ten minutes, even if it cannot be logged out.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -34,7 +35,7 @@ attributes:
 options:
   alias:
     description:
-      - The alias, in full (V(#lobby:example.org)) or without the server (V(#lobby)).
+      - The alias, in full (V(#lobby:example.org)) or without the server name (V(#lobby)).
       - Only aliases of this server can be managed.
     type: str
     required: true
@@ -42,15 +43,16 @@ options:
       - name
   room_id:
     description:
-      - The room that the alias shall point to. Required with O(state=present).
-      - With O(state=absent), a room that shall not name the alias any more, for one that was freed earlier. Without it,
-        rooms are found whose main address the alias still is.
-      - Since room version 12 a room id has no server name in it.
+      - The room that the alias should point to. Required with O(state=present).
+      - With O(state=absent), a room that should not publish the alias any more. Set it if the alias was removed earlier
+        and the room still publishes it. Without it, the module finds the rooms that still have the alias as canonical
+        alias.
+      - Since room version 12 a room id contains no server name.
     type: str
   state:
     description:
-      - V(present) means that the alias points to O(room_id), wherever it pointed to before.
-      - V(absent) means that the alias is free.
+      - V(present) means that the alias points to O(room_id). If it points to another room, it is moved.
+      - V(absent) means that the alias points to no room.
     type: str
     choices:
       - present
@@ -58,42 +60,43 @@ options:
     default: present
   canonical:
     description:
-      - Whether the alias is the main address of the room, the one that people see.
+      - Whether the alias is the canonical alias of the room, which clients show as its main address.
       - With O(state=absent) it can only be V(false).
-      - What was the main address before stays an alias, but the room does not name it any more, unless O(alt_aliases)
-        does.
+      - The previous canonical alias still points to the room, but the room does not publish it any more, unless
+        O(alt_aliases) contains it.
     type: bool
   alt_aliases:
     description:
-      - All other addresses that the room names. Others are taken off. Each must point to the room already, or be
-        O(alias) itself. They may be aliases of other servers.
+      - All alternative aliases that the room publishes. Others are removed from the published aliases. Each must
+        already point to the room, or be O(alias) itself. They can be aliases of other servers.
       - Only with O(state=present).
     type: list
     elements: str
 seealso:
+  - module: matrix_ops.synapse.synapse_room
   - module: matrix_ops.synapse.synapse_access_token
 """
 
 EXAMPLES = r"""
-- name: Let the alias point to the new lobby, wherever it pointed to before
+- name: Point an alias to the new lobby, even if it points to another room
   matrix_ops.synapse.synapse_room_alias:
     access_token_path: /root/.synapse-token
     alias: "#lobby:example.org"
     room_id: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
 
-- name: Free an alias that a lost room holds
+- name: Remove an alias from a lost room
   matrix_ops.synapse.synapse_room_alias:
     access_token_path: /root/.synapse-token
     alias: "#lobby:example.org"
     state: absent
-  register: freed
+  register: removed
 
-- name: Say so if the lost room still names it
+- name: Show whether the lost room still publishes it
   ansible.builtin.debug:
-    msg: "{{ freed.dangling_reason }}"
-  when: freed.dangling
+    msg: "{{ removed.room_alias.dangling_reason }}"
+  when: removed.room_alias.dangling
 
-- name: Let the alias be the main address of the room, beside its old name
+- name: Make the alias the canonical alias of the room, and keep the old one as an alternative
   matrix_ops.synapse.synapse_room_alias:
     access_token_path: /root/.synapse-token
     alias: "#lobby:example.org"
@@ -104,47 +107,90 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-alias:
-  description: The alias in full.
+room_alias:
+  description: The alias as it is after the task, or in check mode as it would be.
   returned: success
+  type: dict
+  contains:
+    alias:
+      description: The alias in full.
+      returned: always
+      type: str
+      sample: "#lobby:example.org"
+    room_id:
+      description: The room that the alias points to.
+      returned: if the alias points to a room
+      type: str
+      sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
+    previous_room_id:
+      description: The room that the alias pointed to before the task.
+      returned: if the alias pointed to a room
+      type: str
+      sample: "!abcdefghijklmnop:example.org"
+    dangling:
+      description:
+        - Whether a room still publishes the alias although it should not, and no user of this server can change that.
+          The alias itself is as declared.
+      returned: always
+      type: bool
+    dangling_reason:
+      description: Which room that is, and why no user of this server can change it.
+      returned: if RV(room_alias.dangling) is true
+      type: str
+      sample: "!abcdefghijklmnop:example.org still publishes #lobby:example.org, because no user of this server is in
+        the room any more"
+    written_as:
+      description: The ids of the users in whose names the published aliases of rooms were changed, or in check mode
+        would be changed.
+      returned: always
+      type: list
+      elements: str
+      sample: ["@bob:example.org"]
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: PUT
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
   type: str
-  sample: "#lobby:example.org"
-room_id:
-  description: The room that it points to now, or in check mode would point to. Null if it is free.
-  returned: success
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
   type: str
-previous_room_id:
-  description: The room that it pointed to before. Null if it was free.
-  returned: success
-  type: str
-dangling:
-  description:
-    - Whether a room still names the alias that nobody of this server has the power to change. The alias itself is as
-      declared then.
-  returned: success
-  type: bool
-dangling_reason:
-  description: Which room that is, and why nobody can change it. Null if there is none.
-  returned: success
-  type: str
-written_as:
-  description: The user ids in whose names addresses of rooms were changed, or in check mode would be.
-  returned: success
-  type: list
-  elements: str
+  sample: You are not a server admin
 outcome:
   description:
-    - What became of the step at which the task failed, as the server showed when it was looked at again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if that cannot be seen.
+    - The result of the step that failed, as the server showed it afterwards.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - When a task fails in the middle, what was done until then, and the message says what became of the rest.
-  returned: success, or if the task failed after it had begun
+    - The steps that were done, or in check mode would be done.
+    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
+  returned: success, or if the task failed after its first step began
   type: list
   elements: str
+  sample: ["move the alias from !abcdefghijklmnop:example.org to !Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"]
 """
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_room_info
-short_description: See which rooms a Synapse homeserver has, and who is in them
+short_description: Get information about the rooms of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Returns the rooms of a Synapse homeserver, or those that filters leave, and what is in them if that is asked for,
-    such as the servers that participate in a room.
-  - Reads them through the Admin API, or in the database where nobody has the access token of a server admin.
+  - Returns all rooms of a Synapse homeserver or those that match filters, and for each room on request details such as
+    the servers that participate in it.
+  - Reads the rooms through the Admin API, or in the database if no access token of a server admin is available.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -20,7 +20,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
-  - matrix_ops.synapse._configuration.optional
+  - matrix_ops.synapse._configuration
 attributes:
   platform:
     support: full
@@ -28,28 +28,29 @@ attributes:
 options:
   room:
     description:
-      - Return this room only, by its id or an alias that points to it.
-      - If there is none, or another filter does not fit it, the result is empty.
+      - Return only this room. A room id, or an alias that points to the room.
+      - If the room does not exist or does not match another filter, the result is empty.
     type: str
     aliases:
       - room_id
       - alias
-  name:
+  search:
     description:
-      - Return only rooms with this text in their name or their main address, in upper or lower case.
-      - All characters mean themselves, V(%) and V(_) too.
+      - Return only rooms that have this text in their name or their canonical alias. Upper and lower case do not
+        matter.
+      - No character has a special meaning, including V(%) and V(_).
     type: str
   public:
     description:
-      - Return only rooms that are in the public directory (V(true)), or only others (V(false)).
+      - Return only rooms that are in the public directory (V(true)), or only rooms that are not (V(false)).
     type: bool
   empty:
     description:
-      - Return only rooms that nobody is joined to (V(true)), or only others (V(false)).
+      - Return only rooms that have no joined members (V(true)), or only rooms that have some (V(false)).
     type: bool
   encrypted:
     description:
-      - Return only rooms that are encrypted (V(true)), or only others (V(false)).
+      - Return only rooms that are encrypted (V(true)), or only rooms that are not (V(false)).
     type: bool
   version:
     description:
@@ -57,12 +58,14 @@ options:
     type: str
   room_type:
     description:
-      - Return only rooms of this type, such as V(m.space). An empty one means ordinary rooms.
+      - Return only rooms of this type, such as V(m.space). An empty string returns only rooms without a type.
     type: str
   order_by:
     description:
-      - What the result is ordered by. Rooms that have no such value come last, and of two with the same value the one
-        with the lower room id comes first.
+      - The value by which the rooms are ordered. Rooms that do not have the value come last. Rooms that have the same
+        value are ordered by room id.
+      - Room ids are compared byte by byte. For all other texts, upper and lower case do not matter. Room versions are
+        compared as texts, so V(10) comes before V(9).
     type: str
     choices:
       - room_id
@@ -81,56 +84,53 @@ options:
     default: false
   limit:
     description:
-      - How many rooms to return at most. Without it these are all.
+      - The maximum number of rooms to return. Without it all rooms are returned.
     type: int
-  members:
+  gather:
     description:
-      - Whether to return with each room who is joined to it.
-    type: bool
-    default: false
-  servers:
-    description:
-      - Whether to return with each room the servers that participate in it, which are those of everybody who is joined.
-      - Once nobody of this server is in a room any more, Synapse does not know who else is.
-    type: bool
-    default: false
-  state:
-    description:
-      - Whether to return with each room its state as it is now.
-    type: bool
-    default: false
-  blocked:
-    description:
-      - Whether to return with each room whether it is blocked.
-    type: bool
-    default: false
+      - The details to return for each room in addition to the values that are always returned.
+      - V(members) are the users that are joined to the room.
+      - V(servers) are the servers that participate in the room, which are the servers of the joined members. After the
+        last user of this server has left a room, Synapse does not know the other members any more.
+      - V(state) is the current state of the room.
+      - V(blocked) is whether the room is blocked.
+    type: list
+    elements: str
+    choices:
+      - members
+      - servers
+      - state
+      - blocked
+    default: []
   count_only:
     description:
-      - Whether only the number of rooms is returned.
+      - Whether to return only the number of rooms.
     type: bool
     default: false
-  method:
+  source:
     description:
-      - V(api) asks the Admin API, with the access token of a server admin. It leaves out rooms that Synapse has counted
-        nothing of yet, as just after they were made.
-      - V(database) reads the database that O(config_path) names, which is required then. It needs no token, and Synapse
-        need not run. The connection options are not used.
+      - V(admin_api) reads the rooms through the Admin API, with the access token of a server admin. It does not return
+        rooms that Synapse has no statistics of yet, such as rooms that were just created.
+      - V(database) reads the rooms in the database that O(config_path) names. It needs no access token, Synapse does
+        not have to run, and the connection options are not used. It also returns rooms that Synapse has no statistics
+        of yet. Values of theirs that come from the state of the room, such as the name, are empty.
     type: str
     choices:
-      - api
+      - admin_api
       - database
-    default: api
-  chdir:
+    default: admin_api
+  working_directory:
     description:
-      - The directory that Synapse runs in. It is needed only with O(method=database), if the path of an SQLite database
-        is relative.
+      - The working directory of Synapse. It is only needed with O(source=database) if the path of an SQLite database is
+        relative.
     type: path
 notes:
-  - O(members), O(servers), O(state) and O(blocked) take one request for each room and each of them. Use filters or
-    O(limit) on a big server.
-  - The members and events that Synapse counts lag some seconds behind. Those that O(members) returns do not.
-  - With O(method=database) run the task as the user of Synapse, with C(become_user), or as root. Where PostgreSQL lets
-    in the user of Synapse without a password, root does not get in.
+  - With O(source=admin_api), each detail in O(gather) needs one request for each room. V(members) and V(servers) share
+    one. Use filters or O(limit) on a big server.
+  - The numbers of members and events come from the statistics of Synapse, which are some seconds late. The members that
+    O(gather=members) returns are current.
+  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL allows
+    the user of Synapse to connect without a password, root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_room
   - module: matrix_ops.synapse.synapse_database_info
@@ -139,142 +139,213 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: See which servers are in a room
+- name: Get the servers that participate in a room
   matrix_ops.synapse.synapse_room_info:
     access_token_path: /root/.synapse-token
     room: "#lobby:example.org"
-    servers: true
+    gather:
+      - servers
   register: lobby
 
-- name: Show them
+- name: Show the servers
   ansible.builtin.debug:
     msg: "{{ lobby.rooms | map(attribute='servers') | flatten }}"
 
-- name: Find the ten rooms with the most members
+- name: Get the ten rooms with the most members
   matrix_ops.synapse.synapse_room_info:
     access_token_path: /root/.synapse-token
     order_by: joined_members
     descending: true
     limit: 10
 
-- name: Count the rooms that nobody is in any more, while Synapse is stopped
+- name: Count the rooms without members while Synapse is stopped
   matrix_ops.synapse.synapse_room_info:
-    method: database
-    config_path:
-      - /etc/matrix-synapse/homeserver.yaml
-      - /etc/matrix-synapse/conf.d
+    source: database
     empty: true
     count_only: true
   become: true
   become_user: matrix-synapse
 
-- name: Find the public rooms whose name speaks of money
+- name: Get the public rooms that have the word money in their name
   matrix_ops.synapse.synapse_room_info:
     access_token_path: /root/.synapse-token
     public: true
-    name: money
+    search: money
 """
 
 RETURN = r"""
 rooms:
-  description: The rooms that the filters leave. None with O(count_only).
+  description: The rooms that match all filters. Empty with O(count_only=true).
   returned: success
   type: list
   elements: dict
   contains:
     room_id:
       description: The id of the room.
-      returned: success
+      returned: always
       type: str
       sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
     name:
-      description: Its name. Empty if it has none.
-      returned: success
+      description: The name of the room. Empty if it has none.
+      returned: always
       type: str
+      sample: Lobby
     canonical_alias:
-      description: Its main address. Null if it has none.
-      returned: success
+      description: The canonical alias of the room. Empty if it has none.
+      returned: always
       type: str
+      sample: "#lobby:example.org"
     joined_members:
-      description: How many are joined. Null if Synapse has not counted them yet.
-      returned: success
+      description: The number of joined members.
+      returned: if Synapse has counted them
       type: int
+      sample: 12
     joined_local_members:
-      description: How many of this server are joined. Null if Synapse has not counted them yet.
-      returned: success
+      description: The number of joined members of this server.
+      returned: if Synapse has counted them
       type: int
+      sample: 5
     version:
-      description: The room version.
-      returned: success
+      description: The room version. Empty if it is not known.
+      returned: always
       type: str
       sample: "12"
     creator:
-      description: Who has made it.
-      returned: success
+      description: The id of the user who created the room. Empty if it is not known.
+      returned: always
       type: str
+      sample: "@alice:example.org"
     encryption:
-      description: How it is encrypted. Null if it is not.
-      returned: success
+      description: The encryption algorithm of the room. Empty if the room is not encrypted.
+      returned: always
       type: str
       sample: m.megolm.v1.aes-sha2
     federatable:
-      description: Whether people of other servers can join.
-      returned: success
+      description: Whether users of other servers can join the room.
+      returned: always
       type: bool
     public:
-      description: Whether it is in the public directory.
-      returned: success
+      description: Whether the room is in the public directory.
+      returned: always
       type: bool
     join_rules:
-      description: Who can join, such as V(public) or V(invite).
-      returned: success
+      description: Who can join the room, such as V(public) or V(invite). Empty if it is not set.
+      returned: always
       type: str
+      sample: invite
     guest_access:
-      description: Whether guests can join, V(can_join) or V(forbidden).
-      returned: success
+      description: Whether guests can join the room, V(can_join) or V(forbidden). Empty if it is not set.
+      returned: always
       type: str
+      sample: forbidden
     history_visibility:
-      description: Who can see what was said.
-      returned: success
+      description: Who can see the history of the room, such as V(shared). Empty if it is not set.
+      returned: always
       type: str
+      sample: shared
     state_events:
-      description: How many events its state consists of. Null if Synapse has not counted them yet.
-      returned: success
+      description: The number of events in the current state of the room.
+      returned: if Synapse has counted them
       type: int
+      sample: 21
     room_type:
-      description: Its type, such as V(m.space). Null for an ordinary room.
-      returned: success
+      description: The type of the room, such as V(m.space). Empty if it has none.
+      returned: always
       type: str
     members:
-      description: Who is joined, as sorted user ids.
-      returned: if O(members) is set
+      description: The ids of the joined members, sorted.
+      returned: if O(gather) contains V(members)
       type: list
       elements: str
+      sample: ["@alice:example.org", "@bob:example.org"]
     servers:
-      description: The servers of those who are joined, sorted, with their ports.
-      returned: if O(servers) is set
+      description: The names of the servers of the joined members, sorted, with their ports.
+      returned: if O(gather) contains V(servers)
       type: list
       elements: str
       sample: ["[2001:db8::1]:8448", example.org, "matrix.example.net:8448"]
     state:
-      description: Its state events by type and key, with C(event_id), C(type), C(state_key), C(sender),
-        C(origin_server_ts) in milliseconds, and C(content).
-      returned: if O(state) is set
+      description: The state events of the room, sorted by type and state key.
+      returned: if O(gather) contains V(state)
       type: list
       elements: dict
+      contains:
+        event_id:
+          description: The id of the event.
+          returned: always
+          type: str
+        type:
+          description: The type of the event.
+          returned: always
+          type: str
+          sample: m.room.name
+        state_key:
+          description: The state key of the event.
+          returned: always
+          type: str
+        sender:
+          description: The id of the user who sent the event.
+          returned: always
+          type: str
+          sample: "@alice:example.org"
+        origin_server_ts:
+          description: The time at which the event was sent, in milliseconds since 1970.
+          returned: always
+          type: int
+          sample: 1767268800000
+        content:
+          description: The content of the event.
+          returned: always
+          type: dict
     blocked:
-      description: Whether nobody of this server can join it.
-      returned: if O(blocked) is set
+      description: Whether the users of this server are prevented from joining the room.
+      returned: if O(gather) contains V(blocked)
       type: bool
-count:
-  description: How many rooms the filters leave, whatever O(limit) is.
+summary:
+  description: The result in numbers.
   returned: success
-  type: int
-method:
-  description: How they were read, V(api) or V(database).
+  type: dict
+  contains:
+    total:
+      description: The number of rooms that match all filters, whatever O(limit) is.
+      returned: always
+      type: int
+      sample: 7
+source:
+  description: Where the rooms were read, V(admin_api) or V(database).
   returned: success
   type: str
-  sample: api
+  sample: admin_api
+request:
+  description: The request that failed, without its content.
+  returned: if a request failed
+  type: dict
+  contains:
+    method:
+      description: The HTTP method.
+      returned: always
+      type: str
+      sample: PUT
+    url:
+      description: The URL.
+      returned: always
+      type: str
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+status:
+  description: The HTTP status of the answer.
+  returned: if Synapse refused a request
+  type: int
+  sample: 403
+errcode:
+  description: The error code of the Matrix specification. Empty if the answer had none.
+  returned: if Synapse refused a request
+  type: str
+  sample: M_FORBIDDEN
+error:
+  description: The explanation of Synapse.
+  returned: if Synapse refused a request
+  type: str
+  sample: You are not a server admin
 """
 
 import typing as t
@@ -300,58 +371,63 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.query im
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return the rooms that the filters leave."""
-    if parameters["method"] == "api":
+    """Return the rooms that match all filters."""
+    if parameters["source"] == "admin_api":
         return _read(ApiRooms(connect(parameters)), parameters)
     configuration = read_configuration(parameters["config_path"])
-    with Database(find_database(configuration, parameters["chdir"])) as database:
+    with Database(find_database(configuration, parameters["working_directory"])) as database:
         return _read(StoredRooms(database, configuration.server_name), parameters)
 
 
 def _read(source: RoomSource, parameters: Parameters) -> dict[str, t.Any]:
-    names = ("room", "name", "public", "empty", "encrypted", "version", "room_type")
+    names = ("room", "search", "public", "empty", "encrypted", "version", "room_type")
     wanted = RoomFilter(**{name: parameters[name] for name in names})
     order = Order(parameters["order_by"], parameters["descending"], parameters["limit"])
     found = find_rooms(source, wanted, order, count_only=parameters["count_only"])
     for room in found.rooms:
-        room.update(_details(source, room["room_id"], parameters))
-    return {"rooms": found.rooms, "count": found.total, "method": parameters["method"]}
+        room.update(_details(source, room["room_id"], parameters["gather"]))
+    return {"rooms": found.rooms, "summary": {"total": found.total}, "source": parameters["source"]}
 
 
-def _details(source: RoomSource, room_id: str, parameters: Parameters) -> dict[str, t.Any]:
+def _details(source: RoomSource, room_id: str, gather: t.Collection[str]) -> dict[str, t.Any]:
     details: dict[str, t.Any] = {}
-    if parameters["members"] or parameters["servers"]:
+    if "members" in gather or "servers" in gather:
         joined = source.joined(room_id)
-        if parameters["members"]:
+        if "members" in gather:
             details["members"] = joined
-        if parameters["servers"]:
+        if "servers" in gather:
             details["servers"] = servers_of(joined)
-    if parameters["state"]:
+    if "state" in gather:
         details["state"] = source.state(room_id)
-    if parameters["blocked"]:
+    if "blocked" in gather:
         details["blocked"] = source.is_blocked(room_id)
     return details
 
 
 def main() -> None:
     """Run the module."""
-    flags = ("descending", "members", "servers", "state", "blocked", "count_only")
     own = ArgumentSpec(
         {
             "room": {"type": "str", "aliases": ["room_id", "alias"]},
-            "name": {"type": "str"},
+            "search": {"type": "str"},
             "public": {"type": "bool"},
             "empty": {"type": "bool"},
             "encrypted": {"type": "bool"},
             "version": {"type": "str"},
             "room_type": {"type": "str"},
             "order_by": {"type": "str", "choices": list(ORDERS), "default": "room_id"},
+            "descending": {"type": "bool", "default": False},
             "limit": {"type": "int"},
-            **{flag: {"type": "bool", "default": False} for flag in flags},
-            "method": {"type": "str", "choices": ["api", "database"], "default": "api"},
-            "chdir": {"type": "path"},
-        },
-        required_if=[("method", "database", ["config_path"])],
+            "gather": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["members", "servers", "state", "blocked"],
+                "default": [],
+            },
+            "count_only": {"type": "bool", "default": False},
+            "source": {"type": "str", "choices": ["admin_api", "database"], "default": "admin_api"},
+            "working_directory": {"type": "path"},
+        }
     )
     run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), read)
 

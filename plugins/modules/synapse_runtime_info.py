@@ -7,22 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: synapse_runtime_info
-short_description: See what the running processes of Synapse really have
+short_description: Get information about the running processes of Synapse
 version_added: 1.0.0
 description:
-  - Looks at the processes of Synapse themselves, the main one and the workers, because a setting that was written is
-    not yet one that has an effect.
-  - Tells their limits for open files, whether they have loaded jemalloc, and whether their caches have the sizes that
-    the configuration demands.
-  - Tells as well which files a process was started with that have changed since, so that it runs with something else
-    than they say.
-  - What cannot be seen is listed with the reason and what mends it. It is never guessed.
+  - Returns the state of the running processes of Synapse, of the main process and of the workers. A setting in a file
+    has no effect before the processes use it.
+  - Returns the limits for open files, whether jemalloc is loaded, and whether the caches have the configured sizes.
+  - Returns which files were changed after a process was started with them. Such a process must be restarted.
+  - Returns the name and the version of the server that answers at O(base_url). No access token is needed or sent.
+  - Values that cannot be found out are listed in RV(unknown), with the reason and a fix. They are never guessed.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
   - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroups
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._connection
 attributes:
   platform:
     support: full
@@ -30,276 +31,390 @@ attributes:
 options:
   gather:
     description:
-      - What to find out.
-      - V(processes) is what the kernel shows of each process. It is always part of the result.
-      - V(caches) asks each process for its metrics as well, and O(synapse_python) for the sizes in Synapse's code.
-      - V(freshness) compares the start of each process with the files that it was started with, and asks systemd which
-        these are.
+      - The information to return.
+      - V(server) requests the name and the version of the server at O(base_url).
+      - V(processes) reads the state of each process from the kernel. It is always returned.
+      - V(caches) reads the metrics of each process. It uses O(synapse_python) to read the base sizes in Synapse's code.
+        The module fails if the configuration in O(config_path) cannot be read.
+      - V(freshness) compares the start of each process with the files that it was started with. It asks systemd for the
+        files of the unit.
     type: list
     elements: str
     choices:
+      - server
       - processes
       - caches
       - freshness
     default:
+      - server
       - processes
       - caches
       - freshness
   restart_record:
     description:
-      - A file that holds, as JSON, what RV(started_with) was right before Synapse was restarted the last time. It need
-        not exist.
-      - With it the clock of the host can be set without a file that is older than a process ever counting as changed.
-      - It is believed just if it is a plain file, belongs to root or to the user of the task, and nobody else may write
-        it.
+      - The path of a file that contains RV(started_with) as JSON, from right before the last restart of Synapse. The
+        file does not have to exist.
+      - If it is set, a file that did not change since the restart never counts as changed, even if the clock of the
+        host was set.
+      - The module ignores the file unless it is a regular file that belongs to root or to the user of the task, and
+        that no other user can write to.
     type: path
   synapse_python:
     description:
-      - The Python that runs Synapse. It knows the size that each cache has before any factor is applied.
+      - The Python that runs Synapse. The module uses it to read the size of each cache before a factor is applied.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
-  timeout:
+  metrics_timeout:
     description:
       - How many seconds to wait for the metrics of a process, for O(synapse_python), and for systemd.
+      - O(timeout) limits the requests to O(base_url).
     type: int
     default: 30
 notes:
-  - The module must run on the host of Synapse. Only root sees everything of processes that belong to another user.
-  - A process belongs to this Synapse when its command line names the first of O(config_path). Processes in containers
-    are not looked at.
-  - A file counts as changed when its content, its owner or its mode was changed after a process was started, or when
-    that cannot be told, because the clock was set or the file has a time in the future. A restart ends that if
-    O(restart_record) was written before it.
-  - A file that sets nothing but C(caches.global_factor) and C(caches.per_cache_factors) never counts. Synapse applies
-    it at a reload, and RV(processes[].caches) shows whether it has.
-  - Synapse reads its log configuration and its certificates again at a reload. The log configuration counts
-    nevertheless, because nothing shows whether it has. Certificates do not.
-  - Of the packages in Synapse's environment that of Synapse itself counts, not those that it needs.
+  - The module must run on the host of Synapse. Only root can see all values of processes that belong to another user.
+  - A process belongs to this Synapse if its command line contains the first path of O(config_path). Processes in
+    containers are ignored. A host can have workers without a main process.
+  - A file counts as changed if its content, its owner or its mode was changed after the process was started. It also
+    counts as changed if this is uncertain, because the clock was set or the time of the file is in the future. The
+    next restart ends this if O(restart_record) was written before it.
+  - A file that contains only C(caches.global_factor) and C(caches.per_cache_factors) never counts as changed. Synapse
+    applies it at a reload, and RV(processes[].caches) shows whether it did.
+  - Synapse reads its log configuration and its certificates again at a reload. The log configuration still counts as
+    changed, because nothing shows whether Synapse read it again. Certificates do not count.
+  - Of the packages in Synapse's environment, only the package of Synapse counts, not its dependencies.
 seealso:
   - module: matrix_ops.synapse.synapse_config
 """
 
 EXAMPLES = r"""
-- name: Look at the running processes
+- name: Get information about the running processes
   matrix_ops.synapse.synapse_runtime_info:
   register: synapse_runtime
 
-- name: Fail if Synapse was not restarted after a change
+- name: Fail if a process was not restarted after a change
   ansible.builtin.assert:
-    that: item.outdated_by | length == 0
-    fail_msg: "{{ item.name }} has to be restarted. {{ item.outdated_by | map(attribute='why') | join(' ') }}"
+    that: not item.restart_required
+    fail_msg: "Restart process {{ item.pid }}. {{ item.outdated_by | map(attribute='reason') | join(' ') }}"
   loop: "{{ synapse_runtime.processes }}"
   loop_control:
-    label: "{{ item.name }}"
+    label: "{{ item.pid }}"
 
-- name: Note what Synapse is about to be started with
+- name: Record the files that Synapse will be started with
   ansible.builtin.copy:
     content: "{{ synapse_runtime.started_with | to_json }}"
     dest: /var/lib/matrix-synapse-restart.json
     mode: "0600"
 
-- name: Restart it
+- name: Restart Synapse
   ansible.builtin.systemd_service:
     name: matrix-synapse.service
     state: restarted
 
-- name: See what has changed since, whatever the clock does
+- name: Get the changes since the restart, also if the clock was set
   matrix_ops.synapse.synapse_runtime_info:
     gather:
       - freshness
     restart_record: /var/lib/matrix-synapse-restart.json
 
-- name: Fail if a process may open too few files
+- name: Fail if a process can open too few files
   ansible.builtin.assert:
-    that: item.file_limits.soft is none or item.file_limits.soft >= 4096
-    fail_msg: "{{ item.name }} may open {{ item.file_limits.soft }} files only."
+    that: item.file_limits.soft is undefined or item.file_limits.soft >= 4096
+    fail_msg: "Process {{ item.pid }} can open only {{ item.file_limits.soft }} files."
   loop: "{{ synapse_runtime.processes }}"
   loop_control:
-    label: "{{ item.name }}"
+    label: "{{ item.pid }}"
 
-- name: Show the caches that do not have the size that the configuration demands
+- name: Show the caches that do not have the configured size
   ansible.builtin.debug:
-    msg: "{{ item.caches | default([], true) | selectattr('as_configured', 'equalto', false) | map(attribute='name') }}"
+    msg: >-
+      {{ item.caches | default([]) | selectattr('as_configured', 'defined') | rejectattr('as_configured')
+      | map(attribute='name') }}
   loop: "{{ synapse_runtime.processes }}"
   loop_control:
-    label: "{{ item.name }}"
+    label: "{{ item.pid }}"
+
+- name: Get the version of the running server
+  matrix_ops.synapse.synapse_runtime_info:
+    gather:
+      - server
+  register: synapse_runtime
+
+- name: Show the version
+  ansible.builtin.debug:
+    var: synapse_runtime.server.version
 """
 
 RETURN = r"""
+server:
+  description: The server that answers at O(base_url).
+  returned: if O(gather) contains V(server) and a server answers
+  type: dict
+  contains:
+    name:
+      description: The server name.
+      returned: if the server returns it
+      type: str
+      sample: example.org
+    version:
+      description: The version of Synapse.
+      returned: if the server returns it
+      type: str
+      sample: 1.163.2
 processes:
-  description: The running processes of this Synapse, the main one first. Empty if Synapse does not run.
+  description: The running processes of this Synapse, the main process first. Empty if none runs on this host.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: V(main), or the C(worker_name) of a worker. Null if its configuration cannot be read.
+      description: V(main), or the C(worker_name) of a worker.
+      returned: for the main process, and for a worker if its configuration can be read
       type: str
       sample: main
     app:
-      description: The module of Synapse that the process runs.
+      description: The Python module of Synapse that the process runs.
+      returned: always
       type: str
       sample: synapse.app.homeserver
     pid:
-      description: The number of the process.
+      description: The process id.
+      returned: always
       type: int
+      sample: 4711
     user:
       description: The user that the process runs as.
+      returned: always
       type: str
       sample: matrix-synapse
     unit:
-      description: The unit of systemd that has started the process. Null if something else has, or systemd cannot tell.
+      description: The systemd unit that started the process.
+      returned: if systemd started the process and the unit can be read
       type: str
       sample: matrix-synapse.service
     config_path:
-      description: The files and directories that the process was started with, as absolute paths.
+      description: The files and directories of the configuration that the process was started with, as absolute paths.
+      returned: always
       type: list
       elements: str
-    started_at:
-      description: When the process was started, as the clock of the host counts now.
+      sample:
+        - /etc/matrix-synapse/homeserver.yaml
+        - /etc/matrix-synapse/conf.d
+    started:
+      description: When the process was started, on the current clock of the host.
+      returned: always
       type: str
       sample: "2026-01-31T12:00:00Z"
+    started_ts:
+      description: The same in milliseconds since 1970.
+      returned: always
+      type: int
+      sample: 1769860800000
     outdated_by:
-      description:
-        - What has changed since the process was started, of all that it was started with. Empty if nothing has. Null if
-          that is not gathered.
+      description: What was changed after the process was started with it. Empty if nothing was changed.
+      returned: if O(gather) contains V(freshness)
       type: list
       elements: dict
       contains:
         path:
           description: The file, or the directory in which a file was added or removed, or the name of the unit.
+          returned: always
           type: str
           sample: /etc/matrix-synapse/conf.d/registration.yaml
         kind:
           description:
-            - What it is. V(configuration), V(log_configuration), V(secret) (a file with a key or a secret that the
-              configuration names), V(unit), V(environment) (a file of variables of the unit), V(package) or
-              V(interpreter).
+            - The kind of the file. V(configuration), V(log_configuration), V(secret) (a file with a key or a secret
+              that the configuration names), V(unit), V(environment) (a file with environment variables of the unit),
+              V(package) or V(interpreter).
+          returned: always
           type: str
           sample: configuration
-        why:
-          description: Why it counts, in one sentence that names it.
+        reason:
+          description: Why it counts as changed, as a sentence that contains the path.
+          returned: always
           type: str
           sample: >-
             /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
             started at 2026-01-31T12:00:00Z.
+    restart_required:
+      description: Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.
+      returned: if O(gather) contains V(freshness)
+      type: bool
+      sample: false
     file_limits:
-      description: How many files and sockets the process may have open, C(soft) and C(hard). Null means any number.
+      description: How many files and sockets the process can have open.
+      returned: always
       type: dict
-      sample:
-        soft: 16384
-        hard: 16384
+      contains:
+        soft:
+          description: The limit in force.
+          returned: if there is a limit
+          type: int
+          sample: 16384
+        hard:
+          description: The highest value to which the process can raise its limit.
+          returned: if there is a limit
+          type: int
+          sample: 16384
     open_files:
-      description: How many files and sockets the process has open. Null if this cannot be seen.
+      description: How many files and sockets the process has open.
+      returned: if the user of the task is allowed to see it
       type: int
+      sample: 120
     jemalloc:
-      description:
-        - Whether the process has C(loaded) jemalloc, and the C(library) (a path, null if not loaded).
-        - Null if this cannot be seen.
+      description: The library jemalloc in the process.
+      returned: if the user of the task is allowed to see it
       type: dict
-      sample:
-        loaded: true
-        library: /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+      contains:
+        loaded:
+          description: Whether the process has loaded the library.
+          returned: always
+          type: bool
+          sample: true
+        library:
+          description: The path of the library.
+          returned: if it is loaded
+          type: str
+          sample: /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
     environment:
       description:
-        - The variables C(LD_PRELOAD), C(PYTHONMALLOC) and those that begin with C(SYNAPSE_CACHE_FACTOR), as far as the
-          process was started with them.
-        - Null if this cannot be seen.
+        - The environment variables C(LD_PRELOAD), C(PYTHONMALLOC) and those whose names start with
+          C(SYNAPSE_CACHE_FACTOR), if the process was started with them.
+      returned: if the user of the task is allowed to see it
       type: dict
       sample:
         PYTHONMALLOC: malloc
     metrics_url:
-      description: Where the process serves its metrics. Null if it does not, or if caches are not gathered.
+      description: The URL where the process serves its metrics.
+      returned: if O(gather) contains V(caches) and the metrics can be read
       type: str
       sample: http://127.0.0.1:9000/_synapse/metrics
     caches:
-      description:
-        - The caches that the process has used so far. Null if they cannot be seen or are not gathered.
+      description: The caches that the process has used so far.
+      returned: if O(gather) contains V(caches) and the metrics can be read
       type: list
       elements: dict
       contains:
         name:
           description: The name of the cache.
+          returned: always
           type: str
           sample: get_users_in_room
         size:
-          description: How many entries it holds.
+          description: How many entries the cache contains.
+          returned: always
           type: int
+          sample: 17
         max_size:
-          description: How many entries it may hold. Null for caches that do not tell.
+          description: How many entries the cache can contain.
+          returned: if the metrics contain it
           type: int
           sample: 50000
         base_size:
-          description: How many entries it holds at the factor 1. Null if that is unknown, or if no factor applies.
+          description: How many entries the cache can contain with the factor 1.
+          returned: if it is known, and a factor applies to the cache
           type: int
           sample: 100000
         factor:
-          description: The factor that the configuration on disk and the environment of the process demand.
+          description: The factor that the configuration on disk and the environment of the process set.
+          returned: together with RV(processes[].caches[].base_size)
           type: float
           sample: 0.5
         expected_max_size:
-          description: How many entries it may therefore hold.
+          description: The maximum size that results from the base size and the factor.
+          returned: together with RV(processes[].caches[].base_size)
           type: int
           sample: 50000
         as_configured:
-          description:
-            - Whether the running cache has the size that the configuration on disk demands.
-            - Null if this cannot be told.
+          description: Whether the cache has the size that the configuration on disk sets.
+          returned: if it is known
           type: bool
-    unseen:
-      description: What could not be found out of this process, as in RV(unseen).
+          sample: true
+    unknown:
+      description: What could not be found out about this process, as in RV(unknown).
+      returned: always
       type: list
       elements: dict
-settings:
-  description: What the configuration on disk says of the caches. Null unless caches are gathered.
-  returned: success
+      sample: []
+cache_settings:
+  description: The settings of the caches in the configuration on disk.
+  returned: if O(gather) contains V(caches)
   type: dict
   contains:
     global_factor:
-      description: The factor for every cache that has none of its own.
+      description: The factor for each cache without a factor of its own.
+      returned: always
       type: float
       sample: 0.5
     per_cache_factors:
       description: The factors of single caches.
+      returned: always
       type: dict
+      sample:
+        get_users_in_room: 2.0
     event_cache_size:
       description: The base size of the cache of events.
+      returned: always
       type: int
       sample: 10240
     cache_autotuning:
-      description: The settings by which Synapse empties its caches when memory is short. Null if it does not.
+      description: The settings with which Synapse removes entries from its caches when memory is low. Empty if not set.
+      returned: always
       type: dict
+      sample:
+        max_cache_memory_usage: 1024M
+        target_cache_memory_usage: 758M
+        min_cache_ttl: 5m
 started_with:
   description:
-    - What a process is started with now, to be kept as O(restart_record) before a restart. It holds times, sizes and
-      numbers of files, and nothing that is in them.
-    - Null if V(freshness) is not gathered.
-  returned: success
+    - The state of the files that a process is started with now. Write it to the file O(restart_record) before a
+      restart. It contains times, sizes and inode numbers of files, and nothing of their content.
+  returned: if O(gather) contains V(freshness)
   type: dict
   contains:
     boot_id:
-      description: The boot of the host.
+      description: The id of the current boot of the host.
+      returned: if it is known
       type: str
+      sample: 5a7b5a1e-3a75-4f6f-a6b5-3f0f0f3ad8a1
     boottime:
-      description: Seconds since that boot.
+      description: Seconds since the boot.
+      returned: always
       type: float
+      sample: 86400.5
     wall:
-      description: Seconds since 1970, as the clock of the host shows.
+      description: Seconds since 1970 on the clock of the host.
+      returned: always
       type: float
+      sample: 1769860800.5
     places:
-      description: Each file or directory by its path. Null for one that does not exist.
+      description: The state of each file or directory, by its path. Empty for one that does not exist.
+      returned: always
       type: dict
-unseen:
-  description:
-    - What could not be found out, of all processes. C(what) is the name of the return value that is missing or in
-      doubt, C(why) says the reason and C(mend) what to do about it.
+      sample:
+        /etc/matrix-synapse/homeserver.yaml:
+          identity: [[131, 1024, 1769860700000000000, 1769860700000000000]]
+          reloaded: false
+unknown:
+  description: What could not be found out, about the server and about all processes.
   returned: success
   type: list
   elements: dict
-  sample:
-    - what: caches
-      why: The configuration has no listener for metrics.
-      mend: >-
+  contains:
+    name:
+      description: The name of the return value that is missing or uncertain.
+      returned: always
+      type: str
+      sample: caches
+    reason:
+      description: Why it is unknown.
+      returned: always
+      type: str
+      sample: The configuration has no listener for metrics.
+    fix:
+      description: What to do about it.
+      returned: always
+      type: str
+      sample: >-
         Set enable_metrics to true, add a listener {type: metrics, port: 9000, bind_addresses: [127.0.0.1]} to
         listeners, and restart Synapse.
 """
@@ -309,40 +424,45 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
+    connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
+
+# What is asked of the server is public: a token that cannot be read or is not valid must not matter.
+_NO_TOKEN = {"access_token": None, "access_token_path": None}
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
-    """Return what the running processes have."""
+    """Return the state of the running processes and of the server."""
     if not parameters["config_path"]:
-        raise InvalidInput("config_path is empty: name the files and directories that Synapse is started with.")
+        raise InvalidInput("config_path is empty. Set it to the files and directories that Synapse is started with.")
     reader = RuntimeReader(
         parameters["config_path"],
         caches="caches" in parameters["gather"],
         freshness="freshness" in parameters["gather"],
         restart_record=parameters["restart_record"],
         synapse_python=parameters["synapse_python"],
-        timeout=checked_timeout(parameters["timeout"]),
+        timeout=checked_timeout(parameters["metrics_timeout"], "metrics_timeout"),
+        client=connect({**parameters, **_NO_TOKEN}) if "server" in parameters["gather"] else None,
     )
     return reader.read()
 
 
 def main() -> None:
     """Run the module."""
-    choices = ["processes", "caches", "freshness"]
+    choices = ["server", "processes", "caches", "freshness"]
     own = ArgumentSpec(
         {
             "gather": {"type": "list", "elements": "str", "choices": choices, "default": choices},
             "restart_record": {"type": "path"},
             "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
-            "timeout": {"type": "int", "default": 30},
+            "metrics_timeout": {"type": "int", "default": 30},
         }
     )
-    run_info(configuration_argument_spec(required=True).merge(own), read)
+    run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), read)
 
 
 if __name__ == "__main__":

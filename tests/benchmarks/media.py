@@ -31,7 +31,7 @@ def measure() -> t.Iterator[Measurement]:
             (
                 exports.download_bare(),
                 exports.export(media=False),
-                exports.export(media_source="api"),
+                exports.export(media_source="client_api"),
                 exports.export(media_source="auto"),
             )
             for _round in range(_ROUNDS)
@@ -84,9 +84,9 @@ class _Exports:
             "config_path": self._server["config_path"],
             "synapse_python": self._server["python"],
             "user_id": self._server["admin_user_id"],
-            "destination": str(directory / "export"),
+            "dest": str(directory / "export"),
             "media": True,
-            "strict": True,
+            "require_all_media": True,
             "parallel": _PARALLEL,
             **more,
         }

@@ -85,7 +85,7 @@ def write_export(directory: Path) -> None:
 def manifest() -> dict[str, t.Any]:
     """Return what the manifest of the export says that its page reads."""
     media = [{"media_id": media_id, "file": _file_of(media_id)} for media_id in map(_media_id, _media())]
-    return {"user_id": ALICE, "server_name": "s.test", "created_at": "2026-01-02T03:04:05Z", "media": media}
+    return {"user_id": ALICE, "server_name": "s.test", "created": "2026-01-02T03:04:05Z", "media": media}
 
 
 def write_unsafe_page(path: Path) -> None:

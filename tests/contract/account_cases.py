@@ -17,7 +17,7 @@ _DEVICE = "matrix_ops.synapse"
 
 
 def look_at_account(place: Place, word: str, *passwords: str) -> State:
-    """Return what the server shows of an account, and which of the passwords it takes."""
+    """Return what the server shows of an account, and which of the passwords it accepts."""
     server, user_id = place.server, place.user(word)
     found = server.found(f"/_synapse/admin/v2/users/{user_id}")
     if found is None:
@@ -39,7 +39,7 @@ def _declare_everything(place: Place) -> dict[str, t.Any]:
     return {
         "user_id": place.user("one"),
         "password": _NEW,
-        "displayname": "Somebody",
+        "display_name": "Somebody",
         "admin": True,
         "threepids": [{"medium": "email", "address": f"{place.unique}@example.org"}],
         "rate_limit": {"messages_per_second": 5, "burst_count": 7},
@@ -48,7 +48,7 @@ def _declare_everything(place: Place) -> dict[str, t.Any]:
 
 
 def _declare_other_password(place: Place) -> dict[str, t.Any]:
-    # Compared with the stored one: set always, it would be a change each time.
+    # Compared with the stored password. Otherwise each run would be a change.
     comparing = {"config_path": place.server.config_path, "synapse_python": place.server.python}
     return {**_declare_everything(place), "update_password": "if_different", **comparing}
 
@@ -61,7 +61,7 @@ def _state_of_one(place: Place) -> State:
     return look_at_account(place, "one", *_PASSWORDS)
 
 
-_SET = {name: name for name in ("displayname", "admin", "threepids", "password")}
+_SET = {**{name: name for name in ("admin", "threepids", "password")}, "displayname": "display_name"}
 _ACCOUNTS = (
     Case(
         "create an account",
@@ -100,15 +100,15 @@ def _make_two(place: Place) -> None:
 
 def _declare_three(place: Place) -> dict[str, t.Any]:
     users = [
-        {"user_id": place.user("new"), "password": _NEW, "displayname": "After", "suspended": True},
-        {"user_id": place.user("change"), "displayname": "After", "suspended": True},
+        {"user_id": place.user("new"), "password": _NEW, "display_name": "After", "suspended": True},
+        {"user_id": place.user("change"), "display_name": "After", "suspended": True},
         {"user_id": place.user("leave"), "state": "absent"},
     ]
     return {"users": users, "parallel": 1}
 
 
 def _declare_exclusive(place: Place) -> dict[str, t.Any]:
-    declared = {"user_id": place.user("change"), "displayname": "After"}
+    declared = {"user_id": place.user("change"), "display_name": "After"}
     protect = everybody_but(place.unique)
     return {"users": [declared], "exclusive": True, "max_changes": 3, "protect": protect, "parallel": 1}
 
@@ -153,11 +153,11 @@ def _store_token(place: Place) -> None:
 
 
 def _declare_token(place: Place, **more: t.Any) -> dict[str, t.Any]:
-    return {"user": place.user("one"), "password": _OLD, "access_token_path": _token_path(place), **more}
+    return {"user_id": place.user("one"), "password": _OLD, "access_token_path": _token_path(place), **more}
 
 
-def _declare_registered(place: Place) -> dict[str, t.Any]:
-    return _declare_token(place, register=True, admin=True, registration_shared_secret=place.server.secret)
+def _declare_created(place: Place) -> dict[str, t.Any]:
+    return _declare_token(place, create=True, admin=True, registration_shared_secret=place.server.secret)
 
 
 def _state_of_token(place: Place) -> State:
@@ -185,12 +185,12 @@ _TOKENS = (
         secrets=_PASSWORDS,
     ),
     Case(
-        "register",
+        "create and log in",
         "synapse_access_token",
         lambda place: None,
-        _declare_registered,
+        _declare_created,
         _state_of_token,
-        {"account": "register", "devices": "log in", "file": "log in"},
+        {"account": "create the account", "devices": "log in", "file": "log in"},
         token=False,
         secrets=_PASSWORDS,
     ),
@@ -200,7 +200,7 @@ _TOKENS = (
         _store_token,
         lambda place: _declare_token(place, state="absent"),
         _state_of_token,
-        {"devices": "log the access token out"},
+        {"devices": "log out the access token"},
         token=False,
         secrets=_PASSWORDS,
     ),
@@ -211,9 +211,10 @@ def _declare_first_admin(place: Place) -> dict[str, t.Any]:
     return {
         "user_id": place.user("one"),
         "admin": True,
+        "bootstrap_admin": True,
         "password": _OLD,
         "config_path": place.server.config_path,
-        "despite_other_admins": True,
+        "allow_existing_admins": True,
     }
 
 

@@ -18,16 +18,16 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Ex
 MODULE = "synapse_admin_users"
 PASSWORDS = ("secret of boss", "other secret of boss", "secret of secretive", "only for a new account")
 
-# Localparts that are odd. Each begins as it is to, and ~ stands for the word of the case.
+# Unusual localparts. Each starts with the characters in question, and ~ stands for the word of the case.
 _ODD = {"letters": "a/b=c.d-e_f+g~", "up": "../~", "signs": "-._=/~+"}
 
 
 @dataclasses.dataclass(frozen=True)
 class ListExpectation(Expectation):
-    """What is declared of many accounts. They are called by words, see `localpart`.
+    """The declared states of many accounts. Each has a word, see `localpart`.
 
-    `changed`: those that change, in the order in which they are told; `others`: those that are told beside
-    the declared.
+    `changed`: those that change, in the order of the result. `others`: those that are in the result in addition to the
+    declared ones.
     """
 
     changed: tuple[str, ...] = ()
@@ -38,23 +38,23 @@ expect_list = functools.partial(ListExpectation, module=MODULE, secrets=PASSWORD
 
 
 def localpart(place: Place, word: str) -> str:
-    """Return the localpart of an account of this case; the one with the word `longest` is as long as one may be.
+    """Return the localpart of an account of this case; the one with the word `longest` has the maximum length.
 
     In a word that holds ~, such as person~1, that stands for the word of the case.
     """
     if word == "longest":
-        # @, : and the server name take the rest of 255 bytes.
+        # @, : and the server name are the rest of 255 bytes.
         return f"{place.unique}-".ljust(253 - len(place.server.name), "l")
     return _ODD.get(word, word if "~" in word else f"~-{word}").replace("~", place.unique)
 
 
 def user_id(place: Place, word: str) -> str:
-    """Return the full user id of an account of this case."""
+    """Return the full user ID of an account of this case."""
     return place.server.user_id(localpart(place, word))
 
 
 def declare_list(place: Place, users: t.Sequence[tuple[str, Parameters]], **given: t.Any) -> Parameters:
-    """Return the parameters of a task that declares accounts, each a word and what is declared of it."""
+    """Return the parameters of a task that declares accounts, each with its word and its declared state."""
     entries = [{"user_id": localpart(place, word), **declared} for word, declared in users]
     return {"users": entries, "config_path": place.server.config_path, "synapse_python": place.server.python, **given}
 
@@ -84,7 +84,7 @@ def shown(accounts: t.Mapping[str, Parameters | None]) -> State:
 
 
 def prove_list(place: Place, case: ListExpectation) -> dict[str, t.Any]:
-    """Prove what `prove` does, and that each account is told of in the order of the list. Return the run's result.
+    """Prove what `prove` does, and that the result has the accounts in the order of the list. Return the run's result.
 
     A list shows only accounts that change: a second run shows none.
     """
@@ -92,13 +92,15 @@ def prove_list(place: Place, case: ListExpectation) -> dict[str, t.Any]:
     parameters = case.parameters(place)
     changed = [user_id(place, word) for word in case.changed]
     assert [user["user_id"] for user in done["users"] if user["changed"]] == changed
-    assert done["steps"] == ([f"change {len(changed)} accounts"] if changed else [])
+    step = f"change {len(changed)} account{'' if len(changed) == 1 else 's'}"
+    assert done["steps"] == ([step] if changed else [])
     assert [list(done["diff"][part]) for part in ("before", "after")] == [changed, changed]
     assert not [user for user in done["users"] if user["failed"]]
     assert [user["user_id"] for user in done["users"] if user.get("steps")] == changed
     declared = [str(user["user_id"]) for user in parameters["users"]]
     declared = [name if name.startswith("@") else place.server.user_id(name) for name in declared]
     assert [user["user_id"] for user in done["users"]] == declared + [user_id(place, word) for word in case.others]
+    assert done["summary"] == {"total": len(done["users"]), "changed": len(changed), "failed": 0}
     after, again = case.state(place), play(place, case.module, parameters)
     assert not again.get("failed"), again
     assert (again["changed"], again["steps"], again["diff"]) == (False, [], {"before": {}, "after": {}})
@@ -118,7 +120,7 @@ def _addresses(place: Place) -> list[Parameters]:
 
 
 def email(place: Place) -> str:
-    """Return the address of the account with the word `carol`, as Synapse shows it."""
+    """Return the e-mail address of the account with the word `carol`, as Synapse shows it."""
     return f"{place.unique}@example.test"
 
 
@@ -136,7 +138,7 @@ def _picture(place: Place) -> str:
 
 
 def look_at_passwords(place: Place, words: t.Iterable[str]) -> State:
-    """Return which of the passwords each account takes, under "word takes"."""
+    """Return which of the passwords each account accepts, under "word takes"."""
     return {
         f"{word} takes": [password for password in PASSWORDS if place.server.accepts(user_id(place, word), password)]
         for word in words
@@ -144,7 +146,7 @@ def look_at_passwords(place: Place, words: t.Iterable[str]) -> State:
 
 
 def make_plain(place: Place) -> None:
-    """Make an account with the word `plain`, of which nothing more is ever declared than it has."""
+    """Make an account with the word `plain`, which is always as declared."""
     place.server.make_account(localpart(place, "plain"))
 
 
@@ -153,11 +155,11 @@ def declare_created(place: Place) -> Parameters:
     return declare_list(
         place,
         [
-            ("letters", {"displayname": "ÄRGER mit 100% 🐇"}),
-            ("up", {"displayname": "شخص"}),
-            ("signs", {"displayname": "'; DROP TABLE users; --"}),
-            ("longest", {"displayname": "ä" * 256}),
-            ("full", {"user_id": user_id(place, "full"), "displayname": "", "avatar_url": _picture(place)}),
+            ("letters", {"display_name": "ÄRGER mit 100% 🐇"}),
+            ("up", {"display_name": "شخص"}),
+            ("signs", {"display_name": "'; DROP TABLE users; --"}),
+            ("longest", {"display_name": "ä" * 256}),
+            ("full", {"user_id": user_id(place, "full"), "display_name": "", "avatar_url": _picture(place)}),
             ("plain", {"admin": False, "locked": False, "rate_limit": {}}),
             ("boss", {"admin": True, "password": "secret of boss"}),
             ("secretive", {"password": "secret of secretive"}),
@@ -179,12 +181,13 @@ def declare_created(place: Place) -> Parameters:
 
 
 def declare_changed(place: Place) -> Parameters:
-    """Declare those accounts otherwise in every way."""
+    """Declare other values for those accounts, in every way."""
     return declare_list(
         place,
         [
+            # By the alias of display_name.
             ("letters", {"displayname": "ÄRGER mit 100% 🐇"}),
-            ("up", {"displayname": ""}),
+            ("up", {"display_name": ""}),
             ("boss", {"admin": False, "password": "other secret of boss", "update_password": "if_different"}),
             ("secretive", {"password": "secret of secretive", "update_password": "if_different"}),
             ("full", {"password": "only for a new account"}),
@@ -196,17 +199,17 @@ def declare_changed(place: Place) -> Parameters:
             ("erased", {"state": "absent", "erase": True}),
             ("newcomer", {}),
         ],
-        steal_threepids=True,
+        allow_threepid_takeover=True,
     )
 
 
 def declare_returned(place: Place) -> Parameters:
-    """Declare those who have gone by that again."""
+    """Declare the deactivated accounts again."""
     return declare_list(
         place,
         [
             ("gone", {"locked": True}),
-            ("erased", {"displayname": "Back again", "suspended": True, "rate_limit": {"burst_count": 1}}),
+            ("erased", {"display_name": "Back again", "suspended": True, "rate_limit": {"burst_count": 1}}),
             ("newcomer", {"create": False}),
         ],
     )
@@ -235,7 +238,7 @@ def shown_created(place: Place) -> State:
 
 
 def shown_changed(place: Place) -> State:
-    """What the server must show of them after that."""
+    """What the server must show of the changed accounts."""
     return shown(
         {
             "boss": {"admin": False, "takes": ["other secret of boss"]},
@@ -265,7 +268,7 @@ def create_and_change(place: Place) -> None:
 
 
 def create_change_and_return(place: Place) -> None:
-    """Make the accounts of every kind, change them, and bring back who has gone by that."""
+    """Make the accounts of every kind, change them, and reactivate the deactivated ones."""
     create_and_change(place)
     _play(place, declare_returned(place))
 

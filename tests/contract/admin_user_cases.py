@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the tests of synapse_admin_user share: how they name an account, and what the server shows of it."""
+"""What the tests of synapse_admin_user share: the names of accounts, and what the server shows of an account."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _SHOWN = (
     "deactivated",
     "erased",
 )
-# The word under which a case keeps the token of a session.
+# The word for the access token of a session.
 _TOKEN = "token"
 
 
 def declare(place: Place, word: str, **declared: t.Any) -> Parameters:
-    """Return the parameters for an account of this case, which is named by its localpart alone."""
+    """Return the parameters for an account of this case, which is named by its localpart only."""
     return {"user_id": f"{place.unique}-{word}", "synapse_python": place.server.python, **declared}
 
 
 def declaring(word: str, **declared: t.Any) -> t.Callable[[Place], Parameters]:
-    """Return what makes the parameters for an account, where none of them depends on the place."""
+    """Return a function that returns the parameters for an account. None of them depends on the place."""
     return lambda place: declare(place, word, **declared)
 
 
@@ -63,7 +63,7 @@ def make(place: Place, word: str, **declared: t.Any) -> Result:
 
 
 def look(place: Place, word: str, *passwords: str) -> State:
-    """Return what the server shows of an account, and which of the passwords it takes; nothing if there is none."""
+    """Return what the server shows of an account, and which of the passwords it accepts; {} if it does not exist."""
     user_id = place.user(word)
     quoted = urllib.parse.quote(user_id, safe="")
     found = place.server.found(f"/_synapse/admin/v2/users/{quoted}")
@@ -79,27 +79,27 @@ def look(place: Place, word: str, *passwords: str) -> State:
 
 
 def own_accounts(place: Place) -> State:
-    """Return all that the server lists of the accounts of this case, but when they were last seen."""
+    """Return what the server lists of the accounts of this case, except when they were last seen."""
     path = f"/_synapse/admin/v2/users?name={place.unique}&deactivated=true&locked=true&limit=1000"
     return {row["name"]: {**row, "last_seen_ts": 0} for row in place.server.get(path)["users"]}
 
 
 def prove_by_admin(place: Place, case: Expectation) -> None:
-    """Prove a case in which an admin declares an account, and what the module says of how it was managed."""
+    """Prove a case in which an admin declares an account, and the returned method."""
     case.prepare(place)
     predicted = play(place, MODULE, case.parameters(place), token=case.token, check=True)
-    # Where there is something to do, only a run can have seen it.
+    # If something changes, only a run can verify it.
     assert predicted["verified"] is not case.changes
     done = prove(place, dataclasses.replace(case, prepare=nothing, unpredictable=("verified",)))
     assert (done["method"], done["verified"], done["restart_required"]) == ("admin_api", True, False)
 
 
 def prove_refused(place: Place, case: Refusal) -> None:
-    """Prove a refusal, and that the token that the case has made, if any, is not told."""
+    """Prove a refusal, and that the result does not contain the token of the case, if it has one."""
     require_no_token(place, prove_refusal(place, case))
 
 
 def require_no_token(place: Place, told: t.Any) -> None:
-    """See that the token that the case has made, if any, is not in what is told. Raises AssertionError."""
+    """Raise AssertionError if the results contain the token of the case, if it has one."""
     shown = json.dumps(told, ensure_ascii=False)
     assert _TOKEN not in place.ids or place.ids[_TOKEN] not in shown

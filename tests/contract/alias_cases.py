@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rooms and aliases for the cases of synapse_room_alias. The rooms are their creator's, who is no admin."""
+"""Rooms and aliases for the cases of synapse_room_alias. The creator of the rooms is not an admin."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, St
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, play
 from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
-# One has a server name in its id, as all had before version 12, and the other one has none.
+# The id of the one contains a server name, as all did before version 12, and the id of the other one does not.
 _VERSIONS = {"old": "11", "new": "12"}
 _ALIASES = ("lobby", "main", "second", "odd", "lost", "kept")
-# Every character that means something in a path, and some that are none of ASCII; two of them join others unseen.
+# Characters that have a meaning in a path, and some that are not ASCII. Two of them are invisible joiners.
 _ODD = "a/b%2F?c=d&e+f#ä-日本.👩\u200d💻می\u200cخواهم"
 
 Prepare = t.Callable[[Place], None]
-# The main address of a room, and the other ones.
-Names = tuple[str | None, list[str]]
+# The canonical alias of a room, and the alternative ones.
+Published = tuple[str | None, list[str]]
 
 
 def make_rooms(place: Place) -> None:
-    """Make a room of each kind, with the words `old` and `new` for their ids."""
+    """Create a room of each kind, with the words `old` and `new` for their ids."""
     place.server.make_account(f"{place.unique}-creator")
     token = place.server.speaking_as(place.user("creator"))
     place.ids["token"] = token
@@ -35,7 +35,7 @@ def make_rooms(place: Place) -> None:
 
 
 def short(place: Place, word: str) -> str:
-    """Return an alias of this case, as it may be declared."""
+    """Return an alias of this case in its short form."""
     return f"#{place.unique}-{_ODD if word == 'odd' else word}"
 
 
@@ -55,28 +55,28 @@ def parameters_for(place: Place, word: str, room: str | None = None, **more: t.A
 
 
 def declare(word: str, room: str | None = None, **more: t.Any) -> t.Callable[[Place], Parameters]:
-    """The same, once there is a place."""
+    """The same for a place that is only known later."""
     return lambda place: parameters_for(place, word, room, **more)
 
 
-def having(*, names: t.Mapping[str, Names] | None = None, **points: str) -> Prepare:
-    """Make the rooms, aliases that point to them, and what they name; all by their words."""
+def having(*, published: t.Mapping[str, Published] | None = None, **points: str) -> Prepare:
+    """Create the rooms, aliases that point to them, and what they publish, all by their words."""
 
     def prepare(place: Place) -> None:
         make_rooms(place)
         for word, room in points.items():
             place.server.send("PUT", _directory(full(place, word)), {"room_id": place.ids[room]}, place.ids["token"])
-        for room, (main, others) in (names or {}).items():
-            content: dict[str, t.Any] = {"alt_aliases": [full(place, other) for other in others]}
-            if main:
-                content["alias"] = full(place, main)
+        for room, (canonical, alternatives) in (published or {}).items():
+            content: dict[str, t.Any] = {"alt_aliases": [full(place, other) for other in alternatives]}
+            if canonical:
+                content["alias"] = full(place, canonical)
             place.server.send("PUT", _state(place, room, "m.room.canonical_alias"), content, place.ids["token"])
 
     return prepare
 
 
 def moved_before(word: str, room: str, prepare: Prepare) -> Prepare:
-    """The same, and then let the module move an alias."""
+    """The same, and then move an alias with the module."""
 
     def move(place: Place) -> None:
         prepare(place)
@@ -86,7 +86,7 @@ def moved_before(word: str, room: str, prepare: Prepare) -> Prepare:
 
 
 def without_power(prepare: Prepare) -> Prepare:
-    """The same, and then let the creator give up the power in the old room."""
+    """The same, and then let the creator give up the power level in the old room."""
 
     def step_down(place: Place) -> None:
         prepare(place)
@@ -95,18 +95,18 @@ def without_power(prepare: Prepare) -> Prepare:
     return step_down
 
 
-def freed_by_synapse(word: str, prepare: Prepare) -> Prepare:
-    """The same, and then let the admin free an alias without the module: the room still names it."""
+def removed_by_synapse(word: str, prepare: Prepare) -> Prepare:
+    """The same, and then remove an alias as admin without the module: the room still publishes it."""
 
-    def free(place: Place) -> None:
+    def remove(place: Place) -> None:
         prepare(place)
         place.server.send("DELETE", _directory(full(place, word)))
 
-    return free
+    return remove
 
 
 def listed(word: str, prepare: Prepare) -> Prepare:
-    """The same, and wait until Synapse lists a room with that main address, which it does in the background."""
+    """The same, and wait until Synapse lists a room with that canonical alias, which it does in the background."""
 
     def wait(place: Place) -> None:
         prepare(place)
@@ -128,9 +128,9 @@ def _state(place: Place, room: str, kind: str) -> str:
 
 
 def look(place: Place) -> State:
-    """Return the room that each alias points to, the aliases of each room, what it names, and the creator's tokens.
+    """Return the room that each alias points to, the aliases of each room, what it publishes, and the creator's tokens.
 
-    Rooms and aliases are told by their words.
+    Rooms and aliases are returned by their words.
     """
     server, token = place.server, place.ids["token"]
     rooms = {place.ids[word]: word for word in _VERSIONS}
@@ -142,10 +142,10 @@ def look(place: Place) -> State:
         state[f"aliases of {word}"] = sorted(words[alias] for alias in aliases)
         status, content = server.ask("GET", _state(place, word, "m.room.canonical_alias"), token=token)
         assert status in (200, 404), content
-        main = content.get("alias") if status == 200 else None
+        canonical = content.get("alias") if status == 200 else None
         others = content.get("alt_aliases", []) if status == 200 else []
-        state[f"{word} names"] = (words[main] if main else None, sorted(words[other] for other in others))
-    # The module has spoken in the creator's name, and has logged out.
+        state[f"{word} publishes"] = (words[canonical] if canonical else None, sorted(words[other] for other in others))
+    # The module has logged out the tokens in the creator's name.
     query = "SELECT COUNT(*) FROM access_tokens WHERE puppets_user_id = ?"
     state["tokens"] = server.rows(query, place.user("creator"))[0][0]
     return state

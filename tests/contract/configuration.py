@@ -2,14 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files of a Synapse that does not run: its configuration, and Synapse's own code that reads it."""
+"""The configuration of a Synapse that is not started, and Synapse's own code that reads it."""
 
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
+import pwd
 import secrets
+import stat
 import subprocess
 import tempfile
 import typing as t
@@ -20,24 +23,22 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Pa
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
 
 OWN_NAME = "50-own.yaml"
-# Ansible itself tells these of every file that is there.
-TOLD_BY_ANSIBLE = ("uid", "gid", "owner", "group", "mode", "size", "state", "secontext")
 
 _READER = Path(__file__).with_name("read_as_synapse.py")
 
 
 class SynapseReader:
-    """Synapse's own code, in a process of its own that has loaded it once."""
+    """Synapse's own code, in a separate process that loads it only once."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def says(self, paths: t.Sequence[str]) -> Json:
-        """Return all settings that files and directories make together."""
+        """Return all settings in these files and directories."""
         return self._ask(paths, ())
 
     def takes(self, paths: t.Sequence[str], *settings: str) -> Json:
-        """Return what Synapse makes of some settings, by its own names, such as server.server_name."""
+        """Return settings as Synapse has parsed them, by its internal names, such as server.server_name."""
         return self._ask(paths, settings)
 
     def _ask(self, paths: t.Sequence[str], settings: t.Sequence[str]) -> Json:
@@ -64,7 +65,7 @@ def synapse_reader() -> t.Iterator[SynapseReader]:
 
 
 def unstarted(directory: Path) -> Place:
-    """Return the place of a case that asks no server: files in a directory, and secrets that no module may tell."""
+    """Return the place of a case without a server: files in a directory, and secrets that no module may return."""
     described: Json = {
         name: f"unstarted-{name}-{secrets.token_hex(8)}"
         for name in (
@@ -89,7 +90,7 @@ def unstarted(directory: Path) -> Place:
 
 
 def write_configuration(place: Place) -> None:
-    """Write a main configuration and a directory beside it with the file of somebody else, as its server names them."""
+    """Write the main configuration of the server, and a directory with a file that the module did not write."""
     main, directory = map(Path, place.server.config_path)
     directory.mkdir(mode=0o700)
     write(
@@ -100,13 +101,13 @@ def write_configuration(place: Place) -> None:
 
 
 def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file with exactly that mode."""
+    """Write a file with exactly this mode."""
     path.write_text(text)
     path.chmod(mode)
 
 
 def look_at_files(place: Place) -> State:
-    """Return every entry of the place's directory with what a module could have changed of it."""
+    """Return every entry in the directory of the place, with all that a module could have changed."""
     return _look(str(place.directory))
 
 
@@ -135,28 +136,38 @@ def _seen(path: str) -> str:
 
 
 def without_server(**parameters: t.Any) -> Parameters:
-    """Return the parameters of a module that speaks with no server, so that it gets no address of one."""
+    """Return the parameters of a module without connection options."""
     return {"base_url": None, **parameters}
 
 
+def attributes_of(path: str) -> dict[str, str]:
+    """Return the owner, group and mode of a file."""
+    status = os.stat(path)
+    return {
+        "owner": pwd.getpwuid(status.st_uid).pw_name,
+        "group": grp.getgrgid(status.st_gid).gr_name,
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+    }
+
+
 def own_path(place: Place) -> str:
-    """Return where the drop-in of the case is to be."""
+    """Return the path of the drop-in of the case."""
     return f"{place.server.config_path[1]}/{OWN_NAME}"
 
 
 def declared(place: Place, **parameters: t.Any) -> Parameters:
-    """Return the parameters of synapse_config, with the drop-in of the case unless they name another file."""
+    """Return the parameters of synapse_config, with the drop-in of the case unless they contain another path."""
     return without_server(**{"config_path": place.server.config_path, "path": own_path(place), **parameters})
 
 
 def configure(place: Place, **parameters: t.Any) -> Result:
-    """Run synapse_config with what is declared, and return its result. It has to succeed."""
+    """Run synapse_config with these parameters, and return its result. It must succeed."""
     done = play(place, "synapse_config", declared(place, **parameters), token=False)
     assert not done.get("failed"), done
     return done
 
 
 def write_beside(place: Place, files: t.Mapping[str, str]) -> None:
-    """Write files by their names into the directory of drop-ins."""
+    """Write files to the directory of drop-ins."""
     for name, text in files.items():
         write(Path(place.server.config_path[1], name), text)

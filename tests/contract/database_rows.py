@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the cases of synapse_database_info need in a database, by SQL of their own."""
+"""What the cases of synapse_database_info need in a database, written and read with their own SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, S
 
 LAYOUTS = ("shuffled", "together")
 ROOMS = 200
-UPDATE = {"name": "made_by_the_test", "progress": {"position": 4711}, "depends_on": None}
+UPDATE = {"name": "made_by_the_test", "progress": {"position": 4711}}
 
 _ROWS = 200_000
 _PREFIX = "!made_by_the_test_"
@@ -39,7 +39,7 @@ _SPREAD_POSTGRESQL = """
 """
 # In no order, or room by room.
 _ORDERS = {"shuffled": "hashint8(n::bigint * 1000000 + k), n, k", "together": "n, k"}
-# As the FAQ looks for them, but with those that have no statistics.
+# The query of the FAQ, but also with rooms that have no statistics.
 _BIGGEST = """
     SELECT g.room_id, count(*) AS num_rows, s.name, s.canonical_alias, c.current_state_events
     FROM state_groups_state AS g
@@ -51,62 +51,67 @@ _BIGGEST = """
 
 
 def fill(server: Server, layout: str) -> None:
-    """Put rows of many rooms into state_groups_state, on PostgreSQL in place of those that were put there before."""
+    """Write rows of many rooms to state_groups_state. On PostgreSQL they replace those that were written before."""
     if server.engine == "sqlite":
         server.write(_SPREAD_SQLITE, ROOMS, _ROWS // 10, _PREFIX)
         return
     with _connected(server) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
-        # Without that, the blocks of what was deleted stay.
+        # After a DELETE, the blocks of the deleted rows would remain.
         others = "CREATE TEMPORARY TABLE others AS SELECT * FROM state_groups_state WHERE room_id NOT LIKE %s"
         cursor.execute(others, (f"{_PREFIX}%",))
         cursor.execute("TRUNCATE state_groups_state")
         cursor.execute("INSERT INTO state_groups_state SELECT * FROM others")
         cursor.execute(_SPREAD_POSTGRESQL.format(order=_ORDERS[layout]), (_ROWS, _PREFIX, ROOMS))
-        # Now, so that PostgreSQL does not do it by itself between two looks.
+        # Now, so that PostgreSQL does not do it by itself between two runs.
         cursor.execute("VACUUM ANALYZE")
 
 
 def biggest_rooms(server: Server) -> list[Json]:
-    """Return what must be told of each room, the biggest first."""
-    names = ("room_id", "state_rows", "name", "canonical_alias", "state_events")
-    return [{**dict(zip(names, row, strict=True)), "standard_error": None} for row in server.rows(_BIGGEST)]
+    """Return what the module must return for each room, the biggest first."""
+    return [_returned(*row) for row in server.rows(_BIGGEST)]
+
+
+def _returned(room_id: str, rows: int, name: str | None, alias: str | None, events: int | None) -> Json:
+    # Synapse has both kinds of statistics of a room, or none.
+    known = {} if events is None else {"name": name or "", "canonical_alias": alias or "", "state_events": events}
+    return {"room_id": room_id, "state_rows": rows, **known}
 
 
 def version(server: Server) -> str:
-    """Return the version of the engine, as it says itself."""
+    """Return the version of the engine, from the engine itself."""
     asked = "sqlite_version()" if server.engine == "sqlite" else "current_setting('server_version')"
     return str(server.rows(f"SELECT {asked}")[0][0]).split()[0]
 
 
 def size(server: Server) -> int:
-    """Return the size of the whole database in bytes, as the engine says itself."""
+    """Return the size of the whole database in bytes, from the engine itself."""
     if server.engine == "sqlite":
         return int(server.rows("PRAGMA page_count")[0][0]) * int(server.rows("PRAGMA page_size")[0][0])
     return int(server.rows("SELECT pg_database_size(current_database())")[0][0])
 
 
-def note_update(server: Server) -> None:
-    """Note a background update that is not done, and that Synapse does not begin while it runs."""
+def add_update(server: Server) -> None:
+    """Add an unfinished background update, which Synapse does not start while it runs."""
     statement = "INSERT INTO background_updates (update_name, progress_json, ordering) VALUES (?, ?, 1)"
     server.write(statement, UPDATE["name"], '{"position": 4711}')
 
 
-def forget_update(server: Server) -> None:
-    """Forget it again."""
+def remove_update(server: Server) -> None:
+    """Remove it again."""
     server.write("DELETE FROM background_updates WHERE update_name = ?", UPDATE["name"])
 
 
 def make_stranger(server: Server, user: str, password: str) -> None:
-    """Make a user of PostgreSQL who may read nothing but Synapse's versions and updates."""
+    """Create a PostgreSQL user who may only read the versions and background updates of Synapse."""
     server.write(f"CREATE USER {user} PASSWORD ?", password)
     server.write(f"GRANT SELECT ON schema_version, schema_compat_version, background_updates TO {user}")
 
 
 @contextlib.contextmanager
 def locked(server: Server, mode: str) -> t.Iterator[None]:
-    """Hold a lock: on the whole database with SQLite, and on state_groups_state with PostgreSQL."""
+    """Hold a lock: on the whole SQLite database, or on state_groups_state in PostgreSQL."""
     with _connected(server) as connection:
         begin = f"BEGIN {mode}" if server.engine == "sqlite" else f"LOCK TABLE state_groups_state IN {mode} MODE"
         connection.cursor().execute(begin)

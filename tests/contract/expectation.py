@@ -39,7 +39,7 @@ class Expectation:
     `state`: what the server shows, by words; `shows`: what it must show afterwards, at least.
     `returns`: what the module must return, at least; a compiled pattern must be found in the value, and
     a function must hold of it.
-    `unpredictable`: keys of the result that only a run can know.
+    `unpredictable`: keys of the result that only a run can know. "export.size" is the key `size` of the dict `export`.
     `repeatable`: whether a second run has nothing to do.
     `secrets`: what must be in nothing that is returned, beside the secrets of the server.
     """
@@ -162,7 +162,11 @@ def _compare_told(case: Expectation, predicted: Result, done: Result) -> None:
 
 
 def _without(result: Result, left_out: t.Collection[str]) -> Result:
-    return {key: value for key, value in result.items() if key not in _SAID_BESIDE and key not in left_out}
+    kept = {key: value for key, value in result.items() if key not in _SAID_BESIDE and key not in left_out}
+    for key, inner in (path.split(".") for path in left_out if "." in path):
+        if isinstance(kept.get(key), dict):
+            kept[key] = {name: value for name, value in kept[key].items() if name != inner}
+    return kept
 
 
 def _comparable(shown: t.Any) -> t.Any:

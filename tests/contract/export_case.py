@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The case of the module that exports an account: Synapse's own command writes it, the rest is asked for by HTTP."""
+"""The case of the module that exports an account. Synapse's own command writes it, the rest is requested by HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _make_account(place: Place) -> None:
 def _declare_export(place: Place) -> dict[str, t.Any]:
     return {
         "user_id": place.user("one"),
-        "destination": str(place.directory / "export"),
+        "dest": str(place.directory / "export"),
         "config_path": place.server.config_path,
         "synapse_python": place.server.python,
     }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What really is in an export, found out without any code of the collection."""
+"""Reads what an export really contains, without any code of the collection."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ansible_collections.matrix_ops.synapse.tests.contract.export_people import 
 
 Found = dict[str, t.Any]
 
-# What whoever reads a file can surely decode.
+# A depth that every Python can decode.
 _SHALLOW = 100
 
 
 def describe(path: Path) -> Found:
-    """Return whose export it is, what it holds and who may read it, of a directory or an archive."""
+    """Return the account, the content and the modes of an export, which is a directory or an archive."""
     if path.is_dir():
         return _describe(path)
     with tempfile.TemporaryDirectory() as place:
@@ -36,7 +36,7 @@ def describe(path: Path) -> Found:
 
 
 def _unpack(path: Path, place: str) -> None:
-    """Unpack an archive. Raises AssertionError if a tar holds what is neither file nor directory, or leads outside."""
+    """Unpack an archive. Raises AssertionError if a tar contains a link or a device, or a path that leads outside."""
     if path.name.endswith(".tar.gz"):
         with tarfile.open(path) as archive:
             for member in archive:
@@ -87,7 +87,7 @@ def _describe(directory: Path) -> Found:
         "manifest": manifest,
         "size": sum(size for size, _digest in described.values()),
         "described": described,
-        "counts": {
+        "summary": {
             "files": len(content),
             "rooms": len(events),
             "events": len(every_event),
@@ -100,9 +100,9 @@ def _describe(directory: Path) -> Found:
 
 
 def _odd_names(paths: list[str], ids: dict[str, str]) -> t.Iterator[str]:
-    """Yield what could not be unpacked everywhere, and what is not named after its id."""
+    """Yield names that cannot be unpacked on every system, and names that do not match their ids."""
     if len({path.lower() for path in paths}) < len(paths):
-        yield "names that differ by case alone"
+        yield "names that differ only by case"
     for path in paths:
         name = Path(path).name
         if path != "." and not re.fullmatch(r"[0-9A-Za-z_=-]{0,40}(\+[0-9a-f]{32}|\.json|\.html)?", name):
@@ -113,17 +113,17 @@ def _odd_names(paths: list[str], ids: dict[str, str]) -> t.Iterator[str]:
 
 
 def _entries(path: Path) -> list[Path]:
-    """Return what is in a directory of the export, which need not be there."""
+    """Return the entries of a directory of the export, which may be missing."""
     return sorted(path.iterdir()) if path.is_dir() else []
 
 
 def _shallow(path: Path) -> Found:
-    """Return the one object in a file, {} if it may be deeper than whoever reads this can decode."""
+    """Return the only object in a file, {} if it may be too deep for this Python."""
     return _read(path)[0] if path.read_text(encoding="utf-8").count("[") < _SHALLOW else {}
 
 
 def _read(path: Path) -> list[Found]:
-    """Return the objects in a file, which need not be there."""
+    """Return the objects in a file, which may be missing."""
     rest = path.read_text(encoding="utf-8").strip() if path.exists() else ""
     found = []
     while rest:

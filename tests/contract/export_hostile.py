@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Accounts that are made to break their own export, or that of others, and what must be in it.
+"""Accounts that try to break their own export, or that of others, and what must be in it.
 
-What a server does not accept is left out, but there must be something of each kind.
+What a server does not accept is skipped, but there must be something of each kind.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.export_people import 
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
-# These are names of files elsewhere: the server has them as they are, once.
+# These names are fixed, because they look like file names. Each exists once on a server.
 LOCALPARTS = ("hostile", "hostile.zip", "hostile.tar.gz", "..", "con", "hostile/../hostile", "h" * 200)
 _ROOM_IDS = (
     "!" + "x" * 398 + ":{server_name}",
@@ -47,13 +47,13 @@ _ROOM_IDS = (
     "!global",
 )
 _KINDS = ("../../x", "%2F", "\x01\n", "TWIN", "twin", "x" * 400, ".", "con", "\N{GRINNING FACE}", "")
-# From what every Python decodes to more than any does.
+# From a depth that every Python decodes to one that no Python decodes.
 _SHALLOW, _DEEP = 10, 20_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Hostile:
-    """Somebody with what is to break an export. `data`: the SHA-256 of the account data by room; `files`: by media."""
+    """A user whose data try to break an export. `data`: SHA-256 of the account data by room; `files`: by media."""
 
     person: Person
     rooms: list[str] = dataclasses.field(default_factory=list)
@@ -63,7 +63,7 @@ class Hostile:
 
 @once_for_each_server
 def names(server: Server) -> Hostile:
-    """Return somebody whose ids are paths, control characters, reserved, too long, or differ by case alone."""
+    """Return a user whose ids are paths, control characters, reserved, too long, or differ only by case."""
     person = Person(server, f"{new_word()}-hostile", displayname="../../\x1b]0;x\x07")
     mine = f"/user/{quote(person.user_id)}"
     kept = {}
@@ -85,7 +85,7 @@ def names(server: Server) -> Hostile:
 
 @once_for_each_server
 def deep(server: Server) -> Hostile:
-    """Return somebody who nests everything as deeply as the server takes it."""
+    """Return a user who nests everything as deeply as the server accepts it."""
     person = Person(server, f"{new_word()}-deep")
     room_id = person.make_room("11")
     mine = f"/user/{quote(person.user_id)}"
@@ -104,7 +104,7 @@ def deep(server: Server) -> Hostile:
 
 
 def _find_deepest(person: Person, path: str) -> int:
-    """Find the deepest that the server takes, leave that there, and return how deep it is."""
+    """Find the deepest object that the server accepts, store it there, and return its depth."""
     least, too_much = _SHALLOW, _DEEP
     while too_much - least > 1:
         middle = (least + too_much) // 2
@@ -116,18 +116,18 @@ def _find_deepest(person: Person, path: str) -> int:
 
 
 def _nested(depth: int) -> str:
-    """Return an object that is so deep, as the server keeps it."""
+    """Return an object of this depth, as the server stores it."""
     return '{"m.deep": ' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
 
 
 @once_for_each_server
 def archives(server: Server) -> Hostile:
-    """Return somebody whose files look like the archives that the export is packed into."""
+    """Return a user whose files look like the archives of an export."""
     person = Person(server, f"{new_word()}-archives")
     small = io.BytesIO()
     with zipfile.ZipFile(small, "w") as archive:
         archive.writestr("manifest.json", "{}")
-    # In the middle of what is random, which cannot be packed any tighter, it stands in the archive as it is.
+    # Between random bytes, which cannot be compressed, it appears unchanged in the archive.
     before, after = os.urandom(40_000), b"PK\x05\x06" + os.urandom(20_000)
     contents = {
         "the end of a zip": before + after,
@@ -141,7 +141,7 @@ def archives(server: Server) -> Hostile:
 @once_for_each_server
 def accounts(server: Server) -> list[str]:
     """Return the user ids of the accounts with `LOCALPARTS`."""
-    # The names are what they are, and another process may make them too.
+    # The names are fixed, and another process may create them too.
     with Path(server.directory, "homeserver.yaml").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for localpart in LOCALPARTS:

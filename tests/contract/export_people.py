@@ -4,7 +4,8 @@
 
 """The accounts that are exported, made by plain HTTP, and what must be in their exports.
 
-They are made once in a process for each server, since exports only read them. What is to change makes its own.
+They are created once in a process for each server, because exports only read them. A case that changes users creates
+its own.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _Made = t.TypeVar("_Made")
 
 
 class Person:
-    """Somebody with a password and one device, who uses the client API."""
+    """A user with a password and one device, who uses the client API."""
 
     def __init__(self, server: Server, localpart: str, **more: t.Any) -> None:
         self.server = server
@@ -69,11 +70,11 @@ class Person:
         return self.server.send("POST", f"{_CLIENT}/login", login, "")
 
     def ask(self, method: str, path: str, body: Json) -> Json:
-        """Send a request below /_matrix/client/v3 that has to be accepted."""
+        """Send a request below /_matrix/client/v3 that must be accepted."""
         return self.server.send(method, f"{_CLIENT}{path}", body, self._token)
 
     def is_accepted(self, method: str, path: str, content: bytes) -> bool:
-        """Send JSON to below /_matrix/client/v3, and return whether the server takes it."""
+        """Send JSON to a path below /_matrix/client/v3, and return whether the server accepts it."""
         return self._send(method, f"{_CLIENT}{path}", content, "application/json")[0] == 200
 
     def make_room(self, version: str, join_rule: str = "public", encrypted: bool = False) -> str:
@@ -85,12 +86,12 @@ class Person:
         return str(self.ask("POST", "/createRoom", body)["room_id"])
 
     def act(self, room_id: str, action: str, **body: t.Any) -> None:
-        """Join, leave, forget or knock at a room, or invite somebody."""
+        """Join, leave, forget or knock at a room, or invite a user."""
         path = f"/knock/{quote(room_id)}" if action == "knock" else f"/rooms/{quote(room_id)}/{action}"
         self.ask("POST", path, body)
 
     def say(self, room_id: str, text: str, **more: str) -> None:
-        """Send a message, a text if `more` does not say what else."""
+        """Send a message, which is a text unless `more` sets another type."""
         self.send(room_id, "m.room.message", {"msgtype": "m.text", "body": text, **more})
 
     def send(self, room_id: str, kind: str, content: Json) -> None:
@@ -111,12 +112,12 @@ class Person:
         return str(answer["content_uri"]).rpartition("/")[2]
 
     def announce_upload(self) -> str:
-        """Let the server give a media id to what never comes, and return it."""
+        """Reserve a media id on the server without uploading a file, and return it."""
         answer = self.server.send("POST", "/_matrix/media/v1/create", {}, self._token)
         return str(answer["content_uri"]).rpartition("/")[2]
 
     def deactivate(self, *, erase: bool = False) -> None:
-        """Let an admin deactivate the account, and perhaps erase it."""
+        """Deactivate the account as an admin, and erase it if `erase`."""
         self.server.send("POST", f"/_synapse/admin/v1/deactivate/{quote(self.user_id)}", {"erase": erase})
 
     def _send(self, method: str, path: str, content: bytes, kind: str) -> tuple[int, Json]:
@@ -131,7 +132,7 @@ class Person:
 
 @dataclasses.dataclass(frozen=True)
 class People:
-    """Who shares rooms. `odd`: has every odd character in the name, and everything an account can have."""
+    """Users who share rooms. `odd`: has every odd character in the name, and everything that an account can have."""
 
     odd: Person
     odd_rooms: list[str]
@@ -149,7 +150,7 @@ class People:
 
 @dataclasses.dataclass(frozen=True)
 class Collector:
-    """Who has files. `files`: the SHA-256 by media id; `missing`: a regular expression of why, by media id."""
+    """A user with files. `files`: SHA-256 by media id; `missing`: a regular expression for the reason, by media id."""
 
     person: Person
     rooms: list[str]
@@ -169,12 +170,12 @@ def sha256(content: bytes) -> str:
 
 
 def once_for_each_server(make: t.Callable[[Server], _Made]) -> t.Callable[[Server], _Made]:
-    """Let what is made on a server be made once in this process, however often it is asked for."""
+    """Let `make` run only once for each server in this process."""
     made: dict[str, _Made] = {}
 
     @functools.wraps(make)
     def found(server: Server) -> _Made:
-        # Another server may have its port later.
+        # Another server may have the same port later.
         if server.directory not in made:
             made[server.directory] = make(server)
         return made[server.directory]
@@ -183,13 +184,13 @@ def once_for_each_server(make: t.Callable[[Server], _Made]) -> t.Callable[[Serve
 
 
 def new_word() -> str:
-    """Return a word that nobody else has."""
+    """Return a unique word."""
     return f"c{secrets.token_hex(4)}"
 
 
 @once_for_each_server
 def people(server: Server) -> People:
-    """Return everybody who shares rooms."""
+    """Return the users who share rooms."""
     word = new_word()
     odd = Person(server, f"{word}/b=c.d+e-f_g", displayname="Odd <b>'One'</b>")
     rooms = [odd.make_room("12"), odd.make_room("11")]
@@ -235,7 +236,7 @@ def people(server: Server) -> People:
 
 
 def make_pending(leader: Person, localpart: str, invited_to: str, knocked_at: str) -> Person:
-    """Make somebody whom `leader` has invited to one room, and who has knocked at another."""
+    """Create a user whom `leader` has invited to one room, and who has knocked at another."""
     pending = Person(leader.server, localpart)
     leader.act(invited_to, "invite", user_id=pending.user_id)
     pending.act(knocked_at, "knock")
@@ -244,7 +245,7 @@ def make_pending(leader: Person, localpart: str, invited_to: str, knocked_at: st
 
 @once_for_each_server
 def collector(server: Server) -> Collector:
-    """Return somebody with files of every kind, in an encrypted room and another."""
+    """Return a user with files of every kind, in an encrypted room and another room."""
     person = Person(server, f"{new_word()}-collector", displayname="</title><script>alert(3)</script>")
     room_id, encrypted = person.make_room("11"), person.make_room("12", encrypted=True)
     contents = {name: os.urandom(1000 + number) for number, name in enumerate(_NAMES)}
@@ -261,6 +262,6 @@ def collector(server: Server) -> Collector:
         person=person,
         rooms=sorted([room_id, encrypted]),
         files={media_id: sha256(content) for media_id, (_name, content) in uploaded.items()},
-        missing={quarantined: "quarantined", lost: "media store", person.announce_upload(): "never came"},
+        missing={quarantined: "quarantined", lost: "media store", person.announce_upload(): "no file was uploaded"},
         quarantined=quarantined,
     )

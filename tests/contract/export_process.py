@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run of synapse_export in a process of its own, which can be stopped in the middle.
+"""A run of synapse_export in a separate process, which can be stopped in the middle.
 
-It reads as JSON the parameters, and how many media it may fetch before it hangs (null for all); it prints its result.
+It reads as JSON the parameters, and how many media it may fetch before it hangs (null for all). It prints its result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Pa
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
-# Where Python finds what lets Synapse's command hang.
+# The directory of the Python module that lets Synapse's command hang.
 HANGING = Path(__file__).resolve().parent / "hanging_export"
 
 
@@ -34,9 +34,9 @@ HANGING = Path(__file__).resolve().parent / "hanging_export"
 def exporting(
     place: Place, parameters: Parameters, *, hangs: bool = False, media: int | None = None
 ) -> t.Iterator[subprocess.Popen[str]]:
-    """Begin an export in a process of its own. `hangs`: before it is written; `media`: after so many of these.
+    """Start an export in a separate process. `hangs`: before it is written; `media`: after this number of media.
 
-    What still runs when the block ends is killed.
+    If it still runs at the end of the block, it is killed.
     """
     given = {"base_url": place.server.base_url, "access_token": place.server.token, **parameters}
     process = subprocess.Popen(
@@ -68,7 +68,7 @@ def result_of(process: subprocess.Popen[str]) -> Result:
 
 
 def command_of(process: subprocess.Popen[str]) -> int:
-    """Wait until the module has started Synapse's command, and return the number of its process."""
+    """Wait until the module has started Synapse's command, and return the id of its process."""
 
     def command() -> int:
         assert process.poll() is None, result_of(process)
@@ -78,7 +78,7 @@ def command_of(process: subprocess.Popen[str]) -> int:
 
 
 def is_running(number: int) -> bool:
-    """Return whether a process runs. One that nobody has asked after since it ended does not.
+    """Return whether a process runs. A zombie does not run.
 
     It keeps its files open until the last of its threads has ended, which may be after the first one.
     """
@@ -108,7 +108,7 @@ def _state_and_parent(number: int, place: str = "") -> tuple[str, int]:
 
 
 def _hang_after(number: int) -> None:
-    """Let this process stop when so many media have their names."""
+    """Let this process hang when this number of media have their names."""
     replace, count = os.replace, itertools.count(1)
 
     def replace_some(source: t.Any, target: t.Any, **options: t.Any) -> None:
@@ -120,7 +120,7 @@ def _hang_after(number: int) -> None:
 
 
 def _main() -> None:
-    # What the tests were begun with may ignore it.
+    # The parent process of the tests may ignore this signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     parameters, media = json.load(sys.stdin)
     if media is not None:

@@ -24,13 +24,13 @@ def _reads(module: str, prepare: t.Callable[[Place], None], parameters: t.Callab
 
 
 CASES = (
-    _reads("synapse_admin_user_info", _make_accounts, lambda place: {"name": f"{place.unique}-"}),
+    _reads("synapse_admin_user_info", _make_accounts, lambda place: {"search": f"{place.unique}-"}),
     _reads(
         "synapse_room_info",
         make_room,
         lambda place: {
             "room": place.ids["room"],
-            **dict.fromkeys(("members", "servers", "state", "blocked"), True),
+            "gather": ["members", "servers", "state", "blocked"],
         },
     ),
     _reads(
@@ -38,13 +38,12 @@ CASES = (
         make_destination,
         lambda place: {
             "destination": f"{place.unique}.dead.test",
-            "config_path": place.server.config_path,
-            **dict.fromkeys(("rooms", "talking_to", "ever_federated"), True),
+            "gather": ["rooms", "talking_to", "ever_federated"],
         },
     ),
     _reads(
         "synapse_database_info",
         make_room,
-        lambda place: {"config_path": place.server.config_path, "biggest_rooms": {"method": "api"}},
+        lambda place: {"config_path": place.server.config_path, "biggest_rooms": {"source": "admin_api"}},
     ),
 )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rooms of every kind on two servers that federate, and what must be told of each of them."""
+"""Rooms of every kind on two servers that federate, and what must be returned for each of them."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _ENCRYPTION = {
     "state_key": "",
     "content": {"algorithm": "m.megolm.v1.aes-sha2"},
 }
-# How each is made, by a word for it. The names of the first two are alike but for what Synapse takes for a pattern.
+# How each is created, by a word for it. The names of the first two only differ in characters of SQL patterns.
 _MADE: dict[str, dict[str, t.Any]] = {
     "percent": {"name": "100% fun_ROOM", "preset": "public_chat", "visibility": "public", "room_version": "11"},
     "funny": {"name": "1000 funny rooms", "room_version": "12", "room_alias_name": "money/50%"},
     "umlaut": {"name": "Ümlaut", "initial_state": [_ENCRYPTION]},
     "space": {"name": "Space", "creation_content": {"type": "m.space"}},
-    # Everybody will leave it, and it has no name any more.
+    # All members will leave it, and then it has no name any more.
     "lost": {"name": "Lost", "room_version": "11"},
 }
-# In these both servers are, the user of each with nobody else; they have no name. The id in version 12 names no server.
+# Rooms without a name in which only the user of each server is. The id in version 12 contains no server name.
 _MET = ("met in 12", "met in 11")
 _STORED = """
     SELECT current_state_events.room_id, type, state_key, event_id, is_public, blocked_rooms.user_id
@@ -60,8 +60,8 @@ _STORED = """
 class Rooms:
     """All rooms of a server.
 
-    `ids` and `rows`: the id of each, and what must be told of it, by the words for it. `people`: who is in those where
-    both servers are. `servers`: the names of both.
+    `ids` and `rows`: the id of each, and what must be returned for it, by the words for it. `people`: the members of
+    the rooms that both servers are in. `servers`: the names of both.
     """
 
     server: Server
@@ -71,12 +71,12 @@ class Rooms:
     servers: list[str]
 
     def stored(self) -> dict[str, t.Any]:
-        """Return what stands in the database of the state of the rooms, of the directory and of blocks."""
+        """Return what the database contains about the state of the rooms, the directory and blocks."""
         return {"rooms": sorted(self.server.rows(_STORED), key=repr)}
 
 
 def make_rooms(pair: t.Sequence[Server]) -> list[Rooms]:
-    """Make the rooms on each of two servers that have no others, and let the servers meet."""
+    """Create the rooms on each of two servers that have no others, and let the servers meet."""
     made = [_make(server) for server in pair]
     met = dict(zip(_MET, meeting.meet(pair), strict=True))
     people = sorted(server.user for server in pair)
@@ -87,7 +87,7 @@ def make_rooms(pair: t.Sequence[Server]) -> list[Rooms]:
 
 
 def wait_until_counted(server: Server) -> None:
-    """Wait until Synapse has counted all that has happened in rooms until now, which it does some time later."""
+    """Wait until the statistics of Synapse contain all events until now, which takes some time."""
     [[target]] = server.rows("SELECT MAX(stream_ordering) FROM events")
     until(lambda: server.rows("SELECT stream_id FROM stats_incremental_position WHERE stream_id >= ?", target), bool)
 
@@ -104,9 +104,12 @@ def _make(server: Server) -> dict[str, str]:
 
 
 def _rows(server: Server, ids: dict[str, str]) -> dict[str, Row]:
-    """Return what Synapse's own list says of each room, once it has counted them."""
+    """Return the row of each room in Synapse's own list, after it has counted them, as the module returns it."""
     wait_until_counted(server)
     listed = {row["room_id"]: row for row in server.get("/_synapse/admin/v1/rooms?limit=100")["rooms"]}
     assert sorted(listed) == sorted(ids.values())
     rows = {word: {column: listed[room_id][column] for column in _COLUMNS} for word, room_id in ids.items()}
-    return {word: {**row, "name": row["name"] or ""} for word, row in rows.items()}
+    # All of them are counted, so only texts can be missing.
+    return {
+        word: {column: "" if value is None else value for column, value in row.items()} for word, row in rows.items()
+    }

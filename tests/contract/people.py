@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Accounts of every kind on one server, by plain HTTP, or in its database where Synapse makes no such account any more.
+"""Accounts of every kind on one server, and what must be returned of each.
 
-And what must be told of each of them.
+They are created by plain HTTP, or in the database if Synapse does not create such accounts any more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Row = dict[str, t.Any]
 
 _PASSWORD = "contract-people-0123"
 _LIST = "/_synapse/admin/v3/users?locked=true&limit=1000"
-# How each is made, in the words of PUT v2/users/<id>.
+# The body of PUT v2/users/<id> for each account.
 _MADE: dict[str, dict[str, t.Any]] = {
     "alice": {"displayname": "Alice Liddell 🐇", "avatar_url": "mxc://media.test/alice"},
     "a/b=c.d-e_f+g": {"displayname": "ÄRGER mit 100%"},
@@ -42,7 +42,7 @@ _MADE: dict[str, dict[str, t.Any]] = {
     "two_devices": {},
 }
 _OLD = "Old\\Name"
-# Who has used a device, as far as Synapse still knows.
+# The accounts that were seen with a device, as far as Synapse still knows it.
 SEEN = ("departed", "inactive", "setup_admin", "two_devices")
 _STORED = """
     SELECT name, admin, deactivated, user_type, locked, shadow_banned, displayname, avatar_url,
@@ -51,15 +51,15 @@ _STORED = """
         (SELECT MAX(id) FROM access_tokens WHERE access_tokens.user_id = name)
     FROM users LEFT JOIN profiles ON full_user_id = name
 """
-_FLAGS = ("admin", "is_guest", "locked", "shadow_banned", "deactivated", "erased")
+_FLAGS = ("admin", "guest", "locked", "shadow_banned", "deactivated", "erased")
 
 
 @dataclasses.dataclass
 class People:
-    """Everybody on a server.
+    """All accounts of a server.
 
-    `rows`: what must be told of each, ordered by user id. `guest`: a user id that Synapse has chosen. `token`: of an
-    admin; as it is used in somebody else's name, Synapse does not note that one of the accounts was seen.
+    `rows`: what must be returned of each, sorted by user id. `guest`: a user id that Synapse has chosen. `token`: the
+    token of an admin, made by another admin, so that Synapse does not record that the account was seen.
     `running`: whether the server runs.
     """
 
@@ -70,12 +70,12 @@ class People:
     running: bool = True
 
     def stored(self) -> dict[str, t.Any]:
-        """Return what stands in the database of each account, its devices and tokens."""
+        """Return what the database contains of each account, its devices and tokens."""
         return {str(name): values for name, *values in self.server.rows(_STORED)}
 
 
 def make_people(server: Server) -> People:
-    """Make all accounts on a server that lets guests in and has no others, and use some of them."""
+    """Make all accounts on a server that allows guests and has no other accounts, and use some of them."""
     guest = _make(server)
     _be_seen(server)
     listed = {row["name"]: row for row in server.get(_LIST)["users"]}
@@ -100,7 +100,7 @@ def _make(server: Server) -> str:
     guest = str(server.send("POST", "/_matrix/client/v3/register?kind=guest", {}, "")["user_id"])
     for localpart in ("gone", "erased"):
         server.send("POST", _path(server, "v1/deactivate", localpart), {"erase": localpart == "erased"})
-    # Synapse made such accounts until 2017, and keeps them.
+    # Synapse created such accounts until 2017, and still has them.
     server.write("INSERT INTO users (name, creation_ts) VALUES (?, 1400000000)", server.user_id(_OLD))
     profile = "INSERT INTO profiles (user_id, full_user_id, displayname) VALUES (?, ?, 'Old Name')"
     server.write(profile, _OLD, server.user_id(_OLD))
@@ -108,16 +108,16 @@ def _make(server: Server) -> str:
 
 
 def _be_seen(server: Server) -> None:
-    """Let some be seen in every way that Synapse notes."""
+    """Use some accounts in every way that Synapse records."""
     _use(server, "inactive", "ONE")
     departing = _use(server, "departed", "ONE")
     _use(server, "two_devices", "EARLIER")
     later = _use(server, "two_devices", "LATER")
     _wait_until_seen(server)
-    # The devices go, the addresses that they were used from stay.
+    # The devices are removed, but the IP addresses they were used from stay.
     server.send("POST", "/_matrix/client/v3/logout", {}, departing)
     server.send("POST", "/_matrix/client/v3/logout", {}, later)
-    # That is what Synapse itself does after some weeks; the device stays.
+    # Synapse does this itself after some weeks. The device stays.
     server.write("DELETE FROM user_ips WHERE user_id = ?", server.user_id("inactive"))
 
 
@@ -130,35 +130,41 @@ def _use(server: Server, localpart: str, device: str) -> str:
 
 
 def _wait_until_seen(server: Server) -> None:
-    """Wait until Synapse has written down who was seen, which it does every few seconds."""
+    """Wait until Synapse has stored which accounts were seen. It does this every few seconds."""
     wanted = {server.user_id(localpart) for localpart in SEEN}
     until(lambda: {row["name"] for row in server.get(_LIST)["users"] if row["last_seen_ts"]}, wanted.issubset)
 
 
 def _rows(server: Server, guest: str) -> list[Row]:
-    """Return what must be told of each account, but for points of time."""
+    """Return what must be returned of each account, without times."""
     declared: dict[str, dict[str, t.Any]] = {
         **{localpart: {"displayname": localpart, **body} for localpart, body in _MADE.items()},
         "setup_admin": {"displayname": "setup_admin", "admin": True},
         "setup_user": {"displayname": "setup_user"},
         _OLD: {"displayname": "Old Name"},
-        guest[1:].partition(":")[0]: {"displayname": guest[1:].partition(":")[0], "is_guest": True},
+        guest[1:].partition(":")[0]: {"displayname": guest[1:].partition(":")[0], "guest": True},
     }
     declared["banned"]["shadow_banned"] = True
     declared["gone"]["deactivated"] = True
     declared["erased"] |= {"deactivated": True, "erased": True, "displayname": ""}
-    blank = {"displayname": "", "avatar_url": "", "user_type": None, **dict.fromkeys(_FLAGS, False)}
-    rows = [{"user_id": server.user_id(localpart), **blank, **body} for localpart, body in declared.items()]
+    blank = {"avatar_url": "", "user_type": "", **dict.fromkeys(_FLAGS, False)}
+    rows = [{"user_id": server.user_id(localpart), **blank, **_shown(body)} for localpart, body in declared.items()]
     return sorted(rows, key=lambda row: str(row["user_id"]).encode())
 
 
+def _shown(body: Row) -> Row:
+    """Return the attributes under the names that the module returns."""
+    return {"display_name" if name == "displayname" else name: value for name, value in body.items()}
+
+
 def _times(listed: Row) -> Row:
-    """Return when an account was made and seen, as Synapse's own list says, and in words."""
-    created, seen = listed["creation_ts"], listed["last_seen_ts"]
-    return {"creation_ts": created, "created": _words(created), "last_seen_ts": seen, "last_seen": _words(seen)}
+    """Return when an account was created and seen, as Synapse's own list shows it, and in ISO 8601."""
+    shown: Row = {}
+    for name, milliseconds in (("created", listed["creation_ts"]), ("last_seen", listed["last_seen_ts"])):
+        if milliseconds is not None:
+            shown |= {name: _iso(milliseconds), f"{name}_ts": milliseconds}
+    return shown
 
 
-def _words(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
+def _iso(milliseconds: int) -> str:
     return datetime.datetime.fromtimestamp(milliseconds // 1000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

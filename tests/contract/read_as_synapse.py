@@ -4,9 +4,9 @@
 
 """Print what Synapse's own code reads from a configuration, for each line of JSON on the standard input.
 
-A line holds `paths`, the files and directories, and `settings`, names of Synapse's own for values that it has worked
-out, such as server.server_name. Without names, the answer is all that the files say. It is {"read": ...}, or what went
-wrong: {"error": ...}.
+A line contains `paths`, the files and directories, and `settings`, Synapse's own names of values that it has
+calculated, such as server.server_name. Without names, the answer is the content of the files. It is {"read": ...}, or
+the error: {"error": ...}.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synapse.config._base import find_config_files, read_config_files
 def _answer(paths: list[str], settings: list[str]) -> dict[str, t.Any]:
     if not settings:
         return t.cast("dict[str, t.Any]", read_config_files(find_config_files(paths)))
-    # It takes seconds to load, and most cases do without.
+    # Loading it takes seconds, and most cases do not need it.
     from synapse.config.homeserver import HomeServerConfig
 
     config = HomeServerConfig.load_config("", [f"--config-path={path}" for path in paths])

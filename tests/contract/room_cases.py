@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Cases of the modules that change rooms, their aliases, and destinations."""
+"""Cases of the modules that change rooms, room aliases and destinations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOUR = 3_600_000
 
 
 def _creator(place: Place) -> str:
-    """Return a token of somebody who is no admin and makes the rooms."""
+    """Return a token of the user who creates the rooms and is not an admin."""
     return place.server.speaking_as(place.server.make_account(f"{place.unique}-creator"))
 
 
@@ -31,7 +31,7 @@ def _make_rooms(place: Place, *words: str, alias: str | None = None) -> str:
 
 
 def make_room(place: Place) -> None:
-    """Make a room, with the word `room` for its id."""
+    """Create a room, with the word `room` for its id."""
     _make_rooms(place, "room")
 
 
@@ -41,7 +41,7 @@ def _content(place: Place, room_id: str, kind: str) -> t.Any:
         " WHERE current_state_events.room_id = ? AND type = ? AND state_key = ''"
     )
     rows = place.server.rows(query, room_id, kind)
-    # A room that names nothing any more is like one that never did.
+    # A room that publishes nothing any more is like one that never did.
     return (json.loads(rows[0][0])["content"] or None) if rows else None
 
 
@@ -62,9 +62,9 @@ def _state_of_room(place: Place) -> State:
     }
 
 
-def _make_room_and_somebody(place: Place) -> None:
+def _make_room_and_user(place: Place) -> None:
     make_room(place)
-    place.server.make_account(f"{place.unique}-lead", displayname="Lead")
+    place.server.make_account(f"{place.unique}-promoted", displayname="Promoted")
 
 
 def _unblock(place: Place) -> None:
@@ -82,10 +82,10 @@ _ROOMS = (
         restore=_unblock,
     ),
     Case(
-        "let somebody lead a room",
+        "make a user room admin",
         "synapse_room",
-        _make_room_and_somebody,
-        lambda place: {"room_id": place.ids["room"], "admin_user": place.user("lead")},
+        _make_room_and_user,
+        lambda place: {"room_id": place.ids["room"], "admin_user_id": place.user("promoted")},
         _state_of_room,
         {"power": "an admin of the room", "invited": "an admin of the room"},
     ),
@@ -106,12 +106,14 @@ def _alias(place: Place) -> str:
 
 def _state_of_alias(place: Place) -> State:
     rows = place.server.rows("SELECT room_id FROM room_aliases WHERE room_alias = ?", _alias(place))
-    named = {f"named by {word}": _content(place, place.ids[word], "m.room.canonical_alias") for word in place.ids}
-    return {"alias": [room_id for (room_id,) in rows], **named}
+    published = {
+        f"published by {word}": _content(place, place.ids[word], "m.room.canonical_alias") for word in place.ids
+    }
+    return {"alias": [room_id for (room_id,) in rows], **published}
 
 
 def _tokens(place: Place) -> list[int]:
-    """The tokens with which an admin can speak as whoever made the rooms: that of the making is one of them."""
+    """The tokens with which an admin acts as the creator of the rooms. One of them was used to create the rooms."""
     query = "SELECT id FROM access_tokens WHERE puppets_user_id = ? ORDER BY id"
     rows = place.server.rows(query, place.user("creator"))
     return [number for (number,) in rows]
@@ -121,62 +123,69 @@ def _declare_alias(place: Place, word: str, **more: t.Any) -> dict[str, t.Any]:
     return {"alias": _alias(place), "room_id": place.ids[word], **more}
 
 
-def _make_named_room(place: Place) -> None:
+def _make_publishing_room(place: Place) -> None:
     _make_rooms(place, "room", "other", alias="lobby")
 
 
-def _set_names(place: Place, named: str | None) -> None:
-    """Let the alias point to that room, which names it, or to none; no other room names it."""
+def _set_published(place: Place, publishing: str | None) -> None:
+    """Point the alias to that room, which publishes it, or remove it. No other room publishes it."""
     server, alias = place.server, _alias(place)
     token = server.speaking_as(place.user("creator"))
     directory = f"/_matrix/client/v3/directory/room/{urllib.parse.quote(alias, safe='')}"
-    # It may point to none.
+    # It may be free.
     assert server.ask("DELETE", directory)[0] in (200, 404)
-    if named:
-        server.send("PUT", directory, {"room_id": place.ids[named]}, token)
+    if publishing:
+        server.send("PUT", directory, {"room_id": place.ids[publishing]}, token)
     for word, room_id in place.ids.items():
-        content = {"alias": alias} if word == named else {}
+        content = {"alias": alias} if word == publishing else {}
         server.send("PUT", f"/_matrix/client/v3/rooms/{room_id}/state/m.room.canonical_alias", content, token)
 
 
-def _name_nothing(place: Place) -> None:
-    _set_names(place, None)
+def _publish_nothing(place: Place) -> None:
+    _set_published(place, None)
 
 
-def _name_again(place: Place) -> None:
-    _set_names(place, "room")
+def _publish_again(place: Place) -> None:
+    _set_published(place, "room")
 
 
 _ALIASES = (
     Case(
-        "make an alias",
+        "create an alias",
         "synapse_room_alias",
         make_room,
         lambda place: _declare_alias(place, "room", canonical=True),
         _state_of_alias,
-        {"alias": "point the alias", "named by room": "set the addresses"},
+        {"alias": "point the alias", "published by room": "set the published aliases"},
         traces=_tokens,
-        restore=_name_nothing,
+        restore=_publish_nothing,
     ),
     Case(
         "move an alias",
         "synapse_room_alias",
-        _make_named_room,
+        _make_publishing_room,
         lambda place: _declare_alias(place, "other", canonical=True),
         _state_of_alias,
-        {"alias": "move the alias", "named by room": "take the alias off", "named by other": "set the addresses"},
+        {
+            "alias": "move the alias from <room>",
+            "published by room": "remove the alias from the published aliases",
+            "published by other": "set the published aliases",
+        },
         traces=_tokens,
-        restore=_name_again,
+        restore=_publish_again,
     ),
     Case(
-        "free an alias",
+        "remove an alias",
         "synapse_room_alias",
-        _make_named_room,
+        _make_publishing_room,
         lambda place: {"alias": _alias(place), "state": "absent"},
         _state_of_alias,
-        {"alias": "remove the alias", "named by room": "take the alias off"},
+        {
+            "alias": "remove the alias, which points to",
+            "published by room": "remove the alias from the published aliases",
+        },
         traces=_tokens,
-        restore=_name_again,
+        restore=_publish_again,
     ),
 )
 
@@ -186,7 +195,7 @@ def _destination(place: Place) -> str:
 
 
 def make_destination(place: Place) -> None:
-    """Let the server have failed to reach another one."""
+    """Record on the server that it could not reach another server."""
     now = int(time.time() * 1000)
     columns = {"retry_last_ts": now, "retry_interval": _HOUR, "failure_ts": now - _HOUR}
     meeting.note(place.server, _destination(place), **columns)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A running Synapse as synapse_runtime_info looks at it, and one that is started again and again in other ways."""
+"""A running Synapse for synapse_runtime_info, and a server that is restarted again and again with other files."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 MODULE = "synapse_runtime_info"
 # In July 2038.
-_TO_COME = 2161944000.0
-_NOTED = "caches: {global_factor: 0.3}\n"
+_FUTURE = 2161944000.0
+_RECORDED = "caches: {global_factor: 0.3}\n"
 _RELOADED = "Reloading config section 'caches'"
 
 
 def parameters(place: Place, **more: t.Any) -> Parameters:
-    """Return the parameters of the module, which has no connection."""
-    files = {"config_path": place.server.config_path, "synapse_python": place.server.python}
-    return {"base_url": None, "access_token": None, **files, **more}
+    """Return the parameters of the module, without those of the connection."""
+    return {"config_path": place.server.config_path, "synapse_python": place.server.python, **more}
 
 
 def look(place: Place, **more: t.Any) -> Result:
-    """Look at the server, which changes nothing, and return what was seen."""
+    """Run the module, which changes nothing, and return its result."""
     seen = play(place, MODULE, parameters(place, **more), token=False)
     assert not seen.get("failed"), seen
     assert not seen["changed"], seen
@@ -45,33 +44,35 @@ def look(place: Place, **more: t.Any) -> Result:
 
 
 def main_process(seen: Result) -> dict[str, t.Any]:
-    """Return the one process that was seen."""
+    """Return the one process of the result."""
     [process] = seen["processes"]
     return t.cast("dict[str, t.Any]", process)
 
 
 def sized(seen: Result) -> dict[str, dict[str, t.Any]]:
     """Return the caches with a size of their own, by their names."""
-    return {cache["name"]: cache for cache in main_process(seen)["caches"] if cache["max_size"] is not None}
+    return {cache["name"]: cache for cache in main_process(seen)["caches"] if "max_size" in cache}
 
 
 def as_configured(seen: Result) -> set[bool | None]:
-    """Return what is said of the caches that have a size of their own."""
-    return {cache["as_configured"] for cache in sized(seen).values()}
+    """Return the values of as_configured of the caches that have a size of their own; None where it is left out."""
+    return {cache.get("as_configured") for cache in sized(seen).values()}
 
 
 def outdated(seen: Result) -> list[str]:
-    """Return the paths of what has changed since the process was started."""
-    return [found["path"] for found in main_process(seen)["outdated_by"]]
+    """Return the paths in outdated_by, which are the reason why the process must be restarted."""
+    process = main_process(seen)
+    assert process["restart_required"] is bool(process["outdated_by"])
+    return [found["path"] for found in process["outdated_by"]]
 
 
 def pid(server: Server) -> int:
-    """Return the number that Synapse itself has noted."""
+    """Return the process id in Synapse's own pid file."""
     return int(Path(server.directory, "homeserver.pid").read_text())
 
 
 def shown(place: Place) -> dict[str, t.Any]:
-    """Return what looking at a server could change of it: its process and its files."""
+    """Return the state of a server that the module could change: its process and its files."""
     names = [Path(name) for name in place.server.config_path]
     files = {str(name): name.stat() for name in (*names, *names[1].iterdir())}
     return {"pid": pid(place.server), **{name: (found.st_mtime_ns, found.st_mode) for name, found in files.items()}}
@@ -81,7 +82,7 @@ def use(server: Server, unique: str) -> None:
     """Make requests that fill many of the caches."""
     alias = f"lobby-{unique}"
     body = {"preset": "public_chat", "room_alias_name": alias}
-    # The room is there already after a restart.
+    # After a restart the room already exists.
     assert server.ask("POST", "/_matrix/client/v3/createRoom", body)[0] in (200, 400)
     for path in (
         "/_matrix/client/v3/sync?timeout=0",
@@ -98,9 +99,9 @@ def use(server: Server, unique: str) -> None:
 
 
 class Restarts:
-    """A server that nobody else uses, and how it was started the last time.
+    """A server that no other test uses, and how it was started the last time.
 
-    `drop_in` and `late`: files that it may be started with; `record`: what was noted before it was.
+    `drop_in` and `late`: files that it may be started with; `record`: the restart record.
     """
 
     def __init__(self, server: Server, directory: Path) -> None:
@@ -114,7 +115,7 @@ class Restarts:
         use(server, self.place.unique)
 
     def clean(self) -> None:
-        """Take away the files of a test, and undo what it has done to others."""
+        """Remove the files of a test, and restore the content of the others."""
         self.drop_in.unlink(missing_ok=True)
         self.late.unlink(missing_ok=True)
         for name, content in self._files.items():
@@ -123,60 +124,60 @@ class Restarts:
                 path.write_bytes(content)
 
     def plain(self) -> None:
-        """Let it run without files and variables of a test, and have none of these files there."""
+        """Let it run without files and variables of a test, and remove these files."""
         self.clean()
         if self._how != "plain":
             self.restart("plain")
 
-    def noted(self, *, complete: bool = True, untouched: bool = False) -> None:
-        """Let it run with both files, of which one has a time to come, and have noted that before it was started.
+    def recorded(self, *, complete: bool = True, untouched: bool = False) -> None:
+        """Let it run with both files, one of them with a time in the future, and with a record of that.
 
-        `complete`: they have to be there still. Synapse reads nothing again if one of them is gone.
+        `complete`: both must still exist. Synapse reloads nothing if one of them is missing.
         `untouched`: and no case may have changed them since.
         """
-        there = self._how == "noted" and (self.late.exists() or not complete)
-        if there and (not untouched or self.drop_in.read_text() == _NOTED):
+        runs = self._how == "recorded" and (self.late.exists() or not complete)
+        if runs and (not untouched or self.drop_in.read_text() == _RECORDED):
             return
         self.clean()
-        write(self.drop_in, _NOTED)
+        write(self.drop_in, _RECORDED)
         self.write_late()
-        self.note(look(self.place, gather=["freshness"]))
-        self.restart("noted")
+        self.write_record(look(self.place, gather=["freshness"]))
+        self.restart("recorded")
 
     def with_environment(self, environment: dict[str, str], settings: str) -> None:
-        """Let it run with variables, and with what the drop-in says."""
+        """Let it run with environment variables, and with these settings in the drop-in."""
         self.clean()
         write(self.drop_in, settings)
         with mock.patch.dict(os.environ, environment):
             self.restart("environment")
 
     def restart(self, how: str = "plain") -> None:
-        """Restart it with the files that are there, and use it."""
-        # A restart that fails leaves a server that no case can take as it is.
+        """Restart it with the current files, and use it."""
+        # After a restart that fails, no case can use the server without a restart.
         self._how = "unknown"
         servers.restart(self.place.server)
         self._how = how
         use(self.place.server, self.place.unique)
 
     def reload(self) -> None:
-        """Let it read its configuration again, and wait until it has begun to."""
+        """Let it reload its configuration, and wait until it begins to."""
         log = Path(self.place.server.log)
         size = log.stat().st_size
         os.kill(pid(self.place.server), signal.SIGHUP)
         until(lambda: log.read_bytes()[size:], lambda found: _RELOADED.encode() in found)
 
     def write_late(self) -> None:
-        """Write what only a restart applies, and give it a time to come, as a clock does that goes wrong."""
+        """Write a setting that only a restart applies, with a time in the future, like after a clock that was wrong."""
         write(self.late, "enable_registration: false\n")
-        os.utime(self.late, (_TO_COME, _TO_COME))
+        os.utime(self.late, (_FUTURE, _FUTURE))
 
-    def note(self, seen: Result) -> None:
-        """Note what it is about to be started with."""
+    def write_record(self, seen: Result) -> None:
+        """Write the restart record."""
         write(self.record, json.dumps(seen["started_with"]))
 
 
 def jemalloc(directory: Path) -> Path:
-    """Return the jemalloc of this machine, or another library under its name, which is all that a process shows."""
+    """Return the jemalloc of this machine, or another library with its name. A process only shows the name."""
     for root in (Path("/usr/lib"), Path("/usr/lib64")):
         for found in root.rglob("libjemalloc.so.2"):
             return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a list of accounts must never do to people: a typing error, an address declared twice, two runs at once."""
+"""What a list of accounts must never do: after a typing error, with a duplicate e-mail address, in two runs at once."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def active(server: Server, names: t.Sequence[str]) -> list[bool]:
 
 
 @MODES
-def test_typing_error_deactivates_nobody(server: Server, word: str, people: list[str], check: bool) -> None:
+def test_typing_error_deactivates_no_account(server: Server, word: str, people: list[str], check: bool) -> None:
     alice, bob, carol = people
     result = declare(
         server,
         alice.capitalize(),
-        {"user_id": bob, "displayname": "New"},
+        {"user_id": bob, "display_name": "New"},
         f"@{carol}:r1.tset",
         exclusive=True,
         max_changes=100,
@@ -63,9 +63,9 @@ def test_typing_error_deactivates_nobody(server: Server, word: str, people: list
         check=check,
     )
     assert result["failed"]
-    assert "Nobody was deactivated" in result["msg"]
+    assert "No account was deactivated" in result["msg"]
     assert active(server, people) == [True, True, True]
-    # What is right in the list is done all the same.
+    # The correct entries of the list are done all the same.
     assert [user["changed"] for user in result["users"]] == [False, True, False]
 
 
@@ -79,7 +79,7 @@ def test_typing_error_keeps_from_declared_absence_too(server: Server, people: li
 
 
 @MODES
-def test_misspelt_protector_deactivates_nobody(server: Server, word: str, people: list[str], check: bool) -> None:
+def test_misspelt_protector_deactivates_no_account(server: Server, word: str, people: list[str], check: bool) -> None:
     alice, bob, _carol = people
     protect = [*everybody_but(word), bob.upper()]
     result = declare(server, alice, exclusive=True, max_changes=100, protect=protect, check=check)
@@ -94,10 +94,12 @@ def test_address_declared_twice(server: Server, word: str, people: list[str], st
     alice, bob, carol = people
     spellings = (f"{word}@x.org", f" {word.upper()}@X.ORG")
     entries = [
-        {"user_id": name, "displayname": "New", "threepids": [{"medium": "email", "address": address}]}
+        {"user_id": name, "display_name": "New", "threepids": [{"medium": "email", "address": address}]}
         for name, address in zip((alice, bob), spellings, strict=True)
     ]
-    result = declare(server, *entries, {"user_id": carol, "displayname": "New"}, steal_threepids=steal, check=check)
+    result = declare(
+        server, *entries, {"user_id": carol, "display_name": "New"}, allow_threepid_takeover=steal, check=check
+    )
     assert [user["failed"] for user in result["users"]] == [True, True, False]
     shown = [server.get(f"/_synapse/admin/v2/users/{server.user_id(name)}") for name in people]
     assert [account["threepids"] for account in shown] == [[], [], []]
@@ -116,7 +118,7 @@ def test_identity_declared_twice_makes_no_account(server: Server, word: str, che
 @MODES
 @pytest.mark.parametrize("many", [True, False], ids=["list", "one"])
 def test_name_that_exists_in_capital_letters(server: Server, word: str, many: bool, check: bool) -> None:
-    # As servers of old have them.
+    # Old servers have such accounts.
     server.write(
         "INSERT INTO users (name, creation_ts, admin, is_guest, deactivated) VALUES (?, 1, 0, 0, 0)",
         server.user_id(f"Dave{word}"),
@@ -126,13 +128,13 @@ def test_name_that_exists_in_capital_letters(server: Server, word: str, many: bo
     name = "synapse_admin_users" if many else "synapse_admin_user"
     result = run_module(name, {**parameters, **({"users": [account]} if many else account)}, check=check)
     assert result["failed"]
-    assert "capital letters" in result["msg"]
+    assert "upper and lower case" in result["msg"]
     assert not result["changed"]
 
 
 @MODES
 def test_localpart_that_begins_with_an_underscore(server: Server, word: str, check: bool) -> None:
-    """Whether it may, the server's configuration says: this one's does not."""
+    """The configuration of a server can allow it. This one does not."""
     result = declare(server, f"_{word}", check=check)
     assert result["failed"]
     assert "may not begin with _" in result["msg"]
@@ -148,7 +150,7 @@ def test_two_runs_at_the_same_time(server: Server, word: str) -> None:
     users: list[dict[str, t.Any]] = [
         {
             "user_id": f"{word}-{number}",
-            "displayname": f"Name {number}",
+            "display_name": f"Name {number}",
             "suspended": number % 3 == 0,
             "threepids": [{"medium": "email", "address": f"{word}-{number}@x.org"}],
             "external_ids": [{"auth_provider": "oidc", "external_id": f"{word}-{number}"}],
@@ -168,12 +170,12 @@ def test_two_runs_at_the_same_time(server: Server, word: str) -> None:
         for user in result["users"]
         if "create the account" in user.get("steps", ())
     ]
-    # Each was made once, and told by the one who made it.
+    # Each account was created once, and only the run that created it reports this.
     assert sorted(created) == sorted(server.user_id(user["user_id"]) for user in users)
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["absent", "exclusive"])
-def test_what_synapse_alone_refuses_deactivates_nobody(
+def test_what_synapse_alone_refuses_deactivates_no_account(
     server: Server, word: str, people: list[str], declared: bool
 ) -> None:
     alice, bob, _carol = people
@@ -191,16 +193,16 @@ def test_what_synapse_alone_refuses_deactivates_nobody(
 def test_slow_change_is_told_as_it_ends(
     server: Server, people: list[str], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    """One account is slow: the others are changed all the same, and the slow one is looked at again."""
+    """One account is slow: the others are changed all the same, and the slow one is read again."""
     monkeypatch.setattr(_execution, "PATIENCE", 10.0)
     monkeypatch.setattr(account_list, "PATIENCE", 10.0)
     monkeypatch.setattr(fault_proxy, "_HOLD", seconds)
-    entries = [{"user_id": name, "displayname": f"New {name}"} for name in people]
+    entries = [{"user_id": name, "display_name": f"New {name}"} for name in people]
     with FaultProxy(server.base_url) as proxy:
         proxy.arm()
         parameters = {"access_token": server.token, "users": entries, "parallel": 1, "timeout": 1}
         run_module("synapse_admin_users", {"base_url": proxy.base_url, **parameters}, check=True)
-        # After what check mode has read, the first change.
+        # The first change, after the requests that check mode sends as well.
         proxy.arm("delay_done", len(proxy.settle()) + 1)
         result = run_module("synapse_admin_users", {"base_url": proxy.base_url, **parameters})
         proxy.settle()

@@ -77,13 +77,15 @@ def test_a_stored_token_survives_the_look_at_the_first_admin(server_alone: Serve
     place = Place(server, f"stored{int(check)}", tmp_path)
     server.register(f"{place.unique}-one", _PASSWORD, admin=True)
     path = tmp_path / "token"
-    account = {"user": place.user("one"), "password": _PASSWORD, "access_token_path": str(path)}
+    account = {"user_id": place.user("one"), "password": _PASSWORD, "access_token_path": str(path)}
     obtained = run_module("synapse_access_token", {"base_url": server.base_url, **account})
-    assert obtained["device_id"] == _DEVICE, obtained
+    assert obtained["token"]["device_id"] == _DEVICE, obtained
     token = path.read_text().strip()
-    declared = {"user_id": place.user("one"), "admin": True, "password": _PASSWORD, "config_path": server.config_path}
+    declared = {"user_id": place.user("one"), "admin": True, "bootstrap_admin": True, "password": _PASSWORD}
     before = _look(server)
-    result = run_module("synapse_admin_user", {"base_url": server.base_url, **declared}, check=check)
+    result = run_module(
+        "synapse_admin_user", {"base_url": server.base_url, "config_path": server.config_path, **declared}, check=check
+    )
     assert (result.get("failed"), result.get("changed")) == (None, False), result
     assert server.ask("GET", "/_matrix/client/v3/account/whoami", None, token)[0] == 200, "the stored token is dead"
     assert _look(server) == before

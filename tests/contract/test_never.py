@@ -32,14 +32,14 @@ def word() -> str:
 
 
 class Room:
-    """A private room of somebody who is no admin, and somebody who shall lead it."""
+    """A private room whose creator is not a server admin, and a user who should be its admin."""
 
     def __init__(self, server: Server, word: str) -> None:
         self.server = server
-        self.lead = server.make_account(f"lead{word}")
+        self.promoted = server.make_account(f"promoted{word}")
         self.creator = server.make_account(f"creator{word}")
         self.token = server.speaking_as(self.creator)
-        # Before version 12 the one who makes a room is named in its power levels.
+        # Before version 12, the power levels of a room list its creator.
         self.room_id = server.make_room(self.token, room_version="11")
 
     def power(self) -> dict[str, t.Any]:
@@ -63,7 +63,7 @@ def room(server: Server, word: str) -> Room:
 
 
 def ban(room: Room) -> None:
-    room.act("ban", room.lead)
+    room.act("ban", room.promoted)
 
 
 def ban_from_public(room: Room) -> None:
@@ -81,13 +81,13 @@ def forbid_invitations(room: Room) -> None:
     room.set_power(invite=100, users={room.creator: 60}, events={"m.room.power_levels": 50})
 
 
-def suspend_giver(room: Room) -> None:
+def suspend_granter(room: Room) -> None:
     room.server.send("PUT", f"/_synapse/admin/v1/suspend/{room.creator}", {"suspend": True})
 
 
-def stand_above(room: Room) -> None:
-    room.set_power(users={room.creator: 100, room.lead: 100})
-    room.set_power(users={room.creator: 60, room.lead: 100}, events={"m.room.power_levels": 50})
+def have_more_power(room: Room) -> None:
+    room.set_power(users={room.creator: 100, room.promoted: 100})
+    room.set_power(users={room.creator: 60, room.promoted: 100}, events={"m.room.power_levels": 50})
 
 
 @MODES
@@ -97,18 +97,18 @@ def stand_above(room: Room) -> None:
         (ban, "banned"),
         (ban_from_public, "banned"),
         (block, "blocked"),
-        (forbid_invitations, "takes a power of 100"),
-        (suspend_giver, "suspended"),
-        (stand_above, "has more power"),
+        (forbid_invitations, "requires the power level 100"),
+        (suspend_granter, "suspended"),
+        (have_more_power, "has a higher power level"),
     ],
     ids=lambda each: getattr(each, "__name__", None),
 )
-def test_power_is_given_only_where_synapse_will_not_stop_halfway(
+def test_a_power_level_is_only_granted_where_synapse_will_not_stop_halfway(
     room: Room, prepare: t.Callable[[Room], None], said: str, check: bool
 ) -> None:
     prepare(room)
     before = room.power()
-    result = declare(room.server, "synapse_room", room_id=room.room_id, admin_user=room.lead, check=check)
+    result = declare(room.server, "synapse_room", room_id=room.room_id, admin_user_id=room.promoted, check=check)
     assert result["failed"]
     assert not result["changed"]
     assert said in result["msg"], result["msg"]
@@ -116,8 +116,9 @@ def test_power_is_given_only_where_synapse_will_not_stop_halfway(
 
 
 def first_admin(server: Server, word: str, **declared: t.Any) -> dict[str, t.Any]:
-    account = {"user_id": f"boss{word}", "admin": True, "config_path": server.config_path, **declared}
-    parameters = {"base_url": server.base_url, "synapse_python": server.python, **account}
+    account = {"user_id": f"boss{word}", "admin": True, "bootstrap_admin": True, **declared}
+    synapse = {"config_path": server.config_path, "synapse_python": server.python}
+    parameters = {"base_url": server.base_url, **synapse, **account}
     return run_module("synapse_admin_user", parameters)
 
 
@@ -126,7 +127,7 @@ def first_admin(server: Server, word: str, **declared: t.Any) -> dict[str, t.Any
     [
         ({"password": "another secret", "update_password": "always"}, "a new password"),
         ({"password": "another secret", "update_password": "if_different"}, "a new password"),
-        ({"displayname": "Other"}, "displayname"),
+        ({"display_name": "Other"}, "display_name"),
         ({"user_type": "bot"}, "user_type"),
         ({"locked": True}, "locked"),
         ({"threepids": [{"medium": "email", "address": "boss@x.org"}]}, "threepids"),
@@ -147,15 +148,17 @@ def test_what_no_admin_is_there_to_change_is_refused(
 @pytest.mark.parametrize("update", ["always", "if_different", "on_create"])
 def test_what_is_as_declared_already_needs_no_admin(server: Server, word: str, update: str) -> None:
     server.register(f"boss{word}", "first secret", admin=True)
-    as_is = {"displayname": f" boss{word} ", "user_type": "", "locked": False, "threepids": [], "rate_limit": {}}
+    as_is = {"display_name": f" boss{word} ", "user_type": "", "locked": False, "threepids": [], "rate_limit": {}}
     result = first_admin(server, word, password="first secret", update_password=update, **as_is)
     assert not result.get("failed"), result["msg"]
     assert not result["changed"]
     assert result["verified"]
 
 
-def test_token_in_somebodys_name_ends_by_itself(server: Server, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where it cannot be logged out, which is no failure of what was done with it."""
+def test_a_token_in_the_name_of_another_user_expires(
+    server: Server, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so even if it cannot be logged out, and the task that used it does not fail."""
 
     def fail(_client: object) -> t.NoReturn:
         raise ConnectionFailed("POST /logout failed: no answer within 1 seconds.")
@@ -167,7 +170,7 @@ def test_token_in_somebodys_name_ends_by_itself(server: Server, word: str, monke
     known = server.rows(tokens, creator)
     result = declare(server, "synapse_room_alias", alias=f"#{word}", state="absent")
     assert not result.get("failed"), result["msg"]
-    assert result["written_as"] == [creator]
+    assert result["room_alias"]["written_as"] == [creator]
     assert creator in str(result["warnings"][0])
     ends = [end for _number, end in set(server.rows(tokens, creator)) - set(known)]
     now = time.time() * 1000

@@ -18,20 +18,20 @@ EMAIL, MSISDN = "email", "msisdn"
 
 # What is declared, and what the account shows then. "~" stands for a word that no other test has.
 ACCOUNTS: dict[str, tuple[dict[str, t.Any], dict[str, t.Any]]] = {
-    "space after": ({"displayname": "Bob "}, {"displayname": "Bob"}),
-    "space before": ({"displayname": " Bob"}, {"displayname": "Bob"}),
-    "tab and line end": ({"displayname": "\tBob\r\n"}, {"displayname": "Bob"}),
-    "no-break space": ({"displayname": "Bob\u00a0"}, {"displayname": "Bob"}),
-    "ideographic space": ({"displayname": "\u3000Bob\u2003"}, {"displayname": "Bob"}),
-    "space of no width": ({"displayname": "\u200bBob"}, {"displayname": "\u200bBob"}),
-    "space inside": ({"displayname": "B  o\tb"}, {"displayname": "B  o\tb"}),
-    "spaces alone": ({"displayname": "   "}, {"displayname": ""}),
-    "no name": ({"displayname": ""}, {"displayname": ""}),
-    "composed": ({"displayname": "Caf\u00e9"}, {"displayname": "Caf\u00e9"}),
-    "decomposed": ({"displayname": "Cafe\u0301"}, {"displayname": "Cafe\u0301"}),
-    "capital letters": ({"displayname": "\u0130STANBUL Stra\u00dfe"}, {"displayname": "\u0130STANBUL Stra\u00dfe"}),
-    "rabbit": ({"displayname": "\U0001f407 "}, {"displayname": "\U0001f407"}),
-    "longest": ({"displayname": "a" * 256 + " "}, {"displayname": "a" * 256}),
+    "space after": ({"display_name": "Bob "}, {"displayname": "Bob"}),
+    "space before": ({"display_name": " Bob"}, {"displayname": "Bob"}),
+    "tab and line end": ({"display_name": "\tBob\r\n"}, {"displayname": "Bob"}),
+    "no-break space": ({"display_name": "Bob\u00a0"}, {"displayname": "Bob"}),
+    "ideographic space": ({"display_name": "\u3000Bob\u2003"}, {"displayname": "Bob"}),
+    "space of no width": ({"display_name": "\u200bBob"}, {"displayname": "\u200bBob"}),
+    "space inside": ({"display_name": "B  o\tb"}, {"displayname": "B  o\tb"}),
+    "spaces alone": ({"display_name": "   "}, {"displayname": ""}),
+    "no name": ({"display_name": ""}, {"displayname": ""}),
+    "composed": ({"display_name": "Caf\u00e9"}, {"displayname": "Caf\u00e9"}),
+    "decomposed": ({"display_name": "Cafe\u0301"}, {"displayname": "Cafe\u0301"}),
+    "capital letters": ({"display_name": "\u0130STANBUL Stra\u00dfe"}, {"displayname": "\u0130STANBUL Stra\u00dfe"}),
+    "rabbit": ({"display_name": "\U0001f407 "}, {"displayname": "\U0001f407"}),
+    "longest": ({"display_name": "a" * 256 + " "}, {"displayname": "a" * 256}),
     "ordinary type": ({"user_type": ""}, {"user_type": None}),
     "bot": ({"user_type": "bot"}, {"user_type": "bot"}),
     "no picture": ({"avatar_url": ""}, {"avatar_url": ""}),
@@ -121,7 +121,7 @@ def test_alias(server: Server, alias: str) -> None:
     parameters = {**connected(server), "alias": name, "room_id": room, "canonical": True}
     results = [run_module("synapse_room_alias", parameters, check=check) for check in (True, False, False)]
     assert [result["changed"] for result in results] == [True, True, False], results
-    assert results[1]["alias"] == f"{name}:{server.name}"
+    assert results[1]["room_alias"]["alias"] == f"{name}:{server.name}"
 
 
 @pytest.mark.parametrize("device", [" device ", "Ger\u00e4t", "a/b", "\U0001f407"], ids=ascii)
@@ -130,7 +130,7 @@ def test_device(server: Server, device: str, tmp_path: t.Any) -> None:
     server.make_account(f"device{word}", password="p")
     parameters = {
         "base_url": server.base_url,
-        "user": f"device{word}",
+        "user_id": f"device{word}",
         "password": "p",
         "device_id": device,
         "device_display_name": f" {device} ",
@@ -138,7 +138,7 @@ def test_device(server: Server, device: str, tmp_path: t.Any) -> None:
     }
     results = [run_module("synapse_access_token", parameters, check=check) for check in (True, False, False)]
     assert [result["changed"] for result in results] == [True, True, False], results
-    assert [result["device_id"] for result in results] == [device] * 3
+    assert [result["token"]["device_id"] for result in results] == [device] * 3
 
 
 def test_e_mail_of_old_in_capital_letters(server: Server) -> None:

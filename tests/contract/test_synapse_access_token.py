@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_access_token makes of an account: registers it, keeps its token in a file or returns it, and ends it."""
+"""synapse_access_token creates an account, writes its token to a file or returns it, and logs it out."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ MODULE = "synapse_access_token"
 PASSWORD = "robot secret"
 _DEVICE = "matrix_ops.synapse"
 _OTHER_DEVICE = "OTHER"
-# Both are only known once there is a token.
-_UNPREDICTABLE = ("access_token", "admin")
+# Both are only known after the login.
+_UNPREDICTABLE = ("token.access_token", "token.admin")
 
 
 def token_path(place: Place) -> Path:
-    """Return where the token of a case is kept."""
+    """Return the token file of a case."""
     return place.directory / "robot.token"
 
 
 def declare_robot(place: Place, **declared: t.Any) -> Parameters:
     """Declare the token of the account with the word `robot`."""
-    return {"user": f"{place.unique}-robot", "password": PASSWORD, **declared}
+    return {"user_id": f"{place.unique}-robot", "password": PASSWORD, **declared}
 
 
 def declare_admin(place: Place) -> Parameters:
-    """Declare a server admin, to be registered, whose token is kept."""
-    registered = {"register": True, "admin": True, "config_path": place.server.config_path}
-    return declare_robot(place, access_token_path=str(token_path(place)), **registered)
+    """Declare a server admin that is created, with a token file."""
+    created = {"create": True, "admin": True, "config_path": place.server.config_path}
+    return declare_robot(place, access_token_path=str(token_path(place)), **created)
 
 
 def _declare_end(place: Place, **declared: t.Any) -> Parameters:
@@ -53,7 +53,7 @@ def _declare_end(place: Place, **declared: t.Any) -> Parameters:
 
 
 def _keep(place: Place) -> None:
-    """Let the module register the admin and keep its token; it has the word `token` afterwards."""
+    """Let the module create the admin and write its token to the file. `token` in the ids is this token."""
     done = play(place, MODULE, declare_admin(place), token=False)
     assert not done.get("failed"), done["msg"]
     place.ids["token"] = token_path(place).read_text().strip()
@@ -70,7 +70,7 @@ def _keep_ended(place: Place) -> None:
 
 
 def _register(place: Place) -> None:
-    """Register somebody who is no admin, and has a session elsewhere."""
+    """Register an account that is not an admin and has another session."""
     place.server.register(f"{place.unique}-robot", PASSWORD)
     assert place.server.log_in(place.user("robot"), PASSWORD, _OTHER_DEVICE)
 
@@ -78,7 +78,7 @@ def _register(place: Place) -> None:
 def _log_in(place: Place) -> None:
     """Let the module return a token of that account."""
     _register(place)
-    place.ids["token"] = play(place, MODULE, declare_robot(place), token=False)["access_token"]
+    place.ids["token"] = play(place, MODULE, declare_robot(place), token=False)["token"]["access_token"]
 
 
 def _log_in_and_keep(place: Place) -> None:
@@ -88,14 +88,14 @@ def _log_in_and_keep(place: Place) -> None:
 
 
 def whose(place: Place, token: str) -> list[str] | None:
-    """Return the user id and the device that a token belongs to, or None if it is not valid."""
+    """Return the user id and the device of a token, or None if it is not valid."""
     status, answer = place.server.ask("GET", "/_matrix/client/v3/account/whoami", None, token)
     assert status in (200, 401), answer
     return [answer["user_id"], answer["device_id"]] if status == 200 else None
 
 
 def look_at_robot(place: Place) -> State:
-    """Return what the server shows of the account, and what is in the file: whose token, and who may read it."""
+    """Return the account on the server, and the file: its mode, and the account of its token."""
     path, server = token_path(place), place.server
     account = server.found(f"/_synapse/admin/v2/users/{place.user('robot')}")
     devices = server.get(f"/_synapse/admin/v2/users/{place.user('robot')}/devices")["devices"] if account else []
@@ -112,7 +112,7 @@ def look_at_robot(place: Place) -> State:
 
 
 def _shown_kept(place: Place, *, same: bool) -> State:
-    """The token is kept for its owner alone, and is that of the one device."""
+    """The file is readable by its owner only, and contains the token of the one device."""
     return {
         "admin": True,
         "devices": [(_DEVICE, "Ansible")],
@@ -123,12 +123,13 @@ def _shown_kept(place: Place, *, same: bool) -> State:
     }
 
 
-def _returned(place: Place, **more: t.Any) -> Result:
-    return {"user_id": place.user("robot"), "device_id": _DEVICE, "registered": False, **more}
+def _returned(place: Place, *, created: bool = False, **more: t.Any) -> Result:
+    token = {"user_id": place.user("robot"), "device_id": _DEVICE, **more}
+    return {"token": token, "created": created}
 
 
-def _returned_kept(place: Place, **more: t.Any) -> Result:
-    return _returned(place, admin=True, access_token=None, access_token_path=str(token_path(place)), **more)
+def _returned_kept(place: Place, *, created: bool = False, admin: bool = True) -> Result:
+    return _returned(place, created=created, admin=admin, access_token_path=str(token_path(place)))
 
 
 _change = functools.partial(
@@ -142,14 +143,14 @@ _change = functools.partial(
 
 _KEPT = (
     _change(
-        "register an admin and keep its token",
+        "create an admin and keep its token",
         prepare=nothing,
         parameters=declare_admin,
         shows=functools.partial(_shown_kept, same=False),
-        returns=lambda place: _returned_kept(place, registered=True),
+        returns=lambda place: _returned_kept(place, created=True),
     ),
     _change(
-        "close the file",
+        "set the mode of the file",
         prepare=_keep_openly,
         parameters=declare_admin,
         shows=functools.partial(_shown_kept, same=True),
@@ -163,34 +164,73 @@ _KEPT = (
         returns=_returned_kept,
     ),
     _change(
-        "a token that is kept already",
+        "a token that is in the file already",
         prepare=_keep,
         parameters=declare_admin,
         changes=False,
         shows=functools.partial(_shown_kept, same=True),
         returns=_returned_kept,
     ),
+    _change(
+        "a token that is in the file already, without its account",
+        prepare=_keep,
+        parameters=lambda place: {"access_token_path": str(token_path(place))},
+        changes=False,
+        shows=functools.partial(_shown_kept, same=True),
+        returns=_returned_kept,
+    ),
+    _change(
+        "a token that is in the file already, without the secret that created its account",
+        prepare=_keep,
+        parameters=lambda place: {**declare_admin(place), "config_path": [str(place.directory / "missing.yaml")]},
+        changes=False,
+        shows=functools.partial(_shown_kept, same=True),
+        returns=_returned_kept,
+    ),
 )
 
+_ENDED: Result = {"token": {}, "created": False}
 _OTHERS = (
     _change(
-        "log the token out",
+        "log out the token",
         prepare=_keep,
         parameters=_declare_end,
         shows=lambda place: {"admin": True, "devices": [], "file": False},
+        returns=lambda place: _ENDED,
+    ),
+    _change(
+        "log out the token, without its account",
+        prepare=_keep,
+        parameters=lambda place: {"access_token_path": str(token_path(place)), "state": "absent"},
+        shows=lambda place: {"admin": True, "devices": [], "file": False},
+        returns=lambda place: _ENDED,
     ),
     _change(
         "remove the file of a token that is not valid",
         prepare=_keep_ended,
         parameters=_declare_end,
         shows=lambda place: {"admin": True, "devices": [], "file": False},
+        returns=lambda place: _ENDED,
     ),
     _change(
-        "a token that is kept nowhere has ended",
+        "a token file that does not exist",
         prepare=_register,
         parameters=_declare_end,
         changes=False,
         shows=lambda place: {"devices": [(_OTHER_DEVICE, None)], "file": False},
+        returns=lambda place: _ENDED,
+    ),
+    _change(
+        "a token file that does not exist, and a token that is not in it",
+        prepare=_log_in,
+        parameters=lambda place: {
+            "access_token": place.ids["token"],
+            "access_token_path": str(token_path(place)),
+            "state": "absent",
+        },
+        changes=False,
+        shows=lambda place: {"devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")], "file": False},
+        returns=lambda place: _ENDED,
     ),
     _change(
         "reuse a known token",
@@ -198,8 +238,8 @@ _OTHERS = (
         parameters=lambda place: declare_robot(place, access_token=place.ids["token"]),
         changes=False,
         shows=lambda place: {"devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")], "file": False},
-        # A value that a task is given as a secret never comes back in its result, not in a mangled form either.
-        returns=lambda place: _returned(place, admin=False, access_token=None, access_token_path=None),
+        # Ansible would censor a secret that the task was given, so it is left out.
+        returns=lambda place: _returned(place, admin=False),
     ),
     _change(
         "keep a known token in a file",
@@ -212,24 +252,32 @@ _OTHERS = (
             "admin": False,
             "devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")],
         },
-        returns=lambda place: _returned(place, admin=False, access_token=None),
+        returns=lambda place: _returned_kept(place, admin=False),
     ),
     _change(
-        "log a known token out",
+        "log out a known token that is in the file",
         prepare=_log_in_and_keep,
         parameters=lambda place: _declare_end(place, access_token=place.ids["token"]),
         # Only the other session is left.
         shows=lambda place: {"admin": False, "devices": [(_OTHER_DEVICE, None)], "file": False},
+        returns=lambda place: _ENDED,
+    ),
+    _change(
+        "log out a known token without a file",
+        prepare=_log_in,
+        parameters=lambda place: {"access_token": place.ids["token"], "state": "absent"},
+        shows=lambda place: {"admin": False, "devices": [(_OTHER_DEVICE, None)], "file": False},
+        returns=lambda place: _ENDED,
     ),
 )
 
 
 @pytest.mark.parametrize("case", named(_KEPT))
 def test_kept(place: Place, case: Expectation) -> None:
-    """The token is in the file, and in nothing that is said of it."""
+    """The token is in the file, and in no result."""
     done = prove(place, case)
     told = [done, *(play(place, MODULE, case.parameters(place), token=False, check=check) for check in (True, False))]
-    assert [result["registered"] for result in told[1:]] == [False, False]
+    assert [result["created"] for result in told[1:]] == [False, False]
     assert token_path(place).read_text().strip() not in json.dumps(told)
 
 
@@ -239,27 +287,27 @@ def test_declared(place: Place, case: Expectation) -> None:
     if "token" in place.ids:
         assert place.ids["token"] not in json.dumps(done)
         ended = case.parameters(place).get("state") == "absent"
-        assert (whose(place, place.ids["token"]) is None) is ended
+        assert (whose(place, place.ids["token"]) is None) is (ended and case.changes)
 
 
 def test_logged_in_without_a_file(place: Place) -> None:
-    """The token is returned, and each time another one, because nothing keeps it."""
+    """Each run returns a new token, because no file contains it."""
     case = _change(
         "log in and return the token",
         prepare=_register,
         parameters=declare_robot,
         repeatable=False,
         shows=lambda place: {"admin": False, "devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")], "file": False},
-        returns=lambda place: _returned(place, admin=False, access_token_path=None),
     )
     done = prove(place, case)
-    token = done["access_token"]
+    token = done["token"]["access_token"]
+    assert {name: done[name] for name in ("token", "created")} == _returned(place, admin=False, access_token=token)
     assert whose(place, token) == [place.user("robot"), _DEVICE]
     assert token not in json.dumps(done["diff"])
     again = play(place, MODULE, declare_robot(place), token=False)
     assert again["changed"]
-    assert again["access_token"] != token
-    # Logins do not pile up devices.
+    assert again["token"]["access_token"] != token
+    # The second login reuses the device.
     assert look_at_robot(place)["devices"] == [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")]
 
 

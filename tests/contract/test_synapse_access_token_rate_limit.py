@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How synapse_access_token waits where a server allows one login after the other only."""
+"""synapse_access_token waits if a server limits logins."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Result, play
 
-# One login in ten seconds: the second one in a row has to wait.
+# One login in ten seconds: a second login has to wait.
 _LIMITS = {"rc_login": {"address": {"per_second": 0.1, "burst_count": 1}}}
 _PASSWORD = "robot secret"
 
 
 @pytest.fixture
 def limited(tmp_path: Path) -> t.Iterator[Place]:
-    """A place on a server that limits logins. It keeps that in memory: it does not depend on the engine."""
+    """A place on a server that limits logins. Synapse counts them in memory, so one engine is enough."""
     with servers.own_servers("sqlite") as started:
         server = started[0]
-        # The setup has to log in, too: the limits come after it.
+        # The setup logs in as well, so the limits are set after it.
         Path(server.directory, "conf.d", "zz_rate_limits.yaml").write_text(json.dumps(_LIMITS))
         servers.restart(server)
         yield Place(server, f"c{secrets.token_hex(4)}", tmp_path)
@@ -38,7 +38,7 @@ def test_login_waits_as_long_as_it_may(limited: Place) -> None:
     limited.server.register(f"{limited.unique}-robot", _PASSWORD)
 
     def log_in(**more: t.Any) -> Result:
-        parameters = {"user": f"{limited.unique}-robot", "password": _PASSWORD, **more}
+        parameters = {"user_id": f"{limited.unique}-robot", "password": _PASSWORD, **more}
         return play(limited, "synapse_access_token", parameters, token=False)
 
     first = log_in()
@@ -49,4 +49,4 @@ def test_login_waits_as_long_as_it_may(limited: Place) -> None:
     assert re.search("429 M_LIMIT_EXCEEDED.*retry_timeout", impatient["msg"]), impatient["msg"]
     patient = log_in()
     assert not patient.get("failed"), patient["msg"]
-    assert patient["access_token"] != first["access_token"]
+    assert patient["token"]["access_token"] != first["token"]["access_token"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_access_token refuses: nobody is registered then, and nobody stays logged in."""
+"""What synapse_access_token refuses: then no account is created, and no account stays logged in."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _SECRETS = (_PASSWORD, "mallory secret", "very, secret")
 
 
 def _prepare(place: Place) -> None:
-    """Register somebody who is no admin. There is no account with the word `mallory`."""
+    """Register an account that is not an admin. The account with the word `mallory` does not exist."""
     place.server.register(f"{place.unique}-robot", _PASSWORD)
 
 
 def _state(place: Place) -> State:
-    """Return all accounts of the case, their devices, and what lies in its directory."""
+    """Return all accounts of the case, their devices, and the files in its directory."""
     query = "SELECT name, admin, deactivated, password_hash FROM users WHERE lower(name) LIKE ?"
     accounts = sorted(place.server.rows(query, f"@{place.unique}-%"))
     return {
@@ -61,24 +61,24 @@ def _directory(place: Place, name: str, mode: int, owner: int) -> None:
 
 
 def _mallory(place: Place, **declared: t.Any) -> Parameters:
-    """Declare somebody who does not exist."""
-    return {"user": f"{place.unique}-mallory", "password": "mallory secret", **declared}
+    """Declare an account that does not exist."""
+    return {"user_id": f"{place.unique}-mallory", "password": "mallory secret", **declared}
 
 
 def _robot(place: Place, **declared: t.Any) -> Parameters:
-    return {"user": f"{place.unique}-robot", "password": _PASSWORD, **declared}
+    return {"user_id": f"{place.unique}-robot", "password": _PASSWORD, **declared}
 
 
-def _registered(place: Place, **declared: t.Any) -> Parameters:
-    return _mallory(place, register=True, config_path=place.server.config_path, **declared)
+def _created(place: Place, **declared: t.Any) -> Parameters:
+    return _mallory(place, create=True, config_path=place.server.config_path, **declared)
 
 
 def _configured(name: str, content: str | None) -> t.Callable[[Place], Parameters]:
-    """Declare a registration with a configuration of that content, or one that does not exist."""
+    """Declare an account to create, with a configuration of that content, or one that does not exist."""
 
     def declare(place: Place) -> Parameters:
         path = str(place.directory / name) if content is None else _file(place, name, content)
-        return _mallory(place, register=True, config_path=[path])
+        return _mallory(place, create=True, config_path=[path])
 
     return declare
 
@@ -87,13 +87,13 @@ def _kept_in(name: str) -> t.Callable[[Place], Parameters]:
     return lambda place: _mallory(place, access_token_path=str(place.directory / name))
 
 
-def _keep_of_somebody_else(place: Place) -> None:
+def _keep_token_of_another_account(place: Place) -> None:
     _prepare(place)
     _file(place, "others.token", f"{place.server.token}\n")
 
 
 def _lead_to_a_file(place: Place) -> None:
-    _keep_of_somebody_else(place)
+    _keep_token_of_another_account(place)
     (place.directory / "link.token").symlink_to("others.token")
 
 
@@ -113,38 +113,33 @@ REFUSALS = (
     _refusal(
         "an unreachable server",
         parameters=lambda place: _mallory(place, base_url="http://127.0.0.1:1"),
-        message=r"failed: Connection refused\. See whether Synapse runs",
+        message=r"failed: Connection refused\. Check that Synapse runs",
     ),
     _refusal(
         "the token file of another account",
-        prepare=_keep_of_somebody_else,
+        prepare=_keep_token_of_another_account,
         parameters=_kept_in("others.token"),
-        message=r"others\.token belongs to @setup_admin.*not to @.*-mallory",
+        message=r"others\.token belongs to @setup_admin.*not to @.*-mallory.*\. Use a separate token file",
     ),
     _refusal(
         "an account of another server",
-        parameters=lambda place: _registered(place, user="@mallory:other.test"),
+        parameters=lambda place: _created(place, user_id="@mallory:other.test"),
         message=lambda place: rf"of the server other\.test, but this server is {re.escape(place.server.name)}",
     ),
     _refusal(
         "a name with capital letters",
-        parameters=lambda place: _registered(place, user=f"{place.unique}-Mallory"),
-        message="capital letters",
-    ),
-    _refusal(
-        "a registration without a secret",
-        parameters=lambda place: _mallory(place, register=True),
-        message="register needs the server's registration_shared_secret",
+        parameters=lambda place: _created(place, user_id=f"{place.unique}-Mallory"),
+        message="-Mallory cannot be created, because Synapse does not create accounts with capital letters",
     ),
     _refusal(
         "a configuration without a secret",
         parameters=_configured("without_secret.yaml", 'server_name: "sqlite.test"\n'),
-        message=r"without_secret\.yaml sets none",
+        message=r"create needs the registration_shared_secret .*but .*without_secret\.yaml does not set it",
     ),
     _refusal(
         "a configuration that does not exist",
         parameters=_configured("missing.yaml", None),
-        message=r"missing\.yaml does not exist",
+        message=r"missing\.yaml does not exist.*because create is true and registration_shared_secret is not set",
     ),
     _refusal(
         "a configuration that is not YAML",
@@ -162,8 +157,8 @@ REFUSALS = (
         message=" cannot be read|is a directory",
     ),
     _refusal(
-        "an account that is none",
-        parameters=lambda place: _mallory(place, user="mal lory"),
+        "a user id that is not valid",
+        parameters=lambda place: _mallory(place, user_id="mal lory"),
         message="white space",
     ),
     _refusal(
@@ -173,15 +168,36 @@ REFUSALS = (
         message=r"link\.token is a symbolic link, which is not followed",
     ),
     _refusal(
-        "no password where there is no token",
+        "neither a token nor a password",
         parameters=lambda place: _robot(place, password=None),
-        message="no valid access token of @.*-robot:.* to reuse, and no password to log in with",
+        message=r"no valid access token of @.*-robot:.* to reuse\. Set password to log in",
+    ),
+    _refusal(
+        "neither a token nor an account",
+        parameters=lambda place: {"access_token": "not_a_token", "access_token_path": str(place.directory / "token")},
+        message=r"no valid access token to reuse\. Set user_id and password to log in",
+    ),
+    _refusal(
+        "an account to create without its name",
+        parameters=lambda place: _created(place, user_id=None),
+        message=r"no valid access token to reuse\. Set user_id to log in",
+    ),
+    _refusal(
+        "to log out another account",
+        parameters=lambda place: _mallory(place, access_token=place.server.token, state="absent"),
+        message="The value of access_token belongs to @setup_admin.*not to @.*-mallory.*Set the token of this account",
+    ),
+    _refusal(
+        "to log out another account by its token file",
+        prepare=_keep_token_of_another_account,
+        parameters=lambda place: {**_kept_in("others.token")(place), "state": "absent"},
+        message=r"others\.token belongs to @setup_admin.*not to @.*-mallory",
     ),
 )
-# Whoever is not root may write wherever that user may write.
+# Only root requires that other users cannot write to the directory.
 REFUSALS_OF_ROOT = (
     _refusal(
-        "a token file in a directory that everybody may write",
+        "a token file in a directory that every user may write to",
         prepare=_open_directory,
         parameters=_kept_in("open/token"),
         message="every user may write to .*/open, and could exchange what root writes there",
@@ -197,7 +213,7 @@ REFUSALS_OF_ROOT = (
 
 @dataclasses.dataclass(frozen=True)
 class _Unforeseen:
-    """What only doing it tells, such as a login, so that check mode does not."""
+    """What only a run can notice, such as a wrong password. Check mode does not log in."""
 
     name: str
     parameters: t.Callable[[Place], Parameters]
@@ -205,29 +221,31 @@ class _Unforeseen:
 
 
 UNFORESEEN = (
-    _Unforeseen("an account that does not exist", _mallory, "403 M_FORBIDDEN.*no account .*-mallory, a wrong password"),
+    _Unforeseen(
+        "an account that does not exist", _mallory, "403 M_FORBIDDEN.*the account .*-mallory does not exist or"
+    ),
     _Unforeseen(
         "a wrong password",
         lambda place: _robot(place, password="mallory secret"),
-        "403 M_FORBIDDEN.*a wrong password",
+        "403 M_FORBIDDEN.*or the password is wrong",
     ),
     _Unforeseen(
         "a wrong shared secret",
-        lambda place: _mallory(place, register=True, registration_shared_secret="wrong"),
+        lambda place: _mallory(place, create=True, registration_shared_secret="wrong"),
         "did not accept the registration_shared_secret",
     ),
     _Unforeseen(
-        "an account that exists and is no admin",
-        lambda place: _robot(place, register=True, admin=True, config_path=place.server.config_path),
-        "existed before and is not a server admin.*synapse_admin_user",
+        "an account that exists and is not an admin",
+        lambda place: _robot(place, create=True, admin=True, config_path=place.server.config_path),
+        "already exists and is not a server admin.*synapse_admin_user",
     ),
     _Unforeseen(
-        "an account that is no admin and is not to be registered",
+        "an account that is not an admin, without create",
         lambda place: _robot(place, admin=True, access_token_path=str(place.directory / "robot.token")),
-        "is not a server admin, as admin declares it: make it one with synapse_admin_user",
+        "is not a server admin, but admin is true. Make it a server admin with synapse_admin_user",
     ),
     _Unforeseen(
-        "a token file in a directory where nobody can write",
+        "a token file in a directory where no user can write",
         lambda place: _robot(place, access_token_path="/proc/token"),
         "/proc/token .*written.*The new access token was logged out again",
     ),
@@ -241,7 +259,7 @@ def test_refused(place: Place, case: Refusal) -> None:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in UNFORESEEN])
 def test_refused_by_a_run_alone(place: Place, case: _Unforeseen) -> None:
-    """Check mode does not log in and sees nothing wrong; the run is refused, and leaves nothing behind."""
+    """Check mode does not log in and predicts a change. The run is refused and changes nothing."""
     _prepare(place)
     parameters, before = case.parameters(place), _state(place)
     predicted, done = (play(place, _MODULE, parameters, token=False, check=check) for check in (True, False))

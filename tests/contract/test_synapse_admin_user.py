@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_user does to accounts where the task has the token of a server admin."""
+"""How synapse_admin_user changes accounts if the task has the access token of a server admin."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _picture(place: Place) -> str:
 
 
 def _alice_in_full(place: Place) -> Parameters:
-    profile = {"displayname": _NAME, "avatar_url": _picture(place)}
+    profile = {"display_name": _NAME, "avatar_url": _picture(place)}
     return declare(place, "alice", password=_FIRST, admin=True, **profile)
 
 
@@ -48,7 +48,7 @@ def _alice(place: Place) -> None:
 
 def _locked(place: Place) -> None:
     _alice(place)
-    make(place, "alice", admin=False, displayname="", avatar_url="", locked=True, suspended=True)
+    make(place, "alice", admin=False, display_name="", avatar_url="", locked=True, suspended=True)
 
 
 def _deactivated(place: Place) -> None:
@@ -62,7 +62,7 @@ def _erased(place: Place) -> None:
 
 
 def _carol_in_full(place: Place) -> Parameters:
-    """All that an account can have. The numbers of telephones are written with blanks, as people do."""
+    """Everything that an account can have. The telephone number contains spaces, as usual."""
     number = _number(place)
     return declare(
         place,
@@ -116,7 +116,7 @@ def _dave(place: Place) -> Parameters:
         "dave",
         threepids=[email(place, "Carol.~@example.test")],
         external_ids=[{"auth_provider": "saml", "external_id": f"{place.unique}/dave"}],
-        steal_threepids=True,
+        allow_threepid_takeover=True,
     )
 
 
@@ -129,7 +129,7 @@ def _changed(place: Place) -> None:
     make(place, "carol", **_carol_changed(place))
 
 
-def _robbed(place: Place) -> None:
+def _without_email(place: Place) -> None:
     _changed(place)
     make(place, "dave", **_dave(place))
 
@@ -145,7 +145,7 @@ def _shows_changed(place: Place) -> State:
 
 
 def _look_at_owners(place: Place) -> State:
-    """Who has the addresses and identities that one account may take from another."""
+    """The e-mail addresses, telephone numbers and external IDs of two accounts."""
     seen = {word: look(place, word) for word in ("carol", "dave")}
     return {f"{name} of {word}": seen[word].get(name) for word in seen for name in ("addresses", "identities")}
 
@@ -169,22 +169,25 @@ EXPECTATIONS = (
         },
         returns=lambda place: {
             "steps": ["create the account"],
-            "user": lambda user: (user["user_id"], user["displayname"]) == (place.user("alice"), _NAME),
+            "user": lambda user: (user["user_id"], user["display_name"]) == (place.user("alice"), _NAME),
         },
     ),
     _of_alice(
-        "declare an account in full, with a password that is only for a new one",
+        "declare an account by its full user ID, with a password that is only for a new account",
         prepare=_alice,
-        parameters=lambda place: declare(place, "alice", user_id=place.user("alice"), password=_SECOND),
+        # By the alias of display_name.
+        parameters=lambda place: declare(
+            place, "alice", user_id=place.user("alice"), password=_SECOND, displayname=_NAME
+        ),
         changes=False,
         shows=lambda _place: {"displayname": _NAME, "admin": True, "passwords": [_FIRST]},
     ),
     _of_alice(
-        "take all of it away, lock and suspend an account",
+        "remove everything, lock and suspend an account",
         prepare=_alice,
-        parameters=declaring("alice", admin=False, displayname="", avatar_url="", locked=True, suspended=True),
+        parameters=declaring("alice", admin=False, display_name="", avatar_url="", locked=True, suspended=True),
         shows=lambda _place: {"admin": False, "locked": True, "suspended": True, "passwords": []},
-        returns=lambda _place: {"user": lambda user: (user["displayname"], user["avatar_url"]) == ("", "")},
+        returns=lambda _place: {"user": lambda user: (user["display_name"], user["avatar_url"]) == ("", "")},
     ),
     _of_alice(
         "deactivate an account",
@@ -193,42 +196,42 @@ EXPECTATIONS = (
         shows=lambda _place: {"deactivated": True, "erased": False},
     ),
     _of_alice(
-        "deactivate an account that somebody uses",
+        "deactivate an account with a display name and a password",
         prepare=_alice,
         parameters=declaring("alice", state="absent"),
         shows=lambda _place: {"deactivated": True, "erased": False, "displayname": _NAME, "passwords": []},
     ),
     _of_alice(
-        "erase an account although it is deactivated",
+        "erase an account that is already deactivated",
         prepare=_deactivated,
         parameters=declaring("alice", state="absent", erase=True),
         shows=lambda _place: {"deactivated": True, "erased": True},
     ),
     _of_alice(
-        "deactivate and erase an account in one go",
+        "deactivate and erase an account at once",
         prepare=_alice,
         parameters=declaring("alice", state="absent", erase=True),
         shows=lambda _place: {"deactivated": True, "erased": True},
-        returns=lambda _place: {"user": lambda user: (user["displayname"], user["avatar_url"]) == ("", "")},
+        returns=lambda _place: {"user": lambda user: (user["display_name"], user["avatar_url"]) == ("", "")},
     ),
     _of_alice(
-        "deactivate an account although it is erased",
+        "deactivate an account that is already erased",
         prepare=_erased,
         parameters=declaring("alice", state="absent"),
         changes=False,
         shows=lambda _place: {"deactivated": True, "erased": True},
     ),
     _change(
-        "an account that is not there and shall not be",
+        "an absent account that does not exist",
         state=lambda place: look(place, "nobody"),
         parameters=declaring("nobody", state="absent"),
         changes=False,
-        returns=lambda _place: {"user": None},
+        returns=lambda _place: {"user": {}},
     ),
     _change(
-        "create an admin with every odd character that nobody can use yet",
+        "create a locked and suspended admin with every special character",
         state=lambda place: look(place, _ODD),
-        parameters=declaring(_ODD, admin=True, locked=True, suspended=True, displayname=_LONGEST_NAME),
+        parameters=declaring(_ODD, admin=True, locked=True, suspended=True, display_name=_LONGEST_NAME),
         shows=lambda place: {
             "user_id": place.user(_ODD),
             "admin": True,
@@ -238,7 +241,7 @@ EXPECTATIONS = (
         },
     ),
     _of_carol(
-        "create an account with all that it can have",
+        "create an account with everything that it can have",
         parameters=_carol_in_full,
         shows=lambda place: {
             "user_type": "bot",
@@ -249,20 +252,20 @@ EXPECTATIONS = (
         },
     ),
     _of_carol(
-        "change all that an account can have",
+        "change everything that an account can have",
         prepare=_with_all,
         parameters=_carol_changed,
         shows=_shows_changed,
     ),
     _of_carol(
-        "write the same in another way",
+        "declare the same values in another form",
         prepare=_changed,
         parameters=_carol_in_other_words,
         changes=False,
         shows=_shows_changed,
     ),
     _change(
-        "give an address of one account to another one",
+        "move an e-mail address from one account to another",
         prepare=_changed,
         state=_look_at_owners,
         parameters=_dave,
@@ -274,13 +277,13 @@ EXPECTATIONS = (
         },
     ),
     _of_carol(
-        "take away what is left",
-        prepare=_robbed,
+        "remove everything that is left",
+        prepare=_without_email,
         parameters=declaring("carol", user_type="", threepids=[], external_ids=[], rate_limit={}),
         shows=lambda _place: {"user_type": None, "identities": [], "addresses": [], "rate_limit": {}},
         returns=lambda place: {
             "diff": lambda diff: diff["before"]["threepids"] == [{"medium": "msisdn", "address": f"{_number(place)}1"}],
-            "user": lambda user: user["rate_limit"] is None,
+            "user": lambda user: (user["rate_limit"], user["user_type"], user["appservice_id"]) == ({}, "", ""),
         },
     ),
 )

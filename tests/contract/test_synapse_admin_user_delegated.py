@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is refused where the Matrix Authentication Service is in charge of the accounts, and does not run."""
+"""What is refused if the Matrix Authentication Service manages the accounts, and does not run."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _SILENT = r"503.*The Matrix Authentication Service, .*, does not answer Synapse.
     ],
 )
 def delegating_server(request: pytest.FixtureRequest) -> t.Iterator[Server]:
-    """A server on each engine with an account, which leaves its accounts to a service that does not run."""
+    """A server on each engine with an account. The service that manages its accounts does not run."""
     with servers.own_servers(request.param) as started:
         server = started[0]
-        # Before: where the service is in charge, nobody can be made.
+        # Created before, because Synapse cannot create accounts with this service.
         server.make_account(_ACCOUNT, password=_PASSWORD)
-        # JSON is YAML too.
+        # JSON is valid YAML.
         (Path(server.directory) / "conf.d" / "service.yaml").write_text(json.dumps(_SETTINGS))
         servers.restart(server)
         yield server
@@ -59,7 +59,7 @@ def place(delegating_server: Server, tmp_path: Path) -> Place:
 
 
 def _state(place: Place) -> State:
-    """What is stored of accounts: Synapse itself would ask the service who is asking."""
+    """The accounts in the database, because Synapse itself would send a request to the service."""
     rows = place.server.rows(
         "SELECT name, admin, deactivated, locked, suspended, password_hash FROM users ORDER BY name"
     )
@@ -76,29 +76,35 @@ def _declaring(**declared: t.Any) -> t.Callable[[Place], Parameters]:
 
 _refusal = functools.partial(Refusal, module=MODULE, state=_state, message=_SILENT, secrets=(_SECRET, _PASSWORD))
 _FIRST_ADMIN = (
-    r"^The Matrix Authentication Service is in charge.*who is an admin: run 'mas-cli manage register-user {name}'.*"
-    r"'mas-cli manage promote-admin {name}' for one that exists\.$"
+    r"^The Matrix Authentication Service manages the accounts.*which accounts are server admins\."
+    r" Run 'mas-cli manage register-user {name}'.*"
+    r"'mas-cli manage promote-admin {name}' for an existing account\.$"
 )
 
 REFUSALS = (
     _refusal("a new account", parameters=lambda place: declare(place, "mallory")),
     _refusal("an admin", parameters=_declaring(admin=True)),
     _refusal(
-        "an admin, with the configuration too",
-        parameters=lambda place: _alice(place, admin=True, config_path=place.server.config_path),
+        "an admin, with a token and bootstrap_admin",
+        parameters=lambda place: _alice(place, admin=True, bootstrap_admin=True, config_path=place.server.config_path),
     ),
     _refusal("a password", parameters=_declaring(password=_PASSWORD, update_password="always")),
     _refusal("the end of an account", parameters=_declaring(state="absent")),
     _refusal(
         "a first admin",
-        parameters=lambda place: _alice(place, admin=True, config_path=place.server.config_path),
+        parameters=lambda place: _alice(place, admin=True, bootstrap_admin=True, config_path=place.server.config_path),
         token=False,
         message=_FIRST_ADMIN.format(name=_ACCOUNT),
     ),
     _refusal(
-        "a first admin who is not there",
+        "a first admin that does not exist",
         parameters=lambda place: declare(
-            place, "mallory", admin=True, password=_PASSWORD, config_path=place.server.config_path
+            place,
+            "mallory",
+            admin=True,
+            bootstrap_admin=True,
+            password=_PASSWORD,
+            config_path=place.server.config_path,
         ),
         token=False,
         message=lambda place: _FIRST_ADMIN.format(name=f"{place.unique}-mallory"),

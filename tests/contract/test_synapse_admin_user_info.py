@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whom synapse_admin_user_info finds, by each method, on a server of which everybody is known."""
+"""Which accounts synapse_admin_user_info finds, in each source, on a server of which every account is known."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 from ansible_collections.matrix_ops.synapse.tests.contract.people import SEEN, People, Row, make_people
 
 _MODULE = "synapse_admin_user_info"
-METHODS = pytest.mark.parametrize("method", ["api", "database"])
+SOURCES = pytest.mark.parametrize("source", ["admin_api", "database"])
 
-# A value that is asked for; one that only the server can tell is made of its people.
+# The value of an option, or a function that returns it if it depends on the server.
 _Asked = str | bool | t.Callable[[People], str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """What is asked, and the localparts of those who must be found, in their order, or what must hold of them."""
+    """The options, and the localparts of the accounts that must be found in this order, or a condition for them."""
 
     title: str
     asked: dict[str, _Asked]
     finds: tuple[str, ...] | t.Callable[[Row], bool] = ()
 
     def parameters(self, people: People) -> dict[str, t.Any]:
-        """Return what the module is asked."""
+        """Return the options of the module."""
         return {name: value(people) if callable(value) else value for name, value in self.asked.items()}
 
     def rows(self, people: People) -> list[Row]:
-        """Return what must be told."""
+        """Return the accounts that must be returned."""
         if callable(self.finds):
             return [row for row in people.rows if self.finds(row)]
         found = {row["user_id"]: row for row in people.rows}
@@ -58,58 +58,61 @@ QUERIES = (
         ("a/b=c.d-e_f+g",),
     ),
     Query("one account among others that a pattern would match", {"user_id": "under_score"}, ("under_score",)),
-    Query("an account that was made with capital letters", {"user_id": "Old\\Name"}, ("Old\\Name",)),
-    Query("an account in other letters", {"user_id": "Alice"}),
-    Query("an account that was made with capital letters, in small ones", {"user_id": "old\\name"}),
+    Query("an account that was created with capital letters", {"user_id": "Old\\Name"}, ("Old\\Name",)),
+    Query("an account in another letter case", {"user_id": "Alice"}),
+    Query("an account that was created with capital letters, in lower case", {"user_id": "old\\name"}),
     Query("an account that does not exist", {"user_id": "nobody_at_all"}),
     Query("an account that is locked", {"user_id": "locked"}, ("locked",)),
-    Query("an account whose addresses are forgotten", {"user_id": "inactive"}, ("inactive",)),
-    Query("an account whose devices are gone", {"user_id": "departed"}, ("departed",)),
-    Query(
-        "an account that has only the device left that was seen earlier", {"user_id": "two_devices"}, ("two_devices",)
-    ),
-    Query("a guest", {"user_id": lambda people: people.guest}, lambda row: row["is_guest"]),
+    Query("an account whose IP addresses are forgotten", {"user_id": "inactive"}, ("inactive",)),
+    Query("an account whose devices are removed", {"user_id": "departed"}, ("departed",)),
+    Query("an account that only has the device that was seen first", {"user_id": "two_devices"}, ("two_devices",)),
+    Query("a guest", {"user_id": lambda people: people.guest}, lambda row: row["guest"]),
     Query("an account that is erased", {"user_id": "erased"}, ("erased",)),
     Query("a part of a name", {"user_id": "lice"}),
-    Query("an account that is not what else is asked for", {"user_id": "locked", "locked": False}),
+    Query("an account that another filter does not match", {"user_id": "locked", "locked": False}),
     Query(
-        "an account that is all that is asked for",
-        {"user_id": "locked_boss", "name": "BOSS", "locked": True, "admin": True, "deactivated": False, "guest": False},
+        "an account that all filters match",
+        {
+            "user_id": "locked_boss",
+            "search": "BOSS",
+            "locked": True,
+            "admin": True,
+            "deactivated": False,
+            "guest": False,
+        },
         ("locked_boss",),
     ),
     Query(
-        "an underline in names",
-        {"name": "_", "admin": False, "deactivated": False, "locked": False},
+        "an underscore in names",
+        {"search": "_", "admin": False, "deactivated": False, "locked": False},
         ("a/b=c.d-e_f+g", "setup_user", "two_devices", "under-score", "under_score", "underxscore"),
     ),
-    Query("letters beyond ASCII, great and small", {"name": "ÄrGeR"}, ("a/b=c.d-e_f+g", "umlaut")),
-    Query("a letter that becomes two", {"name": "STRASSE"}, ("umlaut",)),
-    Query("a part of localparts and names in other letters", {"name": "LIDDELL"}, ("alice",)),
-    Query("a part of localparts", {"name": "SETUP_"}, ("setup_admin", "setup_user")),
-    Query("a part of the server's name, which is in no localpart", {"name": ".test"}),
-    Query("a percent sign", {"name": "%"}, ("a/b=c.d-e_f+g", "underxscore")),
-    Query("an underline", {"name": "r_s"}, ("under_score",)),
-    Query("a backslash", {"name": "\\"}, ("Old\\Name",)),
-    Query("another character beyond those", {"name": "🐇"}, ("alice",)),
-    Query("no text, which all names hold", {"name": ""}, lambda row: True),
+    Query("letters beyond ASCII in another letter case", {"search": "ÄrGeR"}, ("a/b=c.d-e_f+g", "umlaut")),
+    Query("a letter that becomes two", {"search": "STRASSE"}, ("umlaut",)),
+    Query("a part of localparts and names in another letter case", {"search": "LIDDELL"}, ("alice",)),
+    Query("a part of localparts", {"search": "SETUP_"}, ("setup_admin", "setup_user")),
+    Query("a part of the server's name, which is in no localpart", {"search": ".test"}),
+    Query("a percent sign", {"search": "%"}, ("a/b=c.d-e_f+g", "underxscore")),
+    Query("an underscore", {"search": "r_s"}, ("under_score",)),
+    Query("a backslash", {"search": "\\"}, ("Old\\Name",)),
+    Query("a character that is not a letter", {"search": "🐇"}, ("alice",)),
+    Query("an empty text, which all names contain", {"search": ""}, lambda row: True),
     Query("admins", {"admin": True}, ("boss", "locked_boss", "setup_admin")),
-    Query("no admins", {"admin": False}, lambda row: not row["admin"]),
-    Query(
-        "admins who can do something", {"admin": True, "locked": False, "deactivated": False}, ("boss", "setup_admin")
-    ),
+    Query("accounts that are not admins", {"admin": False}, lambda row: not row["admin"]),
+    Query("admins that can log in", {"admin": True, "locked": False, "deactivated": False}, ("boss", "setup_admin")),
     Query("accounts that are locked", {"locked": True}, ("locked", "locked_boss")),
     Query("accounts that are not locked", {"locked": False}, lambda row: not row["locked"]),
     Query("accounts that are deactivated", {"deactivated": True}, ("erased", "gone")),
     Query("accounts that are not deactivated", {"deactivated": False}, lambda row: not row["deactivated"]),
-    Query("guests", {"guest": True}, lambda row: row["is_guest"]),
-    Query("no guests", {"guest": False}, lambda row: not row["is_guest"]),
+    Query("guests", {"guest": True}, lambda row: row["guest"]),
+    Query("accounts that are not guests", {"guest": False}, lambda row: not row["guest"]),
     Query("bots", {"user_type": "bot"}, ("robot",)),
     Query(
-        "ordinary accounts that are no admins",
+        "ordinary accounts that are not admins",
         {"user_type": "", "admin": False},
         lambda row: not row["user_type"] and not row["admin"],
     ),
-    Query("a type that nobody is of", {"user_type": "' OR 1=1 --"}),
+    Query("a type that no account has", {"user_type": "' OR 1=1 --"}),
 )
 
 
@@ -119,14 +122,14 @@ def _engines() -> list[t.Any]:
 
 @pytest.fixture(scope="module", params=_engines())
 def known(request: pytest.FixtureRequest) -> t.Iterator[People]:
-    """A server on each engine, and everybody on it."""
+    """All accounts of a server, on each engine."""
     with servers.own_servers(request.param, allow_guest_access=True) as started:
         yield make_people(started[0])
 
 
 @pytest.fixture
 def people(known: People) -> People:
-    """Everybody on a server that runs."""
+    """All accounts of a server that runs."""
     if not known.running:
         servers.restart(known.server)
         known.running = True
@@ -135,25 +138,25 @@ def people(known: People) -> People:
 
 @pytest.fixture
 def stopped(known: People) -> People:
-    """Everybody on a server that does not run."""
+    """All accounts of a server that does not run."""
     if known.running:
         servers.halt(known.server)
         known.running = False
     return known
 
 
-def look(people: People, method: str, expected: list[Row], *, token: bool = True, **asked: t.Any) -> Result:
-    """Check and run, and see that both tell the expected rows and change nothing; return the result."""
+def look(people: People, source: str, expected: list[Row], *, token: bool = True, **asked: t.Any) -> Result:
+    """Check and run. Both must return the expected rows and change nothing. Return the result."""
     users = [] if asked.get("count_only") else expected
-    # In the database without a token.
+    # The database needs no token.
     connection = {"access_token": people.token if token else None}
     case = Expectation(
         "look",
         _MODULE,
-        lambda _place: {**connection, "method": method, "config_path": people.server.config_path, **asked},
+        lambda _place: {**connection, "source": source, "config_path": people.server.config_path, **asked},
         changes=False,
         state=lambda _place: people.stored(),
-        returns=lambda _place: {"users": users, "count": len(expected), "method": method},
+        returns=lambda _place: {"users": users, "summary": {"total": len(expected)}, "source": source},
         secrets=(people.token,),
     )
     return prove(Place(people.server, "people", Path(people.server.directory)), case)
@@ -163,31 +166,31 @@ def _seen(people: People) -> list[str]:
     return [people.server.user_id(localpart) for localpart in SEEN]
 
 
-@METHODS
-def test_everybody(people: People, method: str) -> None:
-    told = look(people, method, people.rows)["users"]
-    assert [row["user_id"] for row in told if row["last_seen_ts"] is not None] == _seen(people)
-    assert [row["user_id"] for row in told if row["last_seen"] is not None] == _seen(people)
+@SOURCES
+def test_all_accounts(people: People, source: str) -> None:
+    found = look(people, source, people.rows)["users"]
+    assert [row["user_id"] for row in found if "last_seen_ts" in row] == _seen(people)
+    assert [row["user_id"] for row in found if "last_seen" in row] == _seen(people)
 
 
-@METHODS
-def test_everybody_is_counted(people: People, method: str) -> None:
-    look(people, method, people.rows, count_only=True)
+@SOURCES
+def test_all_accounts_are_counted(people: People, source: str) -> None:
+    look(people, source, people.rows, count_only=True)
 
 
-@METHODS
+@SOURCES
 @pytest.mark.parametrize("query", [pytest.param(query, id=query.title) for query in QUERIES])
-def test_found(people: People, method: str, query: Query) -> None:
-    look(people, method, query.rows(people), **query.parameters(people))
+def test_found(people: People, source: str, query: Query) -> None:
+    look(people, source, query.rows(people), **query.parameters(people))
 
 
-@METHODS
+@SOURCES
 @pytest.mark.parametrize("query", [pytest.param(query, id=query.title) for query in QUERIES])
-def test_counted(people: People, method: str, query: Query) -> None:
-    look(people, method, query.rows(people), count_only=True, **query.parameters(people))
+def test_counted(people: People, source: str, query: Query) -> None:
+    look(people, source, query.rows(people), count_only=True, **query.parameters(people))
 
 
-def test_everybody_in_the_database_while_the_server_is_stopped(stopped: People) -> None:
+def test_all_accounts_in_the_database_while_the_server_is_stopped(stopped: People) -> None:
     look(stopped, "database", stopped.rows, token=False)
 
 
@@ -196,7 +199,7 @@ def test_the_stopped_server_itself(stopped: People) -> None:
         "stopped",
         _MODULE,
         lambda _place: {},
-        "failed: Connection refused. See whether Synapse runs",
+        "failed: Connection refused. Check that Synapse runs",
         state=lambda _place: stopped.stored(),
     )
     prove_refusal(Place(stopped.server, "people", Path(stopped.server.directory)), case)

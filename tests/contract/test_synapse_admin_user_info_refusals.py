@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_user_info refuses, and the database that it finds by a relative path."""
+"""What synapse_admin_user_info refuses, and a database with a relative path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     prove_refusal,
 )
 
-# Configurations that are of no use; {directory} stands for that of the case.
+# Configurations that do not work. {directory} is the directory of the case.
 _CONFIGURATIONS = {
     "nameless": "database: {name: sqlite3, args: {database: /nonexistent.db}}\n",
     "broken": "server_name: [\n",
@@ -53,13 +53,13 @@ def _write(name: str) -> t.Callable[[Place], None]:
 
 
 def _reading(name: str, **more: t.Any) -> t.Callable[[Place], Parameters]:
-    """What asks the database of that configuration alone."""
-    return lambda place: {"method": "database", "config_path": [_path(place, name)], **more}
+    """Read the database of this configuration only."""
+    return lambda place: {"source": "database", "config_path": [_path(place, name)], **more}
 
 
 def _reading_after_the_servers(name: str, **more: t.Any) -> t.Callable[[Place], Parameters]:
-    """What asks the database of that configuration, which replaces the one that the server has."""
-    return lambda place: {"method": "database", "config_path": [*place.server.config_path, _path(place, name)], **more}
+    """Read the database of this configuration, which replaces the database of the server's configuration."""
+    return lambda place: {"source": "database", "config_path": [*place.server.config_path, _path(place, name)], **more}
 
 
 def _of_another_server(place: Place) -> str:
@@ -75,7 +75,7 @@ REFUSALS = (
         message="401 M_UNKNOWN_TOKEN.*synapse_access_token",
     ),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of an account that is not an admin",
         parameters=lambda place: {"access_token": place.server.user_token},
         message="not a server admin.*token of a server admin",
     ),
@@ -94,7 +94,7 @@ REFUSALS = (
         "an account of another server, in the database",
         parameters=lambda place: {
             "user_id": "@alice:other.test",
-            "method": "database",
+            "source": "database",
             "config_path": place.server.config_path,
         },
         message=_of_another_server,
@@ -102,27 +102,22 @@ REFUSALS = (
     _refusal(
         "an unreachable server",
         parameters=lambda place: {"base_url": "http://127.0.0.1:1"},
-        message=r"failed: Connection refused\. See whether Synapse runs",
+        message=r"failed: Connection refused\. Check that Synapse runs",
     ),
     _refusal(
-        "something that is no user id",
+        "a user id that is not valid",
         parameters=lambda place: {"user_id": "al ice"},
         message="white space",
     ),
     _refusal(
-        "something that is no user id, in the database",
-        parameters=lambda place: {"user_id": "al ice", "method": "database", "config_path": place.server.config_path},
+        "a user id that is not valid, in the database",
+        parameters=lambda place: {"user_id": "al ice", "source": "database", "config_path": place.server.config_path},
         message="white space",
     ),
     _refusal(
-        "nothing where a user id should be",
+        "an empty user id",
         parameters=lambda place: {"user_id": ""},
         message="is not a user id",
-    ),
-    _refusal(
-        "a database without a configuration",
-        parameters=lambda place: {"method": "database"},
-        message="method is database but all of the following are missing: config_path",
     ),
     _refusal(
         "a configuration that does not exist",
@@ -137,8 +132,8 @@ REFUSALS = (
     ),
     _refusal(
         "a configuration without a database",
-        parameters=lambda place: {"method": "database", "config_path": [place.server.config_path[1]]},
-        message="names no database",
+        parameters=lambda place: {"source": "database", "config_path": [place.server.config_path[1]]},
+        message="No database is set in .*conf.d/",
     ),
     _refusal(
         "a configuration without the server's name",
@@ -162,19 +157,19 @@ REFUSALS = (
         "a database at a relative path",
         prepare=_write("relative"),
         parameters=_reading_after_the_servers("relative"),
-        message="homeserver.db in .*/relative.yaml has a relative path.*chdir",
+        message="homeserver.db in .*/relative.yaml has a relative path.*working_directory",
     ),
     _refusal(
         "a database at a relative path, in a directory where it is not",
         prepare=_write("relative"),
-        parameters=lambda place: _reading_after_the_servers("relative", chdir=str(place.directory))(place),
+        parameters=lambda place: _reading_after_the_servers("relative", working_directory=str(place.directory))(place),
         message="/homeserver.db does not exist",
     ),
     _refusal(
-        "a database that nobody serves",
+        "a database that is not reachable",
         prepare=_write("unreachable"),
         parameters=_reading_after_the_servers("unreachable"),
-        message="database x at 127.0.0.1 cannot be reached: .*Connection refused.*See whether PostgreSQL runs",
+        message="database x at 127.0.0.1 cannot be reached: .*Connection refused.*Check that PostgreSQL runs",
     ),
 )
 
@@ -188,7 +183,7 @@ def test_refused(place: Place, case: Refusal) -> None:
 
 @contextlib.contextmanager
 def _without_rights() -> t.Iterator[None]:
-    """Let root be somebody who may not read everything; whoever else runs the tests stays who that is."""
+    """Run as another user than root, who cannot read every file. Other users stay the same."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(_NOBODY)
@@ -201,14 +196,14 @@ def _without_rights() -> t.Iterator[None]:
 
 def test_a_configuration_that_cannot_be_read(place: Place) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        # Nobody but root gets into the directory of the case.
+        # Only root can enter the directory of the case.
         Path(directory).chmod(0o711)
         closed = Path(directory) / "closed.yaml"
         closed.write_text("server_name: closed.test\n")
         closed.chmod(0)
         case = _refusal(
             "a configuration that cannot be read",
-            parameters=lambda place: {"method": "database", "config_path": [str(closed)]},
+            parameters=lambda place: {"source": "database", "config_path": [str(closed)]},
             message="/closed.yaml cannot be read by this user.*become",
         )
         with _without_rights():
@@ -217,25 +212,29 @@ def test_a_configuration_that_cannot_be_read(place: Place) -> None:
 
 @pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_a_database_by_the_directory_that_the_server_runs_in(place: Place) -> None:
-    """There is no such path on the other engine."""
+    """PostgreSQL has no such path."""
     case = Expectation(
         "by a relative path",
         "synapse_admin_user_info",
         lambda place: {
             **_reading_after_the_servers("relative")(place),
-            "chdir": place.server.directory,
+            "working_directory": place.server.directory,
             "user_id": f"{place.unique}-alice",
         },
         prepare=_write_and_make_alice,
         changes=False,
         token=False,
-        returns=lambda place: {"users": lambda rows: [row["displayname"] for row in rows] == ["Alice"], "count": 1},
+        returns=lambda place: {
+            "users": lambda rows: [row["display_name"] for row in rows] == ["Alice"],
+            "summary": {"total": 1},
+        },
     )
-    told = prove(place, case)["users"][0]
+    found = prove(place, case)["users"][0]
     [listed] = place.server.get(f"/_synapse/admin/v3/users?user_id={place.user('alice')}")["users"]
-    assert {name: told[name] for name in ("user_id", "creation_ts", "admin", "deactivated")} == {
+    assert {name: found[name] for name in ("user_id", "created_ts", "admin", "deactivated")} == {
         "user_id": listed["name"],
-        **{name: listed[name] for name in ("creation_ts", "admin", "deactivated")},
+        "created_ts": listed["creation_ts"],
+        **{name: listed[name] for name in ("admin", "deactivated")},
     }
 
 

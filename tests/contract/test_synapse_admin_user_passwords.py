@@ -35,9 +35,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 _FIRST, _SECOND = "first secret", "second secret"
-# Of letters that Synapse normalises, and longer than what it compares.
+# It contains letters that Synapse normalizes, and is longer than the part that Synapse compares.
 _LAST = f"ﬁnal secret {'Å' * 40}"
-# They break the policy: one in two ways, the other in one.
+# The policy forbids both: the first for two reasons, the second for one.
 _SHORT, _OF_LETTERS = "TOO SHORT", "longbutletters"
 _POLICY = {"enabled": True, "minimum_length": 10, "require_symbol": True, "require_lowercase": True}
 
@@ -62,7 +62,7 @@ def place(strict_server: Server, tmp_path: Path) -> Place:
 
 
 def _alice(place: Place) -> None:
-    """An account with the first password, and a session of its own with the word `token`."""
+    """An account with the first password and a session. `place.ids` contains its access token as `token`."""
     user_id = place.server.make_account(f"{place.unique}-alice", password=_FIRST)
     token = place.server.log_in(user_id, _FIRST, "SESSION")
     assert token
@@ -89,7 +89,7 @@ def _with_long_password(place: Place) -> None:
 
 
 def _state(place: Place) -> State:
-    """What the server shows of the account, and whether the session that it had is logged in."""
+    """What the server shows of the account, and whether its session is still logged in."""
     state = look(place, "alice", _FIRST, _SECOND, _LAST, _SHORT)
     if "token" in place.ids:
         state["session"] = place.server.ask("GET", "/_matrix/client/v3/account/whoami", None, place.ids["token"])[0]
@@ -100,8 +100,8 @@ def _compared(place: Place, **declared: t.Any) -> Parameters:
     return declare(place, "alice", update_password="if_different", config_path=place.server.config_path, **declared)
 
 
-def _tells_of_password(diff: dict[str, t.Any]) -> bool:
-    """Whether before and after say that a password is set, and not which."""
+def _shows_that_a_password_is_set(diff: dict[str, t.Any]) -> bool:
+    """Whether before and after show that a password is set, but not the password."""
     return (diff["before"]["password"], diff["after"]["password"]) == ("(hidden)", "(hidden, new)")
 
 
@@ -114,42 +114,42 @@ EXPECTATIONS = (
         "set another password and log out",
         parameters=declaring("alice", password=_SECOND, update_password="always", logout_devices=True),
         shows=lambda _place: {"passwords": [_SECOND], "session": 401},
-        returns=lambda _place: {"diff": _tells_of_password},
+        returns=lambda _place: {"diff": _shows_that_a_password_is_set},
         repeatable=False,
     ),
     _change(
-        "set another password and leave the session alone",
+        "set another password and keep the session",
         parameters=declaring("alice", password=_SECOND, update_password="always"),
         shows=lambda _place: {"passwords": [_SECOND], "session": 200},
-        returns=lambda _place: {"diff": _tells_of_password},
+        returns=lambda _place: {"diff": _shows_that_a_password_is_set},
         repeatable=False,
     ),
     _change(
-        "the password that an account has",
+        "the same password",
         parameters=lambda place: _compared(place, password=_FIRST),
         changes=False,
         shows=lambda _place: {"passwords": [_FIRST], "session": 200},
     ),
     _change(
-        "another password than an account has",
+        "a different password",
         parameters=lambda place: _compared(place, password=_LAST),
         shows=lambda _place: {"passwords": [_LAST], "session": 200},
-        returns=lambda _place: {"diff": _tells_of_password},
+        returns=lambda _place: {"diff": _shows_that_a_password_is_set},
     ),
     _change(
-        "another password than an account has, and log out",
+        "a different password, and log out",
         parameters=lambda place: _compared(place, password=_SECOND, logout_devices=True),
         shows=lambda _place: {"passwords": [_SECOND], "session": 401},
     ),
     _change(
-        "the long password that an account has",
+        "the same long password",
         prepare=_with_long_password,
         parameters=lambda place: _compared(place, password=_LAST),
         changes=False,
         shows=lambda _place: {"passwords": [_LAST]},
     ),
     _change(
-        "a password for an account that has none",
+        "a password for an account without a password",
         prepare=_without_password,
         parameters=lambda place: _compared(place, password=_FIRST),
         shows=lambda _place: {"passwords": [_FIRST]},
@@ -161,10 +161,10 @@ EXPECTATIONS = (
         shows=lambda _place: {"deactivated": False, "passwords": [_SECOND]},
     ),
     _change(
-        "reactivate an account, unlock it and lift the suspension",
+        "reactivate an account, unlock it and end the suspension",
         prepare=_erased,
         parameters=declaring(
-            "alice", create=False, password=_SECOND, displayname="Alice", locked=False, suspended=False
+            "alice", create=False, password=_SECOND, display_name="Alice", locked=False, suspended=False
         ),
         shows=lambda _place: {
             "deactivated": False,
@@ -176,8 +176,8 @@ EXPECTATIONS = (
         },
     ),
     _change(
-        "a password that breaks the server's policy, but is only for a new account",
-        parameters=declaring("alice", password=_SHORT, displayname="Alice"),
+        "a password that the policy forbids, but that is only for a new account",
+        parameters=declaring("alice", password=_SHORT, display_name="Alice"),
         shows=lambda _place: {"displayname": "Alice", "passwords": [_FIRST], "session": 200},
     ),
 )
@@ -186,21 +186,21 @@ _refusal = functools.partial(Refusal, module=MODULE, state=own_accounts, secrets
 
 REFUSALS = (
     _refusal(
-        "a password that breaks the server's policy",
+        "a password that the policy forbids",
         parameters=declaring("mallory", password=_SHORT),
-        message=r"breaks this server's password policy: it lacks at least 10 characters, a lowercase letter\.$",
+        message=r"password policy of this server forbids.*It needs at least 10 characters, a lowercase letter\.$",
     ),
     _refusal(
-        "another password that breaks it",
+        "another password that the policy forbids",
         prepare=_alice,
         parameters=declaring("alice", password=_OF_LETTERS, update_password="always"),
-        message=r"breaks this server's password policy: it lacks a symbol\.$",
+        message=r"password policy of this server forbids.*It needs a symbol\.$",
     ),
     _refusal(
-        "another password than an account has, which breaks it",
+        "a different password that the policy forbids",
         prepare=_alice,
         parameters=lambda place: _compared(place, password=_OF_LETTERS),
-        message=r"breaks this server's password policy: it lacks a symbol\.$",
+        message=r"password policy of this server forbids.*It needs a symbol\.$",
     ),
 )
 
@@ -209,7 +209,7 @@ REFUSALS = (
 def test_declared(place: Place, case: Expectation) -> None:
     prove_by_admin(place, case)
     if not case.repeatable:
-        # Nobody can see on the server whether it is the same.
+        # The server does not show whether the password is the same.
         assert play(place, MODULE, case.parameters(place))["changed"]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_user refuses where the task has a token, and that the accounts of the case stay as they are."""
+"""What synapse_admin_user refuses, and that the accounts of the case do not change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ITS_OWN = "is the account that this task runs as.*another server admin"
 
 
 def _dave(place: Place) -> None:
-    """Somebody with an address and an identity, and somebody with nothing."""
+    """An account with an e-mail address and an external ID, and one without."""
     identity = {"auth_provider": "saml", "external_id": place.unique}
     make(place, "dave", threepids=[email(place, "carol.~@example.test")], external_ids=[identity])
     place.server.make_account(f"{place.unique}-somebody")
@@ -40,7 +40,7 @@ def _somebody(place: Place) -> None:
 
 
 def _admin(place: Place) -> None:
-    """An admin of this case with the word `boss`: where a refusal fails to come, the server's own keeps its rights."""
+    """An admin of this case with the word `boss`, so that a wrong change does not affect the admin of the server."""
     user_id = place.server.make_account(f"{place.unique}-boss", admin=True, password=_PASSWORD)
     token = place.server.log_in(user_id, _PASSWORD, "BOSS")
     assert token
@@ -67,35 +67,35 @@ _refusal = functools.partial(Refusal, module=MODULE, state=own_accounts, secrets
 
 REFUSALS = (
     _refusal(
-        "an address of somebody else",
+        "an e-mail address of another account",
         prepare=_dave,
         parameters=lambda place: declare(place, "mallory", threepids=[email(place, "CAROL.~@example.test")]),
-        message=_of_dave("already an address of ", ".*Set steal_threepids to true if"),
+        message=_of_dave("already belongs to ", ".*Set allow_threepid_takeover to true"),
     ),
     _refusal(
-        "an address of somebody else for an account that exists",
+        "an e-mail address of another account for an existing account",
         prepare=_dave,
         parameters=lambda place: declare(place, "somebody", threepids=[email(place, "carol.~@example.test")]),
-        message=_of_dave("already an address of "),
+        message=_of_dave("already belongs to "),
     ),
     _refusal(
-        "an identity of somebody else",
+        "an external ID of another account",
         prepare=_dave,
         parameters=lambda place: declare(
             place, "mallory", external_ids=[{"auth_provider": "saml", "external_id": place.unique}]
         ),
-        message=_of_dave("of saml is already the identity of ", ".*take it from there first"),
+        message=_of_dave("at saml is already an external ID of ", ".*Remove it from that account"),
     ),
     _refusal(
-        "an identity of somebody else, where addresses may be taken",
+        "an external ID of another account, although the takeover of e-mail addresses is allowed",
         prepare=_dave,
         parameters=lambda place: declare(
             place,
             "somebody",
             external_ids=[{"auth_provider": "saml", "external_id": place.unique}],
-            steal_threepids=True,
+            allow_threepid_takeover=True,
         ),
-        message=_of_dave("of saml is already the identity of "),
+        message=_of_dave("at saml is already an external ID of "),
     ),
     _refusal(
         "a comparison with a Python that is not Synapse's",
@@ -108,18 +108,18 @@ REFUSALS = (
             config_path=place.server.config_path,
             synapse_python="/bin/false",
         ),
-        message="synapse_python must be the Python that Synapse is installed in",
+        message="Set synapse_python to the Python interpreter of the environment in which Synapse is installed",
     ),
     _refusal(
         "a comparison of passwords without the configuration",
         prepare=_somebody,
         parameters=declaring("somebody", password=_PASSWORD, update_password="if_different"),
-        message="if_different .*set config_path",
+        message="homeserver.yaml does not exist.*update_password=if_different needs the configuration of Synapse",
     ),
     _refusal(
         "an unreachable server",
         parameters=declaring("mallory", base_url="http://127.0.0.1:1"),
-        message=r"whoami failed: Connection refused\. See whether Synapse runs",
+        message=r"whoami failed: Connection refused\. Check that Synapse runs",
     ),
     _refusal(
         "a service that is not Synapse",
@@ -138,7 +138,7 @@ REFUSALS = (
         message="access_token",
     ),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of an account that is not an admin",
         parameters=lambda place: declare(place, "mallory", access_token=place.server.user_token),
         message="not a server admin.*token of a server admin",
     ),
@@ -154,31 +154,31 @@ REFUSALS = (
         message="access_token_path .*/empty is empty",
     ),
     _refusal(
-        "a typing error where nothing shall be created",
+        "a typing error if no account must be created",
         prepare=_somebody,
-        parameters=declaring("somebdy", create=False, displayname="Somebody"),
+        parameters=declaring("somebdy", create=False, display_name="Somebody"),
         message="somebdy.* does not exist, and create is false",
     ),
     _refusal(
-        "the deactivation of the own account",
+        "the deactivation of its own account",
         prepare=_admin,
         parameters=_declaring_itself(state="absent"),
         message=_ITS_OWN,
     ),
     _refusal(
-        "the end of the own rights",
+        "the end of its own admin rights",
         prepare=_admin,
         parameters=_declaring_itself(admin=False),
         message="not an admin.*another server admin",
     ),
     _refusal(
-        "the lock of the own account",
+        "the lock of its own account",
         prepare=_admin,
         parameters=_declaring_itself(locked=True),
         message="locked.*another server admin",
     ),
     _refusal(
-        "the suspension of the own account",
+        "the suspension of its own account",
         prepare=_admin,
         parameters=_declaring_itself(suspended=True),
         message="suspended.*another server admin",
@@ -194,7 +194,7 @@ REFUSALS = (
         "an account of a server with the same name and another port",
         parameters=lambda place: declare(place, "mallory", user_id=f"@{place.unique}-mallory:{_without_port(place)}:1"),
         message=lambda place: (
-            rf"of the server {re.escape(_without_port(place))}:1, but this server is {re.escape(place.server.name)}:"
+            rf"of the server {re.escape(_without_port(place))}:1, but this server is {re.escape(place.server.name)}\."
         ),
     ),
     _refusal(
@@ -208,15 +208,15 @@ REFUSALS = (
         message="password is empty",
     ),
     _refusal(
-        "a rate limit below nothing",
+        "a negative rate limit",
         prepare=_somebody,
         parameters=declaring("somebody", rate_limit={"burst_count": -1}),
-        message="rate_limit holds a negative number",
+        message="rate_limit contains a negative number",
     ),
     _refusal(
-        "a new account with capital letters",
+        "a new account with upper-case letters",
         parameters=declaring("Mallory"),
-        message=lambda place: f"capital letters.*@{place.unique}-mallory",
+        message=lambda place: f"upper-case letters.*@{place.unique}-mallory",
     ),
 )
 
@@ -227,7 +227,7 @@ def test_refused(place: Place, case: Refusal) -> None:
 
 
 def test_new_account_of_a_type_that_the_server_does_not_know_is_refused_by_the_server(place: Place) -> None:
-    """Only by a run: no server tells which types it knows, so check mode cannot see it."""
+    """Only in a run: no API shows which types a server accepts, so check mode does not fail."""
     result = play(place, MODULE, declare(place, "mallory", user_type="no_such_type"))
     assert result["failed"]
     assert not result.get("changed")

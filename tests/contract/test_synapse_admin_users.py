@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_users makes of lists of accounts: creates and changes them in every way at once."""
+"""How synapse_admin_users creates and changes lists of accounts, in every way at once."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ EXPECTATIONS = (
         state=_state,
         shows=shown_created,
     ),
-    expect_list("nobody", parameters=lambda place: declare_list(place, []), changes=False),
+    expect_list("an empty list", parameters=lambda place: declare_list(place, []), changes=False),
 )
 
 

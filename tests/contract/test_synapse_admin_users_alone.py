@@ -53,7 +53,7 @@ _REGISTRATION = {
 }
 _OF_SERVICE = ("bridge_alice_~", "bridge_bob_~")
 _OF_ANYBODY = ("shared_carol_~", "shared_new_~")
-# Who leaves where the list is complete, as the server sorts them, and who remains.
+# The accounts that a complete list deactivates, in the order of the server, and those that remain.
 _LEAVING = (
     "up",
     "banned",
@@ -77,7 +77,7 @@ _ENGINES = [
 
 @pytest.fixture(scope="module", params=_ENGINES)
 def server_with_service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Server]:
-    """A server with an application service, on which only the tests of this file do anything, one after the other."""
+    """A server with an application service, which only the tests of this file use, one after the other."""
     path = tmp_path_factory.mktemp("service") / "bridge.yaml"
     path.write_text(json.dumps(_REGISTRATION))
     settings: dict[str, t.Any] = {
@@ -95,7 +95,7 @@ def place(server_with_service: Server, tmp_path: Path) -> Place:
 
 
 def _make_puppets(place: Place) -> None:
-    """Let the service make accounts, one of which looks as if it had been there before the service."""
+    """Let the service make accounts, one of which looks as if it was created before the service."""
     for word in ("bridge_alice_~", "bridge_bob_~", "shared_carol_~"):
         body = {"type": "m.login.application_service", "username": localpart(place, word), "inhibit_login": True}
         place.server.send("POST", "/_matrix/client/v3/register", body, _SERVICE_TOKEN)
@@ -108,11 +108,11 @@ def _make_and_declare_puppets(place: Place) -> None:
 
 
 def _declare_puppets(place: Place, *words: str, **given: t.Any) -> Parameters:
-    return declare_list(place, [(word, {"displayname": "Managed"}) for word in words], **given)
+    return declare_list(place, [(word, {"display_name": "Managed"}) for word in words], **given)
 
 
 def _look_at_puppets(place: Place) -> State:
-    # The service itself has no account before it has done something.
+    # The service itself has no account before it is used.
     relay = place.server.found(f"/_synapse/admin/v2/users/{place.server.user_id('relay')}")
     return {**look_at_accounts(place, (*_OF_SERVICE, *_OF_ANYBODY)), "relay exists": relay is not None}
 
@@ -124,7 +124,7 @@ def _everybody(place: Place) -> list[dict[str, t.Any]]:
 
 
 def _make_everybody(place: Place) -> None:
-    """Let nobody be on the server but accounts of every kind that this case makes, and the two that each server has."""
+    """Make accounts of every kind, and deactivate all others except the two that each server has."""
     server = place.server
     for account in _everybody(place):
         if account["name"] not in (server.admin, server.user) and not account["deactivated"]:
@@ -143,7 +143,7 @@ def _declare_everybody(place: Place, *words: str, **given: t.Any) -> Parameters:
 
 EXPECTATIONS = (
     expect_list(
-        "bring back who has gone",
+        "reactivate the deactivated accounts",
         prepare=create_and_change,
         parameters=declare_returned,
         changed=("gone", "erased"),
@@ -162,9 +162,9 @@ EXPECTATIONS = (
         ),
     ),
     expect_list(
-        "accounts of an application service all the same",
+        "accounts of an application service, if that is allowed",
         prepare=_make_and_declare_puppets,
-        parameters=lambda place: _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY, manage_appservice_users=True),
+        parameters=lambda place: _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY, allow_appservice_users=True),
         changed=_OF_SERVICE,
         state=_look_at_puppets,
         shows=lambda place: {
@@ -180,7 +180,7 @@ EXPECTATIONS = (
         },
     ),
     expect_list(
-        "everybody who stays",
+        "a complete list",
         prepare=_make_everybody,
         parameters=lambda place: _declare_everybody(place, max_changes=len(_LEAVING)),
         changed=_LEAVING,
@@ -197,20 +197,19 @@ EXPECTATIONS = (
 
 REFUSALS = (
     Refusal(
-        "one that the service has made, without the configuration",
+        "an account of the service, without the configuration",
         module="synapse_admin_user",
         prepare=_make_puppets,
-        parameters=lambda place: {"user_id": user_id(place, "bridge_alice_~"), "displayname": "Managed"},
-        message="@bridge_alice_.* belongs to the application service bridge: it is left alone",
+        parameters=lambda place: {"user_id": user_id(place, "bridge_alice_~"), "display_name": "Managed"},
+        message="@bridge_alice_.* belongs to the application service bridge, so it was not changed",
         state=_look_at_puppets,
     ),
     Refusal(
-        "more who leave than are allowed",
+        "more deactivations than allowed",
         module=MODULE,
         prepare=_make_everybody,
         parameters=lambda place: _declare_everybody(place, "never_made", max_changes=len(_LEAVING)),
-        message=f"^{len(_LEAVING) + 1} accounts would be changed, but max_changes allows {len(_LEAVING)}: "
-        "nothing was changed",
+        message=f"^{len(_LEAVING) + 1} accounts would change, but max_changes is {len(_LEAVING)}. Nothing was changed",
         state=lambda place: {"accounts": _everybody(place)},
     ),
 )
@@ -228,11 +227,11 @@ def test_refused(place: Place, case: Refusal) -> None:
     prove_refusal(place, case)
 
 
-def test_accounts_of_the_service_are_left_alone(place: Place) -> None:
-    """And others in the same list are not, in namespaces too that the service shares with anybody."""
+def test_accounts_of_the_service_do_not_change(place: Place) -> None:
+    """Other accounts of the list are changed, also those in a namespace that is not exclusive."""
     _make_puppets(place)
     parameters = _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY)
-    parameters["users"].insert(2, {"user_id": "relay", "displayname": "Managed"})
+    parameters["users"].insert(2, {"user_id": "relay", "display_name": "Managed"})
     before = _look_at_puppets(place)
     for check in (True, False):
         result = play(place, MODULE, parameters, check=check)
@@ -241,9 +240,9 @@ def test_accounts_of_the_service_are_left_alone(place: Place) -> None:
         users = result["users"]
         assert [user["failed"] for user in users] == [True, True, True, False, False]
         assert [user["changed"] for user in users] == [False, False, False, True, True]
-        whose = ("belongs to the application service bridge", *["is an application service's user id"] * 2)
+        whose = ("belongs to the application service bridge", *["is in the namespace of an application service"] * 2)
         for user, said in zip(users[:3], whose, strict=True):
-            assert re.search(f"{said}.*Set manage_appservice_users to true", user["msg"]), user
+            assert re.search(f"{said}.*Set allow_appservice_users to true", user["msg"]), user
         after = _look_at_puppets(place)
         assert check is (after == before)
     assert after["relay exists"] is False

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_users tells if Synapse is killed in the middle of a long list, and how it goes on after that."""
+"""What synapse_admin_users reports if Synapse is killed in the middle of a long list, and what the next run does."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_mo
 from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _PATIENCE = 60.0
-# How long what may still be done is looked at again: not for as long as for people.
+# For how long the module reads again what may still be done. Shorter than outside of tests.
 _PATIENCE_THERE = 1.5
 _NUMBER = 300
 # How many accounts there are when Synapse is killed.
 _KILLED_AT = 50
-_NOT_ATTEMPTED = "not attempted, because Synapse does not answer any more"
-_MESSAGES = "does not answer any more|^P[A-Z]+ http.* failed. |was changed, but could not be read again"
+_NOT_ATTEMPTED = "It was skipped, because Synapse does not respond any more."
+_MESSAGES = "does not respond any more|^P[A-Z]+ http.* failed. |was changed, but it could not be read again"
 _SUSPENDED = range(41, 101)
 _LOOKED_AT = (1, 41, 100, _NUMBER)
 
@@ -52,7 +52,7 @@ def _declare(place: Place) -> Parameters:
     persons: list[tuple[str, Parameters]] = [
         (
             f"person~-{number}",
-            {"displayname": f"Person 🐇 {number}", **({"suspended": True} if number in _SUSPENDED else {})},
+            {"display_name": f"Person 🐇 {number}", **({"suspended": True} if number in _SUSPENDED else {})},
         )
         for number in range(1, _NUMBER + 1)
     ]
@@ -88,7 +88,7 @@ def _named(result: Result, holds: t.Callable[[dict[str, t.Any]], object]) -> set
 
 @pytest.fixture(params=servers.ENGINES)
 def killed(request: pytest.FixtureRequest, tmp_path: Path) -> t.Iterator[Place]:
-    """A place on a server that nobody else uses."""
+    """A place on a server that no other test uses."""
     with servers.own_servers(request.param) as started:
         yield Place(started[0], f"c{secrets.token_hex(4)}", tmp_path)
 
@@ -110,12 +110,12 @@ def test_killed_in_the_middle(killed: Place) -> None:
     assert len(ended["users"]) == _NUMBER
     assert told
     assert told <= there
-    # Of a request that was under way nobody knows what became of it, and that is what is said.
+    # The result of a request in progress is unknown, and the message reports this.
     assert there - told <= unknown
-    # Four at the same time, and what was sent next on connections that were dead already.
+    # Four at the same time, and the next ones on connections that were already closed.
     assert len(unknown) <= 8
     assert len(there) < _NUMBER
-    # Those that were changed could not be read again.
+    # The changed accounts could not be read again.
     messages = [str(user["msg"]) for user in ended["users"] if user["failed"]]
     assert len(messages) == _NUMBER
     assert not [message for message in messages if not re.search(_MESSAGES, message)]
@@ -131,7 +131,7 @@ def test_killed_in_the_middle(killed: Place) -> None:
 
 
 def _left(place: Place, there: set[str]) -> tuple[str, ...]:
-    """Return the words of those that the same task has to finish: not there, or there and not yet suspended."""
+    """Return the words of those that the same task has to finish: not created, or not yet suspended."""
     words = {place.server.user_id(f"person{place.unique}-{number}"): number for number in range(1, _NUMBER + 1)}
     suspended = place.server.rows("SELECT name FROM users WHERE suspended AND name LIKE ?", f"@person{place.unique}-%")
     already = {name for (name,) in suspended}
@@ -147,7 +147,7 @@ def _finish(left: tuple[str, ...]) -> t.Any:
         return look_at_accounts(place, [f"person~-{number}" for number in _LOOKED_AT])
 
     return expect_list(
-        "what an interrupted task has left",
+        "the rest of an interrupted task",
         parameters=_declare,
         changed=left,
         state=state,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_admin_users says of accounts that are wrong: each is told alone, and the rest is done."""
+"""What synapse_admin_users reports of wrong accounts: each has its own message, and the others are changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LIST_IN_WORDS = "{} of {} accounts are not as declared"
 
 @dataclasses.dataclass(frozen=True)
 class _Problem:
-    """What is wrong with an account, and what must be said of it.
+    """An error of an account, and its message.
 
     In `user_id` and `message`, ~ stands for the word of the case.
     """
@@ -44,7 +44,7 @@ class _Problem:
         return {"user_id": named_there.replace("TOO_LONG", _too_long(place)), **self.declared(place)}
 
     def said(self, place: Place) -> str:
-        """Return the pattern of what must be said."""
+        """Return the pattern of the message."""
         return self.message.replace("~", re.escape(place.unique))
 
 
@@ -70,40 +70,46 @@ def _identity_of_holder(place: Place) -> Parameters:
 
 PROBLEMS = (
     _Problem("a name that is too long", "TOO_LONG", "it is longer than 255 bytes"),
-    _Problem("a name with a capital letter", "Mallory~", "capital letters: write @mallory~:"),
-    _Problem("a name with an umlaut", "mällory~", "cannot be created: a localpart consists of a-z"),
+    _Problem("a name with an upper-case letter", "Mallory~", "upper-case letters. Set user_id to @mallory~:"),
+    _Problem("a name with an umlaut", "mällory~", "cannot be created: a localpart can only contain a-z"),
     _Problem("a name that begins with an underscore", "_mallory~", "User ID may not begin with _"),
-    _Problem("a name of digits", "12345", "kept for guests"),
+    _Problem("a name of digits", "12345", "reserved for guests"),
     _Problem("a name with a space", "mal lory~", "white space"),
-    _Problem("a user id without its first character", "mallory~:SERVER", "write @mallory~:"),
+    _Problem("a user id without its first character", "mallory~:SERVER", "Write @mallory~:"),
     _Problem("an account of another server", "@mallory:other.test", r"of the server other\.test, but this server is"),
-    _Problem("nobody who may be created", "~-usr", "does not exist, and create is false", _fixed(create=False)),
-    _Problem("a long name to show", "~-1", "displayname is longer than the 256", _fixed(displayname="d" * 257)),
-    _Problem("an empty password", "~-2", "password is empty", _fixed(password="")),
-    _Problem("a long password", "~-3", "password is longer than the 512", _fixed(password="p" * 513)),
-    _Problem("a picture of elsewhere", "~-4", "begins with mxc://", _fixed(avatar_url="https://pictures.test/me.png")),
-    _Problem("an e-mail address that is none", "~-5", "is not an e-mail address", _address("email", "mallory")),
-    _Problem("a telephone number that is none", "~-6", "is not a telephone number", _address("msisdn", "020 x1")),
-    _Problem("a limit below nothing", "~-7", "negative number", _fixed(rate_limit={"burst_count": -1})),
     _Problem(
-        "an address of somebody else",
+        "an account that must not be created", "~-usr", "does not exist, and create is false", _fixed(create=False)
+    ),
+    _Problem(
+        "a long display name", "~-1", "display_name is longer than 256 characters", _fixed(display_name="d" * 257)
+    ),
+    _Problem("an empty password", "~-2", "password is empty", _fixed(password="")),
+    _Problem("a long password", "~-3", "password is longer than 512 characters", _fixed(password="p" * 513)),
+    _Problem(
+        "a picture on another server", "~-4", "starts with mxc://", _fixed(avatar_url="https://pictures.test/me.png")
+    ),
+    _Problem("an invalid e-mail address", "~-5", "is not a valid e-mail address", _address("email", "mallory")),
+    _Problem("an invalid telephone number", "~-6", "is not a valid telephone number", _address("msisdn", "020 x1")),
+    _Problem("a negative rate limit", "~-7", "negative number", _fixed(rate_limit={"burst_count": -1})),
+    _Problem(
+        "an e-mail address of another account",
         "~-8",
-        "already an address of @~-holder:.*Set steal_threepids to true",
+        "already belongs to @~-holder:.*Set allow_threepid_takeover to true",
         _address_of_holder,
     ),
-    _Problem("an identity of somebody else", "~-9", "already the identity of @~-holder", _identity_of_holder),
+    _Problem("an external ID of another account", "~-9", "already an external ID of @~-holder", _identity_of_holder),
     _Problem(
         "the account that the task runs as", "~-boss", "is the account that this task runs as", _fixed(locked=True)
     ),
 )
-# Which types there are is known by the server alone: check mode does not see it.
-_UNFORESEEN = _Problem("a type that is none", "~-late", "400 .*Invalid user type", _fixed(user_type="no_such_type"))
+# Only the server knows which types exist, so check mode does not fail.
+_UNFORESEEN = _Problem("an unknown user type", "~-late", "400 .*Invalid user type", _fixed(user_type="no_such_type"))
 
 _WORDS = ("holder", "boss", "fine", "late")
 
 
 def _prepare(place: Place) -> None:
-    """Make the one who has what others shall get, and an admin of the case's own, as whom tasks run."""
+    """Make an account that has the values in question, and an admin of this case, as which tasks run."""
     server = place.server
     server.make_account(
         f"{place.unique}-holder",
@@ -142,21 +148,21 @@ REFUSALS = (
         "an account that is declared twice",
         parameters=lambda place: _declare(
             place,
-            {"user_id": place.user("holder"), "displayname": "Changed"},
+            {"user_id": place.user("holder"), "display_name": "Changed"},
             {"user_id": f"{place.unique}-fine"},
             {"user_id": place.user("fine")},
         ),
-        message=lambda place: f"{place.user('fine')} is declared twice: nothing was changed",
+        message=lambda place: f"{place.user('fine')} is declared twice. Nothing was changed",
     ),
     _refusal(
         "no requests at the same time",
         parameters=lambda place: _declare(place, {"user_id": place.user("fine")}, parallel=0),
-        message="parallel is 0: it must be between 1 and 64",
+        message="parallel is 0. Set it to a number from 1 to 64",
     ),
     _refusal(
         "more changes than are allowed",
         parameters=lambda place: _declare(place, {"user_id": place.user("fine")}, max_changes=0),
-        message="1 accounts would be changed, but max_changes allows 0: nothing was changed",
+        message="1 account would change, but max_changes is 0. Nothing was changed",
     ),
     _refusal(
         "a complete list without a limit",
@@ -166,7 +172,7 @@ REFUSALS = (
         message="max_changes",
     ),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of an account that is not an admin",
         parameters=lambda place: {"access_token": place.server.user_token, "users": [{"user_id": place.user("fine")}]},
         message="not a server admin",
     ),
@@ -184,7 +190,7 @@ def test_refused(place: Place, case: Refusal) -> None:
 
 
 def test_only_the_server_knows(place: Place) -> None:
-    """Check mode creates the account with a type that is none; a run is refused, and nothing is done."""
+    """Check mode predicts the account with an unknown user type. Synapse refuses it in a run, and nothing changes."""
     _prepare(place)
     parameters, before = _declare(place, _UNFORESEEN.entry(place)), _state(place)
     predicted, done = (play(place, MODULE, parameters, check=check) for check in (True, False))
@@ -195,11 +201,11 @@ def test_only_the_server_knows(place: Place) -> None:
     assert _state(place) == before
 
 
-def test_each_is_told_alone_and_the_rest_is_done(place: Place) -> None:
-    """All of them in one list, in which the first is new and right, and the last has to change."""
+def test_each_error_is_reported_and_the_others_are_changed(place: Place) -> None:
+    """All errors in one list, in which the first account is new and correct, and the last one changes."""
     _prepare(place)
-    fine = {"user_id": f"{place.unique}-fine", "displayname": "Fine 🐇"}
-    good = {"user_id": f"{place.unique}-holder", "displayname": "Fine too"}
+    fine = {"user_id": f"{place.unique}-fine", "display_name": "Fine 🐇"}
+    good = {"user_id": f"{place.unique}-holder", "display_name": "Fine too"}
     problems = (*PROBLEMS, _UNFORESEEN)
     parameters = _declare(place, fine, *(problem.entry(place) for problem in problems), good)
     results = [play(place, MODULE, parameters, check=check) for check in (True, False, False)]
@@ -209,6 +215,8 @@ def test_each_is_told_alone_and_the_rest_is_done(place: Place) -> None:
     assert changed == [[right[0], place.user("late"), right[1]], right, []]
     for number, result in enumerate(results):
         wrong = problems if number else PROBLEMS
+        summary = {"total": len(problems) + 2, "changed": len(changed[number]), "failed": len(wrong)}
+        assert result["summary"] == summary
         told = dict(zip(problems, result["users"][1:-1], strict=True))
         for problem, user in told.items():
             assert user["failed"] is (problem in wrong), user
@@ -220,7 +228,7 @@ def test_each_is_told_alone_and_the_rest_is_done(place: Place) -> None:
         assert re.match(
             f"{_LIST_IN_WORDS.format(len(wrong), len(problems) + 2)} .*; and {len(wrong) - 10} more", message
         ), message
-        assert ("The others are: mend" in message) is bool(number), message
+        assert ("The others are as declared. Fix" in message) is bool(number), message
         assert not re.search("\n|Traceback|ppppp", message), message
     assert results[0]["users"][0]["steps"] == results[1]["users"][0]["steps"] == ["create the account"]
     assert re.search(r"; and 9 more\)\.$", results[0]["msg"]), results[0]["msg"]

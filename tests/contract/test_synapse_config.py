@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_config writes and takes away. No Synapse runs with it, but its own code reads it."""
+"""What synapse_config writes and removes. No Synapse is started, but the code of Synapse reads the files."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.configuration import (
     OWN_NAME,
-    TOLD_BY_ANSIBLE,
     SynapseReader,
+    attributes_of,
     configure,
     declared,
     look_at_files,
@@ -42,10 +42,10 @@ Settings = dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """What is declared, and what that makes of the settings in force (`settings` itself, unless `effective` differs).
+    """A declaration and the settings in force after it (`settings` itself, unless `effective` is set).
 
-    `was`: what a run before has declared, beside the files `was_beside`; `files`: those that are written after that.
-    `further`: other parameters of the task.
+    `was`: the settings of a previous run, with the other files `was_beside`; `files`: files that are written after it.
+    `further`: other parameters of the task. `reload`: whether a reload is enough.
     """
 
     name: str
@@ -57,10 +57,10 @@ class _Step:
     files: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     further: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     changes: bool = True
-    applied_by: str | None = "restart"
+    reload: bool = False
 
     def expectation(self) -> Expectation:
-        """Return it as what `prove` takes."""
+        """Return it as an expectation for `prove`."""
         return Expectation(
             self.name,
             "synapse_config",
@@ -69,12 +69,10 @@ class _Step:
             changes=self.changes,
             state=look_at_files,
             returns=lambda place: {
-                "path": own_path(place),
                 "changed_keys": list(self.changed_keys),
-                "applied_by": self.applied_by if self.changed_keys else None,
-                "mode": self.further.get("mode", "0640"),
+                "restart_required": bool(self.changed_keys) and not self.reload,
+                "reload_required": bool(self.changed_keys) and self.reload,
             },
-            unpredictable=TOLD_BY_ANSIBLE,
             token=False,
         )
 
@@ -116,25 +114,25 @@ _IN_FORCE: Settings = {"caches": {"global_factor": 2.0, "expire_caches": True}}
 STEPS = (
     _Step("a new file", {"presence": {"enabled": False}}, changed_keys=("presence.enabled",)),
     _Step(
-        "the same word in another type",
+        "the same word with another type",
         {"presence": {"enabled": "false"}},
         was={"presence": {"enabled": False}},
         changed_keys=("presence.enabled",),
     ),
     _Step(
-        "another key in place of the one before",
+        "another key instead of the previous one",
         _FACTOR,
         was={"presence": {"enabled": "false"}},
         changed_keys=("caches.global_factor", "presence.enabled"),
     ),
     _Step(
-        "values that YAML would take for something else",
+        "values that YAML would read as another type",
         _ODD,
         was=_FACTOR,
         changed_keys=("caches.global_factor", *_ODD_KEYS),
     ),
     _Step(
-        "the key of an earlier file, which is lost with all that is under it",
+        "a key of an earlier file, whose other settings have no effect any more",
         _FACTOR,
         was=_ODD,
         files={_EARLIER: _CACHES},
@@ -146,7 +144,7 @@ STEPS = (
         ),
     ),
     _Step(
-        "the key of an earlier file, merged into a file that had lost it",
+        "a key of an earlier file, merged into a file without its settings",
         {"caches": {"global_factor": 2.0, "per_cache_factors": {"get_users_in_room": 4}}},
         was=_FACTOR,
         files={_EARLIER: _CACHES},
@@ -179,35 +177,33 @@ STEPS = (
         ),
     ),
     _Step(
-        "merged where no earlier file says anything",
+        "merged without settings in earlier files",
         _FACTOR,
         further={"merge": True},
         changed_keys=("caches.global_factor",),
     ),
     _Step("a value that is in force already", _IN_FORCE, was=_IN_FORCE, changes=False),
     _Step(
-        "a value that an earlier file says already",
+        "a value that an earlier file already sets",
         _IN_FORCE,
         files={_EARLIER: "caches: {global_factor: 2.0, expire_caches: true}\n"},
     ),
     _Step("another mode", _IN_FORCE, was=_IN_FORCE, further={"mode": "0600"}),
     _Step(
-        "what a reload applies",
+        "settings that a reload applies",
         {"caches": {"global_factor": 3.0, "per_cache_factors": {"get_user_by_id": 2}}},
         was=_FACTOR,
         changed_keys=("caches.global_factor", "caches.per_cache_factors.get_user_by_id"),
-        applied_by="reload",
+        reload=True,
     ),
     _Step(
-        "a file that somebody broke",
+        "a file that is not valid YAML any more",
         _FACTOR,
         files={_EARLIER: _CACHES_SINCE, OWN_NAME: f"{_NOTE}caches: {{global_factor: [\n"},
         changed_keys=("caches.expire_caches", "caches.global_factor"),
-        # Synapse could not be reloaded with what is there.
-        applied_by="restart",
     ),
     _Step(
-        "the file of somebody else, by force",
+        "a file that the module did not write, with force",
         _FACTOR,
         files={_EARLIER: _CACHES_SINCE, OWN_NAME: "# Important.\ncaches: {global_factor: 2.0}\n"},
         further={"force": True},
@@ -227,7 +223,7 @@ def reader() -> t.Iterator[SynapseReader]:
 
 
 def _exactly(settings: t.Any) -> str:
-    """Return settings in a form in which 1, 1.0 and true are not the same."""
+    """Return settings as text in which 1, 1.0 and true are different."""
     return json.dumps(settings, sort_keys=True)
 
 
@@ -235,7 +231,10 @@ def _exactly(settings: t.Any) -> str:
 def test_declared(place: Place, reader: SynapseReader, step: _Step) -> None:
     done = prove(place, step.expectation())
     read = reader.says(place.server.config_path)
-    effective = done["effective"]
+    assert done["config"].keys() == {"path", "settings"}
+    assert done["config"]["path"] == own_path(place)
+    assert attributes_of(own_path(place))["mode"] == step.further.get("mode", "0640")
+    effective = done["config"]["settings"]
     assert _exactly(effective) == _exactly({key: value for key, value in read.items() if key in effective})
     assert _exactly(effective) == _exactly(step.effective or step.settings)
     assert configure(place, settings=step.settings, **step.further)["changed_keys"] == []
@@ -252,12 +251,11 @@ def _secrets(password: str) -> Settings:
 
 _MAIL: Settings = {"email": {"smtp_host": "mail.test", "smtp_pass_path": None}}
 _SECRETS = _secrets("hush-first")
-# A second run shows hidden values without the mark that they are new, so that each test looks at it itself.
+# A second run shows hidden values without the mark of new ones, so that each test compares it itself.
 _secret = functools.partial(
     Expectation,
     module="synapse_config",
     state=look_at_files,
-    unpredictable=TOLD_BY_ANSIBLE,
     repeatable=False,
     token=False,
     secrets=("hush",),
@@ -269,7 +267,9 @@ def _require_nothing_to_do(place: Place, parameters: Settings) -> None:
     again = play(place, "synapse_config", parameters, token=False)
     assert not again.get("failed"), again
     assert not again["changed"], again
-    assert (again["steps"], again["changed_keys"], again["applied_by"]) == ([], [], None)
+    assert (again["steps"], again["changed_keys"]) == ([], [])
+    assert not again["restart_required"]
+    assert not again["reload_required"]
     assert again["diff"]["before"] == again["diff"]["after"]
     assert "hush" not in json.dumps(again)
     assert look_at_files(place) == before
@@ -287,12 +287,15 @@ def test_secrets_are_written_and_shown_nowhere(place: Place, reader: SynapseRead
         parameters=lambda place: declared(place, settings=_MAIL, secrets=_SECRETS),
         prepare=write_configuration,
         returns=lambda place: {
-            "mode": "0640",
             "changed_keys": ["email.smtp_host", "email.smtp_pass", "email.smtp_pass_path", "modules"],
-            "effective": {"email": {**_MAIL["email"], "smtp_pass": "(hidden)"}, "modules": "(hidden)"},
+            "config": {
+                "path": own_path(place),
+                "settings": {"email": {**_MAIL["email"], "smtp_pass": "(hidden)"}, "modules": "(hidden)"},
+            },
         },
     )
     prove(place, case)
+    assert attributes_of(own_path(place))["mode"] == "0640"
     _require_nothing_to_do(place, case.parameters(place))
     _require_read(place, reader, _SECRETS)
 
@@ -308,13 +311,13 @@ def test_another_secret_is_seen_to_change(place: Place, reader: SynapseReader) -
     before, after = (done["diff"][when]["in_force"] for when in ("before", "after"))
     assert before["email"]["smtp_pass"] == "(hidden)"
     assert after["email"]["smtp_pass"] == "(hidden, new)"
-    assert after["modules"] == done["effective"]["modules"] == "(hidden)"
+    assert after["modules"] == done["config"]["settings"]["modules"] == "(hidden)"
     _require_nothing_to_do(place, case.parameters(place))
     _require_read(place, reader, _secrets("hush-third"))
 
 
-def test_secrets_that_are_taken_away_are_hidden_too(place: Place) -> None:
-    # Ansible hides what is no_log in a result itself. Here nothing is declared as secret, so only the file remembers.
+def test_secrets_that_are_removed_are_hidden_too(place: Place) -> None:
+    # Ansible hides no_log values in a result. Here no secret is declared, so that only the file contains its name.
     case = _secret("no secrets", parameters=lambda place: declared(place, state="absent"), prepare=_with_secrets)
     done = prove(place, case)
     assert done["diff"]["before"]["file"]["settings"]["modules"] == "(hidden)"
@@ -327,7 +330,7 @@ def _two_files(place: Place) -> None:
     configure(place, settings={**_FACTOR, "presence": {"enabled": False}})
 
 
-def test_a_drop_in_is_taken_away(place: Place, reader: SynapseReader) -> None:
+def test_a_drop_in_is_removed(place: Place, reader: SynapseReader) -> None:
     keys = ["caches.expire_caches", "caches.global_factor", "caches.per_cache_factors.get_user_by_id"]
     earlier = {"global_factor": 1.0, "expire_caches": False, "per_cache_factors": {"get_user_by_id": 3}}
     case = _secret(
@@ -336,8 +339,9 @@ def test_a_drop_in_is_taken_away(place: Place, reader: SynapseReader) -> None:
         prepare=_two_files,
         returns=lambda place: {
             "changed_keys": [*keys, "presence.enabled"],
-            "effective": {"caches": earlier},
-            "applied_by": "restart",
+            "config": {"path": own_path(place), "settings": {"caches": earlier}},
+            "restart_required": True,
+            "reload_required": False,
         },
     )
     done = prove(place, case)
@@ -348,12 +352,17 @@ def test_a_drop_in_is_taken_away(place: Place, reader: SynapseReader) -> None:
     _require_nothing_to_do(place, case.parameters(place))
 
 
-def test_what_is_not_there_need_not_be_taken_away(place: Place) -> None:
+def test_a_missing_drop_in_is_already_absent(place: Place) -> None:
     case = _secret(
         "absent already",
         parameters=lambda place: declared(place, state="absent"),
         prepare=write_configuration,
         changes=False,
-        returns=lambda place: {"changed_keys": [], "effective": {}, "applied_by": None},
+        returns=lambda place: {
+            "config": {"path": own_path(place), "settings": {}},
+            "changed_keys": [],
+            "restart_required": False,
+            "reload_required": False,
+        },
     )
     prove(place, case)

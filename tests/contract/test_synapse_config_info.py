@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_config_info tells of configurations: those of running servers, and some that no server has."""
+"""What synapse_config_info returns for the configurations of running servers, and for others."""
 
 from __future__ import annotations
 
@@ -49,40 +49,44 @@ def unstarted_place(tmp_path: Path) -> Place:
     return unstarted(tmp_path)
 
 
-def _asked(place: Place, **parameters: t.Any) -> Parameters:
-    return without_server(**{"config_path": place.server.config_path, "chdir": place.server.directory, **parameters})
+def _declared(place: Place, **parameters: t.Any) -> Parameters:
+    return without_server(
+        **{"config_path": place.server.config_path, "working_directory": place.server.directory, **parameters}
+    )
 
 
 def _written(result: Result, setting: str) -> list[str]:
-    return [path["path"] for path in result["paths"] if path["written"] and path["setting"] == setting]
+    return [path["path"] for path in result["config"]["paths"] if path["written"] and path["setting"] == setting]
 
 
-def test_it_says_the_same_as_synapse(place: Place, reader: SynapseReader) -> None:
+def test_it_returns_the_same_as_synapse(place: Place, reader: SynapseReader) -> None:
     server = place.server
     paths = server.config_path
     case = Expectation(
         "the configuration of a running server",
         "synapse_config_info",
-        _asked,
+        _declared,
         changes=False,
         state=look_at_configuration,
-        returns=lambda place: {"files": [paths[0], f"{paths[1]}/rate_limits.yaml"]},
         token=False,
     )
     done = prove(place, case)
-    settings = done["settings"]
+    config = done["config"]
+    assert config.keys() == {"files", "settings", "sources", "paths"}
+    assert config["files"] == [paths[0], f"{paths[1]}/rate_limits.yaml"]
+    settings = config["settings"]
     taken = reader.takes(paths, "server.server_name", "media.media_store_path")
     assert settings["server_name"] == taken["server.server_name"] == server.name
     assert taken["media.media_store_path"] in _written(done, "media_store_path")
-    assert done["sources"]["server_name"] in done["files"]
+    assert config["sources"]["server_name"] in config["files"]
     assert settings["registration_shared_secret"] == _HIDDEN
     assert bool(_written(done, "database")) is (server.engine == "sqlite")
-    # All the others too.
+    # All the other settings too.
     read = reader.says(paths)
-    assert set(settings) == set(done["sources"]) == set(read)
+    assert set(settings) == set(config["sources"]) == set(read)
     assert settings["listeners"] == read["listeners"]
     assert settings["rc_login"] == read["rc_login"]
-    assert done["sources"]["rc_login"] == f"{paths[1]}/rate_limits.yaml"
+    assert config["sources"]["rc_login"] == f"{paths[1]}/rate_limits.yaml"
     assert {name for name in settings if settings[name] == _HIDDEN} == {
         "registration_shared_secret",
         "macaroon_secret_key",
@@ -90,13 +94,27 @@ def test_it_says_the_same_as_synapse(place: Place, reader: SynapseReader) -> Non
     }
 
 
-_told = functools.partial(
-    Expectation, module="synapse_config_info", parameters=_asked, changes=False, state=look_at_files, token=False
+_returned = functools.partial(
+    Expectation, module="synapse_config_info", parameters=_declared, changes=False, state=look_at_files, token=False
 )
 
 
+def _config(**expected: t.Any) -> Result:
+    """Expect these keys in the returned configuration. A function must be true for the value."""
+
+    def holds(config: Result) -> bool:
+        for key, value in expected.items():
+            if callable(value):
+                assert value(config[key]), (key, config[key])
+            else:
+                assert config[key] == value, (key, config[key], value)
+        return True
+
+    return {"config": holds}
+
+
 def _with(files: t.Mapping[str, str]) -> t.Callable[[Place], None]:
-    """Prepare with further files in the directory of drop-ins."""
+    """Prepare with more files in the directory of drop-ins."""
 
     def prepare(place: Place) -> None:
         write_configuration(place)
@@ -106,8 +124,8 @@ def _with(files: t.Mapping[str, str]) -> t.Callable[[Place], None]:
 
 
 EXPECTATIONS = (
-    _told(
-        "a key of which the last file decides, whole",
+    _returned(
+        "a key that the last file replaces as a whole",
         prepare=_with(
             {
                 "20-later.yaml": "caches: {global_factor: 2.0}\n",
@@ -115,44 +133,44 @@ EXPECTATIONS = (
                 "30-ignored.yml": "server_name: ignored.test\n",
             }
         ),
-        returns=lambda place: {
-            "files": [
+        returns=lambda place: _config(
+            files=[
                 place.server.config_path[0],
                 *(f"{place.server.config_path[1]}/{name}.yaml" for name in ("10-earlier", "20-later", "rate_limits")),
             ],
-            "settings": lambda settings: (
+            settings=lambda settings: (
                 settings["caches"] == {"global_factor": 2.0} and settings["server_name"] == "earlier.test"
             ),
-            "sources": {
+            sources={
                 "server_name": f"{place.server.config_path[1]}/10-earlier.yaml",
                 "report_stats": place.server.config_path[0],
                 "registration_shared_secret": place.server.config_path[0],
                 "caches": f"{place.server.config_path[1]}/20-later.yaml",
                 "rc_message": f"{place.server.config_path[1]}/rate_limits.yaml",
             },
-        },
+        ),
     ),
-    _told(
-        "secrets at every depth",
+    _returned(
+        "secrets at every level",
         prepare=_with(
             {"email.yaml": "email: {smtp_host: mail.test, smtp_pass: hush-first}\nturn_shared_secret: 123\n"}
         ),
-        returns=lambda place: {
-            "settings": lambda settings: (
+        returns=lambda place: _config(
+            settings=lambda settings: (
                 settings["email"] == {"smtp_host": "mail.test", "smtp_pass": _HIDDEN}
                 and settings["turn_shared_secret"] == settings["registration_shared_secret"] == _HIDDEN
             )
-        },
+        ),
         secrets=("hush",),
     ),
-    _told(
-        "paths that start where Synapse runs",
-        parameters=lambda place: _asked(place, chdir="/srv/synapse"),
+    _returned(
+        "relative paths",
+        parameters=lambda place: _declared(place, working_directory="/srv/synapse"),
         prepare=_with(
             {"media.yaml": _MEDIA, "database.yaml": "database: {name: sqlite3, args: {database: db/own.db}}\n"}
         ),
-        returns=lambda place: {
-            "paths": lambda paths: (
+        returns=lambda place: _config(
+            paths=lambda paths: (
                 [tuple(path.values()) for path in paths if path["written"]]
                 == [
                     ("/srv/synapse/media", "media_store_path", True),
@@ -160,21 +178,21 @@ EXPECTATIONS = (
                     ("/srv/synapse/db", "database", True),
                 ]
             )
-        },
+        ),
     ),
-    _told(
-        "paths where nothing is said of them",
-        parameters=lambda place: _asked(place, chdir=None),
+    _returned(
+        "default paths",
+        parameters=lambda place: _declared(place, working_directory=None),
         prepare=write_configuration,
-        returns=lambda place: {
-            "paths": [{"path": "/var/lib/matrix-synapse/media_store", "setting": "media_store_path", "written": True}]
-        },
+        returns=lambda place: _config(
+            paths=[{"path": "/var/lib/matrix-synapse/media_store", "setting": "media_store_path", "written": True}]
+        ),
     ),
-    _told(
+    _returned(
         "a path that is only read",
         prepare=_with({"tls.yaml": "tls_certificate_path: /etc/ssl/synapse.pem\n"}),
-        returns=lambda place: {
-            "paths": lambda paths: (
+        returns=lambda place: _config(
+            paths=lambda paths: (
                 {
                     "path": "/etc/ssl/synapse.pem",
                     "setting": "tls_certificate_path",
@@ -182,7 +200,7 @@ EXPECTATIONS = (
                 }
                 in paths
             )
-        },
+        ),
     ),
 )
 
@@ -190,18 +208,18 @@ _refusal = functools.partial(Refusal, module="synapse_config_info", state=look_a
 
 REFUSALS = (
     _refusal(
-        "a configuration that is not there",
+        "a configuration that does not exist",
         parameters=lambda place: without_server(config_path=["/nonexistent/homeserver.yaml"]),
         message="/nonexistent/homeserver.yaml does not exist on this host",
     ),
     _refusal(
-        "a file that somebody broke",
+        "a file that is not valid YAML",
         prepare=_with({"broken.yaml": "email: {smtp_pass: hush-first, smtp_host: [\n"}),
-        parameters=_asked,
+        parameters=_declared,
         message=r"/broken\.yaml",
     ),
     _refusal(
-        "a configuration of which nothing is said",
+        "no config_path",
         parameters=lambda place: without_server(),
         message="config_path",
     ),
@@ -209,9 +227,9 @@ REFUSALS = (
 
 
 @pytest.mark.parametrize("case", named(EXPECTATIONS))
-def test_told(unstarted_place: Place, reader: SynapseReader, case: Expectation) -> None:
+def test_returned(unstarted_place: Place, reader: SynapseReader, case: Expectation) -> None:
     done = prove(unstarted_place, case)
-    assert set(done["settings"]) == set(reader.says(unstarted_place.server.config_path))
+    assert set(done["config"]["settings"]) == set(reader.says(unstarted_place.server.config_path))
 
 
 @pytest.mark.parametrize("case", named(REFUSALS))
@@ -219,12 +237,12 @@ def test_refused(unstarted_place: Place, case: Refusal) -> None:
     prove_refusal(unstarted_place, case)
 
 
-def test_one_file_may_be_named_in_place_of_a_list(unstarted_place: Place) -> None:
+def test_config_path_may_be_one_file(unstarted_place: Place) -> None:
     write(unstarted_place.directory / "homeserver.yaml", "server_name: alone.test\n")
     path = unstarted_place.server.config_path[0]
-    case = _told(
+    case = _returned(
         "one file",
-        parameters=lambda place: _asked(place, config_path=path),
-        returns=lambda place: {"files": [path], "settings": {"server_name": "alone.test"}},
+        parameters=lambda place: _declared(place, config_path=path),
+        returns=lambda place: _config(files=[path], settings={"server_name": "alone.test"}),
     )
     prove(unstarted_place, case)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_config refuses. No Synapse is asked."""
+"""The errors of synapse_config. They need no running Synapse."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _refusal = functools.partial(
 
 
 def _path_of(name: str) -> t.Callable[[Place], Parameters]:
-    """Declare a setting in a file of that name in the directory of drop-ins."""
+    """Declare a setting in a file with this name in the directory of drop-ins."""
     return lambda place: declared(place, path=f"{place.server.config_path[1]}/{name}", settings={"a": 1})
 
 
 def _below(place: Place, missing: str) -> Parameters:
-    """Declare a drop-in in a directory that is not there."""
+    """Declare a drop-in in a directory that does not exist."""
     directory = f"{place.directory}/{missing}"
     return {"path": f"{directory}/own.yaml", "settings": {"a": 1}}
 
@@ -44,7 +44,7 @@ def _say(**parameters: t.Any) -> t.Callable[[Place], Parameters]:
 
 
 def _with(**files: str) -> t.Callable[[Place], None]:
-    """Prepare with further files, without the ending of their names."""
+    """Prepare more files, given by their names without the extension."""
 
     def prepare(place: Place) -> None:
         write_configuration(place)
@@ -76,23 +76,23 @@ REFUSALS = (
         message=r"rc_message in .*/50-own\.yaml would have no effect: .*/rate_limits\.yaml after it",
     ),
     _refusal(
-        "the file of somebody else",
+        "a file that the module did not write",
         parameters=_path_of("rate_limits.yaml"),
         message=r"/rate_limits\.yaml was not written by this module.*force=true",
     ),
     _refusal(
-        "the file of somebody else to be removed",
+        "the removal of a file that the module did not write",
         parameters=lambda place: declared(place, path=place.server.config_path[0], state="absent"),
         message=r"/homeserver\.yaml was not written by this module",
     ),
     _refusal(
-        "a directory that is not there",
+        "a directory that does not exist",
         parameters=lambda place: declared(
             place,
             config_path=[place.server.config_path[0], f"{place.directory}/missing.d"],
             **_below(place, "missing.d"),
         ),
-        message=r"/missing\.d of config_path does not exist .* Synapse does not start without it",
+        message=r"/missing\.d in config_path does not exist .* Synapse does not start without it",
     ),
     _refusal(
         "a host without Synapse",
@@ -104,14 +104,14 @@ REFUSALS = (
         message="does not exist .*: install Synapse or create it first",
     ),
     _refusal(
-        "a setting that is a secret too",
+        "a setting that is also a secret",
         parameters=_say(settings={"a": {"b": 1}}, secrets={"a": {"b": "hush-in-vain"}}),
         message=r"a\.b is in settings and in secrets",
     ),
     _refusal(
-        "secrets that everybody could read",
+        "secrets that all users could read",
         parameters=_say(secrets={"a": "hush-in-vain"}, mode="0644"),
-        message="mode 0644 would show the secrets to every user of the host",
+        message="mode 0644 would let every user of the host read the secrets",
     ),
     _refusal(
         "a mode in letters",
@@ -124,28 +124,28 @@ REFUSALS = (
         message='mode 640 is not a file mode: write its octal digits in quotes, like "0640"',
     ),
     _refusal(
-        "an owner who does not exist",
+        "an owner that does not exist",
         parameters=_say(settings={"a": 1}, owner="no_such_user"),
         message="owner no_such_user does not exist on this host",
     ),
     _refusal(
-        "a path that begins nowhere",
+        "a relative path",
         parameters=_say(path="conf.d/50-own.yaml", settings={"a": 1}),
-        message=r"path conf\.d/50-own\.yaml must be absolute",
+        message=r"path conf\.d/50-own\.yaml is not absolute: set an absolute path",
     ),
     _refusal(
         "a directory in place of a file",
         parameters=lambda place: declared(place, path=place.server.config_path[1], settings={"a": 1}),
-        message=r"/conf\.d is a directory: name a file in it",
+        message=r"/conf\.d is a directory: set the path of a file in it",
     ),
     _refusal(
         "a link in place of a file",
         prepare=_with_link,
         parameters=_say(settings={"a": 1}),
-        message=r"/50-own\.yaml is a symbolic link: name the file that it leads to",
+        message=r"/50-own\.yaml is a symbolic link: use the path of its target instead",
     ),
     _refusal(
-        "an earlier file that somebody broke",
+        "an earlier file that is not valid YAML",
         prepare=_with(**{"10-earlier": "password: hush-in-a-file\ncaches: {global_factor: [\n"}),
         parameters=_say(settings={"a": 1}),
         message=r"/10-earlier\.yaml",

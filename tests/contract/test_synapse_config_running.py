@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a running Synapse takes of what synapse_config writes, and by what: a restart, or a reload."""
+"""Which settings of synapse_config a running Synapse applies at a restart, and which at a reload."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import yaml
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.configuration import (
-    TOLD_BY_ANSIBLE,
     configure,
     look_at_configuration,
     own_path,
@@ -36,7 +35,7 @@ _WELL_KNOWN = "/.well-known/matrix/client"
 
 @pytest.fixture(scope="module")
 def started() -> t.Iterator[dict[str, Server]]:
-    """A server on each engine whose configuration nobody else changes."""
+    """A server on each engine whose configuration no other test changes."""
     with servers.own_servers(*servers.ENGINES) as own:
         yield {server.engine: server for server in own}
 
@@ -46,7 +45,7 @@ def place(request: pytest.FixtureRequest, started: dict[str, Server], tmp_path: 
     return Place(started[request.param], "", tmp_path)
 
 
-def test_it_takes_a_drop_in_when_it_is_restarted(place: Place) -> None:
+def test_a_restart_applies_a_drop_in(place: Place) -> None:
     server = place.server
     case = Expectation(
         "a drop-in",
@@ -57,33 +56,37 @@ def test_it_takes_a_drop_in_when_it_is_restarted(place: Place) -> None:
             settings={"public_baseurl": "https://matrix.example.test/"},
         ),
         state=look_at_configuration,
-        returns=lambda place: {"changed_keys": ["public_baseurl"], "applied_by": "restart"},
-        unpredictable=TOLD_BY_ANSIBLE,
+        returns=lambda place: {
+            "changed_keys": ["public_baseurl"],
+            "restart_required": True,
+            "reload_required": False,
+        },
         token=False,
     )
     assert server.ask("GET", _WELL_KNOWN, token="")[0] == 404
     prove(place, case)
-    assert server.ask("GET", _WELL_KNOWN, token="")[0] == 404, "it has taken it before it was restarted"
+    assert server.ask("GET", _WELL_KNOWN, token="")[0] == 404, "it has applied the setting before the restart"
     servers.restart(server)
     status, answer = server.ask("GET", _WELL_KNOWN, token="")
     assert (status, answer["m.homeserver"]["base_url"]) == (200, "https://matrix.example.test/")
 
 
-def test_it_takes_factors_of_caches_when_it_is_reloaded(place: Place) -> None:
+def test_a_reload_applies_cache_factors(place: Place) -> None:
     server = place.server
-    # It reloads no file that it has not found when it was started.
+    # At a reload, Synapse does not read files that did not exist when it was started.
     path = Path(server.config_path[1], "rate_limits.yaml")
     limits = yaml.safe_load(path.read_text())
     before = _size_of_caches(server)
     done = configure(place, path=str(path), settings={**limits, "caches": {"global_factor": 3.0}}, force=True)
-    assert (done["changed_keys"], done["applied_by"]) == (["caches.global_factor"], "reload")
+    assert done["changed_keys"] == ["caches.global_factor"]
+    assert (done["restart_required"], done["reload_required"]) == (False, True)
     assert _size_of_caches(server) == before
     os.kill(int(Path(server.directory, "homeserver.pid").read_text()), signal.SIGHUP)
     until(lambda: _size_of_caches(server), lambda now: now > before)
 
 
 def _size_of_caches(server: Server) -> float:
-    """Return for how many entries all caches have room."""
+    """Return the maximum number of entries of all caches."""
     # Never through a proxy: it could not reach this host's own loopback.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(server.metrics_url, timeout=_PATIENCE) as answer:

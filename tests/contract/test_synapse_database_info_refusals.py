@@ -18,12 +18,14 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Pa
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json
 
 _MODULE = "synapse_database_info"
-_API = {"method": "api"}
-_NO_RIGHTS = r"refused a query: permission denied for table state_groups_state\. Let the user .*/stranger\.yaml read it"
+_API = {"source": "admin_api"}
+_NO_PRIVILEGES = (
+    r"permission denied for table state_groups_state\. Grant the database user in .*/stranger\.yaml the priv"
+)
 
 
 def _password(place: Place) -> str:
-    """One that opens nothing, or nothing but what the stranger may read."""
+    """A wrong password, or that of the user with few privileges."""
     return f"{place.unique}-password"
 
 
@@ -36,7 +38,7 @@ def _postgresql(place: Place, **changed: t.Any) -> Json:
     return {"database": {"name": "psycopg2", "args": {**arguments, **changed}}}
 
 
-# Further files of the configuration, each with another database.
+# Additional configuration files, each with a different database.
 _CONFIGURATIONS: dict[str, t.Callable[[Place], Json]] = {
     "relative": lambda place: _sqlite("homeserver.db"),
     "missing": lambda place: _sqlite("/nonexistent.db"),
@@ -82,37 +84,53 @@ def _refusal(
 
 
 REFUSALS = (
-    _refusal("no limit", "limit must be greater than 0, not 0", limit=0),
+    _refusal("no tables", "table_limit must be greater than 0, not 0", table_limit=0),
+    _refusal("no indexes", "index_limit must be greater than 0, not -1", index_limit=-1),
+    _refusal(
+        "no rooms",
+        r"biggest_rooms\.limit must be greater than 0, not 0",
+        biggest_rooms={"mode": "exact", "limit": 0},
+    ),
     _refusal("no time", "statement_timeout must be greater than 0", statement_timeout=0),
     _refusal(
         "a sample of one block",
         "sample_blocks must be between 2 and 100000, not 1",
-        biggest_rooms={"method": "estimate", "sample_blocks": 1},
+        biggest_rooms={"mode": "estimate", "sample_blocks": 1},
     ),
     _refusal(
         "a sample of too many blocks",
         "sample_blocks must be between 2 and 100000, not 100001",
-        biggest_rooms={"method": "estimate", "sample_blocks": 100_001},
+        biggest_rooms={"mode": "estimate", "sample_blocks": 100_001},
     ),
     _refusal(
-        "the biggest rooms by no method",
-        "missing required arguments: method found in biggest_rooms",
+        "the biggest rooms without a mode",
+        "source is database but all of the following are missing: mode found in biggest_rooms",
         biggest_rooms={"seed": 1},
     ),
     _refusal(
-        "a method that there is not",
-        "must be one of: exact, estimate, api",
-        biggest_rooms={"method": "guess"},
+        "an unknown mode",
+        "must be one of: exact, estimate, got: guess",
+        biggest_rooms={"mode": "guess"},
+    ),
+    _refusal(
+        "an unknown source",
+        "must be one of: database, admin_api, got: api",
+        biggest_rooms={"source": "api"},
+    ),
+    _refusal(
+        "a mode for the Admin API",
+        r"biggest_rooms\.mode cannot be used with source: admin_api\. Remove it",
+        biggest_rooms={"source": "admin_api", "mode": "exact"},
     ),
     _refusal("a wrong token", "401 M_UNKNOWN_TOKEN", access_token="not_a_token", biggest_rooms=_API),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of a user who is not an admin",
         "not a server admin.*token of a server admin",
         asked=lambda place: {"access_token": place.server.user_token, "biggest_rooms": _API},
     ),
     _refusal(
         "a server that does not answer",
-        r"failed: Connection refused\. See whether Synapse runs",
+        r"failed: Connection refused\. Check that Synapse runs",
         base_url="http://127.0.0.1:1",
         biggest_rooms=_API,
     ),
@@ -124,27 +142,27 @@ REFUSALS = (
     ),
     _refusal(
         "a database at a relative path",
-        r"homeserver\.db in .*/relative\.yaml has a relative path.*chdir",
+        r"homeserver\.db in .*/relative\.yaml has a relative path\. Set working_directory",
         configuration="relative",
     ),
     _refusal(
-        "a database that is not in the directory that is named",
-        r"homeserver\.db does not exist: see whether .*/relative\.yaml is the configuration in use",
+        "a database that is not in the working directory",
+        r"homeserver\.db does not exist\. Check that Synapse uses the configuration .*/relative\.yaml",
         configuration="relative",
-        asked=lambda place: {"chdir": str(place.directory)},
+        asked=lambda place: {"working_directory": str(place.directory)},
     ),
     _refusal(
-        "a database that nobody serves",
-        "database x at 127.0.0.1 cannot be reached: .*Connection refused.*See whether PostgreSQL runs",
+        "a database without a server",
+        "database x at 127.0.0.1 cannot be reached: .*Connection refused.*Check that PostgreSQL runs",
         configuration="unreachable",
     ),
     _refusal(
-        "a database of a kind that Synapse does not know",
-        "is of the kind 'mysql': Synapse knows sqlite3 and psycopg2",
+        "a database that Synapse does not support",
+        "has the name 'mysql', but Synapse only supports sqlite3 and psycopg2",
         configuration="strange",
     ),
     _refusal(
-        "a configuration that is not there",
+        "a configuration that does not exist",
         "nonexistent.yaml does not exist",
         asked=lambda place: {"config_path": ["/nonexistent.yaml"]},
     ),
@@ -153,29 +171,29 @@ REFUSALS = (
 SQLITE_REFUSALS = (
     _refusal(
         "an estimate",
-        r"An estimate needs PostgreSQL, the SQLite database .*/homeserver\.db cannot be sampled.*exact or api",
-        biggest_rooms={"method": "estimate"},
+        r"needs PostgreSQL, but Synapse uses the SQLite database .*/homeserver\.db\. Set biggest_rooms\.mode",
+        biggest_rooms={"mode": "estimate"},
     ),
 )
 
 POSTGRESQL_REFUSALS = (
     _refusal(
-        "a count by a user without rights",
-        _NO_RIGHTS,
+        "a count by a user without privileges",
+        _NO_PRIVILEGES,
         configuration="stranger",
         prepare=_with_stranger,
-        biggest_rooms={"method": "exact"},
+        biggest_rooms={"mode": "exact"},
     ),
     _refusal(
-        "an estimate by a user without rights",
-        _NO_RIGHTS,
+        "an estimate by a user without privileges",
+        _NO_PRIVILEGES,
         configuration="stranger",
         prepare=_with_stranger,
-        biggest_rooms={"method": "estimate"},
+        biggest_rooms={"mode": "estimate"},
     ),
     _refusal(
         "a wrong password",
-        "cannot be reached: .*password authentication failed.*/wrong_password.yaml holds the right password",
+        "cannot be reached: .*password authentication failed.*Check the password in .*/wrong_password.yaml",
         configuration="wrong_password",
     ),
 )

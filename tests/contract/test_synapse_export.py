@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_export exports, where nothing stands in its way."""
+"""What synapse_export exports without obstacles."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _UNSAFE_ROOM = "!slash/../../outside%2F:{server_name}"
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """An export that is only looked at: where it was made, what is told of it and what is in it."""
+    """An export that is only read: where it was made, what the module returned, and what is in it."""
 
     place: Place
     result: Result
@@ -53,10 +53,10 @@ class Made:
     @property
     def path(self) -> Path:
         """Where it is."""
-        return Path(self.result["destination"])
+        return Path(self.result["export"]["dest"])
 
     def copied(self, place: Place, name: str) -> Path:
-        """Return a copy of it that is called `name`, among the exports of a case."""
+        """Return a copy of it with this name, in the directory of the exports of a case."""
         copy = exports(place) / name
         shutil.copytree(self.path, copy)
         return copy
@@ -71,10 +71,8 @@ def _odd(place: Place) -> Parameters:
     return declare(place, people(place.server).odd.localpart)
 
 
-def _of_collector(destination: str, **declared: t.Any) -> t.Callable[[Place], Parameters]:
-    return lambda place: declare(
-        place, collector(place.server).person.localpart, destination, **{"media": True, **declared}
-    )
+def _of_collector(dest: str, **declared: t.Any) -> t.Callable[[Place], Parameters]:
+    return lambda place: declare(place, collector(place.server).person.localpart, dest, **{"media": True, **declared})
 
 
 def _uploaded(place: Place) -> Found:
@@ -105,7 +103,7 @@ def _forgotten_by_odd(place: Place) -> list[str]:
     return [people(place.server).forgotten_by_odd]
 
 
-_PACKED = {"archive": "tar.gz", "media_source": "store"}
+_PACKED = {"format": "tar.gz", "media_source": "media_store"}
 _ODD = Export(_odd, holds=_holds_odd, forgotten=_forgotten_by_odd)
 _STORE = Export(
     _of_collector("store", **_PACKED), holds=lambda place: {**_uploaded(place), "name": "store"}, missing=_missing
@@ -127,15 +125,15 @@ EXPORTS = {
         },
     ),
     "files of every kind, from the server": Export(
-        _of_collector("api", media_source="api"), holds=_uploaded, missing=_missing
+        _of_collector("client_api", media_source="client_api"), holds=_uploaded, missing=_missing
     ),
     "files of every kind, without a token": Export(
         _of_collector("silent", access_token=""),
         holds=_uploaded,
         missing=_missing,
     ),
-    "what an admin has put away, from wherever it is": Export(
-        _of_collector("all.zip", archive="zip", include_quarantined=True),
+    "quarantined files too, from any source": Export(
+        _of_collector("all.zip", format="zip", include_quarantined=True),
         holds=lambda place: {"name": "all"},
         missing=lambda place: {
             media_id: why
@@ -194,8 +192,8 @@ def test_files_of_every_kind_from_the_media_store_packed(packed: Made) -> None:
     assert packed.path.name == "store.tar.gz"
 
 
-def test_what_is_there_already_under_its_own_name_and_young_enough(packed: Made) -> None:
-    declared = _of_collector("store.tar.gz", archive="tar.gz", max_age="1h")
+def test_export_that_exists_and_is_recent_enough(packed: Made) -> None:
+    declared = _of_collector("store.tar.gz", format="tar.gz", max_age="1h")
     prove_export(packed.place, dataclasses.replace(_STORE, declared=declared, changes=False))
 
 
@@ -209,7 +207,7 @@ def test_account_with_data_of_a_room_that_is_a_path(place: Place) -> None:
     assert list(found["account_data_of_rooms"]) == [room_id]
 
 
-def test_account_that_has_never_done_anything(place: Place) -> None:
+def test_account_without_any_data(place: Place) -> None:
     place.server.make_account(f"{place.unique}-new")
     declared = declare(place, f"{place.unique}-new", "a name with spaces, 'quotes' and ü")
     prove_export(place, Export(lambda _place: declared, holds=lambda _place: {"rooms": [], "media": [], "messages": 0}))
@@ -225,59 +223,58 @@ def test_account_that_has_declined(place: Place) -> None:
     prove_export(place, Export(lambda _place: declare(place, pending.localpart), holds=lambda _place: nothing))
 
 
-def test_export_with_a_file_put_into_it_is_not_taken_for_one(place: Place, odd: Made) -> None:
+def test_export_with_an_added_file_is_refused(place: Place, odd: Made) -> None:
     (odd.copied(place, "export") / "note").write_text("")
-    prove_refused(place, "is not as it was made .* with force", _odd(place))
+    prove_refused(place, "is not as it was made .* with recreate: true", _odd(place))
 
 
-def test_new_export_takes_the_place_of_the_old_one(place: Place, odd: Made) -> None:
+def test_new_export_replaces_the_old_one(place: Place, odd: Made) -> None:
     old = odd.copied(place, "export")
     inode, declared = old.stat().st_ino, _odd(place)
-    predicted = play(place, MODULE, {**declared, "force": True}, check=True)
+    predicted = play(place, MODULE, {**declared, "recreate": True}, check=True)
     (old / "note").write_text("")
-    renewed = play(place, MODULE, {**declared, "force": True})
+    renewed = play(place, MODULE, {**declared, "recreate": True})
     again = play(place, MODULE, declared)
     assert [predicted["changed"], renewed["changed"], again["changed"]] == [True, True, False]
     assert predicted["steps"] == renewed["steps"]
-    assert f"in place of the export made at {odd.result['created_at']}" in predicted["steps"][0]
-    assert predicted["diff"]["before"]["created_at"] == odd.result["created_at"]
+    assert f"replacing the export made at {odd.result['export']['created']}" in predicted["steps"][0]
+    assert predicted["diff"]["before"]["created"] == odd.result["export"]["created"]
     assert predicted["diff"] == renewed["diff"]
     assert old.stat().st_ino != inode
     assert not (old / "note").exists()
-    assert again["created_at"] == renewed["created_at"]
-    assert again["counts"] == renewed["counts"]
+    assert again["export"] == renewed["export"]
     assert left(place) == ["export"]
 
 
 @pytest.mark.parametrize(("age", "changes"), [("1h", False), ("0", True)])
-def test_only_its_age_says_whether_there_will_be_a_new_one(odd: Made, age: str, changes: bool) -> None:
+def test_only_its_age_decides_whether_a_new_one_is_made(odd: Made, age: str, changes: bool) -> None:
     declared = {**_odd(odd.place), "max_age": age}
     # It was made just now, and becomes older than a second.
     until(lambda: play(odd.place, MODULE, declared, check=True)["changed"], lambda changed: changed is changes)
 
 
-def test_export_of_somebody_else_is_left_alone(odd: Made) -> None:
-    somebody = people(odd.place.server).returning
-    message = f"/export holds the export of @.*, not of {somebody.user_id}"
-    prove_refused(odd.place, message, declare(odd.place, somebody.localpart, force=True))
+def test_export_of_another_account_is_not_replaced(odd: Made) -> None:
+    other = people(odd.place.server).returning
+    message = f"/export contains the export of @.*, not of {other.user_id}"
+    prove_refused(odd.place, message, declare(odd.place, other.localpart, recreate=True))
 
 
-def test_link_to_an_export_is_left_alone(place: Place, odd: Made) -> None:
+def test_link_to_an_export_is_refused(place: Place, odd: Made) -> None:
     (exports(place) / "link").symlink_to(odd.path)
     prove_refused(place, "/link is not a directory", declare(place, people(place.server).odd.localpart, "link"))
 
 
-def test_all_media_are_demanded_and_some_are_missing(place: Place) -> None:
+def test_all_media_are_required_and_some_are_missing(place: Place) -> None:
     made = collector(place.server)
-    result = play(place, MODULE, _of_collector("whole", strict=True)(place))
+    result = play(place, MODULE, _of_collector("whole", require_all_media=True)(place))
     assert result.get("failed"), result
     number = len(made.missing)
     message = f"{number} of the {number + len(made.files)} media of {made.person.user_id} cannot be exported:"
     assert message in result["msg"]
     # Each with its reason in brackets.
-    assert re.search(rf"( \S+ \([^)]+\),?){{{number}}}\. Without strict they are only listed", result["msg"])
+    assert re.search(rf"( \S+ \([^)]+\),?){{{number}}}\. Without require_all_media they are only listed", result["msg"])
     assert all(media_id in result["msg"] for media_id in made.missing)
-    # The media alone are kept for the next task, and only for who made them.
+    # Only the media are kept for the next task, and they are private.
     [hidden] = exports(place).iterdir()
     assert hidden.name.startswith(".synapse_export_")
     assert [path.name for path in hidden.iterdir()] == ["media"]

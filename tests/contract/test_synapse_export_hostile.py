@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Exports of accounts that are made to break them: ids and contents are what a path or a program can stumble over."""
+"""Exports of accounts that try to break them, with ids and contents that are dangerous for paths and programs."""
 
 from __future__ import annotations
 
@@ -54,17 +54,19 @@ def _files(made: Hostile) -> Found:
 
 
 EXPORTS = {
-    "ids that are paths, too long, or differ by case alone": _export(names, _data),
-    "the same ids, in an archive": _export(names, lambda made: {**_data(made), "name": "export"}, archive="tar.gz"),
-    "what is nested as deeply as the server takes it": _export(deep, lambda made: {**_data(made), "rooms": made.rooms}),
-    "the same, in an archive": _export(deep, _data, archive="zip"),
-    "files that look like archives, in a tar": _export(archives, _files, archive="tar.gz", media=True),
-    "files that look like archives, in a zip": _export(archives, _files, archive="zip", media=True),
+    "ids that are paths, too long, or differ only by case": _export(names, _data),
+    "the same ids, in an archive": _export(names, lambda made: {**_data(made), "name": "export"}, format="tar.gz"),
+    "what is nested as deeply as the server accepts it": _export(
+        deep, lambda made: {**_data(made), "rooms": made.rooms}
+    ),
+    "the same, in an archive": _export(deep, _data, format="zip"),
+    "files that look like archives, in a tar": _export(archives, _files, format="tar.gz", media=True),
+    "files that look like archives, in a zip": _export(archives, _files, format="zip", media=True),
 }
 
 
 def _into_one_directory(place: Place, user_id: str) -> Parameters:
-    return declare(place, user_id, None, destination_directory=f"{exports(place)}/accounts", archive="zip")
+    return declare(place, user_id, None, dest_directory=f"{exports(place)}/accounts", format="zip")
 
 
 @pytest.mark.parametrize("export", [pytest.param(export, id=name) for name, export in EXPORTS.items()])
@@ -79,7 +81,7 @@ def test_account_whose_name_leads_elsewhere(place: Place, number: int) -> None:
     result, _found = prove_export(place, Export(declared, holds=lambda _place: {"user_id": user_id}))
     assert left(place) == ["accounts"]
     [path] = (exports(place) / "accounts").iterdir()
-    assert str(path) == result["destination"]
+    assert str(path) == result["export"]["dest"]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -87,8 +89,8 @@ def test_each_account_has_its_own_place_in_the_directory(place: Place) -> None:
     predicted = [
         play(place, MODULE, _into_one_directory(place, user_id), check=True) for user_id in accounts(place.server)
     ]
-    paths = [Path(result["destination"]) for result in predicted]
-    # Not even where the case of letters makes no difference is one the same as another.
+    paths = [Path(result["export"]["dest"]) for result in predicted]
+    # They are different even on a case-insensitive file system.
     assert len({str(path).lower() for path in paths}) == len(LOCALPARTS)
     assert {path.parent for path in paths} == {exports(place) / "accounts"}
     assert paths[0].name == "hostile.zip"

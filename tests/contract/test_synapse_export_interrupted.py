@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_export leaves when it is ended in the middle, and that the next run makes a whole export of it."""
+"""What synapse_export leaves when it is ended in the middle, and that the next run makes a complete export."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _holds_odd(place: Place) -> Found:
 
 
 def _has_written(place: Place) -> bool:
-    """Whether Synapse's command has begun to write events."""
+    """Return whether Synapse's command has started to write events."""
     return any(exports(place).glob(".synapse_export_*/export/rooms/*/events"))
 
 
 def _fetched(place: Place) -> list[str]:
-    """The media that have their names; one that is being fetched has another ending."""
+    """Return the media that have their names. One that is being fetched has another ending."""
     media = [path.name for path in exports(place).glob(".synapse_export_*/media/*")]
     return [name for name in media if re.fullmatch(r"\w+\+[0-9a-f]{32}", name)]
 
@@ -76,7 +76,7 @@ def test_ended_by_a_signal(place: Place, number: signal.Signals) -> None:
     with exporting(place, declared, hangs=True) as process:
         command = command_of(process)
         until(lambda: _has_written(place), bool)
-        # The other one goes on to write, where nobody else looks.
+        # The other one continues to write, but in its hidden directory.
         prove_refused(place, "Another task is exporting to", declared, lambda place: {"left": left(place)})
         process.send_signal(number)
         if number == signal.SIGKILL:
@@ -98,11 +98,11 @@ def test_taking_too_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     result = play(place, MODULE, {**_odd(place), "export_timeout": 4})
     assert result.get("failed"), result
-    assert "within 4 seconds: raise export_timeout" in result["msg"]
+    assert "within 4 seconds. Increase export_timeout" in result["msg"]
     assert left(place) == []
 
 
-@pytest.mark.parametrize("source", ["api", "store"])
+@pytest.mark.parametrize("source", ["client_api", "media_store"])
 def test_killed_in_the_middle_of_the_media(place: Place, source: str) -> None:
     made = collector(place.server)
     declared = declare(place, made.person.localpart, media=True)
@@ -115,18 +115,18 @@ def test_killed_in_the_middle_of_the_media(place: Place, source: str) -> None:
         place, Export(lambda _place: declared, holds=lambda _place: holds, missing=lambda _place: missing)
     )
     # Those that the killed one has fetched have no source.
-    media = [medium for medium in found["manifest"]["media"] if medium["file"]]
-    assert sum(not medium["source"] for medium in media) == _FETCHED
+    media = [medium for medium in found["manifest"]["media"] if "file" in medium]
+    assert sum("source" not in medium for medium in media) == _FETCHED
 
 
 @dataclasses.dataclass(frozen=True)
 class Killed:
-    """An export that is killed at a random moment. `hostile`: whom it is of, or else the id of the account."""
+    """An export that is killed at a random moment. Either `hostile` creates the user, or `localpart` is set."""
 
     name: str
     hostile: t.Callable[[t.Any], export_hostile.Hostile] | None = None
     localpart: str = ""
-    archive: str | None = None
+    format: str = "directory"
 
     def declared(self, place: Place) -> Parameters:
         """Return the parameters."""
@@ -135,7 +135,7 @@ class Killed:
             user_id = place.server.user_id(self.localpart)
         else:
             user_id = self.hostile(place.server).person.user_id
-        return declare(place, user_id, archive=self.archive, media=True)
+        return declare(place, user_id, format=self.format, media=True)
 
     def holds(self, place: Place) -> Found:
         """Return what must be in it."""
@@ -146,18 +146,18 @@ class Killed:
 
 
 KILLED = (
-    Killed("files that look like archives, in a zip", export_hostile.archives, archive="zip"),
+    Killed("files that look like archives, in a zip", export_hostile.archives, format="zip"),
     Killed("files that look like archives", export_hostile.archives),
     Killed("ids that are paths", export_hostile.names),
-    Killed("what is nested deeply, in a tar", export_hostile.deep, archive="tar.gz"),
+    Killed("what is nested deeply, in a tar", export_hostile.deep, format="tar.gz"),
     Killed("an account called dots", localpart=".."),
-    Killed("an account with a long name, in a zip", localpart="h" * 200, archive="zip"),
+    Killed("an account with a long name, in a zip", localpart="h" * 200, format="zip"),
 )
 
 
 @pytest.mark.parametrize("killed", [pytest.param(killed, id=killed.name) for killed in KILLED])
 def test_killed_at_random(place: Place, killed: Killed) -> None:
-    declared = {**killed.declared(place), "force": True}
+    declared = {**killed.declared(place), "recreate": True}
     moment = random.uniform(0, _LONGEST)
     with exporting(place, declared) as process:
         command = command_of(process)
@@ -165,7 +165,7 @@ def test_killed_at_random(place: Place, killed: Killed) -> None:
         process.kill()
         process.wait()
         until(lambda: is_running(command), operator.not_)
-    # Whatever has the name of the export is a whole one.
+    # Everything with the name of the export is complete.
     for path in exports(place).glob("[!.]*"):
         require_whole(describe(path))
     done = play(place, MODULE, declared)

@@ -33,7 +33,7 @@ def _make_account(place: Place) -> None:
 
 
 def _declare(**declared: t.Any) -> t.Callable[[Place], Parameters]:
-    """Return what declares an export of an account that is there; a function makes its value of the place."""
+    """Return a function that declares an export of an existing account. Values can be functions of the place."""
 
     def parameters(place: Place) -> Parameters:
         made = {name: value(place) if callable(value) else value for name, value in declared.items()}
@@ -51,7 +51,7 @@ def _below(name: str) -> t.Callable[[Place], str]:
 
 
 def _configured(content: str, name: str) -> t.Callable[[Place], list[str]]:
-    """Return what writes another file of the configuration, where {exports} stands for the directory of the exports."""
+    """Return a function that writes another configuration file. {exports} is the directory of the exports."""
 
     def config_path(place: Place) -> list[str]:
         path = place.directory / name
@@ -87,14 +87,14 @@ def _link(place: Place) -> None:
     (exports(place) / "link").symlink_to("foreign")
 
 
-_API = {"media": True, "media_source": "api"}
+_API = {"media": True, "media_source": "client_api"}
 _refusal = functools.partial(Refusal, module=MODULE, state=look, prepare=_make_account)
 
 REFUSALS = (
     _refusal(
         "two places",
-        parameters=_declare(destination=_below("one"), destination_directory=_below("many")),
-        message=r"mutually exclusive: destination\|destination_directory",
+        parameters=_declare(dest=_below("one"), dest_directory=_below("many")),
+        message=r"mutually exclusive: dest\|dest_directory",
     ),
     _refusal(
         "an account that does not exist",
@@ -102,10 +102,10 @@ REFUSALS = (
         message=lambda place: f"@{place.unique}-nobody:{place.server.name} does not exist",
     ),
     _refusal(
-        "an account in other letters",
+        "an account in another case",
         parameters=_declare(user_id=_user("Returning")),
         message=lambda place: (
-            f"@{place.unique}-Returning:{place.server.name} does not exist .*is {place.user('returning')} meant"
+            f"@{place.unique}-Returning:{place.server.name} does not exist .*Did you mean {place.user('returning')}"
         ),
     ),
     _refusal(
@@ -114,7 +114,7 @@ REFUSALS = (
         message=lambda place: rf"of the server other\.test, but this server is {place.server.name}",
     ),
     _refusal(
-        "something that is no user id",
+        "something that is not a user id",
         parameters=_declare(user_id="re turning"),
         message="white space",
     ),
@@ -124,67 +124,67 @@ REFUSALS = (
         message="401 M_UNKNOWN_TOKEN.*get a new one",
     ),
     _refusal(
-        "media from a server that is not there",
+        "media from a server that does not run",
         parameters=_declare(**_API, base_url="http://127.0.0.1:1"),
         message="http://127.0.0.1:1/.* failed: Connection refused",
     ),
     _refusal(
         "media from a server without a token",
         parameters=_declare(**_API, access_token=""),
-        message="Without an access token, the server gives no media away",
+        message="client_api requires an access token",
     ),
     _refusal(
-        "media from a media store that is not there",
+        "media from a media store that does not exist",
         parameters=_declare(
             media=True,
-            media_source="store",
+            media_source="media_store",
             config_path=_configured("media_store_path: '{exports}/missing_store'\n", "no_store.yaml"),
         ),
         message="The media store .*/missing_store cannot be read",
     ),
     _refusal(
-        "an age that is none",
+        "an age that is not a duration",
         parameters=_declare(max_age="a while"),
-        message="max_age 'a while' is not a time",
+        message="max_age 'a while' is not a duration",
     ),
     _refusal(
-        "nothing at the same time",
+        "no parallel fetch",
         parameters=_declare(parallel=0),
         message="parallel must be at least 1",
     ),
     _refusal(
-        "a directory where an archive shall be",
-        parameters=_declare(destination="foreign.zip", archive="zip"),
+        "a directory at the path of an archive",
+        parameters=_declare(dest="foreign.zip", format="zip"),
         message="/foreign.zip is not a file",
         prepare=_directories("foreign.zip"),
     ),
     _refusal(
         "a directory that holds something else",
-        parameters=_declare(destination="foreign", force=True),
-        message="/foreign holds something that is not an export.*left alone",
+        parameters=_declare(dest="foreign", recreate=True),
+        message="/foreign contains something that is not an export.*not changed",
         prepare=_directories("foreign", "foreign/rooms"),
     ),
     _refusal(
         "a file",
-        parameters=_declare(destination="file"),
+        parameters=_declare(dest="file"),
         message="/file is not a directory",
         prepare=_file,
     ),
     _refusal(
         "a link to a directory",
-        parameters=_declare(destination="link"),
+        parameters=_declare(dest="link"),
         message="/link is not a directory",
         prepare=_link,
     ),
     _refusal(
         "a directory in one that does not exist",
-        parameters=_declare(destination="missing/export"),
+        parameters=_declare(dest="missing/export"),
         message="the directory .*/exports/missing does not exist, create it first",
     ),
     _refusal(
         "a directory of the system",
-        parameters=lambda place: {**_declare()(place), "destination": "/etc/export"},
-        message="destination /etc/export cannot be used: /etc is",
+        parameters=lambda place: {**_declare()(place), "dest": "/etc/export"},
+        message="dest /etc/export cannot be used: /etc is",
     ),
     _refusal(
         "a configuration that does not exist",
@@ -199,12 +199,12 @@ REFUSALS = (
     _refusal(
         "a database at a relative path",
         parameters=_declare(config_path=_configured(_ELSEWHERE, "relative.yaml")),
-        message="homeserver.db in .*/relative.yaml has a relative path.*chdir",
+        message="homeserver.db in .*/relative.yaml has a relative path.*working_directory",
     ),
     _refusal(
         "a working directory that does not exist",
-        parameters=_declare(chdir=_below("missing")),
-        message="chdir .*/missing is not a directory",
+        parameters=_declare(working_directory=_below("missing")),
+        message="working_directory .*/missing is not a directory",
     ),
     _refusal(
         "a database that does not exist",
@@ -214,14 +214,14 @@ REFUSALS = (
         message="/missing.db does not exist",
     ),
     _refusal(
-        "a database that nobody serves",
+        "a database without a server",
         parameters=_declare(config_path=_configured(_UNREACHABLE, "unreachable.yaml")),
-        message="database x at 127.0.0.1 cannot be reached: .*Connection refused.*See whether PostgreSQL runs",
+        message="database x at 127.0.0.1 cannot be reached: .*Connection refused.*Check that PostgreSQL runs",
     ),
     _refusal(
         "a signing key that cannot be read",
         parameters=_declare(config_path=_configured("signing_key_path: '{exports}/missing.key'\n", "no_key.yaml")),
-        message="missing.key, which .*/no_key.yaml names, cannot be read",
+        message="missing.key, which is set in .*/no_key.yaml, cannot be read",
     ),
     _refusal(
         "a Python that does not exist",
@@ -229,9 +229,9 @@ REFUSALS = (
         message="synapse_python .*/python cannot be run: No such file",
     ),
     _refusal(
-        "a program that is no Synapse",
+        "a program that is not Synapse",
         parameters=_declare(synapse_python=_no_synapse),
-        message="synapse_python .*/no_synapse has no Synapse",
+        message="synapse_python .*/no_synapse does not have Synapse installed",
     ),
 )
 
@@ -252,13 +252,13 @@ def test_configuration_that_only_synapse_refuses(place: Place) -> None:
     _make_account(place)
     declared = _declare(config_path=_configured("max_upload_size: many\n", "refused.yaml"))(place)
     before = look(place)
-    # Only Synapse itself knows that, so check mode cannot tell.
+    # Only Synapse itself detects that, so check mode does not.
     assert play(place, MODULE, declared, check=True)["changed"]
     results = [play(place, MODULE, declared) for _time in range(2)]
     assert results[0]["msg"] == results[1]["msg"]
     for result in results:
         assert result.get("failed"), result
-        assert re.search(rf"export of {place.user('returning')} failed: .*See whether config_path", result["msg"])
+        assert re.search(rf"export of {place.user('returning')} failed: .*Check that config_path", result["msg"])
         assert not result["changed"]
         assert not re.search(r"\n|Traceback", result["msg"])
         assert not any(secret in str(result) for secret in (*place.server.secrets, *_database_passwords(place)))

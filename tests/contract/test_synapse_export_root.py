@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where synapse_export cannot put an export, as only root can make it: on full disks, in directories of others."""
+"""Destinations of synapse_export that fail and that only root can create: full disks, directories of other users."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def disk(place: Place) -> t.Iterator[Path]:
     try:
         yield path
     finally:
-        # What was just killed may still have something open there.
+        # A process that was just killed may still have a file open there.
         subprocess.run(["umount", "--lazy", path], check=True)
 
 
@@ -53,7 +53,7 @@ def _mount(*arguments: str) -> None:
 def test_more_than_the_disk_holds(place: Place, disk: Path) -> None:
     result = play(place, MODULE, declare(place, people(place.server).odd.localpart, "disk/full"))
     assert result.get("failed"), result
-    assert "No space left on device. Make room" in result["msg"]
+    assert "No space left on device. Free space" in result["msg"]
     assert list(disk.iterdir()) == []
 
 
@@ -62,12 +62,12 @@ def test_more_files_than_the_disk_holds(place: Place, disk: Path) -> None:
     _mount("-o", "remount,size=2m", str(disk))
     result = play(place, MODULE, declare(place, collector(place.server).person.localpart, "disk/full", media=True))
     assert result.get("failed"), result
-    assert re.search("The disk is full. .* Make room there", result["msg"]), result
-    # Not even the media are kept: they would keep the disk full.
+    assert re.search("The disk is full: .* Free some space", result["msg"]), result
+    # The media are not kept either, because the disk would stay full.
     assert list(disk.iterdir()) == []
 
 
-def test_place_of_the_disk_itself(place: Place, disk: Path) -> None:
+def test_mount_point_of_the_disk_itself(place: Place, disk: Path) -> None:
     place.server.make_account(f"{place.unique}-one")
     prove_refused(place, "is a mount point", declare(place, place.user("one"), "disk"))
     assert list(disk.iterdir()) == []
@@ -87,20 +87,18 @@ def test_read_only_disk(place: Place, disk: Path) -> None:
             0o755,
             "theirs/exports/export",
             "/exports/theirs belongs to nobody, who could exchange what root writes there",
-            id="of somebody else",
+            id="of another user",
         ),
         pytest.param(
             "root",
             0o1777,
             "theirs/export",
             "every user may write to .*/exports/theirs, and could exchange what root writes there",
-            id="of everybody",
+            id="of all users",
         ),
     ],
 )
-def test_directory_in_which_others_can_exchange_it(
-    place: Place, owner: str, mode: int, name: str, message: str
-) -> None:
+def test_directory_in_which_others_can_replace_it(place: Place, owner: str, mode: int, name: str, message: str) -> None:
     place.server.make_account(f"{place.unique}-one")
     theirs = exports(place) / "theirs"
     (theirs / "exports").mkdir(0o700, parents=True)

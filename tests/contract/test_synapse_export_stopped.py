@@ -25,8 +25,8 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 # The table and the column of a version, and what to add to it.
 _STATEMENTS = {
-    "that of a newer Synapse": ("schema_compat_version", "compat_version", 9999),
-    "start the server with this version first": ("schema_version", "version", -1),
+    "is from a newer Synapse": ("schema_compat_version", "compat_version", 9999),
+    "Start the server with this version of Synapse first": ("schema_version", "version", -1),
 }
 
 
@@ -35,7 +35,7 @@ _STATEMENTS = {
     params=[pytest.param(engine, marks=pytest.mark.xdist_group(f"stopped {engine}")) for engine in servers.ENGINES],
 )
 def stopped(request: pytest.FixtureRequest) -> t.Iterator[Server]:
-    """A server that was stopped when there were people on it."""
+    """A server that was stopped after users were created on it."""
     with servers.own_servers(request.param) as [server]:
         people(server)
         collector(server)
@@ -45,7 +45,7 @@ def stopped(request: pytest.FixtureRequest) -> t.Iterator[Server]:
 
 @pytest.fixture
 def here(stopped: Server, tmp_path: Path) -> Place:
-    """Where one case takes place on the stopped server."""
+    """The place of one case on the stopped server."""
     return Place(stopped, new_word(), tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_files_of_an_account_of_a_stopped_server(here: Place) -> None:
 
 
 def test_files_from_the_server_that_is_stopped(here: Place) -> None:
-    declared = declare(here, collector(here.server).person.localpart, media=True, media_source="api")
+    declared = declare(here, collector(here.server).person.localpart, media=True, media_source="client_api")
     prove_refused(here, "failed. Connection refused", declared)
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What both modules of the federation say of a server that is down, and once it is back."""
+"""What both federation modules return for a server that is down, and after it is up again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INFO, _DESTINATION = "synapse_federation_info", "synapse_federation_destination
 
 
 class _Outage:
-    """A server that has something to say to another one, which can be stopped. Stopping takes little, starting 3 s."""
+    """A server, and another one that it sends to and that can be stopped. Stopping is fast, starting takes 3 s."""
 
     def __init__(self, pair: list[Server], number: int) -> None:
         self.rooms = meeting.meet(pair)
@@ -39,7 +39,7 @@ class _Outage:
         self._down = False
 
     def begin(self) -> None:
-        """Let the other server be down, and the server have noted that it does not hear what is said in one room."""
+        """Stop the other server, and wait until the server has failed to send a message in one room."""
         if not self._down:
             self._down = True
             halt(self.other)
@@ -47,19 +47,19 @@ class _Outage:
             until(self.noted, lambda found: found["failure_ts"] is not None)
 
     def end(self) -> None:
-        """Let the other server be up."""
+        """Start the other server."""
         if self._down:
             restart(self.other)
             self._down = False
 
     def noted(self) -> dict[str, t.Any]:
-        """What the server has noted of the other one."""
+        """What the server has stored about the other one."""
         return meeting.destination(self.server, self.other.name)
 
-    def mend(self) -> None:
-        """Let the other server be up and hear everything, whatever has happened."""
+    def recover(self) -> None:
+        """Start the other server, and wait until it has received everything."""
         self.end()
-        # It is refused if nothing is noted.
+        # Synapse refuses it if there is no failure.
         path = f"/_synapse/admin/v1/federation/destinations/{meeting.quoted(self.other.name)}/reset_connection"
         self.server.ask("POST", path, {})
         meeting.wait_for_delivery(self.server, self.other)
@@ -67,24 +67,24 @@ class _Outage:
 
 @pytest.fixture(scope="module", params=range(len(ENGINES)), ids=ENGINES)
 def outage(request: pytest.FixtureRequest, pair: list[Server]) -> t.Iterator[_Outage]:
-    """An outage for all tests of a server, because each takes seconds."""
+    """One outage for all tests of a server, because each takes seconds."""
     outage = _Outage(pair, request.param)
     try:
         yield outage
     finally:
-        outage.mend()
+        outage.recover()
 
 
 @pytest.fixture
 def down(outage: _Outage, tmp_path: Path) -> Place:
-    """Where a case takes place while the other server is down."""
+    """A server while the other one is down."""
     outage.begin()
     return Place(outage.server, f"c{secrets.token_hex(4)}", tmp_path)
 
 
 @pytest.fixture
 def stopped(outage: _Outage, tmp_path: Path) -> Place:
-    """The place of the server that is down itself."""
+    """The server that is down."""
     outage.begin()
     return Place(outage.other, f"c{secrets.token_hex(4)}", tmp_path)
 
@@ -93,33 +93,33 @@ def _reads(place: Place, **asked: t.Any) -> Result:
     return prove(place, Expectation("read", _INFO, parameters=lambda place: asked, changes=False))
 
 
-def test_tells_that_it_is_down(outage: _Outage, down: Place) -> None:
-    found = _reads(down, destination=outage.other.name, failing=True, rooms=True)
-    assert found["count"] == 1
+def test_shows_that_it_is_down(outage: _Outage, down: Place) -> None:
+    found = _reads(down, destination=outage.other.name, failing=True, gather=["rooms"])
+    assert found["summary"] == {"total": 1}
     [row] = found["destinations"]
     assert row["state"] == "backing_off"
-    assert row["failure_ts"] == row["retry_last_ts"] == outage.noted()["retry_last_ts"]
+    assert row["failing_since_ts"] == row["last_attempt_ts"] == outage.noted()["retry_last_ts"]
     assert row["next_attempt_ts"] / 1000 > time.time()
     delivered = {room["room_id"]: room["delivered"] for room in row["rooms"]}
     assert [delivered[room] for room in outage.rooms] == [False, True]
 
 
-def test_reads_the_database_of_what_is_stopped(outage: _Outage, stopped: Place) -> None:
-    asked = {"method": "database", "config_path": stopped.server.config_path, "access_token": None}
-    found = _reads(stopped, **asked, talking_to=True, ever_federated=True)
+def test_reads_the_database_of_a_stopped_server(outage: _Outage, stopped: Place) -> None:
+    asked = {"source": "database", "config_path": stopped.server.config_path, "access_token": None}
+    found = _reads(stopped, **asked, gather=["talking_to", "ever_federated"])
     assert found["server_name"] == stopped.server.name
     assert found["ever_federated"]["verdict"]
     assert outage.server.name in [row["server"] for row in found["talking_to"]]
 
 
 @pytest.mark.parametrize("module", [_INFO, _DESTINATION])
-def test_refused_by_what_is_stopped(outage: _Outage, stopped: Place, module: str) -> None:
+def test_refused_by_a_stopped_server(outage: _Outage, stopped: Place, module: str) -> None:
     asked = {} if module == _INFO else {"destination": outage.server.name}
-    message = "failed. Connection refused. See whether Synapse runs"
+    message = "failed. Connection refused. Check that Synapse runs"
     prove_refusal(stopped, Refusal("stopped", module, parameters=lambda place: asked, message=message))
 
 
-def test_reset_in_vain(outage: _Outage, down: Place) -> None:
+def test_reset_while_it_is_down(outage: _Outage, down: Place) -> None:
     before = outage.noted()
     declared = {"destination": outage.other.name}
     predicted = play(down, _DESTINATION, declared, check=True)
@@ -131,13 +131,13 @@ def test_reset_in_vain(outage: _Outage, down: Place) -> None:
     assert predicted["destination"]["state"] == "ok"
     assert done["changed"]
     assert done["steps"] == predicted["steps"]
-    # Synapse tries at once, so that it may have failed before the module looks or after it.
+    # Synapse tries at once, so it may have failed before or after the module reads the result.
     assert done["failed_again"] is (done["destination"]["state"] == "backing_off")
     assert done["destination"]["state"] in {"ok", "backing_off"}
-    assert done["destination"]["retry_last_ts"] in {None, again["retry_last_ts"]}
+    assert done["destination"].get("last_attempt_ts") in {None, again["retry_last_ts"]}
 
 
-def test_reset_now_that_it_is_back(outage: _Outage, down: Place) -> None:
+def test_reset_after_it_is_up_again(outage: _Outage, down: Place) -> None:
     before = outage.noted()
     assert before["retry_last_ts"] > 0
     outage.end()
@@ -152,7 +152,7 @@ def test_reset_now_that_it_is_back(outage: _Outage, down: Place) -> None:
     assert again["destination"][delivered] == after[delivered]
 
     def asked() -> list[dict[str, t.Any]]:
-        return list(play(down, _INFO, {**declared, "rooms": True})["destinations"])
+        return list(play(down, _INFO, {**declared, "gather": ["rooms"]})["destinations"])
 
     [row] = until(asked, lambda found: all(room["delivered"] for room in found[0]["rooms"]))
     assert row["state"] == "ok"

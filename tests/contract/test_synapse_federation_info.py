@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which destinations synapse_federation_info finds, asking the Admin API and the database, and what it refuses."""
+"""Which destinations synapse_federation_info returns from the Admin API and from the database, and what it refuses."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, S
 from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES
 
 _MODULE = "synapse_federation_info"
-_METHODS = ("api", "database")
+_SOURCES = ("admin_api", "database")
 _HOUR = 3_600_000
-# In 2096, and a year that no calendar has.
+# In 2096, and in the year 10000.
 _LATER, _NEVER = 4_000_000_000_000, 253_402_300_800_000
 
 
@@ -46,7 +46,7 @@ def _show_all(place: Place) -> State:
 
 @dataclasses.dataclass(frozen=True)
 class _Query:
-    """What is asked, and the names of the destinations that must be found."""
+    """The parameters, and the names of the destinations that must be returned."""
 
     name: str
     asked: t.Callable[[Place], Parameters]
@@ -55,11 +55,13 @@ class _Query:
 
 _QUERIES = (
     _Query("all", lambda place: {}, lambda place: (*meeting.DEAD, place.ids["other"])),
-    _Query("all with their rooms", lambda place: {"rooms": True}, lambda place: (*meeting.DEAD, place.ids["other"])),
+    _Query(
+        "all with their rooms", lambda place: {"gather": ["rooms"]}, lambda place: (*meeting.DEAD, place.ids["other"])
+    ),
     _Query("one", lambda place: {"destination": place.ids["other"]}, lambda place: (place.ids["other"],)),
     _Query(
         "one with its rooms",
-        lambda place: {"destination": place.ids["other"], "rooms": True},
+        lambda place: {"destination": place.ids["other"], "gather": ["rooms"]},
         lambda place: (place.ids["other"],),
     ),
     _Query("a part of a name", lambda place: {"destination": "localhost"}),
@@ -83,7 +85,7 @@ _QUERIES = (
     ),
     _Query(
         "rooms of those that cannot be reached",
-        lambda place: {"failing": True, "rooms": True},
+        lambda place: {"failing": True, "gather": ["rooms"]},
         lambda place: meeting.DEAD,
     ),
 )
@@ -94,18 +96,13 @@ def _noted(place: Place) -> str:
 
 
 def _describe(state: str, **shown: t.Any) -> t.Callable[[Place], Json]:
-    """What is told of the destination of a case; nothing has been delivered to it."""
-    return lambda place: {
-        "destination": _noted(place),
-        "state": state,
-        **dict.fromkeys(("failure_ts", "failing_since", "last_successful_stream_ordering")),
-        **shown,
-    }
+    """What is returned for the destination of a case; nothing was delivered to it."""
+    return lambda place: {"destination": _noted(place), "state": state, **shown}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """What the database holds of a destination, and how it is shown."""
+    """What the database contains for a destination, and how it is returned."""
 
     name: str
     tried: int
@@ -122,27 +119,26 @@ _ROWS = (
         _HOUR,
         _describe(
             "retry_due",
-            failure_ts=_HOUR,
             failing_since="1970-01-01T01:00:00Z",
-            retry_last_ts=2 * _HOUR,
+            failing_since_ts=_HOUR,
             last_attempt="1970-01-01T02:00:00Z",
-            retry_interval=_HOUR,
-            next_attempt_ts=3 * _HOUR,
+            last_attempt_ts=2 * _HOUR,
             next_attempt="1970-01-01T03:00:00Z",
+            next_attempt_ts=3 * _HOUR,
+            retry_interval_ms=_HOUR,
         ),
     ),
     _Row(
-        "a destination that is tried again when no calendar goes on",
+        "a destination that is tried again after the year 9999",
         _LATER,
         _NEVER,
         None,
         _describe(
             "backing_off",
-            retry_last_ts=_LATER,
             last_attempt="2096-10-02T07:06:40Z",
-            retry_interval=_NEVER,
+            last_attempt_ts=_LATER,
             next_attempt_ts=_LATER + _NEVER,
-            next_attempt=None,
+            retry_interval_ms=_NEVER,
         ),
     ),
     _Row(
@@ -150,15 +146,13 @@ _ROWS = (
         0,
         0,
         None,
-        _describe(
-            "ok", retry_last_ts=None, last_attempt=None, retry_interval=0, next_attempt_ts=None, next_attempt=None
-        ),
+        _describe("ok"),
     ),
 )
 
 
 def _configuration(name: str, content: t.Callable[[Place], Json], place: Place, *, alone: bool = False) -> list[str]:
-    """Write a configuration and return the paths that are asked with: after those of the server, or `alone`."""
+    """Write a configuration and return the paths for config_path: after those of the server, or `alone`."""
     path = place.directory / f"{name}.yaml"
     path.write_text(json.dumps(content(place)))
     return [str(path)] if alone else [*place.server.config_path, str(path)]
@@ -178,7 +172,7 @@ _REFUSALS = (
     _refusal(
         "an unreachable server",
         parameters=_ask(base_url="http://127.0.0.1:1"),
-        message=r"failed: Connection refused\. See whether Synapse runs",
+        message=r"failed: Connection refused\. Check that Synapse runs",
     ),
     _refusal(
         "a wrong token",
@@ -186,55 +180,57 @@ _REFUSALS = (
         message="401 M_UNKNOWN_TOKEN.*synapse_access_token",
     ),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of a user who is not an admin",
         parameters=lambda place: {"access_token": place.server.user_token},
         message="not a server admin.*token of a server admin",
     ),
     _refusal(
-        "the database, without saying where it is",
-        parameters=_ask(method="database"),
-        message="method is database but all of the following are missing: config_path",
+        "the database, without a configuration at the default path",
+        parameters=_ask(source="database"),
+        message=r"/etc/matrix-synapse/homeserver\.yaml does not exist on this host",
     ),
     _refusal(
         "a configuration that does not exist",
-        parameters=lambda place: {"method": "database", "config_path": [str(place.directory / "missing.yaml")]},
+        parameters=lambda place: {"source": "database", "config_path": [str(place.directory / "missing.yaml")]},
         message=r"missing\.yaml does not exist on this host",
     ),
     _refusal(
         "a configuration that names no database",
         parameters=lambda place: {
-            "method": "database",
+            "source": "database",
             "config_path": _configuration(
                 "nothing", lambda place: {"server_name": place.server.name}, place, alone=True
             ),
         },
-        message=r"nothing\.yaml names no database",
+        message=r"No database is set in .*nothing\.yaml",
     ),
     _refusal(
         "a configuration that names no server",
         parameters=lambda place: {
-            "method": "database",
+            "source": "database",
             "config_path": _configuration("nameless", _unreachable, place, alone=True),
         },
         message=r"server_name is not set in .*nameless\.yaml: is this Synapse.s configuration",
     ),
     _refusal(
-        "a configuration of another server",
-        parameters=lambda place: {
-            "talking_to": True,
-            "config_path": _configuration("elsewhere", lambda place: {"server_name": "elsewhere.test"}, place),
-        },
-        message=r"the configuration of elsewhere\.test, but .* answers at base_url",
+        "an unknown source",
+        parameters=_ask(source="api"),
+        message="value of source must be one of: admin_api, database, got: api",
+    ),
+    _refusal(
+        "something unknown to gather",
+        parameters=_ask(gather=["talking_to", "everything"]),
+        message="value of gather must be one or more of: rooms, talking_to, ever_federated.*everything",
     ),
     _refusal(
         "a database that does not answer",
         parameters=lambda place: {
-            "talking_to": True,
+            "source": "database",
             "config_path": _configuration("unreachable", _unreachable, place),
         },
         message=r"PostgreSQL database x at 127\.0\.0\.1 cannot be reached",
     ),
-    _refusal("something else than true or false", parameters=_ask(failing="perhaps"), message="failing.*bool"),
+    _refusal("a value that is not a boolean", parameters=_ask(failing="perhaps"), message="failing.*bool"),
 )
 
 
@@ -244,7 +240,7 @@ def _database_of(server: Server) -> Json:
 
 
 def _make_powerless(place: Place) -> None:
-    """Make a role of PostgreSQL that may read nothing."""
+    """Create a PostgreSQL role without any privileges."""
     place.server.write(f"CREATE ROLE {place.unique} LOGIN PASSWORD '{place.unique}'")
 
 
@@ -258,17 +254,17 @@ def _as_powerless(place: Place) -> Json:
 
 
 _POWERLESS = _refusal(
-    "a role that may read nothing",
+    "a role without privileges",
     prepare=_make_powerless,
-    parameters=lambda place: {"method": "database", "config_path": _configuration("powerless", _as_powerless, place)},
+    parameters=lambda place: {"source": "database", "config_path": _configuration("powerless", _as_powerless, place)},
     message="refused a query: permission denied for table destinations",
 )
 
 
-@pytest.mark.parametrize("method", _METHODS)
+@pytest.mark.parametrize("source", _SOURCES)
 @pytest.mark.parametrize("query", [pytest.param(query, id=query.name) for query in _QUERIES])
-def test_found(met: Place, query: _Query, method: str) -> None:
-    asked = {"method": method, "config_path": met.server.config_path, **query.asked(met)}
+def test_found(met: Place, query: _Query, source: str) -> None:
+    asked = {"source": source, "config_path": met.server.config_path, **query.asked(met)}
     expected = sorted(query.finds(met))
     found = prove(
         met,
@@ -279,22 +275,27 @@ def test_found(met: Place, query: _Query, method: str) -> None:
             parameters=lambda place: asked,
             changes=False,
             state=_show_all,
-            returns=lambda place: {"count": len(expected), "unseen": [], "method": method},
+            returns=lambda place: {"summary": {"total": len(expected)}, "unknown": [], "source": source},
         ),
     )
     assert [row["destination"] for row in found["destinations"]] == expected
     assert not {"talking_to", "ever_federated"} & set(found)
     assert [row for row in found["destinations"] if "rooms" in row] == (
-        found["destinations"] if "rooms" in asked else []
+        found["destinations"] if "gather" in asked else []
     )
 
 
-@pytest.mark.parametrize("method", _METHODS)
+@pytest.mark.parametrize("source", _SOURCES)
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in _ROWS])
-def test_described(place: Place, row: _Row, method: str) -> None:
+def test_described(place: Place, row: _Row, source: str) -> None:
     columns = {"retry_last_ts": row.tried, "retry_interval": row.interval, "failure_ts": row.failing_since}
     meeting.note(place.server, _noted(place), **columns)
-    asked = {"method": method, "config_path": place.server.config_path, "destination": _noted(place), "rooms": True}
+    asked = {
+        "source": source,
+        "config_path": place.server.config_path,
+        "destination": _noted(place),
+        "gather": ["rooms"],
+    }
     found = prove(
         place,
         Expectation(
@@ -309,24 +310,24 @@ def test_described(place: Place, row: _Row, method: str) -> None:
 
 
 def test_relative_path(pair: list[Server], tmp_path: Path) -> None:
-    """The path of an SQLite database may be relative to where Synapse runs."""
+    """The path of an SQLite database may be relative to the working directory of Synapse."""
     place = meeting.at_met(pair, ENGINES.index("sqlite"), tmp_path)
     database = _database_of(place.server)
     relative = {"name": "sqlite3", "args": {"database": Path(database["args"]["database"]).name}}
     paths = _configuration("relative", lambda place: {"database": relative}, place)
-    asked: Parameters = {"method": "database", "config_path": paths, "destination": place.ids["other"]}
+    asked: Parameters = {"source": "database", "config_path": paths, "destination": place.ids["other"]}
 
     def ask(**more: t.Any) -> Result:
         case = Expectation("relative", _MODULE, parameters=lambda place: {**asked, **more}, changes=False)
         return prove(place, case)
 
-    assert ask(chdir=place.server.directory)["count"] == 1
+    assert ask(working_directory=place.server.directory)["summary"] == {"total": 1}
     prove_refusal(
         place,
         _refusal(
             "elsewhere",
-            parameters=lambda place: {**asked, "chdir": str(tmp_path)},
-            message=r"homeserver\.db does not exist: see whether",
+            parameters=lambda place: {**asked, "working_directory": str(tmp_path)},
+            message=r"homeserver\.db does not exist\. Check that Synapse uses",
         ),
     )
 
@@ -338,7 +339,7 @@ def test_refused(met: Place, case: Refusal) -> None:
 
 
 def test_powerless(pair: list[Server], tmp_path: Path) -> None:
-    """The role is in PostgreSQL alone."""
+    """Only PostgreSQL has roles."""
     place = meeting.at_met(pair, ENGINES.index("postgresql"), tmp_path)
     password = _database_of(place.server)["args"]["password"]
     prove_refusal(place, dataclasses.replace(_POWERLESS, secrets=(password,)))

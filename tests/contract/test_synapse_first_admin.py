@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How synapse_admin_user makes the first server admin, where nobody has the token of one.
+"""How synapse_admin_user makes the first server admin, without the access token of a server admin.
 
 Whether the server has other admins, and what it remembers of accounts, is the whole server's: these have one alone.
 """
@@ -40,7 +40,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 _PASSWORD, _SHORT = "first admin's secret", "short"
 _NAME = "Erste 🐇"
 _POLICY = {"enabled": True, "minimum_length": 10, "require_symbol": True}
-# What only a run can see: it asks the server whether it takes the account for an admin.
+# Only a run knows these values: it sees whether the server treats the account as an admin.
 _SEEN_BY_RUNS = ("user", "verified", "restart_required")
 
 
@@ -51,7 +51,7 @@ _SEEN_BY_RUNS = ("user", "verified", "restart_required")
     ],
 )
 def own_server(request: pytest.FixtureRequest) -> t.Iterator[Server]:
-    """A server on each engine whose admins come and go, with a pepper and a policy for passwords."""
+    """A server on each engine with changing admins, and with a pepper and a policy for passwords."""
     with servers.own_servers(request.param, password_config={"pepper": "with pepper", "policy": _POLICY}) as started:
         yield started[0]
 
@@ -59,30 +59,30 @@ def own_server(request: pytest.FixtureRequest) -> t.Iterator[Server]:
 @pytest.fixture
 def place(own_server: Server, tmp_path: Path) -> t.Iterator[Place]:
     """Where one case takes place. The server's first admin is the only one then, and again afterwards."""
-    # Looked up now, it stays one for the running server when it is demoted in the database.
+    # The running server remembers now that it is an admin, also if the database changes.
     own_server.get(f"/_synapse/admin/v1/users/{own_server.admin}/admin")
     yield Place(own_server, f"c{secrets.token_hex(4)}", tmp_path)
-    _demote_everybody(own_server)
+    _demote_all(own_server)
     own_server.write("UPDATE users SET admin = 1 WHERE name = ?", own_server.admin)
 
 
-def _demote_everybody(server: Server) -> None:
-    """Take the rights of every admin away in the database."""
+def _demote_all(server: Server) -> None:
+    """Remove the admin rights of all accounts in the database."""
     server.write("UPDATE users SET admin = 0")
 
 
 def _nobody(place: Place) -> None:
-    _demote_everybody(place.server)
+    _demote_all(place.server)
 
 
 def _account(place: Place) -> None:
-    """An account on a server that has another admin. Synapse has not looked up yet whether it is one."""
+    """An account on a server that has another admin. Synapse has not read yet whether the account is one."""
     place.server.register(f"{place.unique}-one", _PASSWORD)
 
 
 def _account_alone(place: Place) -> None:
     _account(place)
-    _demote_everybody(place.server)
+    _demote_all(place.server)
 
 
 def _with_session(place: Place) -> None:
@@ -94,14 +94,14 @@ def _with_session(place: Place) -> None:
 
 
 def _looked_up(place: Place) -> None:
-    """An account of which Synapse remembers that it is no admin."""
+    """An account of which Synapse remembers that it is not an admin."""
     _with_session(place)
     assert _status_of_admin_api(place) == 403
 
 
 def _admin_unknown_to_synapse(place: Place) -> None:
     _looked_up(place)
-    play(place, MODULE, _declare_by_own_token(place, despite_other_admins=True))
+    play(place, MODULE, _declare_by_own_token(place, allow_existing_admins=True))
     assert _status_of_admin_api(place) == 403
 
 
@@ -112,7 +112,7 @@ def _several_admins(place: Place) -> None:
 
 
 def _status_of_admin_api(place: Place) -> int:
-    """How the Admin API answers the account itself."""
+    """The status of a request to the Admin API as the account."""
     path = f"/_synapse/admin/v1/users/{place.user('one')}/admin"
     status, answer = place.server.ask("GET", path, None, place.ids["token"])
     assert status == 403 or answer["admin"] is True
@@ -120,7 +120,8 @@ def _status_of_admin_api(place: Place) -> int:
 
 
 def _declare(place: Place, **declared: t.Any) -> Parameters:
-    return declare(place, "one", admin=True, config_path=place.server.config_path, **declared)
+    given = {"admin": True, "bootstrap_admin": True, "config_path": place.server.config_path, **declared}
+    return declare(place, "one", **given)
 
 
 def _declaring(**declared: t.Any) -> t.Callable[[Place], Parameters]:
@@ -132,7 +133,7 @@ def _declare_by_own_token(place: Place, **declared: t.Any) -> Parameters:
 
 
 def _state(place: Place) -> State:
-    """What is stored of the accounts of the case, and devices. Synapse is not asked: it would remember that."""
+    """The accounts of the case in the database, and devices. A request to Synapse would make it remember them."""
     query = "SELECT name, admin, deactivated, locked, password_hash FROM users WHERE name LIKE ?"
     rows = place.server.rows(query, f"@{place.unique}-%")
     state: State = {name: [bool(admin), bool(out), bool(locked), given] for name, admin, out, locked, given in rows}
@@ -145,8 +146,8 @@ def _state(place: Place) -> State:
 class _Promotion(Expectation):
     """An account that becomes an admin, or is one.
 
-    `method`: how; `verified`: whether the Admin API answers it as an admin at once; `refused_until_restart`: whether
-    Synapse is seen to answer it as somebody else, also in a second run.
+    `method`: how. `verified`: whether the Admin API treats it as an admin at once. `refused_until_restart`: whether
+    the Admin API refuses it until a restart, also in a second run.
     """
 
     method: str = "database"
@@ -168,7 +169,7 @@ PROMOTIONS = (
     _promotion(
         "a new account on a server without an admin",
         prepare=_nobody,
-        parameters=_declaring(password=_PASSWORD, displayname=_NAME),
+        parameters=_declaring(password=_PASSWORD, display_name=_NAME),
         shows=lambda _place: {"devices": []},
         method="registration",
     ),
@@ -179,15 +180,15 @@ PROMOTIONS = (
         method="registration",
     ),
     _promotion(
-        "an account that exists, with its password, on a server without an admin",
+        "an existing account, with its password, on a server without an admin",
         prepare=_account_alone,
         parameters=_declaring(create=False, password=_PASSWORD),
         shows=lambda place: {"admins": [(place.user("one"),)], "devices": []},
     ),
     _promotion(
-        "an account that Synapse has looked up",
+        "an account that Synapse has read already",
         prepare=_looked_up,
-        parameters=lambda place: _declare_by_own_token(place, despite_other_admins=True),
+        parameters=lambda place: _declare_by_own_token(place, allow_existing_admins=True),
         shows=lambda place: {"admins": sorted([(place.user("one"),), (place.server.admin,)])},
         verified=False,
         refused_until_restart=True,
@@ -195,7 +196,7 @@ PROMOTIONS = (
     _promotion(
         "an account without its token or password",
         prepare=_account,
-        parameters=_declaring(despite_other_admins=True),
+        parameters=_declaring(allow_existing_admins=True),
         verified=False,
     ),
 )
@@ -211,8 +212,8 @@ def test_promoted(place: Place, case: _Promotion) -> None:
     assert (done["method"], done["verified"]) == (case.method, case.verified)
     assert done["restart_required"] is not case.verified
     again = play(place, MODULE, parameters, token=False)
-    assert (again["method"], again["restart_required"]) == (None, case.refused_until_restart)
-    # Without a token or a password, nobody can ask.
+    assert ("method" in again, again["restart_required"]) == (False, case.refused_until_restart)
+    # Without a token or a password, no request is possible.
     assert again["verified"] is case.verified
     require_no_token(place, [predicted, done, again])
     if "token" in place.ids:
@@ -221,7 +222,7 @@ def test_promoted(place: Place, case: _Promotion) -> None:
 
 def test_what_a_new_admin_looks_like(place: Place) -> None:
     _nobody(place)
-    play(place, MODULE, _declare(place, password=_PASSWORD, displayname=_NAME), token=False)
+    play(place, MODULE, _declare(place, password=_PASSWORD, display_name=_NAME), token=False)
     path = f"/_synapse/admin/v2/users/{place.user('one')}"
     account = place.server.get(path)
     assert (account["admin"], account["displayname"]) == (True, _NAME)
@@ -231,7 +232,7 @@ def test_what_a_new_admin_looks_like(place: Place) -> None:
 
 def test_synapse_takes_for_an_admin_whom_it_has_not_looked_up_before(place: Place) -> None:
     _with_session(place)
-    _demote_everybody(place.server)
+    _demote_all(place.server)
     done = play(place, MODULE, _declare(place, create=False, password=_PASSWORD), token=False)
     assert (done["method"], done["verified"]) == ("database", True)
     assert _status_of_admin_api(place) == 200
@@ -240,7 +241,7 @@ def test_synapse_takes_for_an_admin_whom_it_has_not_looked_up_before(place: Plac
 def test_synapse_knows_the_admin_after_a_restart(place: Place) -> None:
     _admin_unknown_to_synapse(place)
     servers.restart(place.server)
-    parameters = _declare_by_own_token(place, despite_other_admins=True)
+    parameters = _declare_by_own_token(place, allow_existing_admins=True)
     case = Expectation("restarted", MODULE, lambda _place: parameters, changes=False, state=_state, token=False)
     assert play(place, MODULE, parameters, token=False, check=True)["verified"]
     done = prove(place, case)
@@ -255,62 +256,82 @@ _refusal = functools.partial(Refusal, module=MODULE, token=False, state=_state, 
 
 REFUSALS = (
     _refusal(
-        "an account that exists, without the database",
+        "an existing account, if the database must not be changed",
         prepare=_account_alone,
-        parameters=_declaring(allow_database=False),
-        message="without the access token of one only the database can make it one: set allow_database to true",
+        parameters=_declaring(allow_database_write=False),
+        message="exists and is not a server admin. Set allow_database_write to true to make it one in the database",
     ),
     _refusal(
         "a new account without a password",
         prepare=_nobody,
         parameters=_declaring(),
-        message=lambda place: f"{place.user('one')} does not exist: set password",
+        message=lambda place: f"{place.user('one')} does not exist. Set password",
     ),
     _refusal(
-        "a new account with a password that breaks the server's policy",
+        "a new account with a password that the policy forbids",
         prepare=_nobody,
         parameters=_declaring(password=_SHORT),
-        message=r"breaks this server's password policy: it lacks at least 10 characters, a symbol\.$",
+        message=r"password policy of this server forbids.*It needs at least 10 characters, a symbol\.$",
     ),
     _refusal(
-        "a new account with capital letters",
+        "a new account with upper-case letters",
         prepare=_nobody,
         parameters=lambda place: _declare(place, user_id=f"{place.unique}-Mallory", password=_PASSWORD),
-        message=lambda place: f"capital letters.*@{place.unique}-mallory",
+        message=lambda place: f"upper-case letters.*@{place.unique}-mallory",
     ),
     _refusal(
-        "a new account that shall not be created",
+        "a new account that must not be created",
         prepare=_nobody,
         parameters=_declaring(create=False, password=_PASSWORD),
         message="does not exist, and create is false",
     ),
     _refusal(
-        "more than the first admin needs",
+        "a value that only an admin can change",
         prepare=_account_alone,
         parameters=_declaring(locked=True),
-        message="locked can only be set by a server admin.*declare the rest with its token",
+        message="Only a server admin can set locked, .*then set them with its access token",
     ),
     _refusal(
         "another admin, by its own token",
         prepare=_looked_up,
         parameters=_declare_by_own_token,
-        message=lambda place: rf"has admins already \({place.server.admin}\).*set despite_other_admins",
+        message=lambda place: rf"already has server admins \({place.server.admin}\).*set allow_existing_admins",
     ),
     _refusal(
-        "another admin beside many",
+        "another admin on a server with many",
         prepare=_several_admins,
         parameters=_declaring(password=_PASSWORD),
-        message="has admins already .*-boss0.* and 2 more.*set despite_other_admins",
+        message="already has server admins .*-boss0.* and 2 more.*set allow_existing_admins",
     ),
     _refusal(
-        "the secret to register with, without the configuration",
-        parameters=lambda place: {
-            "user_id": f"{place.unique}-one",
-            "admin": True,
-            "password": _PASSWORD,
-            "registration_shared_secret": place.server.secret,
-        },
-        message="registration_shared_secret is of no use without config_path",
+        "an existing account without bootstrap_admin, although the configuration can be read",
+        prepare=_account_alone,
+        parameters=_declaring(bootstrap_admin=False),
+        message="401 M_MISSING_TOKEN.*set bootstrap_admin to true and run the task on the host of Synapse",
+    ),
+    _refusal(
+        "a new account without bootstrap_admin, although the secret is set",
+        prepare=_nobody,
+        parameters=lambda place: _declare(
+            place, bootstrap_admin=False, password=_PASSWORD, registration_shared_secret=place.server.secret
+        ),
+        message="401 M_MISSING_TOKEN.*set bootstrap_admin to true and run the task on the host of Synapse",
+    ),
+    _refusal(
+        "an account without bootstrap_admin, by its own token",
+        prepare=_looked_up,
+        parameters=lambda place: _declare_by_own_token(place, bootstrap_admin=False),
+        message="You are not a server admin.*set bootstrap_admin to true and run the task on the host of Synapse",
+    ),
+    _refusal(
+        "bootstrap_admin for an account that is not declared as an admin",
+        parameters=_declaring(admin=False),
+        message="bootstrap_admin makes the account a server admin: set admin to true",
+    ),
+    _refusal(
+        "a first admin without the configuration",
+        parameters=_declaring(config_path=["/nonexistent/homeserver.yaml"]),
+        message="homeserver.yaml does not exist.*bootstrap_admin needs the configuration of Synapse",
     ),
 )
 
@@ -319,5 +340,5 @@ REFUSALS = (
 def test_refused(place: Place, case: Refusal) -> None:
     prove_refused(place, case)
     if "token" in place.ids:
-        # Synapse still takes it for none.
+        # Synapse still does not treat it as an admin.
         assert _status_of_admin_api(place) == 403

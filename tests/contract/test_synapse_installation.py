@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_installation makes, mends and removes. Packages come from here, and not from the network."""
+"""What synapse_installation creates, repairs and removes. Packages come from this file, and not from the network."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from ansible_collections.matrix_ops.synapse.tests.contract.configuration import 
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     Expectation,
     Parameters,
+    Result,
     play,
     prove,
 )
 
-# An environment takes seconds to make, so that one worker makes those of all cases.
+# It takes seconds to create an environment, so that one worker creates those of all cases.
 pytestmark = pytest.mark.xdist_group("installation")
 
 _MODULE = "synapse_installation"
@@ -43,47 +44,63 @@ _OWNER = "nobody" if os.geteuid() == 0 else ""
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """What is declared and what comes of it; paths are below the place's directory.
+    """A declaration and its expected result. Paths are relative to the directory of the place.
 
-    `installed`: whether it starts from an installation with greeting 1.0. `prepare`: what somebody does after that.
-    `says`: what the program of the package prints, before it names its environment.
+    `installed`: whether it starts with an installation of greeting 1.0. `prepare`: what a user does after that.
+    `says`: the version that the program of the package prints before its environment.
     """
 
     name: str
     packages: tuple[str, ...] = ()
+    initial_versions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     present: bool = True
     purge: bool = False
     installed: bool = True
     prepare: t.Callable[[Path], object] = lambda directory: None
     changes: bool = True
-    made: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
     packages_installed: tuple[str, ...] = ()
-    rebuilt: str | None = None
+    rebuild_reason: str | None = None
     removed: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    restart_required: bool = False
     says: str | None = None
 
     def expectation(self) -> Expectation:
-        """Return it as what `prove` takes."""
+        """Return it as an expectation for `prove`."""
         return Expectation(
             self.name,
             _MODULE,
             lambda place: _declared(
-                place, packages=list(self.packages), state="present" if self.present else "absent", purge=self.purge
+                place,
+                packages=list(self.packages),
+                initial_versions=dict(self.initial_versions),
+                state="present" if self.present else "absent",
+                purge=self.purge,
             ),
             prepare=lambda place: self.prepare(place.directory),
             changes=self.changes,
             state=look_at_files,
-            returns=lambda place: {
-                "environment": f"{place.directory}/{_ENVIRONMENT}",
-                "made": _below(place, self.made),
-                "packages_installed": list(self.packages_installed),
-                "rebuilt": re.compile(self.rebuilt) if self.rebuilt else None,
-                "removed": _below(place, self.removed),
-                "left": lambda left: [each["path"] for each in left] == _below(place, self.left),
-            },
+            returns=lambda place: {"restart_required": self.restart_required},
             token=False,
         )
+
+    def require(self, place: Place, installation: Result) -> None:
+        """Require that the module has returned this installation."""
+        reason = installation.pop("rebuild_reason", None)
+        kept = installation.pop("kept")
+        assert installation == {
+            "environment": f"{place.directory}/{_ENVIRONMENT}",
+            "created": _below(place, self.created),
+            "packages_installed": list(self.packages_installed),
+            "removed": _below(place, self.removed),
+        }
+        assert [each["path"] for each in kept] == _below(place, self.kept)
+        assert all(each["reason"] for each in kept)
+        if self.rebuild_reason is None:
+            assert reason is None
+        else:
+            assert re.search(self.rebuild_reason, reason)
 
 
 def _below(place: Place, paths: t.Iterable[str]) -> list[str]:
@@ -112,9 +129,11 @@ def _open_modes(directory: Path) -> None:
 
 
 def _upgrade_python(directory: Path) -> None:
-    """Let the environment be one for a Python before this one."""
+    """Change the environment to one of an older Python."""
     configuration = directory / _ENVIRONMENT / "pyvenv.cfg"
     configuration.write_text(re.sub("(?m)^version.*", "version = 3.1.0", configuration.read_text()))
+    libraries = directory / _ENVIRONMENT / "lib"
+    (libraries / "python{}.{}".format(*sys.version_info)).rename(libraries / "python3.1")
 
 
 def _lose_environment(directory: Path) -> None:
@@ -123,7 +142,7 @@ def _lose_environment(directory: Path) -> None:
 
 
 def _use(directory: Path) -> None:
-    """Leave what a server, this collection and somebody else write into the directories."""
+    """Create the files of a server, of this collection and of a user in the directories."""
     server = directory / "server"
     for name in (
         "etc/homeserver.yaml",
@@ -141,13 +160,13 @@ def _use(directory: Path) -> None:
 
 
 def _leave_the_rest(directory: Path) -> None:
-    """Leave what a run before has left, and somebody else has cleaned up."""
+    """Create the state after a previous run and a clean-up by a user."""
     shutil.rmtree(directory / "venvs")
     shutil.rmtree(directory / "server/data")
 
 
 def _come_before(directory: Path) -> None:
-    """Leave a directory that this collection has not made, with one file that names it and one that does not."""
+    """Create a directory without the collection, with one file that contains its name and one that does not."""
     settings = directory / "server/etc"
     settings.mkdir(parents=True)
     (settings / "homeserver.yaml").write_text("# matrix_ops.synapse\n")
@@ -159,42 +178,74 @@ STEPS = (
         "everything is new",
         packages=("greeting==1.0",),
         installed=False,
-        made=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
+        created=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
         packages_installed=("greeting==1.0",),
+        restart_required=True,
         says="1.0",
     ),
     _Step(
         "another version",
         packages=("greeting==1.1.0",),
         packages_installed=("greeting==1.1.0",),
+        restart_required=True,
         says="1.1",
     ),
-    _Step("everything is there", packages=("greeting==1.0",), changes=False, says="1.0"),
-    _Step("modes that somebody has changed", packages=("greeting",), prepare=_open_modes, says="1.0"),
+    _Step("nothing to change", packages=("greeting==1.0",), changes=False, says="1.0"),
+    _Step("modes that a user has changed", packages=("greeting",), prepare=_open_modes, says="1.0"),
     _Step(
         "an environment for a Python that was upgraded",
         packages=("greeting==1.0",),
         prepare=_upgrade_python,
         packages_installed=("greeting==1.0",),
-        rebuilt="^it was made for Python 3[.]1, and .* is Python 3",
+        restart_required=True,
+        rebuild_reason="^it was created for Python 3[.]1, and .* is Python 3",
+        says="1.0",
+    ),
+    _Step(
+        "a package in its initial version",
+        packages=("greeting",),
+        initial_versions={"greeting": "1.0"},
+        installed=False,
+        created=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
+        packages_installed=("greeting==1.0",),
+        restart_required=True,
+        says="1.0",
+    ),
+    _Step(
+        "a package in another version than its initial one",
+        packages=("greeting",),
+        initial_versions={"greeting": "1.1"},
+        changes=False,
+        says="1.0",
+    ),
+    _Step(
+        "such a package in an environment for a Python that was upgraded",
+        packages=("greeting",),
+        initial_versions={"greeting": "1.1"},
+        prepare=_upgrade_python,
+        packages_installed=("greeting==1.0",),
+        rebuild_reason="^it was created for Python 3[.]1, and .* is Python 3",
+        restart_required=True,
         says="1.0",
     ),
     _Step(
         "only the environment is removed",
         present=False,
         removed=(_ENVIRONMENT, "venvs"),
+        restart_required=True,
     ),
     _Step(
-        "what an interrupted run has left",
+        "the remains of an interrupted run",
         packages=("greeting==1.0",),
         prepare=_lose_environment,
-        made=("venvs", _ENVIRONMENT),
+        created=("venvs", _ENVIRONMENT),
         packages_installed=("greeting==1.0",),
+        restart_required=True,
         removed=(_LEFT,),
         says="1.0",
     ),
     _Step(
-        "everything is removed but what somebody else has made",
+        "everything is removed except the files of a user",
         present=False,
         purge=True,
         prepare=_use,
@@ -209,7 +260,8 @@ STEPS = (
             "server/data",
             "venvs",
         ),
-        left=("server/etc", "server/etc/conf.d"),
+        restart_required=True,
+        kept=("server/etc", "server/etc/conf.d"),
     ),
     _Step(
         "the rest is removed",
@@ -219,22 +271,22 @@ STEPS = (
         removed=("server/etc/conf.d", "server/etc", "server"),
     ),
     _Step(
-        "a directory that was there before",
+        "a directory that existed before",
         present=False,
         purge=True,
         installed=False,
         prepare=_come_before,
         removed=("server/etc/homeserver.yaml",),
-        left=("server/etc",),
+        kept=("server/etc",),
     ),
-    _Step("nothing is removed where nothing is", present=False, purge=True, installed=False, changes=False),
+    _Step("nothing to remove", present=False, purge=True, installed=False, changes=False),
 )
 
 
 class _Installations:
-    """One place after the other, all with the same path: an environment works nowhere else.
+    """One place after the other, all with the same path, because an environment only works at its own path.
 
-    The first one that has to be installed is kept beside it, and put back for each case.
+    The first installation is kept next to it and restored for each case.
     """
 
     def __init__(self, around: Path) -> None:
@@ -242,7 +294,7 @@ class _Installations:
         self._here = around / "here"
 
     def empty(self) -> Place:
-        """Return the place with nothing in it."""
+        """Return the empty place."""
         if self._here.exists():
             shutil.rmtree(self._here)
         self._here.mkdir()
@@ -273,7 +325,7 @@ def installations(tmp_path_factory: pytest.TempPathFactory) -> _Installations:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages whose one command says their version and where their Python is."""
+    """Packages with one command that prints their version and the path of their environment."""
     directory = tmp_path_factory.mktemp("wheels")
     for version in ("1.0", "1.1"):
         _write_wheel(directory, "greeting", version)
@@ -282,7 +334,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch, wheels: Path) -> None:
-    """Let pip find the packages that are here, and no others."""
+    """Let pip find only the packages in this directory."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
 
@@ -300,11 +352,12 @@ def _write_wheel(directory: Path, name: str, version: str) -> None:
 @pytest.mark.parametrize("step", [pytest.param(step, id=step.name) for step in STEPS])
 def test_declared(installations: _Installations, step: _Step) -> None:
     place = installations.installed() if step.installed else installations.empty()
-    prove(place, step.expectation())
+    done = prove(place, step.expectation())
+    step.require(place, done["installation"])
     environment = place.directory / _ENVIRONMENT
     if step.says:
         printed = subprocess.run([environment / "bin/greeting"], capture_output=True, text=True, check=True).stdout
         assert printed == f"{step.says} {environment}\n"
     around = [place.directory, place.directory / "server", environment.parent]
     hidden = [path for each in around for path in each.glob(".matrix_ops.synapse.*")]
-    assert not hidden, "something lies beside it that was needed for a moment only"
+    assert not hidden, "a temporary entry was not removed"

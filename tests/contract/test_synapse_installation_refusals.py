@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_installation refuses to make a directory or an environment of, or to remove."""
+"""The paths and options that synapse_installation refuses, to create and to remove."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Pa
 
 @dataclasses.dataclass(frozen=True)
 class _Path:
-    """A path that is refused, and what is said of it. {here} in it stands for the place's directory."""
+    """A path that is refused, and the message. {here} stands for the directory of the place."""
 
     path: str
     message: str
 
     def as_directory(self, state: str) -> Refusal:
-        """Return what refuses it as a directory that shall be there, or shall not."""
+        """Return the refusal of it as a directory with this state."""
         return _refusal(
             f"{self.path or 'nothing'} as a directory, {state}",
             self.message,
@@ -37,7 +37,7 @@ class _Path:
         )
 
     def as_environment(self, state: str = "present", *packages: str) -> Refusal:
-        """Return what refuses it as an environment."""
+        """Return the refusal of it as an environment with this state."""
         declared = {"environment": self.path, "packages": list(packages), "state": state}
         return _refusal(f"{self.path or 'nothing'} as the environment, {state}", self.message, declared)
 
@@ -48,14 +48,14 @@ def _refusal(name: str, message: str, declared: Parameters) -> Refusal:
         "synapse_installation",
         lambda place: without_server(**{"python": sys.executable, **_placed(place, declared)}),
         message,
-        prepare=_put_what_is_in_the_way,
+        prepare=_create_other_files,
         state=look_at_files,
         token=False,
     )
 
 
 def _placed(place: Place, declared: Parameters) -> Parameters:
-    """Return what is declared with the place's directory in its paths."""
+    """Return the parameters with the directory of the place in their paths."""
 
     def placed(path: str) -> str:
         return path.replace("{here}", str(place.directory))
@@ -65,7 +65,7 @@ def _placed(place: Place, declared: Parameters) -> Parameters:
     return {**declared, "directories": directories, **environment}
 
 
-def _put_what_is_in_the_way(place: Place) -> None:
+def _create_other_files(place: Place) -> None:
     (place.directory / "file").touch()
     (place.directory / "programs").symlink_to("/usr")
     (place.directory / "settings").symlink_to("/etc")
@@ -84,16 +84,16 @@ PATHS = (
     _Path("/home/somebody", "the home directory of a person"),
     _Path("/root", "a directory of the system"),
     _Path("/srv/../usr", "without [.][.]"),
-    _Path("synapse", "must be an absolute path"),
-    _Path("", "an empty path"),
+    _Path("synapse", "set an absolute path"),
+    _Path("", '"": set an absolute path'),
     _Path("{here}/programs", "/usr, a directory of the system"),
     _Path("{here}/settings/systemd", "/etc/systemd, a directory of the system"),
-    _Path("{here}/file", "is a file and no directory"),
-    _Path(f"{{here}}/{'x' * 300}", "is too long"),
-    _Path("{here}/file/x", "something on the way to it is a file"),
+    _Path("{here}/file", "which is not a directory: set another path"),
+    _Path(f"{{here}}/{'x' * 300}", "or a name in it is too long"),
+    _Path("{here}/file/x", "a part of the path is a file"),
 )
-_FOREIGN = _Path("{here}/foreign", "no virtual environment that this collection has made")
-_OPTION = _Path("{here}/venv", "must be the name of a package")
+_FOREIGN = _Path("{here}/foreign", "is not a virtual environment that this collection has created")
+_OPTION = _Path("{here}/venv", "is not the name of a package")
 
 REFUSALS = (
     *(path.as_directory(state) for path in PATHS for state in ("present", "absent")),
@@ -105,8 +105,18 @@ REFUSALS = (
         {"packages": ["greeting"]},
     ),
     _refusal(
-        "a Python that is not there",
-        "python /nonexistent/no-such-python is not there, or cannot be run",
+        "an initial version of a package that is not declared",
+        "initial_versions has a version of greetings, which is not in packages",
+        {"environment": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greetings": "1.0"}},
+    ),
+    _refusal(
+        "an initial version without quotes",
+        "initial_versions has 1.1 for greeting, which is not a version: write one in quotes",
+        {"environment": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greeting": 1.10}},
+    ),
+    _refusal(
+        "a Python that does not exist",
+        "python /nonexistent/no-such-python does not exist or cannot be run",
         {"environment": "{here}/venv", "python": "/nonexistent/no-such-python"},
     ),
     _refusal(
@@ -115,8 +125,8 @@ REFUSALS = (
         {"directories": [{"path": "{here}/twice"}, {"path": "{here}/twice", "mode": "0700"}]},
     ),
     _refusal(
-        "a pattern for whatever there is",
-        "content_patterns of .*/wide holds .* which may also fit what is not this server's",
+        "a pattern that matches everything",
+        "content_patterns of .*/wide contains .* which may match files of others",
         {"directories": [{"path": "{here}/wide", "content_patterns": ["*"]}]},
     ),
     _refusal(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which rooms synapse_room_info finds, by each method, on servers of which all rooms are known."""
+"""Which rooms synapse_room_info returns from each source, on servers whose rooms are all known."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.known_rooms import (
 )
 
 _MODULE = "synapse_room_info"
-METHODS = pytest.mark.parametrize("method", ["api", "database"])
+SOURCES = pytest.mark.parametrize("source", ["admin_api", "database"])
 
-# A value that is asked for or shown; one that only the server can tell is made of its rooms.
+# A parameter or a returned value. If it depends on the server, it is a function of its rooms.
 _Value = t.Any | t.Callable[[Rooms], t.Any]
 
 _UNNAMED = frozenset({"lost", "met in 11", "met in 12"})
@@ -43,28 +43,28 @@ _UNNAMED = frozenset({"lost", "met in 11", "met in 12"})
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """What is asked, and the words for the rooms that must be found, in their order.
+    """Parameters, and the words for the rooms that must be found, in their order.
 
-    Those in a set come in the order of their ids, which only a run can know. `count`: if it is not their number.
-    `shown`: what is told of each of them beside its row, by the words of the result.
+    Those in a set are in the order of their ids, which only a run can know. `total`: if it is not their number.
+    `gathered`: what is returned for each of them in addition to its row.
     """
 
     title: str
     asked: dict[str, _Value]
     finds: tuple[str | frozenset[str], ...] = ()
-    count: int | None = None
-    shown: dict[str, _Value] = dataclasses.field(default_factory=dict)
+    total: int | None = None
+    gathered: dict[str, _Value] = dataclasses.field(default_factory=dict)
 
     def parameters(self, rooms: Rooms) -> dict[str, t.Any]:
-        """Return what the module is asked."""
+        """Return the parameters of the module."""
         return _known(self.asked, rooms)
 
     def rows(self, rooms: Rooms) -> list[Row]:
-        """Return what must be told."""
+        """Return the rows that must be returned."""
         words: list[str] = []
         for found in self.finds:
             words += [found] if isinstance(found, str) else sorted(found, key=lambda word: rooms.ids[word])
-        return [{**rooms.rows[word], **_known(self.shown, rooms)} for word in words]
+        return [{**rooms.rows[word], **_known(self.gathered, rooms)} for word in words]
 
 
 def _known(values: dict[str, _Value], rooms: Rooms) -> dict[str, t.Any]:
@@ -90,31 +90,35 @@ def _state(word: str) -> t.Callable[[Rooms], list[Row]]:
 QUERIES = (
     Query("all, by name", {"order_by": "name"}, ("percent", "funny", "space", "umlaut", _UNNAMED)),
     Query(
-        "by name backwards, the first three",
+        "by name in descending order, the first three",
         {"order_by": "name", "descending": True, "limit": 3},
         ("umlaut", "space", "funny"),
-        count=7,
+        total=7,
     ),
     Query(
-        "by name backwards, without what has none first",
+        "by name in descending order, those without a name last",
         {"order_by": "name", "descending": True},
         ("umlaut", "space", "funny", "percent", _UNNAMED),
     ),
     Query(
-        "by main address, which few have",
+        "by canonical alias, which few have",
         {"order_by": "canonical_alias"},
         ("met in 11", "met in 12", "funny", frozenset({"percent", "space", "umlaut", "lost"})),
     ),
     Query("by members", {"order_by": "joined_members", "limit": 1, "empty": True}, ("lost",)),
-    Query("text with characters that Synapse takes for a pattern", {"name": "% fun_ro"}, ("percent",)),
-    Query("text that only one of two similar names has", {"name": "N_R"}, ("percent",)),
-    Query("text of a main address", {"name": "y/50%"}, ("funny",)),
-    Query("text and public, where Synapse would find too much", {"name": "fun", "public": True}, ("percent",)),
-    Query("text and not public", {"name": "fun", "public": False}, ("funny",)),
-    Query("text beyond ASCII in capital letters", {"name": "ÜMLAUT"}, ("umlaut",)),
-    Query("text that no room has", {"name": "%_%"}),
-    Query("text and empty", {"name": "FUNNY", "empty": True}),
-    Query("empty", {"empty": True, "blocked": True}, ("lost",), shown={"blocked": False}),
+    Query("text with characters of SQL patterns", {"search": "% fun_ro"}, ("percent",)),
+    Query("text that only one of two similar names has", {"search": "N_R"}, ("percent",)),
+    Query("text of a canonical alias", {"search": "y/50%"}, ("funny",)),
+    Query(
+        "text and public, for which the search of Synapse finds too much",
+        {"search": "fun", "public": True},
+        ("percent",),
+    ),
+    Query("text and not public", {"search": "fun", "public": False}, ("funny",)),
+    Query("text beyond ASCII in capital letters", {"search": "ÜMLAUT"}, ("umlaut",)),
+    Query("text that no room has", {"search": "%_%"}),
+    Query("text and empty", {"search": "FUNNY", "empty": True}),
+    Query("empty", {"empty": True, "gather": ["blocked"]}, ("lost",), gathered={"blocked": False}),
     Query("encrypted", {"encrypted": True}, ("umlaut",)),
     Query("spaces", {"room_type": "m.space"}, ("space",)),
     Query(
@@ -122,30 +126,32 @@ QUERIES = (
         {"version": "11", "order_by": "name", "room_type": ""},
         ("percent", frozenset({"lost", "met in 11"})),
     ),
-    Query("only their number", {"count_only": True, "encrypted": False}, count=6),
-    Query("only their number, whatever the limit", {"count_only": True, "limit": 2}, count=7),
+    Query("only their number", {"count_only": True, "encrypted": False}, total=6),
+    Query("only their number, whatever the limit", {"count_only": True, "limit": 2}, total=7),
     Query(
         "the servers in a room without a server name in its id",
-        {"room": _id("met in 12"), "servers": True},
+        {"room": _id("met in 12"), "gather": ["servers"]},
         ("met in 12",),
-        shown={"servers": lambda rooms: rooms.servers},
+        gathered={"servers": lambda rooms: rooms.servers},
     ),
     Query(
         "the servers in a room with one",
-        {"room": _id("met in 11"), "servers": True, "members": True},
+        {"room": _id("met in 11"), "gather": ["servers", "members"]},
         ("met in 11",),
-        shown={"servers": lambda rooms: rooms.servers, "members": lambda rooms: rooms.people},
+        gathered={"servers": lambda rooms: rooms.servers, "members": lambda rooms: rooms.people},
     ),
     Query(
-        "the servers in a room that everybody has left",
-        {"room": _id("lost"), "servers": True, "members": True, "state": True},
+        "the servers in a room that all members have left",
+        {"room": _id("lost"), "gather": ["servers", "members", "state"]},
         ("lost",),
-        shown={"servers": [], "members": [], "state": _state("lost")},
+        gathered={"servers": [], "members": [], "state": _state("lost")},
     ),
-    Query("the state of a room", {"name": "space", "state": True}, ("space",), shown={"state": _state("space")}),
-    Query("a room that is not what else is asked for", {"room": _id("space"), "encrypted": True}),
-    Query("a room that does not exist", {"room": f"!{'a' * 43}", "members": True}),
-    Query("an alias that points to none", {"room": "#nowhere"}),
+    Query(
+        "the state of a room", {"search": "space", "gather": ["state"]}, ("space",), gathered={"state": _state("space")}
+    ),
+    Query("a room that does not match another filter", {"room": _id("space"), "encrypted": True}),
+    Query("a room that does not exist", {"room": f"!{'a' * 43}", "gather": ["members"]}),
+    Query("an alias that points to no room", {"room": "#nowhere"}),
 )
 
 
@@ -164,36 +170,36 @@ def rooms(request: pytest.FixtureRequest, pair_known: list[Rooms]) -> Rooms:
     return found
 
 
-def look(rooms: Rooms, method: str, expected: list[Row], *, count: int | None = None, **asked: t.Any) -> Result:
-    """Check and run, and see that both tell the expected rows and change nothing; return the result."""
-    number = len(expected) if count is None else count
+def look(rooms: Rooms, source: str, expected: list[Row], *, total: int | None = None, **asked: t.Any) -> Result:
+    """Check and run, and prove that both return the expected rows and change nothing. Return the result."""
+    summary = {"total": len(expected) if total is None else total}
     case = Expectation(
         "look",
         _MODULE,
-        lambda _place: {"method": method, "config_path": rooms.server.config_path, **asked},
+        lambda _place: {"source": source, "config_path": rooms.server.config_path, **asked},
         changes=False,
-        # In the database without a token.
-        token=method == "api",
+        # The database needs no token.
+        token=source == "admin_api",
         state=lambda _place: rooms.stored(),
-        returns=lambda _place: {"rooms": expected, "count": number, "method": method},
+        returns=lambda _place: {"rooms": expected, "summary": summary, "source": source},
     )
     return prove(Place(rooms.server, "rooms", Path(rooms.server.directory)), case)
 
 
-@METHODS
+@SOURCES
 @pytest.mark.parametrize("query", [pytest.param(query, id=query.title) for query in QUERIES])
-def test_found(rooms: Rooms, method: str, query: Query) -> None:
-    look(rooms, method, query.rows(rooms), count=query.count, **query.parameters(rooms))
+def test_found(rooms: Rooms, source: str, query: Query) -> None:
+    look(rooms, source, query.rows(rooms), total=query.total, **query.parameters(rooms))
 
 
-@METHODS
-def test_what_is_told_of_them(rooms: Rooms, method: str) -> None:
-    """The rows are the server's own: these are the values that the rooms were made with."""
-    by_id = sorted(rooms.rows.values(), key=lambda row: str(row["room_id"]).casefold())
-    told = {room["room_id"]: room for room in look(rooms, method, by_id)["rooms"]}
+@SOURCES
+def test_the_returned_values(rooms: Rooms, source: str) -> None:
+    """The rows come from the server. These are the values that the rooms were created with."""
+    by_id = sorted(rooms.rows.values(), key=lambda row: str(row["room_id"]).encode())
+    returned = {room["room_id"]: room for room in look(rooms, source, by_id)["rooms"]}
 
     def values(column: str) -> dict[str, t.Any]:
-        return {word: told[room_id][column] for word, room_id in rooms.ids.items()}
+        return {word: returned[room_id][column] for word, room_id in rooms.ids.items()}
 
     assert {word: name or "unnamed" for word, name in values("name").items()} == {
         "percent": "100% fun_ROOM",
@@ -202,24 +208,23 @@ def test_what_is_told_of_them(rooms: Rooms, method: str) -> None:
         "space": "Space",
         **dict.fromkeys(_UNNAMED, "unnamed"),
     }
-    assert [word for word, value in values("encryption").items() if value] == ["umlaut"]
-    assert values("encryption")["umlaut"] == "m.megolm.v1.aes-sha2"
+    assert values("encryption") == {**dict.fromkeys(rooms.ids, ""), "umlaut": "m.megolm.v1.aes-sha2"}
     assert [word for word, public in values("public").items() if public] == ["percent"]
-    assert [word for word, kind in values("room_type").items() if kind == "m.space"] == ["space"]
+    assert values("room_type") == {**dict.fromkeys(rooms.ids, ""), "space": "m.space"}
     assert values("joined_members") == {**dict.fromkeys(rooms.ids, 1), "lost": 0, "met in 11": 2, "met in 12": 2}
     assert values("joined_local_members") == {**dict.fromkeys(rooms.ids, 1), "lost": 0}
 
 
-@METHODS
+@SOURCES
 @pytest.mark.parametrize("whole", [False, True], ids=["short", "in full"])
-def test_members_of_the_room_that_an_alias_points_to(rooms: Rooms, method: str, whole: bool) -> None:
+def test_members_of_the_room_that_an_alias_points_to(rooms: Rooms, source: str, whole: bool) -> None:
     alias = f"#met_here:{rooms.server.name}" if whole else "#met_here"
     [row] = [row for row in rooms.rows.values() if row["canonical_alias"] == f"#met_here:{rooms.server.name}"]
-    look(rooms, method, [{**row, "members": rooms.people}], room=alias, members=True)
+    look(rooms, source, [{**row, "members": rooms.people}], room=alias, gather=["members"])
 
 
-@METHODS
-def test_a_room_that_is_blocked(place: Place, method: str) -> None:
+@SOURCES
+def test_a_room_that_is_blocked(place: Place, source: str) -> None:
     def make(place: Place) -> None:
         place.server.make_account(f"{place.unique}-creator")
         place.ids["room"] = place.server.make_room(place.server.speaking_as(place.user("creator")))
@@ -231,15 +236,14 @@ def test_a_room_that_is_blocked(place: Place, method: str) -> None:
         _MODULE,
         lambda place: {
             "room_id": place.ids["room"],
-            "method": method,
+            "source": source,
             "config_path": place.server.config_path,
-            "blocked": True,
-            "members": True,
+            "gather": ["blocked", "members"],
         },
         prepare=make,
         changes=False,
         state=lambda place: place.server.get(f"{path_of(place.ids['room'])}/block"),
-        returns=lambda place: {"rooms": lambda rooms: len(rooms) == 1, "count": 1},
+        returns=lambda place: {"rooms": lambda rooms: len(rooms) == 1, "summary": {"total": 1}},
     )
     [room] = prove(place, case)["rooms"]
     assert {name: room[name] for name in ("room_id", "creator", "blocked", "members")} == {
@@ -254,30 +258,30 @@ _refusal = functools.partial(Refusal, module=_MODULE)
 
 
 def _database(place: Place, **more: t.Any) -> dict[str, t.Any]:
-    return {"method": "database", "config_path": place.server.config_path, **more}
+    return {"source": "database", "config_path": place.server.config_path, **more}
 
 
 REFUSALS = (
-    _refusal("what is no room id", parameters=lambda place: {"room": "lobby"}, message="is not a room id"),
+    _refusal("an invalid room id", parameters=lambda place: {"room": "lobby"}, message="is not a room id"),
     _refusal(
-        "what is no room id, in the database",
+        "an invalid room id, in the database",
         parameters=lambda place: _database(place, room="lobby"),
         message="is not a room id",
     ),
-    _refusal("what is no alias", parameters=lambda place: {"room": "#my lobby"}, message="is not a room alias"),
+    _refusal("an invalid alias", parameters=lambda place: {"room": "#my lobby"}, message="is not a room alias"),
     _refusal(
-        "what is no alias, in the database",
+        "an invalid alias, in the database",
         parameters=lambda place: _database(place, room="#my lobby"),
         message="is not a room alias",
     ),
-    _refusal("no rooms at all", parameters=lambda place: {"limit": 0}, message="limit is 0: it must be at least 1"),
+    _refusal("a limit of zero", parameters=lambda place: {"limit": 0}, message="limit is 0, but it must be at least 1"),
     _refusal(
-        "no rooms at all, in the database",
+        "a limit of zero, in the database",
         parameters=lambda place: _database(place, limit=0),
-        message="limit is 0: it must be at least 1",
+        message="limit is 0, but it must be at least 1",
     ),
     _refusal(
-        "the token of somebody who is no admin",
+        "the token of a user who is not a server admin",
         parameters=lambda place: {"access_token": place.server.user_token},
         message="not a server admin",
     ),
@@ -287,14 +291,14 @@ REFUSALS = (
         message="Connection refused",
     ),
     _refusal(
-        "a configuration that is not there",
-        parameters=lambda place: {"method": "database", "config_path": ["/nonexistent/homeserver.yaml"]},
+        "a configuration that does not exist",
+        parameters=lambda place: {"source": "database", "config_path": ["/nonexistent/homeserver.yaml"]},
         message="/nonexistent/homeserver.yaml",
     ),
     _refusal(
-        "a database without a configuration",
-        parameters=lambda place: {"method": "database"},
-        message="method is database but all of the following are missing: config_path",
+        "a detail that does not exist",
+        parameters=lambda place: {"gather": ["members", "topic"]},
+        message="value of gather must be one or more of: members, servers, state, blocked. Got no match for: topic",
     ),
 )
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_runtime_info sees of a server that runs with something else than its files say.
+"""What synapse_runtime_info returns for a server that does not run with the current content of its files.
 
-Each case brings the server into the state that it needs. They stand in the order that takes the fewest restarts.
+Each case brings the server into the state that it needs. They are in the order that needs the fewest restarts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _CACHES = ["caches"]
 _FRESHNESS = ["freshness"]
-# Drop-ins, and the factors that some caches must have with them once Synapse has been told.
+# Drop-ins, and the factors that some caches must have after a reload.
 _FACTORS: tuple[tuple[str, dict[str, t.Any], dict[str, float]], ...] = (
     (
         "one for all",
@@ -70,7 +70,7 @@ def test_size_that_waits_for_a_restart(own: Restarts) -> None:
     own.plain()
     write(own.drop_in, "event_cache_size: 20K\n")
     seen = look(own.place, gather=_CACHES)
-    wrong = {name: cache for name, cache in sized(seen).items() if not cache["as_configured"]}
+    wrong = {name: cache for name, cache in sized(seen).items() if cache.get("as_configured") is False}
     assert list(wrong) == ["*getEvent*"]
     assert (wrong["*getEvent*"]["max_size"], wrong["*getEvent*"]["expected_max_size"]) == (5120, 10240)
 
@@ -79,19 +79,19 @@ def test_metrics_that_are_turned_off(own: Restarts) -> None:
     own.plain()
     write(own.drop_in, "enable_metrics: false\n")
     seen = look(own.place)
-    assert [unseen["what"] for unseen in seen["unseen"]] == ["caches"]
-    assert "enable_metrics is not true" in seen["unseen"][0]["why"]
-    assert main_process(seen)["caches"] is None
-    assert main_process(seen)["unseen"] == seen["unseen"]
+    assert [unknown["name"] for unknown in seen["unknown"]] == ["caches"]
+    assert "enable_metrics is not true" in seen["unknown"][0]["reason"]
+    assert not {"caches", "metrics_url"} & main_process(seen).keys()
+    assert main_process(seen)["unknown"] == seen["unknown"]
 
 
-def test_factor_that_is_no_number(own: Restarts) -> None:
+def test_factor_that_is_not_a_number(own: Restarts) -> None:
     own.plain()
     write(own.drop_in, "caches: {global_factor: much}\n")
-    message = "caches.global_factor in the configuration is no number"
+    message = "caches.global_factor in the configuration is not a number"
     prove_refusal(own.place, Refusal("", MODULE, parameters, message, state=shown, token=False))
-    # Without its caches it can be seen.
-    assert look(own.place, gather=_FRESHNESS)["unseen"] == []
+    # Without the caches it is possible.
+    assert look(own.place, gather=_FRESHNESS)["unknown"] == []
 
 
 def test_restart_that_was_lost(own: Restarts) -> None:
@@ -101,20 +101,22 @@ def test_restart_that_was_lost(own: Restarts) -> None:
     assert outdated(seen) == [str(own.late)]
     [found] = main_process(seen)["outdated_by"]
     assert found["kind"] == "configuration"
-    assert re.match(rf"{re.escape(str(own.late))} was changed at .*, after the process was started at ", found["why"])
-    assert seen["unseen"] == []
+    assert re.match(
+        rf"{re.escape(str(own.late))} was changed at .*, after the process was started at ", found["reason"]
+    )
+    assert seen["unknown"] == []
 
 
-def test_time_to_come_and_a_restart_that_was_noted_and_lost(own: Restarts) -> None:
+def test_time_in_the_future_and_a_restart_that_was_recorded_and_lost(own: Restarts) -> None:
     own.plain()
     own.write_late()
     before = look(own.place, gather=_FRESHNESS)
     assert outdated(before) == [str(own.late)]
-    assert "a time in the future, 2038-07-" in main_process(before)["outdated_by"][0]["why"]
-    own.note(before)
+    assert "a time in the future, 2038-07-" in main_process(before)["outdated_by"][0]["reason"]
+    own.write_record(before)
     noted = look(own.place, gather=_FRESHNESS, restart_record=str(own.record))
     assert main_process(noted)["outdated_by"] == main_process(before)["outdated_by"]
-    assert noted["unseen"] == []
+    assert noted["unknown"] == []
 
 
 def test_new_file_is_not_read_at_a_reload(own: Restarts) -> None:
@@ -122,42 +124,42 @@ def test_new_file_is_not_read_at_a_reload(own: Restarts) -> None:
     write(own.drop_in, "caches: {global_factor: 0.3}\n")
     own.reload()
     seen = look(own.place)
-    assert seen["settings"]["global_factor"] == 0.3
+    assert seen["cache_settings"]["global_factor"] == 0.3
     assert as_configured(seen) == {False}
 
 
-def test_restart_that_was_noted(own: Restarts) -> None:
+def test_restart_that_was_recorded(own: Restarts) -> None:
     own.plain()
     before = look(own.place, gather=["processes"])
-    own.noted()
+    own.recorded()
     seen = look(own.place, gather=_FRESHNESS, restart_record=str(own.record))
     assert main_process(seen)["pid"] != main_process(before)["pid"]
     assert outdated(seen) == []
-    assert seen["unseen"] == []
+    assert seen["unknown"] == []
 
 
 def test_new_file_is_read_at_a_restart(own: Restarts) -> None:
-    own.noted(untouched=True)
+    own.recorded(untouched=True)
     seen = look(own.place, gather=_CACHES)
     assert as_configured(seen) == {True}
     assert {cache["factor"] for cache in sized(seen).values()} == {0.3}
 
 
 def test_restart_without_its_record(own: Restarts) -> None:
-    own.noted()
+    own.recorded()
     seen = look(own.place, gather=_FRESHNESS)
     assert outdated(seen) == [str(own.late)]
-    assert seen["unseen"] == []
+    assert seen["unknown"] == []
 
 
 @pytest.mark.parametrize(("caches", "expected"), [row[1:] for row in _FACTORS], ids=[row[0] for row in _FACTORS])
 def test_factors_that_are_changed(own: Restarts, caches: dict[str, t.Any], expected: dict[str, float]) -> None:
-    own.noted()
+    own.recorded()
     write(own.drop_in, json.dumps({"caches": caches}))
     before = look(own.place)
-    assert before["settings"]["global_factor"] == caches.get("global_factor", 0.5)
+    assert before["cache_settings"]["global_factor"] == caches.get("global_factor", 0.5)
     assert as_configured(before) == {False}
-    # It does not have to be restarted for that.
+    # A restart is not necessary.
     assert str(own.drop_in) not in outdated(before)
     own.reload()
     after = until(lambda: look(own.place, gather=_CACHES), lambda found: as_configured(found) == {True})
@@ -165,23 +167,23 @@ def test_factors_that_are_changed(own: Restarts, caches: dict[str, t.Any], expec
     assert {name: factors[name] for name in expected} == expected
 
 
-def test_file_that_is_gone(own: Restarts) -> None:
-    own.noted(complete=False)
+def test_file_that_was_removed(own: Restarts) -> None:
+    own.recorded(complete=False)
     own.late.unlink(missing_ok=True)
     seen = look(own.place, gather=_FRESHNESS, restart_record=str(own.record))
     assert outdated(seen) == [str(own.late)]
-    assert "does not exist any more" in main_process(seen)["outdated_by"][0]["why"]
-    assert seen["unseen"] == []
+    assert "does not exist any more" in main_process(seen)["outdated_by"][0]["reason"]
+    assert seen["unknown"] == []
 
 
-def test_record_that_anybody_could_have_written(own: Restarts, tmp_path: Path) -> None:
-    own.noted(complete=False)
+def test_record_that_other_users_can_write_to(own: Restarts, tmp_path: Path) -> None:
+    own.recorded(complete=False)
     own.late.unlink(missing_ok=True)
     record = Path(shutil.copy(own.record, tmp_path / "record.json"))
     record.chmod(0o666)
     seen = look(own.place, gather=_FRESHNESS, restart_record=str(record))
     assert outdated(seen) == [str(own.directory)]
-    assert [unseen["what"] for unseen in seen["unseen"]] == ["restart_record"]
+    assert [unknown["name"] for unknown in seen["unknown"]] == ["restart_record"]
 
 
 def test_environment_that_changes_its_memory(own: Restarts, tmp_path: Path) -> None:
@@ -221,4 +223,4 @@ def test_restart_after_every_kind_of_change(own: Restarts) -> None:
     own.restart()
     seen = look(own.place, gather=_FRESHNESS)
     assert outdated(seen) == []
-    assert seen["unseen"] == []
+    assert seen["unknown"] == []

@@ -120,6 +120,7 @@ def quick() -> list[Suite]:
         Suite("yamllint", lambda copy: Checker(copy).tool("yamllint", "--strict", ".")),
         Suite("roles", lambda copy: Checker(copy).own("roles.py")),
         Suite("modules", lambda copy: Checker(copy).own("modules.py")),
+        Suite("documentation", lambda copy: Checker(copy).own("documentation.py")),
         # In the checkout itself: the copy has nothing that git does not know, such as a directory that was left over.
         Suite("packages", lambda copy: Checker(copy).own("packages.py", REPOSITORY)),
         Suite("words", lambda copy: Checker(copy).own("words.py")),

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Registering an account with the server's shared secret, logging in, and logging out.
+"""Create an account with the registration_shared_secret of the server, log in, and log out.
 
 Relies on GET and POST /_synapse/admin/v1/register, and POST /_matrix/client/v3/login and /logout of Synapse 1.163.
 """
@@ -32,47 +32,51 @@ _REGISTER = "/_synapse/admin/v1/register"
 
 @dataclasses.dataclass(frozen=True)
 class Login:
-    """Who logs in, and how the device that the token belongs to is called."""
+    """The account that logs in, and the device that the access token belongs to.
 
-    user: str
+    `user_id` may be a localpart. It is None if the task does not declare an account.
+    """
+
+    user_id: str | None
     password: str | None
     device_id: str
     device_display_name: str
 
     def check(self) -> None:
-        """Raise InvalidInput for names that Synapse refuses only when the password was right (handlers/device.py)."""
-        for option, name, most in (
+        """Raise InvalidInput for a device that Synapse refuses only after it has checked the password."""
+        # The limits are those of Synapse's handlers/device.py.
+        for option, name, longest in (
             ("device_id", self.device_id, _LONGEST_DEVICE_ID),
             ("device_display_name", self.device_display_name, _LONGEST_DEVICE_NAME),
         ):
-            if len(name) > most:
-                raise InvalidInput(f"{option} is longer than the {most} characters that Synapse accepts.")
+            if len(name) > longest:
+                raise InvalidInput(f"{option} is longer than {longest} characters, which Synapse does not accept.")
 
 
 @dataclasses.dataclass(frozen=True)
 class NewAccount:
-    """An account to register. `username` is its localpart."""
+    """An account to create. `username` is its localpart."""
 
     username: str
     password: str
     admin: bool
-    displayname: str | None = None
+    display_name: str | None = None
     user_type: str | None = None
 
 
 def registration_mac(secret: str, nonce: str, account: NewAccount) -> str:
-    """Return the proof that the caller knows `secret`, as POST /_synapse/admin/v1/register wants it (hexadecimal)."""
+    """Return the proof that the caller knows `secret`, in hexadecimal, for POST /_synapse/admin/v1/register."""
     fields = [nonce, account.username, account.password, "admin" if account.admin else "notadmin"]
     if account.user_type:
         fields.append(account.user_type)
-    # HMAC-SHA1 is what Synapse defines here.
+    # Synapse requires HMAC-SHA1 here.
     return hmac.new(secret.encode(), b"\x00".join(field.encode() for field in fields), hashlib.sha1).hexdigest()
 
 
 def register(client: Client, secret: str, account: NewAccount) -> bool:
-    """Register the account and return True, or return False if its name is taken. It has no device afterwards.
+    """Create the account and return True, or return False if its name is in use. It has no device afterwards.
 
-    Raises InvalidInput if the server does not know `secret`, or what the client raises.
+    Raises InvalidInput if the server does not accept `secret`, or what the client raises.
     """
     nonce = str(member(client.get(_REGISTER), "nonce"))
     body: dict[str, t.Any] = {
@@ -81,11 +85,11 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
         "password": account.password,
         "admin": account.admin,
         "mac": registration_mac(secret, nonce, account),
-        # A login makes the one device that is wanted.
+        # The login creates the device.
         "inhibit_login": True,
     }
-    if account.displayname is not None:
-        body["displayname"] = account.displayname
+    if account.display_name is not None:
+        body["displayname"] = account.display_name
     if account.user_type:
         body["user_type"] = account.user_type
     try:
@@ -95,15 +99,15 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
             return False
         if "HMAC incorrect" in error.error:
             raise InvalidInput(
-                "Synapse did not accept the registration_shared_secret: it must be the one of this server's own"
-                " configuration, as it was when Synapse was last started."
+                "Synapse did not accept the registration_shared_secret. Set the value of the configuration that Synapse"
+                " was last started with."
             ) from error
         if "not enabled" in error.error:
             raise InvalidInput(
-                "This server has no registration_shared_secret in its configuration: set one and restart Synapse."
+                "The configuration of this server has no registration_shared_secret. Set one and restart Synapse."
             ) from error
         if 400 <= error.status < 500:
-            error.explain(f"So {account.username} was not registered.")
+            error.explain(f"The account {account.username} was not created.")
         raise
     return True
 
@@ -112,7 +116,7 @@ def log_in(client: Client, login: Login) -> tuple[str, str]:
     """Log in and return the access token and the full user id. Raises what the client raises."""
     body = {
         "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": login.user},
+        "identifier": {"type": "m.id.user", "user": login.user_id},
         "password": login.password,
         "device_id": login.device_id,
         "initial_device_display_name": login.device_display_name,
@@ -121,21 +125,21 @@ def log_in(client: Client, login: Login) -> tuple[str, str]:
         answer = client.post("/_matrix/client/v3/login", body)
     except PermissionDenied as error:
         error.explain(
-            f"Synapse does not say which it is: no account {login.user}, a wrong password, or a deactivated account."
+            f"Possible reasons: the account {login.user_id} does not exist or is deactivated, or the password is wrong."
         )
         raise
     return str(member(answer, "access_token")), str(member(answer, "user_id"))
 
 
 def log_out(client: Client) -> None:
-    """Log the client's access token out, together with its device. Raises what the client raises."""
+    """Log out the access token of the client, together with its device. Raises what the client raises."""
     client.post("/_matrix/client/v3/logout", {})
 
 
 def end_session(client: Client) -> SynapseError | None:
-    """Log the client's access token out, where a failure must not hide what came before. It is tried twice.
+    """Log out the access token of the client and do not raise an error. It is tried twice.
 
-    Returns the error if the token may still be valid, None if it is not any more.
+    Returns the error if the token may still be valid, and None if it is not valid any more.
     """
     problem: SynapseError | None = None
     for _attempt in range(2):
@@ -143,7 +147,7 @@ def end_session(client: Client) -> SynapseError | None:
             log_out(client)
         except AuthenticationFailed as error:
             if is_unknown_token(error):
-                # The first attempt was carried out although no answer came, or somebody else was faster.
+                # The first attempt succeeded although no response arrived, or something else logged the token out.
                 return None
             problem = error
         except SynapseError as error:
@@ -154,5 +158,5 @@ def end_session(client: Client) -> SynapseError | None:
 
 
 def is_unknown_token(error: AuthenticationFailed) -> bool:
-    """Whether Synapse says that the token is not valid any more, rather than that it may not be used."""
+    """Whether the token is not valid any more, in contrast to a valid token that must not be used now."""
     return error.errcode == "M_UNKNOWN_TOKEN"

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""An account as the database has it, for where no token of a server admin shows it.
+"""An account as it is in the database, if the task has no access token of a server admin.
 
 Relies on the tables users, profiles, user_threepids, user_external_ids and ratelimit_override of Synapse 1.163.
 """
@@ -48,7 +48,7 @@ def read_stored(database: Database, user_id: str) -> dict[str, t.Any] | None:
 
 
 def read_other_admins(database: Database, user_id: str) -> list[str]:
-    """Return the user ids of all other active server admins."""
+    """Return the user IDs of all other active server admins."""
     rows = database.rows(
         "SELECT name FROM users WHERE admin = 1 AND deactivated = 0 AND name <> ? ORDER BY name", user_id
     )
@@ -56,7 +56,7 @@ def read_other_admins(database: Database, user_id: str) -> list[str]:
 
 
 def read_namesakes(database: Database, user_id: str) -> list[str]:
-    """Return the user ids that differ from `user_id` in nothing but capital letters: Synapse registers none beside."""
+    """Return the user IDs that differ from `user_id` only in case. Synapse registers no account that does."""
     rows = database.rows(
         "SELECT name FROM users WHERE lower(name) = lower(?) AND name <> ? ORDER BY name", *[user_id] * 2
     )

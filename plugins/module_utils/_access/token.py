@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""An access token for automation: reused while it is valid, else obtained by a login, after registering if asked.
+"""An access token for automation. A valid token is reused. Otherwise a login gets one, for a new account if declared.
 
-Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on what _access.login relies on.
+Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on the endpoints of _access.login.
 """
 
 from __future__ import annotations
@@ -48,15 +48,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file i
 
 
 @dataclasses.dataclass(frozen=True)
-class Registration:
-    """How an account that does not exist yet is registered. `secret`: the server's registration_shared_secret."""
+class Creation:
+    """How an account is created that does not exist yet.
 
-    secret: str
+    `secret` returns the registration_shared_secret of the server. It is called only if a login is needed.
+    `server_name` returns the name of the server if it is known. It is called only if the server does not return it.
+    """
+
+    secret: t.Callable[[], str]
     admin: bool
+    server_name: t.Callable[[], str | None] = lambda: None
 
 
 class AccessTokenResource:
-    """The token of one account with its declared state, as the runner wants it (see _plan.Resource)."""
+    """The access token of one account with its declared state, as the runner needs it (see _plan.Resource)."""
 
     def __init__(
         self,
@@ -66,79 +71,86 @@ class AccessTokenResource:
         present: bool = True,
         known_token: str | None = None,
         path: str | None = None,
-        registration: Registration | None = None,
+        creation: Creation | None = None,
         admin: bool = False,
-        server_name: str | None = None,
     ) -> None:
-        """`client` sends no token itself. `known_token`: one to reuse or to log out; `path`: the file where it is kept.
+        """`client` sends no token itself. `known_token`: a token to reuse or to log out; `path`: the token file.
 
-        `registration`: None means that the account must exist. `admin`: whether it must be a server admin.
-        `server_name`: the server's own name, where it is known.
+        `creation`: None means that the account must exist. `admin`: whether the account must be a server admin.
         """
         self._anonymous = client
         self._login = login
         self._present = present
         self._known_token = known_token
         self._path = path
-        self._registration = registration
-        self._admin = admin or bool(registration and registration.admin)
-        self._server_name = server_name
-        self._registered = False
+        self._creation = creation
+        self._admin = admin or bool(creation and creation.admin)
+        self._secret = ""
+        self._created = False
         self._token: str | None = None
+        self._user_id: str | None = None
 
     def plan(self) -> Plan:
-        """See whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
+        """Check whether the known token is still valid, and decide. Raises InvalidInput, or what the client raises."""
         kept = read_private(self._path) if self._path else None
         stored, mode = kept or (None, None)
-        self._registered = False
-        self._token = stored or self._known_token
+        self._created = False
+        # With a declared file, logging out a token that is not in it would end a session that was not declared.
+        known = self._known_token if self._present or not self._path else None
+        self._token = stored or known
         holder = self._holder(self._token, stored=bool(stored))
-        if holder is None and self._present and stored and self._known_token not in (None, stored):
-            self._token, stored = self._known_token, None
+        if holder is None and self._present and stored and known not in (None, stored):
+            self._token, stored = known, None
             holder = self._holder(self._token, stored=False)
         self._user_id = holder["user_id"] if holder else self._expected_user_id()
         before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
-            return Plan(before, self._state(None, None), self._steps_absent(holder is not None, kept is not None))
+            steps = self._steps_absent(holder is not None, kept is not None)
+            return Plan(before if steps else None, None, steps)
         kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
             return Plan(before, self._state(self._login.device_id, kept_mode), self._steps_present())
         if not stored:
-            # Whatever the file holds, it is not the token.
+            # The file does not contain this token.
             before = self._state(holder.get("device_id"), None)
         self._require_admin()
         return Plan(before, self._state(holder.get("device_id"), kept_mode), self._steps_kept(stored, mode))
 
     def verify(self, plan: Plan) -> None:
-        """Ask the server whose the token is. Raises StateNotReached unless it is valid, or after a logout is not."""
+        """Check that the server accepts the token, or after a logout does not accept it. Raises StateNotReached."""
         holder = self._holder(self._token, stored=bool(self._path))
         if not self._present and holder is not None:
             raise StateNotReached(
-                f"The access token of {self._user_id} still works although Synapse accepted the logout."
+                f"The access token of {self._user_id} is still valid although Synapse accepted the logout."
+                " Run the task again."
             )
         if not self._present:
             return
         if holder is None:
-            raise StateNotReached(f"Synapse gave {self._user_id} an access token, but does not accept it.")
+            raise StateNotReached(
+                f"Synapse returned an access token for {self._user_id}, but does not accept it. Run the task again."
+            )
         self._require_admin()
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return whose token it is, and the token itself unless it is kept in a file."""
-        valid = self._present and self._token is not None
-        after = plan.after or {}
-        return {
+        """Return the token with its account and device. The token itself is left out if a file contains it."""
+        return {"token": self._shown_token(plan) if self._present else {}, "created": self._created}
+
+    def _shown_token(self, plan: Plan) -> dict[str, t.Any]:
+        # Ansible would censor a token that the task was given.
+        is_new = self._token is not None and self._token != self._known_token
+        shown = {
             "user_id": self._user_id,
-            "device_id": after.get("device_id"),
-            "admin": self._is_admin() if valid else None,
-            "registered": self._registered,
+            "device_id": (plan.after or {}).get("device_id"),
+            "admin": self._is_admin() if self._token else None,
             "access_token_path": self._path,
-            # One that the task was given is known already, and Ansible would censor it.
-            "access_token": self._token if valid and not self._path and self._token != self._known_token else None,
+            "access_token": self._token if is_new and not self._path else None,
         }
+        return {name: value for name, value in shown.items() if value is not None}
 
     def _state(self, device_id: str | None, mode: str | None) -> State:
-        """The device that the token logs in, and the file that holds it with its mode; None where there is none."""
+        """The device of the token, and the token file with its mode. None if there is none."""
         return {
             "user_id": self._user_id,
             "device_id": device_id,
@@ -147,9 +159,9 @@ class AccessTokenResource:
         }
 
     def _holder(self, token: str | None, *, stored: bool) -> JsonObject | None:
-        """Whom the token belongs to, or None if it is not valid. Raises InvalidInput if it is somebody else's.
+        """The account and device of the token, or None if it is not valid. Raises InvalidInput for another account.
 
-        A token that is not `stored` but only known may be anybody's: then it just is no use for obtaining one.
+        A known token that is not `stored` may belong to another account. It is ignored if a token must be present.
         """
         if not token:
             return None
@@ -160,33 +172,37 @@ class AccessTokenResource:
             if error.errcode == "M_USER_LOCKED":
                 raise
             return None
-        declared = parse_user_id(self._login.user, server_name_of(user_id))
+        if self._login.user_id is None:
+            return holder
+        declared = parse_user_id(self._login.user_id, server_name_of(user_id))
         if str(declared).lower() != user_id.lower():
             if not stored and self._present:
                 return None
-            place = f"in {self._path}" if stored else "given as access_token"
-            raise InvalidInput(
-                f"The access token {place} belongs to {holder['user_id']}, not to {declared}:"
-                " keep each account's token in a file of its own."
-            )
+            token, fix = f"The access token in {self._path}", "Use a separate token file for each account."
+            if not stored:
+                token, fix = "The value of access_token", "Set the token of this account."
+            raise InvalidInput(f"{token} belongs to {holder['user_id']}, not to {declared}. {fix}")
         return holder
 
     def _expected_user_id(self) -> str | None:
-        """The full user id of the account, or None if nothing says which server this is."""
-        own = self._server_name or self._announced_server_name()
+        """The full user id of the declared account, or None if none is declared or the server name is not known."""
+        declared = self._login.user_id
+        if declared is None:
+            return None
+        own = self._announced_server_name() or (self._creation.server_name() if self._creation else None)
         if own is None:
-            return self._login.user if self._login.user.startswith("@") else None
-        return str(parse_user_id(self._login.user, own))
+            return declared if declared.startswith("@") else None
+        return str(parse_user_id(declared, own))
 
     def _announced_server_name(self) -> str | None:
         try:
             return str(member(self._anonymous.get("/_matrix/key/v2/server"), "server_name"))
         except ApiError:
-            # A listener for clients only does not serve the server's keys.
+            # A listener with the resource `client` only does not serve the keys of the server.
             return None
 
     def _steps_absent(self, valid: bool, stored: bool) -> tuple[Step, ...]:
-        steps = [Step("log the access token out", self._log_out)] if valid else []
+        steps = [Step("log out the access token", self._log_out)] if valid else []
         if self._path and stored:
             require_writable(self._path, "access_token_path")
             steps.append(Step(f"remove {self._path}", self._remove_file))
@@ -199,43 +215,48 @@ class AccessTokenResource:
             return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
         if path and mode != PRIVATE_MODE:
             require_writable(path, "access_token_path")
-            return (Step(f"make {path} readable by its owner only", lambda: make_private(path)),)
+            return (Step(f"set the mode of {path} to 0600", lambda: make_private(path)),)
         return ()
 
     def _steps_present(self) -> tuple[Step, ...]:
-        if not self._login.password:
+        declared = {"user_id": self._login.user_id, "password": self._login.password}
+        if missing := [name for name, value in declared.items() if not value]:
+            account = f" of {self._user_id or self._login.user_id}" if self._login.user_id else ""
             raise InvalidInput(
-                f"There is no valid access token of {self._user_id or self._login.user} to reuse,"
-                " and no password to log in with: set password."
+                f"There is no valid access token{account} to reuse. Set {' and '.join(missing)} to log in."
             )
         self._login.check()
-        if self._registration:
-            self._require_registrable()
+        if self._creation:
+            self._require_valid_name()
+            self._secret = self._creation.secret()
         if self._path:
             require_writable(self._path, "access_token_path")
-        who = self._user_id or self._login.user
-        # Whether somebody was logged in is seen by the token alone, which a lost answer takes with it.
-        login = Step(f"log in as {who}", self._log_in, shown=False)
-        missing = self._is_missing() if self._registration else False
-        self._registered = missing is not False
-        if missing:
-            return (Step(f"register {who}", self._register), login)
-        if missing is None:
-            return (Step(f"register {who} if it does not exist, and log in as it", self._enter, shown=False),)
+        account = self._user_id or str(self._login.user_id)
+        # Only the token shows that there was a login, and it is lost with a lost response.
+        login = Step(f"log in as {account}", self._log_in, shown=False)
+        missing_account = self._is_missing() if self._creation else False
+        self._created = missing_account is not False
+        if missing_account:
+            return (Step(f"create the account {account}", self._create), login)
+        if missing_account is None:
+            description = f"create the account {account} if it does not exist, and log in"
+            return (Step(description, self._create_and_log_in, shown=False),)
         return (login,)
 
-    def _require_registrable(self) -> None:
-        localpart = self._login.user.lstrip("@").partition(":")[0]
+    def _require_valid_name(self) -> None:
+        user_id = str(self._login.user_id)
+        localpart = _localpart(user_id)
         if localpart != localpart.lower():
             raise InvalidInput(
-                f"{self._login.user} cannot be registered, because Synapse makes no accounts with capital letters:"
-                f" write {self._login.user.lower()}."
+                f"{user_id} cannot be created, because Synapse does not create accounts with capital letters."
+                f" Set {user_id.lower()}."
             )
 
     def _is_missing(self) -> bool | None:
-        """Whether the account has no profile (GET v3/profile/<id>): every account has one until it is erased.
+        """Whether the account has no profile (GET v3/profile/<id>). Each account has one until it is erased.
 
-        None where the server does not show profiles to strangers, or is not known by name: only registering will tell.
+        None if the server does not show profiles without a token, or its name is not known. Then only the attempt to
+        create the account shows whether it exists.
         """
         if self._user_id is None:
             return None
@@ -247,28 +268,27 @@ class AccessTokenResource:
             return None
         return False
 
-    def _register(self) -> None:
-        registration, password = t.cast(Registration, self._registration), t.cast(str, self._login.password)
-        username = self._login.user.lstrip("@").partition(":")[0]
-        account = NewAccount(username, password, registration.admin)
-        self._registered = register(self._anonymous, registration.secret, account)
+    def _create(self) -> None:
+        password, admin = t.cast(str, self._login.password), t.cast(Creation, self._creation).admin
+        account = NewAccount(_localpart(str(self._login.user_id)), password, admin)
+        self._created = register(self._anonymous, self._secret, account)
 
-    def _enter(self) -> None:
-        """Register the account unless it exists, and log in."""
-        self._register()
-        if not self._registered:
+    def _create_and_log_in(self) -> None:
+        """Create the account if it does not exist, and log in."""
+        self._create()
+        if not self._created:
             self._log_in()
             return
         try:
             with after_a_change():
                 self._log_in()
         except SynapseError as error:
-            error.explain(f"{self._login.user} was registered before that.")
+            error.explain(f"The account {self._login.user_id} was created before the login.")
             raise
 
     def _log_in(self) -> None:
         if self._path:
-            # Before there is a token that could not be kept.
+            # Before the login creates a token that cannot be written.
             require_writable(self._path, "access_token_path")
         self._token, self._user_id = log_in(self._anonymous, self._login)
         try:
@@ -281,22 +301,22 @@ class AccessTokenResource:
             raise error from cause
 
     def _give_up(self, error: SynapseError) -> None:
-        """Log out after `error`, and say in it what became of that: a token that nobody has must not stay valid."""
+        """Log out the new token after `error`, and add the result to its message."""
         device = self._login.device_id
         problem = end_session(self._anonymous.speaking_as(self._token))
         error.may_be_done = problem is not None
         error.explain(
             f"The new access token was logged out again, together with the device {device}."
             if problem is None
-            else f"The new access token, which is not kept, stays valid: remove the device {device} of"
-            f" {self._user_id}. It could not be logged out, because {problem.message}"
+            else f"The new access token is still valid: remove the device {device} of {self._user_id}."
+            f" The logout failed: {problem.message}"
         )
 
     def _log_out(self) -> None:
         try:
             log_out(self._anonymous.speaking_as(self._token))
         except AuthenticationFailed as error:
-            # Somebody else was faster: it is as little valid as declared.
+            # Something else logged the token out: that is the declared state.
             if not is_unknown_token(error):
                 raise
 
@@ -306,18 +326,18 @@ class AccessTokenResource:
     def _require_admin(self) -> None:
         if not self._admin or self._is_admin() is not False:
             return
-        if self._registration:
+        if self._creation:
             raise InvalidInput(
-                f"{self._user_id} existed before and is not a server admin: registering cannot change that."
-                " Make it one with synapse_admin_user, or name an account that does not exist yet."
+                f"{self._user_id} already exists and is not a server admin, and create does not change that."
+                " Make it a server admin with synapse_admin_user, or set the user_id of an account that does not exist."
             )
         raise InvalidInput(
-            f"{self._user_id} is not a server admin, as admin declares it: make it one with synapse_admin_user, or set"
-            " admin to false."
+            f"{self._user_id} is not a server admin, but admin is true."
+            " Make it a server admin with synapse_admin_user, or set admin to false."
         )
 
     def _is_admin(self) -> bool | None:
-        """Whether the holder of the token is a server admin; None where the server cannot be asked that."""
+        """Whether the account of the token is a server admin. None if the server does not serve the Admin API."""
         client = self._anonymous.speaking_as(self._token)
         try:
             answer = client.get("/_synapse/admin/v1/users/{user_id}/admin", user_id=client.caller)
@@ -326,3 +346,8 @@ class AccessTokenResource:
         except EndpointMissing:
             return None
         return bool(member(answer, "admin"))
+
+
+def _localpart(user_id: str) -> str:
+    """Return the localpart of a user id, which may be a localpart already."""
+    return user_id.lstrip("@").partition(":")[0]

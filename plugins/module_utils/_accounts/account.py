@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""One account with its declared state, as the runner wants it."""
+"""One account with its declared state, as the runner uses it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.decla
     DeclaredAccount,
     differences,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    AuthenticationFailed,
+    PermissionDenied,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier, parse_user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
 
-# Stands for a password in before and after: both are secret, but a change must be seen.
+# In place of a password in before and after: both are secret, but the change must be visible.
 _HIDDEN, _HIDDEN_NEW = "(hidden)", "(hidden, new)"
+# How Synapse refuses a request without a token, and one with the token of an account that is not a server admin.
+_NOT_AN_ADMIN = ("M_MISSING_TOKEN", "M_FORBIDDEN")
+_BOOTSTRAP = (
+    "If this server has no server admin yet, or none can be reached, set bootstrap_admin to true and run the task on"
+    " the host of Synapse. This makes the account a server admin without an access token."
+)
 
 
 class AccountResource:
@@ -34,12 +44,11 @@ class AccountResource:
         self._declared = declared
 
     def plan(self) -> Plan:
-        """Read the account and decide. Raises InvalidInput, or what the client raises."""
+        """Read the account and decide what to change. Raises InvalidInput, or what the client raises."""
         self._declared.check()
-        identifier = parse_user_id(self._given, self._accounts.client.server_name)
-        self._identifier, self._user_id = identifier, str(identifier)
-        current = self._accounts.read(self._user_id, self._declared)
-        current, after, changes = self._accounts.decide(identifier, self._declared, current)
+        self._identifier, current = self._read()
+        self._user_id = str(self._identifier)
+        current, after, changes = self._accounts.decide(self._identifier, self._declared, current)
         return Plan(
             _showing_password(current, changes, _HIDDEN),
             _showing_password(after, changes, _HIDDEN_NEW),
@@ -47,21 +56,31 @@ class AccountResource:
         )
 
     def verify(self, plan: Plan) -> None:
-        """Read the account again. Raises StateNotReached if something declared is not there."""
+        """Read the account again. Raises StateNotReached if it is not as declared."""
         self._reached = self._accounts.read(self._user_id, self._declared)
         require(differences(self._declared, self._reached), f"The account {self._user_id}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `user`: the account as it is, or in check mode as it would be; None if it does not exist. And by which
-        `method` it is managed, whether the server has shown that state (`verified`), and that no restart is required.
+        """Return `user`: the account as it is, or in check mode as it would be, {} if it does not exist.
+
+        Also the `method`, whether the server has shown that state (`verified`), and that no restart is required.
         """
-        user = self._reached if executed else plan.after
+        user = (self._reached if executed else plan.after) or {}
         return {
-            "user": user and {name: value for name, value in user.items() if name != "password"},
+            "user": {name: value for name, value in user.items() if name != "password"},
             "method": "admin_api",
             "verified": executed or not plan.changed,
             "restart_required": False,
         }
+
+    def _read(self) -> tuple[Identifier, State]:
+        try:
+            identifier = parse_user_id(self._given, self._accounts.client.server_name)
+            return identifier, self._accounts.read(str(identifier), self._declared)
+        except (AuthenticationFailed, PermissionDenied) as error:
+            if self._declared.present and self._declared.admin and error.errcode in _NOT_AN_ADMIN:
+                error.explain(_BOOTSTRAP)
+            raise
 
     def _step(self, change: Change) -> Step:
         write = functools.partial(self._accounts.write, self._identifier, self._declared, change)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Many accounts in one task: read in pages, compared at once, and only the differences written, several at a time."""
+"""Many accounts in one task: this reads them in pages, compares them, and writes the differences in parallel."""
 
 from __future__ import annotations
 
@@ -54,16 +54,18 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
 
 _NAMED_AT_MOST = 10
-_NOBODY_DEACTIVATED = "Nobody was deactivated for not being declared, because an entry that is wrong may be anybody's."
+_NONE_DEACTIVATED = (
+    "No account was deactivated for not being declared, because an entry that failed may be a misspelt user ID."
+)
 
 
 class AccountList:
-    """Many accounts with their declared states, as the runner wants it (see _plan.Resource)."""
+    """Many accounts with their declared states (see _plan.Resource)."""
 
     def __init__(
         self, accounts: Accounts, declared: t.Sequence[tuple[str, DeclaredAccount]], scope: Scope | None = None
     ) -> None:
-        """`declared`: pairs of a user id, in full or its localpart alone, and what is declared of it."""
+        """`declared`: pairs of a user ID or localpart, and the declared account."""
         self._accounts = accounts
         self._scope = scope or Scope()
         self._entries = [Entry(given, account) for given, account in declared]
@@ -72,9 +74,9 @@ class AccountList:
         self._small: dict[str, str] | None = None
 
     def plan(self) -> Plan:
-        """Read all accounts and decide on each. What is wrong with one of them is kept for `result`, not raised.
+        """Read all accounts and decide on each. An error of one account is not raised, but kept for `result`.
 
-        As long as something is wrong with one, nobody is deactivated: it may be the one that was meant.
+        If an account has an error, no account is deactivated, because the entry may be a misspelt user ID.
         Raises InvalidInput if two entries are the same account, or if more would change than `max_changes` allows.
         """
         self._scope.check()
@@ -100,15 +102,15 @@ class AccountList:
         return Plan(before, after, steps, forecast=forecast)
 
     def verify(self, plan: Plan) -> None:
-        """Read all accounts again. One that is not as declared becomes an error of its entry.
+        """Read all accounts again. If an account is not as declared, its entry gets an error.
 
-        What failed is looked at again, so that its entry says what became of it.
+        The accounts whose changes failed are read again to find the result of the change.
         """
         broken = [entry for entry in self._entries if entry.broken]
         with concurrent.futures.ThreadPoolExecutor(self._scope.parallel) as pool:
             list(pool.map(self._look_again, broken))
             self._require_all_reached()
-            # Once more, because the server has had more time for those that came first.
+            # Read once more those that were read first, because the server has had more time since then.
             late = [
                 entry
                 for entry in broken
@@ -127,30 +129,33 @@ class AccountList:
             listed = self._accounts.everyone()
         except SynapseError as error:
             for entry in written:
-                entry.error = StateNotReached(f"it was changed, but could not be read again: {error}")
+                entry.error = StateNotReached(f"It was changed, but it could not be read again: {error}")
             return
         self._each(written, lambda entry: self._require_reached(entry, listed))
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `users`: what became of each declared account, and of each that `exclusive` deactivated.
+        """Return `users`, the result for each declared account and each that `exclusive` deactivated, and `summary`.
 
-        Raises SynapseError naming the accounts that failed, with the same list in its details.
+        If accounts failed, this raises SynapseError with their names, and with the same values in its details.
         """
         users = [self._outcome(entry, executed) for entry in self._entries]
         failed = [entry for entry in self._entries if entry.error]
         if not failed:
-            # A run at the same time may have done all of it.
-            return {"users": users, **({"changed": any(user["changed"] for user in users)} if executed else {})}
-        named = "; ".join(f"{entry.name}: {entry.error}" for entry in failed[:_NAMED_AT_MOST])
+            # Another task at the same time may have made all changes.
+            reached = {"changed": any(user["changed"] for user in users)} if executed else {}
+            return {"users": users, "summary": _summary(users), **reached}
+        named = "; ".join(f"{entry.name}: {str(entry.error).rstrip('.')}" for entry in failed[:_NAMED_AT_MOST])
         more = f"; and {len(failed) - _NAMED_AT_MOST} more" if len(failed) > _NAMED_AT_MOST else ""
-        number = sum(user["changed"] for user in users)
+        summary = _summary(users)
+        number = summary["changed"]
         changed = number > 0
         others = len(failed) < len(users) and (executed or not changed)
         raise SynapseError(
             f"{len(failed)} of {len(users)} accounts are not as declared ({named}{more})."
-            + (" The others are: mend these and run the task again." if others else "")
-            + (f" {_NOBODY_DEACTIVATED}" if self._held and self._scope.exclusive else ""),
+            + (" The others are as declared. Fix these accounts and run the task again." if others else "")
+            + (f" {_NONE_DEACTIVATED}" if self._held and self._scope.exclusive else ""),
             users=users,
+            summary=summary,
             changed=changed,
             steps=[_words(number)] if changed else [],
         )
@@ -163,19 +168,19 @@ class AccountList:
         seen: set[str] = set()
         for entry in self._entries:
             if entry.name in seen:
-                raise InvalidInput(f"{entry.name} is declared twice: nothing was changed.")
+                raise InvalidInput(f"{entry.name} is declared twice. Nothing was changed. Remove one of the entries.")
             seen.add(entry.name)
 
     def _refuse_shared_addresses(self) -> None:
         shared = shared_addresses({entry.name: entry.declared for entry in self._entries if not entry.error})
         for entry in self._entries:
             if entry.name in shared:
-                entry.error = InvalidInput(f"{shared[entry.name]}. Nothing of either was changed.")
+                entry.error = InvalidInput(f"{shared[entry.name]}. None of these accounts was changed.")
 
     def _hold(self) -> None:
-        """Deactivate nobody if something is wrong with anybody.
+        """Deactivate no account if an account has an error.
 
-        It cannot be undone, and a list that is wrong in one place may be so in another.
+        A deactivation cannot be undone, and a list that is wrong in one place may be wrong in another.
         """
         if not any(entry.error for entry in self._entries):
             return
@@ -184,8 +189,8 @@ class AccountList:
             if entry.changes and not entry.declared.present:
                 entry.changes, entry.after = [], entry.before
                 entry.error = InvalidInput(
-                    "not deactivated, because something is wrong with another account of the list, and a deactivation"
-                    " cannot be undone"
+                    "It was not deactivated, because another account of the list failed, and a deactivation cannot be"
+                    " undone."
                 )
 
     def _undeclared(self, listed: t.Mapping[str, State]) -> list[Entry]:
@@ -197,7 +202,7 @@ class AccountList:
         ]
         if candidates:
             require_protectors(self._scope.protect, listed, self._accounts.client.server_name)
-        # The list does not tell whose account it is.
+        # The list does not show which application service an account belongs to.
         self._each(candidates, lambda entry: setattr(entry, "before", self._accounts.read(entry.name, entry.declared)))
         return [
             entry
@@ -209,12 +214,12 @@ class AccountList:
         return any(matches(pattern, name) for pattern in self._scope.protect)
 
     def _decide_all(self, entries: t.Sequence[Entry], listed: t.Mapping[str, State]) -> None:
-        # Most need no request of their own, and handing them to threads would take longer than deciding.
+        # Most accounts need no request of their own, and threads would cost more time than the decision.
         undecided = [entry for entry in entries if not entry.error and not self._is_reached(entry, listed)]
         self._each(undecided, lambda entry: self._decide(entry, listed))
 
     def _is_reached(self, entry: Entry, listed: t.Mapping[str, State]) -> bool:
-        """Whether the list shows already that there is nothing to do."""
+        """Whether the list already shows that the account is as declared."""
         current, declared = listed.get(entry.name), entry.declared
         if current is None or declared.needs_details():
             return False
@@ -241,7 +246,7 @@ class AccountList:
         return self._small
 
     def _forecast(self) -> Plan:
-        """The plan without the accounts that Synapse would not create: a run learns that when it creates them."""
+        """Return the plan without the accounts that Synapse would refuse to create."""
         new = [entry for entry in self._entries if any(change.creates for change in entry.changes)]
         self._each(new, lambda entry: self._accounts.require_creatable(t.cast(Identifier, entry.user_id)))
         for entry in new:
@@ -254,12 +259,12 @@ class AccountList:
         limit = self._scope.max_changes
         if limit is not None and number > limit:
             raise InvalidInput(
-                f"{number} accounts would be changed, but max_changes allows {limit}: nothing was changed."
-                " Look at the diff of a run in check mode without it, and allow more if that is meant."
+                f"{_count(number)} would change, but max_changes is {limit}. Nothing was changed. Check the diff of a"
+                " run in check mode without max_changes, and increase max_changes if the diff is correct."
             )
 
     def _change(self) -> None:
-        """Make all changes, and deactivate last: only if everything else went well."""
+        """Make all changes. Deactivate last, and only if all other changes succeeded."""
         changing = [entry for entry in self._entries if entry.changes]
         self._each([entry for entry in changing if entry.declared.present], self._write)
         self._hold()
@@ -273,9 +278,9 @@ class AccountList:
         entry.broken = None
 
     def _look_again(self, entry: Entry) -> None:
-        """Find out what became of the change that failed.
+        """Find the result of the change that failed.
 
-        A server that is slow, or cannot be reached for a moment, is given time.
+        This waits for a server that is slow or cannot be reached for a moment.
         """
         error = t.cast(SynapseError, entry.error)
         slow = entry.broken_at + patience_after(error)
@@ -287,7 +292,7 @@ class AccountList:
             self._look_once(entry)
 
     def _look_once(self, entry: Entry) -> bool:
-        """Set the entry's outcome, and return whether the account could be seen, or will not be in a moment either."""
+        """Set the outcome of the entry. Return False if the account could not be read and a retry may help."""
         change, error = t.cast(Change, entry.broken), t.cast(SynapseError, entry.error)
         user_id = t.cast(Identifier, entry.user_id)
         try:
@@ -306,7 +311,7 @@ class AccountList:
     def _tell(self, entry: Entry) -> None:
         change, error = t.cast(Change, entry.broken), t.cast(SynapseError, entry.error)
         if entry.outcome == DONE and is_refusal(error):
-            # Refused, because somebody else was doing the same: it is as declared.
+            # Refused, because another task made the same change: the account is as declared.
             entry.error = entry.broken = entry.outcome = None
             return
         tell(error, entry.written, change.description, t.cast(str, entry.outcome))
@@ -319,12 +324,12 @@ class AccountList:
         missing = differences(entry.declared, state)
         if missing:
             raise StateNotReached(
-                f"it is not as declared although Synapse accepted every change ({'; '.join(missing)})"
+                f"It is not as declared, although Synapse accepted every change ({'; '.join(missing)})."
             )
 
     def _outcome(self, entry: Entry, executed: bool) -> dict[str, t.Any]:
         steps = entry.written if executed else [change.description for change in entry.changes]
-        # Without what is empty: Ansible takes its time for every value, and most accounts need nothing.
+        # Without empty values: Ansible needs time for each value, and most accounts do not change.
         return {
             "user_id": entry.name,
             "changed": bool(steps) or entry.outcome in (PARTLY_DONE, UNKNOWN),
@@ -335,13 +340,13 @@ class AccountList:
         }
 
     def _each(self, entries: t.Sequence[Entry], work: t.Callable[[Entry], None]) -> None:
-        """Do `work` for every entry without an error, several at a time; what it raises becomes the entry's error."""
+        """Do `work` for every entry without an error, in parallel. An error becomes the error of the entry."""
         with concurrent.futures.ThreadPoolExecutor(self._scope.parallel) as pool:
             list(pool.map(lambda entry: self._attempt(entry, work), [entry for entry in entries if not entry.error]))
 
     def _attempt(self, entry: Entry, work: t.Callable[[Entry], None]) -> None:
         if not self._reachable:
-            entry.error = ConnectionFailed("not attempted, because Synapse does not answer any more", sent=False)
+            entry.error = ConnectionFailed("It was skipped, because Synapse does not respond any more.", sent=False)
             return
         try:
             work(entry)
@@ -352,11 +357,20 @@ class AccountList:
             self._reachable.note(entry.error)
 
 
+def _summary(users: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, int]:
+    numbers = {name: sum(user[name] for user in users) for name in ("changed", "failed")}
+    return {"total": len(users), **numbers}
+
+
 def _words(number: int) -> str:
-    return f"change {number} accounts"
+    return f"change {_count(number)}"
+
+
+def _count(number: int) -> str:
+    return f"{number} account{'' if number == 1 else 's'}"
 
 
 def _known(user_id: str) -> Identifier:
-    """A user id that the server itself has listed, in its parts: it needs no checking."""
+    """Return the parts of a user ID from the list of the server. It is valid."""
     localpart, _colon, server_name = user_id[1:].partition(":")
     return Identifier("@", localpart, server_name)

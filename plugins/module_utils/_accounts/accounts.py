@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""The accounts of a server: reads them, plans the changes of one, guards those of others, and carries them out.
+"""The accounts of a server: this reads them, plans the changes of an account, protects other accounts, and writes.
 
-One account and a list of them go the same way, through `Accounts.plan`.
+A single account and a list of accounts both use `Accounts.plan`.
 """
 
 from __future__ import annotations
@@ -47,30 +47,30 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import St
 _BY_IDENTITY = "/_synapse/admin/v1/auth_providers/{provider}/users/{external_id}"
 _BY_ADDRESS = "/_synapse/admin/v1/threepid/{medium}/users/{address}"
 _LIST = "/_synapse/admin/v3/users"
-# Large pages, because Synapse sorts and joins the whole table for each of them.
+# Large pages, because Synapse sorts and joins the whole table for each page.
 _PAGE = 1000
-# What PUT answers for an account that it has not created.
+# The status of a PUT for an account that existed already.
 _EXISTED = 200
-# How Synapse refuses a name, before it does anything.
+# How Synapse refuses a user name, before it changes anything.
 _NO_NAME = ("M_USER_IN_USE", "M_EXCLUSIVE", "M_INVALID_USERNAME")
-# What Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
+# The characters that Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
 _LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
 class Permissions:
-    """What a task may do beyond the accounts that it declares.
+    """The permissions of a task.
 
-    `namespaces`: patterns of the user ids that application services own, as far as the configuration is known.
+    `namespaces`: patterns of the user IDs that application services own, if the configuration is known.
     """
 
-    manage_appservice_users: bool = False
-    steal_threepids: bool = False
+    allow_appservice_users: bool = False
+    allow_threepid_takeover: bool = False
     namespaces: tuple[re.Pattern[str], ...] = ()
 
 
 class Accounts:
-    """The accounts of the server behind `client`, whose token must be a server admin's."""
+    """The accounts of the server behind `client`, whose token must belong to a server admin."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Accounts:
         permissions: Permissions | None = None,
         password_is_set: t.Callable[[str, str], bool] | None = None,
     ) -> None:
-        """`password_is_set` tells of a user id and a password whether they belong together, for "if_different"."""
+        """`password_is_set` returns whether a user ID has a password, for "if_different"."""
         self.client = client
         self._permissions = permissions or Permissions()
         self._password_is_set = password_is_set
@@ -86,7 +86,7 @@ class Accounts:
         self._policy: JsonObject | None = None
 
     def read(self, user_id: str, declared: DeclaredAccount) -> State:
-        """Return the account as `account_state` shows it, or None. With its rate limit, if that is declared."""
+        """Return the account as `account_state` shows it, with its rate limit if that is declared, or None."""
         try:
             state: dict[str, t.Any] = account_state(self.client.get(USER, user_id=user_id))
         except NotFound:
@@ -96,13 +96,13 @@ class Accounts:
         return state
 
     def everyone(self) -> dict[str, dict[str, t.Any]]:
-        """Return all accounts by user id, as `listed_state` shows them: locked, deactivated and guests too."""
+        """Return all accounts by user ID, as `listed_state` shows them: also locked, deactivated and guest accounts."""
         try:
             return self._list({"locked": "true"})
         except ApiError as error:
             if error.errcode != "M_INVALID_PARAM" or not self.delegated():
                 raise
-        # Where another service has the accounts, there are no guests, and Synapse refuses to list them.
+        # With the Matrix Authentication Service there are no guests, and Synapse refuses to list them.
         return self._list({"locked": "true", "guests": "false"})
 
     def _list(self, parameters: dict[str, str]) -> dict[str, dict[str, t.Any]]:
@@ -110,13 +110,13 @@ class Accounts:
         return {row["name"]: listed_state(row) for row in rows}
 
     def delegated(self) -> bool:
-        """Whether the Matrix Authentication Service is in charge of the accounts. Asked once."""
+        """Whether the server uses the Matrix Authentication Service. Requested once."""
         if self._delegated is None:
             self._delegated = is_delegated(self.client)
         return self._delegated
 
     def caller_is_admin(self) -> bool:
-        """Whether the caller is a server admin. Raises AuthenticationFailed if its token is not valid."""
+        """Whether the caller is a server admin. Raises AuthenticationFailed if the token is not valid."""
         try:
             self.client.get(USER, user_id=self.client.caller)
         except PermissionDenied:
@@ -124,11 +124,11 @@ class Accounts:
         return True
 
     def plan(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
-        """Return the account as it will be and the requests that make it so (see `decide`).
+        """Return the account as it will be and the requests that make the change (see `decide`).
 
-        Raises InvalidInput for a change that Synapse would not make, for a password that its policy forbids, and for a
-        change that would hit somebody else: an application service's account, the caller itself, or another account's
-        address or identity.
+        Raises InvalidInput for a change that Synapse does not make, for a password that its policy forbids, and for a
+        change that harms the caller itself, an account of an application service, or an account that has one of the
+        declared e-mail addresses, telephone numbers or external IDs.
         """
         after, changes = decide(user_id, self._settle_password(user_id, declared, current), current)
         if declared.update_password == "if_different":
@@ -152,15 +152,14 @@ class Accounts:
         return dataclasses.replace(declared, update_password="always" if differs else "on_create")
 
     def password_differs(self, user_id: str, password: str) -> bool:
-        """Whether an account that exists has another password.
+        """Whether an existing account has a different password.
 
-        Raises InvalidInput without a configuration that says where the stored one is, ConfigurationError if the two
-        cannot be compared.
+        Raises InvalidInput or ConfigurationError if the passwords cannot be compared.
         """
         if self._password_is_set is None:
             raise InvalidInput(
-                "update_password if_different compares the password with the stored one: set config_path to Synapse's"
-                " configuration, which says where the database is."
+                "update_password=if_different compares the password with the one in the database of Synapse: set"
+                " config_path to the configuration of Synapse."
             )
         return not self._password_is_set(user_id, password)
 
@@ -170,39 +169,39 @@ class Accounts:
         return self._policy
 
     def is_appservice_user(self, user_id: str, state: State) -> bool:
-        """Whether an application service made the account, or has its user id in a namespace that is known here."""
+        """Whether an application service created the account, or the user ID is in a namespace that is known here."""
         owner = state.get("appservice_id") if state else None
         return bool(owner) or any(pattern.match(user_id) for pattern in self._permissions.namespaces)
 
     def decide(
         self, user_id: Identifier, declared: DeclaredAccount, current: State
     ) -> tuple[State, State, list[Change]]:
-        """Return the account as it is, as it will be, and the requests between the two.
+        """Return the account as it is, as it will be, and the requests that make the change.
 
-        Raises what `plan` raises, and InvalidInput if Synapse would not create the account. The server is asked, so
-        that check mode knows.
+        Raises what `plan` raises, and InvalidInput if Synapse would not create the account. It asks the server, so that
+        check mode fails as well.
         """
         after, changes = self.plan(user_id, declared, current)
         if current is not None or after is None or self._is_free(user_id):
             return current, after, changes
-        # Somebody else may just have created it.
+        # Another task may just have created it.
         current = self.read(str(user_id), declared)
         if current is None:
             raise name_taken(user_id)
         return (current, *self.plan(user_id, declared, current))
 
     def require_creatable(self, user_id: Identifier) -> None:
-        """Raise InvalidInput if Synapse would not create the account, which does not exist. The server is asked."""
+        """Ask the server whether it would create the account, which does not exist. Raises InvalidInput if not."""
         if not self._is_free(user_id) and self.read(str(user_id), DeclaredAccount()) is None:
             raise name_taken(user_id)
 
     def _is_free(self, user_id: Identifier) -> bool:
-        """Whether the name is free. Raises InvalidInput if Synapse creates no account with it for another reason."""
+        """Whether the name is free. Raises InvalidInput if Synapse refuses the name for another reason."""
         require_valid_localpart(user_id)
         try:
             self.client.get("/_synapse/admin/v1/username_available", params={"username": user_id.localpart})
         except EndpointMissing:
-            # Older servers do not answer this.
+            # Older servers do not have this endpoint.
             return True
         except ApiError as error:
             if error.status != 400:
@@ -213,10 +212,10 @@ class Accounts:
         return True
 
     def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> list[str]:
-        """Make one change, and return in words what was done. Raises what the client raises.
+        """Make one change, and return the steps that were done. Raises what the client raises.
 
-        An account that somebody else has just created, such as another run of the same task, is brought to what is
-        declared like any that exists.
+        If another task has just created the account, for example another run of the same task, the account is changed
+        like any existing account.
         """
         name = str(user_id)
         try:
@@ -226,7 +225,7 @@ class Accounts:
                 raise
             current = self.read(name, declared) if error.errcode == "M_USER_IN_USE" else None
             if current is None:
-                # In the words in which check mode says it.
+                # The same message as in check mode.
                 raise (
                     name_taken(user_id) if error.errcode == "M_USER_IN_USE" else _uncreatable(user_id, error)
                 ) from error
@@ -236,25 +235,26 @@ class Accounts:
                     self._request(name, left)
             return [left.description for left in changes]
         if change.creates and answer.status == _EXISTED:
-            return ["write over the account that somebody else has just created"]
+            return ["overwrite the account that another task has just created"]
         return [change.description]
 
     def _request(self, user_id: str, change: Change) -> Answer:
         try:
             return self.client.request(change.method, change.template, body=change.body, user_id=user_id)
         except ApiError as error:
-            # Synapse sets one attribute after the other, and refuses the first that it does not like.
+            # Synapse sets one attribute after the other, and stops at the first that it refuses.
             error.may_be_done = error.may_be_done or (change.template == USER and len(change.body) > 1)
             raise
 
     def guard_appservice(self, user_id: Identifier, current: State) -> None:
-        """Raise InvalidInput if the account is an application service's, and the task may not manage those."""
-        if self._permissions.manage_appservice_users or not self.is_appservice_user(str(user_id), current):
+        """Raise InvalidInput if the account belongs to an application service, and the task must not change those."""
+        if self._permissions.allow_appservice_users or not self.is_appservice_user(str(user_id), current):
             return
         owner = current.get("appservice_id") if current else None
-        whose = f"belongs to the application service {owner}" if owner else "is an application service's user id"
+        service = f"belongs to the application service {owner}"
+        reason = service if owner else "is in the namespace of an application service"
         raise InvalidInput(
-            f"{user_id} {whose}: it is left alone. Set manage_appservice_users to true to manage it nevertheless."
+            f"{user_id} {reason}, so it was not changed. Set allow_appservice_users to true to change it."
         )
 
     def _guard_caller(self, current: State, after: State) -> None:
@@ -265,8 +265,8 @@ class Accounts:
             harmful.append("not an admin")
         if harmful:
             raise InvalidInput(
-                f"{current['user_id']} is the account that this task runs as: made {' and '.join(harmful)},"
-                " it could not undo that. Use the access token of another server admin."
+                f"{current['user_id']} is the account that this task runs as. If it is {' and '.join(harmful)},"
+                " the task cannot undo that. Use the access token of another server admin."
             )
 
     def _guard_addresses(self, user_id: str, current: State, after: State) -> None:
@@ -274,15 +274,15 @@ class Accounts:
             owner = self._owner_of_identity(entry)
             if owner not in (None, user_id):
                 raise InvalidInput(
-                    f"{entry['external_id']} of {entry['auth_provider']} is already the identity of {owner}:"
-                    f" take it from there first, then give it to {user_id}."
+                    f"{entry['external_id']} at {entry['auth_provider']} is already an external ID of {owner}."
+                    f" Remove it from that account before you add it to {user_id}."
                 )
-        for entry in () if self._permissions.steal_threepids else _added("threepids", current, after):
+        for entry in () if self._permissions.allow_threepid_takeover else _added("threepids", current, after):
             owner = self._owner_of_address(entry)
             if owner not in (None, user_id):
                 raise InvalidInput(
-                    f"{entry['address']} is already an address of {owner}, and would be taken from there."
-                    " Set steal_threepids to true if that is meant."
+                    f"{entry['address']} already belongs to {owner}, and would be removed from that account. Set"
+                    " allow_threepid_takeover to true to allow this."
                 )
 
     def _owner_of_identity(self, entry: Address) -> str | None:
@@ -305,11 +305,11 @@ def _added(name: str, current: State, after: State) -> list[Address]:
 
 
 def name_taken(user_id: Identifier, by: str | None = None) -> InvalidInput:
-    """Return the error for a name that is taken by one (`by`) that differs from it in capital letters only."""
-    who = by or "one whose user id differs in capital letters"
+    """Return the error for a name that an account (`by`) has that differs from it only in upper and lower case."""
+    who = by or "an account whose user ID differs only in upper and lower case"
     return InvalidInput(
-        f"The account {user_id} cannot be created: its name is taken, by {who}; Synapse does not tell capital letters"
-        " apart here. Name that one as it is written."
+        f"The account {user_id} cannot be created: its name is already used by {who}. Synapse ignores upper and lower"
+        " case here. Set user_id to the user ID of the existing account, exactly as it is."
     )
 
 
@@ -318,15 +318,12 @@ def _uncreatable(user_id: Identifier, refusal: ApiError) -> InvalidInput:
 
 
 def require_valid_localpart(user_id: Identifier) -> None:
-    """Raise InvalidInput for a localpart that no account can be created with (Synapse's own rules, 1.163).
-
-    What a server can be configured to allow is left to the server.
-    """
+    """Raise InvalidInput for a localpart with which Synapse 1.163 creates no account, whatever its configuration."""
     localpart = user_id.localpart
     reason = None
     if not _LOCALPART.fullmatch(localpart):
-        reason = "a localpart consists of a-z, 0-9 and . _ = / + - only"
+        reason = "a localpart can only contain a-z, 0-9 and . _ = / + -"
     elif localpart.isdigit():
-        reason = "a localpart of digits alone is kept for guests"
+        reason = "a localpart of digits only is reserved for guests"
     if reason:
         raise InvalidInput(f"The account {user_id} cannot be created: {reason}.")

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Accounts: what is declared of one, what the server says of it, and the requests between them. Nothing is sent here.
+"""The declared and the current state of an account, and the requests that change it. This module sends nothing itself.
 
 Relies on the User Admin API of Synapse 1.163: PUT and GET /_synapse/admin/v2/users/<id>, the list GET v3/users,
 POST v1/deactivate/<id>, PUT v1/suspend/<id>, POST and DELETE v1/users/<id>/shadow_ban and .../override_ratelimit.
@@ -33,24 +33,24 @@ SUSPEND = "/_synapse/admin/v1/suspend/{user_id}"
 SHADOW_BAN = "/_synapse/admin/v1/users/{user_id}/shadow_ban"
 RATE_LIMIT = "/_synapse/admin/v1/users/{user_id}/override_ratelimit"
 
-# What the rows of the user list do not show: only the answer for one account does.
+# The rows of the user list do not contain these attributes, only the response for one account does.
 DETAILS = frozenset({"suspended", "threepids", "external_ids", "rate_limit", "appservice_id"})
 
 _MAXIMUM_PASSWORD = 512
 _CREATE = "create the account"
 _UNKNOWN = object()
-# What one PUT sets on an account that exists, and what it sets while it creates one: it ignores the rest then.
-_WRITABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids", "locked")
-_CREATABLE = ("admin", "displayname", "avatar_url", "user_type", "threepids", "external_ids")
+# The attributes that one PUT sets on an existing account, and those that it sets when it creates an account.
+_WRITABLE = ("admin", "display_name", "avatar_url", "user_type", "threepids", "external_ids", "locked")
+_CREATABLE = ("admin", "display_name", "avatar_url", "user_type", "threepids", "external_ids")
 
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredAccount:
-    """An account as a task declares it. None means: not declared, leave it as it is.
+    """An account as a task declares it. None means that the attribute is not declared and does not change.
 
-    `user_type` "" means none. `rate_limit` {} means that none of its own is set. `threepids` and `external_ids` are
-    complete lists. `update_password` says when `password` is set on an account that exists and is active: "always",
-    "on_create" (never), or "if_different" (if it is another one).
+    `user_type` "" and `rate_limit` {} mean that it has none. `threepids` and `external_ids` are complete lists.
+    `update_password` defines when `password` is set on an account that exists and is active: "always", "on_create"
+    (never), or "if_different" (if the stored password is different).
     """
 
     present: bool = True
@@ -59,7 +59,7 @@ class DeclaredAccount:
     password: str | None = None
     update_password: str = "on_create"
     logout_devices: bool = False
-    displayname: str | None = None
+    display_name: str | None = None
     avatar_url: str | None = None
     user_type: str | None = None
     threepids: t.Sequence[Address] | None = None
@@ -71,24 +71,24 @@ class DeclaredAccount:
     erase: bool = False
 
     def check(self) -> None:
-        """Raise InvalidInput for a value that Synapse would refuse, or would take although nobody can mean it."""
+        """Raise InvalidInput for a value that Synapse refuses, or that it accepts although it makes no sense."""
         if self.password is not None and not self.password:
             raise InvalidInput(
-                "password is empty: Synapse would accept that, and anybody could log in. Set a real one."
+                "password is empty: Synapse would accept it, and anyone could log in. Set a password that is not empty."
             )
         if self.password is not None and len(self.password) > _MAXIMUM_PASSWORD:
-            raise InvalidInput(f"password is longer than the {_MAXIMUM_PASSWORD} characters that Synapse accepts.")
+            raise InvalidInput(f"password is longer than {_MAXIMUM_PASSWORD} characters, the maximum of Synapse.")
         if self.rate_limit and any(number < 0 for number in self.rate_limit.values()):
-            raise InvalidInput("rate_limit holds a negative number: 0 means that there is no limit.")
+            raise InvalidInput("rate_limit contains a negative number. For no limit, set the number to 0.")
         self.attributes()
 
     def attributes(self) -> dict[str, t.Any]:
-        """Return the declared attributes that an account shows, in the form in which it shows them.
+        """Return the declared attributes that Synapse shows of an account, in the form in which it shows them.
 
-        Raises InvalidInput for a value that has no such form.
+        Raises InvalidInput for a value that Synapse cannot store.
         """
         declared: dict[str, t.Any] = {}
-        for name in ("admin", "displayname", "avatar_url", "user_type", "locked", "suspended", "shadow_banned"):
+        for name in ("admin", "display_name", "avatar_url", "user_type", "locked", "suspended", "shadow_banned"):
             value = getattr(self, name)
             if value is not None:
                 declared[name] = normal_form(name, value) if isinstance(value, str) else value
@@ -101,14 +101,14 @@ class DeclaredAccount:
         return declared
 
     def needs_details(self) -> bool:
-        """Whether an attribute is declared that the list of accounts does not show."""
+        """Whether a declared attribute is not in the list of accounts."""
         return not DETAILS.isdisjoint(self.attributes())
 
 
 class Change(t.NamedTuple):
-    """One request that brings an account nearer to what is declared.
+    """One request that changes an account.
 
-    `shown`: whether the account shows afterwards that it has been made. A password alone is not.
+    `shown`: whether the account shows afterwards that the change was made. It does not show a new password.
     """
 
     description: str
@@ -119,18 +119,18 @@ class Change(t.NamedTuple):
 
     @property
     def creates(self) -> bool:
-        """Whether it makes the account."""
+        """Whether it creates the account."""
         return self.description == _CREATE
 
 
 def account_state(answer: JsonObject) -> dict[str, t.Any]:
-    """Return an account as this collection shows it, from the answer of GET v2/users/<id>.
+    """Return an account as this collection shows it, from the response of GET v2/users/<id>.
 
-    A name or picture that is not set is "", whether Synapse says null or "".
+    Text that is not set is "", whether Synapse returns null or "".
     """
     return {
         **listed_state(answer),
-        "appservice_id": answer.get("appservice_id"),
+        "appservice_id": answer.get("appservice_id") or "",
         "suspended": bool(answer.get("suspended")),
         "threepids": _shown_addresses(answer.get("threepids") or ()),
         "external_ids": _ordered(
@@ -141,14 +141,14 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
 
 
 def listed_state(row: JsonObject) -> dict[str, t.Any]:
-    """Return an account as this collection shows it, from a row of GET v3/users, which has no DETAILS."""
+    """Return an account as this collection shows it, from a row of GET v3/users. It contains no DETAILS."""
     return {
         "user_id": member(row, "name"),
         "admin": bool(member(row, "admin")),
-        "displayname": row.get("displayname") or "",
+        "display_name": row.get("displayname") or "",
         "avatar_url": row.get("avatar_url") or "",
-        "user_type": row.get("user_type") or None,
-        "is_guest": bool(row.get("is_guest")),
+        "user_type": row.get("user_type") or "",
+        "guest": bool(row.get("is_guest")),
         "locked": bool(row.get("locked")),
         "shadow_banned": bool(row.get("shadow_banned")),
         "deactivated": bool(member(row, "deactivated")),
@@ -156,22 +156,22 @@ def listed_state(row: JsonObject) -> dict[str, t.Any]:
     }
 
 
-def rate_limit_state(answer: JsonObject) -> dict[str, int] | None:
-    """Return an account's own rate limit from the answer of GET override_ratelimit, or None if it has none."""
+def rate_limit_state(answer: JsonObject) -> dict[str, int]:
+    """Return the rate limit of an account from the response of GET override_ratelimit: {} if it has none."""
     return _rate_limit(answer)
 
 
 def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
-    """Return the account as it will be, and the requests that make it so.
+    """Return the account as it will be, and the requests that make the change.
 
-    `current` is None for an account that does not exist; else it shows at least every attribute that is declared.
-    Whether a password differs cannot be seen here: the caller turns "if_different" into one of the others before.
-    Raises InvalidInput if it may not be created.
+    `current` is None for an account that does not exist. Otherwise it contains at least every declared attribute.
+    This function cannot compare passwords: the caller replaces "if_different" by "always" or "on_create" before.
+    Raises InvalidInput if the account must not be created.
     """
     if current is None and user_id.localpart != user_id.localpart.lower():
         raise InvalidInput(
-            f"The account {user_id} does not exist, and Synapse creates none with capital letters:"
-            f" write @{user_id.localpart.lower()}:{user_id.server_name}."
+            f"The account {user_id} does not exist, and Synapse creates no account with upper-case letters."
+            f" Set user_id to @{user_id.localpart.lower()}:{user_id.server_name}."
         )
     if not declared.present:
         return _decide_absent(current, declared.erase)
@@ -181,9 +181,9 @@ def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tu
 
 
 def differences(declared: DeclaredAccount, state: State) -> list[str]:
-    """Return in words what an account still lacks of what is declared of it; nothing if it is as declared.
+    """Return the attributes that are not as declared, with their current values; nothing if all are.
 
-    A password cannot be seen, so it is not among them.
+    The password is not compared, because Synapse does not show it.
     """
     if state is None:
         return ["it does not exist"] if declared.present else []
@@ -200,7 +200,7 @@ def _decide_absent(current: State, erase: bool) -> tuple[State, list[Change]]:
     if "threepids" in after:
         after["threepids"] = []
     if erase:
-        after.update(erased=True, displayname="", avatar_url="")
+        after.update(erased=True, display_name="", avatar_url="")
     words = "deactivate and erase the account" if erase else "deactivate the account"
     return after, [Change(words, "POST", DEACTIVATE, {"erase": erase})]
 
@@ -208,18 +208,19 @@ def _decide_absent(current: State, erase: bool) -> tuple[State, list[Change]]:
 def _decide_new(user_id: Identifier, declared: DeclaredAccount) -> tuple[State, list[Change]]:
     if not declared.create:
         raise InvalidInput(
-            f"The account {user_id} does not exist, and create is false: see whether the name is spelt right,"
-            " or set create to true to make it."
+            f"The account {user_id} does not exist, and create is false. Check the spelling of user_id, or set create"
+            " to true."
         )
     attributes = declared.attributes()
     blank = account_state({"name": str(user_id), "admin": False, "deactivated": False})
-    blank["displayname"] = user_id.localpart
-    body = {name: attributes[name] for name in _CREATABLE if attributes.get(name)}
+    blank["display_name"] = user_id.localpart
+    given = {name: attributes[name] for name in _CREATABLE if attributes.get(name)}
+    body = _body(given)
     if declared.password is not None:
         body["password"] = declared.password
-    created = {**blank, **{name: body[name] for name in _CREATABLE if name in body}}
-    if "user_type" in attributes and attributes["user_type"] is None:
-        # A server may be configured to give every new account one.
+    created = {"rate_limit": {}, **blank, **given}
+    if attributes.get("user_type") == "":
+        # The configuration of the server can define a user type for new accounts.
         created["user_type"] = _UNKNOWN
     changes = [Change(_CREATE, "PUT", USER, body)]
     return {**blank, **attributes}, changes + _write(attributes, created)
@@ -233,7 +234,7 @@ def _decide_existing(current: dict[str, t.Any], declared: DeclaredAccount) -> tu
         password = {"password": declared.password, "logout_devices": declared.logout_devices}
     if not current["deactivated"]:
         return after, _write(attributes, current, password if declared.update_password == "always" else {})
-    # First, because an erased account has no profile to write to until then.
+    # This is the first request, because an erased account has no profile before it.
     reactivation = Change("reactivate the account", "PUT", USER, {"deactivated": False, **password})
     return after, [reactivation, *_write(attributes, current)]
 
@@ -241,39 +242,49 @@ def _decide_existing(current: dict[str, t.Any], declared: DeclaredAccount) -> tu
 def _write(
     attributes: t.Mapping[str, t.Any], current: t.Mapping[str, t.Any], password: JsonObject | None = None
 ) -> list[Change]:
-    """Return the requests that change `current` into `attributes`: one PUT for what it can set, then the rest."""
+    """Return the requests that change `current` into `attributes`: one PUT, then those for the other attributes."""
     different = {name: value for name, value in attributes.items() if value != current.get(name)}
-    body = {name: different[name] for name in _WRITABLE if name in different}
-    words = [*body, *(["the password"] if password else [])]
+    given = {name: different[name] for name in _WRITABLE if name in different}
+    words = [*given, *(["the password"] if password else [])]
     changes: list[Change] = []
     if words:
-        changes.append(Change(f"set {', '.join(words)}", "PUT", USER, {**body, **(password or {})}, bool(body)))
+        body = {**_body(given), **(password or {})}
+        changes.append(Change(f"set {', '.join(words)}", "PUT", USER, body, bool(given)))
     if "suspended" in different:
         suspended = different["suspended"]
-        description = "suspend the account" if suspended else "lift the suspension of the account"
+        description = "suspend the account" if suspended else "end the suspension of the account"
         changes.append(Change(description, "PUT", SUSPEND, {"suspend": suspended}))
     if "shadow_banned" in different:
         banned = different["shadow_banned"]
-        description = "shadow-ban the account" if banned else "lift the shadow ban of the account"
+        description = "shadow-ban the account" if banned else "end the shadow ban of the account"
         changes.append(Change(description, "POST" if banned else "DELETE", SHADOW_BAN, {}))
     if "rate_limit" in different:
         limit = different["rate_limit"]
-        description = "set its own rate limit" if limit else "remove its own rate limit"
-        changes.append(Change(description, "POST" if limit else "DELETE", RATE_LIMIT, dict(limit or {})))
+        description = "set the rate limit of the account" if limit else "remove the rate limit of the account"
+        changes.append(Change(description, "POST" if limit else "DELETE", RATE_LIMIT, dict(limit)))
     return changes
 
 
-def _rate_limit(limit: t.Mapping[str, t.Any]) -> dict[str, int] | None:
+def _body(attributes: t.Mapping[str, t.Any]) -> JsonObject:
+    """Return attributes as PUT v2/users/<id> expects them: it removes a user type with null, and refuses ""."""
+    sent = {"displayname" if name == "display_name" else name: value for name, value in attributes.items()}
+    if sent.get("user_type") == "":
+        sent["user_type"] = None
+    return sent
+
+
+def _rate_limit(limit: t.Mapping[str, t.Any]) -> dict[str, int]:
     if not limit:
-        return None
-    # Synapse reads a missing number as 0, which means that there is no limit.
+        return {}
+    # For Synapse, a missing number is 0, which means no limit.
     return {name: int(limit.get(name) or 0) for name in ("messages_per_second", "burst_count")}
 
 
 def _shown_addresses(entries: t.Iterable[JsonObject]) -> list[Address]:
-    """The addresses of an account, but for what stays beside the same e-mail address in its normal form for ever.
+    """Return the e-mail addresses and telephone numbers of an account.
 
-    Old versions of Synapse have stored some in capital letters, which newer ones cannot remove.
+    An e-mail address with upper-case letters is left out if the account also has it in lower case: old versions of
+    Synapse stored such addresses, and newer versions cannot remove them.
     """
     stored = [{"medium": str(entry["medium"]), "address": str(entry["address"])} for entry in entries]
     return _ordered(entry for entry in stored if _folded(entry) == entry or _folded(entry) not in stored)
@@ -287,6 +298,6 @@ def _folded(entry: Address) -> Address:
 
 
 def _ordered(entries: t.Iterable[Address]) -> list[Address]:
-    """Sorted and without repetitions: Synapse returns them in no particular order."""
+    """Return the entries sorted and without duplicates. Synapse returns them in no particular order."""
     unique = {tuple(sorted(entry.items())): entry for entry in entries}
     return [unique[key] for key in sorted(unique)]

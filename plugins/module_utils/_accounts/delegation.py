@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""Accounts that the Matrix Authentication Service is in charge of: what Synapse leaves to it, and its own commands.
+"""Accounts on a server that uses the Matrix Authentication Service: what only it can change, and its commands.
 
-Relies on GET /_matrix/client/v1/auth_metadata of Synapse 1.163, which answers only where it delegates to that service,
+Relies on GET /_matrix/client/v1/auth_metadata of Synapse 1.163, which exists only if Synapse uses that service,
 and on the commands of mas-cli 1.0.
 """
 
@@ -24,25 +24,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
 
-IN_CHARGE = "The Matrix Authentication Service is in charge of the accounts of this server"
+IN_CHARGE = "The Matrix Authentication Service manages the accounts of this server"
 
 
 def is_delegated(client: Client) -> bool:
-    """Whether that service is in charge of the server's accounts. Raises ConnectionFailed."""
+    """Whether the server uses that service. Raises ConnectionFailed."""
     try:
         client.get("/_matrix/client/v1/auth_metadata")
     except (EndpointMissing, NotFound):
         return False
     except ApiError:
-        # The endpoint is there, but the service behind it is not.
+        # The endpoint exists, but the service behind it does not respond.
         return True
     return True
 
 
 def commands(user_id: Identifier, current: State, after: State, sets_password: bool) -> list[str]:
-    """Return the commands that do in that service what Synapse leaves to it of a change; nothing if it does it all.
+    """Return the commands for the parts of a change that only that service can make; nothing if there are none.
 
-    `sets_password`: whether the change sets one, which is in neither state.
+    `sets_password`: whether the change sets a password, which is in neither state.
     """
     name, before, wanted = user_id.localpart, current or {}, after or {}
     found = [] if current is not None else [f"mas-cli manage register-user {name}"]
@@ -59,7 +59,7 @@ def commands(user_id: Identifier, current: State, after: State, sets_password: b
 
 
 def refuse(user_id: Identifier, needed: t.Sequence[str]) -> None:
-    """Raise InvalidInput if a change of the account needs one of the service's own commands (see `commands`)."""
+    """Raise InvalidInput if a change of the account needs commands of that service (see `commands`)."""
     if needed:
         named = ", then ".join(f"'{command}'" for command in needed)
-        raise InvalidInput(f"{IN_CHARGE}, so Synapse does not make this change of {user_id}: run {named}.")
+        raise InvalidInput(f"{IN_CHARGE}, so Synapse cannot make this change of {user_id}. Run {named}.")

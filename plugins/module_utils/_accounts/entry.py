@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What a list of accounts is made of: its entries, and how far a task may go."""
+"""The entries of a list of accounts, and the limits of a task."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PARALLEL_AT_MOST = 64
 
 @dataclasses.dataclass
 class Entry:
-    """One account of the list: what is declared, what is, what will be, and what became of it.
+    """One account of the list: its declared state, its states before and after, and the result.
 
-    `broken`: the change that `error` has ended, `broken_at` when that was, and `outcome` what became of it: it may have
-    been made nevertheless.
+    `broken`: the change that failed with `error`. `broken_at`: when it failed. `outcome`: its result, because it may
+    have been made although it failed.
     """
 
     given: str
@@ -41,16 +41,17 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The full user id, or what the task gave if that is none."""
+        """The full user ID, or the value of the task if that is not a user ID."""
         return str(self.user_id or self.given)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """How far a task may go.
+    """The limits of a task.
 
-    `exclusive` deactivates every account that is not declared, but for those that a pattern in `protect` matches.
-    `max_changes`: the most accounts that may be changed, None for any number. `parallel`: requests at the same time.
+    `exclusive` deactivates every account that is not declared, except those that a pattern in `protect` matches.
+    `max_changes`: the maximum number of accounts to change, None for any number. `parallel`: the number of requests at
+    the same time.
     """
 
     exclusive: bool = False
@@ -59,8 +60,8 @@ class Scope:
     parallel: int = 4
 
     def check(self) -> None:
-        """Raise InvalidInput for a number that can never work."""
+        """Raise InvalidInput for a number that is not valid."""
         if not 1 <= self.parallel <= _PARALLEL_AT_MOST:
-            raise InvalidInput(f"parallel is {self.parallel}: it must be between 1 and {_PARALLEL_AT_MOST}.")
+            raise InvalidInput(f"parallel is {self.parallel}. Set it to a number from 1 to {_PARALLEL_AT_MOST}.")
         if self.max_changes is not None and self.max_changes < 0:
-            raise InvalidInput(f"max_changes is {self.max_changes}: it cannot be negative.")
+            raise InvalidInput(f"max_changes is {self.max_changes}. Set it to 0 or more.")

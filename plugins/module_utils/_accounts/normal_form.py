@@ -4,11 +4,11 @@
 
 # Private to this collection: it may change in any release.
 
-"""The form in which Synapse shows what is declared of an account, once it has been changed to it.
+"""The normal form of declared values: the form in which Synapse shows them after it has stored them.
 
-Synapse changes some values before it stores them, and others when it makes an account than when it changes one. A
-declared value is compared, and sent, in its normal form: then both come to the same. What the server shows stays as it
-is, so that a value stored otherwise is seen and mended.
+Synapse changes some values before it stores them, and it changes other values when it creates an account than when it
+changes one. A declared value is compared and sent in its normal form, so that both have the same result. The values
+that the server shows are not converted, so that a value which is stored in another form is found and corrected.
 
 Relies on the functions of Synapse 1.163 that are named below.
 """
@@ -20,16 +20,16 @@ import unicodedata
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
-MAXIMUM_DISPLAYNAME = 256
+MAXIMUM_DISPLAY_NAME = 256
 MAXIMUM_AVATAR_URL = 1000
 MAXIMUM_EMAIL = 500
 
 
-def normal_form(name: str, value: str | None) -> str | None:
-    """Return a value that is declared of an account as Synapse shows it afterwards.
+def normal_form(name: str, value: str | None) -> str:
+    """Return a declared value as Synapse shows it afterwards.
 
-    `name` is a key of NORMAL_FORMS; None stands for what is not set. It is stable: the normal form of a normal form is
-    itself. Raises InvalidInput for a value that Synapse would refuse, could not store, or that nobody can mean.
+    `name` is a key of NORMAL_FORMS. None means that the value is not set. The normal form of a normal form is the same.
+    Raises InvalidInput for a value that Synapse refuses or cannot store, or that makes no sense.
     """
     if value is not None:
         _require_storable(name, value)
@@ -37,88 +37,88 @@ def normal_form(name: str, value: str | None) -> str | None:
 
 
 def normal_address(address: t.Mapping[str, str]) -> dict[str, str]:
-    """Return an address (`medium`, `address`) in its normal form. Raises InvalidInput if it is none, as normal_form.
+    """Return an e-mail address or telephone number (`medium`, `address`) in its normal form. Raises as normal_form.
 
-    What Synapse compares in PUT v2/users/<id> is what was sent, before it folds it: an address that is not sent in its
-    normal form is removed and added again each time, and with it the notices that go to it.
+    PUT v2/users/<id> compares the value that was sent before Synapse converts it. A value that is not sent in its
+    normal form is removed and added again each time, together with the notifications that are sent to it.
     """
     medium = address["medium"]
-    return {"medium": medium, "address": t.cast(str, normal_form(medium, address["address"]))}
+    return {"medium": medium, "address": normal_form(medium, address["address"])}
 
 
 def normal_external_id(entry: t.Mapping[str, str]) -> dict[str, str]:
-    """Return an id at a provider (`auth_provider`, `external_id`) in its normal form. Raises as normal_form."""
-    return {name: t.cast(str, normal_form(name, entry[name])) for name in ("auth_provider", "external_id")}
+    """Return an external ID (`auth_provider`, `external_id`) in its normal form. Raises as normal_form."""
+    return {name: normal_form(name, entry[name]) for name in ("auth_provider", "external_id")}
 
 
-def _displayname(value: str | None) -> str:
-    """Return the name without white space around it, "" for none.
+def _display_name(value: str | None) -> str:
+    """Return the name without leading and trailing white space, "" if it is not set.
 
-    ProfileHandler.set_displayname strips it, after having counted; RegistrationHandler.register_user neither strips
-    nor counts, and stores no name for "".
+    ProfileHandler.set_displayname counts the characters and then strips them. RegistrationHandler.register_user does
+    neither, and stores no name for "".
     """
     name = (value or "").strip()
-    _require_length("displayname", name, MAXIMUM_DISPLAYNAME)
+    _require_length("display_name", name, MAXIMUM_DISPLAY_NAME)
     return name
 
 
 def _avatar_url(value: str | None) -> str:
-    """Return the address as it is, "" for none: ProfileHandler.set_avatar_url only counts it, and makes none of ""."""
-    address = value or ""
-    if address and not address.startswith("mxc://"):
+    """Return the URI unchanged, "" if it is not set. ProfileHandler.set_avatar_url checks only its length."""
+    uri = value or ""
+    if uri and not uri.startswith("mxc://"):
         raise InvalidInput(
-            f"avatar_url {address!r} is not the address of uploaded media: it begins with mxc://."
-            " Upload the picture first; an empty avatar_url removes it."
+            f"avatar_url {uri!r} is not a URI of uploaded media. Upload the picture and set avatar_url to its URI,"
+            " which starts with mxc://, or to an empty string to remove the avatar."
         )
-    if _has_gap(address):
-        raise InvalidInput(f"avatar_url {address!r} holds white space or a control character: write it without.")
-    _require_length("avatar_url", address, MAXIMUM_AVATAR_URL)
-    return address
+    if _has_gap(uri):
+        raise InvalidInput(f"avatar_url {uri!r} contains white space or a control character. Remove it.")
+    _require_length("avatar_url", uri, MAXIMUM_AVATAR_URL)
+    return uri
 
 
-def _user_type(value: str | None) -> str | None:
-    """Return the type as it is, None for none: UserRestServletV2.on_PUT knows exactly those configured, never ""."""
-    return value or None
+def _user_type(value: str | None) -> str:
+    """Return the type unchanged, "" if it is not set: UserRestServletV2.on_PUT accepts only configured types."""
+    return value or ""
 
 
 def _email(value: str | None) -> str:
-    """Return the address as util.threepids.canonicalise_email folds it: the localpart's case, the domain in lower case.
+    """Return the e-mail address as util.threepids.canonicalise_email converts it: casefold and lower-case domain.
 
-    Synapse calls that from AuthHandler.add_threepid and delete_local_threepid; it only asks for one "@".
+    AuthHandler.add_threepid and delete_local_threepid call that function. It only requires one "@".
     """
     text = (value or "").strip()
     localpart, at, domain = text.partition("@")
     if not localpart or not at or not domain or "@" in domain or _has_gap(text):
-        raise InvalidInput(f"{text!r} is not an e-mail address.")
+        raise InvalidInput(f"{text!r} is not a valid e-mail address.")
     address = f"{localpart.casefold()}@{domain.lower()}"
     _require_length("the e-mail address", address, MAXIMUM_EMAIL)
     return address
 
 
 def _msisdn(value: str | None) -> str:
-    """Return the telephone number as digits alone, which begin with those of the country.
+    """Return the telephone number as digits only, which start with the country code.
 
-    AuthHandler.add_threepid stores any text; but where people log in with a number, Synapse looks for what
-    util.msisdn.phone_number_to_msisdn makes of it, which is this.
+    AuthHandler.add_threepid stores any text. But if a user logs in with a telephone number, Synapse looks for the form
+    that util.msisdn.phone_number_to_msisdn returns, which is this one.
     """
     text = (value or "").strip()
-    # As people write it: "+44 20 7946 0000".
+    # The usual form is "+44 20 7946 0000".
     digits = "".join((text[1:] if text.startswith("+") else text).split())
     if not digits.isascii() or not digits.isdigit():
-        raise InvalidInput(f"{text!r} is not a telephone number: write it with its country code, as digits alone.")
+        raise InvalidInput(f"{text!r} is not a valid telephone number. Write it with its country code, as digits only.")
     return digits
 
 
 def _unchanged(value: str | None) -> str:
-    """Return the text as it is; case and white space count.
+    """Return the text unchanged, with its case and white space.
 
-    RegistrationWorkerStore.record_user_external_id and replace_user_external_id store it so.
+    RegistrationWorkerStore.record_user_external_id and replace_user_external_id store it unchanged.
     """
     return value or ""
 
 
-NORMAL_FORMS: t.Mapping[str, t.Callable[[str | None], str | None]] = {
-    "displayname": _displayname,
+NORMAL_FORMS: t.Mapping[str, t.Callable[[str | None], str]] = {
+    "display_name": _display_name,
     "avatar_url": _avatar_url,
     "user_type": _user_type,
     "email": _email,
@@ -129,20 +129,18 @@ NORMAL_FORMS: t.Mapping[str, t.Callable[[str | None], str | None]] = {
 
 
 def _require_storable(name: str, value: str) -> None:
-    """Raise InvalidInput for text that a database of Synapse cannot hold: it answers with an error of its own then."""
+    """Raise InvalidInput for text that a database of Synapse cannot store. Synapse has an internal error then."""
     if "\0" in value:
-        raise InvalidInput(
-            f"{name} {value!a} holds the character NUL, which PostgreSQL cannot store: write it without."
-        )
+        raise InvalidInput(f"{name} {value!a} contains the character NUL, which PostgreSQL cannot store. Remove it.")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidInput(f"{name} {value!a} holds bytes that are not UTF-8: write it in UTF-8.") from None
+        raise InvalidInput(f"{name} {value!a} contains bytes that are not UTF-8. Write it in UTF-8.") from None
 
 
 def _require_length(what: str, value: str, maximum: int) -> None:
     if len(value) > maximum:
-        raise InvalidInput(f"{what} is longer than the {maximum} characters that Synapse accepts.")
+        raise InvalidInput(f"{what} is longer than {maximum} characters, the maximum of Synapse.")
 
 
 def _has_gap(text: str) -> bool:

@@ -4,11 +4,12 @@
 
 # Private to this collection: it may change in any release.
 
-"""The options of accounts, the same for one account and for a list: what is declared, and how it is managed."""
+"""The options of accounts: the declared state and the permissions. They are the same for one account and a list."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
@@ -19,11 +20,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 if t.TYPE_CHECKING:
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 
-# The options that are called like what they declare.
+# The options that have the same name as the attribute.
 _SAME_NAME = tuple({field.name for field in dataclasses.fields(DeclaredAccount)} - {"present", "rate_limit"})
 
 
@@ -43,7 +45,7 @@ def account_argument_spec() -> ArgumentSpec:
                 "no_log": False,
             },
             "logout_devices": {"type": "bool", "default": False},
-            "displayname": {"type": "str"},
+            "display_name": {"type": "str", "aliases": ["displayname"]},
             "avatar_url": {"type": "str"},
             "user_type": {"type": "str"},
             "threepids": {
@@ -75,7 +77,7 @@ def account_argument_spec() -> ArgumentSpec:
 
 
 def declared_account(parameters: t.Mapping[str, t.Any]) -> DeclaredAccount:
-    """Return what the options declare."""
+    """Return the account that the options declare."""
     limit = parameters["rate_limit"]
     return DeclaredAccount(
         present=parameters["state"] == "present",
@@ -85,38 +87,57 @@ def declared_account(parameters: t.Mapping[str, t.Any]) -> DeclaredAccount:
 
 
 def management_argument_spec() -> ArgumentSpec:
-    """Return the options of the connection, of the configuration, and of what a task may do to accounts."""
+    """Return the options of the connection, of the configuration, and of the permissions of a task."""
     own = ArgumentSpec(
         {
-            "chdir": {"type": "path"},
+            "working_directory": {"type": "path"},
             "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python", "no_log": False},
-            "manage_appservice_users": {"type": "bool", "default": False},
-            "steal_threepids": {"type": "bool", "default": False},
+            "allow_appservice_users": {"type": "bool", "default": False},
+            "allow_threepid_takeover": {"type": "bool", "default": False},
         }
     )
     return connection_argument_spec().merge(configuration_argument_spec()).merge(own)
 
 
-def declared_configuration(parameters: t.Mapping[str, t.Any]) -> Configuration | None:
-    """Return Synapse's configuration, or None if config_path is not set. Raises ConfigurationError."""
-    if not parameters["config_path"]:
-        return None
-    # Not above, here and below: a task without it, of a thousand accounts, takes less time than loading them.
+def declared_accounts(
+    client: Client, parameters: t.Mapping[str, t.Any], configuration: Configuration | None = None
+) -> Accounts:
+    """Return the accounts behind `client`, protected as the options declare.
+
+    `configuration`: the configuration of Synapse if it has been read already. Otherwise it is read if it exists on this
+    host. Raises ConfigurationError if it exists and cannot be used.
+    """
+    # Imported here and below because most tasks need only a part of it.
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+        read_configuration_if_there,
+    )
+
+    paths, working_directory = parameters["config_path"], parameters["working_directory"]
+    known = configuration or read_configuration_if_there(paths)
+    namespaces: tuple[re.Pattern[str], ...] = ()
+    if known is not None:
+        from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
+
+        namespaces = owned_user_ids(known, working_directory)
+    permissions = Permissions(
+        parameters["allow_appservice_users"], parameters["allow_threepid_takeover"], namespaces=namespaces
+    )
+
+    def password_is_set(user_id: str, password: str) -> bool:
+        from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import stored_passwords
+
+        found = known or require_configuration(paths, "update_password=if_different")
+        return stored_passwords(found, parameters["synapse_python"], working_directory).is_set(user_id, password)
+
+    return Accounts(client, permissions, password_is_set)
+
+
+def require_configuration(paths: t.Sequence[str], purpose: str) -> Configuration:
+    """Return the configuration of Synapse, which `purpose` needs. Raises ConfigurationError or MissingLibrary."""
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 
-    return read_configuration(parameters["config_path"])
-
-
-def declared_accounts(
-    client: Client, parameters: t.Mapping[str, t.Any], configuration: Configuration | None
-) -> Accounts:
-    """Return the accounts behind `client`, guarded as the options say. Raises ConfigurationError."""
-    permissions = Permissions(parameters["manage_appservice_users"], parameters["steal_threepids"])
-    if configuration is None:
-        return Accounts(client, permissions)
-    from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
-    from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import stored_passwords
-
-    namespaces = owned_user_ids(configuration, parameters["chdir"])
-    passwords = stored_passwords(configuration, parameters["synapse_python"], parameters["chdir"])
-    return Accounts(client, dataclasses.replace(permissions, namespaces=namespaces), passwords.is_set)
+    try:
+        return read_configuration(paths)
+    except SynapseError as error:
+        error.explain(f"{purpose} needs the configuration of Synapse: run the task on the host of Synapse.")
+        raise

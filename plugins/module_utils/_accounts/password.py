@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Passwords: what the server's policy asks of one, and whether one is the password that an account has.
+"""Passwords: whether the policy of the server allows a password, and whether an account has it.
 
-Relies on GET /_matrix/client/v3/password_policy, and on users.password_hash as synapse/handlers/auth.py (1.163) makes
-it: bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
+Relies on GET /_matrix/client/v3/password_policy, and on users.password_hash as synapse/handlers/auth.py (1.163)
+computes it: bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 if t.TYPE_CHECKING:
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 
-# Run by Synapse's own Python, because that has the bcrypt that made the hash. The secrets come by standard input.
+# Synapse's own Python runs this, because it has the bcrypt that computed the hash. Standard input contains the secrets.
 _COMPARE = """
 import json, sys, unicodedata, bcrypt
 given = json.load(sys.stdin)
@@ -37,7 +37,7 @@ text = (unicodedata.normalize("NFKC", given["password"]) + given["pepper"]).enco
 print(json.dumps(bcrypt.checkpw(text, given["hash"].encode("ascii"))))
 """
 _TIMEOUT = 30
-_WRONG_PYTHON = "synapse_python must be the Python that Synapse is installed in."
+_WRONG_PYTHON = "Set synapse_python to the Python interpreter of the environment in which Synapse is installed."
 
 _POLICY = (
     ("m.require_digit", re.compile(r"[0-9]"), "a digit"),
@@ -48,7 +48,7 @@ _POLICY = (
 
 
 def read_policy(client: Client) -> dict[str, t.Any]:
-    """Return the server's password policy; nothing if it has none."""
+    """Return the password policy of the server, {} if it has none."""
     try:
         return client.get("/_matrix/client/v3/password_policy")
     except (EndpointMissing, NotFound):
@@ -56,25 +56,26 @@ def read_policy(client: Client) -> dict[str, t.Any]:
 
 
 def require_allowed(password: str, policy: t.Mapping[str, t.Any], user_id: str) -> None:
-    """Raise InvalidInput if the password breaks the policy: Synapse itself does not hold an admin to it."""
+    """Raise InvalidInput if the policy forbids the password. Synapse does not check this for requests of an admin."""
     missing = [words for key, pattern, words in _POLICY if policy.get(key) and not pattern.search(password)]
     minimum = int(policy.get("m.minimum_length") or 0)
     if len(password) < minimum:
         missing.insert(0, f"at least {minimum} characters")
     if missing:
         raise InvalidInput(
-            f"The password of {user_id} breaks this server's password policy: it lacks {', '.join(missing)}."
+            f"The password policy of this server forbids the password of {user_id}. It needs {', '.join(missing)}."
         )
 
 
 def stored_passwords(
     configuration: Configuration, python: str, working_directory: str | None = None
 ) -> StoredPasswords:
-    """Return what compares passwords with those in the database that the configuration names. It is opened only then.
+    """Return an object that compares passwords with those in the database of Synapse. It opens the database only then.
 
-    `python`: the Python that Synapse is installed in. `working_directory`: what relative paths start from.
+    `python`: the Python of the environment in which Synapse is installed. Relative paths start from
+    `working_directory`.
     """
-    # Only where they are compared: whoever sets a password would load it in vain.
+    # Imported here because only comparing passwords needs it.
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, find_database
 
     def read_hash(user_id: str) -> str | None:
@@ -87,10 +88,10 @@ def stored_passwords(
 
 
 class StoredPasswords:
-    """Compares passwords with the stored ones. Reads only.
+    """Compares passwords with the stored ones. It only reads.
 
-    `read_hash` returns users.password_hash of a user id; `pepper` is password_config.pepper of the configuration;
-    `python`: the Python that Synapse is installed in.
+    `read_hash` returns users.password_hash of a user ID. `pepper` is password_config.pepper of the configuration.
+    `python`: the Python of the environment in which Synapse is installed.
     """
 
     def __init__(self, read_hash: t.Callable[[str], str | None], pepper: str, python: str) -> None:
@@ -99,7 +100,7 @@ class StoredPasswords:
         self._python = python
 
     def is_set(self, user_id: str, password: str) -> bool:
-        """Return whether `password` is the account's. An account without a password has none that matches.
+        """Return whether the account has this `password`. An account without a password never has.
 
         Raises ConfigurationError if Synapse's Python cannot compare them.
         """
@@ -113,9 +114,9 @@ class StoredPasswords:
             error.explain(_WRONG_PYTHON)
             raise
         said = answer.output.strip()
-        # A program that says something else compares nothing: the password would be set anew every time.
+        # Any other output means that nothing was compared. Then the password would be set every time.
         if answer.status != 0 or said not in ("true", "false"):
-            # What the process printed may quote the secrets, so it is not passed on.
+            # The output of the process may contain the secrets, so the message does not contain it.
             raise ConfigurationError(
                 f"{self._python} could not compare the password of {user_id} with the stored one. {_WRONG_PYTHON}"
             )

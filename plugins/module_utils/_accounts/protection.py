@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Patterns of accounts that are left alone; a misspelt one would cost somebody the account."""
+"""Patterns of accounts that are not deactivated. A misspelt pattern must not cause a deactivation."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether a pattern matches a user id, or its localpart."""
+    """Return whether a pattern matches a user ID or its localpart."""
     localpart = name[1:].partition(":")[0]
     return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(localpart, pattern)
 
 
 def require_protectors(patterns: t.Sequence[str], names: t.Collection[str], server_name: str) -> None:
-    """Raise InvalidInput for a pattern that cannot match what it is there for.
+    """Raise InvalidInput for a pattern that is probably misspelt.
 
-    `names`: the user ids of all accounts of the server `server_name`.
+    `names`: the user IDs of all accounts of the server `server_name`.
     """
     for pattern in patterns:
         reason = _flaw(pattern, names, server_name)
         if reason:
             raise InvalidInput(
-                f"protect holds {pattern!r}, which {reason}: nothing was changed. See whether it is spelt right, as the"
-                " account that it shall protect would be deactivated."
+                f"protect contains {pattern!r}, which {reason}. Nothing was changed. Check the spelling, because the"
+                " account that it should protect would be deactivated."
             )
 
 
 def _flaw(pattern: str, names: t.Collection[str], own: str) -> str | None:
     _localpart, colon, server_name = pattern.partition(":")
     if colon and not fnmatch.fnmatchcase(own, server_name):
-        return f"is for another server than {own}"
+        return f"is not for this server, {own}"
     if any(matches(pattern, name) for name in names):
         return None
     alike = [name for name in names if matches(pattern.lower(), name.lower())]
     if alike:
-        return f"matches no account as it is written, but {alike[0]} in other letters"
-    return None if set(pattern) & set("*?[") else "is none of the accounts here"
+        return f"matches no account, but {alike[0]} if upper and lower case are ignored"
+    return None if set(pattern) & set("*?[") else "is not an account of this server"

@@ -4,11 +4,11 @@
 
 # Private to this collection: it may change in any release.
 
-"""Who is registered: the rows of accounts that filters leave, from the Admin API or from the database.
+"""The accounts of a server that match filters, from the Admin API or from the database.
 
 Relies on GET /_synapse/admin/v3/users, and on the tables users, profiles, erased_users, devices and user_ips of
-Synapse 1.163. One account is looked up in the list as well: GET v2/users/<id> forgets when it was last seen after the
-28 days that the table user_ips goes back, while the list knows it from the devices.
+Synapse 1.163. The list is also used for one account. GET v2/users/<id> reads the last time an account was seen from
+the table user_ips, which goes back 28 days only, but the list reads it from the devices.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp impo
 Row = dict[str, t.Any]
 
 _LIST = "/_synapse/admin/v3/users"
-# Large pages, because Synapse sorts and joins the whole table for each of them.
+# Large pages, because Synapse sorts and joins the whole table for each page.
 _API_PAGE = 1000
 _DATABASE_PAGE = 5000
 
@@ -45,7 +45,7 @@ _COLUMNS = {
     "deactivated": "account.deactivated",
     "erased": "EXISTS (SELECT 1 FROM erased_users WHERE erased_users.user_id = account.name)",
     "creation_ts": "account.creation_ts * 1000",
-    # For each account of a page its own look into the index: grouping both tables would read them whole every time.
+    # One index lookup for each account of a page, because grouping would read both tables completely for each page.
     "last_seen_ts": "COALESCE((SELECT MAX(devices.last_seen) FROM devices WHERE devices.user_id = account.name),"
     " (SELECT MAX(user_ips.last_seen) FROM user_ips WHERE user_ips.user_id = account.name))",
 }
@@ -54,14 +54,14 @@ _TABLES = "users account LEFT JOIN profiles profile ON profile.full_user_id = ac
 
 @dataclasses.dataclass(frozen=True)
 class AccountFilter:
-    """Which accounts to return. None means: whatever it is.
+    """The accounts to return. None does not filter.
 
-    `user_id`: in full, exactly. `name`: text that the localpart or the display name contains, in either case, with no
-    special characters. `user_type`: "" for ordinary accounts.
+    `user_id`: the full user id. `search`: text that the localpart or the display name contains, in either letter case
+    and without wildcards. `user_type`: "" for ordinary accounts.
     """
 
     user_id: str | None = None
-    name: str | None = None
+    search: str | None = None
     admin: bool | None = None
     deactivated: bool | None = None
     locked: bool | None = None
@@ -69,46 +69,45 @@ class AccountFilter:
     user_type: str | None = None
 
     def for_server(self, server_name: t.Callable[[], str]) -> AccountFilter:
-        """Return the same filter with `user_id` in full. `server_name` is asked only if there is a user id.
+        """Return the same filter with a full `user_id`. `server_name` is called only if there is a user id.
 
-        Raises InvalidInput if that is no user id, or one of another server.
+        Raises InvalidInput if it is not a user id, or a user id of another server.
         """
         if self.user_id is None:
             return self
         return dataclasses.replace(self, user_id=str(parse_user_id(self.user_id, server_name())))
 
     def matches(self, row: Row) -> bool:
-        """Whether a row is one of those."""
+        """Whether a row matches all filters."""
         exact = {
             "user_id": self.user_id,
             "admin": self.admin,
             "deactivated": self.deactivated,
             "locked": self.locked,
-            "is_guest": self.guest,
+            "guest": self.guest,
+            "user_type": self.user_type,
         }
         if any(wanted is not None and row[name] != wanted for name, wanted in exact.items()):
             return False
-        if self.user_type is not None and (row["user_type"] or "") != self.user_type:
-            return False
-        if self.name is None:
+        if self.search is None:
             return True
-        localpart = row["user_id"][1:].partition(":")[0]
-        return self.name.casefold() in localpart.casefold() or self.name.casefold() in row["displayname"].casefold()
+        localpart, text = row["user_id"][1:].partition(":")[0], self.search.casefold()
+        return text in localpart.casefold() or text in row["display_name"].casefold()
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The rows, ordered by user id byte by byte (none if only their number was asked for), and how many they are."""
+    """The accounts, sorted by user id byte by byte (empty if only their number is needed), and their number."""
 
     users: list[Row]
-    count: int
+    total: int
 
 
 def find_by_api(client: Client, wanted: AccountFilter, *, count_only: bool = False) -> Found:
-    """Return the accounts by the Admin API.
+    """Return the accounts from the Admin API.
 
-    The server leaves out what it can tell exactly. Its search by name takes `_` and `%` as wildcards, so that is done
-    here. Raises InvalidInput for what cannot be asked of this server, and what the client raises.
+    The server applies the filters that it supports exactly. Its own search uses `_` and `%` as wildcards, so the search
+    is done here. Raises InvalidInput for a filter that this server does not support, and what the client raises.
     """
     wanted = wanted.for_server(lambda: client.server_name)
     parameters = _parameters(wanted)
@@ -117,14 +116,14 @@ def find_by_api(client: Client, wanted: AccountFilter, *, count_only: bool = Fal
     except ApiError as error:
         if error.errcode != "M_INVALID_PARAM" or "guests" in parameters or not is_delegated(client):
             raise
-    # There Synapse refuses every list that might hold guests.
+    # With the Matrix Authentication Service, Synapse refuses every list that may contain guests.
     if wanted.guest:
-        raise InvalidInput(f"{IN_CHARGE}, so Synapse lists no guests: ask its database, with the method database.")
+        raise InvalidInput(f"{IN_CHARGE}, so Synapse does not list guests. Set source to database.")
     return _ask(client, wanted, {**parameters, "guests": "false"}, count_only)
 
 
 def find_in_database(database: Database, server_name: str, wanted: AccountFilter, *, count_only: bool = False) -> Found:
-    """Return the accounts that stand in the database, as the Admin API of the server would show them.
+    """Return the accounts from the database, in the same form as from the Admin API.
 
     Raises InvalidInput for a user id of another server, and what the database raises.
     """
@@ -133,7 +132,7 @@ def find_in_database(database: Database, server_name: str, wanted: AccountFilter
 
 
 def _parameters(wanted: AccountFilter) -> dict[str, str]:
-    """What Synapse is told to leave out. It leaves out locked accounts by default."""
+    """The filters for Synapse, which leaves out locked accounts by default."""
     parameters = {} if wanted.locked is False else {"locked": "true"}
     if wanted.guest is False:
         parameters["guests"] = "false"
@@ -141,13 +140,13 @@ def _parameters(wanted: AccountFilter) -> dict[str, str]:
         if value is not None:
             parameters[name] = str(value).lower()
     if wanted.user_id is not None:
-        # Synapse looks for a pattern, in which _ is any character, and makes capital letters small before.
+        # For Synapse this is a pattern in lower case, in which _ matches any character.
         parameters["user_id"] = re.sub(r"[^a-z0-9@:.=/+-]", "_", wanted.user_id)
     return parameters
 
 
 def _ask(client: Client, wanted: AccountFilter, parameters: dict[str, str], count_only: bool) -> Found:
-    inexact = (wanted.user_id, wanted.name, wanted.user_type, wanted.locked or None, wanted.guest or None)
+    inexact = (wanted.user_id, wanted.search, wanted.user_type, wanted.locked or None, wanted.guest or None)
     if count_only and all(value is None for value in inexact):
         return Found([], int(member(client.get(_LIST, params={**parameters, "limit": 1}), "total")))
     rows = client.pages(_LIST, "users", limit=_API_PAGE, params=parameters)
@@ -155,10 +154,10 @@ def _ask(client: Client, wanted: AccountFilter, parameters: dict[str, str], coun
 
 
 def _stored_rows(database: Database, wanted: AccountFilter) -> t.Iterator[Row]:
-    """Yield the rows page by page, so that they never are all in memory at once unless they are wanted."""
+    """Yield the rows page by page, so that not all of them are in memory at once unless they are returned."""
     exact: dict[str, t.Any] = {
         "account.name = ?": wanted.user_id,
-        # A number where the API shows a boolean, but for the one that Synapse has added last.
+        # Numbers where the API returns booleans. Only `locked`, the newest column, is a boolean.
         "account.admin = ?": _number(wanted.admin),
         "account.deactivated = ?": _number(wanted.deactivated),
         "account.is_guest = ?": _number(wanted.guest),
@@ -180,22 +179,20 @@ def _stored_rows(database: Database, wanted: AccountFilter) -> t.Iterator[Row]:
 
 
 def _gather(rows: t.Iterable[Row], wanted: AccountFilter, count_only: bool) -> Found:
-    # The API counts its pages from the start, so an account made meanwhile can show one row twice.
+    # The API counts its pages from the start. If an account is created meanwhile, a row can be on two pages.
     unique = {row["user_id"]: None if count_only else row for row in rows if wanted.matches(row)}
     users = [row for _user_id, row in sorted(unique.items()) if row is not None]
     return Found(users, len(unique))
 
 
 def _row(listed: JsonObject) -> Row:
-    """A row as this collection returns it, from one of the API or of `_COLUMNS`."""
-    creation_ts, last_seen_ts = listed.get("creation_ts"), listed.get("last_seen_ts")
-    return {
-        **listed_state(listed),
-        "creation_ts": creation_ts,
-        "created": iso_time(creation_ts),
-        "last_seen_ts": last_seen_ts,
-        "last_seen": iso_time(last_seen_ts),
-    }
+    """A row as this collection returns it, from a row of the API or of `_COLUMNS`."""
+    times = (("created", listed.get("creation_ts")), ("last_seen", listed.get("last_seen_ts")))
+    row = listed_state(listed)
+    for name, milliseconds in times:
+        shown = {name: iso_time(milliseconds), f"{name}_ts": milliseconds}
+        row.update({key: value for key, value in shown.items() if value is not None})
+    return row
 
 
 def _number(flag: bool | None) -> int | None:

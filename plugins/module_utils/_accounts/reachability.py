@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Whether a server that several threads speak with still answers: one slow answer is not the end of it."""
+"""Whether a server still responds to several threads. One missing response does not mean that it is gone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _FEWEST_IN_A_ROW = 3
 
 
 class Reachability:
-    """True until a request finds nobody to connect to, or several in a row get no answer.
+    """True until a connection is refused, or several requests in a row get no response.
 
-    `parallel`: how many requests there are at the same time, which a single pause of the server may all hit.
+    `parallel`: the number of requests at the same time. A single pause of the server may affect all of them.
     """
 
     def __init__(self, parallel: int) -> None:
@@ -31,22 +31,22 @@ class Reachability:
         return not self._gone
 
     def answered(self) -> None:
-        """Note that a request was answered."""
+        """Note that a request got a response."""
         with self._lock:
             self._in_a_row = 0
 
     def note(self, error: SynapseError) -> None:
-        """Note how a request has failed; what the server itself says is an answer."""
+        """Note the failure of a request. An error that the server itself reports is a response."""
         if not isinstance(error, ConnectionFailed):
             self.answered()
             return
         with self._lock:
             self._in_a_row += 1
-            # Without a connection, nothing was sent.
+            # Nothing was sent, so there was no connection.
             if not error.may_be_done or self._in_a_row >= self._allowed:
                 self._gone = True
 
     def forget(self) -> None:
-        """Try anew."""
+        """Try again."""
         with self._lock:
             self._in_a_row, self._gone = 0, False

@@ -4,7 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Addresses and identities that more than one account of a list declares: they would go to the last one."""
+"""E-mail addresses, telephone numbers and external IDs that several accounts of a list declare.
+
+The last account would get them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
 
+_KINDS = {"email": "e-mail address", "msisdn": "telephone number", "external_id": "external ID"}
+
 
 def shared_addresses(declared: t.Mapping[str, DeclaredAccount]) -> dict[str, str]:
-    """Return, for each account that shares an address or an identity with another one, in words what they share.
+    """Return, for each account that declares the same value as another account, the reason why this is not possible.
 
-    `declared`: what is declared, by user id; each must be valid. They are compared in their normal form.
+    `declared`: the declared accounts by user ID, each of them valid. The values are compared in their normal form.
     """
     owners: dict[tuple[str, ...], list[str]] = {}
     for name, account in declared.items():
@@ -24,13 +29,13 @@ def shared_addresses(declared: t.Mapping[str, DeclaredAccount]) -> dict[str, str
             continue
         attributes = account.attributes()
         for address in attributes.get("threepids", ()):
-            owners.setdefault(("address", address["medium"], address["address"]), []).append(name)
+            owners.setdefault((address["medium"], "", address["address"]), []).append(name)
         for identity in attributes.get("external_ids", ()):
-            owners.setdefault(("identity", identity["auth_provider"], identity["external_id"]), []).append(name)
+            owners.setdefault(("external_id", identity["auth_provider"], identity["external_id"]), []).append(name)
     found: dict[str, str] = {}
-    for (kind, where, what), names in owners.items():
+    for (kind, provider, value), names in owners.items():
         for name in names if len(names) > 1 else ():
             others = ", ".join(other for other in names if other != name)
-            shown = what if kind == "address" else f"{what} of {where}"
-            found.setdefault(name, f"{shown} is declared as an {kind} of {others} too: only one account can have it")
+            shown = f"{_KINDS[kind]} {value}" + (f" at {provider}" if provider else "")
+            found.setdefault(name, f"The {shown} is also declared for {others}, but only one account can have it")
     return found

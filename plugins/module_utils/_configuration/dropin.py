@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Drop-ins: a file of settings of our own beside those that Synapse's configuration already has."""
+"""Drop-ins: a file with our own settings, in addition to the other files of Synapse's configuration."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
 
-# What Synapse 1.163 applies at a reload (reload_cache_config in synapse/app/_base.py), beside certificates and logging.
+# The settings that Synapse 1.163 applies at a reload (reload_cache_config in synapse/app/_base.py), in addition to
+# certificates and logging.
 _RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
 
 
@@ -64,8 +65,8 @@ _RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
 class DeclaredDropin:
     """A drop-in as a task declares it.
 
-    `owner` and `group` None: what the file has, or for a new one what the configuration has, as far as Synapse can read
-    it then. `synapse_user`: who it runs as; None for whoever the running processes show.
+    `owner` and `group` None: those of the file, or for a new file those of the configuration if Synapse can then read
+    it. `synapse_user`: the user that Synapse runs as; None for the user of the running processes.
     """
 
     path: str
@@ -85,41 +86,43 @@ class DeclaredDropin:
         return set(leaves(self.secrets)) if self.secrets else set()
 
     def check(self) -> None:
-        """Raise InvalidInput for what can never work."""
+        """Raise InvalidInput for a declaration that can never work."""
         if "\0" in self.path:
-            raise InvalidInput(f"path {self.path!r} is not a path: it holds a NUL character.")
+            raise InvalidInput(f"path {self.path!r} is not a path: remove the NUL character from it.")
         if not os.path.isabs(self.path):
-            raise InvalidInput(f"path {self.path} must be absolute.")
+            raise InvalidInput(f"path {self.path} is not absolute: set an absolute path.")
         if os.path.isdir(self.path):
-            raise InvalidInput(f"path {self.path} is a directory: name a file in it.")
+            raise InvalidInput(f"path {self.path} is a directory: set the path of a file in it.")
         if os.path.islink(self.path):
-            raise InvalidInput(f"path {self.path} is a symbolic link: name the file that it leads to.")
+            raise InvalidInput(f"path {self.path} is a symbolic link: use the path of its target instead.")
         if not self.present:
             return
         if not self.settings and not self.secrets:
             raise InvalidInput(
-                "settings and secrets are both empty: name a setting, or remove the file by state=absent."
+                "settings and secrets are both empty: add a setting, or set state=absent to remove the file."
             )
         both = self.secret & set(leaves(self.settings))
         if both:
-            raise InvalidInput(f"{', '.join(dotted(both))} is in settings and in secrets: say it in one of them only.")
+            raise InvalidInput(f"{', '.join(dotted(both))} is in settings and in secrets: remove it from one of them.")
         if self.secrets and parse_mode(self.mode) & 0o007:
-            raise InvalidInput(f"mode {self.mode} would show the secrets to every user of the host: set 0640 or 0600.")
+            raise InvalidInput(
+                f"mode {self.mode} would let every user of the host read the secrets: set mode to 0640 or 0600."
+            )
 
     def content(self, earlier: Settings) -> Settings:
-        """Return what the file shall say. `earlier`: the settings of the files that Synapse reads before it."""
+        """Return the declared content. `earlier`: the settings of the files that Synapse reads before this one."""
         own: Settings = overlay(plain(self.settings), plain(self.secrets))
         return {key: overlay(earlier.get(key), value) for key, value in own.items()} if self.merge else own
 
     def attributes(self, model: Attributes | None) -> Attributes:
-        """Return the mode, owner and group that the file shall have. `model`: what to take the owner and group from."""
+        """Return the declared mode, owner and group. `model` provides the owner and group that are not declared."""
         uid = user_id(self.owner) if self.owner else model.uid if model else os.geteuid()
         gid = group_id(self.group) if self.group else model.gid if model else os.getegid()
         return Attributes(parse_mode(self.mode), uid, gid)
 
 
 class DropinResource:
-    """One drop-in with its declared content, as the runner wants it (see _plan.Resource)."""
+    """One drop-in with its declared content, as a resource of the runner (see _plan.Resource)."""
 
     def __init__(
         self,
@@ -127,9 +130,9 @@ class DropinResource:
         declared: DeclaredDropin,
         running_users: t.Callable[[], t.Iterable[str]] = tuple,
     ) -> None:
-        """`config_path`: the files and directories that Synapse is started with. Nothing is read yet.
+        """`config_path`: the files and directories that Synapse is started with. Does not read anything yet.
 
-        `running_users` finds the users of processes that look like Synapse with this configuration.
+        `running_users` returns the users of the processes that seem to be Synapse with this configuration.
         """
         self._config_path = list(config_path)
         self._declared = declared
@@ -174,32 +177,32 @@ class DropinResource:
             wrong.append("the mode, owner or group" if self._wanted else "the absence of the file")
         if wrong:
             raise StateNotReached(
-                f"{', '.join(wrong)} is not as declared although the task went well on {self._declared.path}:"
-                " something else changes the configuration at the same time. Run the task again."
+                f"{', '.join(wrong)} is not as declared, although {self._declared.path} was changed without an error."
+                " Another process may change the configuration at the same time: run the task again."
             )
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return the path, the settings in force of the keys concerned (secrets hidden), which of them change, and what
-        applies the change to a running Synapse: "reload", "restart", or None if nothing changes for it.
+        """Return the path, the settings in force of the keys of the file (secrets hidden), which of them change, and
+        whether a running Synapse needs a restart or a reload to apply the change: one of them, or neither.
         """
+        can_reload = self._can_reload(plan)
         return {
-            "path": self._declared.path,
-            "effective": masked(self._after, self._secret),
+            "config": {"path": self._declared.path, "settings": masked(self._after, self._secret)},
             "changed_keys": dotted(self._changed),
-            "applied_by": self._applied_by(plan),
+            "restart_required": bool(self._changed) and not can_reload,
+            "reload_required": bool(self._changed) and can_reload,
         }
 
     @property
     def _changed(self) -> set[KeyPath]:
         return changed_paths(self._before, self._after)
 
-    def _applied_by(self, plan: Plan) -> str | None:
-        if not self._changed:
-            return None
+    def _can_reload(self, plan: Plan) -> bool:
+        """Return whether a reload applies the settings that change."""
         # At a reload Synapse reads the files again that it found when it was started (synapse/config/_base.py,
-        # reload_config_section): it does not see a new one, and fails over one that is gone.
+        # reload_config_section): it does not see a new file, and fails if one of them is missing.
         stays = all(state is not None and state["file"] is not None for state in (plan.before, plan.after))
-        return "reload" if stays and all(path[:2] in _RELOADED for path in self._changed) else "restart"
+        return stays and all(path[:2] in _RELOADED for path in self._changed)
 
     def _find_reader(self, around: Surroundings) -> Reader | None:
         if self._declared.synapse_user is not None:
@@ -207,7 +210,7 @@ class DropinResource:
         return proven_reader(self._running_users(), Configuration(around.earlier.files + around.later.files))
 
     def _find_trusted(self) -> frozenset[int]:
-        """Who may decide what is on the way to the file: who could change the configuration anyway."""
+        """Return the IDs of the users who can change the configuration: they may write to directories in the path."""
         main = read_attributes(self._config_path[0])
         return frozenset(([main.uid] if main else []) + ([self._reader.uid] if self._reader else []))
 
@@ -227,8 +230,8 @@ class DropinResource:
         return DropinFile(header(declared.secret), content, attributes)
 
     def _model(self) -> Attributes | None:
-        """What a new file takes its owner and group from, None for those of this user."""
-        # It belongs to whom the configuration belongs: who reads the one must be able to read the other.
+        """Return the attributes that a new file gets its owner and group from, or None for those of this user."""
+        # The owner of the configuration: the user who reads one of the files must be able to read the other.
         model = read_attributes(self._config_path[0]) if os.geteuid() == 0 else None
         return self._reader.keeping_secrets(model) if model and self._reader else model
 
@@ -236,15 +239,15 @@ class DropinResource:
         path = self._declared.path
         if current and not current.ours and not self._declared.force:
             raise InvalidInput(
-                f"{path} was not written by this module, and what it says would be lost: take its settings over into"
-                " the task and set force=true, or choose another path."
+                f"{path} was not written by this module, and its content would be lost: copy its settings to the task"
+                " and set force=true, or set another path."
             )
         for key in content:
             later = around.later.source_of(key)
             if later:
                 raise InvalidInput(
-                    f"{key} in {path} would have no effect: Synapse reads {later} after it, which sets {key} too."
-                    f" Remove {key} from there, or choose a path that Synapse reads later."
+                    f"{key} in {path} would have no effect: Synapse reads {later} after it, which also sets {key}."
+                    f" Remove {key} from that file, or set a path that Synapse reads later."
                 )
 
     def _steps(self, current: DropinFile | None, wanted: DropinFile | None) -> tuple[Step, ...]:
@@ -252,7 +255,7 @@ class DropinResource:
         if wanted is None:
             require_writable(path, "path", trusted=trusted)
             return (Step(f"remove {path}", lambda: remove_file(path, trusted=trusted)),)
-        same = current is not None and current.says_as(wanted)
+        same = current is not None and current.has_same_content_as(wanted)
         if current and same and current.attributes == wanted.attributes:
             return ()
         require_writable(path, "path", trusted=trusted)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The text of a drop-in: a header that says whose it is, and the settings as YAML."""
+"""The text of a drop-in: a header that shows that this collection wrote it, and the settings as YAML."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file
 
 _MARK = "# Written by the Ansible module matrix_ops.synapse.synapse_config, which overwrites what is changed here."
 _ADVICE = "# A key in this file replaces the whole key of the files that Synapse reads before it."
-# What was declared secret is remembered, so that a later task can hide it too.
+# The names of the declared secrets are kept in the file, so that a later task can hide them too.
 _SECRETS = "# Secrets: "
 
 
 @dataclasses.dataclass(frozen=True)
 class DropinFile:
-    """A drop-in, as it is or as it shall be: the comment at its beginning, the settings, and who may read it."""
+    """A drop-in, existing or planned: the comment at its beginning, the settings, and its mode, owner and group."""
 
     header: str
     settings: Settings
@@ -41,26 +41,26 @@ class DropinFile:
 
     @property
     def ours(self) -> bool:
-        """Whether this collection wrote it, so that no other work is lost with it."""
+        """Whether this collection wrote it, so that it can be replaced."""
         return self.blank or self.header.startswith(_MARK)
 
     @property
     def secret(self) -> set[KeyPath]:
-        """Where the settings that were declared secret are."""
+        """The paths of the settings that were declared as secrets."""
         remembered = [line for line in self.header.splitlines() if line.startswith(_SECRETS)]
         try:
             return {tuple(where) for where in json.loads(remembered[0][len(_SECRETS) :])} if remembered else set()
         except (ValueError, TypeError):
-            # Somebody changed the line: better too much is hidden than too little.
+            # The line was changed by hand: hide everything, to be safe.
             return {(key,) for key in self.settings}
 
-    def says_as(self, other: DropinFile) -> bool:
-        """Return whether both files say the same."""
+    def has_same_content_as(self, other: DropinFile) -> bool:
+        """Return whether both files have the same content."""
         return self.header == other.header and same(self.settings, other.settings)
 
     def text(self) -> str:
-        """Return the text of the file. Raises InvalidInput for a value that YAML would not give back exactly."""
-        # Without PyYAML the configuration could not even have been read, and that says so.
+        """Return the text of the file. Raises InvalidInput for a value that cannot be read back exactly from YAML."""
+        # Without PyYAML, reading the configuration has already failed with a clear error.
         import yaml
 
         text: str = yaml.safe_dump(self.settings, default_flow_style=False, allow_unicode=True, sort_keys=False)
@@ -68,7 +68,8 @@ class DropinFile:
         if not same(read, self.settings):
             wrong = dotted(changed_paths(read, self.settings))
             raise InvalidInput(
-                f"{', '.join(wrong)} cannot be written as YAML so that Synapse would read the same value."
+                f"{', '.join(wrong)} cannot be written as YAML in a form that Synapse reads as the same value: set"
+                " another value."
             )
         return self.header + text
 
@@ -84,7 +85,7 @@ def header(secret: t.Collection[KeyPath]) -> str:
 def read_dropin(path: str, *, trusted: t.Collection[int] = ()) -> DropinFile | None:
     """Return the drop-in at `path`, or None if there is no file.
 
-    `trusted`: see _directory. Raises InvalidInput if others could exchange it, SynapseError if it cannot be read.
+    `trusted`: see _directory. Raises InvalidInput if another user could replace it, SynapseError if it cannot be read.
     """
     file = read_file(path, trusted=trusted)
     if file is None:
@@ -98,6 +99,6 @@ def read_dropin(path: str, *, trusted: t.Collection[int] = ()) -> DropinFile | N
     try:
         settings = parse_settings(file.content.decode(), path)
     except (ConfigurationError, UnicodeDecodeError):
-        # A file of ours that somebody broke is written again; whether it is ours is decided by its header.
+        # A broken file is written again if it is ours, which its header shows.
         settings = {}
     return DropinFile("".join(comments), settings, file.attributes, blank=not text.strip())

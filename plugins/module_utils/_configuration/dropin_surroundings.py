@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""What Synapse reads before and after a drop-in, whether that exists yet or not.
+"""The configuration that Synapse reads before and after a drop-in, which does not have to exist yet.
 
-Relies on how Synapse 1.163 finds its files and puts them together (synapse/config/_base.py): a top-level key of a later
-one replaces that of an earlier one whole.
+Relies on how Synapse 1.163 finds and merges its files (synapse/config/_base.py): a top-level key in a later file
+replaces the whole key of an earlier file.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 
 class Surroundings(t.NamedTuple):
-    """What Synapse reads before and after a drop-in."""
+    """The configuration that Synapse reads before and after a drop-in."""
 
     earlier: Configuration
     later: Configuration
 
     def effective(self, own: Settings, keys: t.Collection[str]) -> Settings:
-        """Return the settings in force, of those named `keys`, when the drop-in says `own`."""
+        """Return the settings in force with the top-level `keys`, if the drop-in has the settings `own`."""
         everything = {**self.earlier.settings, **own, **self.later.settings}
         return {key: value for key, value in everything.items() if key in keys}
 
 
 def read_surroundings(config_path: t.Sequence[str], path: str) -> Surroundings:
-    """Return what Synapse, started with `config_path`, reads before and after `path`, whether that exists yet or not.
+    """Return what Synapse with this `config_path` reads before and after `path`, which does not have to exist yet.
 
     Raises InvalidInput if Synapse would not read `path` at all, ConfigurationError if the others cannot be read.
     """
@@ -52,7 +52,7 @@ def read_surroundings(config_path: t.Sequence[str], path: str) -> Surroundings:
     if not positions:
         raise InvalidInput(
             f"Synapse would not read {path}: it reads {', '.join(config_path)}, and in a directory only the files whose"
-            " names end with .yaml. Choose a path there, or set config_path to what Synapse is started with."
+            " names end with .yaml. Set a path in one of them, or set config_path to the paths of --config-path."
         )
     return Surroundings(read_configuration(files[: positions[0]]), read_configuration(files[positions[0] + 1 :]))
 
@@ -61,8 +61,8 @@ def _require_existing(config_path: t.Sequence[str], path: str) -> None:
     missing = [given for given in config_path if _is_missing(given) and not _same_place(given, path)]
     if missing:
         raise ConfigurationError(
-            f"{', '.join(missing)} of config_path does not exist on this host, and Synapse does not start without it:"
-            " install Synapse or create it first, or set config_path to what Synapse is started with (--config-path)."
+            f"{', '.join(missing)} in config_path does not exist on this host, and Synapse does not start without it:"
+            " install Synapse or create it first, or set config_path to the paths of Synapse's option --config-path."
         )
 
 
@@ -72,7 +72,7 @@ def _is_missing(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
-        # It may be there, or be no path at all: reading it will say what is wrong.
+        # It may exist, or it may not be a path at all: reading it raises the error.
         return False
     return False
 

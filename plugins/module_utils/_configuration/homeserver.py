@@ -13,17 +13,18 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 
-# What PyYAML raises, beside its own errors, for a text that has the form or the tag of a type but is no value of it.
+# The errors of PyYAML, in addition to its own classes, for a text that looks like a type but is not a valid value.
 _NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
-# Deeper than any setting of Synapse, and far from where Python gives up.
+# Deeper than any setting of Synapse, and far below the recursion limit of Python.
 _DEEPEST = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigurationFile:
-    """One file of the configuration and what it says."""
+    """One file of the configuration and its settings."""
 
     path: str
     settings: dict[str, t.Any]
@@ -31,7 +32,7 @@ class ConfigurationFile:
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:
-    """What all files together say: a top-level key of a later file replaces that of an earlier one whole."""
+    """The settings of all files: a top-level key in a later file replaces the whole key of an earlier file."""
 
     files: tuple[ConfigurationFile, ...]
 
@@ -45,11 +46,12 @@ class Configuration:
 
     @property
     def server_name(self) -> str:
-        """The name of the server, with its port if it has one. Raises ConfigurationError if it is not set."""
+        """The server name, with its port if it has one. Raises ConfigurationError if it is not set."""
         name = self.settings.get("server_name")
         if not isinstance(name, str) or not name:
             raise ConfigurationError(
-                f"server_name is not set in {self._named_files()}: is this Synapse's configuration?"
+                f"server_name is not set in {self._named_files()}: is this Synapse's configuration? Set config_path to"
+                " the files that Synapse is started with."
             )
         return name
 
@@ -65,7 +67,7 @@ class Configuration:
         return Configuration(tuple(file for file in self.files if not _same_path(file.path, path)))
 
     def before(self, path: str) -> Configuration:
-        """Return the configuration that the files read before `path` make."""
+        """Return the configuration of the files that are read before `path`."""
         kept: list[ConfigurationFile] = []
         for file in self.files:
             if _same_path(file.path, path):
@@ -74,16 +76,14 @@ class Configuration:
         return Configuration(tuple(kept))
 
     def secret(self, key: str) -> str | None:
-        """Return the secret `key`, from the file that `<key>_path` names if it is set; None if neither is set.
+        """Return the secret `key`, or the content of the file `<key>_path` if that is set; None if neither is set.
 
         Raises ConfigurationError if that file cannot be read, or if both are set (Synapse then refuses to start).
         """
         settings = self.settings
         value, path = settings.get(key), settings.get(f"{key}_path")
         if value and path:
-            raise ConfigurationError(
-                f"{key} and {key}_path are both set in {self._named_files()}: Synapse allows only one."
-            )
+            raise ConfigurationError(f"{key} and {key}_path are both set in {self._named_files()}: remove one of them.")
         if path:
             return _read_text(str(path), f"{key}_path").strip()
         return str(value) if value else None
@@ -93,18 +93,35 @@ class Configuration:
 
 
 def read_configuration(paths: t.Sequence[str]) -> Configuration:
-    """Return the configuration in `paths`: files, and directories of which the `*.yaml` files are read in their order.
+    """Return the configuration in `paths`: files, and directories whose `*.yaml` files are read in alphabetical order.
 
-    The same rules as Synapse's `--config-path`, given once for each path. Raises ConfigurationError if one of them does
-    not exist, cannot be read or is not YAML, and MissingLibrary without PyYAML.
+    The rules are the same as for Synapse's `--config-path`, which is given once for each path. Raises
+    ConfigurationError if one of them does not exist, cannot be read or is not YAML, and MissingLibrary without PyYAML.
     """
     return Configuration(tuple(_read_file(path) for path in find_files(paths)))
+
+
+def read_configuration_if_there(paths: t.Sequence[str]) -> Configuration | None:
+    """Return the configuration in `paths`, or None if they are the default and cannot be used on this host.
+
+    That means that the first file of the default does not exist or cannot be read, or that PyYAML is missing. In all
+    other cases this is the same as read_configuration, which raises ConfigurationError and MissingLibrary.
+    """
+    is_default = tuple(paths) == DEFAULT_CONFIG_PATH
+    if is_default and not _is_readable(paths[0]):
+        return None
+    try:
+        return read_configuration(paths)
+    except MissingLibrary:
+        if is_default:
+            return None
+        raise
 
 
 def find_files(paths: t.Sequence[str]) -> list[str]:
     """Return the files that Synapse reads when it is started with `paths`, in the order in which it reads them.
 
-    Raises ConfigurationError if a path does not exist, cannot be listed or is none.
+    Raises ConfigurationError if a path does not exist, cannot be listed or is not a path.
     """
     files: list[str] = []
     for path in paths:
@@ -122,9 +139,9 @@ def find_files(paths: t.Sequence[str]) -> list[str]:
 
 
 def parse_settings(text: str, path: str) -> dict[str, t.Any]:
-    """Return the settings in the text of a file; `path` is named by errors.
+    """Return the settings in the text of a file. Errors name it as `path`.
 
-    Raises ConfigurationError if it is not YAML or has no end, and MissingLibrary without PyYAML.
+    Raises ConfigurationError if it is not YAML or is nested too deeply, and MissingLibrary without PyYAML.
     """
     try:
         import yaml
@@ -135,21 +152,29 @@ def parse_settings(text: str, path: str) -> dict[str, t.Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        # The parser's own words quote the file, and with it perhaps a secret.
+        # The message of the parser quotes the file, which may contain a secret.
         raise ConfigurationError(
-            f"{path} is not valid YAML{where}: mend it first, Synapse cannot start with it."
+            f"{path} is not valid YAML{where}: fix it first, because Synapse cannot start with it."
         ) from error
     except _NO_VALUE as error:
         raise ConfigurationError(
-            f"{path} is not valid YAML: something in it looks like a number, a date or the like, but is none."
-            " Put it in quotes if it is text, Synapse cannot start with it."
+            f"{path} is not valid YAML: a value in it has the form of a number, a date or another type, but is not"
+            " valid. Put it in quotes if it is text, because Synapse cannot start with it."
         ) from error
     except RecursionError as error:
         raise _too_deep(path) from error
     if _is_deeper(settings, _DEEPEST):
         raise _too_deep(path)
-    # Synapse ignores a file that holds no mapping (an empty drop-in, for one) with a warning.
+    # Synapse ignores a file without a mapping (for example an empty one) with a warning.
     return settings if isinstance(settings, dict) else {}
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        os.close(_open_at_once(path, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def _read_file(path: str) -> ConfigurationFile:
@@ -157,21 +182,21 @@ def _read_file(path: str) -> ConfigurationFile:
 
 
 def _is_deeper(value: t.Any, levels: int) -> bool:
-    """Return whether something lies more than that many levels deep, as it does in what contains itself."""
+    """Return whether `value` is nested more than `levels` deep, as a value is that contains itself."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return levels < 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _too_deep(path: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} has something that is nested more than {_DEEPEST} deep, or contains itself by an alias (*): mend it"
-        " first."
+        f"{path} has a value that is nested more than {_DEEPEST} levels deep, or contains itself through an alias (*):"
+        " fix it first."
     )
 
 
 def _require_path(path: str, option: str) -> None:
     if "\0" in path:
-        raise ConfigurationError(f"{path!r} ({option}) is not a path: it holds a NUL character.")
+        raise ConfigurationError(f"{path!r} ({option}) is not a path: remove the NUL character from it.")
 
 
 def _read_text(path: str, option: str) -> str:
@@ -179,23 +204,23 @@ def _read_text(path: str, option: str) -> str:
     try:
         with open(path, encoding="utf-8", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigurationError(f"{path} ({option}) is not a regular file: name one that holds text.")
+                raise ConfigurationError(f"{path} ({option}) is not a regular file: set it to a text file.")
             return file.read()
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} ({option}) is not text in UTF-8.") from error
+        raise ConfigurationError(f"{path} ({option}) is not text in UTF-8: set it to a text file.") from error
     except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # A pipe that nobody writes to would be waited for.
+    # Without O_NONBLOCK, opening a pipe waits until a process writes to it.
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(path: str, error: OSError) -> ConfigurationError:
     if isinstance(error, FileNotFoundError):
         return ConfigurationError(
-            f"{path} does not exist on this host: config_path must name Synapse's own configuration."
+            f"{path} does not exist on this host: set config_path to Synapse's own configuration."
         )
     if isinstance(error, PermissionError):
         return ConfigurationError(

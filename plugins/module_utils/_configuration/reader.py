@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The user that Synapse runs as: whether it could read a file, and who must own one that it can read."""
+"""The user that Synapse runs as: whether it could read a file, and which owner or group makes that possible."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
-# Root's group, and that of all who have none: to be in it says nothing of anybody.
+# The group of all users without a group of their own. Members of it have nothing in common, as with root's group.
 _NOBODY = 65534
 _UNKNOWN = 255
 
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """A user who reads files. `gid` is the primary group, None for a user who is known by the number alone."""
+    """A user who reads files. `gid`: the primary group; None for a user of which only the ID is known."""
 
     name: str
     uid: int
@@ -33,7 +33,7 @@ class Reader:
     groups: frozenset[int]
 
     def may_read(self, attributes: Attributes) -> bool:
-        """Return whether the permissions of a file let this user read it. Root reads everything."""
+        """Return whether the permissions of a file allow this user to read it. Root may read everything."""
         if self.uid == attributes.uid:
             bit = stat.S_IRUSR
         else:
@@ -41,14 +41,14 @@ class Reader:
         return self.uid == 0 or bool(attributes.mode & bit)
 
     def keeping_secrets(self, model: Attributes) -> Attributes:
-        """Return the model of a new file without the group of all who have none: root's stands for nobody."""
+        """Return the model of a new file, with the group root instead of the group of all users without their own."""
         return dataclasses.replace(model, gid=0) if model.gid == _NOBODY else model
 
     def let_in(self, attributes: Attributes, *, owner_is_free: bool, group_is_free: bool) -> Attributes:
-        """Return attributes that let this user read a file, if changing the owner or group that are free achieves it.
+        """Return attributes that allow this user to read a file, if a change of the free owner or group achieves that.
 
-        Best by the group, which may read without writing; but a group that others share keeps no secret: then by the
-        owner.
+        The group is preferred, because it can read without write permission. If other users share the group, it would
+        not keep a secret, so that the owner is changed instead.
         """
         if self.may_read(attributes):
             return attributes
@@ -66,27 +66,27 @@ class Reader:
         group = "" if self.gid is None or self._shares_group() else f"group to {group_name(self.gid)}, or "
         raise InvalidInput(
             f"{path} with mode {shown['mode']}, owner {shown['owner']} and group {shown['group']} could not be read by"
-            f" {self.name}, the user of Synapse, which would not start again: set {group}owner to {self.name}, with a"
-            " mode that lets it read, or leave all three out."
+            f" {self.name}, the user of Synapse, so that Synapse would not start again: set {group}owner to"
+            f" {self.name}, with a mode that allows it to read the file, or set none of the three."
         )
 
     def require_way(self, directory: str, *, listed: bool) -> None:
-        """Raise InvalidInput if this user could not get to what is in `directory`. `listed`: Synapse lists it, too.
+        """Raise InvalidInput if this user could not open a file in `directory`. `listed`: Synapse also lists it.
 
-        Only root, and this user itself, can find that out; for anybody else this says nothing.
+        Only root and this user itself can find that out. For other users, nothing is checked.
         """
         for place in _prefixes(directory):
             wanted = os.R_OK | os.X_OK if listed and place == directory else os.X_OK
             if self.can(place, wanted) is False:
                 raise InvalidInput(
-                    f"{self.name}, the user of Synapse, may not enter {place}, and so could not read what is in"
-                    f" {directory}: give it that permission, for example by the group of the directory."
+                    f"{self.name}, the user of Synapse, may not enter {place}, and therefore could not read a file in"
+                    f" {directory}: give it that permission, for example through the group of the directory."
                 )
 
     def can(self, path: str, wanted: int) -> bool | None:
-        """Return whether this user has the access `wanted` (see os.access) to `path`; None if nobody can tell here.
+        """Return whether this user has the access `wanted` (see os.access) to `path`; None if that cannot be found out.
 
-        The kernel is asked, by a process that has become this user, so that access lists count.
+        A child process changes to this user and asks the kernel, so that access control lists count too.
         """
         if os.geteuid() == self.uid:
             return os.access(path, wanted)
@@ -101,7 +101,7 @@ class Reader:
                 os.setuid(self.uid)
                 answer = 0 if os.access(path, wanted) else 1
             finally:
-                # Nothing of the parent may be done a second time, whatever happens here.
+                # The child must never run the cleanup code of the parent.
                 os._exit(answer)
         _child, status = os.waitpid(child, 0)
         return {0: True, 1: False}.get(os.WEXITSTATUS(status)) if os.WIFEXITED(status) else None
@@ -113,12 +113,12 @@ class Reader:
 
 
 def reader_named(user: str) -> Reader:
-    """Return the user with that name or number. Raises InvalidInput if there is no such name."""
+    """Return the user with this name or ID. Raises InvalidInput if the name does not exist."""
     try:
         uid = user_id(user)
     except InvalidInput:
         raise InvalidInput(
-            f"synapse_user {user} does not exist on this host: see whether it is spelt right, or install Synapse first."
+            f"synapse_user {user} does not exist on this host: check the spelling, or install Synapse first."
         ) from None
     try:
         entry = pwd.getpwuid(uid)
@@ -128,9 +128,10 @@ def reader_named(user: str) -> Reader:
 
 
 def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reader | None:
-    """Return the first of `users`, of whom processes seem to be Synapse, who proves it; None if nobody does.
+    """Return the first of `users` that can read Synapse's signing key; None if there is none, or if everyone can.
 
-    Anybody can start a process that looks like Synapse. But only Synapse, and root, can read its signing key.
+    `users` have processes that seem to be Synapse. Any user can start such a process, but only Synapse and root can
+    read the signing key.
     """
     key = _signing_key(configuration)
     if key is None:
@@ -144,7 +145,7 @@ def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reade
 
 
 def _signing_key(configuration: Configuration) -> str | None:
-    """Where Synapse 1.163 has its key (synapse/config/key.py), None if that cannot be told."""
+    """Return the path of the signing key of Synapse 1.163 (synapse/config/key.py), or None if it is unknown."""
     settings = configuration.settings
     path, name = settings.get("signing_key_path"), settings.get("server_name")
     if path is None and isinstance(name, str) and configuration.files:
@@ -153,6 +154,6 @@ def _signing_key(configuration: Configuration) -> str | None:
 
 
 def _prefixes(directory: str) -> list[str]:
-    """The directories from the root to this one, as somebody has to pass them."""
+    """Return the directories from the root to this one, in the order in which a process passes them."""
     names = [name for name in directory.split("/") if name]
     return ["/" + "/".join(names[:number]) for number in range(len(names))] + [directory]

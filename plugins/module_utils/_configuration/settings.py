@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Settings as nested mappings: compared exactly, laid over each other, and shown without their secrets."""
+"""Settings as nested mappings: exact comparison, merging, and a copy without secrets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import re
 import typing as t
 
 Settings = dict[str, t.Any]
-# Where a value is: the keys that lead to it.
+# The keys that lead to a value.
 KeyPath = tuple[str, ...]
 
 HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new)"
 
-# As Synapse's secrets are called: registration_shared_secret, pepper, smtp_pass, client_secret, database.args.password.
-# A name that ends in _path holds no secret but the place of one.
+# The names of Synapse's secrets: registration_shared_secret, pepper, smtp_pass, client_secret, database.args.password.
+# A name that ends in _path is the path of a file with a secret, and not a secret.
 _SECRET_NAME = re.compile(r"(password|passwd|passphrase|secrets?|tokens?|pepper|dsn)$|(^|_)(pass|key|credentials)$")
-# The caches have names of Synapse's functions, some of which end like that of a secret.
+# The caches have the names of functions in Synapse, and some of them end like the name of a secret.
 _CACHE_FACTORS = ("caches", "per_cache_factors")
 _CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
@@ -37,7 +37,7 @@ def same(one: t.Any, other: t.Any) -> bool:
 
 
 def plain(value: t.Any) -> t.Any:
-    """Return `value` made of nothing but the plain types of YAML, sharing no part with it or within itself."""
+    """Return a deep copy of `value` that contains only the plain types of YAML and no object twice."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -49,14 +49,14 @@ def plain(value: t.Any) -> t.Any:
 
 
 def overlay(lower: t.Any, upper: t.Any) -> t.Any:
-    """Return `upper` laid over `lower`: mappings are put together at every depth, anything else is replaced."""
+    """Return `lower` merged with `upper`: mappings are merged at every level, all other values are replaced."""
     if not isinstance(lower, dict) or not isinstance(upper, dict):
         return upper
     return {**lower, **{key: overlay(lower.get(key), value) for key, value in upper.items()}}
 
 
 def leaves(value: t.Any, where: KeyPath = ()) -> dict[KeyPath, t.Any]:
-    """Return everything in `value` that is no mapping with something in it, under the keys that lead there."""
+    """Return all values in `value`, except mappings that are not empty, under the keys that lead to them."""
     if not isinstance(value, dict) or (not value and where):
         return {where: value}
     found: dict[KeyPath, t.Any] = {}
@@ -66,7 +66,7 @@ def leaves(value: t.Any, where: KeyPath = ()) -> dict[KeyPath, t.Any]:
 
 
 def changed_paths(before: Settings, after: Settings) -> set[KeyPath]:
-    """Return where a value is there on one side only, or not the same on both."""
+    """Return the paths of the values that exist on one side only or are different."""
     old, new = leaves(before), leaves(after)
     return {
         where
@@ -76,16 +76,16 @@ def changed_paths(before: Settings, after: Settings) -> set[KeyPath]:
 
 
 def dotted(paths: t.Iterable[KeyPath]) -> list[str]:
-    """Return `paths` as people write them: the keys with a dot between, in the order of the alphabet."""
+    """Return `paths` as text, with dots between the keys, in alphabetical order."""
     return sorted(".".join(where) for where in paths)
 
 
 def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collection[KeyPath] = ()) -> Settings:
-    """Return a copy of `settings` to show to people, with no secret in it.
+    """Return a copy of `settings` without secrets.
 
-    Hidden is what lies at a path in `secret`, what has a name like that of a secret and is no mapping, no boolean and
-    not null (of a list each element), and an address with a password in it. All keys become texts, as paths have them.
-    What changes at one of the paths `new` is marked, so that a change of a hidden value can be seen.
+    These values are hidden: all at a path in `secret`; strings and numbers whose name looks like the name of a secret,
+    also in a list; and URLs with a password. All keys become strings, as in paths. Hidden values at the paths `new` are
+    marked, so that their change is visible.
     """
     return t.cast(Settings, _masked(settings, (), frozenset(secret), tuple(new)))
 
@@ -96,7 +96,7 @@ def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple
     if isinstance(value, dict):
         return {str(key): _masked(inner, (*where, str(key)), secret, new) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        # An element has no name of its own: that of the list is judged.
+        # An element has no name of its own: the name of the list counts.
         return [_masked(inner, where, secret, new) for inner in value]
     return value
 
@@ -106,7 +106,7 @@ def _looks_secret(value: t.Any, where: KeyPath) -> bool:
         return False
     if isinstance(value, str) and _CREDENTIALS_IN_URL.search(value):
         return True
-    # A password of digits alone is a number to YAML, and one like 2020-01-01 a date.
+    # For YAML, a password of digits is a number, and one such as 2020-01-01 is a date.
     if isinstance(value, (int, float)) and where[:-1] == _CACHE_FACTORS:
         return False
     return bool(where and _SECRET_NAME.search(where[-1].lower()))

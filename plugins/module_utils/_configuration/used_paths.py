@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The files and directories that a configuration makes Synapse use: what a unit must not keep from it.
+"""The files and directories that Synapse uses with a configuration, so that a systemd unit can allow access to them.
 
 Relies on synapse/config of Synapse 1.163 (repository.py, database.py, logger.py, server.py) and on the handlers of
 Python's logging.
@@ -21,14 +21,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import KeyPath, leaves
 
-# What Synapse calls its own provider of media storage that is a directory.
+# The names of Synapse's own storage provider that stores media in a directory.
 _LOCAL_PROVIDERS = ("file_system", "synapse.media.storage_provider.FileStorageProviderBackend")
-# Where Synapse puts them if the configuration does not say.
+# The default paths of Synapse.
 _MEDIA_STORE, _DATABASE = "media_store", "homeserver.db"
 
 
 class UsedPath(t.NamedTuple):
-    """A path that a setting names. `written`: Synapse makes and changes files in it, so it is a directory.
+    """A path in a setting. `written`: it is a directory in which Synapse creates and changes files.
 
     `setting` is the setting, with dots between the keys. `path` is absolute.
     """
@@ -39,11 +39,11 @@ class UsedPath(t.NamedTuple):
 
 
 def find_used_paths(configuration: Configuration, working_directory: str) -> list[UsedPath]:
-    """Return the paths that the configuration names, those that are written before those that are only read.
+    """Return the paths in the configuration: first the directories that Synapse writes to, then the other paths.
 
-    Relative ones start from `working_directory`, the one that Synapse runs in. Read are all other absolute paths in the
-    settings, for modules of other people have theirs anywhere. Raises ConfigurationError if the file that log_config
-    names is no YAML, or cannot be read.
+    Relative paths start in `working_directory`, the directory that Synapse runs in. The other paths are all absolute
+    paths in the settings, because third-party modules can have theirs anywhere. Raises ConfigurationError if the file
+    in log_config is not YAML or cannot be read.
     """
     settings = configuration.settings
     found = dict.fromkeys(_written(settings, working_directory))

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The rooms with the most rows in the table state_groups_state: counted, estimated, or asked for by their state events.
+"""The rooms with the most rows in the table state_groups_state, counted or estimated, or with the most state events.
 
 Relies on the tables state_groups_state (data store `state`), room_stats_state and room_stats_current (data store
 `main`) of Synapse 1.163, and on GET /_synapse/admin/v1/rooms with order_by=state_events.
@@ -26,20 +26,22 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 Row = dict[str, t.Any]
 
-# More would be no sample any more: they are 800 megabytes.
+# These are 800 megabytes: more would not be a sample.
 _MOST_BLOCKS = 100_000
 _LARGEST_PAGE = 1000
-# Fewer than the variables that any SQLite takes in one statement.
+# Fewer than the maximum of variables in one statement of any SQLite.
 _NAMES_AT_ONCE = 500
 
-# One row a room: a room without statistics counts too, and one with several aliases once.
+_OTHER_WAYS = "Set biggest_rooms.mode: exact, or biggest_rooms.source: admin_api."
+
+# One row for each room, also for rooms without statistics or with several aliases.
 _COUNT = "SELECT room_id, COUNT(*) FROM state_groups_state GROUP BY room_id ORDER BY COUNT(*) DESC, room_id LIMIT ?"
 
 _BLOCKS = """
     SELECT pg_relation_size('state_groups_state') / current_setting('block_size')::int,
         current_setting('server_version_num')::int
 """
-# OFFSET 0 keeps the planner from taking the pieces apart, so that each block is one scan of a range of row addresses.
+# OFFSET 0 prevents the planner from merging the subqueries, so each block is one scan of a range of row addresses.
 _COUNT_IN_BLOCKS = """
     SELECT found.room_id, COUNT(*), array_agg(chosen.position) FILTER (WHERE chosen.position IS NOT NULL),
         SUM(COUNT(*)) OVER ()
@@ -55,7 +57,7 @@ _COUNT_IN_BLOCKS = """
     ORDER BY COUNT(*) DESC, found.room_id
     LIMIT ?
 """
-# Compiling the query would take as long as it runs, and the whole table must not be read for each block.
+# Compiling takes as long as the query, and a sequential scan would read the whole table for each block.
 _PLANNER = """
     SELECT set_config('jit', 'off', true), set_config('enable_tidscan', 'on', true),
         set_config('enable_seqscan', 'off', true)
@@ -64,7 +66,7 @@ _PLANNER = """
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """The rooms, and how large the sample was that shows them: its blocks, those of the table, and its rows."""
+    """The rooms, and the size of the sample: its blocks, the blocks of the table, and the rows in the sample."""
 
     rooms: list[Row]
     blocks: int
@@ -78,33 +80,33 @@ def count_exactly(state: Database, limit: int) -> list[Row]:
     Raises QueryTimedOut, and what the database raises.
     """
     try:
-        return [_room(room_id, rows) for room_id, rows in state.rows(_COUNT, limit)]
+        return [{"room_id": room_id, "state_rows": rows} for room_id, rows in state.rows(_COUNT, limit)]
     except QueryTimedOut as error:
-        error.explain("It reads the whole table state_groups_state: raise statement_timeout, or ask for an estimate.")
+        error.explain(
+            "It reads the whole table state_groups_state. Raise statement_timeout, or set biggest_rooms.mode: estimate."
+        )
         raise
 
 
 def estimate(state: Database, limit: int, *, blocks: int, seed: int) -> Estimate:
-    """Return the `limit` rooms that look biggest in `blocks` blocks of the table, with `standard_error`.
+    """Return the `limit` rooms with the most rows in `blocks` blocks of the table, with `standard_error`.
 
-    Only those blocks are read, and nothing is written or locked. Raises InvalidInput where that cannot be done,
+    Reads only these blocks, and writes or locks nothing. Raises InvalidInput if the database cannot do that,
     QueryTimedOut, and what the database raises.
     """
     if not 2 <= blocks <= _MOST_BLOCKS:
-        raise InvalidInput(f"sample_blocks must be between 2 and {_MOST_BLOCKS}, not {blocks}.")
+        raise InvalidInput(f"biggest_rooms.sample_blocks must be between 2 and {_MOST_BLOCKS}, not {blocks}.")
     if state.settings.engine == "sqlite3":
-        raise InvalidInput(
-            f"An estimate needs PostgreSQL, {state.settings.shown} cannot be sampled: set method to exact or api."
-        )
+        raise InvalidInput(f"An estimate needs PostgreSQL, but Synapse uses {state.settings.shown}. {_OTHER_WAYS}")
     try:
         return _estimate(state, limit, blocks, seed)
     except QueryTimedOut as error:
-        error.explain("Raise statement_timeout, or lower sample_blocks.")
+        error.explain("Raise statement_timeout, or lower biggest_rooms.sample_blocks.")
         raise
 
 
-def ask_api(client: Client, limit: int) -> list[Row]:
-    """Return the `limit` rooms with the most state events, as Synapse's statistics know them.
+def list_by_state_events(client: Client, limit: int) -> list[Row]:
+    """Return the `limit` rooms with the most state events, from the statistics of Synapse.
 
     Raises what the client raises.
     """
@@ -117,26 +119,30 @@ def ask_api(client: Client, limit: int) -> list[Row]:
     )
     rooms = [
         {
-            **_room(member(listed, "room_id"), None),
-            "name": listed.get("name"),
-            "canonical_alias": listed.get("canonical_alias"),
-            "state_events": listed.get("state_events"),
+            "room_id": member(listed, "room_id"),
+            "name": listed.get("name") or "",
+            "canonical_alias": listed.get("canonical_alias") or "",
+            **_counted(listed.get("state_events")),
         }
         for listed in itertools.islice(pages, limit)
     ]
-    return sorted(rooms, key=lambda room: (-(room["state_events"] or 0), room["room_id"]))
+    return sorted(rooms, key=lambda room: (-room.get("state_events", 0), room["room_id"]))
 
 
 def add_names(main: Database, rooms: t.Sequence[Row]) -> list[Row]:
-    """Return the rooms with their name, alias and current state events, which are None without statistics."""
+    """Return the rooms with their name, main alias and current state events, which are left out without statistics."""
     room_ids = [room["room_id"] for room in rooms]
     names = _look_up(main, "room_stats_state", "name, canonical_alias", room_ids)
     events = _look_up(main, "room_stats_current", "current_state_events", room_ids)
     named = []
     for room in rooms:
-        name, alias = names.get(room["room_id"], (None, None))
-        (state_events,) = events.get(room["room_id"], (None,))
-        named.append({**room, "name": name, "canonical_alias": alias, "state_events": state_events})
+        shown = dict(room)
+        if room["room_id"] in names:
+            name, alias = names[room["room_id"]]
+            shown.update(name=name or "", canonical_alias=alias or "")
+        if room["room_id"] in events:
+            shown.update(_counted(*events[room["room_id"]]))
+        named.append(shown)
     return named
 
 
@@ -154,7 +160,7 @@ def _estimate(state: Database, limit: int, blocks: int, seed: int) -> Estimate:
     [(total, version)] = state.rows(_BLOCKS)
     if version < 140000:
         raise InvalidInput(
-            f"PostgreSQL {version // 10000} cannot read single blocks, 14 or newer can: set method to exact or api."
+            f"An estimate needs PostgreSQL 14 or later, but this is PostgreSQL {version // 10000}. {_OTHER_WAYS}"
         )
     state.rows(_PLANNER)
     sample = choose_blocks(total, blocks, seed)
@@ -169,8 +175,8 @@ def _estimated(
     sample: BlockSample, rows_per_block: float, room_id: str, rows: int, positions: t.Sequence[int] | None
 ) -> Row:
     error = sample.standard_error(rows, positions or (), rows_per_block)
-    return {**_room(room_id, sample.estimate(rows)), "standard_error": error}
+    return {"room_id": room_id, "state_rows": sample.estimate(rows), "standard_error": error}
 
 
-def _room(room_id: str, state_rows: int | None) -> Row:
-    return {"room_id": room_id, "state_rows": state_rows, "standard_error": None}
+def _counted(state_events: int | None) -> Row:
+    return {} if state_events is None else {"state_events": state_events}

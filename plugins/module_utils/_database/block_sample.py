@@ -4,13 +4,13 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which blocks of a table to look at, and how far what they show may be from the whole.
+"""Which blocks of a table to read, and the error of an estimate from them.
 
-The table is cut into as many stretches of equal length as blocks are wanted, and of each one block is taken at random.
-So the sample follows how the table is laid out: rows that belong together and lie together are counted almost exactly,
-while rows that lie anywhere are counted as by any other random sample. Whole blocks are taken, so the error is reckoned
-between blocks and not between rows, by the differences of neighbours in the sample (Wolter, Introduction to Variance
-Estimation, successive differences).
+The table is divided into as many ranges of equal length as blocks are wanted, and one block is chosen at random in each
+range. So the sample follows the layout of the table: rows of a room that are stored together are counted almost
+exactly, and rows that are scattered are counted as by any other random sample. As whole blocks are chosen, the error is
+computed between blocks and not between rows, from the differences of neighbours in the sample (Wolter, Introduction to
+Variance Estimation, successive differences).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import math
 import random
 import typing as t
 
-# For so many pairs of neighbours it is noted what is in each: enough for the error, and it bounds the memory.
+# For how many pairs of neighbours the rows of each block are kept: enough for the error, and it limits the memory.
 _PAIRS = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class BlockSample:
-    """The sample: `blocks` are the numbers of the blocks in it, in their order, of `total` that the table has."""
+    """The sample: `blocks` are the numbers of its blocks, in ascending order. `total`: how many the table has."""
 
     total: int
     blocks: tuple[int, ...]
 
     @property
     def weight(self) -> float:
-        """How many blocks of the table one of the sample stands for."""
+        """How many blocks of the table each block of the sample represents."""
         return self.total / len(self.blocks) if self.blocks else 1.0
 
     @property
     def pairs(self) -> list[int]:
-        """The positions in the sample whose block is compared with the next one."""
+        """The positions in the sample of the blocks that are compared with the next one."""
         neighbours = len(self.blocks) - 1
         count = min(neighbours, _PAIRS)
         return [number * neighbours // count for number in range(count)]
@@ -55,10 +55,10 @@ class BlockSample:
         return round(rows * self.weight)
 
     def standard_error(self, rows: int, positions: t.Iterable[int], rows_per_block: float) -> int:
-        """Return the standard error of what `estimate` says, in rows of the table.
+        """Return the standard error of `estimate`, in rows of the table.
 
-        `positions`: for each of those of the `rows` that lie in a noted block, its position in the sample.
-        `rows_per_block`: how many rows of any kind a block of the sample has.
+        `positions`: for each of the `rows` that is in a noted block, the position of that block in the sample.
+        `rows_per_block`: the average number of rows of any room in a block of the sample.
         """
         missing = 1 - len(self.blocks) / self.total if self.total else 0.0
         if not missing or not rows:
@@ -67,15 +67,15 @@ class BlockSample:
         pairs = self.pairs
         squares = sum((counts[first] - counts[first + 1]) ** 2 for first in pairs)
         variance = len(self.blocks) * squares / (2 * len(pairs)) if pairs else float(rows * rows)
-        # Rows that all lie together have two ends, each of them anywhere in its stretch.
+        # Rows that are all stored together have two ends, each of them anywhere in its range.
         density = sum(counts.values()) / len(counts) if counts else rows_per_block
         return math.ceil(self.weight * math.sqrt(missing * max(variance, density * density / 6)))
 
 
 def choose_blocks(total: int, wanted: int, seed: int) -> BlockSample:
-    """Return `wanted` of the `total` blocks of a table, or all that there are; the same ones for the same seed."""
+    """Return `wanted` of the `total` blocks of a table, or all if there are fewer; the same ones for the same seed."""
     if wanted >= total:
         return BlockSample(total, tuple(range(total)))
-    # Each block is as likely as any other, even where the stretches do not end between two blocks.
+    # Each block is as likely as any other, even if a range ends within a block.
     chance = random.Random(seed)
     return BlockSample(total, tuple(int((number + chance.random()) * total / wanted) for number in range(wanted)))

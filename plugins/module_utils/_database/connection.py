@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""The database of a Synapse, found where its configuration says (synapse/config/database.py, 1.163).
+"""The database of a Synapse, as its configuration sets it (synapse/config/database.py, 1.163).
 
-Both engines take the same SQL: `?` stands for a value, and values are given as parameters only.
+The same SQL is used for both engines: `?` is a placeholder, and values are only passed as parameters.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     after_a_change,
 )
 
-# A connection of the engine, and the roots of the errors that it raises.
+# A connection of the engine, and the base classes of the errors that it raises.
 Connected = tuple[t.Any, tuple[type[Exception], ...]]
 
-# What both engines raise, beside their own errors, for a value or a name that they cannot take.
+# What both engines raise, in addition to their own errors, for a value or a name that they do not support.
 _NO_VALUE = (ValueError, TypeError, OverflowError, OSError)
 
 _CONNECT_TIMEOUT = 10
-# How many instructions of its virtual machine SQLite runs between two looks at the clock: some 10 microseconds.
+# How many instructions of its virtual machine SQLite runs between two checks of the time: about 10 microseconds.
 _INSTRUCTIONS = 1000
 
 
 class QueryTimedOut(SynapseError):
-    """A query took longer than it was allowed to, and the database has stopped it."""
+    """A query took longer than allowed, and the database has stopped it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DatabaseSettings:
-    """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` what the engine is given to connect.
+    """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` are those of its function `connect`.
 
-    `source` is the file of the configuration that says so. `allow_unsafe_locale`: Synapse shall take any locale.
+    `source`: the configuration file that sets it. `allow_unsafe_locale`: Synapse accepts any locale.
     """
 
     engine: str
@@ -57,7 +57,7 @@ class DatabaseSettings:
 
     @property
     def shown(self) -> str:
-        """The database in words, without a secret."""
+        """The database as a message shows it, without a secret."""
         if self.engine == "sqlite3":
             return f"the SQLite database {self.arguments['database']}"
         name = self.arguments.get("dbname") or self.arguments.get("database") or "with the default name"
@@ -68,38 +68,38 @@ class DatabaseSettings:
 def find_database(
     configuration: Configuration, working_directory: str | None = None, data_store: str = "main"
 ) -> DatabaseSettings:
-    """Return where the database with a data store is: `main` has the users, rooms and events, `state` the state groups.
+    """Return where the database of a data store is: `main` has the users, rooms and events, `state` the state groups.
 
-    `working_directory` is the one that Synapse runs in, which a relative path of an SQLite database starts from.
-    Raises ConfigurationError if the configuration does not tell.
+    `working_directory`: the directory that Synapse runs in. A relative path of an SQLite database starts there.
+    Raises ConfigurationError if the configuration does not set a database.
     """
     settings = configuration.settings
     key = next((name for name in ("databases", "database", "database_path") if settings.get(name)), "")
     source = configuration.source_of(key)
     if source is None:
         raise ConfigurationError(
-            f"{', '.join(file.path for file in configuration.files) or 'config_path'} names no database: is this the"
-            " whole configuration of Synapse, with every file that sets something?"
+            f"No database is set in {', '.join(file.path for file in configuration.files) or 'config_path'}."
+            " Set config_path to all files and directories of the configuration of Synapse."
         )
     section = _section(key, settings[key], source, data_store)
     engine, arguments = section.get("name") or "sqlite3", dict(section.get("args") or {})
     if engine not in ("sqlite3", "psycopg2"):
         raise ConfigurationError(
-            f"The database in {source} is of the kind {engine!r}: Synapse knows sqlite3 and psycopg2."
+            f"The database in {source} has the name {engine!r}, but Synapse only supports sqlite3 and psycopg2."
         )
     if engine == "sqlite3":
         # The old key takes precedence, as in Synapse.
         path = settings.get("database_path") or arguments.get("database")
         return DatabaseSettings(engine, {"database": _sqlite_path(path, source, working_directory)}, source)
-    # The options that begin with cp_ are for Synapse's pool of connections alone.
+    # Options that begin with cp_ are only for Synapse's pool of connections.
     kept = {name: value for name, value in arguments.items() if not name.startswith("cp_")}
     return DatabaseSettings(engine, kept, source, bool(section.get("allow_unsafe_locale")))
 
 
 class Database:
-    """A connection, to be used with `with`: it is read-only unless asked, and closed in the end.
+    """A connection, to be used with `with`. It is read-only by default, and closed at the end of the block.
 
-    A writable one is committed when its block ends without an error, else nothing in it has happened.
+    If it is `writable`, the changes are committed if the block ends without an error, and discarded otherwise.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Database:
     ) -> None:
         """Connect. Raises MissingLibrary without psycopg2, ConnectionFailed if the database cannot be reached.
 
-        `statement_timeout`: after how many seconds the database stops a query. None: as the database is set up.
+        `statement_timeout`: after how many seconds the database stops a query. None: the default of the database.
         """
         self._settings = settings
         self._statement_timeout = statement_timeout
@@ -135,19 +135,19 @@ class Database:
                 self._connection.close()
 
     def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
-        """Return all rows of a query. `?` in `sql` stands for the next of `values`, and for nothing else.
+        """Return all rows of a query. Each `?` in `sql` is replaced by the next of `values`.
 
-        Raises SynapseError with the database's own words if it refuses, QueryTimedOut if it takes too long.
+        Raises SynapseError with the error of the database if it refuses, QueryTimedOut if the query takes too long.
         """
         cursor = self._execute(sql, values)
         try:
-            # SQLite looks for most rows only now.
+            # SQLite only now reads most of the rows.
             return [tuple(row) for row in cursor.fetchall()]
         except self._errors as error:
             raise self._refused(error) from error
 
     def write(self, sql: str, *values: t.Any) -> int:
-        """Run a statement that writes, and return how many rows it concerned. Raises SynapseError as `rows` does."""
+        """Run a statement that writes, and return how many rows it changed. Raises the same errors as `rows`."""
         return int(self._execute(sql, values).rowcount)
 
     def _commit(self) -> None:
@@ -169,11 +169,11 @@ class Database:
         return cursor
 
     def _limit(self, seconds: float) -> None:
-        """Let the database stop what takes longer, in this transaction alone."""
+        """Let the database stop queries that take longer, in this transaction only."""
         if self._settings.engine == "sqlite3":
             self._connection.set_progress_handler(self._is_late, _INSTRUCTIONS)
             return
-        # Not for the session, which a pool of connections may hand on to Synapse.
+        # Not for the session, because a connection pooler may reuse it for Synapse.
         self.rows("SELECT set_config('statement_timeout', ?, true)", f"{max(round(seconds * 1000), 1)}ms")
 
     def _is_late(self) -> bool:
@@ -188,11 +188,11 @@ class Database:
             )
         if code == "42501":
             return SynapseError(
-                f"{shown} refused a query: {said}. Let the user of the database in {self._settings.source} read it,"
-                " as Synapse's own user may."
+                f"{shown} refused a query: {said}. Grant the database user in {self._settings.source} the privileges of"
+                " Synapse's own database user."
             )
         return SynapseError(
-            f"{shown} refused a query: {said}. See whether this is the database of a Synapse of this version."
+            f"{shown} refused a query: {said}. Check that it is a database of Synapse, of a supported version."
         )
 
 
@@ -203,20 +203,22 @@ def _section(key: str, section: t.Any, source: str, data_store: str) -> dict[str
     for candidate in candidates:
         if not isinstance(candidate, dict) or not isinstance(candidate.get("args") or {}, dict):
             raise ConfigurationError(
-                f"{key} in {source} is not written as Synapse reads it: a database has a name and args."
+                f"{key} in {source} does not have the form that Synapse requires: a database needs a name and args."
             )
         if data_store in (candidate.get("data_stores") or ["main", "state"]):
             return candidate
-    raise ConfigurationError(f"None of the databases in {source} has the data store {data_store}.")
+    raise ConfigurationError(
+        f"None of the databases in {source} has the data store {data_store}. Add it to data_stores."
+    )
 
 
 def _sqlite_path(path: t.Any, source: str, working_directory: str | None) -> str:
     if not isinstance(path, str) or not path or path == ":memory:":
-        raise ConfigurationError(f"The SQLite database in {source} has no file: nothing outside Synapse can read it.")
+        raise ConfigurationError(f"The SQLite database in {source} is not in a file, so only Synapse can read it.")
     if not os.path.isabs(path) and working_directory is None:
         raise ConfigurationError(
-            f"The SQLite database {path} in {source} has a relative path, and only Synapse knows the directory that it"
-            " was started in: write the whole path there, or name that directory with chdir."
+            f"The SQLite database {path} in {source} has a relative path. Set working_directory to the directory that"
+            " Synapse runs in, or use an absolute path in the configuration."
         )
     return os.path.join(working_directory or "", path)
 
@@ -225,7 +227,7 @@ def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
     path = settings.arguments["database"]
     if not os.path.exists(path) and os.access(os.path.dirname(path), os.X_OK):
         raise ConnectionFailed(
-            f"{_capital(settings.shown)} does not exist: see whether {settings.source} is the configuration in use.",
+            f"{_capital(settings.shown)} does not exist. Check that Synapse uses the configuration {settings.source}.",
             sent=False,
         )
     errors = (sqlite3.Error, sqlite3.Warning, *_NO_VALUE)
@@ -233,7 +235,7 @@ def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
     try:
         address = f"file:{urllib.parse.quote(path)}?mode={'rw' if writable else 'ro'}"
         connection = sqlite3.connect(address, uri=True, timeout=_CONNECT_TIMEOUT)
-        # The file is read only now; beside a running Synapse that needs the files -wal and -shm as well.
+        # SQLite only now reads the file. While Synapse runs, it also needs the files -wal and -shm.
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     except errors as error:
         if connection is not None:
@@ -264,10 +266,10 @@ def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected
         raise ConnectionFailed(
             f"{_capital(settings.shown)} cannot be reached: {said}."
             + (
-                f" See whether {settings.source} holds the right password. Where PostgreSQL lets in the user of Synapse"
-                " without one, run the task as that user, with become_user."
+                f" Check the password in {settings.source}. If PostgreSQL lets the user of Synapse connect without a"
+                " password, run the task as that user, with become_user."
                 if refused
-                else f" See whether PostgreSQL runs, and whether {settings.source} is the configuration in use."
+                else f" Check that PostgreSQL runs, and that Synapse uses the configuration {settings.source}."
             ),
             sent=False,
         ) from error

@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""What a database of Synapse is like: its engine, whether Synapse takes it, its sizes, what is still to be done.
+"""The description of a database of Synapse: engine, whether Synapse accepts it, sizes, pending background updates.
 
-Relies on the tables schema_version, schema_compat_version and background_updates of Synapse 1.163, on what Synapse
-checks when it starts (synapse/storage/engines/postgres.py), on PostgreSQL's catalog, and on SQLite's table dbstat.
+Relies on the tables schema_version, schema_compat_version and background_updates of Synapse 1.163, on the checks of
+Synapse when it starts (synapse/storage/engines/postgres.py), on PostgreSQL's catalog, and on SQLite's table dbstat.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOCALE = """
         current_setting('server_encoding'), datcollate, datctype
     FROM pg_database WHERE datname = current_database()
 """
-# The tables that Synapse's user sees by their bare name; the catalog is not Synapse's.
+# The tables that the user of Synapse can use without a schema name, without PostgreSQL's catalog.
 _VISIBLE = """
     pg_table_is_visible(relation.oid) AND relation.relnamespace NOT IN (
         SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema')
@@ -55,7 +55,7 @@ _SQLITE_PAGES = """
 
 
 def describe(database: Database) -> Row:
-    """Return the engine, its version and locale, and what Synapse does not take. Raises what the database does."""
+    """Return the engine, its version and locale, and whether Synapse accepts it. Raises what the database raises."""
     described = _describe_sqlite(database) if _is_sqlite(database) else _describe_postgresql(database)
     [(version, compatible)] = database.rows(
         "SELECT schema_version.version, schema_compat_version.compat_version FROM schema_version, schema_compat_version"
@@ -63,20 +63,38 @@ def describe(database: Database) -> Row:
     return {**described, "schema_version": version, "schema_compat_version": compatible}
 
 
-def measure(database: Database, limit: int) -> Row:
-    """Return the size of the database, and its `limit` biggest tables and indexes, in bytes.
+def measure(database: Database, *, tables: int, indexes: int) -> Row:
+    """Return the size of the database, and its biggest `tables` and `indexes`, with their sizes in bytes.
 
-    The tables and indexes are None where SQLite was built without the table dbstat. Raises what the database does.
+    The tables and indexes are left out if SQLite was built without the table dbstat (see `unmeasured`). Raises what the
+    database raises.
     """
-    return _measure_sqlite(database, limit) if _is_sqlite(database) else _measure_postgresql(database, limit)
+    measure_engine = _measure_sqlite if _is_sqlite(database) else _measure_postgresql
+    return measure_engine(database, tables, indexes)
+
+
+def unmeasured(measured: Row) -> list[Row]:
+    """Return what `measure` has left out, with the reason and the fix."""
+    return [
+        {
+            "name": name,
+            "reason": "The SQLite library of the Python that runs the module was built without the table dbstat.",
+            "fix": "Set ansible_python_interpreter to a Python whose SQLite library has it.",
+        }
+        for name in ("tables", "indexes")
+        if name not in measured
+    ]
 
 
 def pending_updates(database: Database) -> list[Row]:
-    """Return the background updates that are not done, in the order in which Synapse runs them."""
+    """Return the background updates that are not finished, in the order in which Synapse runs them."""
     rows = database.rows(
         "SELECT update_name, progress_json, depends_on FROM background_updates ORDER BY ordering, update_name"
     )
-    return [{"name": name, "progress": _progress(text), "depends_on": first} for name, text, first in rows]
+    return [
+        {"name": name, **_progress(text), **({} if required is None else {"depends_on": required})}
+        for name, text, required in rows
+    ]
 
 
 def _is_sqlite(database: Database) -> bool:
@@ -89,8 +107,6 @@ def _describe_sqlite(database: Database) -> Row:
         "engine": "sqlite",
         "version": version,
         "encoding": encoding,
-        "collation": None,
-        "ctype": None,
         "accepted": True,
         "problems": [],
     }
@@ -109,24 +125,25 @@ def _describe_postgresql(database: Database) -> Row:
 
 
 def judge(version: int, encoding: str, collation: str, ctype: str, *, any_locale: bool) -> Row:
-    """Return whether Synapse takes such a PostgreSQL database (`accepted`), and its `problems` in sentences.
+    """Return whether Synapse accepts such a PostgreSQL database (`accepted`), and its `problems` as sentences.
 
-    `version`: the first number. `any_locale`: Synapse is told to take any locale; it is a problem all the same.
+    `version`: the major version. `any_locale`: Synapse is set to accept any locale; any other than C is still a
+    problem.
     """
-    grave = []
+    fatal = []
     if version < _OLDEST_POSTGRESQL:
-        grave.append(f"PostgreSQL {version} is too old: Synapse wants {_OLDEST_POSTGRESQL} or newer.")
+        fatal.append(f"PostgreSQL {version} is too old. Synapse requires {_OLDEST_POSTGRESQL} or later.")
     if encoding != "UTF8":
-        grave.append(f"The encoding is {encoding}: Synapse wants UTF8.")
+        fatal.append(f"The encoding is {encoding}. Synapse requires UTF8.")
     locale = [
-        f"The {name} is {value}: Synapse wants C, because indexes may break when the system's locales are updated."
+        f"The {name} is {value}. Synapse requires C, because an update of the system's locales may corrupt indexes."
         for name, value in (("collation", collation), ("ctype", ctype))
         if value != "C"
     ]
-    return {"accepted": not grave and (any_locale or not locale), "problems": grave + locale}
+    return {"accepted": not fatal and (any_locale or not locale), "problems": fatal + locale}
 
 
-def _measure_postgresql(database: Database, limit: int) -> Row:
+def _measure_postgresql(database: Database, tables: int, indexes: int) -> Row:
     [(size,)] = database.rows("SELECT pg_database_size(current_database())")
     return {
         "size": size,
@@ -135,38 +152,42 @@ def _measure_postgresql(database: Database, limit: int) -> Row:
                 "name": name,
                 "size": total,
                 "table_size": own,
-                "index_size": indexes,
-                # Below zero: nobody has counted them yet.
-                "estimated_rows": rows if rows >= 0 else None,
+                "index_size": total_of_indexes,
+                # Negative: PostgreSQL has not counted them yet.
+                **({"estimated_rows": rows} if rows >= 0 else {}),
             }
-            for name, total, own, indexes, rows in database.rows(_TABLES, limit)
+            for name, total, own, total_of_indexes, rows in database.rows(_TABLES, tables)
         ],
-        "indexes": [{"name": name, "table": table, "size": own} for name, table, own in database.rows(_INDEXES, limit)],
+        "indexes": [
+            {"name": name, "table": table, "size": own} for name, table, own in database.rows(_INDEXES, indexes)
+        ],
     }
 
 
-def _measure_sqlite(database: Database, limit: int) -> Row:
+def _measure_sqlite(database: Database, tables: int, indexes: int) -> Row:
     [(size,)] = database.rows("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
     [(countable,)] = database.rows("SELECT sqlite_compileoption_used('ENABLE_DBSTAT_VTAB')")
     if not countable:
-        return {"size": size, "tables": None, "indexes": None}
-    tables: dict[str, Row] = {}
-    indexes: list[Row] = []
+        return {"size": size}
+    by_table: dict[str, Row] = {}
+    all_indexes: list[Row] = []
     for name, table, kind, own in database.rows(_SQLITE_PAGES):
-        row = tables.setdefault(table, {"name": table, "table_size": 0, "index_size": 0, "estimated_rows": None})
+        row = by_table.setdefault(table, {"name": table, "table_size": 0, "index_size": 0})
         row["index_size" if kind == "index" else "table_size"] += own
         if kind == "index":
-            indexes.append({"name": name, "table": table, "size": own})
-    sized = [{**row, "size": row["table_size"] + row["index_size"]} for row in tables.values()]
-    return {"size": size, "tables": _biggest(sized, limit), "indexes": _biggest(indexes, limit)}
+            all_indexes.append({"name": name, "table": table, "size": own})
+    all_tables = [{**row, "size": row["table_size"] + row["index_size"]} for row in by_table.values()]
+    return {"size": size, "tables": _biggest(all_tables, tables), "indexes": _biggest(all_indexes, indexes)}
 
 
 def _biggest(rows: list[Row], limit: int) -> list[Row]:
     return sorted(rows, key=lambda row: (-row["size"], row["name"]))[:limit]
 
 
-def _progress(text: str) -> t.Any:
+def _progress(text: str) -> Row:
+    """Return `progress`, unless it is not a JSON object."""
     try:
-        return json.loads(text)
+        progress = json.loads(text)
     except ValueError:
-        return text
+        return {}
+    return {"progress": progress} if isinstance(progress, dict) else {}

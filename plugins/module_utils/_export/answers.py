@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to this collection: it may change in any release.
-"""What Synapse's own export of an account leaves out: had from the server where it gives it, else listed.
+"""Data that Synapse's own export of an account omits: requested from the server if it returns it, otherwise listed.
 
-Relies on GET /_synapse/admin/v1/users/<user_id>/pushers and GET /_matrix/client/v3/profile/<user_id>, which has the
-fields that people have made up themselves too (Synapse 1.163).
+Relies on GET /_synapse/admin/v1/users/<user_id>/pushers and GET /_matrix/client/v3/profile/<user_id>, which also
+returns custom fields (Synapse 1.163).
 """
 
 from __future__ import annotations
@@ -29,8 +29,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names i
 
 _DIRECTORY = "from_api"
 _ANSWERS = (
-    ("pushers", "where notifications are sent to", "/_synapse/admin/v1/users/{user_id}/pushers"),
-    ("profile", "fields of the profile that the person has made up", "/_matrix/client/v3/profile/{user_id}"),
+    (
+        "pushers",
+        "pushers (where notifications are sent)",
+        "/_synapse/admin/v1/users/{user_id}/pushers",
+    ),
+    ("profile", "custom fields of the profile", "/_matrix/client/v3/profile/{user_id}"),
 )
 _MXC = re.compile(r"mxc://([^/]+)/(.+)")
 
@@ -38,16 +42,16 @@ Gap = dict[str, str]
 
 
 class Caller:
-    """The server as a source: `client` speaks with it, or is None without an access token."""
+    """The server as a source: `client` sends the requests, and is None without an access token."""
 
     def __init__(self, client: Client | None) -> None:
         self.client = client
-        self.silence = "there is no access token to ask the server with" if client is None else None
+        self.silence = "there is no access token for the server" if client is None else None
 
     def check(self, server_name: str, *, required: bool) -> None:
-        """See whether the server answers to the token, and is the one that is called `server_name`.
+        """Check that the server accepts the token and has the name `server_name`.
 
-        Raises AuthenticationFailed if it does not take the token, InvalidInput if it is another server, and
+        Raises AuthenticationFailed if it rejects the token, InvalidInput if it is a different server, and
         ConnectionFailed if it does not answer at all and is `required`.
         """
         if self.client is None:
@@ -64,35 +68,35 @@ class Caller:
         if answering != server_name:
             raise InvalidInput(
                 f"base_url {self.client.base_url} is the server {answering}, but config_path is the configuration of"
-                f" {server_name}: let both be of the same server."
+                f" {server_name}. Set base_url and config_path to the same server."
             )
 
 
 def write_answers(caller: Caller, user_id: str, directory: str) -> list[Gap]:
-    """Write what the server answers about the account into the directory from_api of the export.
+    """Write the answers of the server about the account into the directory from_api of the export.
 
-    Returns what could not be had, as objects with `what` and `why`. Raises OSError.
+    Returns the data that could not be read, as objects with `name` and `reason`. Raises OSError.
     """
     gaps = []
-    for name, what, template in _ANSWERS:
-        why = caller.silence
-        if caller.client is not None and why is None:
+    for file, name, template in _ANSWERS:
+        reason = caller.silence
+        if caller.client is not None and reason is None:
             try:
                 answer = caller.client.get(template, user_id=user_id)
-                _write(os.path.join(directory, _DIRECTORY), name, answer)
+                _write(os.path.join(directory, _DIRECTORY), file, answer)
             except NotFound:
-                why = "the server has none of this account"
+                reason = "the server has none for this account"
             except RecursionError:
-                why = "what the server has is nested too deeply to be read"
+                reason = "the answer of the server is nested too deeply to be read"
             except SynapseError as error:
-                why = error.message.rstrip(".")
-        if why is not None:
-            gaps.append({"what": what, "why": why})
+                reason = error.message.rstrip(".")
+        if reason is not None:
+            gaps.append({"name": name, "reason": reason})
     return gaps
 
 
 def find_gaps(user_id: str, server_name: str, directory: str, *, with_media: bool) -> list[Gap]:
-    """Return what of the account's files the export in `directory` does not hold, as objects with `what` and `why`.
+    """Return the files that the export in `directory` does not contain, as objects with `name` and `reason`.
 
     Raises SynapseError if the export cannot be read.
     """
@@ -100,12 +104,12 @@ def find_gaps(user_id: str, server_name: str, directory: str, *, with_media: boo
     own = os.listdir(media_ids) if os.path.isdir(media_ids) else []
     gaps = []
     if own and not with_media:
-        gaps.append({"what": f"the bytes of {len(own)} uploaded files", "why": "they were not asked for"})
+        gaps.append({"name": f"the content of uploaded files ({len(own)})", "reason": "it was not requested"})
     [profile] = read_objects(os.path.join(directory, "user_data", "profile"))
     picture = _MXC.fullmatch(str(profile.get("avatar_url") or ""))
     if picture and (picture.group(1) != server_name or name_of(picture.group(2)) not in own):
-        why = f"it was not uploaded by {user_id}"
-        gaps.append({"what": f"the picture of the profile, {picture.group()}", "why": why})
+        reason = f"it was not uploaded by {user_id}"
+        gaps.append({"name": f"the profile picture {picture.group()}", "reason": reason})
     return gaps
 
 

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""An export in one file: everything in a directory that is called as the file is, the manifest before the rest."""
+"""An export as one archive file. It contains one directory with the name of the file, the manifest first."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ ENDINGS = {"tar.gz": ".tar.gz", "zip": ".zip"}
 # The header of the first file.
 _ZIP = b"PK\x03\x04"
 _PIECE = 1 << 20
-# What is not unpacked yet is copied each time.
+# The rest that is not unpacked yet is copied each time.
 _PACKED_PIECE = 1 << 14
-# More than deflate can ever save: 1032 bytes in one.
+# More than the best compression of deflate, which is 1032 to 1.
 _LARGEST_RATIO = 1100
-# In bytes: the longest path, and a list of some 2,000,000 entries.
+# In bytes: the longest path, and a list of about 2,000,000 entries.
 _LONGEST_HEADER, _LONGEST_LIST = 1 << 14, 1 << 28
-# How much may follow each kind of header.
+# The largest size after each type of header.
 _LARGEST_AFTER = {tarfile.REGTYPE: sys.maxsize, tarfile.XHDTYPE: _LONGEST_HEADER}
 _MODE = 0o600
-# What the libraries below raise for files that are no archives, cut off or damaged.
+# What the libraries raise for files that are not archives, truncated or damaged.
 _DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError),
     *(RuntimeError, ValueError, OverflowError, LookupError, struct.error),
@@ -47,10 +47,10 @@ _DAMAGED = (
 
 
 def write_archive(kind: str, directory: int, manifest: Manifest, file: t.IO[bytes], name: str) -> None:
-    """Put the files of the manifest, and it itself, into an archive, which is written to `file`.
+    """Write an archive with the manifest and its files to `file`.
 
-    They are in the open `directory`, a descriptor. `kind` is one of ENDINGS, `name` what the directory in the archive
-    is called. In it everything is for its owner alone, and nothing tells who made it. Raises OSError.
+    The files are in the open `directory`, a descriptor. `kind` is one of ENDINGS, `name` the name of the directory in
+    the archive. All modes in the archive are private, and it does not contain the name of the owner. Raises OSError.
     """
     members = [MANIFEST, *(found.path for found in manifest.files)]
     if kind == "zip":
@@ -68,9 +68,9 @@ def write_archive(kind: str, directory: int, manifest: Manifest, file: t.IO[byte
 
 
 def read_manifest(file: t.IO[bytes]) -> Manifest:
-    """Return what the archive in `file`, at its beginning, says of itself.
+    """Return the manifest of the archive in `file`, which is at its beginning.
 
-    Raises ValueError if it is not that of an export, and OSError.
+    Raises ValueError if it is not the archive of an export, and OSError.
     """
     try:
         if _is_zip(file):
@@ -93,9 +93,9 @@ def read_manifest(file: t.IO[bytes]) -> Manifest:
 
 
 def is_whole(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
-    """Return whether the archive has a manifest, the files of these sizes in bytes, by path, no others, and no damage.
+    """Return whether the archive is undamaged and contains a manifest and exactly the files in `sizes` (bytes by path).
 
-    `file` is at its beginning. All of it is read, but no more than such files can have. Raises OSError.
+    `file` is at its beginning. It is read completely, but not more than such files can contain. Raises OSError.
     """
     if sum(sizes.values()) > os.fstat(file.fileno()).st_size * _LARGEST_RATIO + _PIECE:
         return False
@@ -110,7 +110,7 @@ def is_whole(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
 
 
 def _is_zip(file: t.IO[bytes]) -> bool:
-    """Whether it begins like a zip, whatever the files in it look like. Leaves it at its beginning."""
+    """Return whether it begins like a zip, whatever its files contain. Leaves it at its beginning."""
     beginning = file.read(len(_ZIP))
     file.seek(0)
     return beginning == _ZIP
@@ -129,9 +129,9 @@ def _opened_zip(file: t.IO[bytes]) -> zipfile.ZipFile:
 
 
 def _entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return what is in it. Raises ValueError if it is packed as no export is: every way has errors of its own."""
+    """Return its entries. Raises ValueError for other compressions than that of an export: they raise other errors."""
     if any(entry.compress_type != zipfile.ZIP_DEFLATED for entry in archive.infolist()):
-        raise ValueError("packed by something else")
+        raise ValueError("another compression")
     return archive.infolist()
 
 
@@ -139,9 +139,9 @@ def _is_whole_tar(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
     expected, stream = _Expected(sizes), _Unpacked(file)
     with _opened_tar(stream) as tar:
         for entry in tar:
-            # Before tarfile goes on to where the size says that the next one begins.
+            # Before tarfile continues at the position that the size leads to.
             expected.meet(entry.name, entry.size)
-    # The checksum comes at the very end, after what fills the last record.
+    # The checksum is at the end, after the padding of the last record.
     after = len(stream.read(tarfile.RECORDSIZE))
     while after <= tarfile.RECORDSIZE and not stream.ended:
         after += len(stream.read(tarfile.RECORDSIZE))
@@ -149,46 +149,46 @@ def _is_whole_tar(file: t.IO[bytes], sizes: t.Mapping[str, int]) -> bool:
 
 
 def _opened_tar(stream: _Unpacked) -> tarfile.TarFile:
-    # Not by "r|gz", which stumbles over damaged headers with errors of all kinds.
+    # Not "r|gz", which raises errors of many types for damaged headers.
     return tarfile.open(fileobj=t.cast("t.IO[bytes]", stream), mode="r|", tarinfo=_Header)
 
 
 class _Expected:
-    """The files that must be in an archive, each once, with the manifest."""
+    """The files that must be in an archive, each once, and the manifest."""
 
     def __init__(self, sizes: t.Mapping[str, int]) -> None:
         self._left: dict[str, int | None] = {**sizes, MANIFEST: None}
 
     def meet(self, name: str, size: int) -> None:
-        """Take note of an entry. Raises ValueError if there is none such to come."""
+        """Register an entry. Raises ValueError if it is not expected."""
         path = _inside(name)
         if path not in self._left:
-            raise ValueError("an entry too many")
+            raise ValueError("an unexpected entry")
         expected = self._left.pop(path)
         if not (0 <= size <= LARGEST_MANIFEST if expected is None else size == expected):
             raise ValueError("another size")
 
     def are_met(self) -> bool:
-        """Return whether all of them were there."""
+        """Return whether all of them were registered."""
         return not self._left
 
 
 class _Header(tarfile.TarInfo):
-    """A header as `write_archive` makes them: of a file, or a short one with what does not fit into that."""
+    """A header as `write_archive` writes it: of a file, or a short extended header for a long name."""
 
     def _proc_member(self, tarfile: tarfile.TarFile) -> _Header:
-        """Go on after a header, as tarfile lets subclasses do. Raises ValueError for one of anything else.
+        """Continue after a header, a hook of tarfile. Raises ValueError for any other type of header.
 
-        Some of those tarfile would read into memory or follow for ever.
+        tarfile would read some of those into memory, or follow them without end.
         """
         if not 0 <= self.size <= _LARGEST_AFTER.get(self.type, -1):
-            raise ValueError("a header of something else")
+            raise ValueError("another type of header")
         beyond: t.Any = super()
         return t.cast("_Header", beyond._proc_member(tarfile))
 
 
 class _Unpacked:
-    """What a gzip holds, to be read by tarfile, which would ask for ever for what comes after its end."""
+    """The content of a gzip for tarfile, which would otherwise read without end after the end."""
 
     def __init__(self, file: t.IO[bytes]) -> None:
         self.ended = False
@@ -196,10 +196,10 @@ class _Unpacked:
         self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def read(self, size: int) -> bytes:
-        """Return at most `size` bytes, more than 0, and none at the end, which is told once.
+        """Return 1 to `size` bytes, or no bytes at the end, but only once.
 
-        Raises EOFError if the gzip is cut off, or at its end for the second time; ValueError if something follows it;
-        zlib.error for whatever is damaged; OSError.
+        Raises EOFError if the gzip is truncated, or for the second read at the end; ValueError if data follows it;
+        zlib.error if it is damaged; OSError.
         """
         while not self._unpacker.eof:
             packed = self._unpacker.unconsumed_tail or self._file.read(_PACKED_PIECE)
@@ -207,34 +207,34 @@ class _Unpacked:
             if unpacked:
                 return unpacked
             if not packed:
-                raise EOFError("cut off")
+                raise EOFError("truncated")
         if self.ended:
             raise EOFError("nothing more")
         if self._unpacker.unused_data or self._file.read(1):
-            raise ValueError("something else after the end")
+            raise ValueError("data after the end")
         self.ended = True
         return b""
 
 
 class _ReadInPieces:
-    """A file for zipfile, which would read into memory whatever length the end of an archive claims."""
+    """A file for zipfile, which would otherwise read any length that the end of an archive claims into memory."""
 
     def __init__(self, file: t.IO[bytes]) -> None:
         self.seek, self.tell, self._file = file.seek, file.tell, file
 
     def read(self, size: int = -1) -> bytes:
-        """Raises ValueError for more than the list of the entries can have."""
+        """Raises ValueError for more than the longest list of entries."""
         if size > _LONGEST_LIST:
             raise ValueError("too long for an archive")
         return self._file.read(size)
 
     def seekable(self) -> bool:
-        """Whether it can be read from any place: it can."""
+        """Return that it supports any position."""
         return True
 
 
 def _is_of_disk(error: OSError) -> bool:
-    """Whether it tells of the disk, not of an archive that leads to a place before the beginning of its file."""
+    """Return whether it is an error of the disk, not of an archive with a position before the start of the file."""
     return error.errno not in (None, errno.EINVAL)
 
 
@@ -258,11 +258,11 @@ def _tar_entry(name: str, status: os.stat_result) -> tarfile.TarInfo:
 
 
 def _zip_entry(name: str, status: os.stat_result) -> zipfile.ZipInfo:
-    # Its format knows no earlier and no later years.
+    # The format does not support earlier or later years.
     year, *rest = time.localtime(status.st_mtime)[:6]
     entry = zipfile.ZipInfo(name, (min(max(year, 1980), 2107), rest[0], rest[1], rest[2], rest[3], rest[4]))
     entry.compress_type = zipfile.ZIP_DEFLATED
-    # Tells whether the entry needs the format for large files.
+    # It determines whether the entry needs the format for large files.
     entry.file_size = status.st_size
     entry.external_attr = (stat.S_IFREG | _MODE) << 16
     return entry

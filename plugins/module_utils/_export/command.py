@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Synapse's own command that exports the data of an account: synapse/app/admin_cmd.py, export-data (1.163)."""
+"""Runs Synapse's own command that exports the data of an account: synapse/app/admin_cmd.py, export-data (1.163)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.script import export_script
 
-# Finds the package without importing it, which would take seconds.
+# Finds the package without an import, which would take seconds.
 _ASK = """
 import importlib.metadata, importlib.util, json, os, runpy
 directory = importlib.util.find_spec("synapse").submodule_search_locations[0]
@@ -55,36 +55,36 @@ class SynapsePython(t.NamedTuple):
 
 
 def read_synapse_python(path: str) -> SynapsePython:
-    """Ask the Python at `path` which Synapse it runs. Raises InvalidInput if that cannot be found out."""
-    mend = "set synapse_python to the Python that the server runs with."
+    """Ask the Python at `path` which Synapse it runs. Raises InvalidInput if it does not answer that."""
+    fix = "Set synapse_python to the Python interpreter that Synapse runs with."
     try:
         done = run_command([path, "-B", "-c", _ASK], _ASK_TIMEOUT)
     except SynapseError as error:
-        raise InvalidInput(f"synapse_python {error.message.rstrip('.')}: {mend}") from error
+        raise InvalidInput(f"synapse_python {error.message.rstrip('.')}. {fix}") from error
     try:
         version, schema_version = json.loads(done.output)
     except ValueError as error:
-        raise InvalidInput(f"synapse_python {path} has no Synapse: {mend}") from error
+        raise InvalidInput(f"synapse_python {path} does not have Synapse installed. {fix}") from error
     return SynapsePython(path, version, schema_version)
 
 
 def require_main_process(configuration: Configuration) -> None:
-    """Raise ConfigurationError if this is the configuration of a worker, with which the command does not work.
+    """Raise ConfigurationError if this is the configuration of a worker, which does not work with the command.
 
-    The same if the signing key cannot be read, which Synapse needs to start at all.
+    The same if the signing key cannot be read, because Synapse needs it to start.
     """
     settings = configuration.settings
     for key in ("worker_app", "worker_daemonize"):
         if settings.get(key) not in (None, False, "synapse.app.homeserver"):
             raise ConfigurationError(
-                f"{configuration.source_of(key)} is the configuration of a worker (it sets {key}): leave it out of"
-                " config_path, which must be that of the main process."
+                f"{configuration.source_of(key)} is the configuration of a worker (it sets {key}). Remove it from"
+                " config_path, which must be the configuration of the main process."
             )
     path = str(settings.get("signing_key_path") or "")
     if os.path.isabs(path) and not os.access(path, os.R_OK):
         raise ConfigurationError(
-            f"The signing key {path}, which {configuration.source_of('signing_key_path')} names, cannot be read by this"
-            " user: run the task with become, as root or as the user of Synapse."
+            f"The signing key {path}, which is set in {configuration.source_of('signing_key_path')}, cannot be read by"
+            " this user. Run the task with become, as root or as the user of Synapse."
         )
 
 
@@ -100,27 +100,27 @@ def run_export(
     timeout: float | None,
     lock: int,
 ) -> None:
-    """Let Synapse write all data of `user_id` into `directory`, and wait until it has. `timeout` in seconds.
+    """Let Synapse write all data of `user_id` into `directory`, and wait until it has finished. `timeout` in seconds.
 
-    Its command is helped over what it stops at, and names nothing by an id, which it writes to `ids_path` instead:
-    see _export.script. `include_forgotten`: with the rooms that the account has forgotten, as far as it could see them.
-    `lock` is a file descriptor that the command keeps open while it runs.
+    The command is patched so that data of the account cannot make it fail. It does not use ids as file names, but
+    writes the ids to `ids_path`: see _export.script. `include_forgotten`: with the rooms that the account has
+    forgotten, as far as it could see them. `lock` is a file descriptor that the command keeps open while it runs.
 
-    Raises SynapseError if the command fails or takes too long; then, and when anything else interrupts this function,
-    the command is ended before it returns.
+    Raises SynapseError if the command fails or takes too long. In these cases, and when anything else interrupts this
+    function, the command is ended before the function returns.
     """
     arguments = [python, "-B", "-c", export_script(ids_path, include_forgotten=include_forgotten)]
     for path in config_path:
         arguments += ["--config-path", os.path.abspath(path)]
     arguments += ["export-data", user_id, "--output-directory", directory]
-    # The log of the command can be long, and only the end of it is of interest.
+    # The log of the command can be long, and only its end is needed.
     lines: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
     with _started(arguments, working_directory, lock, lines) as process:
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise SynapseError(
-                f"Synapse did not finish the export of {user_id} within {timeout:g} seconds: raise export_timeout."
+                f"Synapse did not finish the export of {user_id} within {timeout:g} seconds. Increase export_timeout."
             ) from error
     if status != 0:
         raise _failed(user_id, status, list(lines))
@@ -130,7 +130,7 @@ def run_export(
 def _started(
     arguments: t.Sequence[str], working_directory: str, lock: int, lines: collections.deque[str]
 ) -> t.Iterator[Command]:
-    # A signal that came while the command is being started would leave it with nobody to end it.
+    # A signal during the start of the command would leave it running, because nothing would end it.
     with _Uninterrupted() as signals:
         try:
             process = Command(
@@ -144,7 +144,10 @@ def _started(
                 preexec_fn=functools.partial(_prepare_child, signals.mask, os.getpid()),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise SynapseError(f"{arguments[0]} cannot be run in {working_directory}: {error}.") from error
+            raise SynapseError(
+                f"{arguments[0]} cannot be run in {working_directory}: {error}. Check synapse_python and"
+                " working_directory."
+            ) from error
         with process:
             reader = threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True)
             reader.start()
@@ -158,12 +161,12 @@ def _started(
 
 
 class _Uninterrupted:
-    """A time in which no signal ends the task; what came is acted on when it is over.
+    """A period in which no signal ends the task. Signals that arrive are handled at its end.
 
-    Blocked they are for this thread alone: another one would take a signal, and this one raise what its handler raises.
+    They are blocked for this thread only. Another thread can receive a signal, and its handler runs in this thread.
     """
 
-    # The one that is on, and the signals that came meanwhile.
+    # The active period. `came` has the signals that arrived during it.
     on: t.ClassVar[_Uninterrupted | None] = None
 
     def __init__(self) -> None:
@@ -176,7 +179,7 @@ class _Uninterrupted:
         return self
 
     def let_through(self) -> None:
-        """End it, and raise what a handler raises for a signal that came."""
+        """End the period, and raise what the handler raises for a signal that arrived."""
         if _Uninterrupted.on is self:
             _Uninterrupted.on = None
             signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
@@ -191,12 +194,12 @@ def _interrupt(number: int, _frame: t.Any) -> None:
     if _Uninterrupted.on is not None:
         _Uninterrupted.on.came.append(number)
         return
-    raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}: run the task again.")
+    raise SynapseError(f"The export was interrupted by {signal.Signals(number).name}. Run the task again.")
 
 
 @contextlib.contextmanager
 def interruptible() -> t.Iterator[None]:
-    """Turn the signals that end a task into a SynapseError, so that what was begun is cleared away."""
+    """Turn the signals that end a task into a SynapseError, so that an unfinished export is removed."""
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -209,33 +212,33 @@ def interruptible() -> t.Iterator[None]:
 
 
 def failure_reason(lines: t.Sequence[str]) -> str:
-    """Return what a failed command wants to say: the last line that is neither of its log nor of a traceback."""
+    """Return the reason of a failed command: the last line that is not part of its log or of a traceback."""
     for line in reversed(lines):
         if line.strip() and line[0] not in " \t" and not _LOG_LINE.match(line):
             return line.strip().rstrip(".")[:_REASON_LENGTH]
-    return "it does not say why"
+    return "the command gave no reason"
 
 
 def _failed(user_id: str, status: int, lines: t.Sequence[str]) -> SynapseError:
     reason = f"it was ended by {signal.Signals(-status).name}" if status < 0 else failure_reason(lines)
     if any(words in reason for words in _FULL_DISK):
-        mend = "Make room on the disk, or choose another destination."
+        fix = "Free space on the disk, or choose another destination."
     elif any(words in reason for words in _UNREADABLE):
-        mend = (
-            "Run the task with become, as root or as the user of Synapse; if the configuration has relative paths, set"
-            " chdir to the directory that Synapse runs in."
+        fix = (
+            "Run the task with become, as root or as the user of Synapse. If the configuration has relative paths, set"
+            " working_directory to the directory that Synapse runs in."
         )
     else:
-        mend = "See whether config_path and synapse_python are those that the server runs with."
-    return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {mend}", status=status)
+        fix = "Check that config_path and synapse_python are those that Synapse runs with."
+    return SynapseError(f"Synapse's export of {user_id} failed: {reason}. {fix}", exit_status=status)
 
 
 def _prepare_child(mask: t.Iterable[int], parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    # A killed task cannot end the command; Linux then does, other systems have no prctl.
+    # A killed task cannot end the command. Then Linux ends it; other systems do not have prctl.
     set_option = getattr(ctypes.CDLL(None), "prctl", None)
     if set_option is not None:
         set_option(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-        # It may have been killed before that.
+        # The task may have been killed before that.
         if os.getppid() != parent:
             os._exit(1)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What an export holds: that every file in it is whole, how much there is, and how each file is known again."""
+"""Reads an export: checks that every file is complete, counts the content, and describes each file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEVICES = os.path.join("user_data", "devices")
 
 
 class Content(t.NamedTuple):
-    """How much an export holds: numbers of things. `media` are descriptions, which need not have a file."""
+    """How much an export contains, as numbers. `media` is the number of descriptions, with or without a file."""
 
     rooms: int
     events: int
@@ -33,7 +33,7 @@ class Content(t.NamedTuple):
 
 
 class RoomContent(t.NamedTuple):
-    """What an export holds of one room, and where. `membership` is that of the account; None: it does not tell."""
+    """What an export contains of one room. `membership` is that of the account, None if the export does not show it."""
 
     room_id: str
     path: str
@@ -46,11 +46,11 @@ class RoomContent(t.NamedTuple):
 
 
 def read_content(directory: str, user_id: str, ids: t.Mapping[str, str]) -> tuple[Content, list[RoomContent]]:
-    """Read every file that Synapse has written into `directory`, the export of `user_id`, and return what it holds.
+    """Read every file that Synapse has written into `directory`, the export of `user_id`, and return its content.
 
-    `ids` are those of its rooms, by the paths of their directories.
-    Raises SynapseError if a file is not whole, or the profile is missing or somebody else's: for an account that does
-    not exist Synapse writes an export without a profile, and no error.
+    `ids` are the ids of its rooms, by the paths of their directories.
+    Raises SynapseError if a file is incomplete, or if the profile is missing or belongs to another account. For an
+    account that does not exist, Synapse writes an export without a profile and reports no error.
     """
     rooms = list(_read_rooms(directory, user_id, ids))
     numbers: dict[str, int] = {}
@@ -60,9 +60,9 @@ def read_content(directory: str, user_id: str, ids: t.Mapping[str, str]) -> tupl
         for found in read_objects(os.path.join(directory, path)):
             numbers[path] = numbers.get(path, 0) + 1
             if path == _PROFILE and found.get("name") != user_id:
-                raise SynapseError(f"{path} in the export is that of {found.get('name')}, not of {user_id}.")
+                raise SynapseError(f"{path} in the export is the profile of {found.get('name')}, not of {user_id}.")
     if numbers.get(_PROFILE) != 1:
-        raise SynapseError(f"The export has no profile of {user_id}.")
+        raise SynapseError(f"The export does not contain the profile of {user_id}.")
     content = Content(
         rooms=len(rooms),
         events=sum(room.events for room in rooms),
@@ -74,15 +74,15 @@ def read_content(directory: str, user_id: str, ids: t.Mapping[str, str]) -> tupl
 
 
 def describe_files(directory: str, known: t.Mapping[str, File]) -> list[File]:
-    """Return what there is to say of every file below `directory`, sorted by path.
+    """Return the description of every file below `directory`, sorted by path.
 
-    `known` are those of which it is known already, by path. Raises SynapseError if one cannot be read.
+    `known` are the descriptions that exist already, by path. Raises SynapseError if a file cannot be read.
     """
     return [known.get(path) or _describe(directory, path) for path in list_files(directory)]
 
 
 def list_files(directory: str) -> list[str]:
-    """Return the paths of all files below `directory`, from there and sorted. Raises SynapseError if it cannot."""
+    """Return the relative paths of all files below `directory`, sorted. Raises SynapseError if one cannot be listed."""
     return sorted(
         os.path.relpath(os.path.join(parent, name), directory)
         for parent, _directories, names in os.walk(directory, onerror=_fail)
@@ -91,7 +91,7 @@ def list_files(directory: str) -> list[str]:
 
 
 def _read_rooms(directory: str, user_id: str, ids: t.Mapping[str, str]) -> t.Iterator[RoomContent]:
-    """Yield the rooms, of which only one is held in memory at a time."""
+    """Yield the rooms. Only one is in memory at a time."""
     parent = os.path.join(directory, "rooms")
     for number, name in enumerate(sorted(os.listdir(parent)) if os.path.isdir(parent) else (), 1):
         path = os.path.join("rooms", name)

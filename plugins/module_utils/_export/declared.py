@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The export that a task declares: of which account, where, how old at most, and with what in it."""
+"""The export that a task declares: the account, the destination, the maximum age and the content."""
 
 from __future__ import annotations
 
@@ -24,44 +24,45 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredExport:
-    """What a task declares; the names are those of the module's options. `export_timeout` in seconds, 0: no limit.
+    """The options of the module, with the same names. `export_timeout` is in seconds, 0 means no limit.
 
-    Of `destination` and `destination_directory` one is given: the place, or where it is named after the account.
+    One of `dest` and `dest_directory` is set: the path, or the directory in which the path is made from the account.
     """
 
     user_id: str
-    destination: str | None
+    dest: str | None
     config_path: t.Sequence[str]
     synapse_python: str
-    chdir: str | None
+    working_directory: str | None
     export_timeout: int
-    force: bool
-    destination_directory: str | None = None
+    recreate: bool
+    dest_directory: str | None = None
     max_age: str | None = None
-    archive: str | None = None
+    format: str = "directory"
     media: bool = False
     media_source: str = "auto"
     include_quarantined: bool = False
     include_forgotten: bool = False
-    strict: bool = False
+    require_all_media: bool = False
     parallel: int = 4
 
     def place(self, localpart: str) -> ExportPlace:
-        """Return where the export goes of the account that is called `localpart` on its server.
+        """Return the place for the export of the account with this localpart.
 
-        In a `destination_directory` no two accounts have the same place (see _export.names), and that directory is made
-        if it is missing. Raises InvalidInput if what is declared is no place.
+        In a `dest_directory`, each account has a different place (see _export.names), and the directory is created if
+        it is missing. Raises InvalidInput if the declared path is not valid.
         """
-        option = "destination" if self.destination_directory is None else "destination_directory"
-        if not (self.destination if self.destination_directory is None else self.destination_directory):
-            raise InvalidInput(f"{option} is empty: name the place that shall hold the export, such as /root/export.")
-        if self.destination_directory is None:
-            return ExportPlace(self.destination or "", self.archive)
-        path = os.path.join(self.destination_directory, name_of(localpart))
-        return ExportPlace(path, self.archive, make_parent=True)
+        option = "dest" if self.dest_directory is None else "dest_directory"
+        if not (self.dest if self.dest_directory is None else self.dest_directory):
+            raise InvalidInput(f"{option} is empty. Set it to a path for the export, such as /root/export.")
+        archive = None if self.format == "directory" else self.format
+        if self.dest_directory is None:
+            return ExportPlace(self.dest or "", archive)
+        path = os.path.join(self.dest_directory, name_of(localpart))
+        return ExportPlace(path, archive, make_parent=True)
 
-    def oldest(self) -> str | None:
-        """Return when an export must have been made to be young enough, None if any will do. Raises InvalidInput."""
+    def oldest(self) -> int | None:
+        """Return the time (ms since 1970) before which an export is too old, or None. Raises InvalidInput."""
         if self.max_age is None:
             return None
         found = _AGE.fullmatch(self.max_age.strip())
@@ -69,19 +70,19 @@ class DeclaredExport:
             if found is None:
                 raise ValueError
             age = datetime.timedelta(seconds=int(found.group(1)) * _SECONDS[found.group(2)])
-            return shown(now() - age)
+            return milliseconds(now() - age)
         except (OverflowError, ValueError):
             raise InvalidInput(
-                f"max_age {self.max_age!r} is not a time: write a number of seconds, or one with m, h, d or w after it,"
-                " as 30d."
+                f"max_age {self.max_age!r} is not a duration. Set it to a number of seconds, or to a number followed by"
+                " m, h, d or w, such as 30d."
             ) from None
 
 
 def now() -> datetime.datetime:
-    """Return the point of time in UTC."""
+    """Return the current time in UTC."""
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def shown(time: datetime.datetime) -> str:
-    """Return a point of time in UTC as a manifest has it. As texts they sort in their order."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+def milliseconds(time: datetime.datetime) -> int:
+    """Return a time as milliseconds since 1970."""
+    return int(time.timestamp() * 1000)

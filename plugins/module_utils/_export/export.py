@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The export of an account: whether there is a complete one, and if not, how it comes about."""
+"""The export of an account: checks whether there is a complete one, and makes one if not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.content
     describe_files,
     read_content,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import DeclaredExport, now, shown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import (
+    DeclaredExport,
+    milliseconds,
+    now,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifest import File, Manifest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media import (
@@ -68,13 +72,13 @@ _NAMED_AT_MOST = 5
 
 
 class ExportResource:
-    """The export of one account, as the runner wants it (see _plan.Resource)."""
+    """The export of one account, as a resource for the runner (see _plan.Resource)."""
 
     def __init__(self, declared: DeclaredExport, client: Client | None = None) -> None:
-        """`client`: with the token of a server admin. Without it, the database and the media store must do."""
+        """`client`: with the token of a server admin. Without it, only the database and the media store are used."""
         self._declared = declared
         python = declared.synapse_python
-        # Synapse's command runs in another directory than the task. A bare name is looked for in PATH.
+        # Synapse's command runs in another directory than the task. A name without a slash is searched in PATH.
         self._python = os.path.abspath(python) if os.sep in python else python
         self._caller = Caller(client)
         self._sources: MediaSources | None = None
@@ -86,7 +90,7 @@ class ExportResource:
         self._left_out: list[Gap] = []
 
     def plan(self) -> Plan:
-        """Look at the place, and if there is something to do, whether it can succeed. Raises SynapseError if not."""
+        """Read the destination. If an export is needed, check whether it can succeed. Raises SynapseError if not."""
         oldest = self._declared.oldest()
         if self._declared.parallel < 1:
             raise InvalidInput("parallel must be at least 1.")
@@ -96,99 +100,105 @@ class ExportResource:
         self._user_id = str(identifier)
         self._place = self._declared.place(identifier.localpart)
         self._found = found = self._read_own()
-        if found and not self._declared.force:
+        if found and not self._declared.recreate:
             self._require_whole(found)
         if found and self._suffices(found, oldest):
             self._manifest = found
             if not self._place.is_aside():
                 return Plan(self._state(found), self._state(found))
             self._place.require_writable()
-            what = f"put the export back to {self._place.path} that an interrupted task has put aside"
+            what = f"restore the export at {self._place.path}, which an interrupted task had moved away"
             return Plan(None, self._state(found), (Step(what, self._place.put_back),))
         self._place.require_writable()
         self._require_exportable(configuration)
         what = f"export the data of {self._user_id}{self._extras()} to {self._place.path}"
         if found is None:
-            made = f"make the directory {self._place.parent}"
+            made = f"create the directory {self._place.parent}"
             steps = [Step(made, self._place.make_directories)] if self._place.missing_directories() else []
             return Plan(None, self._state(None), (*steps, Step(what, self._export)))
-        before = {**self._state(found), "created_at": found.created_at}
-        step = Step(f"{what}, in place of the export made at {found.created_at}", self._export)
-        return Plan(before, {**self._state(None), "created_at": "now"}, (step,))
+        before = {**self._state(found), "created": found.created}
+        step = Step(f"{what}, replacing the export made at {found.created}", self._export)
+        return Plan(before, {**self._state(None), "created": "now"}, (step,))
 
     def verify(self, plan: Plan) -> None:
-        """Look at the place again. Raises StateNotReached unless the complete export of this task is there."""
+        """Read the destination again. Raises StateNotReached unless it is the complete export of this task."""
         found = self._read_own()
         whole = found is not None and found == self._manifest and self._place.is_whole(found)
-        require([] if whole else ["it is not the one that was just made"], f"The export in {self._place.path}")
+        require([] if whole else ["it is not the one that was just made"], f"The export at {self._place.path}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return what the export holds: None where only making it can tell."""
-        found, synapse = self._manifest, self._synapse
-        return {
+        """Return what the export contains, without what is not known before it is made."""
+        found = self._manifest
+        pending = found.pending_rooms if found else [pending._asdict() for pending in self._pending]
+        export: dict[str, t.Any] = {
             "user_id": self._user_id,
-            "destination": self._place.path,
-            "created_at": found.created_at if found else None,
-            "synapse_version": found.synapse_version if found else synapse and synapse.version,
-            "size": found.size if found else None,
-            "counts": found.counts if found else None,
+            "dest": self._place.path,
+            "format": self._declared.format,
             "forgotten_rooms": found.forgotten_rooms if found else self._forgotten,
-            "pending": [
-                {"room_id": entry["room_id"], "membership": entry["membership"]}
-                for entry in (found.pending if found else [pending._asdict() for pending in self._pending])
-            ],
-            "missing_media": _missing(found) if found else None,
-            "not_exported": found.not_exported if found else None,
+            "pending_rooms": [{"room_id": room["room_id"], "membership": room["membership"]} for room in pending],
         }
+        if found:
+            export["created"] = found.created
+            export["created_ts"] = found.created_ts
+            export["synapse_version"] = found.synapse_version
+            export["size"] = found.size
+            export["summary"] = found.summary
+            export["missing_media"] = _missing(found)
+            export["not_exported"] = found.not_exported
+        elif self._synapse:
+            export["synapse_version"] = self._synapse.version
+        return {"export": export}
 
     def _state(self, made: Manifest | None) -> dict[str, t.Any]:
-        """Return what is there, or with None what will be."""
+        """Return the state of an existing export, or for None of the export to be made."""
         return {
             "user_id": self._user_id,
-            "destination": self._place.path,
+            "dest": self._place.path,
             "media": made.media is not None if made else self._declared.media,
             "include_forgotten": made.includes_forgotten_rooms if made else self._declared.include_forgotten,
         }
 
     def _extras(self) -> str:
         extras = ["its media"] if self._declared.media else []
-        extras += ["the rooms it has forgotten"] if self._declared.include_forgotten and self._forgotten else []
+        extras += ["its forgotten rooms"] if self._declared.include_forgotten and self._forgotten else []
         return f" with {' and '.join(extras)}" if extras else ""
 
-    def _suffices(self, found: Manifest, oldest: str | None) -> bool:
-        """Whether the export that is there is what the task declares. Points of time as text sort as they follow."""
+    def _suffices(self, found: Manifest, oldest: int | None) -> bool:
+        """Return whether the existing export is what the task declares."""
         declared = self._declared
         return not (
-            declared.force
-            or (oldest is not None and found.created_at < oldest)
+            declared.recreate
+            or (oldest is not None and found.created_ts < oldest)
             or (declared.media and found.media is None)
             or (declared.include_forgotten and not found.includes_forgotten_rooms)
-            or (declared.strict and found.missing_media)
+            or (declared.require_all_media and found.missing_media)
         )
 
     def _read_own(self) -> Manifest | None:
         found = self._place.read()
         if found and found.user_id != self._user_id:
             raise InvalidInput(
-                f"destination {self._place.path} holds the export of {found.user_id}, not of {self._user_id}: it is"
-                " left alone, name another place."
+                f"dest {self._place.path} contains the export of {found.user_id}, not of {self._user_id}. It was not"
+                " changed. Choose another destination."
             )
         return found
 
     def _require_whole(self, found: Manifest) -> None:
         if not self._place.is_whole(found):
             raise SynapseError(
-                f"The export in {self._place.path} is not as it was made at {found.created_at}: files were added,"
-                " changed or taken away. Move what is yours elsewhere, then make a new export with force."
+                f"The export at {self._place.path} is not as it was made at {found.created}: files were added, changed"
+                " or removed. Move your own files elsewhere, then make a new export with recreate: true."
             )
 
     def _require_exportable(self, configuration: Configuration) -> None:
-        declared, chdir = self._declared, self._declared.chdir
-        if chdir is not None and not os.path.isdir(chdir):
-            raise InvalidInput(f"chdir {chdir} is not a directory: name the one that Synapse runs in.")
+        declared, directory = self._declared, self._declared.working_directory
+        if directory is not None and not os.path.isdir(directory):
+            raise InvalidInput(
+                f"working_directory {directory} is not a directory. Set it to the directory that Synapse runs in."
+            )
         require_main_process(configuration)
         self._synapse = read_synapse_python(self._python)
-        with Database(find_database(configuration, chdir)) as database:
+        with Database(find_database(configuration, directory)) as database:
             require_schema(database, self._synapse)
             require_account(database, self._user_id)
             self._pending = find_pending(database, self._user_id)
@@ -200,7 +210,7 @@ class ExportResource:
                 declared.media_source,
                 configuration,
                 self._caller.client,
-                working_directory=chdir,
+                working_directory=directory,
                 include_quarantined=declared.include_quarantined,
             )
         self._caller.check(self._server_name, required=self._sources is not None and self._sources.store is None)
@@ -218,33 +228,41 @@ class ExportResource:
             manifest = Manifest(
                 user_id=self._user_id,
                 server_name=self._server_name,
-                created_at=shown(now()),
+                created_ts=milliseconds(now()),
                 synapse_version=self._synapse.version if self._synapse else "",
                 collection_version=COLLECTION_VERSION,
-                counts=content._asdict(),
+                summary=content._asdict(),
                 ids={**ids, **{os.path.join(_MEDIA, o.file): o.media_id for o in outcomes or () if o.file}},
                 rooms=[_of_room(room) for room in rooms],
-                # In the order in which check mode finds them: directories have other names than rooms.
-                pending=sorted(
+                # In the same order as in check mode: the names of directories differ from room ids.
+                pending_rooms=sorted(
                     (_of_pending(room) for room in rooms if room.pending), key=lambda entry: entry["room_id"]
                 ),
                 forgotten_rooms=self._forgotten,
                 includes_forgotten_rooms=self._declared.include_forgotten,
-                media=None if outcomes is None else [outcome._asdict() for outcome in outcomes],
+                media=None if outcomes is None else [_known(outcome._asdict()) for outcome in outcomes],
                 not_exported=gaps + self._left_out,
                 files=[],
             )
             left_out = {"forgotten_rooms": [] if self._declared.include_forgotten else self._forgotten}
-            write_page(work.export, {**dataclasses.asdict(manifest), **left_out}, os.path.join(work.export, _PAGE))
+            stated = {**dataclasses.asdict(manifest), "created": manifest.created, **left_out}
+            write_page(work.export, stated, os.path.join(work.export, _PAGE))
             files = describe_files(work.export, {file.path: file for file in map(_of_medium, outcomes or ()) if file})
-            counts = {**manifest.counts, "files": len(files), "media_files": sum(bool(o.file) for o in outcomes or ())}
-            self._manifest = dataclasses.replace(manifest, files=files, counts=counts)
+            summary = {
+                **manifest.summary,
+                "files": len(files),
+                "media_files": len([o for o in outcomes or () if o.file]),
+            }
+            self._manifest = dataclasses.replace(manifest, files=files, summary=summary)
             if self._read_own() != self._found:
-                raise SynapseError(f"Something was put into {self._place.path} meanwhile: it is left alone, try again.")
+                raise SynapseError(
+                    f"Another process changed {self._place.path} during the export. It was not replaced. Check it, and"
+                    " run the task again."
+                )
             work.publish(self._manifest)
 
     def _run(self, work: Workplace) -> dict[str, str]:
-        """Let Synapse write what it has, and return the ids by path of what is named by one."""
+        """Let Synapse write its data, and return the ids of everything that is named by one, by path."""
         run_export(
             self._python,
             self._declared.config_path,
@@ -252,45 +270,50 @@ class ExportResource:
             work.export,
             work.ids,
             include_forgotten=self._declared.include_forgotten,
-            working_directory=self._declared.chdir or work.scratch,
+            working_directory=self._declared.working_directory or work.scratch,
             timeout=self._declared.export_timeout or None,
             lock=work.lock,
         )
         return name_by_ids(work.export, work.ids)
 
     def _fetch_media(self, work: Workplace) -> list[MediaOutcome] | None:
-        """Fetch the media into the export, if the task wants them: first to where a later task would find them."""
+        """Fetch the media into the export, if requested: first to a directory where a later task finds them."""
         if self._sources is None:
             return None
         directory = os.path.join(work.export, "media_ids")
         names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
         descriptions = (found for name in names for found in read_objects(os.path.join(directory, name)))
         outcomes = fetch_media(descriptions, work.media, self._sources, self._declared.parallel)
-        missing = [f"{outcome.media_id} ({outcome.missing})" for outcome in outcomes if outcome.missing]
-        if missing and self._declared.strict:
+        missing = [f"{outcome.media_id} ({outcome.reason})" for outcome in outcomes if outcome.reason]
+        if missing and self._declared.require_all_media:
             more = len(missing) - _NAMED_AT_MOST
             raise SynapseError(
                 f"{len(missing)} of the {len(outcomes)} media of {self._user_id} cannot be exported:"
-                f" {', '.join(missing[:_NAMED_AT_MOST])}{f' and {more} more' if more > 0 else ''}. Without strict they"
-                " are only listed."
+                f" {', '.join(missing[:_NAMED_AT_MOST])}{f' and {more} more' if more > 0 else ''}. Without"
+                " require_all_media they are only listed."
             )
         os.rename(work.media, os.path.join(work.export, _MEDIA))
         return outcomes
 
 
 def _missing(manifest: Manifest) -> list[dict[str, t.Any]]:
-    return [{"media_id": found["media_id"], "missing": found["missing"]} for found in manifest.missing_media]
+    return [{"media_id": found["media_id"], "reason": found["reason"]} for found in manifest.missing_media]
 
 
 def _of_declined(room_ids: t.Sequence[str]) -> t.Iterator[Gap]:
     if room_ids:
-        why = "Synapse's export leaves out rooms that the account was invited to or knocked at, and never was in"
+        reason = "Synapse's export-data command skips rooms that were never joined and have no pending invite or knock"
         rooms = f"{len(room_ids)} room{'s' if len(room_ids) > 1 else ''}"
-        yield {"what": f"memberships in {rooms}: {', '.join(room_ids)}", "why": why}
+        yield {"name": f"memberships in {rooms}: {', '.join(room_ids)}", "reason": reason}
 
 
 def _of_room(room: RoomContent) -> dict[str, t.Any]:
-    return {name: value for name, value in room._asdict().items() if name != "pending"}
+    return _known({name: value for name, value in room._asdict().items() if name != "pending"})
+
+
+def _known(found: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the entries that are not None."""
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _of_pending(room: RoomContent) -> dict[str, t.Any]:

@@ -4,29 +4,29 @@
 
 # Private to this collection: it may change in any release.
 
-"""What an export says of itself: whose it is, what it holds, file by file, and what it does not hold."""
+"""The manifest of an export: the account, the content of the export, every file, and what it does not contain."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time, timestamp
+
 MANIFEST = "manifest.json"
-# In bytes: enough for 200,000 media, and little enough for the memory of a small host.
+# In bytes: enough for 200,000 media, and still little memory for a small host.
 LARGEST_MANIFEST = 1 << 28
-_FORMAT = 3
-# No file is longer, and no text of a number within becomes too long to be told.
+_VERSION = 1
+# No file is larger, and the text of such a number is never too long to be printed.
 _NUMBERS = range(1 << 63)
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 JsonObject = dict[str, t.Any]
 _Entry = t.TypeVar("_Entry")
 
 
 class File(t.NamedTuple):
-    """One file of an export: its path in there, its size in bytes, its SHA-256 in hexadecimal, its media type."""
+    """One file of an export: its relative path, its size in bytes, its SHA-256 in hexadecimal, its media type."""
 
     path: str
     size: int
@@ -36,32 +36,37 @@ class File(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What an export says of itself. The manifest is not one of the `files`.
+    """The manifest of an export. It is not one of the `files` itself.
 
-    `ids` are those of everything in it that is named by one (rooms, their state, account data of rooms, descriptions of
-    media, and media), by path: the names are made as in _export.names, and the ids are what the server has.
-    `created_at` is in UTC, as in 2026-01-31T12:00:00Z. `counts` are numbers of things (see _export.content.Content).
+    `ids` are the ids, as the server has them, of everything that is named by one (rooms, their state, account data of
+    rooms, descriptions of media, and media), by path. _export.names makes the names.
+    `created_ts` is in milliseconds since 1970. `summary` contains numbers (see _export.content.Content).
     `rooms` are objects with the room id, the path, the room version, the membership, whether it is encrypted, and how
-    many events it has. `pending` are objects with room_id, membership (invite or knock) and the path of its state.
-    `forgotten_rooms` are room ids. `media` are objects with what became of each medium (see
-    _export.media.MediaOutcome), or None if the media themselves were not asked for. `not_exported` are objects with
-    `what` and `why`.
+    many events it has. `pending_rooms` are objects with room_id, membership (invite or knock) and the path of the
+    state. `forgotten_rooms` are room ids. `not_exported` are objects with `name` and `reason`. `media` are objects with
+    the result for each medium (see _export.media.MediaOutcome), or None if the files were not requested. A value that
+    is None is left out of the file.
     """
 
     user_id: str
     server_name: str
-    created_at: str
+    created_ts: int
     synapse_version: str
     collection_version: str
-    counts: dict[str, int]
+    summary: dict[str, int]
     ids: dict[str, str]
     rooms: list[JsonObject]
-    pending: list[JsonObject]
+    pending_rooms: list[JsonObject]
     forgotten_rooms: list[str]
     includes_forgotten_rooms: bool
-    media: list[JsonObject] | None
     not_exported: list[JsonObject]
     files: list[File]
+    media: list[JsonObject] | None = None
+
+    @property
+    def created(self) -> str:
+        """When the export was made, in UTC, such as 2026-01-31T12:00:00Z."""
+        return iso_time(self.created_ts) or ""
 
     @property
     def size(self) -> int:
@@ -70,8 +75,8 @@ class Manifest:
 
     @property
     def missing_media(self) -> list[JsonObject]:
-        """The media that should be in the export and are not, with the reason in `missing`."""
-        return [outcome for outcome in self.media or () if outcome.get("missing")]
+        """The media that were requested and are missing, with the `reason`."""
+        return [outcome for outcome in self.media or () if outcome.get("reason")]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -80,25 +85,33 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of the file."""
-        fields = {**dataclasses.asdict(self), "files": [file._asdict() for file in self.files], "format": _FORMAT}
+        fields = {
+            **dataclasses.asdict(self),
+            "created": self.created,
+            "files": [file._asdict() for file in self.files],
+            "manifest_version": _VERSION,
+        }
+        if self.media is None:
+            del fields["media"]
         return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
     @staticmethod
     def read(file: t.IO[bytes], size: int) -> Manifest:
-        """Return what the open file, which has `size` bytes, says. Raises ValueError as `from_json`, and OSError."""
+        """Return the manifest in the open file of `size` bytes. Raises ValueError as `from_json` does, and OSError."""
         if size > LARGEST_MANIFEST:
             raise ValueError("too long for a manifest")
         return Manifest.from_json(file.read(size).decode())
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        """Return what the text of a file says. Raises ValueError if it is not the manifest of an export."""
+        """Return the manifest in the text of a file. Raises ValueError if it is not the manifest of an export."""
         try:
             fields = json.loads(text)
-            if fields.pop("format") != _FORMAT:
-                raise ValueError("another format")
+            if fields.pop("manifest_version") != _VERSION:
+                raise ValueError("another version")
+            created = fields.pop("created")
             found = Manifest(**{**fields, "files": [File(**file) for file in fields["files"]]})
-            if not _is_sound(found):
+            if not _is_sound(found) or found.created != created:
                 raise ValueError("damaged")
             return found
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
@@ -106,31 +119,31 @@ class Manifest:
 
 
 def _is_sound(found: Manifest) -> bool:
-    """Whether everything in it is of its kind. Raises AttributeError, KeyError or TypeError where it is far from it."""
-    texts = [found.user_id, found.server_name, found.created_at, found.synapse_version, found.collection_version]
-    texts += [*_list(found.forgotten_rooms), *found.counts]
-    texts += [entry[name] for entry in _list(found.pending) for name in ("room_id", "membership")]
-    texts += [entry[name] for entry in _list(found.not_exported) for name in ("what", "why")]
+    """Return whether every value has its type. Raises AttributeError, KeyError or TypeError for very wrong ones."""
+    texts = [found.user_id, found.server_name, found.synapse_version, found.collection_version]
+    texts += [*_list(found.forgotten_rooms), *found.summary]
+    texts += [entry[name] for entry in _list(found.pending_rooms) for name in ("room_id", "membership")]
+    texts += [entry[name] for entry in _list(found.not_exported) for name in ("name", "reason")]
     media = [] if found.media is None else _list(found.media)
     texts += [entry["media_id"] for entry in media]
-    texts += [entry["missing"] for entry in media if entry["missing"] is not None]
-    # What servers have made up may be no Unicode (see names.digest_of), and is told to nobody.
-    told_to_nobody = [text for file in found.files for text in (file.path, file.sha256, file.media_type)]
-    told_to_nobody += found.ids.values()
-    numbers = [*found.counts.values(), *(file.size for file in found.files)]
+    texts += [entry["reason"] for entry in media if "reason" in entry]
+    # Ids that servers have made may be invalid Unicode (see names.digest_of). These texts are never printed.
+    never_printed = [text for file in found.files for text in (file.path, file.sha256, file.media_type)]
+    never_printed += found.ids.values()
+    numbers = [*found.summary.values(), *(file.size for file in found.files)]
     return (
-        all(_can_be_told(text) for text in texts)
-        and all(isinstance(text, str) for text in told_to_nobody)
+        all(_can_be_printed(text) for text in texts)
+        and all(isinstance(text, str) for text in never_printed)
         and all(isinstance(number, int) and number in _NUMBERS for number in numbers)
-        and all(set(entry) == {"what", "why"} for entry in found.not_exported)
+        and all(set(entry) == {"name", "reason"} for entry in found.not_exported)
         and all(isinstance(room, dict) for room in _list(found.rooms))
         and isinstance(found.includes_forgotten_rooms, bool)
-        and _TIME.fullmatch(found.created_at) is not None
+        and timestamp(found.created_ts) is not None
     )
 
 
-def _can_be_told(found: t.Any) -> bool:
-    """Whether it is a text, without the halves of characters that JSON allows and an answer cannot have."""
+def _can_be_printed(found: t.Any) -> bool:
+    """Return whether it is a text without single surrogates, which JSON allows but a result cannot contain."""
     return isinstance(found, str) and found == found.encode(errors="ignore").decode()
 
 

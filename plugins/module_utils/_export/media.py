@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The files behind the descriptions of media in an export: fetched, compared with what was uploaded, and kept.
+"""Fetches the files of the media that an export describes, and compares them with what was uploaded.
 
 Relies on GET /_matrix/client/v1/media/download (Synapse 1.111), for older servers on /_matrix/media/v3/download, and on
 the columns of local_media_repository, which the descriptions show. `sha256` is among them since Synapse 1.128.
@@ -47,17 +47,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names i
 _DOWNLOAD = "/_matrix/client/v1/media/download/{server_name}/{media_id}"
 _OLD_DOWNLOAD = "/_matrix/media/v3/download/{server_name}/{media_id}"
 _BYPASS = {"admin_unsafely_bypass_quarantine": "true"}
-# What Synapse gives, and is three names in the media store.
+# The media ids that Synapse creates. Such an id becomes three names in the media store.
 _MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{5,255}")
 _OWN_FILE = re.compile(r"[0-9A-Za-z_+=-]+(\.part)?")
 _PIECE = 1 << 20
 
+Source = t.Literal["client_api", "media_store"]
+
 
 class MediaOutcome(t.NamedTuple):
-    """What became of one medium. Either `file` is its name in the directory, or `missing` says why there is none.
+    """The result for one medium. Either `file` is its name in the directory, or `reason` explains why there is no file.
 
-    `size` (bytes) and `sha256` are those of the file that was fetched, `media_type` and `upload_name` what the sender
-    says. `source` is where the file was fetched from; None for one that was there already.
+    `size` (bytes) and `sha256` are those of the fetched file, `media_type` and `upload_name` are set by the uploader.
+    `source` is the source of the file, None for a file that existed already.
     """
 
     media_id: str
@@ -66,15 +68,15 @@ class MediaOutcome(t.NamedTuple):
     sha256: str | None
     media_type: str | None
     upload_name: str | None
-    source: t.Literal["api", "store"] | None
-    missing: str | None
+    source: Source | None
+    reason: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaSources:
-    """Where the files are fetched from: from `store` if they are there, else from the server behind `client`.
+    """The sources of the files: `store` for files that it has, otherwise the server of `client`.
 
-    `include_quarantined`: also what an admin has put away, for which the server wants the token of a server admin.
+    `include_quarantined`: also quarantined media, for which the server requires the token of a server admin.
     """
 
     server_name: str
@@ -91,45 +93,46 @@ def choose_sources(
     working_directory: str | None = None,
     include_quarantined: bool = False,
 ) -> MediaSources:
-    """Return the sources for `method`: "store", "api", or "auto" for the one or the other, whichever there is.
+    """Return the sources for `method`: "media_store", "client_api", or "auto" for both.
 
     `client` is None without an access token. Raises InvalidInput or ConfigurationError if no source is left.
     """
     store = None
-    if method != "api":
+    if method != "client_api":
         try:
             store = MediaStore(find_media_store(configuration, working_directory))
             store.require_readable()
         except SynapseError:
-            if method == "store" or client is None:
+            if method == "media_store" or client is None:
                 raise
             store = None
     elif client is None:
         raise InvalidInput(
-            "Without an access token, the server gives no media away: set access_token or access_token_path, or take"
-            " them from the media store with media_source store."
+            "media_source: client_api requires an access token. Set access_token or access_token_path, or set"
+            " media_source: media_store to copy the files from the media store."
         )
-    return MediaSources(configuration.server_name, None if method == "store" else client, store, include_quarantined)
+    client = None if method == "media_store" else client
+    return MediaSources(configuration.server_name, client, store, include_quarantined)
 
 
 def fetch_media(
     descriptions: t.Iterable[t.Mapping[str, t.Any]], directory: str, sources: MediaSources, parallel: int = 4
 ) -> list[MediaOutcome]:
-    """Fetch the file of each description (objects of media_ids/*) into `directory`, which is made if it is missing.
+    """Fetch the file of each description (objects of media_ids/*) into `directory`, which is created if it is missing.
 
-    Each file is named after its media id (see _export.names), and complete: it is as long as what was uploaded, and has
-    the same SHA-256 if Synapse knows that. One that is there already is kept, what else earlier runs have left is
-    removed. Previews of links are left out: Synapse has fetched those, not the person. Returns what became of each of
-    the others, sorted by media id.
+    Each file is named after its media id (see _export.names), and complete: it has the size of the upload, and the same
+    SHA-256 if Synapse knows that. A complete file that exists is kept, other files of earlier runs are removed.
+    Previews of links are skipped, because Synapse has fetched them, not the user. Returns the result for each of the
+    other media, sorted by media id.
 
-    `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or the server or the whole
-    store does not answer; what has been fetched by then is found by the next run.
+    `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or if the server or the
+    whole store does not answer. The next run finds the files that were fetched before.
     """
     return _Fetching(descriptions, directory, sources).run(parallel)
 
 
 class _Medium(t.NamedTuple):
-    """What has to be known of one medium. `length` is None if it was never uploaded, `sha256` if Synapse is old."""
+    """The needed data of one medium. `length` is None if it was never uploaded, `sha256` if Synapse is old."""
 
     media_id: str
     length: int | None
@@ -141,11 +144,11 @@ class _Medium(t.NamedTuple):
 
 
 class _Missing(Exception):
-    """There will be no file; the text says why."""
+    """There is no file. The text is the reason."""
 
 
 class _Stopped(Exception):
-    """Another file has failed in a way that ends the whole work."""
+    """Another file has failed in a way that ends everything."""
 
 
 class _Fetching:
@@ -168,7 +171,7 @@ class _Fetching:
                 for future in done:
                     future.result()
             finally:
-                # After a failure, and if a signal interrupts the wait: the others end with their next piece.
+                # After a failure, or if a signal interrupts the wait, the other threads end with their next piece.
                 self._stopped.set()
         outcomes = sorted(outcome for future in working for outcome in future.result())
         self._clear({outcome.file for outcome in outcomes})
@@ -194,7 +197,7 @@ class _Fetching:
 
     def _settle(self, medium: _Medium) -> MediaOutcome:
         outcome = MediaOutcome(
-            medium.media_id, None, None, None, medium.media_type, medium.upload_name, source=None, missing=None
+            medium.media_id, None, None, None, medium.media_type, medium.upload_name, source=None, reason=None
         )
         try:
             _require_fetchable(medium, self._sources)
@@ -207,19 +210,19 @@ class _Fetching:
                     sha256 = part.finish()
                 outcome = outcome._replace(source=source)
         except _Missing as missing:
-            return outcome._replace(missing=str(missing))
+            return outcome._replace(reason=str(missing))
         return outcome._replace(file=name, size=medium.length, sha256=sha256)
 
-    def _fetch(self, medium: _Medium, part: _Part) -> t.Literal["api", "store"]:
+    def _fetch(self, medium: _Medium, part: _Part) -> Source:
         store, client = self._sources.store, self._sources.client
         if store is not None:
             try:
                 store.copy(medium.media_id, part)
-                return "store"
+                return "media_store"
             except NotInStore as error:
                 if client is None and error.forbidden:
                     raise SynapseError(
-                        f"The media store {store.path} cannot be read by this user: run the task with become, as root"
+                        f"The media store {store.path} cannot be read by this user. Run the task with become, as root"
                         " or as the user of Synapse."
                     ) from error
                 if client is None:
@@ -228,7 +231,7 @@ class _Fetching:
         if client is None:
             raise _Missing("there is neither a media store nor a server to fetch it from")
         self._download(client, medium, part)
-        return "api"
+        return "client_api"
 
     def _download(self, client: Client, medium: _Medium, part: _Part) -> None:
         for attempt in (1, 2):
@@ -236,11 +239,11 @@ class _Fetching:
                 self._ask(client, medium, part, closing=attempt > 1)
                 return
             except NotFound as error:
-                raise _Missing("the server does not have it: it was deleted, or lost from the media store") from error
+                raise _Missing("the server does not have it: it was deleted, or the media store lost it") from error
             except (AuthenticationFailed, RateLimited):
                 raise
             except EndpointMissing as error:
-                error.explain("Where a worker serves the media, base_url must lead to that one.")
+                error.explain("If a worker serves the media, set base_url to that worker.")
                 raise
             except ApiError as error:
                 raise _Missing(f"the server refused it: {error.status} {error.errcode}: {error.error}") from error
@@ -259,7 +262,7 @@ class _Fetching:
             if endpoint == _OLD_DOWNLOAD:
                 raise
             self._ask_at(_OLD_DOWNLOAD, client, medium, part, closing)
-            # Only now it is certain which of both the server has.
+            # Only now it is certain which of the two endpoints the server has.
             self._endpoint = _OLD_DOWNLOAD
 
     def _ask_at(self, endpoint: str, client: Client, medium: _Medium, part: _Part, closing: bool) -> None:
@@ -282,7 +285,7 @@ class _Fetching:
 
 
 class _Part:
-    """The file while it is being fetched. It gets its name from `finish`; otherwise it is removed at the end."""
+    """A file that is being fetched. `finish` gives it its name; otherwise it is removed at the end."""
 
     def __init__(self, path: str, medium: _Medium, stopped: threading.Event) -> None:
         self._path = path
@@ -300,14 +303,14 @@ class _Part:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What could not be written is of no use any more.
+        # An incomplete file is useless.
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):
             os.unlink(self._part)
 
     def write(self, piece: bytes) -> None:
-        """Add the next bytes. Raises SynapseError if the disk is full, _Missing for more than were uploaded."""
+        """Add the next bytes. Raises SynapseError if the disk is full, _Missing for more bytes than were uploaded."""
         if self._stopped.is_set():
             raise _Stopped
         self._size += len(piece)
@@ -318,7 +321,7 @@ class _Part:
             self._file.write(piece)
 
     def restart(self) -> None:
-        """Begin anew."""
+        """Start again with an empty file."""
         self._size = 0
         self._sha256 = hashlib.sha256()
         with _writing(self._part):
@@ -326,12 +329,12 @@ class _Part:
             self._file.truncate()
 
     def require_begun_as_uploaded(self) -> None:
-        """Raise _Missing if what came broke off in the middle."""
+        """Raise _Missing if a part of the file arrived."""
         if self._size:
             _require_uploaded(self._medium, self._size, None)
 
     def finish(self) -> str:
-        """Give the file its name and return its SHA-256. Raises _Missing unless it is what was uploaded."""
+        """Give the file its name and return its SHA-256. Raises _Missing if it differs from what was uploaded."""
         sha256 = self._sha256.hexdigest()
         _require_uploaded(self._medium, self._size, sha256)
         with _writing(self._part):
@@ -359,11 +362,11 @@ def _read(media_id: str, description: t.Mapping[str, t.Any]) -> _Medium:
 
 def _require_fetchable(medium: _Medium, sources: MediaSources) -> None:
     if not _MEDIA_ID.fullmatch(medium.media_id):
-        raise _Missing("its media id is none that Synapse gives")
+        raise _Missing("its media ID is not one that Synapse creates")
     if medium.origin not in (None, sources.server_name):
-        raise _Missing(f"it belongs to the server {medium.origin}, and here is at most a copy")
+        raise _Missing(f"it belongs to the server {medium.origin}, and this server has at most a copy")
     if medium.length is None:
-        raise _Missing("its upload was announced, but never came")
+        raise _Missing("its media ID was reserved, but no file was uploaded")
     if medium.quarantined_by and not sources.include_quarantined:
         raise _Missing(f"it was quarantined by {medium.quarantined_by}")
 
@@ -372,11 +375,11 @@ def _require_uploaded(medium: _Medium, size: int, sha256: str | None) -> None:
     if size != medium.length:
         raise _Missing(f"its length is {size} bytes, but {medium.length} were uploaded")
     if medium.sha256 and sha256 and sha256 != medium.sha256:
-        raise _Missing(f"its SHA-256 is {sha256}, but that of what was uploaded is {medium.sha256}")
+        raise _Missing(f"its SHA-256 is {sha256}, but the SHA-256 of the upload is {medium.sha256}")
 
 
 def _complete(path: str, medium: _Medium) -> str | None:
-    """Return the SHA-256 of the file that is there already, or None if there is none or not the right one."""
+    """Return the SHA-256 of the file if it exists and is the right one, else None."""
     sha256 = hashlib.sha256()
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
@@ -393,7 +396,7 @@ def _complete(path: str, medium: _Medium) -> str | None:
 
 
 def _require_answering(client: Client, error: SynapseError) -> None:
-    """Raise `error` if the server does not answer at all: then it is not about the one file."""
+    """Raise `error` if the server does not answer at all: then the cause is not the single file."""
     try:
         client.get("/_matrix/client/v3/account/whoami")
     except AuthenticationFailed:
@@ -401,7 +404,7 @@ def _require_answering(client: Client, error: SynapseError) -> None:
     except ApiError:
         return
     except SynapseError:
-        error.explain("What is in the media store can be had without the server, with media_source store.")
+        error.explain("Set media_source: media_store to copy the files from the media store without the server.")
         raise error from None
 
 
@@ -412,7 +415,7 @@ def _writing(path: str) -> t.Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise SynapseError(
-            f"The disk is full: {path} could not be written. Make room there, and run the task again."
+            f"The disk is full: {path} could not be written. Free some space, and run the task again."
             if full
-            else f"{path} could not be written: {error.strerror}. See whether this user may write there."
+            else f"{path} could not be written: {error.strerror}. Check that this user may write there."
         ) from error

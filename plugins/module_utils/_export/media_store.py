@@ -20,14 +20,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 _PIECE = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-# Never through a link, and never waiting for somebody who writes into a pipe.
+# It follows no link, and does not wait for a writer of a pipe.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class NotInStore(SynapseError):
-    """The media store does not give a file away. The message is not a sentence, but what stands after "because".
+    """The media store does not provide a file. The message is not a sentence, but the text after "because".
 
-    `forbidden`: only this user may not read it.
+    `forbidden`: this user has no permission to read it.
     """
 
     def __init__(self, reason: str, *, forbidden: bool = False) -> None:
@@ -36,41 +36,40 @@ class NotInStore(SynapseError):
 
 
 def find_media_store(configuration: Configuration, working_directory: str | None = None) -> str:
-    """Return the directory of the media store. A relative path starts from `working_directory`, Synapse's own.
+    """Return the directory of the media store. A relative path starts in `working_directory`, that of Synapse.
 
-    Raises ConfigurationError if that is not known.
+    Raises ConfigurationError if it is needed and not known.
     """
     path = str(configuration.settings.get("media_store_path") or "media_store")
     if not os.path.isabs(path) and working_directory is None:
         source = configuration.source_of("media_store_path")
         raise ConfigurationError(
-            f"The media store {path}{f' in {source}' if source else ', which is the default,'} has a relative path, and"
-            " only Synapse knows the directory that it was started in: write the whole path there, or name that"
-            " directory with chdir."
+            f"The path {path} of the media store{f' in {source}' if source else ', which is the default,'} is relative."
+            " Set working_directory to the directory that Synapse runs in, or set media_store_path to an absolute path."
         )
     return os.path.join(working_directory or "", path)
 
 
 class MediaStore:
-    """The media store in the directory `path`, which may be a link itself. In it, no link is followed."""
+    """The media store in the directory `path`, which can be a link. No link in it is followed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def require_readable(self) -> None:
-        """Raise SynapseError if this user cannot look into the store."""
+        """Raise SynapseError if this user cannot read the store."""
         try:
             os.close(os.open(self.path, _DIRECTORY))
         except OSError as error:
             raise SynapseError(
-                f"The media store {self.path} cannot be read: {error.strerror}. See whether media_store_path and chdir"
-                " are right, and run the task with become, as root or as the user of Synapse."
+                f"The media store {self.path} cannot be read: {error.strerror}. Check media_store_path and"
+                " working_directory, and run the task with become, as root or as the user of Synapse."
             ) from error
 
     def copy(self, media_id: str, file: Sink) -> None:
-        """Write what was uploaded as `media_id`, a valid one, into `file`.
+        """Write the file with the valid `media_id` into `file`.
 
-        Raises NotInStore if it is not there or cannot be read, and what `file.write` raises.
+        Raises NotInStore if it does not exist or cannot be read, and what `file.write` raises.
         """
         with self._opened(media_id) as descriptor:
             while True:
@@ -94,7 +93,7 @@ class MediaStore:
             except FileNotFoundError:
                 raise NotInStore("the media store does not have its file") from None
             except OSError as error:
-                # For a link where a directory should be, Linux says that it is none.
+                # For a link where a directory should be, Linux returns ENOTDIR.
                 linked = error.errno in (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
                 reason = "it is behind a symbolic link" if linked else error.strerror
                 forbidden = isinstance(error, PermissionError)
@@ -102,7 +101,7 @@ class MediaStore:
                     f"its file in the media store cannot be opened: {reason}", forbidden=forbidden
                 ) from error
             if not ordinary:
-                raise NotInStore("what the media store has in its place is not a file")
+                raise NotInStore("its path in the media store is not a file")
             yield descriptor
 
     @staticmethod

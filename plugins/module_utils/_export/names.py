@@ -4,14 +4,14 @@
 
 # Private to this collection: it may change in any release.
 
-"""The names of files that are made from ids: of rooms, events, media and accounts, as whoever may have chosen them."""
+"""Makes file names from the ids of rooms, events, media and accounts, which anyone may have chosen."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-# What is the same on every file system, whether or not it tells upper from lower case.
+# The same on every file system, whether it is case-sensitive or not.
 _PLAIN = re.compile(r"[0-9a-z_][0-9a-z_=-]{0,39}")
 _OTHERS = re.compile(r"[^0-9A-Za-z=-]+")
 # On Windows these are devices in every directory.
@@ -21,12 +21,12 @@ _DIGITS = 32
 
 
 def name_of(identifier: str) -> str:
-    """Return the name of the file or directory for what is called `identifier`, any text at all.
+    """Return the name of the file or directory for `identifier`, which can be any text.
 
-    A short one in lower case (as alice, bot_2 or a=b) is its own name. Any other gets one of at most 73 characters: as
-    much of it as is harmless, a plus, and the first 32 digits of its SHA-256, as in
-    kRZQ_example_org+5f0c2a94d1e07b3886aa41f7c90d2e13. So a name depends on the id alone, never holds a dot, a slash
-    or a space, is none that a system reserves, and no two ids share one, not even where case does not count.
+    A short one in lower case (such as alice, bot_2 or a=b) is its own name. Any other gets a name of at most 73
+    characters: its harmless characters, a plus, and the first 32 digits of its SHA-256, such as
+    kRZQ_example_org+5f0c2a94d1e07b3886aa41f7c90d2e13. So a name depends only on the id, does not contain a dot, a slash
+    or a space, is not reserved on any system, and is different for each id, even on case-insensitive file systems.
     """
     if _PLAIN.fullmatch(identifier) and not _DEVICES.fullmatch(identifier):
         return identifier
@@ -35,5 +35,5 @@ def name_of(identifier: str) -> str:
 
 
 def digest_of(identifier: str) -> str:
-    """Return the SHA-256 of an id in hexadecimal, also of one that holds what is no Unicode."""
+    """Return the SHA-256 of an id in hexadecimal, also of one that is not valid Unicode."""
     return hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,11 +4,11 @@
 
 # Private to this collection: it may change in any release.
 
-"""Where an export is put: made in a hidden directory beside its place, and moved there when it is complete.
+"""The destination of an export. It is made in a hidden directory next to it, and moved there when it is complete.
 
-What takes long, the media, is kept in the hidden directory when a task fails or is killed, and found by the next one.
-Everything goes by the descriptor of the directory that the place is in (see _directory), which for root is one that
-nobody else can write to, nor exchange anything on the way to it.
+The media, which take long, are kept in the hidden directory if a task fails or is killed, and the next task finds them.
+Everything uses the descriptor of the parent directory (see _directory). For root, that is a directory that no other
+user can write to, and no other user can replace a directory on its path.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle impor
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import keeps_files_out
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# Directories of the system in which there are others for data, but no files.
+# Directories of the system that contain directories for data, but no files.
 _HOLD_DIRECTORIES = frozenset({"/", "/usr/local", "/var/lib", "/var/local"})
 
 
 class ExportPlace:
-    """The place `path` that shall hold an export, whatever is there now.
+    """The destination `path` of an export, whatever exists there now.
 
-    `archive`: None for a directory, or the kind of an archive, whose ending the path gets if it has not got it.
-    `make_parent`: whether the directory that it is in is made if it is missing, for its owner alone.
+    `archive`: None for a directory, or the kind of archive, whose ending is added to the path if it is missing.
+    `make_parent`: whether the parent directory is created if it is missing, private to its owner.
     """
 
     def __init__(self, path: str, archive: str | None = None, *, make_parent: bool = False) -> None:
@@ -53,22 +53,22 @@ class ExportPlace:
         ending = ENDINGS[archive] if archive else ""
         path = os.path.abspath(path)
         if not os.path.basename(path):
-            raise InvalidInput(f"destination {path} is the root of all directories: name a place in one of them.")
+            raise InvalidInput(f"dest {path} is the root directory. Choose a destination in another directory.")
         self.path = path if path.endswith(ending) else path + ending
         self.archive = archive
         self.parent, self._name = os.path.split(self.path)
-        # What the export is called where its own name is needed: that of the directory in an archive.
+        # The name of the export without the ending: that of the directory in an archive.
         self._title = self._name[: -len(ending) or None]
         self._make_parent = make_parent
-        # One name for each place: so a later run finds what a killed one has left, and a second one at a time none.
+        # The same name for each path: so a later run finds what a killed one has left, and two cannot run at a time.
         self._hidden = f".synapse_export_{hashlib.sha256(os.fsencode(self._name)).hexdigest()[:16]}"
 
     def read(self) -> Manifest | None:
-        """Return what the export at this place says of itself, or None if there is nothing, or an empty directory.
+        """Return the manifest of the export at this path, or None if nothing or an empty directory is there.
 
-        One that a killed task has put aside counts as being here, unless something else is: see `is_aside`.
-        Raises InvalidInput if anything else is there, if it belongs to somebody else, or if root cannot trust the
-        directories on the way; SynapseError if it cannot be looked at.
+        An export that a killed task has moved away counts as being here, unless something else is: see `is_aside`.
+        Raises InvalidInput if anything else is there, if it belongs to another user, or if root cannot trust the
+        directories on the path; SynapseError if it cannot be read.
         """
         if self.missing_directories():
             return None
@@ -78,25 +78,25 @@ class ExportPlace:
                 return None
             if not (stat.S_ISREG if self.archive else stat.S_ISDIR)(status.st_mode):
                 raise InvalidInput(
-                    f"destination {self.path} is not a {'file' if self.archive else 'directory'}: name another place."
+                    f"dest {self.path} is not a {'file' if self.archive else 'directory'}. Choose another destination."
                 )
             if status.st_uid != os.geteuid():
                 raise InvalidInput(
-                    f"destination {self.path} belongs to {user_name(status.st_uid)}: run the task as that user, or name"
-                    " another place."
+                    f"dest {self.path} belongs to {user_name(status.st_uid)}. Run the task as that user, or choose"
+                    " another destination."
                 )
             try:
                 return StoredExport(holder, name, self.archive).read_manifest()
             except (FileNotFoundError, ValueError) as error:
                 raise InvalidInput(
-                    f"destination {self.path} holds something that is not an export of this collection: it is left"
-                    " alone, name another place or an empty directory."
+                    f"dest {self.path} contains something that is not an export of this collection. It was not"
+                    " changed. Choose another destination or an empty directory."
                 ) from error
             except OSError as error:
                 raise self._unreadable(error) from error
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Return whether the export has the files that its manifest says, each as long. Raises SynapseError."""
+        """Return whether the export has exactly the files of its manifest with their sizes. Raises SynapseError."""
         with self._opened(self.parent) as parent, self._holding(parent) as (holder, name):
             try:
                 return StoredExport(holder, name, self.archive).is_whole(manifest)
@@ -104,19 +104,19 @@ class ExportPlace:
                 raise self._unreadable(error) from error
 
     def is_aside(self) -> bool:
-        """Return whether the export is in the hidden directory: a task was killed before another was in its place."""
+        """Return whether the export is in the hidden directory: a task was killed before it had replaced it."""
         if self.missing_directories():
             return False
         with self._opened(self.parent) as parent, self._holding(parent) as (holder, _name):
             return holder is not parent
 
     def put_back(self) -> None:
-        """Put the export back that a killed task has put aside. Raises SynapseError as `workplace` does."""
+        """Restore the export that a killed task has moved away. Raises SynapseError as `workplace` does."""
         with self.workplace(resume=True):
             pass
 
     def missing_directories(self) -> list[str]:
-        """Return the paths of the directories that must be made first, in this order."""
+        """Return the paths of the directories that must be created first, in this order."""
         missing: list[str] = []
         path = self.parent
         while self._make_parent and not os.path.lexists(path):
@@ -125,7 +125,7 @@ class ExportPlace:
         return missing
 
     def make_directories(self) -> None:
-        """Make the directories that are missing, the last for its owner alone. Raises SynapseError."""
+        """Create the missing directories, the last one private to its owner. Raises SynapseError."""
         for path in self.missing_directories():
             parent, name = os.path.split(path)
             mode = 0o700 if path == self.parent else 0o755
@@ -133,55 +133,55 @@ class ExportPlace:
                 directory.make(name, Attributes(mode, os.geteuid(), os.getegid()))
 
     def require_writable(self) -> None:
-        """Raise InvalidInput if nothing can be put here, SynapseError if another task is doing it. Changes nothing."""
+        """Raise InvalidInput if an export cannot be put here, SynapseError if another task does so. Changes nothing."""
         missing = self.missing_directories()
         with self._opened(os.path.dirname(missing[0]) if missing else self.parent) as parent:
             if os.path.ismount(self.path):
                 raise InvalidInput(
-                    f"destination {self.path} is a mount point, which cannot be replaced: name a directory in it."
+                    f"dest {self.path} is a mount point, which cannot be replaced. Choose a directory in it."
                 )
             mounted = None if missing else parent.mounted(self._name)
             if mounted is not None:
                 raise InvalidInput(
-                    f"destination {self.path} cannot be replaced: {mounted} is a mount point. Unmount it first, or name"
-                    " another place."
+                    f"dest {self.path} cannot be replaced: {mounted} is a mount point. Unmount it first, or"
+                    " choose another destination."
                 )
             self._require_for_files(missing)
-            parent.require_writable(f"destination {self.path}")
+            parent.require_writable(f"dest {self.path}")
             if not missing:
                 self._require_replaceable(parent)
 
     def _require_for_files(self, missing: list[str]) -> None:
-        """Raise InvalidInput if only the system puts files, or those of `missing` that come first, where they go."""
+        """Raise InvalidInput if the export or the first of `missing` would be in a directory of the system."""
         above = {os.path.realpath(os.path.dirname(path)) for path in missing[:1]} - _HOLD_DIRECTORIES
         for real in (os.path.realpath(self.parent), *above):
             system = keeps_files_out(real)
             if system:
-                mend = f", or make {missing[0]} yourself first" if real in above else ""
+                fix = f", or create {missing[0]} first" if real in above else ""
                 raise InvalidInput(
-                    f"destination {self.path} cannot be used: {real} is {system}. Name another place, such as"
-                    f" one in /root or /srv{mend}."
+                    f"dest {self.path} cannot be used: {real} is {system}. Choose another destination, for example in"
+                    f" /root or /srv{fix}."
                 )
 
     def _require_replaceable(self, parent: Directory) -> None:
-        """Raise InvalidInput if what is there, or what a killed task left, could be neither moved nor removed."""
+        """Raise InvalidInput if an existing export, or what a killed task left, cannot be moved or removed."""
         if parent.status(self._hidden) is not None:
             os.close(self._lock(parent))
         for name in (self._name, self._hidden):
             obstacle = find_obstacle_to_removal(parent.descriptor, parent.place(name), name)
             if obstacle is not None:
-                raise InvalidInput(f"destination {self.path} cannot be replaced: {obstacle}")
+                raise InvalidInput(f"dest {self.path} cannot be replaced: {obstacle}")
 
     @contextlib.contextmanager
     def workplace(self, *, resume: bool = False) -> t.Iterator[Workplace]:
-        """Make the hidden directory, let the block work in it and remove it. What a killed task left is removed first.
+        """Create the hidden directory, let the block use it, and remove it. What a killed task left is removed first.
 
-        With `resume` the media that are in it are left there: those of an earlier task, and after a failure those of
-        this one, unless the disk is full.
-        Raises SynapseError if another task is working for the same place, or the directory cannot be made; InvalidInput
-        if root cannot trust the directories on the way.
+        With `resume`, the media in it are kept: those of an earlier task, and after a failure those of this one, unless
+        the disk is full.
+        Raises SynapseError if another task is using the same path, or if the directory cannot be created; InvalidInput
+        if root cannot trust the directories on the path.
         """
-        with self._opened(self.parent) as parent, self._told():
+        with self._opened(self.parent) as parent, self._explained():
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._hidden, 0o700, dir_fd=parent.descriptor)
             lock = self._lock(parent)
@@ -205,12 +205,12 @@ class ExportPlace:
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> t.Iterator[Directory]:
-        with open_directory(path, option=f"destination {self.path}") as directory:
+        with open_directory(path, option=f"dest {self.path}") as directory:
             yield directory
 
     @contextlib.contextmanager
     def _holding(self, parent: Directory) -> t.Iterator[tuple[Directory, str]]:
-        """Yield the directory that the export is in, and its name there: the hidden one if it was put aside."""
+        """Yield the directory that contains the export, and its name in it: the hidden one if it was moved away."""
         if is_free(parent, self._name):
             status = parent.status(self._hidden)
             if status and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
@@ -227,36 +227,36 @@ class ExportPlace:
             descriptor = os.open(self._hidden, flags, dir_fd=parent.descriptor)
         except OSError as error:
             raise SynapseError(
-                f"{place} cannot be used: {error.strerror}. Another user has left it there: remove it."
+                f"{place} cannot be used: {error.strerror}. Another user may have created it. Remove it."
             ) from error
         try:
             if os.fstat(descriptor).st_uid != os.geteuid():
-                raise SynapseError(f"{place} belongs to another user, who has left it there: remove it.")
+                raise SynapseError(f"{place} belongs to another user. Remove it.")
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = parent.status(self._hidden)
             if status is None or not os.path.samestat(os.fstat(descriptor), status):
                 raise BlockingIOError
         except BlockingIOError as error:
             os.close(descriptor)
-            raise SynapseError(f"Another task is exporting to {self.path}: wait until it has ended.") from error
+            raise SynapseError(f"Another task is exporting to {self.path}. Wait until it has finished.") from error
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
 
     @contextlib.contextmanager
-    def _told(self) -> t.Iterator[None]:
+    def _explained(self) -> t.Iterator[None]:
         try:
             yield
         except OSError as error:
-            mend = "Make room on the disk, or" if _is_full(error) else "Mend that, or"
+            fix = "Free space on the disk, or" if _is_full(error) else "Fix this error, or"
             where = error.filename or os.path.join(self.parent, self._hidden)
             raise SynapseError(
-                f"The export to {self.path} failed at {where}: {error.strerror}. {mend} name another place."
+                f"The export to {self.path} failed at {where}: {error.strerror}. {fix} choose another destination."
             ) from error
 
     def _unreadable(self, error: OSError) -> SynapseError:
-        return SynapseError(f"destination {self.path} cannot be read: {error.strerror}.")
+        return SynapseError(f"dest {self.path} cannot be read: {error.strerror}. Check its permissions and the disk.")
 
 
 def _is_full(error: BaseException) -> bool:

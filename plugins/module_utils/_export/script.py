@@ -4,12 +4,12 @@
 
 # Private to this collection: it may change in any release.
 
-"""What Synapse's Python runs: its own export-data, with what accounts can stop it by taken out of its way."""
+"""The program that Synapse's Python runs: its own export-data, patched so that no account can make it fail."""
 
 from __future__ import annotations
 
-# What is nested deeply overflows json.dump and not what accepted it. Reading it again may overflow too, with more calls
-# below than when it was accepted; in a new thread there are fewer.
+# json.dump overflows for deeply nested data that the server accepted. Reading the data again may overflow too, because
+# the stack is deeper than when it was accepted; in a new thread it is not.
 _DEPTH = """
 import concurrent.futures, hashlib, json, runpy, sys
 sys.setrecursionlimit(5000)
@@ -58,8 +58,8 @@ def decode(self, text, *more):
 
 json.dump, json.JSONDecoder.decode = dump, decode
 """
-# The state in an invite or a knock is a list, and is taken for a mapping. Ids become parts of paths: they are replaced
-# by digests, and written down for who gives the files their names (see _export.written).
+# The state in an invite or a knock is a list, but Synapse expects a mapping. Ids become parts of paths: they are
+# replaced by digests, and written to a file for the code that renames the files (see _export.written).
 _EXPORT = """
 from synapse.handlers.admin import AdminHandler
 from synapse.storage.databases.main.roommember import RoomMemberWorkerStore
@@ -113,7 +113,7 @@ async def export_user_data(self, user_id, writer):
 
 AdminHandler.export_user_data = export_user_data
 """
-# As if nothing had ever been forgotten.
+# As if no room had ever been forgotten.
 _WITH_FORGOTTEN = """
 async def did_forget(self, user_id, room_id):
     return False
@@ -130,9 +130,9 @@ runpy.run_module("synapse.app.admin_cmd", run_name="__main__", alter_sys=True)
 
 
 def export_script(ids_path: str, *, include_forgotten: bool) -> str:
-    """Return the program to be given to Synapse's Python, with the arguments of synapse.app.admin_cmd after it.
+    """Return the program for Synapse's Python, to be followed by the arguments of synapse.app.admin_cmd.
 
-    In the place of every id it uses the SHA-256 of that in hexadecimal as a name, and writes the ids into a new file
-    at `ids_path`, each as a JSON string in a line of its own. `include_forgotten`: see _export.command.run_export.
+    Instead of every id it uses the SHA-256 of the id in hexadecimal as a name. It writes the ids into a new file at
+    `ids_path`, each as a JSON string on its own line. `include_forgotten`: see _export.command.run_export.
     """
     return f"IDS = {ids_path!r}{_DEPTH}{_EXPORT}{_WITH_FORGOTTEN if include_forgotten else ''}{_RUN}"

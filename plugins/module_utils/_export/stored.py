@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""An export as it lies on the disk, read by descriptors: what it says of itself, and whether it is all there."""
+"""An export on the disk, read by descriptors: its manifest, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import read_sizes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-# Never through a link, and never waiting for somebody who writes into a pipe.
+# It follows no link, and does not wait for a writer of a pipe.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class StoredExport:
-    """The export that is called `name` in `parent`: a directory, or a file if it is an `archive`."""
+    """The export `name` in `parent`: a directory, or a file if it is an `archive`."""
 
     def __init__(self, parent: Directory, name: str, archive: str | None) -> None:
         self._parent = parent
@@ -32,7 +32,7 @@ class StoredExport:
         self._archive = archive
 
     def read_manifest(self) -> Manifest | None:
-        """Return what it says of itself, or None if it is an empty directory.
+        """Return its manifest, or None if it is an empty directory.
 
         Raises ValueError if it is not an export, and OSError.
         """
@@ -46,7 +46,7 @@ class StoredExport:
                 return Manifest.read(file, os.fstat(file.fileno()).st_size)
 
     def is_whole(self, manifest: Manifest) -> bool:
-        """Return whether it has the files that the manifest says, each as long, and no others. Raises OSError."""
+        """Return whether it has exactly the files of the manifest, with their sizes. Raises OSError."""
         if self._archive:
             with _opened_file(self._name, self._parent.descriptor) as file:
                 return archives.is_whole(file, manifest.sizes)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Everything below an open directory, found by descriptors: no link in it leads anywhere else."""
+"""Everything below an open directory, found by descriptors, so that no link is followed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typing as t
 
 
 def read_sizes(descriptor: int) -> dict[str, int]:
-    """Return the size in bytes of everything below the directory that is no directory, by its path from there.
+    """Return the size in bytes of everything below the directory that is not a directory, by its relative path.
 
     `descriptor` is that of the open directory. Raises OSError.
     """
@@ -28,9 +28,9 @@ def read_sizes(descriptor: int) -> dict[str, int]:
 
 
 def make_private(descriptor: int) -> None:
-    """Give the open directory and all below it to its owner alone: 0700 and 0600.
+    """Make the open directory and everything below it private to its owner: 0700 and 0600.
 
-    Raises OSError if it cannot, as for a link, which is neither followed nor changed.
+    Raises OSError if that fails, for example for a link, which is neither followed nor changed.
     """
     for _parent, _directories, names, here in os.fwalk(".", dir_fd=descriptor, onerror=_fail):
         os.fchmod(here, 0o700)

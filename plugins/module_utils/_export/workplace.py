@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The hidden directory beside the place of an export, in which it is made until it is complete."""
+"""The hidden directory next to the destination of an export, in which the export is made."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.manifes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.stored import StoredExport
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.tree import make_private
 
-# What an export is called that makes way for a new one.
+# The name of an old export that is being replaced.
 PREVIOUS = "previous"
 _EXPORT, _MEDIA, _SCRATCH, _ARCHIVE = "export", "media", "scratch", "archive"
 
 
 class Destination(t.NamedTuple):
-    """Where an export goes: to `name` in `parent`, as a directory or an `archive`. `title`: see ExportPlace."""
+    """The destination: `name` in `parent`, for a directory or an `archive`. `title`: the name without the ending."""
 
     parent: Directory
     name: str
@@ -34,7 +34,7 @@ class Destination(t.NamedTuple):
 
 
 def is_free(parent: Directory, name: str) -> bool:
-    """Return whether nothing is called `name` in `parent`, or an empty directory of this user."""
+    """Return whether `name` in `parent` does not exist or is an empty directory of this user."""
     status = parent.status(name)
     if status is None:
         return True
@@ -45,15 +45,15 @@ def is_free(parent: Directory, name: str) -> bool:
 
 
 class Workplace:
-    """The hidden directory `hidden`, which belongs to this user alone, while an export for `destination` is made.
+    """The private directory `hidden`, in which an export for `destination` is made.
 
-    `export` is the path where it is made, `media` where its media are fetched to first, `ids` where Synapse's command
-    writes the ids, `scratch` for whatever else. `lock` is the descriptor that keeps other tasks away.
+    `export` is the path of the unfinished export, `media` the path that its media are fetched to first, `ids` the path
+    that Synapse's command writes the ids to, `scratch` is for everything else. `lock` is the descriptor of the lock.
     """
 
     def __init__(self, hidden: Directory, destination: Destination) -> None:
-        # Synapse's command, which runs as this user, needs paths. As root they are as good as descriptors: nobody else
-        # can exchange anything on the way (see _trusted_path), or even look inside.
+        # Synapse's command, which runs as this user, needs paths. For root they are as safe as descriptors: no other
+        # user can replace a directory on the path (see _trusted_path), or read the content.
         self.export = hidden.place(_EXPORT)
         self.media = hidden.place(_MEDIA)
         self.scratch = hidden.place(_SCRATCH)
@@ -64,9 +64,9 @@ class Workplace:
         self._published = False
 
     def clear(self, *, keep_media: bool = False) -> None:
-        """Remove everything in it, but put an export back that had to make way for one that never came.
+        """Remove everything in it, but restore an old export whose replacement was never published.
 
-        Where something else is in its place by now, it stays until a new one is published.
+        If something else is at its path now, it stays here until a new export is published.
         """
         parent, name = self._destination.parent, self._destination.name
         if self._hidden.status(PREVIOUS) is not None and not self._published and is_free(parent, name):
@@ -79,18 +79,18 @@ class Workplace:
                 self._hidden.remove_tree(entry)
 
     def is_empty(self) -> bool:
-        """Return whether nothing is in it any more."""
+        """Return whether nothing is in it."""
         return not self._hidden.names()
 
     def prepare(self) -> None:
-        """Make the directories for the export and whatever else, empty and for their owner alone. Raises OSError."""
+        """Create the directories for the export and everything else, empty and private. Raises OSError."""
         for name in (_EXPORT, _SCRATCH):
             os.mkdir(name, 0o700, dir_fd=self._hidden.descriptor)
 
     def publish(self, manifest: Manifest) -> None:
-        """Move the export to its place, with its manifest. What was there before is replaced.
+        """Write the manifest, and move the export to its destination. It replaces an old one.
 
-        Raises OSError, and SynapseError if what was written cannot be read as it must be: then all stays as it was.
+        Raises OSError, and SynapseError if the export cannot be read back. In this case nothing is replaced.
         """
         destination, new = self._destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with self._hidden.child(_EXPORT) as made, self._hidden.child(_SCRATCH) as scratch:
@@ -106,7 +106,7 @@ class Workplace:
                 return
         self._require_readable(StoredExport(self._hidden, _EXPORT, None), manifest)
         if destination.parent.status(destination.name) is not None:
-            # An older one is in the way only if another came into its place, and the new one is complete by now.
+            # An older one is here only if something else was at its path. The new export is complete now.
             self._hidden.remove_tree(PREVIOUS)
             destination.parent.rename(destination.name, PREVIOUS, to=self._hidden)
         self._hidden.rename(_EXPORT, destination.name, to=destination.parent)
@@ -120,8 +120,8 @@ class Workplace:
         if not readable:
             place = self._destination.parent.place(self._destination.name)
             raise SynapseError(
-                f"The export for {place} cannot be read back as it was written, and is not put there: see whether the"
-                " disk is damaged, and run the task again."
+                f"The export for {place} cannot be read back as it was written, so it was not moved there. Check the"
+                " disk for errors, and run the task again."
             )
 
     def _holds_media(self) -> bool:

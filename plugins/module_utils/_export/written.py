@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What Synapse's command has written: named by digests of ids, which are exchanged for names that people can use."""
+"""Renames what Synapse's command has written: from digests of ids to readable names."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import digest_of, name_of
 
 _ACCOUNT_DATA = os.path.join("user_data", "account_data")
-# Beside those of rooms; no id of a room is called so.
+# Next to those of rooms; it is not a valid room id.
 _GLOBAL = "global"
 
 
 def name_by_ids(directory: str, ids_path: str) -> dict[str, str]:
-    """Give everything in `directory` that the command has named by an id its name, and return the ids by path.
+    """Rename everything in `directory` that the command has named by a digest, and return the ids by path.
 
-    `ids_path` is the file with the ids (see _export.script). The paths begin in `directory`, and are those of
-    directories of rooms, and of files with their state, with account data of rooms, and with descriptions of media.
+    `ids_path` is the file with the ids (see _export.script). The paths are relative to `directory`. They are those of
+    the directories of rooms, and of the files with state, with account data of rooms, and with descriptions of media.
 
-    Raises SynapseError if something there was not named by one of the ids, or cannot be renamed.
+    Raises SynapseError if a name is not the digest of one of the ids, or if it cannot be renamed.
     """
     try:
         renaming = _Renaming(directory, _read_ids(ids_path))
@@ -35,7 +35,7 @@ def name_by_ids(directory: str, ids_path: str) -> dict[str, str]:
         for room in renaming.rename("rooms"):
             renaming.rename(os.path.join(room, "state"))
     except OSError as error:
-        raise SynapseError(f"{error.filename} in the export could not be named: {error.strerror}.") from error
+        raise SynapseError(f"{error.filename} in the export could not be renamed: {error.strerror}.") from error
     return renaming.ids
 
 
@@ -47,7 +47,7 @@ class _Renaming:
         self._known = known
 
     def rename(self, parent: str, kept: str | None = None) -> list[str]:
-        """Rename what is in the directory `parent`, if there is one, but not `kept`. Returns the new paths."""
+        """Rename the entries of the directory `parent` if it exists, except `kept`. Returns the new paths."""
         renamed = []
         there = os.path.join(self._directory, parent)
         for digest in sorted(os.listdir(there)) if os.path.isdir(there) else ():
@@ -57,7 +57,7 @@ class _Renaming:
             if identifier is None:
                 raise SynapseError(
                     f"Synapse has written {os.path.join(parent, digest)!r}, which this version of the collection does"
-                    " not know: use one that was made for this version of Synapse."
+                    " not support. Use a version of the collection that supports this version of Synapse."
                 )
             path = os.path.join(parent, name_of(identifier))
             os.rename(os.path.join(there, digest), os.path.join(self._directory, path))

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""A destination of the federation: another server that Synapse sends to, and how it waits after failures.
+"""A destination of the federation: another server that Synapse sends to, and its backoff after failures.
 
 Relies on GET /_synapse/admin/v1/federation/destinations/<destination> and POST .../reset_connection of Synapse 1.163.
 """
@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ApiError, InvalidInput, NotFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
 _DESTINATION = "/_synapse/admin/v1/federation/destinations/{destination}"
 
@@ -25,7 +25,7 @@ Clock = t.Callable[[], float]
 
 
 def read_destination(client: Client, name: str) -> JsonObject | None:
-    """Return the destination as the Admin API has it, or None if the server does not know it."""
+    """Return the destination as the Admin API shows it, or None if the server does not know it."""
     try:
         return client.get(_DESTINATION, destination=name)
     except NotFound:
@@ -33,73 +33,68 @@ def read_destination(client: Client, name: str) -> JsonObject | None:
 
 
 def describe_destination(found: JsonObject, now: float) -> JsonObject:
-    """Return a destination as this collection shows it, from an object of the Admin API or a row of the database.
+    """Return a destination as modules return it, from an object of the Admin API or a row of the database.
 
-    `now`: seconds since 1970, of a clock that agrees with that of Synapse. `state` is `ok`, `backing_off` (it failed,
-    and Synapse waits) or `retry_due` (it failed, and is tried again as soon as there is something for it).
-    Points of time are milliseconds since 1970, and the same as text; None if there is none.
+    `now`: seconds since 1970, of a clock that agrees with the clock of Synapse. `state` is `ok`, `backing_off` (the
+    last attempt failed, and Synapse waits) or `retry_due` (it failed, and Synapse tries again when it has something to
+    send). Values that do not apply are left out.
     """
-    tried, interval = _last_failure(found)
-    # A table may hold a zero, or nothing at all, for what has not happened; both mean that nothing has failed.
-    failing_since = found.get("failure_ts") if tried else None
-    following = None if tried is None else tried + interval
-    waiting = following is not None and following > now * 1000
-    return {
+    delivered = found.get("last_successful_stream_ordering")
+    destination = {
         "destination": str(member(found, "destination")),
-        "state": "backing_off" if waiting else "ok" if tried is None else "retry_due",
-        "failure_ts": failing_since,
-        "failing_since": iso_time(failing_since),
-        "retry_last_ts": tried,
-        "last_attempt": iso_time(tried),
-        "retry_interval": interval,
-        "next_attempt_ts": following,
-        "next_attempt": iso_time(following),
-        "last_successful_stream_ordering": found.get("last_successful_stream_ordering"),
+        "state": "ok",
+        **({} if delivered is None else {"last_successful_stream_ordering": delivered}),
+    }
+    # After a successful attempt, the columns contain 0 or NULL, or an old failure_ts.
+    attempt = int(found.get("retry_last_ts") or 0)
+    if not attempt:
+        return destination
+    interval = int(found.get("retry_interval") or 0)
+    return {
+        **destination,
+        "state": "backing_off" if attempt + interval > now * 1000 else "retry_due",
+        **returned_time("failing_since", found.get("failure_ts")),
+        **returned_time("last_attempt", attempt),
+        **returned_time("next_attempt", attempt + interval),
+        "retry_interval_ms": interval,
     }
 
 
 class DestinationResource:
-    """One destination without a backoff, as the runner wants it (see _plan.Resource)."""
+    """One destination without a backoff, for the runner (see _plan.Resource)."""
 
     def __init__(self, client: Client, name: str, *, clock: Clock = time.time) -> None:
-        """`name`: the name of the other server, with its port if it has one. Nothing is sent yet."""
+        """`name`: the name of the other server, with its port if it has one. Sends no request yet."""
         self._client = client
         self._name = name
         self._clock = clock
 
     def plan(self) -> Plan:
-        """Read the destination and decide. Raises InvalidInput if the server does not know it, or what the client
+        """Read the destination and decide. Raises InvalidInput if the server does not know it, and what the client
         raises.
         """
         self._before = self._read()
-        failed = self._before["retry_last_ts"] is not None
-        since = f", which has been failing since {self._before['failing_since']}" if self._before["failure_ts"] else ""
-        step = Step(f"reset the backoff of {self._name}{since}", self._reset)
-        self._reached = {
-            **self._before,
-            **describe_destination({"destination": self._name}, self._clock()),
-            "last_successful_stream_ordering": self._before["last_successful_stream_ordering"],
-        }
-        return Plan(_timing(self._before), _timing(self._reached), (step,) if failed else ())
+        since = self._before.get("failing_since")
+        failing = f", which has been failing since {since}" if since else ""
+        step = Step(f"reset the backoff of {self._name}{failing}", self._reset)
+        delivered = self._before.get("last_successful_stream_ordering")
+        reset = {"destination": self._name, "last_successful_stream_ordering": delivered}
+        self._reached = describe_destination(reset, self._clock())
+        return Plan(_timing(self._before), _timing(self._reached), (step,) if _has_failed(self._before) else ())
 
     def verify(self, plan: Plan) -> None:
-        """Read the destination again. Raises StateNotReached if the failure of before is still noted.
+        """Read the destination again. Raises StateNotReached if Synapse still stores the earlier failure.
 
-        A new failure is none of the old one: Synapse tries at once if there is something to send.
+        A new failure is allowed: Synapse tries at once if it has something to send.
         """
         self._reached = self._read()
-        stays = self._reached["retry_last_ts"] == self._before["retry_last_ts"]
-        require(
-            [f"the failure of {self._before['last_attempt']} is still noted, Synapse's log says why"] if stays else [],
-            f"The destination {self._name}",
-        )
+        remains = self._reached.get("last_attempt_ts") == self._before["last_attempt_ts"]
+        problem = f"Synapse still stores the failure of {self._before.get('last_attempt')}; check the log of Synapse"
+        require([problem] if remains else [], f"The destination {self._name}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `destination`, as it is, or in check mode as it would be, and whether it has `failed_again` since."""
-        return {
-            "destination": self._reached,
-            "failed_again": self._reached["retry_last_ts"] is not None,
-        }
+        """Return the `destination` as it is, or would be in check mode, and whether it has `failed_again`."""
+        return {"destination": self._reached, "failed_again": _has_failed(self._reached)}
 
     def _read(self) -> JsonObject:
         found = read_destination(self._client, self._name)
@@ -110,28 +105,28 @@ class DestinationResource:
     def _unknown(self) -> str:
         own = self._client.server_name
         if self._name == own:
-            return f"{own} is this server itself: only another server can be a destination of it."
+            return f"{own} is this server itself. Set destination to the name of another server."
         return (
-            f"{self._name!r} is not a destination of this server: Synapse has neither sent anything to it, nor failed"
-            " to, so there is nothing to reset. Write the name as in the user ids of that server, with its port if it"
-            " has one; synapse_federation_info lists the destinations."
+            f"{self._name!r} is not a destination of this server: Synapse has never tried to send anything to it, so"
+            " there is nothing to reset. Set destination to the server name in the user IDs of that server, with its"
+            " port if it has one. The module synapse_federation_info lists the destinations."
         )
 
     def _reset(self) -> None:
         try:
             self._client.post(f"{_DESTINATION}/reset_connection", {}, destination=self._name)
         except ApiError as error:
-            # The other server has come back by itself in the meantime.
+            # Synapse has reached the other server in the meantime.
             if error.status != 400 or "does not need to be reset" not in error.error:
                 raise
 
 
-def _last_failure(found: JsonObject) -> tuple[int | None, int]:
-    """When Synapse last tried in vain, None if the last try went well, and how long it waits since; milliseconds."""
-    tried = found.get("retry_last_ts") or None
-    return (None, 0) if tried is None else (int(tried), int(found.get("retry_interval") or 0))
+def _has_failed(described: JsonObject) -> bool:
+    """Whether the last attempt failed."""
+    return bool(described["state"] != "ok")
 
 
 def _timing(described: JsonObject) -> State:
-    """What resetting changes. The state in words is left out, because it changes by itself as time passes."""
-    return {name: described[name] for name in ("destination", "failure_ts", "retry_last_ts", "retry_interval")}
+    """Return what a reset changes. `state` is not part of it, because it also changes as time passes."""
+    names = ("destination", "failing_since_ts", "last_attempt_ts", "retry_interval_ms")
+    return {name: described.get(name) for name in names}

@@ -4,90 +4,98 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which servers a server talks to, and whether it has ever talked to any: each answer with what shows it.
+"""Which servers a server talks to, and whether it has ever federated: both with the evidence.
 
-The list of destinations alone does not tell: Synapse makes an entry when it has sent an event, or failed to. So a
-server whose users are in a room here, or that sends something every minute, may not be in it.
+The list of destinations is not enough: Synapse adds a destination when it has sent an event to it, or has failed to. A
+server whose users are in a room here, or that sends something every minute, may be missing in it.
 """
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.query import (
-    DATABASE_EVIDENCE,
-    DatabaseSource,
-    Source,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.query import Source
 
-# Enough to see what it is about; a big server has thousands.
+# Enough for an impression; a big server has thousands.
 _EXAMPLES = 10
-# Asked last, and only if nothing else has shown anything: this table is the longest one.
+_CURRENT = ("destinations", "joined_members", "inbound")
+# In the order in which a result lists them.
+_EVER = (
+    "destinations",
+    "joined_members",
+    "members",
+    "aliases",
+    "inbound",
+    "inbound_events",
+    "signing_keys",
+    "device_lists",
+    "media",
+    "rooms",
+)
+# Looked up last, and only if there is no other evidence, because this table is the longest one.
 _HISTORY = "past_members"
 
 
 class Evidence:
-    """What shows that a server talks to others. What several answers need is looked up once."""
+    """The evidence of federation that a source has. Each kind of evidence is looked up at most once."""
 
-    def __init__(self, source: Source, database: DatabaseSource | None) -> None:
-        """`source`: where destinations are looked up. `database`: of the same server; None if it cannot be read.
-
-        What both can tell is looked up in the database, in one query in place of one request for each room.
-        """
+    def __init__(self, source: Source) -> None:
+        """`source`: the Admin API or the database. Reads nothing yet."""
         self._source = source
-        self._database = database
-        self._named: dict[str, set[str]] = {}
+        self._servers: dict[str, set[str]] = {}
 
     def talking_to(self) -> list[JsonObject]:
-        """Return the other servers, ordered by name, each with the `evidence` that it is talked to."""
-        found = {name: self._servers(name) for name in ("destinations", "joined_members")}
-        if self._database is not None:
-            found["inbound"] = self._servers("inbound")
+        """Return the other servers, ordered by name, each with the kinds of `evidence`."""
+        found = {kind: self._look_up(kind) for kind in self._known(_CURRENT)}
         servers = sorted(set().union(*found.values()))
         return [
-            {"server": server, "evidence": [name for name, those in found.items() if server in those]}
+            {"server": server, "evidence": [kind for kind, named in found.items() if server in named]}
             for server in servers
         ]
 
     def ever_federated(self) -> JsonObject:
-        """Return a `verdict` and its `evidence`: for each kind that there is, the `count` of servers and some of them.
+        """Return a `verdict` and the `evidence`: for each kind the `count` of servers, and at most ten of them.
 
-        The verdict is false if nothing was found, which is no proof: see `unseen`.
+        The verdict is false if there is no evidence, which does not prove anything: see `unknown`.
         """
-        names = [name for name in DATABASE_EVIDENCE if name != _HISTORY] if self._database else ["joined_members"]
-        evidence = self._listed(["destinations", *names, "rooms"])
-        if not evidence and self._database is not None:
-            evidence = self._listed([_HISTORY])
+        # The joined members are among the members.
+        evidence = self._list(
+            [kind for kind in self._known(_EVER) if kind != "joined_members" or not self._has("members")]
+        )
+        if not evidence:
+            evidence = self._list(self._known([_HISTORY]))
         return {"verdict": bool(evidence), "evidence": evidence}
 
-    def unseen(self, *, ever_federated: bool) -> list[str]:
-        """Return the kinds of evidence that only the database holds, if it was not read."""
-        if self._database is not None:
-            return []
-        return [name for name in DATABASE_EVIDENCE if name == "inbound" or ever_federated]
-
-    def _listed(self, names: t.Sequence[str]) -> list[JsonObject]:
-        found = ((name, sorted(self._servers(name))) for name in names)
+    def unknown(self, gathered: t.Collection[str]) -> list[JsonObject]:
+        """Return the kinds of evidence that the source does not have, of those that `gathered` needs."""
+        needed = {
+            *(_CURRENT if "talking_to" in gathered else ()),
+            *((*_EVER, _HISTORY) if "ever_federated" in gathered else ()),
+        }
         return [
-            {"source": name, "count": len(servers), "servers": servers[:_EXAMPLES]}
-            for name, servers in found
-            if servers
+            {
+                "name": kind,
+                "reason": "Only the database of Synapse contains it.",
+                "fix": "Use source: database, on the host of Synapse.",
+            }
+            for kind in (*_EVER, _HISTORY)
+            if kind in needed and not self._has(kind)
         ]
 
-    def _servers(self, name: str) -> set[str]:
-        if name not in self._named:
-            self._named[name] = self._look_up(name) - {self._source.server_name}
-        return self._named[name]
+    def _has(self, kind: str) -> bool:
+        return kind in self._source.evidence
 
-    def _look_up(self, name: str) -> set[str]:
-        best = self._database or self._source
-        if name == "destinations":
-            return {str(member(row, "destination")) for row in self._source.destinations()}
-        if name == "joined_members":
-            return best.joined_servers()
-        if name == "rooms":
-            return best.founders()
-        if self._database is None:
-            raise ValueError(f"{name} is in the database alone")
-        return self._database.servers_by(name)
+    def _known(self, kinds: t.Iterable[str]) -> list[str]:
+        return [kind for kind in kinds if self._has(kind)]
+
+    def _list(self, kinds: t.Iterable[str]) -> list[JsonObject]:
+        found = ((kind, sorted(self._look_up(kind))) for kind in kinds)
+        return [
+            {"kind": kind, "count": len(servers), "servers": servers[:_EXAMPLES]} for kind, servers in found if servers
+        ]
+
+    def _look_up(self, kind: str) -> set[str]:
+        if kind not in self._servers:
+            self._servers[kind] = self._source.servers_by(kind) - {self._source.server_name}
+        return self._servers[kind]

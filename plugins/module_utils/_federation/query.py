@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Where a server's federation is looked up: the Admin API, or the database. Both tell of it in the same words.
+"""The sources of information on the federation of a server: the Admin API, or the database. Both return the same.
 
 Relies on GET /_synapse/admin/v1/federation/destinations, .../<destination>/rooms, /_synapse/admin/v1/rooms and
 .../<room id>/members, and on the tables named below, of Synapse 1.163.
@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, find_database
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, NotFound
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import NotFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.destination import (
     describe_destination,
     read_destination,
@@ -27,35 +27,38 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
 
 _DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 _PAGE = 1000
-# The names of the columns are those of the API.
+# The columns have the names of the keys of the API.
 _COLUMNS = ("destination", "retry_last_ts", "retry_interval", "failure_ts", "last_successful_stream_ordering")
 
 
 class Source(t.Protocol):
-    """Where to look."""
+    """Where to look something up."""
 
     @property
     def server_name(self) -> str:
         """The name of the server itself."""
 
+    @property
+    def evidence(self) -> t.Collection[str]:
+        """The kinds of evidence that `servers_by` can look up."""
+
     def destinations(self, name: str | None = None) -> list[JsonObject]:
-        """Return all destinations, or the one with that `name` if there is one, as the Admin API has them."""
+        """Return all destinations, or the one with that `name` if it exists, as the Admin API shows them."""
 
     def rooms_of(self, destination: str) -> list[JsonObject]:
         """Return the rooms shared with a destination: `room_id`, and `stream_ordering` of the last event for it."""
 
-    def joined_servers(self) -> set[str]:
-        """Return the servers of everybody who is joined to a room that this server is in, itself among them."""
-
-    def founders(self) -> set[str]:
-        """Return the servers of those who created the rooms that this server knows, itself among them."""
+    def servers_by(self, evidence: str) -> set[str]:
+        """Return the servers that a kind of evidence names. The server itself may be one of them."""
 
 
 class ApiSource:
-    """The Admin API. Of rooms it knows only those that Synapse has counted the members of."""
+    """The Admin API. It lists only the rooms whose members Synapse has already counted."""
+
+    evidence = ("destinations", "joined_members", "rooms")
 
     def __init__(self, client: Client) -> None:
-        """`client` needs the access token of a server admin. Nothing is sent yet."""
+        """`client` needs the access token of a server admin. Sends no request yet."""
         self._client = client
         self._listed_rooms: list[JsonObject] | None = None
 
@@ -69,7 +72,7 @@ class ApiSource:
         if name is not None:
             found = read_destination(self._client, name)
             return [] if found is None else [found]
-        # The pages are counted from the start, so a destination made meanwhile can show another one twice.
+        # Pages are counted from the start: if a destination is added meanwhile, another one is listed twice.
         unique = {
             member(row, "destination"): row for row in self._client.pages(_DESTINATIONS, "destinations", limit=_PAGE)
         }
@@ -82,17 +85,22 @@ class ApiSource:
         unique = {member(row, "room_id"): member(row, "stream_ordering") for row in found}
         return _as_rooms(unique.items())
 
-    def joined_servers(self) -> set[str]:
-        """See Source. One request for each room that somebody of another server is joined to."""
+    def servers_by(self, evidence: str) -> set[str]:
+        """See Source. Joined members need one request for each room with a member of another server."""
+        if evidence == "destinations":
+            return {str(member(row, "destination")) for row in self.destinations()}
+        if evidence == "joined_members":
+            return self._joined_servers()
+        if evidence == "rooms":
+            return {server_name_of(room["creator"]) for room in self._rooms() if room["creator"]}
+        raise ValueError(f"the Admin API does not show {evidence}")
+
+    def _joined_servers(self) -> set[str]:
         found: set[str] = set()
         for room in self._rooms():
             if (room["joined_members"] or 0) > (room["joined_local_members"] or 0):
                 found.update(self._servers_in(room["room_id"]))
         return found
-
-    def founders(self) -> set[str]:
-        """See Source."""
-        return {server_name_of(room["creator"]) for room in self._rooms() if room["creator"]}
 
     def _rooms(self) -> list[JsonObject]:
         if self._listed_rooms is None:
@@ -105,14 +113,14 @@ class ApiSource:
         try:
             answer = self._client.get("/_synapse/admin/v1/rooms/{room_id}/members", room_id=room_id)
         except NotFound:
-            # Deleted since it was listed.
+            # The room was deleted after it was listed.
             return set()
         return {server_name_of(user_id) for user_id in member(answer, "members")}
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kept:
-    """Where the database holds names of servers: in `columns` of `table`, in user ids or alone."""
+class _Stored:
+    """Where the database contains names of servers: `columns` of `table`, with user IDs or with bare names."""
 
     table: str
     columns: tuple[str, ...]
@@ -121,24 +129,26 @@ class _Kept:
 
 
 _MEMBERS = "type = 'm.room.member'"
-_JOINED = _Kept("current_state_events", ("state_key",), True, f"{_MEMBERS} AND membership = 'join'")
-_FOUNDERS = _Kept("rooms", ("creator",), True)
-# By the names of the evidence, in the order in which it is shown.
-_KEPT = {
-    "members": _Kept("current_state_events", ("state_key",), True, _MEMBERS),
-    "aliases": _Kept("room_alias_servers", ("server",)),
-    "inbound": _Kept("received_transactions", ("origin",)),
-    "inbound_events": _Kept("federation_inbound_events_staging", ("origin",)),
-    "signing_keys": _Kept("server_keys_json", ("server_name",)),
-    "device_lists": _Kept("device_lists_remote_cache", ("user_id",), True),
-    "media": _Kept("remote_media_cache", ("media_origin",)),
-    # Who sends an invitation to a room that this server never was in is no member of anything here.
-    "past_members": _Kept("room_memberships", ("user_id", "sender"), True),
+_STORED = {
+    "destinations": _Stored("destinations", ("destination",)),
+    "joined_members": _Stored("current_state_events", ("state_key",), True, f"{_MEMBERS} AND membership = 'join'"),
+    "members": _Stored("current_state_events", ("state_key",), True, _MEMBERS),
+    "aliases": _Stored("room_alias_servers", ("server",)),
+    "inbound": _Stored("received_transactions", ("origin",)),
+    "inbound_events": _Stored("federation_inbound_events_staging", ("origin",)),
+    "signing_keys": _Stored("server_keys_json", ("server_name",)),
+    "device_lists": _Stored("device_lists_remote_cache", ("user_id",), True),
+    "media": _Stored("remote_media_cache", ("media_origin",)),
+    "rooms": _Stored("rooms", ("creator",), True),
+    # The sender of an invitation to a room that this server never joined is not stored as a member.
+    "past_members": _Stored("room_memberships", ("user_id", "sender"), True),
 }
 
 
 class DatabaseSource:
-    """The database of the Synapse that `configuration` is of, which is read only. To be used with `with`."""
+    """The database of the Synapse that `configuration` belongs to, read only. To be used with `with`."""
+
+    evidence = tuple(_STORED)
 
     def __init__(self, configuration: Configuration, working_directory: str | None) -> None:
         """Connect. Raises what `find_database` and `Database` raise, and ConfigurationError without a server name."""
@@ -154,14 +164,6 @@ class DatabaseSource:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._database.__exit__(kind, *rest)
 
-    def require_same_server(self, server_name: str) -> None:
-        """Raise ConfigurationError unless it is the database of the server `server_name`."""
-        if server_name != self.server_name:
-            raise ConfigurationError(
-                f"config_path is the configuration of {self.server_name}, but {server_name} answers at base_url:"
-                " both must be of the same server."
-            )
-
     def destinations(self, name: str | None = None) -> list[JsonObject]:
         """See Source."""
         chosen = "" if name is None else " WHERE destination = ?"
@@ -173,47 +175,34 @@ class DatabaseSource:
         sql = "SELECT room_id, stream_ordering FROM destination_rooms WHERE destination = ?"
         return _as_rooms((room_id, position) for room_id, position in self._database.rows(sql, destination))
 
-    def joined_servers(self) -> set[str]:
-        """See Source."""
-        return self._servers(_JOINED)
-
-    def founders(self) -> set[str]:
-        """See Source."""
-        return self._servers(_FOUNDERS)
-
     def servers_by(self, evidence: str) -> set[str]:
-        """Return the servers that a kind of evidence names (see `DATABASE_EVIDENCE`), perhaps itself among them."""
-        return self._servers(_KEPT[evidence])
+        """See Source."""
+        stored = _STORED[evidence]
+        return {name for column in stored.columns for name in self._distinct(stored, column)}
 
-    def _servers(self, kept: _Kept) -> set[str]:
-        return {name for column in kept.columns for name in self._distinct(kept, column)}
-
-    def _distinct(self, kept: _Kept, column: str) -> t.Iterator[str]:
-        conditions = [f"{column} IS NOT NULL", *([kept.condition] if kept.condition else [])]
+    def _distinct(self, stored: _Stored, column: str) -> t.Iterator[str]:
+        conditions = [f"{column} IS NOT NULL", *([stored.condition] if stored.condition else [])]
         name = column
-        if kept.in_user_ids:
-            # At the first colon: what follows may be a port, or an IPv6 literal.
+        if stored.in_user_ids:
+            # After the first colon: the server name may contain more, before a port or in an IPv6 literal.
             colon = f"{self._position}({column}, ':')"
             name, conditions = f"substr({column}, {colon} + 1)", [*conditions, f"{colon} > 0"]
-        sql = f"SELECT DISTINCT {name} FROM {kept.table} WHERE {' AND '.join(conditions)}"
+        sql = f"SELECT DISTINCT {name} FROM {stored.table} WHERE {' AND '.join(conditions)}"
         return (row[0] for row in self._database.rows(sql))
-
-
-DATABASE_EVIDENCE = tuple(_KEPT)
 
 
 @dataclasses.dataclass(frozen=True)
 class DestinationFilter:
-    """Which destinations to return. None means: whatever it is. `failing`: whether the last try was in vain."""
+    """Which destinations to return. None: no filter. `failing`: whether the last attempt failed."""
 
     destination: str | None = None
     failing: bool | None = None
 
 
 def find_destinations(source: Source, wanted: DestinationFilter, now: float, *, rooms: bool) -> list[JsonObject]:
-    """Return the destinations that the filter leaves, ordered by name; see `describe_destination`.
+    """Return the destinations that match the filter, ordered by name; see `describe_destination`.
 
-    `rooms`: with the rooms shared with each, and whether all that there is for it in each has been `delivered`.
+    `rooms`: add the rooms shared with each destination, and whether the last event of the room was `delivered`.
     """
     found = [describe_destination(row, now) for row in source.destinations(wanted.destination)]
     kept = [row for row in found if wanted.failing is None or wanted.failing == (row["state"] != "ok")]
@@ -226,7 +215,7 @@ def _by_name(row: JsonObject) -> str:
 
 
 def _delivered(row: JsonObject, rooms: list[JsonObject]) -> list[JsonObject]:
-    reached = row["last_successful_stream_ordering"]
+    reached = row.get("last_successful_stream_ordering")
     return [{**room, "delivered": reached is not None and room["stream_ordering"] <= reached} for room in rooms]
 
 

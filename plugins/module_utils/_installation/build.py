@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Making virtual environments: whole, beside their place, and then put into it."""
+"""Creates virtual environments: completely, next to their path, and then moved to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DEFAULT_ACCESS = "system.posix_acl_default"
 
 
 class Workshop:
-    """The place `path` of an environment, in its open parent directory, while something is done there."""
+    """Works on the environment `path` in its open parent directory."""
 
     def __init__(self, parent: Directory, path: str) -> None:
         self._parent = parent
@@ -53,33 +53,33 @@ class Workshop:
         self._next, self._before, self._discarded = (hidden_name(path, it) for it in (NEXT, BEFORE, DISCARDED))
 
     def discard(self, name: str) -> None:
-        """Delete an environment, whole or not, in a way that no part of it is ever taken for one."""
+        """Delete an environment, complete or not. What is left after an interruption never counts as an environment."""
         if name != self._discarded:
             with self._locked(name):
-                # Not gone yet, if an earlier run was killed while it deleted another one.
+                # It still exists if an earlier run was killed while it deleted another environment.
                 self._delete()
                 self._parent.rename(name, self._discarded)
         self._delete()
 
     def put_back(self, name: str) -> None:
-        """Let the hidden environment `name`, which is whole, take its place."""
+        """Move the hidden environment `name`, which is complete, to its path."""
         self._parent.rename(name, self._name)
 
     def make(self, interpreter: Interpreter, requirements: t.Sequence[str], model: str | None) -> None:
-        """Make an environment with these packages beside its place, and put it there when it is whole.
+        """Create an environment with these packages next to its path, and move it there when it is complete.
 
-        `model`: the name of the one that is there now, whose configuration of pip is taken over. Raises SynapseError
-        if it cannot be made; then the one that is there stays, and nothing is left of the other.
+        `model`: the name of the existing environment, whose pip configuration is copied. Raises SynapseError if the new
+        one cannot be created. The existing environment then stays, and the new one is removed.
         """
         mark = functools.partial(put_marker, path=self._path)
         self._parent.make(self._next, Attributes(0o700, os.geteuid(), os.getegid()), mark)
         try:
             with self._locked(self._next) as (directory, lock):
-                # What everything in it would inherit, and let others write. Linux has this call alone.
+                # All entries would inherit this, and other users could get write permission. Only Linux has this call.
                 with contextlib.suppress(OSError, AttributeError):
                     os.removexattr(directory.descriptor, _DEFAULT_ACCESS)
                 place = self._parent.place(self._next)
-                self._found(interpreter, place, lock)
+                self._create(interpreter, place, lock)
                 if model:
                     _take_over(self._parent.place(model), place)
                 install(place, requirements, lock, self._path)
@@ -96,19 +96,19 @@ class Workshop:
             self.discard(self._before)
 
     def install(self, requirements: t.Sequence[str]) -> None:
-        """Install packages into the environment that is in its place. Raises SynapseError if that fails."""
+        """Install packages into the environment at its path. Raises SynapseError if that fails."""
         with self._locked(self._name) as (_directory, lock):
             if not is_environment(self._parent, self._name):
                 raise self._moved(self._name)
             require_unexchanged(self._parent, self._name)
             install(self._path, requirements, lock, self._path)
 
-    def _found(self, interpreter: Interpreter, place: str, lock: int) -> None:
+    def _create(self, interpreter: Interpreter, place: str, lock: int) -> None:
         arguments = [interpreter.command, "-I", "-m", "venv", "--prompt", self._name, place]
         answer = run_python(arguments, PATIENTLY, [lock])
         if answer.status:
             raise SynapseError(
-                f"{interpreter.name} could not make the virtual environment {self._path}: {last_words(answer)}."
+                f"{interpreter.name} could not create the virtual environment {self._path}: {last_words(answer)}."
             )
 
     def _recover(self) -> None:
@@ -131,7 +131,7 @@ class Workshop:
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> t.Iterator[tuple[Directory, int]]:
-        """Open the entry `name` for the block, and let nobody else work on it. Raises SynapseError if somebody does."""
+        """Open the entry `name` for the block and lock it. Raises SynapseError if another task keeps the lock."""
         with self._parent.child(name) as directory:
             lock = lock_environment(directory, self._path)
             try:
@@ -143,15 +143,13 @@ class Workshop:
                 os.close(lock)
 
     def _moved(self, name: str) -> SynapseError:
-        return SynapseError(
-            f"Another task has changed {self._parent.place(name)} at the same moment: run the task again."
-        )
+        return SynapseError(f"Another task changed {self._parent.place(name)} at the same moment: run the task again.")
 
 
 def install(place: str, requirements: t.Sequence[str], lock: int, path: str) -> None:
-    """Let the pip of the environment at `place` install packages, while `lock` stays open.
+    """Install packages with the pip of the environment at `place`, which keeps `lock` open.
 
-    Raises SynapseError if that fails; it names `path`.
+    Raises SynapseError with `path` in the message if that fails.
     """
     if not requirements:
         return
@@ -159,7 +157,7 @@ def install(place: str, requirements: t.Sequence[str], lock: int, path: str) -> 
     quietly = ["--no-input", "--disable-pip-version-check", "--quiet"]
     answer = run_python([python, "-I", "-m", "pip", "install", *quietly, *requirements], PATIENTLY, [lock])
     if answer.status:
-        cause = " (the index of packages could not be reached)" if "connection broken by" in answer.errors else ""
+        cause = " (the package index could not be reached)" if "connection broken by" in answer.errors else ""
         raise SynapseError(f"pip could not install {', '.join(requirements)} into {path}{cause}: {last_words(answer)}.")
 
 
@@ -171,7 +169,7 @@ def _take_over(model: str, place: str) -> None:
 
 
 def _rename_in_files(place: str, path: str) -> None:
-    """Let the scripts of an environment made at `place` say that it is at `path`. Programs stay as they are."""
+    """Replace `place` by `path` in the scripts of an environment that was created at `place`, but not in programs."""
     scripts = os.path.join(place, "bin")
     files = [os.path.join(place, CONFIGURATION), *(os.path.join(scripts, name) for name in os.listdir(scripts))]
     for name in files:

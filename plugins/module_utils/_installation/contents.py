@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What of the contents of a directory is a part of the server."""
+"""Decides which entries of a directory are part of the server."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
 
-# What this collection writes into every file that it makes, near the top.
+# This collection writes this text near the top of every file that it creates.
 _MARK = b"matrix_ops.synapse"
 _LOOKED_AT = 4096
 _NAMES_SHOWN = 5
 
 
 def is_part(directory: Directory, name: str, declared: DeclaredDirectory, ours: bool) -> bool:
-    """Return whether `name` in the open directory is a part of the server. `ours`: whether we have made the directory.
+    """Return whether `name` in the open directory is part of the server.
 
-    In a directory that was there before, only files count in which this collection is named.
+    `ours`: whether this collection has created the directory. In a directory that existed before, only files that
+    contain the name of this collection count.
     """
     if ours and _is_content(name, declared):
         return True
@@ -34,7 +35,7 @@ def is_part(directory: Directory, name: str, declared: DeclaredDirectory, ours: 
 
 
 def is_declared(name: str, declared: DeclaredDirectory) -> bool:
-    """Return whether `name` is among the contents of the directory, those that have to be marked included."""
+    """Return whether `name` is declared as content of the directory, including `marked_contents`."""
     return _is_content(name, declared) or _fits(name, declared.marked_contents)
 
 
@@ -47,7 +48,7 @@ def _fits(name: str, patterns: t.Iterable[str]) -> bool:
 
 
 def has_mark(directory: Directory, name: str) -> bool:
-    """Return whether an entry is a file that names this collection near the top. One that cannot be read does not."""
+    """Return whether an entry is a file with the name of this collection near the top. False if it cannot be read."""
     with contextlib.suppress(OSError):
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory.descriptor)
         try:
@@ -58,7 +59,7 @@ def has_mark(directory: Directory, name: str) -> bool:
 
 
 def listed(names: t.Collection[str]) -> str:
-    """Return a few of the names, sorted, for a sentence, and how many more there are."""
+    """Return a few of the names, sorted, for a message, and the number of the others."""
     first = sorted(names)[:_NAMES_SHOWN]
     more = len(names) - len(first)
     return ", ".join(repr(name)[1:-1] for name in first) + (f" and {more} more" if more else "")

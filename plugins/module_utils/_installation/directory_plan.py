@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Making the directories of a server, and keeping those that this collection has made as they are declared."""
+"""Creates the directories of a server, and keeps those that this collection has created as they are declared."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.p
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Step
 
-# Of a directory on the way to a declared one.
-_ON_THE_WAY = Ownership(0o755)
+# For a parent directory of a declared directory.
+_PARENT = Ownership(0o755)
 
 
 class Found(t.NamedTuple):
-    """A directory that is there, and whether this collection has made it."""
+    """An existing directory, and whether this collection has created it."""
 
     attributes: Attributes
     ours: bool
@@ -41,15 +41,15 @@ class Found(t.NamedTuple):
 
 
 class DirectoryPlan:
-    """What has to be done with the directories of a layout. Reads them when it is made, and raises InvalidInput."""
+    """The steps for the directories of a layout. The constructor reads the directories. Raises InvalidInput."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        on_the_way = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
-        wanted = [*(DeclaredDirectory(path, _ON_THE_WAY) for path in on_the_way), *layout.directories]
+        parents = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
+        wanted = [*(DeclaredDirectory(path, _PARENT) for path in parents), *layout.directories]
         self._wanted = sorted(wanted, key=lambda directory: directory.path.count("/"))
         self._found = {directory.path: self._read(directory.path) for directory in self._wanted}
-        self.made: list[str] = []
+        self.created: list[str] = []
         self.steps: list[Step] = []
         for directory in self._wanted:
             self._decide(directory)
@@ -69,18 +69,18 @@ class DirectoryPlan:
         }
 
     def problems(self) -> list[str]:
-        """Read the directories again, and return in words what is not as declared."""
+        """Read the directories again, and return in words how they differ from the declaration."""
         found = []
         for directory in self._wanted:
             now = self._read(directory.path)
             if now is None:
-                found.append(f"{directory.path} is not there")
+                found.append(f"{directory.path} does not exist")
             elif now.ours and now.attributes != directory.ownership.attributes():
                 found.append(f"{directory.path} has another owner, group or mode")
         return found
 
     def require_known(self) -> None:
-        """Raise InvalidInput if this host does not know an owner or a group of what has to be done."""
+        """Raise InvalidInput if an owner or a group that is needed does not exist on this host."""
         for directory in self._wanted:
             found = self._found[directory.path]
             if found is None or found.ours:
@@ -104,9 +104,9 @@ class DirectoryPlan:
             said = ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
             self.steps.append(Step(f"set {said} on {path}", lambda: self._give(path, ownership)))
         else:
-            self.made.append(path)
+            self.created.append(path)
             said = f"{shown['owner']}:{shown['group']}, {shown['mode']}"
-            self.steps.append(Step(f"make the directory {path} ({said})", lambda: self._make(path, ownership)))
+            self.steps.append(Step(f"create the directory {path} ({said})", lambda: self._make(path, ownership)))
 
     def _read(self, path: str) -> Found | None:
         with self._layout.parent_of(path) as parent:
@@ -114,12 +114,12 @@ class DirectoryPlan:
             if parent is None or status is None:
                 return None
             if not stat.S_ISDIR(status.st_mode):
-                raise InvalidInput(f"{path} is there already, but is no directory: name another place.")
+                raise InvalidInput(f"{path} exists and is not a directory: set another path.")
             with parent.child(os.path.basename(path)) as directory:
                 return Found(directory.attributes(), is_ours(directory))
 
     def _require_place(self, path: str) -> None:
-        """Raise InvalidInput if `path` is missing and this user cannot make it, with what is missing on the way."""
+        """Raise InvalidInput if `path` is missing and this user cannot create it with its missing parents."""
         if os.path.lexists(path):
             return
         first = path
@@ -127,12 +127,14 @@ class DirectoryPlan:
             first = os.path.dirname(first)
         with self._layout.parent_of(first) as parent:
             if parent is not None:
-                require_entries_changeable(parent, f"{path} cannot be made")
+                require_entries_changeable(parent, f"{path} cannot be created")
 
     def _make(self, path: str, ownership: Ownership) -> None:
         with self._layout.parent_of(path) as parent:
             if parent is None:
-                raise SynapseError(f"{path} could not be made: the directory around it is gone. Run the task again.")
+                raise SynapseError(
+                    f"{path} could not be created, because its parent directory was removed: run the task again."
+                )
             mark = functools.partial(put_marker, path=path)
             parent.make(os.path.basename(path), ownership.attributes(), mark)
 
@@ -146,11 +148,11 @@ class DirectoryPlan:
         self._with_own(path, give)
 
     def _with_own(self, path: str, act: t.Callable[[Directory], None]) -> None:
-        """Open the directory `path`, which this collection has made, and do something with it."""
+        """Open the directory `path`, which this collection has created, and call `act` with it."""
         with self._layout.parent_of(path) as parent:
             if parent is None:
-                raise SynapseError(f"{path} is gone since a moment ago: run the task again.")
+                raise SynapseError(f"Another process removed {path} at the same moment: run the task again.")
             with parent.child(os.path.basename(path)) as directory:
                 if not is_ours(directory):
-                    raise SynapseError(f"{path} is another directory than a moment ago: run the task again.")
+                    raise SynapseError(f"Another process replaced {path} at the same moment: run the task again.")
                 act(directory)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What is installed in a virtual environment, read from its files: its Python need not run for that."""
+"""The packages in a virtual environment, read from its files, so that its Python does not have to run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.requirement import canonical_name
 
 _SUFFIX = ".dist-info"
-# Every environment gets these when it is made.
+# Every new environment contains these.
 _OF_ENVIRONMENTS = {"pip", "setuptools"}
 
 
 class Distribution(t.NamedTuple):
     """An installed package.
 
-    `whole`: whether its installation was finished; `requested`: whether somebody asked for it, and not only for what
-    needs it; `source`: where it came from, as pip takes it, if that is not the index of packages.
+    `whole`: whether its installation was completed; `requested`: whether a user installed it, and not only as a
+    dependency; `source`: its origin in the syntax of pip, if that is not the package index.
     """
 
     key: str
@@ -39,37 +39,50 @@ class Distribution(t.NamedTuple):
 
 
 class Packages(t.NamedTuple):
-    """The packages of an environment, and the names of those whose installation was interrupted."""
+    """The packages of an environment, and the names of the packages whose installation was interrupted."""
 
     found: tuple[Distribution, ...]
     interrupted: tuple[str, ...]
 
     def version(self, key: str) -> str | None:
-        """Return the version of a package, or None if it is not installed whole."""
+        """Return the version of a package, or None if it is not completely installed."""
         return next((found.version for found in self.found if found.key == key and found.whole), None)
 
+    def last(self, key: str) -> str | None:
+        """Return a package with its present or last version, in the syntax of pip; None if it was never installed.
+
+        This includes a package whose installation was interrupted, so that its version can be installed again.
+        """
+        for found in sorted(self.found, key=lambda each: not each.whole):
+            if found.key == key:
+                return str(found)
+        # pip replaces the first character of the name with a tilde.
+        aside = (name for name in self.interrupted if name.startswith("~") and name.endswith(_SUFFIX))
+        replaced = (name[1 : -len(_SUFFIX)].partition("-")[::2] for name in aside)
+        return next((f"{key}=={version}" for name, version in replaced if canonical_name(name) == key[1:]), None)
+
     def kept(self, declared: t.Collection[str]) -> list[str]:
-        """Return what somebody had asked for beside the packages `declared` (canonical names), as pip takes it."""
+        """Return the packages that a user installed, except `declared` (canonical names), in the syntax of pip."""
         others = {found.key: str(found) for found in self.found if found.requested}
         return [others[key] for key in sorted(others) if key not in _OF_ENVIRONMENTS | set(declared)]
 
 
 def read_packages(environment: str, version: str) -> Packages:
-    """Return the packages of the environment, made for the Python `version`, such as 3.13. None for what is missing."""
+    """Return the packages of an environment that was created for the Python `version`, such as 3.13."""
     place = os.path.join(environment, "lib", f"python{version}", "site-packages")
     try:
         names = sorted(os.listdir(place))
     except OSError:
         return Packages((), ())
     found = tuple(_read(os.path.join(place, name)) for name in names if name.endswith(_SUFFIX) and name[0] != "~")
-    # While pip exchanges a package, the old one lies beside it with a tilde for its first letter.
+    # While pip replaces a package, it renames the old one: a tilde replaces the first character.
     aside = {name for name in names if name.startswith("~")}
     return Packages(found, tuple(sorted({each.key for each in found if not each.whole} | aside)))
 
 
 def _read(directory: str) -> Distribution:
     name, version = os.path.basename(directory)[: -len(_SUFFIX)].partition("-")[::2]
-    # The last file of an installation. What a wheel itself brings by this name does not list who installed it.
+    # pip writes RECORD last. The RECORD in a wheel does not list INSTALLER.
     record = _text(directory, "RECORD") or ""
     return Distribution(
         canonical_name(name),
@@ -81,7 +94,7 @@ def _read(directory: str) -> Distribution:
 
 
 def _source(text: str | None) -> str | None:
-    """Return the URL of a package that was not taken from an index, as PEP 610 tells it, in the form of PEP 508."""
+    """Return the URL in a file of PEP 610, in the form of PEP 508; None for a package from the package index."""
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         said = json.loads(text or "")
         url = without_credentials(str(said["url"]))

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The virtual environment as it is found: whose it is, whether it works, and what an interrupted run left beside it."""
+"""The state of the virtual environment: its origin, whether it works, and what an interrupted run left next to it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.i
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import hidden_name, is_ours
 
-# What lies beside an environment for a moment: the next one until it is whole, the one before until the next one is in
-# its place, and what is being deleted. Only the one before is whole for sure, so it is never deleted under that name.
+# Temporary entries next to an environment: the new one until it is complete, the old one until the new one has replaced
+# it, and one that is being deleted. Only the old one is always complete, so it is never deleted under its own name.
 NEXT = "next"
 BEFORE = "before"
 DISCARDED = "discarded"
@@ -41,10 +41,10 @@ PIP_CONFIGURATION = "pip.conf"
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Which entries of its parent an environment has. All names but `name` are hidden ones.
+    """The entries of an environment in its parent directory. All names except `name` are hidden ones.
 
-    `current`: the entry that counts as the environment: itself, or the one that takes its place again; None if there is
-    none. `leavings`: entries that an interrupted run left, to be deleted. `foreign`: something else has the place.
+    `current`: the entry that counts as the environment: `name`, or the hidden one that is moved back to it; None if
+    there is none. `leavings`: entries that an interrupted run left, to be deleted. `foreign`: `name` is something else.
     """
 
     name: str
@@ -54,19 +54,19 @@ class Standing:
 
     @property
     def is_displaced(self) -> bool:
-        """Whether the environment lies beside its place."""
+        """Whether the environment has a hidden name instead of its own."""
         return self.current not in (None, self.name)
 
 
 def hidden_names(path: str) -> tuple[str, str, str]:
-    """Return what lies beside the environment `path` for a moment: the next, the one before, and what is deleted."""
+    """Return the names of the temporary entries of the environment `path`: the new, the old and the deleted one."""
     return hidden_name(path, NEXT), hidden_name(path, BEFORE), hidden_name(path, DISCARDED)
 
 
 def look(parent: Directory, path: str) -> Standing:
-    """Return what is in the place `path` of an environment and beside it.
+    """Return the entries of the environment `path`, in its open parent directory.
 
-    Raises InvalidInput if a hidden name is taken by something that this collection has not made.
+    Raises InvalidInput if an entry with a hidden name was not created by this collection.
     """
     name = os.path.basename(path)
     following, before, discarded = hidden_names(path)
@@ -78,7 +78,7 @@ def look(parent: Directory, path: str) -> Standing:
         foreign = not is_environment(parent, name)
         leavings += [before, following]
     elif before in there and following in there:
-        # The next one was whole before the one before was moved away.
+        # The new one was complete before the old one was moved away.
         current = following
         leavings += [before]
     elif before in there:
@@ -90,7 +90,7 @@ def look(parent: Directory, path: str) -> Standing:
 
 
 def is_environment(parent: Directory, name: str) -> bool:
-    """Return whether the entry `name` is a virtual environment, and one that this collection has made."""
+    """Return whether the entry `name` is a virtual environment that this collection has created."""
     status = parent.status(name)
     if status is None or not stat.S_ISDIR(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
         return False
@@ -100,9 +100,9 @@ def is_environment(parent: Directory, name: str) -> bool:
 
 
 def require_unexchanged(parent: Directory, name: str) -> None:
-    """Raise InvalidInput if somebody else could have exchanged what root is about to run in the environment `name`.
+    """Raise InvalidInput if another user could have replaced the Python or the pip in the environment `name`.
 
-    That is its Python and its pip. To be asked before anything in it is run. Nobody but root is asked for that.
+    Call this before root runs anything in it. For other users, nothing is checked.
     """
     if os.geteuid() != 0:
         return
@@ -110,33 +110,33 @@ def require_unexchanged(parent: Directory, name: str) -> None:
     packages = glob.glob(os.path.join(glob.escape(place), "lib*", "python*", "site-packages"))
     pips = [pip for pip in (os.path.join(each, "pip") for each in packages) if os.path.isdir(pip)]
     programs = os.path.join(place, "bin")
-    mend = f"See that nobody has changed it, then run chmod -R go-w {place}, or remove it."
+    fix = f"Check that no other user has changed it, then run chmod -R go-w {place}, or remove it."
     for directory in (place, *([programs] if os.path.isdir(programs) else []), *packages, *pips):
         try:
             with open_directory(directory, option=f"environment {place}"):
                 pass
         except InvalidInput as error:
-            error.explain(mend)
+            error.explain(fix)
             raise
     with parent.child(name) as found:
         for file in (CONFIGURATION, PIP_CONFIGURATION):
-            _require_of_root(found, file, mend)
+            _require_of_root(found, file, fix)
         if os.path.isdir(programs):
             with found.child("bin") as within:
                 for python in within.names():
                     if python.startswith("python"):
-                        _require_of_root(within, python, mend)
+                        _require_of_root(within, python, fix)
 
 
-def _require_of_root(directory: Directory, name: str, mend: str) -> None:
+def _require_of_root(directory: Directory, name: str, fix: str) -> None:
     status = directory.status(name)
-    # A link is as good as the directory that it is in.
+    # A link can only be replaced by users who may write to its directory.
     if status is None or not stat.S_ISREG(status.st_mode):
         return
     if status.st_uid != 0 or status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != 0):
         raise InvalidInput(
-            f"{directory.place(name)} cannot be used: another user may write to it, and could exchange what root runs."
-            f" {mend}"
+            f"{directory.place(name)} cannot be used, because another user may write to it and could replace programs"
+            f" that root runs. {fix}"
         )
 
 
@@ -146,17 +146,20 @@ def _is_left(parent: Directory, hidden: str, unmarked: bool) -> bool:
         return False
     if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
         with parent.child(hidden) as found:
-            # The mark is the last that is deleted.
+            # The marker file is deleted last.
             if is_ours(found) or (unmarked and not found.names()):
                 return True
     raise InvalidInput(
-        f"{parent.place(hidden)} is in the way, and was not made by this collection: see what it is, and remove it."
+        f"{parent.place(hidden)} is in the way and was not created by this collection: check what it is, and remove it."
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """How an environment is. `version`: the Python that it was made for; `broken`: why it has to be made anew."""
+    """The condition of an environment.
+
+    `version`: the Python that it was created for; `broken`: the reason why it must be created again, or None.
+    """
 
     version: str
     packages: Packages
@@ -164,7 +167,7 @@ class Condition:
 
 
 def examine(place: str, interpreter: Interpreter) -> Condition:
-    """Return how the environment at `place` is, for which `interpreter` is what it would be made with today."""
+    """Return the condition of the environment at `place`, which `interpreter` would create today."""
     configuration = _read_configuration(os.path.join(place, CONFIGURATION))
     version = ".".join((configuration.get("version") or configuration.get("version_info") or "").split(".")[:2])
     packages = read_packages(place, version)
@@ -177,15 +180,15 @@ def _broken(
     name = interpreter.name
     python = os.path.join(place, "bin", "python")
     if version != interpreter.version:
-        return f"it was made for Python {version or 'of no version'}, and {name} is Python {interpreter.version}"
+        return f"it was created for Python {version or '(unknown)'}, and {name} is Python {interpreter.version}"
     executable = os.path.realpath(python)
     if os.path.dirname(executable) == os.path.join(place, "bin"):
-        # A copy instead of a link, where a file system has no links.
+        # The file is a copy, because the file system does not support links.
         executable = os.path.join(os.path.realpath(configuration.get("home", "")), os.path.basename(executable))
     if not os.path.exists(executable):
-        return "the Python that it was made with is no longer there"
+        return "the Python that created it does not exist any more"
     if executable != interpreter.executable:
-        return f"it was made with {executable}, and {name} is {interpreter.executable}"
+        return f"it was created with {executable}, and {name} is {interpreter.executable}"
     if packages.interrupted:
         return f"an installation in it was interrupted ({', '.join(packages.interrupted)})"
     try:
@@ -194,7 +197,7 @@ def _broken(
         runs = run_python([python, "-I", "-B", "-c", ""], QUICKLY).status == 0
     except SynapseError:
         runs = False
-    return "pip is missing from it" if runs else "its Python does not run"
+    return "pip is missing in it" if runs else "its Python does not run"
 
 
 def _read_configuration(path: str) -> dict[str, str]:

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What has to be done so that the virtual environment works, and holds the declared packages."""
+"""The steps after which the virtual environment works and contains the declared packages."""
 
 from __future__ import annotations
 
@@ -34,21 +34,30 @@ _PRESENT = "present"
 
 
 class EnvironmentPlan:
-    """What has to be done with the environment at `path`. Reads it when it is made.
+    """The steps for the environment at `path`. The constructor reads the environment.
 
-    `python`: what it is made with; `requirements`: what shall be in it. Raises InvalidInput if something else has the
-    place, or the Python does not run.
+    `python`: the Python that creates it; `requirements`: the packages that it must contain; `initial_versions`: the
+    versions of packages that are declared without one and not installed yet, by their canonical names. Raises
+    InvalidInput if `path` is not an environment of this collection, or if the Python does not run.
     """
 
-    def __init__(self, layout: Layout, path: str, python: str, requirements: t.Sequence[Requirement]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        path: str,
+        python: str,
+        requirements: t.Sequence[Requirement],
+        initial_versions: t.Mapping[str, str],
+    ) -> None:
         self._layout = layout
         self._path = path
         self._requirements = requirements
+        self._initial_versions = initial_versions
         self.interpreter = ask_interpreter(python)
         standing, self._condition = self._read()
         condition = self._condition
-        self.rebuilt = condition.broken if condition else None
-        self.is_made = condition is None or condition.broken is not None
+        self.rebuild_reason = condition.broken if condition else None
+        self.is_built = condition is None or condition.broken is not None
         self.installed = self._needed(condition)
         self.steps = self._steps(standing)
         self.discarded = [self._beside(name) for name in standing.leavings]
@@ -57,7 +66,7 @@ class EnvironmentPlan:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is no environment, not even a broken one."""
+        """Whether there is no environment yet, not even a broken one."""
         return self._condition is None
 
     def before(self) -> dict[str, t.Any] | None:
@@ -70,21 +79,21 @@ class EnvironmentPlan:
         return {"path": self._path, "python": self.interpreter.version, "works": True, "packages": packages}
 
     def problems(self) -> list[str]:
-        """Read the environment again, and return in words what is not as declared."""
+        """Read the environment again, and return in words how it differs from the declaration."""
         standing, condition = self._read()
         if condition is None or standing.is_displaced:
-            return [f"{self._path} is not there"]
+            return [f"{self._path} does not exist"]
         if condition.broken:
             return [f"{self._path} does not work: {condition.broken}"]
-        return [f"{each} is not in {self._path}" for each in self._missing(condition)]
+        return [f"{each} is not installed in {self._path}" for each in self._missing(condition)]
 
     def _read(self) -> tuple[Standing, Condition | None]:
         with self._layout.parent_of(self._path) as parent:
             standing = look(parent, self._path) if parent else Standing(os.path.basename(self._path), None)
             if standing.foreign:
                 raise InvalidInput(
-                    f"environment {self._path} is there already, and is no virtual environment that this collection"
-                    " has made: name a path that does not exist yet, or remove what is there."
+                    f"environment {self._path} is not a virtual environment that this collection has created: set a"
+                    " path that does not exist yet, or remove the existing one."
                 )
             if parent is None or standing.current is None:
                 return standing, None
@@ -93,9 +102,22 @@ class EnvironmentPlan:
 
     def _needed(self, condition: Condition | None) -> list[str]:
         if condition is not None and condition.broken is None:
-            return [str(each) for each in self._missing(condition)]
-        kept = condition.packages.kept({each.key for each in self._requirements}) if condition else []
-        return [*map(str, self._requirements), *kept]
+            return [self._initially(each) for each in self._missing(condition)]
+        if condition is None:
+            return [self._initially(each) for each in self._requirements]
+        packages = condition.packages
+        # The user decides when a package with an initial version is upgraded: a new Python does not change its version.
+        stay = {key: packages.last(key) for key in self._initial_versions}
+        declared = [
+            (stay.get(each.key) if each.version is None else None) or self._initially(each)
+            for each in self._requirements
+        ]
+        return [*declared, *packages.kept({each.key for each in self._requirements})]
+
+    def _initially(self, requirement: Requirement) -> str:
+        """Return a package that is not installed yet, in the syntax of pip."""
+        version = self._initial_versions.get(requirement.key) if requirement.version is None else None
+        return f"{requirement.name}=={version}" if version else str(requirement)
 
     def _missing(self, condition: Condition) -> list[Requirement]:
         return [each for each in self._requirements if not each.accepts(condition.packages.version(each.key))]
@@ -107,15 +129,15 @@ class EnvironmentPlan:
         if standing.current and standing.is_displaced:
             current = standing.current
             steps.append(
-                Step(f"put {path}, which an interrupted run has left aside, into its place", self._put_back(current))
+                Step(f"move {path}, which an interrupted run has renamed, back to its path", self._put_back(current))
             )
         steps += [
             Step(f"remove {self._beside(name)}, which an interrupted run has left", self._discard(name))
             for name in standing.leavings
         ]
-        if self.is_made:
-            why = f" anew, because {self.rebuilt}," if self.rebuilt else ""
-            said = f"make the virtual environment {path}{why} for Python {interpreter.version}{packages}"
+        if self.is_built:
+            again = f" again, because {self.rebuild_reason}," if self.rebuild_reason else ""
+            said = f"create the virtual environment {path}{again} for Python {interpreter.version}{packages}"
             model = None if standing.current is None else standing.name
             steps.append(Step(said, lambda: self._work(lambda shop: shop.make(interpreter, installed, model))))
         elif installed:
@@ -132,7 +154,10 @@ class EnvironmentPlan:
     def _work(self, act: t.Callable[[Workshop], None]) -> None:
         with self._layout.parent_of(self._path) as parent:
             if parent is None:
-                raise SynapseError(f"The directory around {self._path} is gone since a moment ago: run the task again.")
+                raise SynapseError(
+                    f"Another process removed the parent directory of {self._path} at the same moment: run the task"
+                    " again."
+                )
             act(Workshop(parent, self._path))
 
     def _require_possible(self, standing: Standing) -> None:
@@ -140,18 +165,18 @@ class EnvironmentPlan:
             if parent is None:
                 return
             require_entries_changeable(parent, f"environment {self._path} cannot be changed")
-            replaced = [standing.current] if standing.current and self.is_made else []
+            replaced = [standing.current] if standing.current and self.is_built else []
             for name in (*standing.leavings, *replaced):
                 mounted = parent.mounted(name)
                 if mounted:
                     raise InvalidInput(
-                        f"environment {self._path} cannot be changed: {mounted} is a mount point and would have to be"
-                        " removed. Unmount it first."
+                        f"environment {self._path} cannot be changed, because {mounted} is a mount point that must be"
+                        " removed: unmount it first."
                     )
                 require_tree_removable(parent, name)
             if standing.current and standing.is_displaced:
                 require_removable(parent, standing.current)
-            if not self.is_made and self.installed and parent.status(os.path.basename(self._path)) is not None:
+            if not self.is_built and self.installed and parent.status(os.path.basename(self._path)) is not None:
                 with parent.child(os.path.basename(self._path)) as place:
                     require_entries_changeable(place, f"environment {self._path} cannot be changed")
 

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What a task declares of an installation, and where that really is: refused before anything is done if need be."""
+"""The declared paths of an installation, and their real paths. Wrong ones are refused before anything is changed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directo
     whose,
 )
 
-# An ordinary character of a pattern may be a special one in brackets, as in [*].
+# A special character in brackets, as in [*], counts as an ordinary one.
 _BEGINS_ORDINARILY = re.compile(r"(?:[^\[*?]|\[[\[\]*?]\]){4}")
 
-# Each directory on the way is held open while the next one is entered.
+# Each directory in the path is kept open while the next one is opened.
 _DEEPEST = 100
 
 
@@ -42,9 +42,8 @@ _DEEPEST = 100
 class DeclaredDirectory:
     """A directory of the server.
 
-    `contents`: names in it that are a part of the server, whatever characters they hold; `content_patterns`: shell
-    patterns of more of them; `marked_contents`: patterns of those that are if they are files in which this collection
-    is named.
+    `contents`: the exact names in it that are part of the server; `content_patterns`: shell patterns of more of them;
+    `marked_contents`: shell patterns of files that are part of the server if they contain the name of this collection.
     """
 
     path: str
@@ -56,29 +55,29 @@ class DeclaredDirectory:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The directories and the environment, by paths in which no link is left; the directories from the top down."""
+    """The directories, from the top down, and the environment, with all links in their paths resolved."""
 
     directories: tuple[DeclaredDirectory, ...]
     environment: str | None
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where the directories are."""
+        """The paths of the directories."""
         return tuple(directory.path for directory in self.directories)
 
     @property
     def everything(self) -> tuple[str, ...]:
-        """Where the directories and the environment are."""
+        """The paths of the directories and of the environment."""
         return self.paths + ((self.environment,) if self.environment else ())
 
     @contextlib.contextmanager
     def parent_of(self, path: str) -> t.Iterator[Directory | None]:
-        """Open the directory in which `path` is, for the block; None if it does not exist.
+        """Open the parent directory of `path` for the block; None if it does not exist.
 
-        Whoever may decide where it leads is root, the owner of a declared directory, or this collection, which has
-        made the directories on the way. On the way to the environment, from which root runs programs, it is only root;
-        elsewhere it may be a group that the system lets write to one of its own directories, such as /var/log.
-        Raises InvalidInput if somebody else may, SynapseError if it cannot be opened.
+        Only root, the owner of a declared directory and this collection, which has created parent directories, may
+        write to the directories in its path. In the path of the environment, from which root runs programs, only root
+        may. In other paths, a group may write to one of the system's directories, such as /var/log.
+        Raises InvalidInput if another user may write there, SynapseError if it cannot be opened.
         """
         around = os.path.dirname(path)
         if not os.path.isdir(around):
@@ -108,7 +107,7 @@ class Layout:
         return {attributes.uid for attributes in known if attributes}
 
     def ancestors(self, *paths: str) -> tuple[str, ...]:
-        """Return the directories above `paths` that are not declared themselves, from the top down."""
+        """Return the parent directories of `paths` that are not declared themselves, from the top down."""
         found = set()
         for path in paths:
             while path != "/":
@@ -117,7 +116,7 @@ class Layout:
         return tuple(sorted(found - set(self.everything) - {"/"}, key=_depth))
 
     def holds_declared(self, path: str) -> bool:
-        """Return whether `path` is a directory of the installation, or has one in it."""
+        """Return whether `path` is a directory of the installation, or contains one."""
         return any(place == path or place.startswith(f"{path}/") for place in self.everything)
 
 
@@ -126,9 +125,9 @@ def lay_out(
     environment: str | None,
     accounts: t.Sequence[Account] | None = None,
 ) -> Layout:
-    """Return where everything is. `accounts`: those of the host, read if None.
+    """Return the layout with the real paths. `accounts`: the accounts of the host, which are read if None.
 
-    Raises InvalidInput for a path that can never be a server's, and for two that do not go together. Changes nothing.
+    Raises InvalidInput for a path that a server can never use, and for two paths in conflict. Changes nothing.
     """
     known = read_accounts() if accounts is None else accounts
     found: dict[str, DeclaredDirectory] = {}
@@ -138,8 +137,8 @@ def lay_out(
         earlier = found.get(path)
         if earlier and earlier.ownership != directory.ownership:
             raise InvalidInput(
-                f"directories names {path} twice, with different owners, groups or modes: say it once, or name two"
-                " directories."
+                f"directories has the path {path} twice, with different owners, groups or modes: remove one of them, or"
+                " change its path."
             )
         found[path] = DeclaredDirectory(
             path,
@@ -152,8 +151,8 @@ def lay_out(
     for path in found:
         if place and (path == place or path.startswith(f"{place}/")):
             raise InvalidInput(
-                f"directories names {path}, which is {'the' if path == place else 'in the'} environment and would be"
-                " removed with it: name a place outside."
+                f"directories has the path {path}, which is {'the' if path == place else 'in the'} environment and"
+                " would be removed with it: set a path outside of the environment."
             )
         if place and place.startswith(f"{path}/"):
             _require_safe(found[path], place)
@@ -164,67 +163,67 @@ def lay_out(
 
 
 def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Account]) -> str:
-    """Return `path` with the links on the way to it followed. `option`: what declares it, for an error.
+    """Return `path` with all links in its parent directory followed. `option`: its option, for error messages.
 
-    Raises InvalidInput if it is no place for a directory of a server: see `_system_directory.whose`, which `owner` and
-    `accounts` are for.
+    Raises InvalidInput if a server cannot use this path: see `_system_directory.whose`, which gets `owner` and
+    `accounts`.
     """
-    shown = repr(path)[1:-1] if path else "an empty path"
+    shown = repr(path)[1:-1] if path else '""'
+    named = f"environment is {shown}" if option == "environment" else f"{option} has the path {shown}"
     if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
-        raise InvalidInput(f"{option} names {shown}: it must be an absolute path without .. and control characters.")
+        raise InvalidInput(f"{named}: set an absolute path without .. and control characters.")
     plain = "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
     if plain.count("/") > _DEEPEST:
-        raise InvalidInput(f"{option} names {shown}, more than {_DEEPEST} directories deep: name another place.")
+        raise InvalidInput(f"{named}, more than {_DEEPEST} directories deep: set another path.")
     for part in plain.split("/"):
         if part == MARKER or part.startswith(HIDDEN_PREFIX):
             raise InvalidInput(
-                f"{option} names {shown}, but this collection gives the name {part} to files of its own, and removes"
-                " them: name another place."
+                f"{named}, but this collection uses the name {part} for its own files and removes"
+                " them: set another path."
             )
-    _require_own(plain, f"{option} names {shown}, which is", owner, accounts)
+    _require_own(plain, f"{named}, which is", owner, accounts)
     parent, name = os.path.split(plain)
     try:
         real = os.path.join(os.path.realpath(parent), name)
         status = _status(real)
     except ValueError as error:
-        raise InvalidInput(f"{option} names {shown}, which no file system can hold.") from error
-    _require_own(real, f"{option} names {shown}, which leads to {real}, that is", owner, accounts)
+        raise InvalidInput(f"{named}, which is not a valid path: set another path.") from error
+    _require_own(real, f"{named}, which leads to {real}, that is", owner, accounts)
     if status and stat.S_ISLNK(status.st_mode):
         target = os.path.realpath(real)
-        raise InvalidInput(f"{option} names {shown}, a symbolic link: name {target}, the directory that it leads to.")
+        raise InvalidInput(f"{named}, which is a symbolic link: set its target {target} instead.")
     if status and not stat.S_ISDIR(status.st_mode):
-        raise InvalidInput(f"{option} names {shown}, but that is a file and no directory: name another place.")
+        raise InvalidInput(f"{named}, which is not a directory: set another path.")
     return real
 
 
 def _require_way(layout: Layout, accounts: t.Sequence[Account]) -> None:
-    """Raise InvalidInput if what would have to be made on the way to a directory is no place for one of a server."""
+    """Raise InvalidInput if a missing parent directory would be in a place that a server cannot use."""
     owners: dict[str, str | None] = {directory.path: directory.ownership.owner for directory in layout.directories}
     for path, owner in {**owners, **({layout.environment: None} if layout.environment else {})}.items():
         for above in layout.ancestors(path):
             foreign = None if os.path.lexists(above) else whose(above, owner, accounts)
             if foreign:
-                option = "environment" if path == layout.environment else "directories"
+                named = f"environment is {path}" if path == layout.environment else f"directories has the path {path}"
                 raise InvalidInput(
-                    f"{option} names {path}, but {above} does not exist and is {foreign}: create it first, or name"
-                    " another place."
+                    f"{named}, but {above} does not exist and is {foreign}: create it first, or set another path."
                 )
 
 
 def _require_different(layout: Layout) -> None:
-    """Raise InvalidInput if two of the paths lead to the same directory, as a bind mount lets them do."""
+    """Raise InvalidInput if two of the paths are the same directory, for example because of a bind mount."""
     found: dict[tuple[int, int, str], str] = {}
     missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
     for path in (*layout.everything, *missing):
         earlier = found.setdefault(_identity(path), path)
         if earlier != path:
             raise InvalidInput(
-                f"{earlier} and {path} are one and the same directory, which is mounted in two places: name it once."
+                f"{earlier} and {path} are the same directory, which is mounted in two places: use only one of them."
             )
 
 
 def _identity(path: str) -> tuple[int, int, str]:
-    """Return which directory it is, or would be: what is there on the way to it, and what is missing below that."""
+    """Return the identity of a directory: its last existing parent, and the missing names below that."""
     missing = ""
     while True:
         try:
@@ -242,21 +241,21 @@ def _is_kept_by_system(directory: Directory) -> bool:
 
 
 def _require_safe(directory: DeclaredDirectory, environment: str) -> None:
-    """Raise InvalidInput if somebody else could exchange the environment, from which root runs programs."""
+    """Raise InvalidInput if another user could replace the environment, from which root runs programs."""
     known = directory.ownership.known()
     owner = directory.ownership.owner if known is None or known.uid else None
     if os.geteuid() == 0 and (owner or directory.ownership.mode & 0o022):
-        who = owner or "somebody else than root"
+        who = owner or "a user other than root"
         raise InvalidInput(
-            f"environment names {environment}, which lies in {directory.path}, where {who} may write, but root runs"
-            " programs from it: name a place outside, or let that directory belong to root alone."
+            f"environment {environment} is in {directory.path}, to which {who} may write, but root runs programs from"
+            " it: set a path outside of that directory, or set its owner to root and its mode to 0755."
         )
 
 
 def _require_own(path: str, sentence: str, owner: str | None, accounts: t.Sequence[Account]) -> None:
     foreign = whose(path, owner, accounts)
     if foreign:
-        raise InvalidInput(f"{sentence} {foreign}: name a directory of the server's own.")
+        raise InvalidInput(f"{sentence} {foreign}: set a directory that only the server uses.")
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -265,15 +264,17 @@ def _status(path: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except NotADirectoryError as error:
-        raise InvalidInput(f"{path} cannot be a directory: something on the way to it is a file.") from error
+        raise InvalidInput(
+            f"{path} cannot be a directory, because a part of the path is a file: set another path."
+        ) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise InvalidInput(
-                f"{path} is too long, or a name in it is: name a path of less than 4096 bytes, in which every name has"
-                " at most 255."
+                f"{path} or a name in it is too long: set a path of less than 4096 bytes, in which each name has at"
+                " most 255 bytes."
             ) from error
-        mend = " Run the task with become." if isinstance(error, PermissionError) and os.geteuid() else ""
-        raise SynapseError(f"{path} cannot be looked at: {error.strerror}.{mend}") from error
+        fix = " Run the task with become." if isinstance(error, PermissionError) and os.geteuid() else ""
+        raise SynapseError(f"{path} cannot be examined: {error.strerror}.{fix}") from error
 
 
 def _require_contents(directory: DeclaredDirectory) -> None:
@@ -281,14 +282,14 @@ def _require_contents(directory: DeclaredDirectory) -> None:
         for name in getattr(directory, option):
             if "/" in name or name in ("", ".", ".."):
                 raise InvalidInput(
-                    f"{option} of {directory.path} holds {name!r}: name what is in the directory itself, without a"
-                    " slash."
+                    f"{option} of {directory.path} contains {name!r}: use the names of entries in the directory"
+                    " itself, without a slash."
                 )
     for pattern in directory.content_patterns:
         if not _BEGINS_ORDINARILY.match(pattern):
             raise InvalidInput(
-                f"content_patterns of {directory.path} holds {pattern!r}, which may also fit what is not this server's:"
-                " begin it with at least four ordinary characters, or put it into marked_contents."
+                f"content_patterns of {directory.path} contains {pattern!r}, which may match files of others: start it"
+                " with at least four ordinary characters, or move it to marked_contents."
             )
 
 

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What interrupted runs have left of directories: begun and not yet in their place, or emptied and not yet gone."""
+"""Directories that interrupted runs left: new ones without their name yet, and empty ones that are not deleted yet."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _EMPTIED = "emptied"
 
 
 def find_leavings(layout: Layout) -> list[str]:
-    """Return the paths of what interrupted runs have left beside the directories of the layout, sorted.
+    """Return the paths of what interrupted runs left next to the directories of the layout, sorted.
 
-    Raises InvalidInput if this user cannot remove it. Where this user cannot list what is there, nothing is found.
+    Raises InvalidInput if this user cannot remove them. Finds nothing in a directory that this user cannot list.
     """
-    # What is there was not interrupted, and directories above it are none of our business.
+    # The creation of an existing directory was not interrupted, so that its parent directories are not examined.
     missing = (path for path in layout.ancestors(*layout.everything) if not os.path.lexists(path))
     places = (*layout.everything, *missing)
     found = set()
@@ -55,7 +55,7 @@ def find_leavings(layout: Layout) -> list[str]:
 
 
 def removal_of_leavings(layout: Layout, path: str) -> Step:
-    """Return the step that removes one of them."""
+    """Return the step that removes one of these directories."""
 
     def run() -> None:
         with layout.parent_of(path) as parent:
@@ -72,7 +72,7 @@ def removal_of_leavings(layout: Layout, path: str) -> Step:
 
 
 def require_directory_removable(parent: Directory, name: str) -> None:
-    """Raise InvalidInput if `remove_directory` could not remove a directory of which nothing but its mark will be left.
+    """Raise InvalidInput if `remove_directory` could not remove a directory that contains only its marker file.
 
     Changes nothing.
     """
@@ -85,16 +85,16 @@ def require_directory_removable(parent: Directory, name: str) -> None:
     hidden = hidden_name(name, _EMPTIED)
     if parent.status(hidden) is not None and not _is_emptied(parent, hidden):
         raise InvalidInput(
-            f"{path} cannot be removed: {parent.place(hidden)} is in the way, and holds what this collection has not"
-            " made. See what it is, and remove it."
+            f"{path} cannot be removed, because {parent.place(hidden)} is in the way and contains files that this"
+            " collection has not created: check what they are, and remove them."
         )
 
 
 def remove_directory(parent: Directory, name: str) -> None:
-    """Remove a directory that this collection has made, if nothing but its mark is in it.
+    """Remove a directory that this collection has created and that contains only its marker file.
 
-    It is gone at once: killed meanwhile, this leaves an empty directory by a hidden name. Raises SynapseError if
-    something is in it, or it cannot be removed; then it stays as it is.
+    It disappears in one step: an interruption leaves an empty directory with a hidden name. Raises SynapseError if the
+    directory contains something else or cannot be removed. It then stays as it is.
     """
     hidden = hidden_name(name, _EMPTIED)
     if _is_emptied(parent, hidden):
@@ -103,8 +103,8 @@ def remove_directory(parent: Directory, name: str) -> None:
     if not _is_emptied(parent, hidden):
         parent.rename(hidden, name)
         raise SynapseError(
-            f"{parent.place(name)} could not be removed: something was put into it at the same moment. Stop what"
-            " writes there, and run the task again."
+            f"{parent.place(name)} could not be removed, because another process created a file in it at the same"
+            " moment: stop that process, and run the task again."
         )
     try:
         _discard_emptied(parent, hidden)
@@ -128,7 +128,7 @@ def _is_emptied(parent: Directory, hidden: str) -> bool:
     with passing_over_what_is_gone(), parent.child(hidden) as directory:
         names = directory.names()
         if not names:
-            # It may have been given to whoever the server runs as.
+            # Its owner may be the user that the server runs as.
             return os.geteuid() in {0, status.st_uid}
         return names == [MARKER] and is_ours(directory)
     return False

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Locks on an environment, which keep tasks apart: also from one that works on after its playbook was killed."""
+"""Locks on an environment, so that only one task works on it, even one that continues after its playbook was killed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import time
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
-# In an environment. Nobody but its owner can open it, and so keep others waiting.
+# A file in the environment. Only its owner can open it, so that no other user can block a task.
 LOCK = ".synapse_installation.lock"
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-# In seconds. A killed run may have left a pip that works on.
+# In seconds. A pip may continue after a run was killed.
 _LOCKED_AT_MOST = 300.0
 _BETWEEN_ATTEMPTS = 0.1
 
 
 def lock_environment(environment: Directory, path: str) -> int:
-    """Lock an environment, as long as the descriptor is open that is returned, or a copy of it in another process.
+    """Lock an environment while the returned descriptor, or a copy of it in another process, is open.
 
-    Waits for whoever has locked it; raises SynapseError, naming its place `path`, if that takes too long.
+    Waits for another process that has the lock. Raises SynapseError with `path` in the message if that takes too long.
     """
     try:
         descriptor = os.open(LOCK, _FLAGS | os.O_CREAT, 0o600, dir_fd=environment.descriptor)
@@ -42,17 +42,17 @@ def lock_environment(environment: Directory, path: str) -> int:
 
 
 def wait_for_others(parent: Directory, names: tuple[str, ...], path: str) -> None:
-    """Wait until nobody works on the entries `names` of `parent`, so that what is seen then is how it stays.
+    """Wait until no process works on the entries `names` of `parent`, so that their state is stable.
 
-    They are those of the environment `path`; raises SynapseError if it takes too long. Changes nothing.
+    They belong to the environment `path`. Raises SynapseError if that takes too long. Changes nothing.
     """
     for name in names:
-        # What cannot be opened, or not any more, says itself what is wrong when it is looked at.
+        # An entry that cannot be opened raises its own error later.
         with contextlib.suppress(OSError):
             descriptor = os.open(os.path.join(name, LOCK), _FLAGS, dir_fd=parent.descriptor)
             try:
                 status = os.fstat(descriptor)
-                # One that others can open, or have put there, is not ours.
+                # A lock file of another user, or one that others can open, is not ours.
                 if status.st_uid == os.geteuid() and not status.st_mode & 0o077:
                     _wait(descriptor, path)
             finally:
@@ -62,7 +62,7 @@ def wait_for_others(parent: Directory, names: tuple[str, ...], path: str) -> Non
 def _wait(descriptor: int, path: str) -> None:
     until = time.monotonic() + _LOCKED_AT_MOST
     while True:
-        # Where a file system has no locks, there is no waiting for another task either.
+        # On a file system without locks, it does not wait for other tasks.
         with contextlib.suppress(OSError):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,7 +71,7 @@ def _wait(descriptor: int, path: str) -> None:
                     time.sleep(_BETWEEN_ATTEMPTS)
                     continue
                 raise SynapseError(
-                    f"Another task, or a pip that an interrupted one has left, is working on {path}: wait until it"
-                    " ends, and run the task again."
+                    f"Another task, or a pip of an interrupted task, is working on {path}: wait until it ends, and run"
+                    " the task again."
                 ) from error
         return

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The mark on a directory that this collection has made, and the names of what lies beside it for a moment."""
+"""The marker file in a directory that this collection has created, and the hidden names of temporary entries."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child
 
 MARKER = ".matrix_ops.synapse"
-_BEFORE_PATH = b"The Ansible collection matrix_ops.synapse has made the directory "
+_BEFORE_PATH = b"The Ansible collection matrix_ops.synapse created the directory "
 _AFTER_PATH = (
-    b"\nAs long as this file is in it, its roles may change the owner and mode of the directory, and remove it when"
-    b" they are told to. In any other directory the file has no meaning.\n"
+    b"\nWhile this file exists, the collection may change the owner and the mode of the directory, and remove the"
+    b" directory with state=absent. In any other directory this file has no effect.\n"
 )
-# More than any path has.
+# Longer than the text with the longest possible path.
 _LONGEST = 8192
 _BEGUN = re.compile(re.escape(HIDDEN_PREFIX) + "[0-9a-f]{32}")
 
 
 def put_marker(directory: Directory, path: str) -> None:
-    """Mark a directory that will be at `path`, without links, as made by this collection.
+    """Mark a directory that will be at `path`, which contains no links, as created by this collection.
 
-    It names the path and not the inode, which a restored backup and some file systems change. Raises SynapseError if
-    that fails.
+    The marker file contains the path and not the inode, which changes with a restored backup and on some file systems.
+    Raises SynapseError if that fails.
     """
     text = _BEFORE_PATH + os.fsencode(path) + _AFTER_PATH
     directory.replace(MARKER, text, Attributes(0o644, os.geteuid(), os.getegid()))
 
 
 def is_ours(directory: Directory) -> bool:
-    """Return whether this collection has made the directory, or what lies beside its place by a hidden name.
+    """Return whether this collection has created the directory, or a temporary one with a hidden name next to it.
 
-    A mark that somebody else could have made is none, nor is one of another directory that was moved or copied here.
+    The marker file does not count if another user could have created it, or if the directory was moved or copied.
     """
     path = _marked_path(directory)
     if path is None or path == directory.path:
@@ -54,7 +54,7 @@ def is_ours(directory: Directory) -> bool:
 
 
 def _marked_path(directory: Directory) -> str | None:
-    """Return what the mark in a directory says of where that directory is; None without a mark of this collection."""
+    """Return the path in the marker file of a directory, or None without a marker file of this collection."""
     if directory.status(MARKER) is None:
         return None
     try:
@@ -62,7 +62,7 @@ def _marked_path(directory: Directory) -> str | None:
     except OSError:
         return None
     try:
-        # Whose it is and what it says are asked of one and the same file.
+        # The owner and the content are read from the same open file.
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in {0, os.geteuid()}:
             return None
@@ -77,19 +77,19 @@ def _marked_path(directory: Directory) -> str | None:
 
 
 def hidden_name(path: str, ending: str) -> str:
-    """Return the name under which something lies beside `path`: always the same, so that the next run finds it."""
+    """Return the hidden name of a temporary entry next to `path`: always the same, so that the next run finds it."""
     digest = hashlib.sha256(os.fsencode(os.path.basename(path))).hexdigest()[:16]
     return f"{HIDDEN_PREFIX}{digest}.{ending}"
 
 
 def is_begun(parent: Directory, name: str) -> bool:
-    """Return whether `name` in `parent` is a directory that a killed run had only begun to make."""
+    """Return whether `name` in `parent` is a directory that a killed run did not finish to create."""
     with _held(parent, name) as begun:
         return begun is not None
 
 
 def discard_begun(parent: Directory, name: str) -> None:
-    """Remove such a directory, if it still is one. Raises SynapseError if something is put into it meanwhile."""
+    """Remove such a directory, if it still is one. Raises SynapseError if another process creates a file in it."""
     with _held(parent, name) as begun:
         if begun is not None:
             for entry in begun.names():
@@ -99,7 +99,7 @@ def discard_begun(parent: Directory, name: str) -> None:
 
 @contextlib.contextmanager
 def _held(parent: Directory, name: str) -> t.Iterator[Directory | None]:
-    """Open such a directory for the block, and keep who is making it from going on; None if it is none, or is gone."""
+    """Open and lock such a directory for the block; None if it is something else or does not exist any more."""
     if not _BEGUN.fullmatch(name):
         yield None
         return
@@ -120,7 +120,7 @@ def _is_abandoned(parent: Directory, name: str, begun: Directory) -> bool:
         fcntl.flock(begun.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
-    # Whoever had the lock a moment ago may have given it its own name, or removed it.
+    # The process that had the lock before may have renamed or removed it.
     status = parent.status(name)
     if status is None or not os.path.samestat(status, os.fstat(begun.descriptor)):
         return False

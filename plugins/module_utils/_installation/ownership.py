@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Whose a directory shall be, and whether one that is there already serves as well."""
+"""The declared owner of a directory, and whether an existing directory has sufficient permissions."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 @dataclasses.dataclass(frozen=True)
 class Ownership:
-    """The owner, group and mode that a directory shall have.
+    """The declared owner, group and mode of a directory.
 
-    `owner` None: this process's user. `group` None: the first group of the owner, and of nobody else is anything
-    required. A name need not exist before `attributes` is asked for.
+    `owner` None: the user of this process. `group` None: the primary group of the owner, and no requirements for the
+    group of an existing directory. A name does not have to exist before `attributes` is called.
     """
 
     mode: int
@@ -38,23 +38,23 @@ class Ownership:
 
     @classmethod
     def of(cls, mode: str | int, owner: str | None, group: str | None) -> Ownership:
-        """Return it from what a task says, where an empty name is none. Raises InvalidInput for what is no mode."""
+        """Return it from the options of a task; an empty name means None. Raises InvalidInput for a wrong mode."""
         return cls(parse_mode(mode), owner or None, group or None)
 
     def attributes(self) -> Attributes:
-        """Return it in numbers. Raises InvalidInput if this host does not know the owner or the group."""
+        """Return it as IDs. Raises InvalidInput if the owner or the group does not exist on this host."""
         uid = user_id(self.owner) if self.owner else os.geteuid()
         return Attributes(self.mode, uid, group_id(self.group) if self.group else _first_group(uid))
 
     def known(self) -> Attributes | None:
-        """Return it in numbers, or None if this host does not know the owner or the group."""
+        """Return it as IDs, or None if the owner or the group does not exist on this host."""
         try:
             return self.attributes()
         except InvalidInput:
             return None
 
     def shown(self) -> dict[str, str]:
-        """Return it as people write it, of a name that does not exist yet the name."""
+        """Return it as text, with the declared name if that does not exist yet."""
         known = self.known()
         if known:
             return known.shown()
@@ -65,22 +65,22 @@ class Ownership:
         }
 
     def require_usable(self, path: str, holding: bool) -> None:
-        """Raise InvalidInput, naming `path`, if this user could not use a directory with this mode. Root can always.
+        """Raise InvalidInput with `path` in the message if this user could not use such a directory. Root always can.
 
-        `holding`: whether something has to be made in it.
+        `holding`: whether something must be created in it.
         """
         needed = 0o700 if holding else 0o500
         if os.geteuid() != 0 and needed & ~self.mode:
-            could = "make anything in it" if holding and not 0o500 & ~self.mode else "list it and enter it"
+            could = "create anything in it" if holding and not 0o500 & ~self.mode else "list it and enter it"
             raise InvalidInput(
-                f"directories names {path} with the mode {self.mode:04o}, with which this user could not {could}: name"
-                f" a mode that begins with {'07' if holding else '05 or 07'}, or run the task with become."
+                f"directories has the path {path} with the mode {self.mode:04o}, with which this user could not"
+                f" {could}: set a mode that starts with {'07' if holding else '05 or 07'}, or run the task with become."
             )
 
     def require_of(self, path: str, found: Attributes) -> None:
-        """Raise InvalidInput, naming `path`, if a directory with the attributes `found` does not serve as well.
+        """Raise InvalidInput with `path` in the message if an existing directory has not enough permissions.
 
-        It does if the owner may do there what the mode says of the owner, and the group what it says of the group.
+        `found`: its attributes. The declared owner and group must have the permissions of the declared mode in it.
         """
         uid, gid = _number(user_id, self.owner or str(os.geteuid())), _number(group_id, self.group)
         owner = self.owner or user_name(os.geteuid())
@@ -96,8 +96,8 @@ class Ownership:
             verb = "write" if lacking & 2 else "read" if lacking & 4 else "enter it"
             shown = found.shown()
             raise InvalidInput(
-                f"{path} is there already and belongs to {shown['owner']}:{shown['group']} (mode {shown['mode']}), so"
-                f" {who} could not {verb}{'' if verb == 'enter it' else ' there'}: give {who} that permission, or name"
+                f"{path} exists and belongs to {shown['owner']}:{shown['group']} (mode {shown['mode']}), so that"
+                f" {who} could not {verb}{'' if verb == 'enter it' else ' there'}: give {who} that permission, or set"
                 " a directory that does not exist yet."
             )
 
@@ -110,14 +110,14 @@ def _number(find: t.Callable[[str], int], name: str | None) -> int | None:
 
 
 def _bits(found: Attributes, uid: int | None, groups: set[int]) -> int:
-    """Return what somebody may do, as the kernel looks for it: as the owner, else by the group, else as anybody."""
+    """Return the permissions of a user, as the kernel finds them: of the owner, else of the group, else of others."""
     if uid is not None and uid == found.uid:
         return found.mode >> 6 & 7
     return (found.mode >> 3 if found.gid in groups else found.mode) & 7
 
 
 def _groups(name: str, uid: int | None, gid: int | None) -> set[int]:
-    """Return the groups of a user. One that does not exist yet will be in the group `gid`."""
+    """Return the groups of a user. A user that does not exist yet will be in the group `gid`."""
     if uid is None:
         return set() if gid is None else {gid}
     try:

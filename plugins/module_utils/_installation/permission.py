@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What the kernel would refuse to change, found out before anything is done: so check mode says it too."""
+"""Finds out what the kernel would refuse to change before anything is changed, so that check mode reports it too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._obstacle impor
 
 @contextlib.contextmanager
 def passing_over_what_is_gone() -> t.Iterator[None]:
-    """End the block quietly where an entry is gone that another task has removed a moment ago."""
+    """End the block without an error if another task has just removed an entry."""
     try:
         yield
     except SynapseError as error:
@@ -34,9 +34,9 @@ def passing_over_what_is_gone() -> t.Iterator[None]:
 
 
 def require_entries_changeable(directory: Directory, begun: str) -> None:
-    """Raise InvalidInput if this user cannot make and remove entries of the open directory. Changes nothing.
+    """Raise InvalidInput if this user cannot create and remove entries of the open directory. Changes nothing.
 
-    `begun`: how the sentence begins, such as "/srv/x cannot be made".
+    `begun`: the beginning of the message, such as "/srv/x cannot be created".
     """
     obstacle = find_obstacle_to_entries(directory.descriptor, directory.path)
     if obstacle is not None:
@@ -44,9 +44,9 @@ def require_entries_changeable(directory: Directory, begun: str) -> None:
 
 
 def require_removable(parent: Directory, name: str) -> None:
-    """Raise InvalidInput if this user cannot remove the entry `name`, which is there. Changes nothing.
+    """Raise InvalidInput if this user cannot remove the existing entry `name`. Changes nothing.
 
-    Of a directory it looks at the entry itself, not at what is in the directories below.
+    For a directory, only the entry itself is checked, and not the content of its subdirectories.
     """
     path = parent.place(name)
     begun = f"{path} cannot be removed"
@@ -57,24 +57,24 @@ def require_removable(parent: Directory, name: str) -> None:
     around = os.fstat(parent.descriptor)
     if around.st_mode & stat.S_ISVTX and os.geteuid() not in {0, around.st_uid, status.st_uid}:
         raise InvalidInput(
-            f"{begun}: it belongs to {user_name(status.st_uid)}, and in {parent.path} everybody may remove only what is"
-            " their own. Run the task with become."
+            f"{begun}: it belongs to {user_name(status.st_uid)}, and in {parent.path} each user may only remove their"
+            " own files. Run the task with become."
         )
     obstacle = find_obstacle(parent.descriptor, path, name)
     if obstacle:
         raise InvalidInput(f"{begun}: {obstacle}")
     if stat.S_ISDIR(status.st_mode):
         with passing_over_what_is_gone(), parent.child(name) as directory:
-            # Without read permission nothing can be removed from it either.
+            # Without read permission, nothing can be removed from it either.
             if os.access(".", os.R_OK, dir_fd=directory.descriptor) and not directory.names():
                 return
             require_entries_changeable(directory, begun)
 
 
 def require_tree_removable(parent: Directory, name: str) -> None:
-    """Raise InvalidInput if this user cannot remove the entry `name` with all that is in it. Changes nothing.
+    """Raise InvalidInput if this user cannot remove the entry `name` with everything in it. Changes nothing.
 
-    Looks at each file: only for what has not too many of them.
+    Checks each file, so that this is only for directories that do not have too many of them.
     """
     path = parent.place(name)
     require_removable(parent, name)

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What is removed of an installation, and what is left because somebody else has made it. Decided before it is done."""
+"""What is removed of an installation, and what is kept because this collection has not created it."""
 
 from __future__ import annotations
 
@@ -41,21 +41,22 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import St
 
 # Removes an entry of an open directory.
 _Remove = t.Callable[[Directory, str], None]
-# Raises InvalidInput if that cannot be.
+# Raises InvalidInput if the entry cannot be removed.
 _Require = t.Callable[[Directory, str], None]
 
 
 class Removal:
-    """What is removed and what is left, with `purge` of the directories too. Reads all when it is made.
+    """What is removed and what is kept; with `purge`, also of the directories. The constructor reads everything.
 
-    `removed`: every path, of a tree its top; `left`: paths, and why; `steps`: what removes them, in the same order.
+    `removed`: the removed paths, for a directory with content only its own; `kept`: the other paths and the reasons;
+    `steps`: the steps that remove the first ones, in the same order.
     """
 
     def __init__(self, layout: Layout, purge: bool) -> None:
         self._layout = layout
         self._mounts = mount_points()
         self.removed: list[str] = []
-        self.left: dict[str, str] = {}
+        self.kept: dict[str, str] = {}
         self.steps: list[Step] = []
         for path in find_leavings(layout):
             self.removed.append(path)
@@ -71,8 +72,8 @@ class Removal:
             self._on_the_way(path)
 
     def problems(self) -> list[str]:
-        """Return in words what of it is still there."""
-        return [f"{path} is still there" for path in self.removed if os.path.lexists(path)]
+        """Return in words what still exists."""
+        return [f"{path} still exists" for path in self.removed if os.path.lexists(path)]
 
     def _environment(self, path: str) -> None:
         with self._layout.parent_of(path) as parent:
@@ -81,7 +82,7 @@ class Removal:
             standing = look(parent, path)
             names = list(standing.leavings)
             if standing.foreign:
-                self.left[path] = "it is no virtual environment that this collection has made"
+                self.kept[path] = "it is not a virtual environment that this collection has created"
             elif standing.current and standing.current not in names:
                 names.append(standing.current)
             for name in names:
@@ -106,16 +107,16 @@ class Removal:
                     self._add(parent, name, remove_directory, require_directory_removable)
                 elif ours:
                     unknown = [other for other in others if not self._is_known(directory.place(other))]
-                    said = "which this server knows nothing of" if unknown else "which is left too"
-                    self.left[path] = f"it still holds {listed(unknown or others)}, {said}"
+                    said = "which is not part of this server" if unknown else "which is kept too"
+                    self.kept[path] = f"it still contains {listed(unknown or others)}, {said}"
                 else:
                     kept = [other for other in others if is_declared(other, declared)]
-                    holds = f", with {listed(kept)} in it" if kept else ""
-                    self.left[path] = f"it was there before this collection came{holds}"
+                    content = f", with {listed(kept)} in it" if kept else ""
+                    self.kept[path] = f"it existed before this collection was used{content}"
 
     def _on_the_way(self, path: str) -> None:
         name = os.path.basename(path)
-        # Only those that we have made have to be looked at by a way that nobody can lead astray.
+        # Only directories that this collection has created are opened in the safe way.
         if not os.path.lexists(os.path.join(path, MARKER)):
             return
         try:
@@ -126,23 +127,23 @@ class Removal:
                     if is_ours(directory) and not self._others(directory):
                         self._add(parent, name, remove_directory, require_directory_removable)
         except SynapseError as error:
-            # It is not declared: what is declared below it can go all the same.
-            self.left[path] = error.message
+            # It is not declared: the declared directories below it can still be removed.
+            self.kept[path] = error.message
 
     def _is_known(self, path: str) -> bool:
-        return path in self.left or self._layout.holds_declared(path)
+        return path in self.kept or self._layout.holds_declared(path)
 
     def _others(self, directory: Directory) -> list[str]:
-        """Return what will be in the directory beside its mark."""
+        """Return the entries that will stay in the directory, except its marker file."""
         removed = set(self.removed)
         return [name for name in directory.names() if name != MARKER and directory.place(name) not in removed]
 
     def _add(self, parent: Directory, name: str, remove: _Remove, require: _Require = require_removable) -> None:
-        """Remove an entry of a directory, unless something is mounted there. Raises InvalidInput if that cannot be."""
+        """Plan to remove an entry, unless something is mounted there. Raises InvalidInput if that is impossible."""
         path = parent.place(name)
         mounted = mounted_in(path, self._mounts)
         if mounted:
-            self.left[path] = f"{'it' if mounted == path else mounted} is a mount point"
+            self.kept[path] = f"{'it' if mounted == path else mounted} is a mount point"
             return
         require(parent, name)
         self.removed.append(path)
@@ -151,7 +152,9 @@ class Removal:
     def _run(self, path: str, remove: _Remove) -> None:
         mounted = mounted_in(path, mount_points())
         if mounted:
-            raise SynapseError(f"{path} could not be removed: {mounted} was mounted a moment ago. Unmount it first.")
+            raise SynapseError(
+                f"{path} could not be removed, because {mounted} was mounted at the same moment: unmount it first."
+            )
         name = os.path.basename(path)
         with self._layout.parent_of(path) as parent:
             if parent is not None and parent.status(name) is not None:

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Room aliases: where one points to, what rooms call it their address, and how both should be.
+"""Room aliases: the room that an alias points to, the rooms that publish it, and how both should be.
 
 Relies on GET /_synapse/admin/v1/rooms/<room id> and on the list GET /_synapse/admin/v1/rooms of Synapse 1.163.
 """
@@ -30,13 +30,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
     parse_room_id,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.addresses import (
-    Addresses,
-    find_writer,
-    read_addresses,
-    write_addresses,
-)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import Pointer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.published_aliases import (
+    PublishedAliases,
+    find_writer,
+    read_published,
+    write_published,
+)
 
 _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 _ROOMS = "/_synapse/admin/v1/rooms"
@@ -44,10 +44,11 @@ _ROOMS = "/_synapse/admin/v1/rooms"
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredAlias:
-    """How an alias shall be. None: not declared.
+    """How an alias should be. None: not declared.
 
-    `room_id`: the room that it shall point to, or, if it shall be free (`present` is false), a room that shall not name
-    it any more. `canonical`: whether it is the room's main address. `alt_aliases`: all other addresses of the room.
+    `room_id`: the room that the alias should point to. If the alias should be free (`present` is false): a room that
+    should not publish it. `canonical`: whether it is the room's canonical alias. `alt_aliases`: all alternative aliases
+    that the room publishes.
     """
 
     room_id: str | None = None
@@ -57,12 +58,12 @@ class DeclaredAlias:
 
 
 @dataclasses.dataclass
-class _NamingRoom:
-    """A room that names the alias although it shall not, or not as declared."""
+class _PublishingRoom:
+    """A room that publishes the alias although it should not, or not as declared. `writer`: who can change that."""
 
     room_id: str
-    current: Addresses
-    wanted: Addresses
+    current: PublishedAliases
+    wanted: PublishedAliases
     writer: str | None
     reason: str
 
@@ -84,19 +85,19 @@ class AliasResource:
         self._warnings: list[str] = []
 
     def plan(self) -> Plan:
-        """Read where the alias points to, and which rooms name it, and decide.
+        """Read the room that the alias points to and the rooms that publish it, and decide.
 
         Raises InvalidInput, or what the client raises.
         """
-        self._require_addresses_of_a_room()
+        self._check_declared()
         if self._declared.room_id is not None:
             parse_room_id(self._declared.room_id)
         self._alias = str(parse_room_alias(self._given, self._client.server_name))
         self._previous = read_target(self._client, self._alias)
         if self._target is not None and self._target != self._previous:
             self._require_room(self._target)
-        self._left = [room for room in map(self._look_at_left, self._left_room_ids()) if room]
-        self._own = self._look_at_own()
+        self._left = [room for room in map(self._read_left, self._left_room_ids()) if room]
+        self._own = self._read_own()
         current, wanted = (self._own.current, self._own.wanted) if self._own else (None, None)
         dangling = [room for room in self._left if room.writer is None]
         before, after = self._state(self._previous, current, self._left), self._state(self._target, wanted, dangling)
@@ -107,37 +108,39 @@ class AliasResource:
         target = read_target(self._client, self._alias)
         problems = [f"it points to {target or 'no room'}"] if target != self._target else []
         for room in self._left:
-            if room.writer and read_addresses(self._client, room.room_id)[0].names(self._alias):
-                problems.append(f"{room.room_id} still names it")
+            if room.writer and self._alias in read_published(self._client, room.room_id)[0]:
+                problems.append(f"{room.room_id} still publishes it")
         if self._own:
-            found = read_addresses(self._client, self._own.room_id)[0]
+            found = read_published(self._client, self._own.room_id)[0]
             if not found.same_as(self._wanted(found)):
-                problems.append(f"the room names {found.canonical or 'nothing'} and {list(found.alternatives)}")
+                problems.append(
+                    f"the canonical alias of the room is {found.canonical or 'not set'} and its alternative aliases are"
+                    f" {list(found.alternatives)}"
+                )
         require(problems, f"The alias {self._alias}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `alias`, `room_id` and `previous_room_id` (None: no room), and what rooms still name the alias.
-
-        `dangling`: whether one does that nobody here can change, for `dangling_reason`. `written_as`: in whose names
-        rooms were changed. `warnings`: what was left behind, if anything was.
-        """
+        """Return `room_alias`, and `warnings` if an access token could not be logged out."""
         dangling = [room for room in self._left if room.writer is None]
         written = [room.writer for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
+        reasons = [f"{room.room_id} still publishes {self._alias}, because {room.reason}" for room in dangling]
         return {
-            "alias": self._alias,
-            "room_id": self._target,
-            "previous_room_id": self._previous,
-            "dangling": bool(dangling),
-            "dangling_reason": "; ".join(f"{room.room_id} still names it: {room.reason}" for room in dangling) or None,
-            "written_as": sorted({writer for writer in written if writer}),
-            **self._left_open(),
+            "room_alias": {
+                "alias": self._alias,
+                **({"room_id": self._target} if self._target else {}),
+                **({"previous_room_id": self._previous} if self._previous else {}),
+                "dangling": bool(dangling),
+                **({"dangling_reason": "; ".join(reasons)} if reasons else {}),
+                "written_as": sorted({writer for writer in written if writer}),
+            },
+            **self._returned_warnings(),
         }
 
-    def _left_open(self) -> dict[str, t.Any]:
+    def _returned_warnings(self) -> dict[str, t.Any]:
         return {"warnings": list(self._warnings)} if self._warnings else {}
 
     def _left_room_ids(self) -> list[str]:
-        """The rooms that the alias leaves: they must not name it any more."""
+        """The rooms that the alias leaves: they must not publish it any more."""
         declared = None if self._declared.present else self._declared.room_id
         known = [room_id for room_id in (self._previous, declared) if room_id and room_id != self._target]
         if self._declared.present:
@@ -145,55 +148,55 @@ class AliasResource:
         return list(dict.fromkeys(known)) or self._search()
 
     def _search(self) -> list[str]:
-        """The rooms that call the alias their main address, although it points to none."""
+        """The rooms that have the alias as canonical alias, although it points to no room."""
         localpart = self._alias[1:].partition(":")[0]
         rooms = self._client.pages(_ROOMS, "rooms", token="next_batch", params={"search_term": localpart})
         return [str(room["room_id"]) for room in rooms if room.get("canonical_alias") == self._alias]
 
-    def _look_at_left(self, room_id: str) -> _NamingRoom | None:
-        current, _content = read_addresses(self._client, room_id)
-        if not current.names(self._alias):
+    def _read_left(self, room_id: str) -> _PublishingRoom | None:
+        current, _content = read_published(self._client, room_id)
+        if self._alias not in current:
             return None
         writer = find_writer(self._client, room_id)
-        return _NamingRoom(room_id, current, current.without(self._alias), writer.user_id, writer.reason)
+        return _PublishingRoom(room_id, current, current.without(self._alias), writer.user_id, writer.reason)
 
-    def _look_at_own(self) -> _NamingRoom | None:
-        """The room that the alias points to, if something is declared of its addresses."""
+    def _read_own(self) -> _PublishingRoom | None:
+        """The room that the alias should point to, if `canonical` or `alt_aliases` is declared."""
         declared = self._declared
         if self._target is None or (declared.canonical is None and declared.alt_aliases is None):
             return None
-        current, _content = read_addresses(self._client, self._target)
+        current, _content = read_published(self._client, self._target)
         wanted = self._wanted(current)
         if current.same_as(wanted):
-            return _NamingRoom(self._target, current, wanted, None, "")
+            return _PublishingRoom(self._target, current, wanted, None, "")
         self._require_pointing(set(wanted.alternatives) - set(current.alternatives), self._target)
         writer = find_writer(self._client, self._target)
         if writer.user_id is None:
             raise InvalidInput(
-                f"The addresses that {self._target} names cannot be changed from this server: {writer.reason}."
-                f" Nothing was changed. Make somebody of this server an admin of the room first (synapse_room does"
-                " that with admin_user), or leave out canonical and alt_aliases."
+                f"The published aliases of {self._target} cannot be changed from this server, because {writer.reason}."
+                " Nothing was changed. Make a user of this server room admin first (admin_user_id of synapse_room), or"
+                " leave out canonical and alt_aliases."
             )
-        return _NamingRoom(self._target, current, wanted, writer.user_id, "")
+        return _PublishingRoom(self._target, current, wanted, writer.user_id, "")
 
-    def _wanted(self, current: Addresses) -> Addresses:
+    def _wanted(self, current: PublishedAliases) -> PublishedAliases:
         declared, canonical = self._declared, current.canonical
         if declared.canonical:
             canonical = self._alias
         elif declared.canonical is False and canonical == self._alias:
             canonical = ""
         if declared.alt_aliases is None:
-            return Addresses(canonical, current.alternatives)
+            return PublishedAliases(canonical, current.alternatives)
         server_name = self._client.server_name
         others = (str(parse_any_room_alias(alias, server_name)) for alias in declared.alt_aliases)
-        return Addresses(canonical, tuple(dict.fromkeys(others)))
+        return PublishedAliases(canonical, tuple(dict.fromkeys(others)))
 
-    def _require_addresses_of_a_room(self) -> None:
+    def _check_declared(self) -> None:
         declared = self._declared
         if not declared.present and (declared.canonical or declared.alt_aliases is not None):
             raise InvalidInput(
-                "canonical and alt_aliases say what the room names that the alias points to, and with state absent it"
-                " points to none: leave them out."
+                "canonical and alt_aliases cannot be set with state=absent, because the alias then points to no room:"
+                " leave them out."
             )
 
     def _require_pointing(self, aliases: t.Iterable[str], room_id: str) -> None:
@@ -201,34 +204,36 @@ class AliasResource:
             target = read_target(self._client, alias)
             if target != room_id:
                 raise InvalidInput(
-                    f"alt_aliases holds {alias}, which points to {target or 'no room'}: a room can only name aliases"
-                    f" that point to it. Let it point to {room_id} first."
+                    f"alt_aliases contains {alias}, which points to {target or 'no room'}. A room can only publish"
+                    f" aliases that point to it: point the alias to {room_id} first."
                 )
 
-    def _state(self, target: str | None, own: Addresses | None, naming: t.Sequence[_NamingRoom]) -> State:
-        if target is None and not naming:
+    def _state(self, target: str | None, own: PublishedAliases | None, rooms: t.Sequence[_PublishingRoom]) -> State:
+        if target is None and not rooms:
             return None
         state: dict[str, t.Any] = {"alias": self._alias, "room_id": target}
         if own is not None and self._declared.canonical is not None:
             state["canonical"] = own.canonical == self._alias
         if own is not None and self._declared.alt_aliases is not None:
             state["alt_aliases"] = sorted(own.alternatives)
-        if naming:
-            state["named_by"] = [room.room_id for room in naming]
+        if rooms:
+            state["published_by"] = [room.room_id for room in rooms]
         return state
 
     def _steps(self) -> t.Iterator[Step]:
-        # First what leads nowhere once the alias is gone: whatever fails later, the next run finds the room again.
+        # First the rooms that the alias leaves: if a later step fails, the next run still finds them by the alias.
         for room in self._left:
             if room.writer:
                 yield Step(
-                    f"take the alias off the addresses that {room.room_id} names", functools.partial(self._forget, room)
+                    f"remove the alias from the published aliases of {room.room_id}",
+                    functools.partial(self._withdraw, room),
                 )
         previous, target = self._previous, self._target
         pointer = Pointer(self._client, self._alias)
         if previous is not None and target is None:
             yield Step(
-                f"remove the alias from {previous}", lambda: self._point(lambda: pointer.free(previous), previous)
+                f"remove the alias, which points to {previous}",
+                lambda: self._point(lambda: pointer.free(previous), previous),
             )
         elif previous is None and target is not None:
             yield Step(f"point the alias to {target}", lambda: pointer.point_to(target))
@@ -238,18 +243,18 @@ class AliasResource:
                 lambda: self._point(lambda: pointer.move(previous, target), previous),
             )
         if self._own and self._needs(self._own):
-            yield Step(f"set the addresses that {self._own.room_id} names", functools.partial(self._write, self._own))
+            yield Step(f"set the published aliases of {self._own.room_id}", functools.partial(self._write, self._own))
 
-    def _needs(self, room: _NamingRoom) -> bool:
+    def _needs(self, room: _PublishingRoom) -> bool:
         return room.writer is not None and not room.current.same_as(room.wanted)
 
-    def _forget(self, room: _NamingRoom) -> None:
+    def _withdraw(self, room: _PublishingRoom) -> None:
         self._change(room, lambda current: current.without(self._alias))
 
     def _point(self, work: t.Callable[[], None], previous: str) -> None:
-        """Do `work`, which takes the alias from the room `previous`; if Synapse refuses that, the room names it again.
+        """Do `work`, which takes the alias from the room `previous`. If Synapse refuses, that room publishes it again.
 
-        What another run will do is left as it is.
+        After any other error nothing is restored, because the next run continues from there.
         """
         try:
             work()
@@ -258,35 +263,37 @@ class AliasResource:
             if refused and not isinstance(error, (AuthenticationFailed, RateLimited)):
                 for room in self._left:
                     if room.writer and room.room_id == previous:
-                        self._remember(room, error)
-            error.details = {**error.details, **self._left_open()}
+                        self._restore(room, error)
+            error.details = {**error.details, **self._returned_warnings()}
             raise
 
-    def _remember(self, room: _NamingRoom, refusal: SynapseError) -> None:
-        names = False
+    def _restore(self, room: _PublishingRoom, refusal: SynapseError) -> None:
+        published = False
 
-        def put_back(current: Addresses) -> Addresses:
-            nonlocal names
-            # What somebody else has made of it meanwhile stays.
+        def put_back(current: PublishedAliases) -> PublishedAliases:
+            nonlocal published
+            # A change that another user has made since then stays.
             wanted = room.current if current.same_as(room.wanted) else current
-            names = wanted.names(self._alias)
+            published = self._alias in wanted
             return wanted
 
         try:
             if read_target(self._client, self._alias) == room.room_id:
                 self._change(room, put_back)
-                refusal.explain(f"{room.room_id} names it {'again' if names else 'no more'}.")
+                refusal.explain(
+                    f"{room.room_id} {'publishes it again' if published else 'does not publish it any more'}."
+                )
         except SynapseError as error:
-            refusal.explain(f"{room.room_id} may not name {self._alias} any more, as {error.message}")
+            refusal.explain(f"{room.room_id} may not publish {self._alias} any more: {error.message}")
 
-    def _write(self, room: _NamingRoom) -> None:
+    def _write(self, room: _PublishingRoom) -> None:
         self._change(room, self._wanted)
 
-    def _change(self, room: _NamingRoom, change: t.Callable[[Addresses], Addresses]) -> None:
+    def _change(self, room: _PublishingRoom, change: t.Callable[[PublishedAliases], PublishedAliases]) -> None:
         try:
-            warning = write_addresses(self._client, room.room_id, t.cast(str, room.writer), change)
+            warning = write_published(self._client, room.room_id, t.cast(str, room.writer), change)
         except SynapseError as error:
-            error.details = {**error.details, **self._left_open()}
+            error.details = {**error.details, **self._returned_warnings()}
             raise
         if warning:
             self._warnings.append(warning)
@@ -296,6 +303,6 @@ class AliasResource:
             self._client.get(_ROOM, room_id=room_id)
         except NotFound as error:
             raise InvalidInput(
-                f"The room {room_id} does not exist on this server: the alias {self._alias} is left as it is."
-                " See whether the room id is complete."
+                f"The room {room_id} does not exist on this server, so the alias {self._alias} was not changed."
+                " Check that the room id is complete."
             ) from error

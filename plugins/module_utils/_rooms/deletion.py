@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The deletion of a room, which Synapse does in the background: starting it, finding one that runs, and awaiting it.
+"""The deletion of a room, which Synapse does in the background: starting it, finding one in progress, waiting for it.
 
 Relies on DELETE /_synapse/admin/v2/rooms/<id>, GET .../<id>/delete_status, GET v2/rooms/delete_status/<delete id> and
 GET v1/scheduled_tasks of Synapse 1.163.
@@ -29,63 +29,71 @@ _ROOM = "/_synapse/admin/v2/rooms/{room_id}"
 _OF_ROOM = _ROOM + "/delete_status"
 _STATUS = "/_synapse/admin/v2/rooms/delete_status/{delete_id}"
 _TASKS = "/_synapse/admin/v1/scheduled_tasks"
-_UNDER_WAY = ("scheduled", "active")
-# Between two questions whether it is done, in seconds.
+_IN_PROGRESS = ("scheduled", "active")
+# What Synapse reports of a deletion, and this collection returns.
+_REPORTED = ("kicked_users", "failed_to_kick_users", "local_aliases", "new_room_id")
+_REASON_IN_LOG = "Synapse returns no reason, see its log"
+# The pause between two requests for the status, in seconds.
 _SHORTEST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-# How many questions in a row may fail: about as long as it takes to start Synapse anew.
+# How many requests in a row may fail: about as long as a restart of Synapse takes.
 _TOLERATED_FAILURES = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredDeletion:
-    """How a room shall be deleted.
+    """How a room should be deleted.
 
-    `purge`: take everything of it out of the database too. `force_purge`: even if somebody could not be made to leave.
-    `block`: keep everybody from joining it again. `new_room_creator`: who makes a new room that people are moved to, as
-    `new_room_name`, with the `message` for them.
+    `purge`: delete everything of the room from the database. `allow_purge_with_members`: even if Synapse could not make
+    every user leave. `block`: prevent users from joining it again. `new_room_creator`: the user who creates a new room
+    named `new_room_name` that the users are moved to, with the message `announcement` for them.
     """
 
     purge: bool = True
-    force_purge: bool = False
+    allow_purge_with_members: bool = False
     block: bool = False
     new_room_creator: str | None = None
     new_room_name: str | None = None
-    message: str | None = None
+    announcement: str | None = None
 
     def body(self) -> JsonObject:
         """Return the body of the request."""
         given = {
             "new_room_user_id": self.new_room_creator,
             "room_name": self.new_room_name,
-            "message": self.message,
+            "message": self.announcement,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
-        return {"block": self.block, "purge": self.purge, "force_purge": self.force_purge, **chosen}
+        return {"block": self.block, "purge": self.purge, "force_purge": self.allow_purge_with_members, **chosen}
 
 
 class Deletion(t.NamedTuple):
-    """A deletion: its id, whether it is `scheduled`, `active`, `complete` or `failed`, and what it has done so far."""
+    """A deletion: its id, its status (`scheduled`, `active`, `complete` or `failed`), and what it has done so far."""
 
     delete_id: str
     status: str
     result: JsonObject
 
+    def shown(self) -> dict[str, t.Any]:
+        """Return the deletion as the module returns it. What Synapse does not report is left out."""
+        reported = {name: self.result[name] for name in _REPORTED if self.result.get(name) is not None}
+        return {"delete_id": self.delete_id, "status": self.status, **reported}
+
 
 def find_deletion(client: Client, room_id: str) -> Deletion | None:
-    """Return the deletion of the room that is under way, or None. One that only waits for its turn is found too."""
+    """Return the deletion of the room that is in progress or scheduled, or None."""
     parameters = {"resource_id": room_id, "action_name": "shutdown_and_purge_room"}
     try:
         tasks = member(client.get(_TASKS, params=parameters), "scheduled_tasks")
         found = [Deletion(str(task["id"]), str(task["status"]), task.get("result") or {}) for task in tasks]
     except EndpointMissing:
         found = _of_room(client, room_id)
-    running = [deletion for deletion in found if deletion.status in _UNDER_WAY]
+    running = [deletion for deletion in found if deletion.status in _IN_PROGRESS]
     return running[0] if running else None
 
 
 def start_deletion(client: Client, room_id: str, declared: DeclaredDeletion) -> str:
-    """Start to delete a room and return the id of the deletion; that of the one under way if there is one already."""
+    """Start to delete a room and return the id of the deletion. If one is already in progress, return its id."""
     try:
         return str(member(client.delete(_ROOM, declared.body(), room_id=room_id), "delete_id"))
     except ApiError as error:
@@ -95,7 +103,7 @@ def start_deletion(client: Client, room_id: str, declared: DeclaredDeletion) -> 
         return running.delete_id
 
 
-def await_deletion(
+def wait_for_deletion(
     client: Client,
     room_id: str,
     delete_id: str,
@@ -104,10 +112,11 @@ def await_deletion(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> Deletion:
-    """Wait until a deletion has ended, at most `timeout` seconds, and return it.
+    """Wait until a deletion is complete, at most `timeout` seconds, and return it.
 
-    That a server does not answer for a while is waited out. Raises SynapseError with the server's reason if it has
-    failed, if it takes longer, or if nothing more can be learnt of it; in the last two cases it goes on by itself.
+    It continues to wait if the server does not answer for a while. Raises SynapseError with the server's reason if the
+    deletion has failed, if it takes longer, or if its status cannot be read any more. In the last two cases Synapse
+    continues with it.
     """
     end, pause, failures = clock() + timeout, _SHORTEST_PAUSE, 0
     while True:
@@ -117,22 +126,23 @@ def await_deletion(
             failures += 1
             if not may_pass(error) or failures > _TOLERATED_FAILURES or clock() >= end:
                 if not isinstance(error, NotFound):
-                    error.explain("Synapse goes on with the deletion by itself: run the task again to wait for it.")
+                    error.explain("Synapse continues with the deletion. Run the task again to wait for it.")
                 raise
             sleep(_LONGEST_PAUSE)
             continue
         failures = 0
         if deletion.status == "complete":
             return deletion
-        if deletion.status not in _UNDER_WAY:
+        if deletion.status not in _IN_PROGRESS:
             raise SynapseError(
                 f"Synapse could not delete the room {room_id}: {_reason(client, room_id, delete_id)}."
-                " Mend that and run the task again; with force_purge it does not mind people whom it cannot make leave."
+                " Fix the cause and run the task again. If users cannot be made to leave, set"
+                " allow_purge_with_members: true."
             )
         if clock() >= end:
             raise SynapseError(
-                f"The room {room_id} is still being deleted after {timeout:g} seconds. Synapse goes on with it: run the"
-                " task again to wait for it, or allow more with wait_timeout."
+                f"The deletion of the room {room_id} is still in progress after {timeout:g} seconds. Synapse continues"
+                " with it. Run the task again to wait for it, or set a higher wait_timeout."
             )
         sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -152,10 +162,10 @@ def _of_room(client: Client, room_id: str) -> list[Deletion]:
 
 
 def _reason(client: Client, room_id: str, delete_id: str) -> str:
-    """Why a deletion has failed: its own status does not tell."""
+    """Why a deletion has failed. Its own status does not contain that, but the list of tasks does."""
     try:
         tasks = member(client.get(_TASKS, params={"resource_id": room_id}), "scheduled_tasks")
     except SynapseError:
-        return "it does not say why, but its log does"
+        return _REASON_IN_LOG
     reasons = [str(task.get("error") or "") for task in tasks if task.get("id") == delete_id]
-    return (reasons[0].rstrip(".") if reasons else "") or "it does not say why, but its log does"
+    return (reasons[0].rstrip(".") if reasons else "") or _REASON_IN_LOG

@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""To which room an alias points, and how it comes to point to another one, without being lost or taken from anybody.
+"""The room that an alias points to, and how an alias is moved without being lost or taken from another user.
 
-Relies on the room directory of Synapse 1.163 (GET, PUT and DELETE /_matrix/client/v3/directory/room/<alias>). It knows
-no move, and its PUT takes no alias away from a room: it answers 409.
+Relies on the room directory of Synapse 1.163 (GET, PUT and DELETE /_matrix/client/v3/directory/room/<alias>). The
+directory has no request to move an alias, and its PUT does not take an alias from a room: it answers 409.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import NotFound, SynapseError, after_a_change
 
 _ALIAS = "/_matrix/client/v3/directory/room/{alias}"
-# In place of a room id, where it cannot be seen to which room an alias points.
-_UNSEEN = "?"
+# In place of a room id: the room that the alias points to could not be read.
+_UNKNOWN = "?"
 
 
 class Pointer:
@@ -29,25 +29,25 @@ class Pointer:
         self._alias = alias
 
     def target(self) -> str | None:
-        """Return the id of the room that it points to, or None if it is free. Raises what the client raises."""
+        """Return the id of the room that the alias points to, or None if it is free. Raises what the client raises."""
         try:
             return str(member(self._client.get(_ALIAS, alias=self._alias), "room_id"))
         except NotFound:
             return None
 
     def point_to(self, room_id: str) -> None:
-        """Let it, which must be free, point to a room. Raises what the client raises."""
+        """Point the alias, which must be free, to a room. Raises what the client raises."""
         self._client.put(_ALIAS, {"room_id": room_id}, alias=self._alias)
 
     def free(self, previous: str) -> None:
-        """Free it from the room `previous`. Raises SynapseError if it points to another one by now."""
+        """Remove the alias from the room `previous`. Raises SynapseError if it points to another room by now."""
         if self._is_at(self.target(), previous):
             self._remove()
 
     def move(self, previous: str, wanted: str) -> None:
-        """Free it from the room `previous`, and let it point to `wanted`; or back, if that is refused.
+        """Remove the alias from the room `previous` and point it to `wanted`, or back to `previous` if that is refused.
 
-        Raises SynapseError, which says where it points then.
+        Raises SynapseError, which says where the alias points then.
         """
         found = self.target()
         if found == wanted:
@@ -62,11 +62,11 @@ class Pointer:
                     raise
 
     def _is_at(self, found: str | None, previous: str) -> bool:
-        """Whether it points to `previous`; false if it is free. Raises SynapseError if it is somebody else's by now."""
+        """Whether the alias points to `previous`; false if it is free. Raises SynapseError if it points elsewhere."""
         if found not in (None, previous):
             raise SynapseError(
-                f"The alias {self._alias} was pointed to {found} by somebody else in this moment: it is left alone."
-                " Run the task again if it shall be taken from there."
+                f"Another user pointed the alias {self._alias} to {found} at the same time, so it was not changed."
+                " Run the task again to take it from that room."
             )
         return found is not None
 
@@ -74,11 +74,11 @@ class Pointer:
         try:
             self._client.delete(_ALIAS, alias=self._alias)
         except NotFound:
-            # Somebody else has just removed it: it is as free as declared.
+            # Another user has just removed it: it is free, as declared.
             return
 
     def _leave(self) -> None:
-        """Free it. A lost answer does not matter if it is free then."""
+        """Remove the alias. A lost answer does not matter if the alias is free then."""
         try:
             self._remove()
         except SynapseError as error:
@@ -86,9 +86,9 @@ class Pointer:
                 raise
 
     def _settle(self, previous: str, wanted: str, refusal: SynapseError) -> str | None:
-        """After `refusal` of `wanted`, let it point to `previous` unless it has a room; return the one that it has.
+        """After `refusal` of `wanted`, point the alias to `previous` if it is free. Return the room that it points to.
 
-        `refusal` says which that is. Somebody who was faster keeps it.
+        `refusal` then says which room that is. If another user has pointed it to a room, it stays there.
         """
         found = self._target_after(refusal)
         if found is None:
@@ -99,19 +99,19 @@ class Pointer:
                 found = self._target_after(refusal)
                 if found is None:
                     refusal.explain(
-                        f"The alias {self._alias} points nowhere now, because it could not be pointed back to"
+                        f"The alias {self._alias} now points to no room, because it could not be pointed back to"
                         f" {previous} either: {error.message} Run the task again."
                     )
         if found == previous:
             refusal.explain(f"{self._alias} points to {previous} again.")
-        elif found not in (None, wanted, _UNSEEN):
-            refusal.explain(f"{self._alias} was pointed to {found} by somebody else in this moment: it is left alone.")
+        elif found not in (None, wanted, _UNKNOWN):
+            refusal.explain(f"Another user pointed {self._alias} to {found} at the same time, so it was not changed.")
         return found
 
     def _target_after(self, error: SynapseError) -> str | None:
-        """Where it points after `error`, which says so if that cannot be seen."""
+        """The room that the alias points to after `error`. If that cannot be read, `error` says so."""
         try:
             return self.target()
         except SynapseError as hidden:
-            error.explain(f"Where {self._alias} points now could not be seen: {hidden.message}")
-            return _UNSEEN
+            error.explain(f"The room that {self._alias} points to now could not be read: {hidden.message}")
+            return _UNKNOWN

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Who has power in a room, as its state says and its version defines it (room versions 1 to 12).
+"""The power levels of a room, as its state contains them and its version defines them (room versions 1 to 12).
 
 Relies on GET /_synapse/admin/v1/rooms/<id>/state and .../members of Synapse 1.163.
 """
@@ -20,15 +20,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 _STATE = "/_synapse/admin/v1/rooms/{room_id}/state"
 _MEMBERS = "/_synapse/admin/v1/rooms/{room_id}/members"
-# From this room version on, who made the room stands above all power levels.
-_CREATORS_STAND_ABOVE = 12
+# Since this room version, the creators of a room have an unlimited power level.
+_CREATORS_UNLIMITED = 12
 NO_LIMIT = float("inf")
 _SINGLE = ("ban", "events_default", "invite", "kick", "redact", "state_default", "users_default")
 _GROUPS = ("events", "notifications", "users")
 
 
 class StateEvent(t.NamedTuple):
-    """A state event of a room: who sent it, and its content. Without a sender there is none."""
+    """A state event of a room: its sender and its content. The sender is empty if there is no such event."""
 
     sender: str
     content: JsonObject
@@ -36,9 +36,9 @@ class StateEvent(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class RoomPower:
-    """Who may do what. `levels` is None for a room without power levels; `creators` stand above them.
+    """The power levels of a room. `levels` is None for a room without any; `creators` have an unlimited level.
 
-    Of the `creators` the one who made the room is the last, as Synapse goes through them.
+    The user who created the room is the last of the `creators`, in the order in which Synapse reads them.
     """
 
     creator: str
@@ -46,7 +46,7 @@ class RoomPower:
     levels: t.Mapping[str, t.Any] | None
 
     def of(self, user_id: str) -> float:
-        """Return the power of somebody, whether in the room or not."""
+        """Return the power level of a user, who may be in the room or not."""
         if self.levels is None:
             return NO_LIMIT if user_id in {self.creator, *self.creators} else 0
         if user_id in self.creators:
@@ -54,33 +54,33 @@ class RoomPower:
         return _level(_object(self.levels.get("users")).get(user_id), _level(self.levels.get("users_default"), 0))
 
     def required(self, kind: str) -> float:
-        """Return the power that it takes to send a state event of that kind."""
+        """Return the power level that is required to send a state event of that type."""
         if self.levels is None:
-            # Everything is free to everybody in it.
+            # Every member may do everything.
             return 0
         default = _level(self.levels.get("state_default"), 50)
         return _level(_object(self.levels.get("events")).get(kind), default)
 
     def required_to_invite(self) -> float:
-        """Return the power that it takes to invite somebody."""
+        """Return the power level that is required to invite a user."""
         return _level((self.levels or {}).get("invite"), 0)
 
-    def named(self) -> list[str]:
-        """Return who is named with a power of their own: those in the power levels, and then the creators.
+    def listed(self) -> list[str]:
+        """Return the users with a power level of their own: those in the power levels, and then the creators.
 
-        Without power levels it is who made the room, and nobody else.
+        Without power levels this is only the user who created the room.
         """
         if self.levels is None:
             return [self.creator]
         return list(dict.fromkeys([*_object(self.levels.get("users")), *self.creators]))
 
-    def named_level(self, user_id: str) -> float | None:
-        """Return the power that somebody is named with in the power levels, None if they are not."""
-        named = _object((self.levels or {}).get("users")).get(user_id)
-        return None if named is None else _level(named, 0)
+    def listed_level(self, user_id: str) -> float | None:
+        """Return the power level that the power levels list for a user, None if they do not list the user."""
+        listed = _object((self.levels or {}).get("users")).get(user_id)
+        return None if listed is None else _level(listed, 0)
 
     def is_whole(self) -> bool:
-        """Whether every level is a whole number. Old room versions have others too, but none can be sent any more."""
+        """Whether every level is an integer. Old room versions can contain others, but they cannot be sent any more."""
         levels = self.levels or {}
         single = [levels[name] for name in _SINGLE if name in levels]
         groups = [levels[name] for name in _GROUPS if name in levels]
@@ -91,7 +91,7 @@ class RoomPower:
 
 
 def read_state_event(client: Client, room_id: str, kind: str, key: str = "") -> StateEvent:
-    """Return the state event of a kind, as the room has it now; one without a sender if there is none."""
+    """Return the current state event of a type. Its sender is empty if there is no such event."""
     try:
         events = member(client.get(_STATE, room_id=room_id, params={"type": kind}), "state")
     except NotFound:
@@ -104,33 +104,33 @@ def read_state_event(client: Client, room_id: str, kind: str, key: str = "") -> 
 
 
 def read_power(client: Client, room_id: str) -> RoomPower:
-    """Return who has power in a room. Raises what the client raises."""
+    """Return the power levels of a room. Raises what the client raises."""
     creation = read_state_event(client, room_id, "m.room.create")
     levels = read_state_event(client, room_id, "m.room.power_levels")
     creators: tuple[str, ...] = ()
-    if _stands_above(creation.content):
+    if _has_unlimited_creators(creation.content):
         others = creation.content.get("additional_creators")
         creators = (*(map(str, others) if isinstance(others, list) else ()), creation.sender)
     return RoomPower(creation.sender, creators, levels.content if levels.sender else None)
 
 
 def read_joined(client: Client, room_id: str) -> list[str]:
-    """Return the user ids of everybody who is joined to the room. Raises NotFound for a room that is not known."""
+    """Return the ids of the users who are joined to the room. Raises NotFound for a room that is not known."""
     return [str(user) for user in member(client.get(_MEMBERS, room_id=room_id), "members")]
 
 
-def _stands_above(creation: JsonObject) -> bool:
+def _has_unlimited_creators(creation: JsonObject) -> bool:
     version = str(creation.get("room_version") or "1")
-    return bool(re.fullmatch("[0-9]{1,4}", version)) and int(version) >= _CREATORS_STAND_ABOVE
+    return bool(re.fullmatch("[0-9]{1,4}", version)) and int(version) >= _CREATORS_UNLIMITED
 
 
 def _object(value: t.Any) -> JsonObject:
-    # The people in a room write what is in its state.
+    # The state of a room is written by its members, so it can contain anything.
     return value if isinstance(value, dict) else {}
 
 
 def _level(value: t.Any, default: float) -> float:
-    # Old room versions allow a level to be written as text.
+    # Old room versions allow a level to be a string.
     try:
         return default if value is None else int(value)
     except (TypeError, ValueError, OverflowError):

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""Rooms: the rows that filters leave, from the Admin API or from the database, and what is in one of them.
+"""Rooms: those that match filters, from the Admin API or from the database, and the details of one of them.
 
 Relies on GET /_synapse/admin/v1/rooms, .../<id>, .../<id>/members, .../<id>/state and .../<id>/block, and on the tables
 rooms, room_stats_state, room_stats_current, current_state_events and blocked_rooms of Synapse 1.163.
@@ -31,7 +31,7 @@ Row = dict[str, t.Any]
 
 _LIST = "/_synapse/admin/v1/rooms"
 _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
-# Large pages, because Synapse sorts and joins the whole table for each of them.
+# Large pages, because Synapse sorts and joins the whole table for each page.
 _API_PAGE = 1000
 _DATABASE_PAGE = 5000
 
@@ -45,7 +45,7 @@ ORDERS = (
     "version",
     "creator",
 )
-# The names of the columns are those in the rows of the API. A room that has no statistics yet is shown without them.
+# By the names that the rows of the API use. For a room without statistics, columns of the other two tables are NULL.
 _COLUMNS = {
     "room_id": "rooms.room_id",
     "name": "about.name",
@@ -75,20 +75,33 @@ _CURRENT_STATE = """
     INNER JOIN event_json ON event_json.event_id = events.event_id
     WHERE events.room_id = ? ORDER BY events.type, events.state_key
 """
-# What is shown of an event of the state. The rest is for other servers to check.
-_SHOWN = ("type", "state_key", "sender", "origin_server_ts", "content")
+# The keys of a state event that are returned. The others are only there for servers to verify it.
+_RETURNED = ("type", "state_key", "sender", "origin_server_ts", "content")
+# A text that is not set is returned empty. A number that is not known is left out.
+_TEXTS = (
+    "name",
+    "canonical_alias",
+    "version",
+    "creator",
+    "encryption",
+    "join_rules",
+    "guest_access",
+    "history_visibility",
+    "room_type",
+)
+_NUMBERS = ("joined_members", "joined_local_members", "state_events")
 
 
 @dataclasses.dataclass(frozen=True)
 class RoomFilter:
-    """Which rooms to return. None means: whatever it is.
+    """Which rooms to return. None means: any value.
 
-    `room`: a room id or an alias, exactly. `name`: text that the name or the main address contains, in either case,
-    with no special characters. `empty`: nobody is joined. `room_type`: "" for ordinary rooms.
+    `room`: a room id or an alias, exactly. `search`: text that the name or the canonical alias contains, in upper or
+    lower case, without special characters. `empty`: without joined members. `room_type`: "" for rooms without a type.
     """
 
     room: str | None = None
-    name: str | None = None
+    search: str | None = None
     public: bool | None = None
     empty: bool | None = None
     encrypted: bool | None = None
@@ -96,56 +109,59 @@ class RoomFilter:
     room_type: str | None = None
 
     def matches(self, row: Row) -> bool:
-        """Whether a row is one of those."""
+        """Whether a row matches all filters except `room`."""
         found = {
             "public": row["public"],
-            "empty": row["joined_members"] == 0,
-            "encrypted": row["encryption"] is not None,
+            "empty": row.get("joined_members") == 0,
+            "encrypted": row["encryption"] != "",
             "version": row["version"],
-            "room_type": row["room_type"] or "",
+            "room_type": row["room_type"],
         }
         wanted = {name: getattr(self, name) for name in found}
         if any(value is not None and value != found[name] for name, value in wanted.items()):
             return False
-        if self.name is None:
+        if self.search is None:
             return True
-        text = self.name.casefold()
-        return text in row["name"].casefold() or text in (row["canonical_alias"] or "").casefold()
+        text = self.search.casefold()
+        return text in row["name"].casefold() or text in row["canonical_alias"].casefold()
 
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """In which order to return rooms, and how many at most (None: all)."""
+    """The order of the returned rooms, and how many are returned at most (None: all)."""
 
     by: str = "room_id"
     descending: bool = False
     limit: int | None = None
 
     def check(self) -> None:
-        """Raise InvalidInput for a limit that leaves nothing."""
+        """Raise InvalidInput for a limit that is too low."""
         if self.limit is not None and self.limit < 1:
-            raise InvalidInput(f"limit is {self.limit}: it must be at least 1. To count rooms, set count_only.")
+            raise InvalidInput(
+                f"limit is {self.limit}, but it must be at least 1. To count rooms, set count_only: true."
+            )
 
     def choose(self, rows: t.Iterable[Row]) -> list[Row]:
-        """Return the rows in order. No more than `limit` are in memory at a time."""
+        """Return the rows in order. At most `limit` rows are in memory at a time."""
         if self.limit is None:
             return sorted(rows, key=self._key)
         return heapq.nsmallest(self.limit, rows, key=self._key)
 
     def _key(self, row: Row) -> tuple[t.Any, ...]:
-        """What is not known comes last, in either direction; of two that are equal, the lower room id comes first."""
-        value = row[self.by]
-        if value is None or value == "":
+        """Missing values come last in both directions. Rows with the same value are in the order of their room ids."""
+        value = row.get(self.by, "")
+        if value == "":
             return (1, 0, row["room_id"])
         if isinstance(value, int):
             return (0, -value if self.descending else value, row["room_id"])
-        folded = value.casefold()
-        return (0, _Backwards(folded) if self.descending else folded, row["room_id"])
+        # Room ids are case-sensitive. The order of their code points is also that of their bytes in UTF-8.
+        text = value if self.by == "room_id" else value.casefold()
+        return (0, _Backwards(text) if self.descending else text, row["room_id"])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Backwards:
-    """A text that sorts the other way round."""
+    """A text that is sorted in descending order."""
 
     text: str
 
@@ -154,7 +170,7 @@ class _Backwards:
 
 
 class Found(t.NamedTuple):
-    """The rows (none if only their number was asked for), and how many rooms the filters leave, whatever the limit."""
+    """The rows (none if only their number was requested), and how many rooms match the filters, whatever the limit."""
 
     rooms: list[Row]
     total: int
@@ -164,23 +180,23 @@ class RoomSource(t.Protocol):
     """Where rooms are read from."""
 
     def rows(self, wanted: RoomFilter) -> t.Iterator[Row]:
-        """Yield the rows that may be wanted, at least all that are."""
+        """Yield at least the rows that match the filters."""
 
     def resolve(self, room: str) -> str | None:
         """Return the id of a room from its id or alias, or None if no room has that alias."""
 
     def joined(self, room_id: str) -> list[str]:
-        """Return the user ids of everybody who is joined, sorted."""
+        """Return the ids of the joined members, sorted."""
 
     def state(self, room_id: str) -> list[JsonObject]:
-        """Return the state events as they are now, by type and key."""
+        """Return the current state events, sorted by type and state key."""
 
     def is_blocked(self, room_id: str) -> bool:
-        """Whether nobody of this server can join the room."""
+        """Whether the users of this server are prevented from joining the room."""
 
 
 def find_rooms(source: RoomSource, wanted: RoomFilter, order: Order, *, count_only: bool = False) -> Found:
-    """Return the rooms that the filters leave, in order. Raises InvalidInput, and what the source raises."""
+    """Return the rooms that match the filters, in order. Raises InvalidInput, and what the source raises."""
     order.check()
     if wanted.room is not None:
         room_id = source.resolve(wanted.room)
@@ -195,12 +211,12 @@ def find_rooms(source: RoomSource, wanted: RoomFilter, order: Order, *, count_on
 
 
 def servers_of(user_ids: t.Iterable[str]) -> list[str]:
-    """Return the servers of these users, each once and sorted, with their ports."""
+    """Return the server names of these users, with ports, sorted and without duplicates."""
     return sorted({server_name_of(user_id) for user_id in user_ids})
 
 
 class _Counter:
-    """Yields every row once, although a page may show one again that has moved meanwhile, and counts them."""
+    """Yields and counts every row once. A room that has moved in the list can be in two pages."""
 
     def __init__(self, rows: t.Iterable[Row]) -> None:
         self._rows = rows
@@ -218,13 +234,13 @@ class _Counter:
 
 
 class ApiRooms:
-    """Rooms as the Admin API shows them."""
+    """Rooms from the Admin API."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def rows(self, wanted: RoomFilter) -> t.Iterator[Row]:
-        """Yield the rows that may be wanted. Synapse's own search is not used: beside a filter it finds too much."""
+        """Yield at least the rows that match. Synapse's own search is not used: with a filter it finds too much."""
         if wanted.room is not None:
             try:
                 yield _row(self._client.get(_ROOM, room_id=wanted.room))
@@ -243,29 +259,29 @@ class ApiRooms:
         return read_target(self._client, str(parse_any_room_alias(room, self._client.server_name)))
 
     def joined(self, room_id: str) -> list[str]:
-        """Return the user ids of everybody who is joined, sorted."""
+        """Return the ids of the joined members, sorted."""
         return sorted(member(self._client.get(_ROOM + "/members", room_id=room_id), "members"))
 
     def state(self, room_id: str) -> list[JsonObject]:
-        """Return the state events as they are now, by type and key."""
-        events = member(self._client.get(_ROOM + "/state", room_id=room_id), "state")
-        shown = [_shown(str(member(event, "event_id")), event) for event in events]
-        return sorted(shown, key=lambda event: (event["type"], event["state_key"]))
+        """Return the current state events, sorted by type and state key."""
+        found = member(self._client.get(_ROOM + "/state", room_id=room_id), "state")
+        events = [_returned(str(member(event, "event_id")), event) for event in found]
+        return sorted(events, key=lambda event: (event["type"], event["state_key"]))
 
     def is_blocked(self, room_id: str) -> bool:
-        """Whether nobody of this server can join the room."""
+        """Whether the users of this server are prevented from joining the room."""
         return bool(member(self._client.get(_ROOM + "/block", room_id=room_id), "block"))
 
 
 class StoredRooms:
-    """Rooms as they stand in the database."""
+    """Rooms from the database."""
 
     def __init__(self, database: Database, server_name: str) -> None:
         self._database = database
         self._server_name = server_name
 
     def rows(self, wanted: RoomFilter) -> t.Iterator[Row]:
-        """Yield the rows that may be wanted, page by page."""
+        """Yield at least the rows that match the filters, page by page."""
         condition, values = ("rooms.room_id = ? AND ", [wanted.room]) if wanted.room is not None else ("", [])
         sql = (
             f"SELECT {', '.join(_COLUMNS.values())} FROM {_TABLES}"
@@ -288,33 +304,32 @@ class StoredRooms:
         return str(rows[0][0]) if rows else None
 
     def joined(self, room_id: str) -> list[str]:
-        """Return the user ids of everybody who is joined, sorted."""
+        """Return the ids of the joined members, sorted."""
         return sorted(str(row[0]) for row in self._database.rows(_JOINED, room_id))
 
     def state(self, room_id: str) -> list[JsonObject]:
-        """Return the state events as they are now, by type and key."""
+        """Return the current state events, sorted by type and state key."""
         rows = self._database.rows(_CURRENT_STATE, room_id)
-        shown = [_shown(str(event_id), json.loads(text)) for event_id, text in rows]
-        return sorted(shown, key=lambda event: (event["type"], event["state_key"]))
+        events = [_returned(str(event_id), json.loads(text)) for event_id, text in rows]
+        return sorted(events, key=lambda event: (event["type"], event["state_key"]))
 
     def is_blocked(self, room_id: str) -> bool:
-        """Whether nobody of this server can join the room."""
+        """Whether the users of this server are prevented from joining the room."""
         return bool(self._database.rows("SELECT room_id FROM blocked_rooms WHERE room_id = ?", room_id))
 
 
-def _shown(event_id: str, event: JsonObject) -> JsonObject:
-    return {"event_id": event_id, **{name: event.get(name) for name in _SHOWN}}
+def _returned(event_id: str, event: JsonObject) -> JsonObject:
+    return {"event_id": event_id, **{name: event[name] for name in _RETURNED if name in event}}
 
 
 def _row(listed: JsonObject) -> Row:
-    """A row as this collection returns it, from one of the API or of `_COLUMNS`."""
-    row = {name: listed.get(name) for name in _COLUMNS}
-    federatable = row["federatable"]
+    """Return a room as the module returns it, from a row of the API or of `_COLUMNS`."""
+    federatable = listed.get("federatable")
     return {
-        **row,
-        "name": row["name"] or "",
-        "encryption": row["encryption"] or None,
-        # Rooms are federatable unless they say otherwise; the database has a number where the API shows a boolean.
+        "room_id": member(listed, "room_id"),
+        **{name: listed.get(name) or "" for name in _TEXTS},
+        **{name: listed[name] for name in _NUMBERS if listed.get(name) is not None},
+        # A room is federatable unless its state says otherwise. The database contains a number instead of a boolean.
         "federatable": True if federatable is None else bool(federatable),
-        "public": bool(row["public"]),
+        "public": bool(listed.get("public")),
     }

@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""A room as an administrator of the server sees it: whether it is there, blocked, and who leads it.
+"""A room as a server admin sees it: whether it exists, whether it is blocked, and who its admin is.
 
 Relies on GET /_synapse/admin/v1/rooms/<id>, GET and PUT .../<id>/block, and POST .../<id>/make_room_admin of Synapse
-1.163. Rooms are made by people, never here.
+1.163. Rooms are created by users, never here.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
     DeclaredDeletion,
     Deletion,
-    await_deletion,
     find_deletion,
     start_deletion,
+    wait_for_deletion,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.lead import read_lead, require_allowed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import read_joined
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room_admin import (
+    read_room_admin,
+    require_allowed,
+)
 
 _ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 _BLOCK = _ROOM + "/block"
@@ -47,28 +50,26 @@ _USER = "/_synapse/admin/v2/users/{user_id}"
 
 @dataclasses.dataclass(frozen=True)
 class DeclaredRoom:
-    """How a room shall be. None means: not declared.
+    """How a room should be. None means: not declared.
 
-    `deletion`: how it is deleted if it shall not be there (`present` is false). `admin_user`: who shall lead it.
-    `wait_timeout`: how many seconds a deletion is awaited, 0: not at all.
+    `deletion`: how it is deleted if it should not exist (`present` is false). `admin_user_id`: who should be its admin.
+    `wait_timeout`: how many seconds to wait for a deletion, 0: not at all.
     """
 
     present: bool = True
     blocked: bool | None = None
-    admin_user: str | None = None
+    admin_user_id: str | None = None
     deletion: DeclaredDeletion = dataclasses.field(default_factory=DeclaredDeletion)
     wait_timeout: float = 600
 
     def check(self) -> None:
-        """Raise InvalidInput for what cannot be meant."""
+        """Raise InvalidInput for options that contradict each other."""
         if self.wait_timeout < 0:
-            raise InvalidInput(f"wait_timeout is {self.wait_timeout:g}: it cannot be negative.")
-        if not self.present and self.admin_user is not None:
-            raise InvalidInput(
-                "admin_user is declared of a room that shall not be there: leave it out with state absent."
-            )
+            raise InvalidInput(f"wait_timeout is {self.wait_timeout:g}, but it cannot be negative.")
+        if not self.present and self.admin_user_id is not None:
+            raise InvalidInput("admin_user_id cannot be set with state=absent, which deletes the room: leave it out.")
         if self.present and self.deletion.new_room_creator is not None:
-            raise InvalidInput("new_room is declared of a room that shall stay: it takes state absent.")
+            raise InvalidInput("new_room can only be set with state=absent, which deletes the room: leave it out.")
 
 
 class RoomResource:
@@ -99,59 +100,51 @@ class RoomResource:
             problems.append("it is not blocked" if declared.blocked else "it is still blocked")
         if not declared.present and self._ended:
             room = self._read_room()
-            if not self._is_gone(room, self._count_own_people(room)):
-                problems.append("it is still there")
-        wanted = declared.present and declared.admin_user is not None
-        if wanted and not read_lead(self._client, self._room_id, self._admin).leads():
-            problems.append(f"{self._admin} does not lead it")
+            if not self._is_gone(room, self._count_local_members(room)):
+                problems.append("it still exists")
+        wanted = declared.present and declared.admin_user_id is not None
+        if wanted and not read_room_admin(self._client, self._room_id, self._admin).is_admin():
+            problems.append(f"{self._admin} is not an admin of it")
         require(problems, f"The room {self._room_id}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return `room_id` and `blocked`, and what a deletion has done: None where only doing it can tell."""
-        done = self._deletion.result if self._deletion else {}
+        """Return `room`, and `deletion` if one was started or waited for."""
         blocked = self._blocked if self._declared.blocked is None else self._declared.blocked
-        return {
-            "room_id": self._room_id,
-            "blocked": blocked,
-            "delete_id": self._deletion.delete_id if self._deletion else None,
-            "delete_status": self._deletion.status if self._deletion else None,
-            "kicked_users": done.get("kicked_users"),
-            "failed_to_kick_users": done.get("failed_to_kick_users"),
-            "local_aliases": done.get("local_aliases"),
-            "new_room_id": done.get("new_room_id"),
-        }
+        room = {"room_id": self._room_id, "blocked": blocked}
+        return {"room": room, **({"deletion": self._deletion.shown()} if self._deletion else {})}
 
     def _plan_present(self) -> Plan:
         if self._room is None:
             raise InvalidInput(
-                f"The room {self._room_id} is not on this server: see whether the room id is complete. Rooms are made"
-                " by people, not by this module. To block a room that is not here, declare state absent with blocked."
+                f"The room {self._room_id} is not on this server. Check that the room id is complete. Rooms are created"
+                " by users, not by this module. To block a room that is not on this server, set state: absent and"
+                " blocked: true."
             )
         before, after = self._state(self._room), self._state(self._room)
         steps = self._blocking(before, after)
-        if self._declared.admin_user is not None:
+        if self._declared.admin_user_id is not None:
             steps += self._plan_admin(before, after)
         return Plan(before, after, tuple(steps))
 
     def _plan_absent(self) -> Plan:
         running = find_deletion(self._client, self._room_id)
-        people = self._count_own_people(self._room)
+        members = self._count_local_members(self._room)
         after = {"room_id": self._room_id, "present": False, "blocked": self._blocked}
-        if not running and self._is_gone(self._room, people):
+        if not running and self._is_gone(self._room, members):
             before = dict(after)
             return Plan(before, after, tuple(self._blocking(before, after)))
         self._require_new_room_creator()
-        # What a deletion changes on its way, so that one that has not come to its end is seen.
+        # What a deletion changes step by step, so that an incomplete one is noticed.
         before = {
             **self._state(self._room or {}),
-            "local_members": people,
-            "deletion": running.status if running else "not begun",
+            "local_members": members,
+            "deletion": running.status if running else "not started",
         }
         if self._declared.wait_timeout == 0:
             after["deletion"] = "scheduled"
         if running:
-            # Whatever is declared, it goes on as it was started.
-            step = Step("wait for the deletion that is under way", functools.partial(self._await, running.delete_id))
+            # It continues as it was started, whatever is declared.
+            step = Step("wait for the deletion that is in progress", functools.partial(self._wait, running.delete_id))
             return Plan(before, after, (step, *self._blocking(before, after)))
         blocks = self._declared.deletion.block
         if blocks:
@@ -167,21 +160,21 @@ class RoomResource:
             return []
         after["blocked"] = blocked
         body: JsonObject = {"block": blocked}
-        words = "block the room" if blocked else "lift the block of the room"
-        return [Step(words, lambda: self._client.put(_BLOCK, body, room_id=self._room_id))]
+        description = "block the room" if blocked else "unblock the room"
+        return [Step(description, lambda: self._client.put(_BLOCK, body, room_id=self._room_id))]
 
     def _plan_admin(self, before: dict[str, t.Any], after: dict[str, t.Any]) -> list[Step]:
-        self._admin = str(parse_user_id(t.cast(str, self._declared.admin_user), self._client.server_name))
-        self._require_account(self._admin, "admin_user")
-        lead = read_lead(self._client, self._room_id, self._admin)
-        before.update(lead.shown())
-        after.update(lead.shown())
+        self._admin = str(parse_user_id(t.cast(str, self._declared.admin_user_id), self._client.server_name))
+        self._require_account(self._admin, "admin_user_id")
+        admin = read_room_admin(self._client, self._room_id, self._admin)
+        before.update(admin.shown())
+        after.update(admin.shown())
         blocked = self._blocked if self._declared.blocked is None else self._declared.blocked
-        require_allowed(self._client, self._room_id, lead, blocked=blocked)
-        if lead.leads():
+        require_allowed(self._client, self._room_id, admin, blocked=blocked)
+        if admin.is_admin():
             return []
-        after.update(lead.shown_afterwards())
-        return [Step(lead.words(), self._make_admin)]
+        after.update(admin.shown_afterwards())
+        return [Step(admin.step(), self._make_admin)]
 
     def _read_room(self) -> State:
         try:
@@ -196,46 +189,47 @@ class RoomResource:
         name = {"name": room["name"]} if room.get("name") else {}
         return {"room_id": self._room_id, **name, "present": True, "blocked": self._blocked}
 
-    def _is_gone(self, room: State, people: int) -> bool:
-        """Whether there is nothing left to delete: with purge of the room itself, else of people in it."""
-        return room is None or not (self._declared.deletion.purge or people)
+    def _is_gone(self, room: State, members: int) -> bool:
+        """Whether nothing is left to do: with purge the room itself must be gone, otherwise only its local members."""
+        return room is None or not (self._declared.deletion.purge or members)
 
-    def _count_own_people(self, room: State) -> int:
-        """How many of this server are in the room; not as Synapse counts them, because that lags behind."""
+    def _count_local_members(self, room: State) -> int:
+        """The number of users of this server in the room. Synapse's own count is not used, because it is late."""
         if room is None:
             return 0
         own = self._client.server_name
         try:
             return sum(server_name_of(user) == own for user in read_joined(self._client, self._room_id))
         except NotFound:
-            # Gone since then.
+            # Deleted in the meantime.
             return 0
 
     def _require_account(self, user_id: str, option: str) -> None:
         try:
             account = self._client.get(_USER, user_id=user_id)
         except NotFound as error:
-            raise InvalidInput(f"{option} {user_id} does not exist on this server: nothing was changed.") from error
+            raise InvalidInput(f"{option} {user_id} does not exist on this server. Nothing was changed.") from error
         if account.get("deactivated"):
-            raise InvalidInput(f"{option} {user_id} is deactivated: nothing was changed. Name somebody else.")
+            raise InvalidInput(f"{option} {user_id} is deactivated. Nothing was changed. Set another user.")
 
     def _require_new_room_creator(self) -> None:
         creator = self._declared.deletion.new_room_creator
         if creator is not None:
             full = str(parse_user_id(creator, self._client.server_name))
-            self._require_account(full, "new_room.user_id")
+            self._require_account(full, "new_room.creator_user_id")
             deletion = dataclasses.replace(self._declared.deletion, new_room_creator=full)
             self._declared = dataclasses.replace(self._declared, deletion=deletion)
 
     def _delete(self) -> None:
         delete_id = start_deletion(self._client, self._room_id, self._declared.deletion)
         self._deletion = Deletion(delete_id, "scheduled", {})
-        self._await(delete_id)
+        self._wait(delete_id)
 
-    def _await(self, delete_id: str) -> None:
+    def _wait(self, delete_id: str) -> None:
         if self._declared.wait_timeout > 0:
             with after_a_change():
-                self._deletion = await_deletion(self._client, self._room_id, delete_id, self._declared.wait_timeout)
+                timeout = self._declared.wait_timeout
+                self._deletion = wait_for_deletion(self._client, self._room_id, delete_id, timeout)
             self._ended = True
 
     def _make_admin(self) -> None:
@@ -243,6 +237,6 @@ class RoomResource:
         try:
             self._client.post(_MAKE_ADMIN, body, room_id=self._room_id)
         except ApiError as error:
-            # It may be the invitation that was refused, which comes after the power has been given.
+            # Synapse may have refused the invitation, which it sends after it has granted the power level.
             error.may_be_done = True
             raise

@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The sizes that Synapse's own code gives its caches before any factor is applied.
+"""The sizes that Synapse's code gives its caches before a factor is applied.
 
-They stand in the code alone, so the Python that runs Synapse is asked to read it (Synapse 1.163): those of methods in
-the decorator `cached` (synapse/util/caches/descriptors.py), those of other caches in the call that makes the cache.
+They are only in the code, so the Python that runs Synapse reads it (Synapse 1.163): the decorator `cached`
+(synapse/util/caches/descriptors.py) has those of methods, the call that creates a cache has those of other caches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 EVENT_CACHE_SIZE = "event_cache_size"
 
-# Runs in Synapse's own Python, imports nothing of Synapse, and prints {"name of a cache": [every base size of it]}.
+# Runs in Synapse's own Python, imports nothing of Synapse, and prints {"name of a cache": [each of its base sizes]}.
 _SCRIPT = r"""
 import ast, collections, importlib.util, json, os, sys
 
@@ -72,12 +72,12 @@ def default_size(path):
 
 package = importlib.util.find_spec("synapse")
 if package is None:
-    sys.exit("it has no package synapse")
+    sys.exit("the package synapse is not installed for it")
 root = os.path.dirname(package.origin)
 caches = os.path.join(root, "util", "caches")
 default = default_size(os.path.join(caches, "descriptors.py"))
 for directory, _, names in os.walk(root):
-    # Here are the kinds of caches, elsewhere the caches.
+    # This directory defines the classes of the caches, the others create the caches.
     for name in names if directory != caches else ():
         tree = parse(os.path.join(directory, name)) if name.endswith(".py") else None
         for node in ast.walk(tree) if tree else ():
@@ -90,32 +90,32 @@ Run = t.Callable[[t.Sequence[str], float], Completed]
 
 @dataclasses.dataclass(frozen=True)
 class BaseSizes:
-    """The base size of each cache. That of the cache of events is a setting, and stands as EVENT_CACHE_SIZE."""
+    """The base size of each cache. EVENT_CACHE_SIZE stands for that of the cache of events, which is a setting."""
 
     sizes: dict[str, int | str]
 
     def of(self, cache: str, event_cache_size: int) -> int | None:
-        """Return the base size of `cache`, or None if it is not known or the cache is not scaled."""
+        """Return the base size of `cache`, or None if it is unknown or the cache is not scaled."""
         size = self.sizes.get(cache)
         return event_cache_size if size == EVENT_CACHE_SIZE else t.cast("int | None", size)
 
 
 def read_base_sizes(synapse_python: str, timeout: float, run: Run = run_command) -> BaseSizes:
-    """Ask `synapse_python`, the Python that runs Synapse. Raises SynapseError if it cannot tell."""
-    # -I keeps out the modules of the working directory and of PYTHONPATH, -B leaves no files beside Synapse's code.
+    """Read them with `synapse_python`, the Python that runs Synapse. Raises SynapseError if it cannot."""
+    # -I ignores the modules of the working directory and of PYTHONPATH, -B writes no files next to Synapse's code.
     done = run([synapse_python, "-I", "-B", "-c", _SCRIPT], timeout)
     if done.status != 0:
-        raise _cannot_tell(synapse_python, (done.errors.strip().splitlines() or ["it says nothing"])[-1])
+        raise _unreadable(synapse_python, (done.errors.strip().splitlines() or ["it printed nothing"])[-1])
     try:
         found: dict[str, list[t.Any]] = json.loads(done.output.splitlines()[-1])
-        # Under one name there may be several caches; where they differ, nobody knows whose size the metrics show.
+        # Several caches can have the same name. If their sizes differ, it is unknown which one the metrics show.
         return BaseSizes({name: sizes[0] for name, sizes in found.items() if len(sizes) == 1 and _is_size(sizes[0])})
     except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise _cannot_tell(synapse_python, "it answers something else") from error
+        raise _unreadable(synapse_python, "its output has another format") from error
 
 
-def _cannot_tell(synapse_python: str, reason: str) -> SynapseError:
-    return SynapseError(f"{synapse_python} cannot tell the base sizes of the caches: {reason}.")
+def _unreadable(synapse_python: str, reason: str) -> SynapseError:
+    return SynapseError(f"{synapse_python} cannot read the base sizes of the caches: {reason}.")
 
 
 def _is_size(size: t.Any) -> bool:

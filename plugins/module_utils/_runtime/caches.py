@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The sizes of Synapse's caches: what the configuration demands, against what a running process has.
+"""The sizes of Synapse's caches: the configured ones, compared with those of a running process.
 
 Relies on synapse/config/cache.py and synapse/util/caches of Synapse 1.163. A cache holds up to int(base size * factor)
-entries. `cache_autotuning` removes entries when memory is short, but leaves these sizes as they are.
+entries. `cache_autotuning` removes entries when memory is low, but does not change these sizes.
 """
 
 from __future__ import annotations
@@ -28,39 +28,34 @@ _SUFFIXES = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
 def canonical_name(cache: str) -> str:
-    """Return the name of a cache as Synapse compares it (the digit 0 is dropped too, by a slip of Synapse)."""
+    """Return the name of a cache as Synapse compares it. Synapse also drops the digit 0, by mistake."""
     return re.sub(r"[^A-Za-z_1-9]", "", cache).lower()
 
 
 @dataclasses.dataclass(frozen=True)
 class CacheSettings:
-    """What a configuration says of the caches. `event_cache_size` is the base size of the cache of events."""
+    """The settings of the caches in a configuration. `event_cache_size` is the base size of the cache of events."""
 
     global_factor: float
     per_cache_factors: dict[str, float]
     event_cache_size: int
-    cache_autotuning: Settings | None
+    cache_autotuning: Settings
 
     @classmethod
     def read(cls, settings: Settings) -> CacheSettings:
-        """Return what `settings` say. Raises ConfigurationError for what Synapse does not accept."""
-        caches = settings.get("caches") or {}
-        if not isinstance(caches, dict):
-            raise ConfigurationError(
-                "caches in the configuration is no mapping: mend it, Synapse cannot start with it."
-            )
-        factors = caches.get("per_cache_factors") or {}
-        if not isinstance(factors, dict):
-            raise ConfigurationError("caches.per_cache_factors in the configuration is no mapping: mend it.")
+        """Return the settings of the caches. Raises ConfigurationError for values that Synapse does not accept."""
+        caches = _mapping(settings.get("caches"), "caches")
+        factors = _mapping(caches.get("per_cache_factors"), "caches.per_cache_factors")
+        autotuning = _mapping(caches.get("cache_autotuning"), "caches.cache_autotuning")
         return cls(
             _factor(caches.get("global_factor", 0.5), "global_factor"),
             {str(name): _factor(value, f"per_cache_factors.{name}") for name, value in factors.items()},
             _size(settings.get("event_cache_size", "10K")),
-            caches.get("cache_autotuning") or None,
+            {name: value for name, value in autotuning.items() if value is not None},
         )
 
     def factor(self, cache: str, environment: t.Mapping[str, str]) -> float:
-        """Return the factor of `cache` in a process with `environment`, whose variables for single caches win."""
+        """Return the factor of `cache` in a process with `environment`. A variable for a single cache has priority."""
         name = canonical_name(cache)
         for variable, value in environment.items():
             if variable.startswith(_VARIABLE) and canonical_name(variable[len(_VARIABLE) :]) == name:
@@ -73,10 +68,11 @@ class CacheSettings:
 def compare_caches(
     samples: t.Iterable[Sample], bases: BaseSizes | None, settings: CacheSettings, environment: dict[str, str] | None
 ) -> list[dict[str, t.Any]]:
-    """Return each cache that a process shows in its metrics, with the size it has and the size it should have.
+    """Return each cache in the metrics of a process, with its current size and the configured size.
 
-    `environment`: that of the process, or None if it is unknown. `as_configured` is None where nobody can tell: the
-    base size is unknown, an unknown variable may explain the difference, or the size is 0, which is not published.
+    `environment`: that of the process, or None if it is unknown. Values that are unknown or do not apply are left out.
+    `as_configured` is unknown if the base size is unknown, if an unknown variable may explain the difference, or if the
+    size is 0, which Synapse does not publish.
     """
     sizes: dict[str, float] = {}
     maximums: dict[str, float] = {}
@@ -97,7 +93,7 @@ def _compare(
     base = bases.of(name, settings.event_cache_size) if bases and maximum is not None else None
     factor = None if base is None else settings.factor(name, environment or {})
     expected = None if base is None or factor is None else int(base * factor)
-    return {
+    compared: dict[str, t.Any] = {
         "name": name,
         "size": int(size),
         "max_size": None if maximum is None else int(maximum),
@@ -106,6 +102,7 @@ def _compare(
         "expected_max_size": expected,
         "as_configured": _is_as_configured(maximum, expected, environment is not None),
     }
+    return {key: value for key, value in compared.items() if value is not None}
 
 
 def _is_as_configured(maximum: float | None, expected: int | None, environment_known: bool) -> bool | None:
@@ -119,9 +116,17 @@ def _is_as_configured(maximum: float | None, expected: int | None, environment_k
 def _factor(value: t.Any, name: str) -> float:
     if type(value) not in (int, float):
         raise ConfigurationError(
-            f"caches.{name} in the configuration is no number: mend it, Synapse does not accept it."
+            f"caches.{name} in the configuration is not a number. Correct it, because Synapse does not accept it."
         )
     return float(value)
+
+
+def _mapping(value: t.Any, name: str) -> Settings:
+    if not isinstance(value or {}, dict):
+        raise ConfigurationError(
+            f"{name} in the configuration is not a mapping. Correct it, because Synapse does not accept it."
+        )
+    return t.cast("Settings", value or {})
 
 
 def _size(value: t.Any) -> int:
@@ -130,5 +135,6 @@ def _size(value: t.Any) -> int:
         return int(text[:-1]) * _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else int(text)
     except ValueError:
         raise ConfigurationError(
-            "event_cache_size in the configuration is no size like 10K: mend it, Synapse cannot start with it."
+            "event_cache_size in the configuration is not a size such as 10K. Correct it, because Synapse cannot start"
+            " with it."
         ) from None

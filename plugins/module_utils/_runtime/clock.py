@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The two clocks of a host: that on the wall, which people and time servers set, and that of the boot.
+"""The two clocks of a host: the wall clock, which administrators and time servers set, and the clock of the boot.
 
-Relies on Linux: the kernel notes the start of a process on the clock CLOCK_BOOTTIME (proc(5), `starttime`), but the
-times of files on the wall clock. The difference of the two changes just when the wall clock is set.
+Relies on Linux: the kernel records the start of a process on the clock CLOCK_BOOTTIME (proc(5), `starttime`), but the
+times of files on the wall clock. The difference between the clocks changes only when the wall clock is set.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Clock(t.NamedTuple):
     wall: float
 
     def wall_time(self, boottime: float) -> float:
-        """Return what the wall clock would have shown at `boottime`, had nobody set it from then to this reading."""
+        """Return the time of the wall clock at `boottime`, if it was not set between then and this reading."""
         return self.wall + boottime - self.boottime
 
 
 def read_clock(proc: str = "/proc") -> Clock:
-    """Return what both clocks show now."""
+    """Return the current time of both clocks."""
     return Clock(_boot_id(proc), time.clock_gettime(time.CLOCK_BOOTTIME), time.time())
 
 

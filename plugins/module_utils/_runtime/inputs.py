@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The files that a process of Synapse was started with: its configuration and what that names, and its package.
+"""The files that a process of Synapse was started with: its configuration, the files in it, and its package.
 
-Relies on synapse/config of Synapse 1.163. Of what the configuration names, those files count that Synapse reads just
-once: a certificate it reads again at a reload, templates and media whenever they are needed.
+Relies on synapse/config of Synapse 1.163. Of the files that the configuration names, only those count that Synapse
+reads once. It reads certificates again at a reload, and templates and media whenever they are needed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unseen
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 
 CONFIGURATION, LOG_CONFIGURATION, SECRET, PACKAGE = "configuration", "log_configuration", "secret", "package"
 
-# What Synapse applies at a reload. The sizes of the caches themselves show whether it has.
+# Synapse applies these at a reload. The sizes of the caches show whether it has.
 _RELOADED = {"global_factor", "per_cache_factors"}
 _SECRET_FILE = re.compile(r"(.+_)?(secret|token|password|passphrase|keys?)_path|key_file")
 _READ_AGAIN = frozenset({"tls_private_key_path"})
-# What these hold is read by somebody else's code, when that likes to.
+# Code of third parties reads the values of these keys, at any time.
 _FOREIGN = frozenset({"modules", "password_providers", "media_storage_providers", "spam_checker"})
-# Where pip and Debian put what describes a package, below the directory that an interpreter belongs to.
+# Where pip and Debian store the metadata of a package, below the directory of an interpreter.
 _PACKAGES = (
     ("lib", "lib64", "local/lib"),
     ("python3*", "pypy3*"),
@@ -46,9 +46,9 @@ _PACKAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """A file by its absolute path, or with `suffix` a folder of which the files count whose names end so.
+    """A file by its absolute path, or with `suffix` a directory in which the files count whose names end with that.
 
-    `required`: Synapse does not start without it. `reloaded`: it holds nothing but what a reload applies.
+    `required`: Synapse does not start without it. `reloaded`: it contains only settings that a reload applies.
     """
 
     path: str
@@ -60,23 +60,23 @@ class Input:
 
 def configuration_inputs(
     config_path: t.Sequence[str], *, worker: bool, directory: t.Callable[[], str] | None = None
-) -> tuple[list[Input], list[Unseen]]:
-    """Return what a process with `config_path`, absolute paths, has read, and what of that cannot be found out.
+) -> tuple[list[Input], list[Unknown]]:
+    """Return the files that a process with `config_path`, absolute paths, has read, and what cannot be found out.
 
-    `directory` tells where the process was when it started, for relative paths, which are left out without it; it may
-    raise PermissionError. Raises MissingLibrary without PyYAML.
+    `directory` returns the working directory at the start, for relative paths, or raises PermissionError. Without it
+    relative paths are left out. Raises MissingLibrary without PyYAML.
     """
     inputs = [Input(path.rstrip("/"), CONFIGURATION, suffix=".yaml") for path in config_path if os.path.isdir(path)]
     try:
         configuration = read_configuration(config_path)
     except ConfigurationError as error:
-        mend = "Run the task with become, as root, or mend the configuration."
+        fix = "Run the task with become, as root, or correct the configuration."
         inputs += [Input(path, CONFIGURATION) for path in _files_without_content(config_path)]
-        return inputs, [Unseen("outdated_by", error.message, mend)]
+        return inputs, [Unknown("outdated_by", error.message, fix)]
     inputs += [
         Input(file.path, CONFIGURATION, reloaded=_holds_factors_alone(file.settings)) for file in configuration.files
     ]
-    unseen: list[Unseen] = []
+    unknown: list[Unknown] = []
     last_file = configuration.files[-1].path if configuration.files else ""
     for kind, name in _named_files(configuration.settings, last_file, worker):
         try:
@@ -85,15 +85,17 @@ def configuration_inputs(
             elif directory:
                 inputs.append(Input(os.path.join(directory(), name), kind))
         except PermissionError:
-            why = f"The configuration names {name}, and where the process was when it started is hidden."
-            unseen.append(Unseen("outdated_by", why, "Run the task with become, as root."))
-    return inputs, unseen
+            reason = f"The configuration contains the relative path {name}, and this user is not allowed to see the"
+            reason += " working directory of the process."
+            unknown.append(Unknown("outdated_by", reason, "Run the task with become, as root."))
+    return inputs, unknown
 
 
 def package_inputs(interpreter: str) -> list[Input]:
     """Return the files that pip or a package manager writes when it installs Synapse for `interpreter`, a path.
 
-    None are returned if there is no Synapse. The interpreter is not run: whoever has started a process chose its name.
+    The list is empty if Synapse is not installed for it. The interpreter is not run, because the user who started the
+    process chose its path.
     """
     for python in (interpreter, os.path.realpath(interpreter)):
         prefix = os.path.dirname(os.path.dirname(python))
@@ -110,7 +112,7 @@ def _files_without_content(config_path: t.Sequence[str]) -> list[str]:
         try:
             files += find_files([path])
         except ConfigurationError:
-            # That of a folder which cannot be listed is said when it is looked at.
+            # A directory that cannot be listed is reported when its state is read.
             continue
     return files
 

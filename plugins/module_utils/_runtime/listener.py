@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which process has the listening socket behind a URL, by the number that the kernel gives to each socket.
+"""Finds the process that has the listening socket of a URL, by the inode number of the socket.
 
-Relies on /proc/net/tcp and tcp6 (proc(5)) and on the links in /proc/<pid>/fd. A clock has no part in it.
+Relies on /proc/net/tcp and tcp6 (proc(5)) and on the links in /proc/<pid>/fd. It does not depend on a clock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
 
 
 class Socket(t.NamedTuple):
-    """A listening socket: the address that it is bound to as the kernel writes it, its number and its user."""
+    """A listening socket: the address that it is bound to, as the kernel writes it, its inode number and its user."""
 
     address: str
     inode: int
@@ -34,10 +34,10 @@ class Socket(t.NamedTuple):
 
 
 class Owner(t.NamedTuple):
-    """Who answers at a URL: `is_own` tells whether it is the process in question, None if that cannot be seen.
+    """The process that answers at a URL. `is_own`: whether it is the process in question, None if that is hidden.
 
-    `inodes`: the sockets at which a connection arrives, none if nobody listens. `other`: another process that has
-    them, in words, "" if there is none that can be seen.
+    `inodes`: the sockets at which a connection arrives, none if no process listens. `other`: a text that names another
+    process that has them, "" if none can be seen.
     """
 
     is_own: bool | None
@@ -60,7 +60,7 @@ def owner_of(url: str, pid: int, proc: str = "/proc") -> Owner:
         return Owner(None, inodes)
     if not inodes & own:
         return Owner(False, inodes, _holders(inodes, pid, proc))
-    # Several processes can share one address; nobody knows which of them answers.
+    # Several processes can share one address. It is unknown which of them answers.
     return Owner(True if inodes <= own else None, inodes)
 
 
@@ -70,7 +70,7 @@ def _behind(url: str, proc: str) -> list[Socket]:
         answers = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    # The sockets of the host as this process sees it, for it is this process that connects.
+    # The sockets in the network namespace of this process, because this process connects.
     listening = {family: _listening(os.path.join(proc, "self", "net", family)) for family in ("tcp", "tcp6")}
     for answer in answers:
         for family, address in _bindings(str(answer[4][0])):
@@ -82,7 +82,7 @@ def _behind(url: str, proc: str) -> list[Socket]:
 
 
 def _bindings(address: str) -> list[tuple[str, str]]:
-    """Return what a socket may be bound to that gets connections to `address`, in the order of the kernel's choice."""
+    """Return the addresses to bind to that get connections to `address`, in the order in which the kernel chooses."""
     number = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(number, ipaddress.IPv6Address):
         return [("tcp6", address), ("tcp6", "::")]
@@ -113,7 +113,7 @@ def _sockets_of(pid: int, proc: str) -> set[int] | None:
             try:
                 match = _SOCKET.fullmatch(os.readlink(os.path.join(directory, name)))
             except OSError as error:
-                # It was closed in this moment, or its name is longer than Linux tells, which that of a socket is not.
+                # It has just been closed, or its name is longer than Linux returns. Names of sockets are short.
                 if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
                     continue
                 raise

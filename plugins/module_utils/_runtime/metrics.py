@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The metrics of a running process: where it serves them, and what they say.
+"""The metrics of a running process: the URLs where it serves them, and their content.
 
 Relies on the listeners of Synapse 1.163 (synapse/config/server.py: type `metrics`, or `http` with the resource
 `metrics`) and on the text format of Prometheus, version 0.0.4.
@@ -39,23 +39,23 @@ class Sample(t.NamedTuple):
 
 
 class Answer(t.NamedTuple):
-    """What a process says. `is_certain`: that it was this process was seen, not believed."""
+    """The metrics that were read. `is_certain`: it was proven that this process serves them."""
 
     text: str
     is_certain: bool
 
 
 class NoMetrics(t.NamedTuple):
-    """Why a process serves no metrics that can be read, and what mends it."""
+    """The reason why a process serves no metrics that can be read, and the fix."""
 
-    why: str
-    mend: str
+    reason: str
+    fix: str
 
 
 def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:
-    """Return where a process with the configuration `settings` serves its metrics, the surest first.
+    """Return the URLs where a process with the configuration `settings` serves its metrics, the best first.
 
-    A worker has the listeners of `worker_listeners`. An address that stands for all of the host becomes loopback.
+    A worker has the listeners of `worker_listeners`. An address that stands for all addresses becomes loopback.
     """
     key = "worker_listeners" if worker else "listeners"
     example = f"a listener {{type: metrics, port: 9000, bind_addresses: [127.0.0.1]}} to {key}, and restart Synapse."
@@ -73,10 +73,10 @@ def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:
     plain = [listener for listener in listeners if listener.get("port") and not listener.get("tls")]
     if not plain:
         return NoMetrics(
-            "The metrics are only served over TLS or on a Unix socket, which this module does not read.",
+            "The metrics are only served over TLS or on a Unix socket, and this module cannot read them there.",
             f"Add {example}",
         )
-    # The one of type `metrics` has a thread of its own, and answers when Synapse is busy.
+    # The listener of type `metrics` has its own thread, and answers while Synapse is busy.
     plain.sort(key=lambda listener: listener["type"] != "metrics")
     return [
         f"http://{_host(address)}:{listener['port']}{_PATH}" for listener in plain for address in _addresses(listener)
@@ -86,25 +86,25 @@ def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:
 def fetch_from(url: str, pid: int, timeout: float, proc: str = "/proc") -> Answer:
     """Return the metrics that the process `pid` itself serves at `url`. `timeout` in seconds.
 
-    Raises UnexpectedAnswer if another process serves them or the answer is none, ConnectionFailed if nobody answers,
-    and FileNotFoundError or ProcessLookupError if the process has ended.
+    Raises UnexpectedAnswer if another process serves them or the response is an error, ConnectionFailed if there is no
+    response, and FileNotFoundError or ProcessLookupError if the process has ended.
     """
     before = owner_of(url, pid, proc)
     if before.is_own is False and before.inodes:
-        raise UnexpectedAnswer(f"{url} is served by another process{before.other and f', {before.other}'}.")
+        raise UnexpectedAnswer(f"{url} is served by a different process{before.other and f', {before.other}'}.")
     text = fetch(url, timeout)
-    # In between the socket may have been closed, and opened by somebody else.
+    # In the meantime, another process may have opened the socket.
     after = owner_of(url, pid, proc)
     if after != before:
-        raise UnexpectedAnswer(f"{url} went over to another process in this moment: run the task again.")
+        raise UnexpectedAnswer(f"A different process began to serve {url} during the request. Run the task again.")
     if after.is_own is False:
-        raise UnexpectedAnswer(f"{url} is served by another process, which cannot be seen from here.")
+        raise UnexpectedAnswer(f"{url} is served by a different process, which this user is not allowed to see.")
     return Answer(text, after.is_own is True)
 
 
 def fetch(url: str, timeout: float) -> str:
     """Return the metrics that `url` serves. Raises ConnectionFailed or UnexpectedAnswer. `timeout` in seconds."""
-    # The address is one of this host: a proxy for the outside is no way to it.
+    # The URL leads to this host, so no proxy is used.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, headers={"Accept": "text/plain; version=0.0.4"})
     try:
@@ -140,14 +140,14 @@ def _parse_line(line: str) -> Sample:
         rest = rest[position:].lstrip()[1:]
     fields = rest.split()
     try:
-        # A time may follow the value.
+        # A timestamp can follow the value.
         return Sample(name, labels, float(fields[0]))
     except (IndexError, ValueError):
         raise _malformed(line) from None
 
 
 def _malformed(line: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(f"These are no metrics in the text format of Prometheus: {line[:100]!r}.")
+    return UnexpectedAnswer(f"The response is not in the text format of Prometheus: {line[:100]!r}.")
 
 
 def _serves_metrics(listener: Settings) -> bool:

@@ -4,12 +4,12 @@
 
 # Private to this collection: it may change in any release.
 
-"""Which of the files that a process was started with have changed since: then it runs with something else.
+"""The files that have changed since a process was started with them, so that the process does not use their content.
 
-The start of a process is known on the clock of the boot, the change of a file on the wall clock only. If nobody has set
-that in between, comparing is easy. If somebody has, every reading that is left of it is compared, and a doubt counts as
-a change. What ends all doubt is a record that was taken before the process started: a file that is still what it was
-then has not changed since, whatever its times are.
+The start of a process is known on the clock of the boot, the change of a file only on the wall clock. If the wall clock
+was not set in between, both can be compared. If it was set, every known reading of it is compared, and an uncertain
+case counts as a change. A record that was written before the process started makes it certain: a file that is still in
+the recorded state has not changed since, whatever its times are.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, Snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
-# The kernel notes starts and changes of files in steps of up to 10 ms. No Synapse has read its files so soon.
+# The kernel records starts and changes of files in steps of up to 10 ms. Synapse never reads its files so soon.
 _GRAIN = 0.02
-# Within so many seconds after a record the roles have restarted every process.
+# The roles restart every process within this number of seconds after they have written a record.
 _RESTARTS_TAKE = 600.0
-# A file that is put in its place has the time of its folder, or is given to its owner a moment later.
+# A file that is moved into a directory has the same time as the directory, or its owner is set a moment later.
 _PUT_IN_PLACE = 1.0
 
-# What has changed since a process was started: its `path`, its `kind`, and `why` it counts, a sentence.
+# Something that has changed since a process was started: its `path`, its `kind`, and the `reason`, a sentence.
 Finding = dict[str, str]
 
 
@@ -37,7 +37,7 @@ Finding = dict[str, str]
 class Start:
     """How a process was started: when, in seconds since the boot, and with which files.
 
-    `unit_started`: when it was, in seconds since 1970, as the wall clock showed then; None if nobody knows.
+    `unit_started`: the same in seconds since 1970, on the wall clock at that time; None if it is unknown.
     """
 
     boottime: float
@@ -48,16 +48,16 @@ class Start:
 def outdated_by(start: Start, now: Snapshot, record: Snapshot | None) -> list[Finding]:
     """Return each file that has changed since the start.
 
-    `now`: what the files are. A file that is not in it is left out: somebody else has to say that it cannot be seen.
-    `record`: what they were before the last restart, if that was noted.
+    `now`: the current state of the files. A file that is not in it is left out; the caller reports that it cannot be
+    read. `record`: their state before the last restart, if it was recorded.
     """
     judge = _Judge(start, now, record)
-    found = [(place, why) for place in start.inputs if place.suffix is None for why in judge.file(place)]
-    changed = {place.path for place, _why in found}
+    found = [(place, reason) for place in start.inputs if place.suffix is None for reason in judge.file(place)]
+    changed = {place.path for place, _reason in found}
     for place in start.inputs:
         if place.suffix is not None:
-            found += judge.folder(place, changed)
-    return [{"path": place.path, "kind": place.kind, "why": why} for place, why in found]
+            found += judge.directory(place, changed)
+    return [{"path": place.path, "kind": place.kind, "reason": reason} for place, reason in found]
 
 
 class _Judge:
@@ -70,7 +70,7 @@ class _Judge:
         if start.unit_started is not None:
             readings.append(start.unit_started)
         if record and now.clock.boot_id and record.clock.boot_id != now.clock.boot_id:
-            # What was recorded in another boot was recorded before this one.
+            # A record of a previous boot was written before this boot.
             self._record = record
         elif record and now.clock.boot_id:
             readings.append(record.clock.wall_time(start.boottime))
@@ -80,7 +80,7 @@ class _Judge:
         self._started = min(readings)
 
     def file(self, place: Input) -> list[str]:
-        """Return why a file counts as changed: one sentence, or none."""
+        """Return the reason why a file counts as changed, one sentence, or an empty list."""
         if place.path not in self._now.places or self._is_as_recorded(place):
             return []
         seen, earlier = self._now.places[place.path], self._earlier(place)
@@ -90,10 +90,10 @@ class _Judge:
             return [_gone(place)] if place.required or earlier else []
         return self._changed_since(seen, place, f"{place.path} was changed")
 
-    def folder(self, place: Input, changed: t.Collection[str]) -> list[tuple[Input, str]]:
-        """Return what counts as changed of a folder, and why: files that are gone, or the folder itself.
+    def directory(self, place: Input, changed: t.Collection[str]) -> list[tuple[Input, str]]:
+        """Return what counts as changed in a directory, and the reasons: removed files, or the directory itself.
 
-        `changed`: the paths of the files that count already, which are reason enough for the time of their folder.
+        `changed`: the paths of the files that count already. They explain the time of their directory.
         """
         if place.path not in self._now.places or self._is_as_recorded(place):
             return []
@@ -105,7 +105,7 @@ class _Judge:
         if reasons and gone:
             names = [dataclasses.replace(place, path=os.path.join(place.path, name), suffix=None) for name in gone]
             return [(name, _gone(name)) for name in names]
-        # Editors put files of their own beside what they show: those that count are the same as before the restart.
+        # Editors write files of their own next to the edited file. The files that count are the same as in the record.
         same_names = earlier is not None and self._restarted_for_record
         explained = any(os.path.dirname(path) == place.path for path in changed) or self._explains_itself(place, seen)
         return [] if same_names or explained else [(place, reason) for reason in reasons]
@@ -120,24 +120,24 @@ class _Judge:
         return (seen and seen.identity) == (earlier and earlier.identity)
 
     def _changed_since(self, seen: Seen, place: Input, what: str) -> list[str]:
-        at = iso_time(int(seen.changed * 1000)) or "a time that no calendar has"
+        at = iso_time(int(seen.changed * 1000)) or "a time after the year 9999"
         if seen.changed > self._now.clock.wall + _GRAIN:
-            return [f"{place.path} has a time in the future, {at}, so whether the process has read it cannot be told."]
+            return [f"{place.path} has a time in the future, {at}, so it is unknown whether the process has read it."]
         if seen.changed > self._started + _GRAIN:
             return [f"{what} at {at}, after the process was started at {iso_time(int(self._started * 1000))}."]
         if self._record and place.path in self._record.places and seen.changed + _GRAIN < self._record.clock.wall:
-            return [f"{place.path} is not what it was before the last restart, though its times are older than that."]
+            return [f"{place.path} is different from its state before the last restart, although its times are older."]
         return []
 
-    def _explains_itself(self, folder: Input, seen: Seen) -> bool:
-        """Return whether the last change of a folder was to put a file into it that a reload applies."""
+    def _explains_itself(self, directory: Input, seen: Seen) -> bool:
+        """Return whether the last change of a directory was that a file was added to it that a reload applies."""
         for place in self._start.inputs:
             file = self._now.places.get(place.path)
-            within = place.reloaded and os.path.dirname(place.path) == folder.path
+            within = place.reloaded and os.path.dirname(place.path) == directory.path
             if within and file and -_GRAIN <= file.changed - seen.changed <= _PUT_IN_PLACE:
                 return True
         return False
 
 
 def _gone(place: Input) -> str:
-    return f"{place.path} does not exist any more, though the process was started with it."
+    return f"{place.path} does not exist any more, although the process was started with it."

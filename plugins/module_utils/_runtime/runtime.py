@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What the running processes of a Synapse really have, against what was configured for them."""
+"""The state of the running processes of a Synapse, compared with the configuration."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
@@ -36,10 +37,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
     MAIN_APP,
     Process,
     ProcessReader,
-    Unseen,
+    Unknown,
     find_processes,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.restart_record import read_restart_record
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server import read_server
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.start import read_start, take_snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd, Unit, read_unit
@@ -47,7 +49,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp impo
 
 
 class Host(t.NamedTuple):
-    """What is asked for the state of a host, and where. `systemd`: where that shows itself and has its units."""
+    """How the state of a host is read. `systemd`: the paths of systemd and of its units."""
 
     proc: str = "/proc"
     clock: t.Callable[[], Clock] = read_clock
@@ -63,7 +65,7 @@ class _LookedAt(t.NamedTuple):
 
 
 class RuntimeReader:
-    """Reads the processes of one Synapse. Nothing is read before `read` is called, and nothing is ever changed."""
+    """Reads the state of one Synapse on this host. It reads when `read` is called, and never changes anything."""
 
     def __init__(
         self,
@@ -74,13 +76,15 @@ class RuntimeReader:
         synapse_python: str,
         timeout: float,
         restart_record: str | None = None,
+        client: Client | None = None,
         host: Host | None = None,
     ) -> None:
-        """`config_path`: what Synapse is started with. `caches`: whether to ask for the sizes of the caches.
+        """`config_path`: the configuration that Synapse is started with. `caches`: whether to read the caches.
 
-        `freshness`: whether to compare the start of each process with its files. `restart_record`: the path of what was
-        noted of them before the last restart. `synapse_python`: the Python that runs Synapse. `timeout`: seconds for
-        each question. `host`: by default this one.
+        `freshness`: whether to compare the start of each process with its files. `restart_record`: the path of the file
+        with their state before the last restart. `synapse_python`: the Python that runs Synapse. `timeout`: how many
+        seconds to wait for metrics and for each command. `client`: to read the name and the version of the server, if
+        they are wanted. `host`: by default this one.
         """
         self._host = host or Host()
         self._config_path = tuple(config_path)
@@ -89,32 +93,40 @@ class RuntimeReader:
         self._restart_record = restart_record
         self._synapse_python = synapse_python
         self._timeout = timeout
-        self._bases: BaseSizes | Unseen | None = None
+        self._client = client
+        self._bases: BaseSizes | Unknown | None = None
 
     def read(self) -> dict[str, t.Any]:
-        """Return `processes`, `settings` (of the caches), `started_with` (None unless asked for) and `unseen`.
+        """Return `processes` and `unknown`, and where they are wanted `server`, `cache_settings` and `started_with`.
 
-        Raises ConfigurationError if the sizes of the caches are asked for and the configuration cannot be read.
+        A host can have workers without a main process. Raises ConfigurationError if the caches are wanted and the
+        configuration cannot be read.
         """
         settings = CacheSettings.read(read_configuration(self._config_path).settings) if self._caches else None
-        found, unseen = find_processes(self._config_path, self._host.proc)
+        server, unknown = read_server(self._client) if self._client else ({}, [])
+        found, hidden = find_processes(self._config_path, self._host.proc)
+        unknown += hidden
         looked_at: list[_LookedAt] = []
         for process in found:
             try:
                 looked_at.append(self._look_at(process))
             except (FileNotFoundError, ProcessLookupError):
-                # It ended in this moment: what is gone has nothing.
+                # It has just ended.
                 continue
-        started_with = self._compare(looked_at, unseen) if self._freshness else None
+        started_with = self._compare(looked_at, unknown) if self._freshness else None
         for one in looked_at:
-            one.described["unseen"] = [item._asdict() for item in one.reader.unseen]
-        processes = [one.described for one in looked_at]
-        return {
-            "processes": processes,
-            "settings": None if settings is None else dataclasses.asdict(settings),
-            "started_with": started_with,
-            "unseen": [item._asdict() for item in unseen] + [item for one in processes for item in one["unseen"]],
-        }
+            one.described["unknown"] = [item._asdict() for item in one.reader.unknown]
+        processes = [_known(one.described) for one in looked_at]
+        return _known(
+            {
+                "server": server or None,
+                "processes": processes,
+                "cache_settings": None if settings is None else dataclasses.asdict(settings),
+                "started_with": started_with,
+                "unknown": [item._asdict() for item in unknown]
+                + [each for one in processes for each in one["unknown"]],
+            }
+        )
 
     def _look_at(self, process: Process) -> _LookedAt:
         reader = ProcessReader(process.pid, self._host.proc)
@@ -122,9 +134,10 @@ class RuntimeReader:
         environment = reader.environment()
         missing = [path for path in self._config_path if not _is_among(path, process.config_path)]
         if missing:
-            reader.unseen.append(_started_without(process, missing))
+            reader.unknown.append(_started_without(process, missing))
         settings = self._settings(process, missing, reader) if worker or self._caches else None
         unit = self._unit(process, reader)
+        started_ts = int(self._host.clock().wall_time(reader.started()) * 1000)
         described: dict[str, t.Any] = {
             "name": "main" if not worker else (settings or {}).get("worker_name") or None,
             "app": process.app,
@@ -132,8 +145,10 @@ class RuntimeReader:
             "user": reader.user(),
             "unit": unit.name if unit else None,
             "config_path": list(process.config_path),
-            "started_at": iso_time(int(self._host.clock().wall_time(reader.started()) * 1000)),
+            "started": iso_time(started_ts),
+            "started_ts": started_ts,
             "outdated_by": None,
+            "restart_required": None,
             "file_limits": reader.file_limits(),
             "open_files": reader.open_files(),
             "jemalloc": reader.jemalloc(),
@@ -151,35 +166,36 @@ class RuntimeReader:
         try:
             return read_unit(reader.control_group(), numbers, self._host.run, self._timeout, self._host.systemd)
         except SynapseError as error:
-            reader.unseen.append(Unseen("unit", error.message, f"Look at systemctl status {process.pid} on the host."))
+            reader.unknown.append(Unknown("unit", error.message, f"Run systemctl status {process.pid} on the host."))
             if self._freshness:
-                mend = f"Restart process {process.pid} by hand if its unit was changed since it was started."
-                reader.unseen.append(Unseen("outdated_by", error.message, mend))
+                fix = f"Restart process {process.pid} if its unit was changed after it was started."
+                reader.unknown.append(Unknown("outdated_by", error.message, fix))
             return None
 
-    def _compare(self, looked_at: list[_LookedAt], unseen: list[Unseen]) -> dict[str, t.Any]:
-        """Say of each process what it is outdated by, and return what is to be noted before the next restart."""
-        # What the next start reads counts even if nothing runs now.
-        inputs, _unseen = configuration_inputs(self._config_path, worker=False)
+    def _compare(self, looked_at: list[_LookedAt], unknown: list[Unknown]) -> dict[str, t.Any]:
+        """Add to each process what it is outdated by, and return the record to be kept before the next restart."""
+        # The files that the next start reads are part of it even if no process runs.
+        inputs, _unknown = configuration_inputs(self._config_path, worker=False)
         starts = [one.start for one in looked_at if one.start]
         now, hidden = take_snapshot([*inputs, *(place for start in starts for place in start.inputs)], self._host.clock)
         record = read_restart_record(self._restart_record) if self._restart_record else None
         if isinstance(record, Snapshot) and not now.clock.boot_id:
-            why = "The kernel does not tell which boot this is, so the record of the last restart was not used."
-            record = Unseen("restart_record", why, "Let the task read /proc/sys/kernel/random/boot_id.")
-        if isinstance(record, Unseen):
-            unseen.append(record)
+            reason = "The boot id of the kernel is unknown, so the record of the last restart was ignored."
+            record = Unknown("restart_record", reason, "Allow the task to read /proc/sys/kernel/random/boot_id.")
+        if isinstance(record, Unknown):
+            unknown.append(record)
             record = None
         for one in looked_at:
             if one.start:
-                one.described["outdated_by"] = one.known + outdated_by(one.start, now, record)
+                findings = one.known + outdated_by(one.start, now, record)
+                one.described.update(outdated_by=findings, restart_required=bool(findings))
                 paths = dict.fromkeys(place.path for place in one.start.inputs if place.path in hidden)
-                mend = "Run the task with become, as root."
-                one.reader.unseen += [Unseen("outdated_by", hidden[path], mend) for path in paths]
+                fix = "Run the task with become, as root."
+                one.reader.unknown += [Unknown("outdated_by", hidden[path], fix) for path in paths]
         return now.as_record()
 
     def _settings(self, process: Process, missing: list[str], reader: ProcessReader) -> Settings | None:
-        """Return what the files say with which the process runs, or would have to run to have all of `config_path`."""
+        """Return the settings in the files of the process and in those of `config_path` that it was started without."""
         paths = process.config_path
         if missing:
             paths = (*self._config_path, *(path for path in paths if not _is_among(path, self._config_path)))
@@ -188,70 +204,83 @@ class RuntimeReader:
             if self._caches:
                 CacheSettings.read(settings)
         except ConfigurationError as error:
-            mend = f"Run the task with become, as root, or mend the configuration of process {process.pid}."
-            for what in ("name", "caches") if process.app != MAIN_APP else ("caches",):
-                reader.unseen.append(Unseen(what, error.message, mend))
+            fix = f"Run the task with become, as root, or correct the configuration of process {process.pid}."
+            for name in self._needing_settings(process):
+                reader.unknown.append(Unknown(name, error.message, fix))
             return None
         return settings
+
+    def _needing_settings(self, process: Process) -> t.Iterator[str]:
+        if process.app != MAIN_APP:
+            yield "name"
+        if self._caches:
+            yield "caches"
 
     def _cache_sizes(
         self, process: Process, settings: Settings, environment: dict[str, str] | None, reader: ProcessReader
     ) -> dict[str, t.Any]:
         urls = metrics_urls(settings, worker=process.app != MAIN_APP)
         if isinstance(urls, NoMetrics):
-            reader.unseen.append(Unseen("caches", *urls))
+            reader.unknown.append(Unknown("caches", *urls))
             return {}
         answer = self._samples(urls, process, reader)
-        if isinstance(answer, Unseen):
-            reader.unseen.append(answer)
+        if isinstance(answer, Unknown):
+            reader.unknown.append(answer)
             return {}
         url, samples = answer
         if self._bases is None:
             self._bases = self._read_bases(process)
-        if isinstance(self._bases, Unseen):
-            reader.unseen.append(self._bases)
+        if isinstance(self._bases, Unknown):
+            reader.unknown.append(self._bases)
         bases = self._bases if isinstance(self._bases, BaseSizes) else None
         return {
             "metrics_url": url,
             "caches": compare_caches(samples, bases, CacheSettings.read(settings), environment),
         }
 
-    def _samples(self, urls: list[str], process: Process, reader: ProcessReader) -> tuple[str, list[Sample]] | Unseen:
-        """Return the first of `urls` that the process serves, and what it says."""
-        why = ""
+    def _samples(self, urls: list[str], process: Process, reader: ProcessReader) -> tuple[str, list[Sample]] | Unknown:
+        """Return the first of `urls` that the process serves, and its metrics."""
+        reason = ""
         for url in urls:
             try:
                 answer = fetch_from(url, process.pid, self._timeout, self._host.proc)
                 samples = parse(answer.text)
             except SynapseError as error:
-                why = error.message
+                reason = error.message
                 continue
             if not answer.is_certain:
-                doubt = f"Whether process {process.pid} itself serves {url} is hidden, so its answer was believed."
-                reader.unseen.append(Unseen("metrics_url", doubt, "Run the task with become, as root."))
+                doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the"
+                doubt += " answer was used without this check."
+                reader.unknown.append(Unknown("metrics_url", doubt, "Run the task with become, as root."))
             return url, samples
-        return Unseen(
-            "caches", why, "Restart Synapse, so that it opens the listener of its configuration on a free port."
+        return Unknown(
+            "caches",
+            reason,
+            "Restart Synapse, so that it opens the configured listener, and check that its port is free.",
         )
 
-    def _read_bases(self, process: Process) -> BaseSizes | Unseen:
+    def _read_bases(self, process: Process) -> BaseSizes | Unknown:
         try:
             return read_base_sizes(self._synapse_python, self._timeout, self._host.run)
         except SynapseError as error:
-            return Unseen(
+            return Unknown(
                 "base_size",
                 error.message,
-                f"Set synapse_python to the Python of Synapse: process {process.pid} runs {process.interpreter}.",
+                f"Set synapse_python to the Python of Synapse. Process {process.pid} runs {process.interpreter}.",
             )
+
+
+def _known(values: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_among(path: str, paths: t.Sequence[str]) -> bool:
     return os.path.realpath(path) in (os.path.realpath(other) for other in paths)
 
 
-def _started_without(process: Process, missing: list[str]) -> Unseen:
-    return Unseen(
+def _started_without(process: Process, missing: list[str]) -> Unknown:
+    return Unknown(
         "config_path",
-        f"Process {process.pid} was started without --config-path {', '.join(missing)}, so that has no effect on it.",
-        "Add it to the command that starts Synapse and restart, or set config_path to what Synapse is started with.",
+        f"Process {process.pid} was started without --config-path {', '.join(missing)}, so it does not use it.",
+        "Add it to the command that starts Synapse and restart, or set config_path to the paths of that command.",
     )

@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""What files were at one moment, without what is in them: enough to tell later whether one was changed since.
+"""The state of files at one moment, without their content. It shows later whether a file was changed.
 
-The same holds for what is seen now and for what was noted before a restart.
+It is used for the current state and for the state that was recorded before a restart.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
 
-# Inode, size, and the times of the last change of content and of anything, in nanoseconds since 1970. The number of the
-# device is no part of it: it may be another one after each boot.
+# Inode, size, and the times of the last change of the content and of the inode, in nanoseconds since 1970. The number
+# of the device is missing on purpose, because it can differ after each boot.
 Status = tuple[int, int, int, int]
 _MOST_LINKS = 40
 
 
 class Seen(t.NamedTuple):
-    """What a place was: every link on the way to it, and what is there at the end.
+    """The state of a path: of every link on the way to it, and of the file or directory at the end.
 
-    `reloaded`: it holds nothing but what Synapse reads again at a reload. `names`: of a folder, the files that count.
+    `reloaded`: it contains only settings that Synapse applies at a reload. `names`: the files that count in it.
     """
 
     identity: tuple[Status, ...]
@@ -37,34 +37,35 @@ class Seen(t.NamedTuple):
 
     @property
     def changed(self) -> float:
-        """When it was changed last, in seconds since 1970, as the wall clock showed then."""
-        # Packages and copies bring old times of content with them; the other time nobody can choose.
+        """The time of the last change, in seconds since 1970, on the wall clock at that time."""
+        # Packages and copies set an old modification time. The change time cannot be set.
         return max(max(status[2:]) for status in self.identity) / 1e9
 
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """All places at the moment of `clock`, which was read after them. None: nothing was there."""
+    """All paths at the time of `clock`, which was read after them. None: nothing existed there."""
 
     clock: Clock
     places: t.Mapping[str, Seen | None]
 
     def as_record(self) -> dict[str, t.Any]:
-        """Return the snapshot in plain types, for a file that `from_record` understands."""
-        return {**self.clock._asdict(), "places": {path: seen and seen._asdict() for path, seen in self.places.items()}}
+        """Return the snapshot in plain types without None, for a file that `from_record` reads."""
+        places = {path: _known(seen._asdict()) if seen else {} for path, seen in self.places.items()}
+        return {**_known(self.clock._asdict()), "places": places}
 
     @classmethod
     def from_record(cls, record: t.Any) -> Snapshot:
-        """Return the snapshot that `as_record` made plain. Raises TypeError, ValueError or KeyError if it is none."""
+        """Return the snapshot of a record. Raises TypeError, ValueError or KeyError if it is not a record."""
         clock = Clock(_text(record["boot_id"]), float(record["boottime"]), float(record["wall"]))
         places = dict(record["places"]).items()
-        return cls(clock, {_text(path): None if seen is None else _recorded(seen) for path, seen in places})
+        return cls(clock, {_text(path): None if seen == {} else _recorded(seen) for path, seen in places})
 
 
 def look_at(path: str, reloaded: bool = False, suffix: str | None = None) -> Seen | None:
-    """Return what is at `path`, an absolute path, or None if nothing is. Raises OSError if that cannot be seen.
+    """Return the state of an absolute path, or None if nothing exists there. Raises OSError if it cannot be read.
 
-    `suffix`: it is a folder, of which the files count whose names end so.
+    `suffix`: the path is a directory, and the files in it count whose names end with that.
     """
     try:
         identity = tuple(_statuses(path))
@@ -103,12 +104,16 @@ def _status(status: os.stat_result) -> Status:
 def _recorded(seen: t.Any) -> Seen:
     identity = tuple((int(a), int(b), int(c), int(d)) for a, b, c, d in seen["identity"])
     if not identity:
-        raise ValueError("nothing was seen there")
-    names = seen["names"]
+        raise ValueError("an identity is empty")
+    names = seen.get("names")
     return Seen(identity, bool(seen["reloaded"]), None if names is None else tuple(_text(name) for name in names))
 
 
 def _text(value: t.Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("this is no text")
+        raise TypeError("this is not text")
     return value
+
+
+def _known(values: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {name: value for name, value in values.items() if value is not None}

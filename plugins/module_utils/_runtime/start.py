@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""How a process of Synapse was started, and what the files that it was started with are now."""
+"""How a process of Synapse was started, and the current state of the files that it was started with."""
 
 from __future__ import annotations
 
@@ -21,50 +21,52 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
     MAIN_APP,
     Process,
     ProcessReader,
-    Unseen,
+    Unknown,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, Snapshot, look_at
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import UNIT, Unit
 
 
 def read_start(process: Process, reader: ProcessReader, unit: Unit | None) -> tuple[Start, list[Finding]]:
-    """Return how a process was started, and what has changed since without any need to compare times.
+    """Return how a process was started, and the changes since then that are known without comparing times.
 
-    `unit`: what started it, if that is known. What cannot be seen is noted in `reader`. Raises FileNotFoundError or
-    ProcessLookupError if the process has ended, and MissingLibrary without PyYAML.
+    `unit`: the unit that started it, if it is known. What cannot be found out is added to `reader`. Raises
+    FileNotFoundError or ProcessLookupError if the process has ended, and MissingLibrary without PyYAML.
     """
-    inputs, unseen = configuration_inputs(
+    inputs, unknown = configuration_inputs(
         process.config_path,
         worker=process.app != MAIN_APP,
         directory=lambda: reader.directory_at_start(process.daemonized),
     )
-    reader.unseen += unseen
+    reader.unknown += unknown
     package = package_inputs(process.interpreter)
     if not package:
-        why = f"No installed matrix-synapse belongs to {process.interpreter}, which process {process.pid} runs."
-        mend = "Start Synapse with the path of the Python for which it is installed."
-        reader.unseen.append(Unseen("outdated_by", why, mend))
+        reason = f"Process {process.pid} runs {process.interpreter}, for which no package matrix-synapse is installed."
+        fix = "Start Synapse with the path of the Python for which it is installed."
+        reader.unknown.append(Unknown("outdated_by", reason, fix))
     found: list[Finding] = []
     replaced = reader.replaced_program()
     if replaced:
-        why = f"The program {replaced} that the process runs was removed or replaced since, as an upgrade does."
-        found.append({"path": replaced, "kind": "interpreter", "why": why})
+        reason = (
+            f"The program {replaced} was removed or replaced after the process was started, for example by an upgrade."
+        )
+        found.append({"path": replaced, "kind": "interpreter", "reason": reason})
     if unit is None:
         return Start(reader.started(), (*inputs, *package)), found
     if unit.outdated:
-        why = f"systemd has not read {unit.name} again since it or one of its drop-ins was changed."
-        found.append({"path": unit.name, "kind": UNIT, "why": why})
+        reason = f"{unit.name} or one of its drop-ins was changed, and systemd has not read it again."
+        found.append({"path": unit.name, "kind": UNIT, "reason": reason})
     return Start(reader.started(), (*inputs, *package, *unit.inputs), unit.started), found
 
 
 def take_snapshot(inputs: t.Iterable[Input], clock: t.Callable[[], Clock]) -> tuple[Snapshot, dict[str, str]]:
-    """Return what is at each place now, and by its path the reason, a sentence, of each that cannot be looked at."""
+    """Return the current state of each path, and for each path that cannot be read the reason, a sentence."""
     places: dict[str, Seen | None] = {}
     hidden: dict[str, str] = {}
     for place in inputs:
         try:
             places[place.path] = look_at(place.path, place.reloaded, place.suffix)
         except OSError as error:
-            hidden[place.path] = f"{place.path} cannot be looked at: {error.strerror}."
-    # The clock comes last: whatever starts after it has read what was seen, or something newer.
+            hidden[place.path] = f"{place.path} cannot be read: {error.strerror}."
+    # The clock is read last: a process that starts later has read this state of the files, or a newer one.
     return Snapshot(clock(), places), hidden

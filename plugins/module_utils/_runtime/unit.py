@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The unit of systemd that a process belongs to, and the files that say how it is started (systemd.unit(5)).
+"""The systemd unit of a process, and the files that define it (systemd.unit(5)).
 
 Relies on /proc/<pid>/cgroup, whose deepest directory that is named like a service is that of the unit, also in
-containers, and on `systemctl show`, which every user may ask.
+containers, and on `systemctl show`, which every user is allowed to run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ENVIRONMENT_FILE = re.compile(r"(.*) \(ignore_errors=(yes|no)\)")
 
 
 class Systemd(t.NamedTuple):
-    """Where a host has its systemd: what is there just while that runs (sd_booted(3)), and the places of units."""
+    """The paths of systemd on a host: one that exists only while systemd runs (sd_booted(3)), and those of units."""
 
     running: str = "/run/systemd/system"
     units: tuple[str, ...] = (
@@ -59,10 +59,10 @@ Run = t.Callable[[t.Sequence[str], float], Completed]
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """What starts a process.
+    """The unit that starts a process.
 
-    `started`: when it did, in seconds since 1970 as the wall clock showed in that moment, rounded up; None if unknown.
-    `outdated`: systemd itself knows that files of the unit are others than those it has read.
+    `started`: when it started it, in seconds since 1970 on the wall clock at that time, rounded up; None if unknown.
+    `outdated`: systemd reports that files of the unit were changed after it read them.
     """
 
     name: str
@@ -74,44 +74,44 @@ class Unit:
 def unit_name(control_group: str) -> str | None:
     """Return the name of the service in the text of /proc/<pid>/cgroup, or None if there is none.
 
-    Raises SynapseError for one of a user's own systemd.
+    Raises SynapseError for a unit of the systemd of a user.
     """
     for line in control_group.splitlines():
         names = [name for name in line.split("/") if name.endswith(".service")]
         managers = [name for name in names if _USER_MANAGER.fullmatch(name)]
         if managers and names[-1] not in managers:
-            raise SynapseError(f"{names[-1]} is a unit of a user's own systemd, which only that user may ask.")
+            raise SynapseError(f"{names[-1]} is a unit of the systemd of a user, and only that user has access to it.")
         if names and not managers:
             return names[-1]
     return None
 
 
 def read_unit(control_group: str, process: tuple[int, int], run: Run, timeout: float, systemd: Systemd) -> Unit | None:
-    """Return the unit of a process, or None if systemd has not started it. Raises SynapseError if systemd cannot tell.
+    """Return the unit of a process, or None if systemd has not started it. Raises SynapseError if systemd fails.
 
-    `control_group`: the text of /proc/<pid>/cgroup. `process`: the numbers of the process and of its parent.
+    `control_group`: the text of /proc/<pid>/cgroup. `process`: the ids of the process and of its parent.
     `timeout` in seconds.
     """
-    # In a container without a systemd of its own the name can be that of a service of the host.
+    # In a container without systemd, the name can be that of a service of the host.
     name = unit_name(control_group) if os.path.isdir(systemd.running) else None
     if name is None:
         return None
-    # In UTC and in English, so that the time can be understood.
+    # In UTC and in English, so that the time can be parsed.
     command = ["env", "LC_ALL=C", "TZ=UTC", "systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", name]
     done = run(command, timeout)
     if done.status != 0:
-        reason = (done.errors.strip().splitlines() or ["it says nothing"])[0].rstrip(".")
-        raise SynapseError(f"systemd cannot tell what {name} is started with: {reason}.")
+        reason = (done.errors.strip().splitlines() or ["it printed nothing"])[0].rstrip(".")
+        raise SynapseError(f"systemctl show {name} failed: {reason}.")
     properties: dict[str, list[str]] = {}
     for line in done.output.splitlines():
         key, _equals, value = line.partition("=")
         properties.setdefault(key, []).append(value)
     shown = {key: values[-1] for key, values in properties.items()}
-    # What was started by hand belongs to the unit of sshd or cron, which has another main process.
+    # A process that was started by hand is in the unit of sshd or cron, which has a different main process.
     if int(shown.get("MainPID") or 0) not in (0, *process):
         return None
     if shown.get("LoadState") == "not-found":
-        raise SynapseError(f"The unit {name} was removed while it runs, so nobody knows what it was started with.")
+        raise SynapseError(f"The unit {name} was removed while it runs, so its files at the start are unknown.")
     started = _seconds(shown.get("ExecMainStartTimestamp", "")) if shown.get("ExecMainPID") == str(process[0]) else None
     files = [*_unit_inputs(name, shown, systemd.units), *_environment_inputs(properties.get("EnvironmentFiles", []))]
     return Unit(name, tuple(files), started, shown.get("NeedDaemonReload") == "yes")
@@ -119,7 +119,7 @@ def read_unit(control_group: str, process: tuple[int, int], run: Run, timeout: f
 
 def _unit_inputs(name: str, shown: t.Mapping[str, str], directories: t.Sequence[str]) -> t.Iterator[Input]:
     fragment = shown.get("FragmentPath", "")
-    # What a generator writes is new whenever systemd reads its units again; its source is not.
+    # A generator writes its files again whenever systemd reads its units again. Their source does not change.
     source = shown.get("SourcePath", "") if fragment.startswith("/run/systemd/generator") else fragment
     if source:
         yield Input(source, UNIT)
@@ -134,8 +134,8 @@ def _unit_inputs(name: str, shown: t.Mapping[str, str], directories: t.Sequence[
 
 
 def _is_lasting(path: str, folders: t.Sequence[str]) -> bool:
-    """Return whether a drop-in changes just when somebody changes it, and has to wait for a restart."""
-    # `systemctl set-property` applies at once what it writes; generators write their files anew again and again.
+    """Return whether a drop-in changes only if an administrator changes it, and needs a restart to apply."""
+    # `systemctl set-property` applies its files at once, and generators write their files again and again.
     if "/system.control/" in path or path.startswith("/run/systemd/generator"):
         return False
     return os.path.dirname(path) in folders or not path.startswith("/run/")
@@ -156,7 +156,7 @@ def _environment_inputs(lines: t.Sequence[str]) -> t.Iterator[Input]:
 
 
 def _seconds(text: str) -> float | None:
-    # Such as "Tue 2026-11-24 10:00:00 UTC". The fractions of the second are lost: it is the end of it that counts.
+    # Such as "Tue 2026-11-24 10:00:00 UTC". The fraction of the second is lost, so the end of the second is used.
     with contextlib.suppress(ValueError, OverflowError, IndexError):
         return calendar.timegm(time.strptime(" ".join(text.split()[1:3]), "%Y-%m-%d %H:%M:%S")) + 1.0
     return None

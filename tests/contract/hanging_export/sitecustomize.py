@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Found by Python at its start. Lets the real command stop before it writes the profile, as if the disk hung."""
+"""Python loads this at its start. It lets the real command stop before it writes the profile, like a hanging disk."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""JSON that is nested more deeply than Python decodes, as anybody can send it to a server and have it kept there."""
+"""Decodes JSON that is nested too deeply for Python. Anyone can send such JSON to a server, which stores it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import json
 import re
 import typing as t
 
-# All that tells how deep something is. A string whose end is not there yet is its first quotation mark alone.
+# The characters that determine the depth. A string without its end matches only as its first quotation mark.
 _MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{}]', re.DOTALL)
 _DEEPEST = 100
 _LEFT_OUT = json.dumps("It is nested too deeply to be shown: see the files of the export.")
 
 
 def decode_shortened(text: str, position: int) -> tuple[t.Any, int]:
-    """Return the object or array that begins at `position`, and where it ends, as JSONDecoder.raw_decode does.
+    """Return the object or array that begins at `position`, and its end, as JSONDecoder.raw_decode does.
 
-    Below the hundredth level a sentence takes the place of whatever there is, which is not looked at any further.
-    Raises json.JSONDecodeError if the end is not in `text`, or what is kept is not JSON.
+    Below the hundredth level the content is replaced by a sentence, and is not checked.
+    Raises json.JSONDecodeError if the end is not in `text`, or if the rest is not JSON.
     """
     kept: list[str] = []
     depth, start = 0, position

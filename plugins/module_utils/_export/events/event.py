@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What an event of a room says: its parts as plain values, whatever somebody may have put in their place."""
+"""Reads the parts of an event as plain values, whatever the sender has put there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 
 Event = t.Mapping[str, t.Any]
 
-# Of these a redaction leaves an empty content behind.
+# A redaction of these leaves an empty content.
 MESSAGES = frozenset({"m.room.message", "m.room.encrypted", "m.sticker", "m.reaction"})
 
 
@@ -23,25 +23,25 @@ def content_of(event: Event) -> dict[str, t.Any]:
 
 
 def word(found: t.Mapping[str, t.Any], key: str) -> str:
-    """Return the text at `key`, "" if there is something else or nothing."""
+    """Return the text at `key`, "" if it is missing or not a text."""
     value = found.get(key)
     return value if isinstance(value, str) else ""
 
 
 def is_change(event: Event) -> bool:
-    """Whether the event is one of the room's state, not a message."""
+    """Return whether the event is a state event, not a message."""
     return "state_key" in event
 
 
 def is_emptied(event: Event) -> bool:
-    """Whether a redaction has taken away what was in the message."""
+    """Return whether a redaction has removed the content of the message."""
     return not is_change(event) and event.get("type") in MESSAGES and not content_of(event)
 
 
 def relation(event: Event) -> tuple[str, str, str]:
-    """Return kind, target and key of what the event relates to, with "" where there is none.
+    """Return kind, target and key of what the event relates to, with "" for a missing one.
 
-    The kind is that of the Matrix specification, as in m.replace, or "redaction".
+    The kind is that of the Matrix specification, such as m.replace, or "redaction".
     """
     content = content_of(event)
     if event.get("type") == "m.room.redaction":
@@ -60,13 +60,13 @@ def replied_to(event: Event) -> str:
 
 
 def new_content(event: Event) -> dict[str, t.Any]:
-    """Return what an edit puts in the place of the message's content; without it the edit's own content."""
+    """Return the content with which an edit replaces that of the message; without one the edit's own content."""
     found = content_of(event).get("m.new_content")
     return found if isinstance(found, dict) else content_of(event)
 
 
 def plain_text(content: t.Mapping[str, t.Any], without_quote: bool = False) -> str:
-    """Return the text of a message. `without_quote` leaves out what older clients repeat of a message replied to."""
+    """Return the text of a message. `without_quote` omits the quote that older clients add to a reply."""
     body = word(content, "body")
     if without_quote and body.startswith("> "):
         quote, blank, rest = body.partition("\n\n")

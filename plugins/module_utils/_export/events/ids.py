@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The ids of events. Since room version 3 they are not part of an event: they are made from what it holds.
+"""The ids of events. Since room version 3 they are not part of an event, but calculated from its content.
 
 The rules are those of the Matrix specification, "Calculating the reference hash for an event" and "Redactions" of each
 room version; Synapse has them in synapse/crypto/event_signing.py and synapse/events/utils.py (1.163).
@@ -35,7 +35,7 @@ _CONTENT = {
 
 
 def event_id_of(event: t.Mapping[str, t.Any], room_version: str) -> str | None:
-    """Return the id of the event, or None if it cannot be told: its room's version is unknown, or it is damaged."""
+    """Return the id of the event, or None if it is unknown, because of the version of the room or a damaged event."""
     version = int(room_version) if re.fullmatch("[1-9][0-9]?", room_version) else 0
     if version < 3:
         found = event.get("event_id")
@@ -55,7 +55,7 @@ def event_id_of(event: t.Mapping[str, t.Any], room_version: str) -> str | None:
 
 
 def _kept_content(kind: str, content: dict[str, t.Any], version: int) -> dict[str, t.Any]:
-    """What a redaction would leave of the content: only this is part of the id."""
+    """Return what a redaction would leave of the content. Only this is part of the id."""
     if kind == "m.room.create" and version >= 11:
         return content
     keys = _CONTENT.get(kind, ())

@@ -4,9 +4,9 @@
 
 # Private to this collection: it may change in any release.
 
-"""The files of an export: JSON objects that follow each other without anything between them.
+"""Reads the files of an export: JSON objects that follow each other without a separator.
 
-That is how FileExfiltrationWriter writes them (synapse/app/admin_cmd.py, 1.163).
+FileExfiltrationWriter writes them in this way (synapse/app/admin_cmd.py, 1.163).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _CHUNK = 1 << 20
 
 
 def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]:
-    """Return the JSON objects in the file one after the other. Only about `chunk` characters are held at a time.
+    """Yield the JSON objects in the file. Only about `chunk` characters are in memory at a time.
 
-    Of one that is nested more deeply than this Python can decode, the deepest is left out (see _export.events.deep).
-    Raises SynapseError if the file is cut off, or holds anything else.
+    If an object is nested too deeply for this Python, its deepest part is omitted (see _export.events.deep).
+    Raises SynapseError if the file is truncated or contains anything else.
     """
     decoder = json.JSONDecoder()
     text, position, wanted = "", 0, chunk
@@ -39,11 +39,11 @@ def read_objects(path: str, chunk: int = _CHUNK) -> t.Iterator[dict[str, t.Any]]
                     except json.JSONDecodeError:
                         break
                     if not isinstance(value, dict):
-                        raise SynapseError(f"{path} holds something that is not a JSON object.")
+                        raise SynapseError(f"{path} contains something that is not a JSON object.")
                     yield value
                 if not read:
                     break
-                # Twice as much each time that an object does not fit, so that a long one is not decoded over and over.
+                # Twice as much each time that an object does not fit, so that a long one is not decoded too often.
                 wanted = max(chunk, len(text) - position)
     except (OSError, UnicodeDecodeError) as error:
         raise SynapseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from error

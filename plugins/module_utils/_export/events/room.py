@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What there is to say of a room of an export, gathered from its events without keeping them."""
+"""The facts about a room of an export, read from its events without storing them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATED_IN_CONVERSATION = 3
 
 
 class Member(t.NamedTuple):
-    """Somebody's membership in a room. `depth` is that of its event: the deepest is the newest."""
+    """The membership of a user in a room. `depth` is that of its event: the deepest event is the newest."""
 
     depth: int
     membership: str
@@ -37,9 +37,9 @@ class Member(t.NamedTuple):
 
 @dataclasses.dataclass
 class Room:
-    """A room of `user_id`. `number` is its place among the rooms of the export, `path` the directory with its files.
+    """A room of `user_id`. `number` is its position in the list of rooms, `path` the directory with its files.
 
-    `facts` holds texts of the room's state, each with the depth of its event. Times are in milliseconds since 1970.
+    `facts` contains texts of the room's state, each with the depth of its event. Times are in milliseconds since 1970.
     `pending` is "invite", "knock" or "" (the account was in the room).
     """
 
@@ -57,7 +57,7 @@ class Room:
     own_event: Event | None = None
 
     def read(self) -> None:
-        """Read all there is in the files of the room. Raises SynapseError if one of them is damaged."""
+        """Read all files of the room. Raises SynapseError if one of them is damaged."""
         for name, membership in _PENDING_FILES.items():
             if os.path.exists(os.path.join(self.path, name)):
                 self.pending = membership
@@ -75,11 +75,11 @@ class Room:
         return read_optional(os.path.join(self.path, "events"))
 
     def fact(self, name: str) -> str:
-        """Return the newest text of the room's state that is called so, "" if there is none."""
+        """Return the newest text of the room's state with this name, "" if there is none."""
         return self.facts.get(name, (0, ""))[1]
 
     def name(self) -> str:
-        """Return what people call the room: its name, its address, or who is in it."""
+        """Return the display name of the room: its name, its alias, or its members."""
         others = [member.name or user_id for user_id, member in self._others()][:_STATED_IN_CONVERSATION]
         return (
             self.fact("name")
@@ -88,16 +88,16 @@ class Room:
         )
 
     def own_membership(self) -> str:
-        """Return the account's membership, "" if the export does not tell."""
+        """Return the account's membership, "" if the export does not show it."""
         own = self.members.get(self.user_id)
         return own.membership if own else ""
 
     def joined(self) -> int:
-        """Return how many members the room has as far as the export tells."""
+        """Return the number of members of the room that the export shows."""
         return sum(member.membership == "join" for member in self.members.values())
 
     def names(self) -> dict[str, str]:
-        """Return the names of everybody who has one, by user id."""
+        """Return the names of all members that have one, by user id."""
         return {user_id: member.name for user_id, member in self.members.items() if member.name}
 
     def _others(self) -> list[tuple[str, Member]]:
@@ -128,7 +128,7 @@ class Room:
         if kind == "m.room.member":
             known = self.members.get(key)
             if known is None or place >= known.depth:
-                # Who leaves takes along the name, but what they wrote stays.
+                # A member that leaves has no name any more, but the messages stay.
                 name = word(content, "displayname")[:_LONGEST_NAME] or (known.name if known else "")
                 self.members[key] = Member(place, word(content, "membership")[:10], name)
                 if key == self.user_id:
@@ -146,7 +146,7 @@ def read_optional(path: str) -> t.Iterator[dict[str, t.Any]]:
 
 
 def _facts(kind: object, content: dict[str, t.Any]) -> t.Iterator[tuple[str, str]]:
-    """Yield the texts that are worth keeping of an event of the room's state."""
+    """Yield the needed texts of a state event."""
     if kind == "m.room.create":
         yield "version", word(content, "room_version") or "1"
         yield "kind", word(content, "type")
@@ -159,4 +159,4 @@ def _facts(kind: object, content: dict[str, t.Any]) -> t.Iterator[tuple[str, str
     elif kind == "m.room.encryption":
         yield "encryption", word(content, "algorithm") or "unknown"
     elif kind == "m.room.tombstone":
-        yield "closed", word(content, "body") or "The room goes on in another one."
+        yield "closed", word(content, "body") or "The room was replaced by another one."

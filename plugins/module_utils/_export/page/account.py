@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The sections of an export's page about the account itself: profile, addresses, devices, connections, settings."""
+"""The sections of the page about the account itself: profile, contact data, devices, connections, settings."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.ma
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.media import Media
 
 _PROFILE = {
-    "name": "User id",
+    "name": "User ID",
     "displayname": "Name",
-    "creation_ts": "Account made",
+    "creation_ts": "Account created",
     "last_seen_ts": "Last seen",
     "admin": "Server admin",
     "deactivated": "Deactivated",
@@ -41,26 +41,26 @@ _PROFILE = {
     "suspended": "Suspended",
     "shadow_banned": "Shadow-banned",
     "is_guest": "Guest",
-    "user_type": "Kind of account",
+    "user_type": "Type of account",
     "appservice_id": "Belongs to the application service",
-    "consent_version": "Agreed to version of the terms",
-    "consent_server_notice_sent": "Asked to agree to version of the terms",
-    "consent_ts": "Agreed at",
+    "consent_version": "Accepted version of the terms",
+    "consent_server_notice_sent": "Asked to accept version of the terms",
+    "consent_ts": "Accepted at",
 }
 _SHOWN_ELSEWHERE = ("avatar_url", "threepids", "external_ids")
-_MEDIUMS = {"email": "E-mail", "msisdn": "Telephone"}
+_MEDIUMS = {"email": "E-mail", "msisdn": "Phone number"}
 _SETTINGS = {
-    "m.accepted_terms": "Terms agreed to",
+    "m.accepted_terms": "Accepted terms",
     "m.cross_signing.master": "Own keys, encrypted",
     "m.cross_signing.self_signing": "Own keys, encrypted",
     "m.cross_signing.user_signing": "Own keys, encrypted",
     "m.direct": "Which rooms are direct conversations",
-    "m.fully_read": "Up to where the room was read",
-    "m.identity_server": "Server to find people by address",
-    "m.ignored_user_list": "Ignored people",
+    "m.fully_read": "Last message that was read",
+    "m.identity_server": "Server for finding users by e-mail address or phone number",
+    "m.ignored_user_list": "Ignored users",
     "m.marked_unread": "Marked as unread",
-    "m.megolm_backup.v1": "Key of the backup of messages, encrypted",
-    "m.push_rules": "When to notify",
+    "m.megolm_backup.v1": "Key of the message backup, encrypted",
+    "m.push_rules": "Notification rules",
     "m.secret_storage.default_key": "Which key protects the secrets",
     "m.tag": "Tags of the room",
 }
@@ -75,7 +75,7 @@ def read_profile(directory: str) -> dict[str, t.Any]:
 
 
 def show_profile(profile: t.Mapping[str, t.Any], media: Media) -> t.Iterator[Html]:
-    """Yield who the account is, with the picture."""
+    """Yield the profile of the account, with the picture."""
     keys = [*_PROFILE, *sorted(set(profile) - set(_PROFILE) - set(_SHOWN_ELSEWHERE))]
     pairs = [
         (_PROFILE.get(key, key), _value(key, profile[key])) for key in keys if profile.get(key) not in (None, "", [])
@@ -87,14 +87,14 @@ def show_profile(profile: t.Mapping[str, t.Any], media: Media) -> t.Iterator[Htm
     yield element("div", picture, definitions(pairs) if pairs else _none("profile"), class_="card person")
 
 
-def show_addresses(profile: t.Mapping[str, t.Any]) -> t.Iterator[Html]:
-    """Yield the e-mail addresses, telephone numbers and accounts elsewhere that belong to the account."""
-    addresses = _objects(profile.get("threepids"))
+def show_contact_data(profile: t.Mapping[str, t.Any]) -> t.Iterator[Html]:
+    """Yield the e-mail addresses, phone numbers and accounts of other services that belong to the account."""
+    contacts = _objects(profile.get("threepids"))
     elsewhere = _objects(profile.get("external_ids"))
-    if addresses:
+    if contacts:
         yield from table(
-            "By these the account can be found, and its password be set anew.",
-            ("Kind", "Address", "Confirmed", "Added"),
+            "With these the account can be found and its password can be reset.",
+            ("Type", "E-mail address or phone number", "Confirmed", "Added"),
             (
                 (
                     isolated(_MEDIUMS.get(word(found, "medium"), found.get("medium"))),
@@ -102,14 +102,14 @@ def show_addresses(profile: t.Mapping[str, t.Any]) -> t.Iterator[Html]:
                     moment(found.get("validated_at")),
                     moment(found.get("added_at")),
                 )
-                for found in addresses
+                for found in contacts
             ),
         )
     if elsewhere:
         rows = ((isolated(found.get("auth_provider")), isolated(found.get("external_id"))) for found in elsewhere)
-        yield from table("Accounts elsewhere that log in to this one.", ("Provider", "Account there"), rows)
-    if not addresses and not elsewhere:
-        yield _none("address")
+        yield from table("Accounts of other services that can log in to this account.", ("Provider", "Account"), rows)
+    if not contacts and not elsewhere:
+        yield _none("contact data")
 
 
 def show_devices(directory: str) -> t.Iterator[Html]:
@@ -124,12 +124,12 @@ def show_devices(directory: str) -> t.Iterator[Html]:
         )
         for found in _user_data(directory, "devices")
     )
-    headings = ("Device", "Id", "Last seen", "From", "Program")
+    headings = ("Device", "Device ID", "Last seen", "IP address", "App")
     yield from _table_or_none("Every login is a device.", headings, rows, "device")
 
 
 def show_connections(directory: str) -> t.Iterator[Html]:
-    """Yield a table of where the account was used from."""
+    """Yield a table of the connections from which the account was used."""
     rows = (
         (
             isolated(found.get("ip") or "unknown"),
@@ -138,26 +138,28 @@ def show_connections(directory: str) -> t.Iterator[Html]:
         )
         for found in _user_data(directory, "connections")
     )
-    caption = "From where the account was used, as long as the server remembers it."
-    yield from _table_or_none(caption, ("IP address", "Last seen", "Program"), rows, "connection")
+    caption = "The IP addresses from which the account was used, as far as the server has stored them."
+    yield from _table_or_none(caption, ("IP address", "Last seen", "App"), rows, "connection")
 
 
 def show_account_data(directory: str, name: str = "global") -> t.Iterator[Html]:
-    """Yield the settings that the person's programs keep on the server: those of a room, or the global ones."""
+    """Yield the settings that the user's apps store on the server: those of a room, or the global ones."""
     rows = (
         (
             element("span", isolated(kind), title=_SETTINGS.get(kind)),
-            escaped(_SETTINGS.get(kind, "A setting of a program")),
-            joined([escaped(_extent(content)), raw("What it says", content)]),
+            escaped(_SETTINGS.get(kind, "A setting of an app")),
+            joined([escaped(_extent(content)), raw("Show the content", content)]),
         )
         for found in _user_data(directory, os.path.join("account_data", name))
         for kind, content in sorted(found.items())
     )
-    yield from _table_or_none("Kept for the person's programs.", ("Kind", "What it is", "Content"), rows, "setting")
+    yield from _table_or_none(
+        "Stored for the apps of this account.", ("Type", "Description", "Content"), rows, "setting"
+    )
 
 
 def has_account_data(directory: str, name: str) -> bool:
-    """Whether there are settings for the room of this id."""
+    """Return whether there are settings for the room of this name."""
     return os.path.exists(os.path.join(directory, "user_data", "account_data", name))
 
 
@@ -167,13 +169,13 @@ def _user_data(directory: str, name: str) -> t.Iterator[dict[str, t.Any]]:
 
 def _value(key: str, value: object) -> Html:
     if key == "creation_ts" and isinstance(value, int):
-        # The only time in seconds.
+        # Only this time is in seconds.
         return moment(value * 1000)
     if key.endswith("_ts"):
         return moment(value)
     if isinstance(value, (bool, int)) and value in (0, 1):
         return escaped("yes" if value else "no")
-    return raw("What it says", value) if isinstance(value, (dict, list)) else isolated(value)
+    return raw("Show the content", value) if isinstance(value, (dict, list)) else isolated(value)
 
 
 def _extent(content: object) -> str:
@@ -191,9 +193,9 @@ def _table_or_none(
     if first is None:
         yield _none(thing)
         return
-    # The rows are a stream, of which one has been taken.
+    # The rows are an iterator, and one was read already.
     yield from table(caption, headings, itertools.chain([first], rows))
 
 
 def _none(thing: str) -> Html:
-    return element("p", escaped(f"The export holds no {thing}."), class_="quiet")
+    return element("p", escaped(f"The export contains no {thing}."), class_="quiet")

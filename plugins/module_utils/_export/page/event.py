@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What an event of a room is, in words and HTML."""
+"""Describes an event of a room in words and HTML."""
 
 from __future__ import annotations
 
@@ -34,41 +34,46 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.me
 _LONGEST_JSON = 10_000
 
 _ENCRYPTED = "Encrypted message: the server cannot read it."
-_DELETED = "Deleted message: its content is gone from the server too."
+_DELETED = "Deleted message: its content was removed from the server too."
 _FILES = {"m.image": "picture", "m.video": "video", "m.audio": "audio", "m.file": "file", "m.sticker": "sticker"}
-_KINDS = {"m.notice": "notice", "m.server_notice": "notice of the server", "m.emote": "action", "m.location": "place"}
-# By what is in the name of the type, which has a prefix of its own until it is in the specification.
+_KINDS = {
+    "m.notice": "notice",
+    "m.server_notice": "notice of the server",
+    "m.emote": "action",
+    "m.location": "location",
+}
+# By a part of the event type, which has a different prefix until it is in the specification.
 _OTHERS = {
     "poll.start": "poll",
     "poll.response": "answer to a poll",
     "poll.end": "end of a poll",
     "m.call.": "call",
-    "m.key.verification.": "comparison of keys",
+    "m.key.verification.": "verification of keys",
 }
 
 _JOIN_RULES = {
-    "public": "let everybody join",
-    "invite": "let only invited people join",
-    "private": "let only invited people join",
-    "knock": "let people ask to join",
-    "restricted": "let members of certain rooms join",
-    "knock_restricted": "let members of certain rooms join, and others ask to",
+    "public": "allowed everyone to join",
+    "invite": "allowed only invited users to join",
+    "private": "allowed only invited users to join",
+    "knock": "allowed users to ask to join",
+    "restricted": "allowed members of certain rooms to join",
+    "knock_restricted": "allowed members of certain rooms to join, and other users to ask to join",
 }
 _VISIBILITY = {
-    "world_readable": "made the messages readable for everybody",
+    "world_readable": "made the messages readable for everyone",
     "shared": "made all messages readable for members",
-    "invited": "made messages readable for members from their invitation on",
-    "joined": "made messages readable for members from their joining on",
+    "invited": "made messages readable for members from the time of their invitation",
+    "joined": "made messages readable for members from the time they joined",
 }
 _SETTINGS = {
     "m.room.avatar": "changed the picture of the room",
     "m.room.encryption": "turned on encryption",
-    "m.room.power_levels": "changed who may do what in the room",
-    "m.room.server_acl": "changed which servers may take part",
+    "m.room.power_levels": "changed the permissions in the room",
+    "m.room.server_acl": "changed which servers may participate",
     "m.room.guest_access": "changed what guests may do",
-    "m.space.child": "changed which rooms belong to the space",
-    "m.space.parent": "changed which space the room belongs to",
-    "m.room.aliases": "changed the addresses of the room",
+    "m.space.child": "changed the rooms of the space",
+    "m.space.parent": "changed the space of the room",
+    "m.room.aliases": "changed the aliases of the room",
 }
 _MEMBERSHIPS = {
     "join": "is a member",
@@ -80,7 +85,7 @@ _MEMBERSHIPS = {
 
 
 def describe_message(event: Event, content: t.Mapping[str, t.Any], media: Media, without_quote: bool) -> Html:
-    """Return the body of a message whose content is, or has become, `content`."""
+    """Return the body of a message with the original or edited `content`."""
     kind = event.get("type")
     if is_emptied(event):
         return _quiet(_DELETED)
@@ -100,7 +105,7 @@ def describe_message(event: Event, content: t.Mapping[str, t.Any], media: Media,
 
 
 def kind_of(event: Event) -> str:
-    """Return the kind of a message for people, "" for plain text and where the body says it."""
+    """Return the type of a message in words, "" for plain text and if the body shows it."""
     kind, content = event.get("type"), content_of(event)
     if kind == "m.sticker":
         return _FILES["m.sticker"] if content else ""
@@ -113,7 +118,7 @@ def kind_of(event: Event) -> str:
 
 
 def describe_change(event: Event, names: t.Mapping[str, str]) -> Html:
-    """Return what an event of the room's state has changed, as the rest of a sentence that begins with its sender."""
+    """Return what a state event has changed, as the rest of a sentence that begins with its sender."""
     kind, content = str(event.get("type")), content_of(event)
     if kind == "m.room.member":
         return _membership(event, content, names)
@@ -121,7 +126,7 @@ def describe_change(event: Event, names: t.Mapping[str, str]) -> Html:
         version = word(content, "room_version") or "1"
         what = "space" if content.get("type") == "m.space" else "room"
         return joined([escaped(f"created the {what} (version "), isolated(version, 50), escaped(")")])
-    for name, thing in (("name", "name"), ("topic", "topic"), ("canonical_alias", "main address")):
+    for name, thing in (("name", "name"), ("topic", "topic"), ("canonical_alias", "main alias")):
         if kind == f"m.room.{name}":
             value = word(content, "alias" if name == "canonical_alias" else name)
             if not value:
@@ -141,22 +146,24 @@ def describe_change(event: Event, names: t.Mapping[str, str]) -> Html:
         pinned = content.get("pinned")
         return escaped(f"pinned {count(len(pinned), 'message')}" if isinstance(pinned, list) else "changed the pins")
     if kind == "m.room.tombstone":
-        return joined([escaped("closed the room, which goes on in another one: "), isolated(word(content, "body"))])
+        return joined(
+            [escaped("closed the room, which was replaced by another one: "), isolated(word(content, "body"))]
+        )
     if kind == "m.room.third_party_invite":
         shown = isolated(word(content, "display_name"))
-        return joined([escaped("invited "), shown, escaped(" by an address")])
+        return joined([escaped("invited "), shown, escaped(" by e-mail or phone number")])
     if kind in _SETTINGS:
         return escaped(_SETTINGS[kind])
-    return joined([escaped("changed the setting "), isolated(kind), raw("What it says", content)])
+    return joined([escaped("changed the setting "), isolated(kind), raw("Show the content", content)])
 
 
 def membership_words(membership: str) -> str:
-    """Return what a membership means, as the rest of a sentence about a person."""
-    return _MEMBERSHIPS.get(membership, "is in no known relation to the room")
+    """Return the meaning of a membership, as the rest of a sentence about a user."""
+    return _MEMBERSHIPS.get(membership, "has an unknown membership")
 
 
 def raw(summary: str, value: object) -> Html:
-    """Return something that has no words of its own: as JSON, behind a summary."""
+    """Return a value for which there are no words: as JSON, behind a summary."""
     try:
         text = json.dumps(value, indent=2, ensure_ascii=False)
     except RecursionError:
@@ -212,7 +219,7 @@ def _new_profile(content: dict[str, t.Any], previous: dict[str, t.Any]) -> Html:
             ]
         )
     changed = word(content, "avatar_url") != word(previous, "avatar_url")
-    return escaped("changed their picture" if changed else "stayed as they were")
+    return escaped("changed their picture" if changed else "changed nothing")
 
 
 def _deletion(content: t.Mapping[str, t.Any]) -> Html:
@@ -225,15 +232,15 @@ def _file(content: t.Mapping[str, t.Any], media: Media) -> Html:
     body, name = word(content, "body"), word(content, "filename")
     encrypted = content.get("file")
     url = content.get("url") or (encrypted.get("url") if isinstance(encrypted, dict) else None)
-    # With a file name beside it, the body is what its sender wrote about the file.
+    # If there is also a file name, the body is the text of the sender about the file.
     about = _text(body) if name and body and name != body else NOTHING
     return joined([media.show(url, name or body or "without a name", content.get("info")), about])
 
 
 def _foreign(event: Event, content: t.Mapping[str, t.Any]) -> Html:
-    """A kind of event that this page has no words for, such as a poll or a call."""
+    """Return a type of event that this page has no words for, such as a poll or a call."""
     body = plain_text(content)
-    return joined([_text(body) if body else NOTHING, raw("What it says", content)])
+    return joined([_text(body) if body else NOTHING, raw("Show the content", content)])
 
 
 def _text(text: str) -> Html:

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What every page of an export has around its content, and how its file is made."""
+"""The frame of every page of an export, and the file of a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.markup import Html, element, escaped
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.style import STYLE, STYLE_HASH
 
-# Browsers differ in whether the files beside a page that was opened as a file are its own ('self').
+# Browsers differ in whether 'self' includes the files next to a page that was opened as a file.
 _POLICY = f"default-src 'none'; img-src 'self' file:; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 
 
@@ -26,12 +26,12 @@ class Page:
         self._file = file
 
     def write(self, parts: t.Iterable[Html]) -> None:
-        """Write the parts one after the other. Raises OSError."""
+        """Write the parts in order. Raises OSError."""
         for html in parts:
             self._file.write(html.encode())
 
     def copy(self, source: t.IO[bytes], start: int, end: int) -> None:
-        """Write what stands in `source` from `start` to `end`, both in bytes. Raises OSError."""
+        """Copy the bytes of `source` from `start` to `end`. Raises OSError."""
         source.seek(start)
         while start < end:
             read = source.read(min(end - start, 1 << 16))
@@ -41,7 +41,7 @@ class Page:
 
 @contextlib.contextmanager
 def open_page(path: str, title: str) -> t.Iterator[Page]:
-    """Give a new page at `path`, which only its owner can read. Raises OSError."""
+    """Yield a new page at `path`, which only its owner can read. Raises OSError."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         page = Page(file)
@@ -51,7 +51,7 @@ def open_page(path: str, title: str) -> t.Iterator[Page]:
 
 
 def heading(name: str, words: str) -> Html:
-    """Return the heading of a section that links lead to by `name`."""
+    """Return the heading of a section, with `name` as the target of links."""
     return Html(element("h2", escaped(words), id=name) + "\n")
 
 

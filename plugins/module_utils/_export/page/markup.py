@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""HTML of what others wrote: escaped, without control characters, and unable to turn the text around it."""
+"""HTML of untrusted text: escaped, without control characters, and without effect on the direction of other text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import timestamp
 
-# Only what this module made of a text, or put together from such parts.
+# Only text that this module has escaped, or that consists of such parts.
 Html = t.NewType("Html", str)
 
 NOTHING = Html("")
 
-# All of Cc but tabulator and line feed, and halves of surrogate pairs, which JSON may hold and UTF-8 cannot.
+# All of Cc except tab and line feed, and single surrogates, which JSON can contain and UTF-8 cannot.
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_BREAKS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -37,9 +37,9 @@ _MONTHS = (
 
 
 def clean(value: object) -> str:
-    """Return the text of `value` with every control character replaced, and its directions ended in each line."""
+    """Return the text of `value` with control characters replaced, and with every text direction ended in its line."""
     text = str(value)
-    # Most texts are, and the rest of this takes longer than all else that is done with one.
+    # Most texts are printable, and the rest of this function is slow.
     if text.isprintable():
         return text
     text = _CONTROL.sub(_REPLACEMENT, _LINE_BREAKS.sub("\n", text))
@@ -47,7 +47,7 @@ def clean(value: object) -> str:
 
 
 def _balanced(line: str) -> str:
-    """Drop the ends that end nothing in this line, which would end what isolates it, and add those that are missing."""
+    """Remove unmatched end characters, which would end the isolation of this line, and add the missing ones."""
     result, open_ends = [], []
     for character in line:
         if character in _ENDS:
@@ -59,7 +59,7 @@ def _balanced(line: str) -> str:
         elif character == _PDI:
             if _PDI not in open_ends:
                 continue
-            # It also ends what was embedded inside of it.
+            # It also ends the embeddings inside it.
             while open_ends.pop() != _PDI:
                 pass
         result.append(character)
@@ -67,18 +67,18 @@ def _balanced(line: str) -> str:
 
 
 def escaped(value: object, most: int | None = None) -> Html:
-    """Return the text of `value` as HTML, with its lines; longer ones than `most` characters are cut off."""
+    """Return the text of `value` as HTML, with its lines. A text of more than `most` characters is truncated."""
     text = str(value)
     return Html(html.escape(clean(text if most is None or len(text) <= most else text[:most] + "…")))
 
 
 def isolated(value: object, most: int = 250) -> Html:
-    """Return a name in one line, of at most that many characters, whose direction does not touch what is around it."""
+    """Return a name in one line of at most `most` characters, whose direction does not affect the text around it."""
     return element("bdi", escaped(" ".join(str(value).split()), most))
 
 
 def joined(parts: t.Iterable[Html], between: str = "") -> Html:
-    """Return the parts one after the other, with the plain text `between` them."""
+    """Return the parts in order, with the plain text `between` them."""
     return Html(escaped(between).join(parts))
 
 
@@ -94,7 +94,7 @@ def element(tag: str, /, *content: Html, **attributes: object) -> Html:
 
 
 def day(milliseconds: int | None) -> str:
-    """Return the date in UTC, as in 3 May 2026; of None "Time unknown"."""
+    """Return the date in UTC, such as 3 May 2026, or "Time unknown" for None."""
     if milliseconds is None:
         return "Time unknown"
     found = _utc(milliseconds)
@@ -102,7 +102,7 @@ def day(milliseconds: int | None) -> str:
 
 
 def moment(value: object, only_time: bool = False) -> Html:
-    """Return a time in UTC; `value` is in milliseconds since 1970, and anything else is "unknown"."""
+    """Return a time in UTC. `value` is in milliseconds since 1970; anything else gives "unknown"."""
     milliseconds = timestamp(value)
     if milliseconds is None:
         return escaped("unknown")
@@ -115,7 +115,7 @@ def _utc(milliseconds: int) -> datetime.datetime:
 
 
 def size(value: object) -> str:
-    """Return a number of bytes for people, as in 8.1 kB; "" if it is none."""
+    """Return a number of bytes in readable form, such as 8.1 kB, or "" for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         return ""
     number, units = float(value), ["bytes", "kB", "MB", "GB", "TB"]
@@ -125,12 +125,12 @@ def size(value: object) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """Return the number with its word, as in 1,200 messages."""
+    """Return the number with its word, such as 1,200 messages."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def table(caption: str, headings: t.Sequence[str], rows: t.Iterable[t.Sequence[Html]]) -> t.Iterator[Html]:
-    """Yield a table in pieces. The roles keep it one for screen readers where its rows are shown as blocks."""
+    """Yield a table in pieces. The roles keep it a table for screen readers if its rows are shown as blocks."""
     yield Html('<table role="table">')
     yield element("caption", escaped(caption))
     cells = joined(element("th", escaped(heading), scope="col", role="columnheader") for heading in headings)
@@ -145,5 +145,5 @@ def table(caption: str, headings: t.Sequence[str], rows: t.Iterable[t.Sequence[H
 
 
 def definitions(pairs: t.Iterable[tuple[str, Html]]) -> Html:
-    """Return a list of terms, each with what it is."""
+    """Return a list of terms with their descriptions."""
     return element("dl", *(element("div", element("dt", escaped(term)), element("dd", shown)) for term, shown in pairs))

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The files of an export on its page: pictures shown, others linked to, missing ones with the reason."""
+"""The files of an export on its page: pictures are shown, other files are links, missing files have a reason."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.ma
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import timestamp
 
-# What no browser takes for a document: neither SVG nor anything that it may find to be HTML.
+# Types that browsers never treat as a document, unlike SVG and anything that may be detected as HTML.
 _PICTURES = frozenset({"image/avif", "image/gif", "image/jpeg", "image/png", "image/webp"})
 _MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{1,255}")
 _MXC = re.compile(r"mxc://([^/]+)/([0-9A-Za-z_-]{1,255})")
 _LARGEST_SIDE = 20_000
-# As much as browsers look at to find out what a file is.
+# The number of bytes that browsers read to detect the type of a file.
 _SNIFFED = 4096
 
 
 class Media:
     """The files in the directory `media` of an export.
 
-    `descriptions` are the objects of media_ids/* (rows of the table local_media_repository), `outcomes` what the
-    manifest says of each, such as the name of its `file`. `directory` is the path of the files, `link` the same as the
-    page sees it.
+    `descriptions` are the objects of media_ids/* (rows of the table local_media_repository), `outcomes` the entries of
+    the manifest, with the name of the `file` or the `reason`. `directory` is the path of the files, `link` the same
+    path relative to the page.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Media:
                 self._known.setdefault(media_id, {}).update({key: value for key, value in given.items() if value})
 
     def below(self, link: str) -> Media:
-        """Return the same for a page that sees the files at `link`."""
+        """Return the same files for a page with the relative path `link`."""
         media = Media(self._server_name, (), (), self._directory, link)
         media._known = self._known
         return media
@@ -70,17 +70,17 @@ class Media:
         return len(self._known)
 
     def missing(self) -> int:
-        """Return how many of the files are not there."""
+        """Return the number of missing files."""
         return sum(self._reason(media_id) is not None for media_id in self._known)
 
     def show(self, url: object, caption: str, info: object = None) -> Html:
-        """Return a figure of what an mxc URL of a message points to, with its caption."""
+        """Return a figure of the file of an mxc URL, with its caption."""
         found = _MXC.fullmatch(url) if isinstance(url, str) else None
         if not found:
-            return _figure(NOTHING, caption, "its address is not valid")
+            return _figure(NOTHING, caption, "its URL is not valid")
         server_name, media_id = found.groups()
         if server_name != self._server_name or media_id not in self._known:
-            return _figure(NOTHING, caption, "somebody else's file: not part of this export")
+            return _figure(NOTHING, caption, "a file of another user: not part of this export")
         reason = self._reason(media_id)
         if reason is not None:
             return _figure(NOTHING, caption, reason)
@@ -88,7 +88,7 @@ class Media:
         return _figure(picture or self._download(media_id, caption), caption if picture else "", "")
 
     def portrait(self, url: object, alternative: str) -> Html:
-        """Return the picture that an mxc URL points to, or nothing if it is not there."""
+        """Return the picture of an mxc URL, or nothing if it is missing."""
         found = _MXC.fullmatch(url) if isinstance(url, str) else None
         if not found or found.group(1) != self._server_name or found.group(2) not in self._known:
             return NOTHING
@@ -98,7 +98,7 @@ class Media:
         """Yield a table of all files in pieces, the newest first."""
         names = sorted(self._known, key=lambda name: timestamp(self._known[name].get("created_ts")) or 0, reverse=True)
         headings = ("File", "Preview", "Type", "Size", "Uploaded")
-        yield from table("The newest come first.", headings, map(self._row, names))
+        yield from table("The newest files come first.", headings, map(self._row, names))
 
     def _row(self, media_id: str) -> tuple[Html, ...]:
         known = self._known[media_id]
@@ -115,22 +115,22 @@ class Media:
         )
 
     def _reason(self, media_id: str) -> str | None:
-        """Why there is no file, or None if there is one."""
-        missing = self._known[media_id].get("missing")
-        if isinstance(missing, str):
-            return f"missing: {missing}"
+        """Return why the file is missing, or None if it exists."""
+        reason = self._known[media_id].get("reason")
+        if isinstance(reason, str):
+            return f"missing: {reason}"
         there = self._known[media_id].get("file") and os.path.isfile(self._path(media_id))
         return None if there else "missing: the file itself is not part of this export"
 
     def _path(self, media_id: str) -> str:
         return os.path.join(self._directory, self._known[media_id]["file"])
 
-    def _address(self, media_id: str) -> str:
-        """Return where a link to the file leads. In its name, a plus is all that has a meaning in some addresses."""
+    def _link_to(self, media_id: str) -> str:
+        """Return the link to the file. The only special character in its name is a plus."""
         return f"{self._link}/{urllib.parse.quote(self._known[media_id]['file'])}"
 
     def _may_run(self, media_id: str) -> bool:
-        """Whether a browser could take the file for HTML or SVG, whatever it was said to be when it was uploaded."""
+        """Return whether a browser could treat the file as HTML or SVG, whatever type the uploader has set."""
         try:
             with open(self._path(media_id), "rb") as file:
                 return file.read(_SNIFFED).lstrip(b"\xef\xbb\xbf\0\t\n\f\r ").startswith(b"<")
@@ -146,7 +146,7 @@ class Media:
         width, height = sides if known else (None, None)
         return element(
             "img",
-            src=self._address(media_id),
+            src=self._link_to(media_id),
             alt=alternative[:250],
             width=width,
             height=height,
@@ -157,10 +157,10 @@ class Media:
     def _download(self, media_id: str, name: str) -> Html:
         if self._may_run(media_id):
             place = (
-                f" (in {self._link}/{self._known[media_id]['file']}: no link, for a browser could run what is in it)"
+                f" (in {self._link}/{self._known[media_id]['file']}: no link, because a browser could run its content)"
             )
             return Html(f"{isolated(name)}{escaped(place)}")
-        return element("a", isolated(name), href=self._address(media_id), download=name.replace("/", "_")[:250])
+        return element("a", isolated(name), href=self._link_to(media_id), download=name.replace("/", "_")[:250])
 
 
 def _figure(content: Html, caption: str, reason: str) -> Html:

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The messages of a room in order of time, each with what was said of it later: edits, reactions, deletion."""
+"""The messages of a room in order of time, each with its edits, its reactions and its deletion."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.ma
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.media import Media
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import timestamp
 
-# What is shown with the message that it is about: nothing can be about these in turn.
+# Events that are shown with the message that they relate to. No event can relate to them in turn.
 _MERGED = ("m.annotation", "m.replace", "redaction")
 _NAMED_REACTIONS = 10
 _SNIPPET = 120
@@ -52,7 +52,7 @@ _SNIPPET = 120
 
 @dataclasses.dataclass
 class _Entry:
-    """An event with those that were merged into it. `place` is the one it has in the room, `time` in milliseconds."""
+    """An event with those that were merged into it. `place` is its position in the room, `time` is in milliseconds."""
 
     place: int
     event: Event
@@ -66,25 +66,25 @@ class _Entry:
 
 
 class MessageWriter:
-    """Writes parts of one room's messages. `names` are those of its members, by user id."""
+    """Writes parts of the messages of one room."""
 
     def __init__(self, room: Room, media: Media) -> None:
         self._room = room
         self._media = media
         self._names = room.names()
-        # Few people write most messages. Nobody needs more of them than a page has messages.
+        # A few users write most messages. A page never needs more names than it has messages.
         self._person = functools.lru_cache(1000)(self._show_person)
 
     def write(self, events: t.Sequence[Event], first: int) -> t.Iterator[Html]:
-        """Yield a part of the room in pieces; `first` is the place of its first event in the room.
+        """Yield a part of the room in pieces. `first` is the position of its first event in the room.
 
-        What relates to an event of another part is shown by itself.
+        An event that relates to an event of another part is shown separately.
         """
         entries = self._entries(events, first)
         by_id = {entry.event_id: entry for entry in entries if entry.event_id}
         for entry in entries:
             entry.merged = self._merge(entry, by_id.get(relation(entry.event)[1]))
-        # Times are what other servers say; the order of the room decides between equal ones.
+        # Times are set by other servers. The order of the room decides between equal times.
         shown = [entry for entry in entries if not entry.merged]
         shown.sort(key=lambda entry: (entry.time or 0, entry.place))
         for entry in shown:
@@ -107,14 +107,14 @@ class MessageWriter:
 
     @staticmethod
     def _merge(entry: _Entry, target: _Entry | None) -> bool:
-        """Put an edit, a reaction or a redaction to the entry that it is about; return whether it belongs there."""
+        """Add an edit, a reaction or a redaction to the entry that it relates to. Return whether it was added."""
         if target is None or target is entry or is_change(entry.event) or is_change(target.event):
             return False
         kind, _target_id, key = relation(entry.event)
         if relation(target.event)[0] in _MERGED:
             return False
         same_sender = entry.event.get("sender") == target.event.get("sender")
-        # A redaction that its sender had no right to has taken nothing away.
+        # A redaction without permission has removed nothing.
         if kind == "redaction" and is_emptied(target.event):
             target.deletion = entry.event
         elif kind == "m.replace" and same_sender and entry.event.get("type") == target.event.get("type"):
@@ -140,7 +140,7 @@ class MessageWriter:
         reply_id = replied_to(event)
         target = by_id.get(reply_id)
         parts = [element("p", joined(who, " "), class_="who")]
-        # In a thread, every message names another one for clients that know no threads.
+        # In a thread, every message refers to another one for clients that do not support threads.
         if reply_id and relation(event)[0] != "m.thread":
             parts.append(self._reply(target))
         content = new_content(entry.edits[-1]) if entry.edits else content_of(event)
@@ -167,7 +167,7 @@ class MessageWriter:
             times = joined([moment(edit.get("origin_server_ts")) for edit in entry.edits], ", ")
             texts = [content_of(entry.event), *(new_content(edit) for edit in entry.edits[:-1])]
             before = [element("div", escaped(plain_text(found)), class_="text", dir="auto") for found in texts]
-            summary = element("summary", escaped("Edited "), times, escaped(": show the text before"))
+            summary = element("summary", escaped("Edited "), times, escaped(": show the earlier text"))
             yield element("details", summary, *before, class_="more")
         if entry.deletion:
             who = self._person(word(entry.deletion, "sender"))
@@ -185,7 +185,7 @@ class MessageWriter:
         return element("li", isolated(key, 50), escaped(" "), joined(people, ", "))
 
     def _show_person(self, user_id: str) -> Html:
-        """The name of a person, and the id, for everybody may take any name."""
+        """Return the name of a user, and the id, because users can choose any name."""
         name = self._names.get(user_id)
         shown = [element("span", isolated(name or user_id), class_="name")]
         shown += [isolated(user_id)] if name else []

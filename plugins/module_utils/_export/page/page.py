@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The page on which people read their own export in any browser: without scripts, and without asking anybody.
+"""The page on which users read their own export in any browser, without scripts and without network requests.
 
-index.html holds all but the older messages of long rooms: those are on further pages in the directory pages, so that
-neither a page nor what it takes to write it grows with a room.
+index.html contains everything except the older messages of long rooms. Those are on further pages in the directory
+pages, so that the size of a page and the memory that is needed to write it do not grow with a room.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.account import (
     read_profile,
     show_account_data,
-    show_addresses,
     show_connections,
+    show_contact_data,
     show_devices,
     show_profile,
 )
@@ -39,22 +39,22 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.ma
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.media import Media
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.rooms import Rooms
 
-_ROOMS = "The latest come first. Each one opens to its messages."
-_NO_ROOMS = "The export holds no room that the account was in."
+_ROOMS = "The rooms with the latest messages come first. Open a room to see its messages."
+_NO_ROOMS = "The export contains no room that the account was in."
 
 
 def write_page(export_directory: str, manifest: t.Mapping[str, t.Any], path: str) -> list[str]:
     """Write the page of the export in `export_directory` to `path` in the same directory, all files with mode 0600.
 
     Returns the paths of what was written, as seen from the directory: the page, and pages/* with the older messages of
-    long rooms. Of the manifest it reads, all optional, `user_id`, `server_name`, `created_at`, `synapse_version`, `ids`
-    (by path), `forgotten_rooms` (ids), `pending` (objects with room_id and membership), `media` (objects with media_id,
-    file, missing and what else differs from media_ids/*) and `not_exported` (objects with what and why). Files that are
-    not there leave a gap in the page. Raises SynapseError if one cannot be read, or the page cannot be written.
+    long rooms. From the manifest it reads, all optional, `user_id`, `server_name`, `created`, `synapse_version`, `ids`
+    (by path), `forgotten_rooms` (ids), `pending_rooms` (objects with room_id and membership), `media` (objects with
+    media_id, file, reason and what else differs from media_ids/*) and `not_exported` (objects with name and reason).
+    Missing files leave a gap in the page. Raises SynapseError if one cannot be read, or the page cannot be written.
     """
     path = os.path.abspath(path)
     try:
-        # What is said before the rooms' messages is known after them.
+        # The text before the messages of the rooms is known only after them.
         with tempfile.TemporaryFile(dir=os.path.dirname(path)) as spool:
             return _Index(export_directory, manifest).write(path, spool)
     except OSError as error:
@@ -62,7 +62,7 @@ def write_page(export_directory: str, manifest: t.Mapping[str, t.Any], path: str
 
 
 class _Index:
-    """What the page of an export says."""
+    """The content of the page."""
 
     def __init__(self, directory: str, manifest: t.Mapping[str, t.Any]) -> None:
         self._directory = directory
@@ -76,7 +76,7 @@ class _Index:
     def write(self, path: str, spool: t.IO[bytes]) -> list[str]:
         """Write the page and the further ones, and return their paths. Raises OSError and SynapseError."""
         rooms = Rooms(self._directory, path, self._user_id, self._media, spool)
-        pending = {word(found, "room_id"): word(found, "membership") for found in self._stated("pending")}
+        pending = {word(found, "room_id"): word(found, "membership") for found in self._stated("pending_rooms")}
         rooms.read(pending, self._manifest.get("ids") or {})
         with open_page(path, f"Data of {self._user_id}") as page:
             page.write([self._header(), self._contents(rooms), Html("<main>\n")])
@@ -88,17 +88,17 @@ class _Index:
                 page.write(rooms.list_pending())
             page.write([heading("files", "Files")])
             page.write(self._files())
-            page.write([heading("missing", "What this export does not hold")])
+            page.write([heading("missing", "What this export does not contain")])
             page.write([element("ul", *(element("li", html) for html in self._missing(rooms))), Html("</main>\n")])
-            words = "Made from the files beside it, which hold everything in full: keep them together."
+            words = "It was made from the files next to it, which contain all the data: keep them together."
             page.write([element("footer", element("p", escaped(f"This page needs no network. {words}")))])
         return [os.path.basename(path), *rooms.written]
 
     def _account(self) -> t.Iterator[Html]:
         yield heading("profile", "Profile")
         yield from show_profile(self._profile, self._media)
-        yield heading("addresses", "Addresses")
-        yield from show_addresses(self._profile)
+        yield heading("contact", "Contact data")
+        yield from show_contact_data(self._profile)
         yield heading("devices", "Devices")
         yield from show_devices(self._directory)
         yield heading("connections", "Connections")
@@ -108,8 +108,8 @@ class _Index:
 
     def _header(self) -> Html:
         version = self._manifest.get("synapse_version")
-        made = str(self._manifest.get("created_at") or "").replace("T", " ").replace("Z", " UTC")
-        about = [escaped("What the Matrix server "), isolated(self._server_name), escaped(" holds of the account ")]
+        made = str(self._manifest.get("created") or "").replace("T", " ").replace("Z", " UTC")
+        about = [escaped("What the Matrix server "), isolated(self._server_name), escaped(" stores about the account ")]
         about += [isolated(self._user_id)]
         about += [escaped(", as of "), isolated(made)] if made else []
         about += [escaped(" (Synapse "), isolated(version), escaped(")")] if version else []
@@ -120,7 +120,7 @@ class _Index:
         return element("header", skip, title, element("p", *about, class_="lead"))
 
     def _contents(self, rooms: Rooms) -> Html:
-        links = [("profile", "Profile"), ("addresses", "Addresses"), ("devices", "Devices")]
+        links = [("profile", "Profile"), ("contact", "Contact data"), ("devices", "Devices")]
         links += [("connections", "Connections"), ("settings", "Settings"), ("rooms", f"Rooms ({len(rooms):,})")]
         pending = rooms.count_pending()
         links += [("pending", f"Invites and requests ({pending:,})")] if pending else []
@@ -136,21 +136,21 @@ class _Index:
 
     def _missing(self, rooms: Rooms) -> t.Iterator[Html]:
         for found in self._stated("not_exported"):
-            yield joined([isolated(found.get("what"), 1000), isolated(found.get("why"), 1000)], ": ")
+            yield joined([isolated(found.get("name"), 1000), isolated(found.get("reason"), 1000)], ": ")
         forgotten = [isolated(room_id) for room_id in self._manifest.get("forgotten_rooms") or ()]
         if forgotten:
             yield joined([escaped("Rooms that were left and forgotten: "), joined(forgotten, ", ")])
         missing = self._media.missing()
         if missing:
-            yield escaped(f"{count(missing, 'file')}: the list of files says why.")
+            yield escaped(f"{count(missing, 'file')}: the list of files shows the reasons.")
         encrypted = rooms.encrypted_messages
         if encrypted:
             amount = count(encrypted, "encrypted message")
-            yield escaped(f"What {amount} say: only the person's own devices have the keys.")
-        yield escaped("Files that other people sent, and their pictures: those belong to their accounts.")
+            yield escaped(f"The content of {amount}: only the user's own devices have the keys.")
+        yield escaped("Files and profile pictures of other users: they belong to the accounts of those users.")
 
     def _stated(self, name: str) -> list[t.Mapping[str, t.Any]]:
-        """The objects in a list of the manifest."""
+        """Return the objects in a list of the manifest."""
         return [found for found in self._manifest.get(name) or () if isinstance(found, dict)]
 
     def _descriptions(self) -> t.Iterator[t.Mapping[str, t.Any]]:

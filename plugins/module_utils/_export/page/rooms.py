@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The rooms of an export on its page, the newest messages of each, and the pages with the older ones."""
+"""The rooms of an export on its page, with the newest messages of each, and the pages with the older ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.me
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.messages import MessageWriter
 
 _PAGES = "pages"
-# How many events a room has on the page at most and at least, and about how many there are of all rooms together.
+# The largest and the smallest number of events of a room on the page, and about the number for all rooms together.
 _MOST, _LEAST, _ALTOGETHER = 1000, 50, 20_000
 _PER_PAGE = 1000
 
@@ -43,7 +43,7 @@ _MEMBERSHIPS = {"join": "Member", "invite": "Invited", "knock": "Asked to join",
 
 
 class _Shown(t.NamedTuple):
-    """A room whose section is in the spool from `start` to `end`, both in bytes; `last` in milliseconds since 1970."""
+    """A room whose section is in the spool from `start` to `end` (bytes). `last` is in milliseconds since 1970."""
 
     last: int | None
     start: int
@@ -51,7 +51,7 @@ class _Shown(t.NamedTuple):
 
 
 class _Pending(t.NamedTuple):
-    """An invite or a knock; `time` in milliseconds since 1970."""
+    """An invite or a knock. `time` is in milliseconds since 1970."""
 
     room_id: str
     membership: str
@@ -62,9 +62,9 @@ class _Pending(t.NamedTuple):
 
 
 class Rooms:
-    """All rooms of the export in `directory`, for the page at `path`. `spool` keeps what comes later on that page.
+    """All rooms of the export in `directory`, for the page at `path`. `spool` stores the part of the page for later.
 
-    `written` are the paths of the further pages, as seen from the page. `encrypted_messages` counts those of all rooms.
+    `written` are the paths of the further pages, relative to the page. `encrypted_messages` counts those of all rooms.
     """
 
     def __init__(self, directory: str, path: str, user_id: str, media: Media, spool: t.IO[bytes]) -> None:
@@ -81,7 +81,7 @@ class Rooms:
     def read(self, pending: t.Mapping[str, str], ids: t.Mapping[str, str]) -> None:
         """Read every room, and write its further pages. `pending` are the invites and knocks by room id.
 
-        `ids` are those of the rooms, by the paths of their directories; where there is none, the name is the id.
+        `ids` are those of the rooms, by the paths of their directories. Without one, the name is the id.
         Raises SynapseError if a file of the export is damaged, and OSError.
         """
         directory = os.path.join(self._directory, "rooms")
@@ -116,8 +116,8 @@ class Rooms:
 
     def list_pending(self) -> t.Iterator[Html]:
         """Yield a table of the invites and knocks."""
-        caption = "Rooms that the account was never in, and that await an answer."
-        headings = ("Room", "Room id", "What", "By", "When", "Reason")
+        caption = "Invites and requests to join that are waiting for an answer."
+        headings = ("Room", "Room ID", "Type", "From", "Time", "Reason")
         yield from table(caption, headings, map(_pending_row, self._pending))
 
     def _keep(self, room: Room, most: int) -> None:
@@ -135,7 +135,7 @@ class Rooms:
         about = element("p", escaped(", ".join(words)), *last)
         yield Html('<details class="room">')
         yield element("summary", element("h3", isolated(room.name())), about)
-        # Browsers open what a link leads into, not what it leads to.
+        # Browsers open an element if a link leads into it, but not if the link leads to the element itself.
         yield Html(f'<div class="inside" id="room-{room.number}">')
         yield definitions(_facts(room))
         if has_account_data(self._directory, os.path.basename(room.path)):
@@ -154,12 +154,12 @@ class Rooms:
             element("a", escaped(f"{first + 1:,} to {end:,}"), href=f"{_PAGES}/{_page_name(room, place)}")
             for place, (first, end) in enumerate(_parts(older))
         )
-        words = f"These are the newest {most:,} of {room.events:,}. The older ones are on pages of their own:"
+        words = f"These are the newest {most:,} of {room.events:,}. The older ones are on separate pages:"
         items = (element("li", link) for link in links)
         return element("div", element("p", escaped(words)), element("ul", *items, class_="pages"), class_="note")
 
     def _write_further(self, room: Room, events: t.Iterator[Event], older: int) -> None:
-        """Write the first `older` of the events on pages of their own."""
+        """Write the first `older` events on separate pages."""
         directory = os.path.join(os.path.dirname(self._path), _PAGES)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         writer = MessageWriter(room, self._media.below("../media"))
@@ -175,7 +175,7 @@ class Rooms:
             self.written.append(f"{_PAGES}/{_page_name(room, place)}")
 
     def _way(self, room: Room, place: int, places: int) -> Html:
-        """Links to the pages around the one at `place`, counted from 0."""
+        """Return links to the pages before and after the one at `place`, counted from 0."""
         index = f"../{os.path.basename(self._path)}#room-{room.number}"
         links = [element("a", escaped("All data"), href=index)]
         if place > 0:
@@ -187,7 +187,7 @@ class Rooms:
 
 
 def _parts(older: int) -> list[tuple[int, int]]:
-    """What the further pages hold of that many events: from the first up to the second number."""
+    """Return the parts of so many events for the further pages, each with its start and its end."""
     return [(first, min(first + _PER_PAGE, older)) for first in range(0, older, _PER_PAGE)]
 
 
@@ -200,15 +200,15 @@ def _facts(room: Room) -> t.Iterator[tuple[str, Html]]:
     if room.fact("topic"):
         yield "Topic", element("div", escaped(room.fact("topic")), class_="text", dir="auto")
     if room.fact("alias"):
-        yield "Address", isolated(room.fact("alias"))
-    yield "Room id", isolated(room.room_id)
+        yield "Room alias", isolated(room.fact("alias"))
+    yield "Room ID", isolated(room.room_id)
     yield "Version", isolated(room.fact("version") or "unknown", 50)
     if room.fact("kind"):
-        yield "Kind", isolated("space" if room.fact("kind") == "m.space" else room.fact("kind"))
+        yield "Type", isolated("space" if room.fact("kind") == "m.space" else room.fact("kind"))
     yield "Encrypted", escaped("yes" if room.fact("encryption") else "no")
-    yield "Members", escaped(f"{room.joined():,}, as far as this export tells")
+    yield "Members", escaped(f"{room.joined():,}, as far as this export shows")
     if room.first:
-        yield "From", joined([moment(room.first), moment(room.last)], " to ")
+        yield "Time", joined([moment(room.first), moment(room.last)], " to ")
     if room.fact("closed"):
         yield "Closed", isolated(room.fact("closed"), 1000)
 

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""How the page of an export looks: on wide and narrow screens, light and dark, and on paper."""
+"""The style of the page of an export: for wide and narrow screens, light and dark, and for paper."""
 
 from __future__ import annotations
 
@@ -125,5 +125,5 @@ pre { max-height: 30rem; overflow: auto; margin: .35rem 0; }
 }
 """
 
-# What a content security policy allows the style by: nothing that a message holds has this hash.
+# The content security policy allows the style by this hash. No content of a message has the same hash.
 STYLE_HASH = "sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

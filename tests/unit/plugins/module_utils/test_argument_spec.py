@@ -61,9 +61,8 @@ def test_the_token_is_secret_and_certificates_are_verified() -> None:
     assert options["base_url"]["default"] == "http://127.0.0.1:8008"
 
 
-def test_only_a_configuration_that_is_required_has_a_default() -> None:
-    assert "default" not in configuration_argument_spec().argument_spec["config_path"]
-    assert configuration_argument_spec(required=True).argument_spec["config_path"]["default"] == [
+def test_the_configuration_is_that_of_the_debian_package_by_default() -> None:
+    assert configuration_argument_spec().argument_spec["config_path"]["default"] == [
         "/etc/matrix-synapse/homeserver.yaml",
         "/etc/matrix-synapse/conf.d",
     ]

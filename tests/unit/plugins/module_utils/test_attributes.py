@@ -60,7 +60,7 @@ def test_names_and_numbers_of_owners() -> None:
 
 @pytest.mark.parametrize("name", ["no_such_user", "²", "4294967295", "-1", "a\0b"])
 def test_owners_that_do_not_exist(name: str) -> None:
-    with pytest.raises(InvalidInput, match="^owner .* does not exist on this host: see whether it is spelt right"):
+    with pytest.raises(InvalidInput, match="^owner .* does not exist on this host: check the spelling"):
         user_id(name)
     with pytest.raises(InvalidInput, match="^group .* does not exist on this host"):
         group_id(name)
@@ -85,9 +85,9 @@ def test_only_root_gives_files_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getegid", lambda: 4242)
     monkeypatch.setattr(os, "getgroups", lambda: [4343])
     require_allowed(Attributes(0o600, 4242, 4343), "/etc/a")
-    with pytest.raises(InvalidInput, match="/etc/a cannot be given to root: only root can do that"):
+    with pytest.raises(InvalidInput, match="/etc/a cannot get the owner root: only root can set it"):
         require_allowed(Attributes(0o600, 0, 4242), "/etc/a")
-    with pytest.raises(InvalidInput, match="cannot be given to the group root"):
+    with pytest.raises(InvalidInput, match="cannot get the group root"):
         require_allowed(Attributes(0o600, 4242, 0), "/etc/a")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     require_allowed(Attributes(0o600, 1, 2), "/etc/a")

@@ -105,7 +105,7 @@ class TestRefusals:
             (405, {"errcode": "M_UNRECOGNIZED", "error": "?"}, errors.EndpointMissing, "main process"),
             (400, {"errcode": "M_INVALID_PARAM", "error": "Bad"}, errors.ApiError, r"\(400 M_INVALID_PARAM: Bad\)"),
             (409, {}, errors.ApiError, r"\(409\)"),
-            (500, {"errcode": "M_UNKNOWN", "error": "Internal"}, errors.ApiError, "log says more"),
+            (500, {"errcode": "M_UNKNOWN", "error": "Internal"}, errors.ApiError, "Check the log of Synapse"),
             (503, {"error": None}, errors.ApiError, "503"),
         ],
     )
@@ -119,7 +119,7 @@ class TestRefusals:
         assert "hidden" not in f"{error} {error.details}"
         assert isinstance(error, errors.ApiError)
         assert (error.status, error.errcode) == (status, answer.get("errcode", ""))
-        assert error.details["url"] == f"{server.base_url}/a/b%2Fc"
+        assert error.details["request"] == {"method": "PUT", "url": f"{server.base_url}/a/b%2Fc"}
 
 
 class TestForeignAnswers:
@@ -158,6 +158,13 @@ class TestForeignAnswers:
 
 
 class TestConnection:
+    def test_names_the_request_that_failed(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        client = Client(f"http://127.0.0.1:{port}", TOKEN)
+        error = failure_of(errors.ConnectionFailed, lambda: client.put("/a/{it}", {"password": "hidden"}, it="b/c"))
+        assert error.details == {"request": {"method": "PUT", "url": f"http://127.0.0.1:{port}/a/b%2Fc"}}
+
     def test_says_that_nobody_listens(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

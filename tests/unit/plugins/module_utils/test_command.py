@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A command gets no shell and no terminal, ends in time, and is told secrets where nobody else sees them."""
+"""A command has no shell and no terminal, ends in time, and gets secrets where no other process sees them."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Command]:
     return commands
 
 
-def test_returns_what_it_came_to() -> None:
+def test_returns_status_and_output() -> None:
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
     assert run(code) == Completed(3, "out\n", "err\n")
 
 
-def test_takes_no_shell() -> None:
+def test_uses_no_shell() -> None:
     words = ("$HOME", "`id`", "two words", "; exit 9", "*", "")
     answer = run("import json, sys; print(json.dumps(sys.argv[1:]))", *words)
     assert json.loads(answer.output) == list(words)
 
 
 def test_runs_in_the_root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A directory that the user of Synapse may not enter would make it fail.
+    # It would fail in a directory that the user of Synapse is not allowed to enter.
     monkeypatch.chdir(tmp_path)
     assert run("import os; print(os.getcwd())").output == "/\n"
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_reads_what_is_no_text(stream: str) -> None:
+def test_reads_bytes_that_are_not_text(stream: str) -> None:
     answer = run(f"import sys; sys.{stream}.buffer.write('ä'.encode() + bytes([255]))")
     assert (answer.output, answer.errors) == (("ä\ufffd", "") if stream == "stdout" else ("", "ä\ufffd"))
 
@@ -86,8 +86,8 @@ class TestGiven:
         code = code.replace("sys.orig_argv", "open('/proc/self/cmdline').read()")
         assert "hunter2" not in run(code, given="hunter2").output
 
-    def test_is_nothing_if_nothing_is_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # What the module itself could still read from its own standard input is none of the command's business.
+    def test_is_empty_if_nothing_is_given(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # The command must not read the standard input of the module.
         read_end, write_end = os.pipe()
         with os.fdopen(read_end) as own, os.fdopen(write_end, "w") as other:
             other.write("not for you")
@@ -100,7 +100,7 @@ class TestGiven:
                 os.dup2(kept, 0)
                 os.close(kept)
 
-    def test_need_not_be_read(self) -> None:
+    def test_is_optional_to_read(self) -> None:
         assert run("import os; os.close(0); print('done')", given="x" * 300000) == Completed(0, "done\n", "")
 
 
@@ -117,7 +117,7 @@ class TestLimit:
         assert caught.value.message == f"{sys.executable} did not end within 0.5 seconds."
         assert [command.returncode for command in started] == [-signal.SIGKILL]
 
-    def test_is_written_as_a_person_does(self) -> None:
+    def test_is_written_without_needless_digits(self) -> None:
         # A float, as every timeout of a task is.
         with pytest.raises(SynapseError, match="within 1 seconds"):
             run(self.HANGING, timeout=1.0)
@@ -139,7 +139,7 @@ class TestCannotBeRun:
         ("content", "mode", "said"),
         [("#!/bin/sh\n", 0o600, "Permission denied"), ("No program.\n", 0o700, "Exec format error")],
     )
-    def test_if_it_is_no_program(self, tmp_path: pathlib.Path, content: str, mode: int, said: str) -> None:
+    def test_if_it_is_not_a_program(self, tmp_path: pathlib.Path, content: str, mode: int, said: str) -> None:
         path = tmp_path / "program"
         path.write_text(content)
         path.chmod(mode)

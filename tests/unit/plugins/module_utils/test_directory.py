@@ -60,7 +60,7 @@ class TestReplace:
         assert Attributes.of(path.stat()) == OWN
         assert directory.names() == ["file"]
 
-    def test_is_for_its_owner_alone_meanwhile(
+    def test_is_private_while_it_is_written(
         self, directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen: list[list[str]] = []
@@ -103,7 +103,7 @@ class TestReplace:
             directory.replace("file", b"new", OWN)
         assert directory.names() == ["file"]
 
-    def test_removes_what_a_killed_process_has_left_and_nothing_else(
+    def test_removes_the_leftovers_of_a_killed_process_and_nothing_else(
         self, directory: Directory, tmp_path: pathlib.Path
     ) -> None:
         (tmp_path / LEFT_BEHIND).write_text("half a sec")
@@ -116,7 +116,7 @@ class TestReplace:
             directory.replace("file", b"new", OWN)
         assert directory.names() == sorted([*others, "file"])
 
-    def test_says_when_somebody_else_was_quicker(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reports_another_process(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
         rename = os.rename
 
         def exchange(source: str, target: str, **where: int) -> None:
@@ -125,7 +125,7 @@ class TestReplace:
             rename(source, target, **where)
 
         monkeypatch.setattr(os, "rename", exchange)
-        with pytest.raises(SynapseError, match="Somebody else put something in the place of .*/file at the same"):
+        with pytest.raises(SynapseError, match="Another process replaced .*/file at the same moment"):
             directory.replace("file", b"new", OWN)
 
 
@@ -142,11 +142,11 @@ class TestRead:
         (tmp_path / "link").symlink_to("/etc/passwd")
         (tmp_path / "inside").mkdir()
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(SynapseError, match="/link is a symbolic link, which is not followed: name the file that"):
+        with pytest.raises(SynapseError, match="/link is a symbolic link, which is not followed. Use the path of its"):
             directory.read("link")
         with pytest.raises(SynapseError, match="/inside is a directory: name a file in it"):
             directory.read("inside")
-        with pytest.raises(SynapseError, match="/pipe is no file: name another place"):
+        with pytest.raises(SynapseError, match="/pipe is not a file: choose another path"):
             directory.read("pipe")
 
     def test_leaves_no_descriptor_open(self, directory: Directory, tmp_path: pathlib.Path) -> None:
@@ -184,18 +184,18 @@ class TestMake:
             directory.make("made", DIRECTORY, fill)
         assert directory.names() == []
         (tmp_path / "made").mkdir()
-        with pytest.raises(SynapseError, match="/made could not be made: File exists"):
+        with pytest.raises(SynapseError, match="/made could not be created: File exists"):
             directory.make("made", DIRECTORY)
         assert directory.names() == ["made"]
 
     @pytest.mark.parametrize("exchanged", [False, True])
-    def test_begins_anew_when_what_it_has_begun_is_removed(
+    def test_starts_again_if_its_unfinished_directory_is_removed(
         self, directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, exchanged: bool
     ) -> None:
         begun: list[pathlib.Path] = []
 
         def lock(_descriptor: int) -> bool:
-            # Before the lock is had, somebody else may take it for the leavings of a killed process.
+            # Before it is locked, another process may treat it as the leftover of a killed process.
             if not begun:
                 begun.extend(tmp_path.iterdir())
                 begun[0].rename(tmp_path.with_name("away"))
@@ -249,7 +249,7 @@ class TestRemove:
             return os.stat_result([*status[:2], status.st_dev + 1, *status[3:]]) if status.st_ino == number else status
 
         monkeypatch.setattr(os, "fstat", elsewhere)
-        with pytest.raises(SynapseError, match="/tree/mounted is a mount point and is not removed: unmount it first"):
+        with pytest.raises(SynapseError, match="/tree/mounted is a mount point and is not removed. Unmount it first"):
             directory.remove_tree("tree")
         assert (tmp_path / "tree" / "mounted" / "file").exists()
 
@@ -266,14 +266,14 @@ class TestRemove:
         with open_directory(str(tmp_path / "link"), trusted=(OWN.uid,)) as opened:
             attempts: tuple[t.Callable[[], None], ...] = (lambda: opened.remove_tree("tree"), opened.clear)
             for attempt in attempts:
-                with pytest.raises(SynapseError, match=f"^{mounted} is a mount point and is not removed: unmount it"):
+                with pytest.raises(SynapseError, match=f"^{mounted} is a mount point and is not removed. Unmount it"):
                     attempt()
             assert opened.names() == ["sibling", "tree"]
             assert sorted(os.listdir(tmp_path / "real" / "tree")) == ["before", "mounted"]
             opened.remove_tree("sibling")
             assert opened.mounted("sibling") is None
 
-    def test_what_nobody_could_reach_stays_out_of_reach_when_the_removal_fails(
+    def test_inaccessible_content_stays_inaccessible_if_the_removal_fails(
         self, directory: Directory, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         deep = tmp_path.joinpath("top", "private", *["d"] * 120)
@@ -316,7 +316,7 @@ def test_rename_within_and_into_another(directory: Directory, tmp_path: pathlib.
     with directory.child("inside") as inside:
         directory.rename("b", "c", inside)
         assert (directory.names(), inside.names(), inside.read("c")) == (["inside"], ["c"], b"a")
-    with pytest.raises(SynapseError, match="/b could not be put in its place: No such file"):
+    with pytest.raises(SynapseError, match="/b could not be created: No such file"):
         directory.rename("a", "b")
 
 
@@ -335,7 +335,7 @@ def test_only_names_of_its_own_entries(directory: Directory, name: str) -> None:
             attempt(name)
 
 
-def test_says_that_it_cannot_be_written(directory: Directory, tmp_path: pathlib.Path) -> None:
+def test_reports_that_it_cannot_be_written(directory: Directory, tmp_path: pathlib.Path) -> None:
     directory.require_writable("path /x")
     if os.geteuid() != 0:
         tmp_path.chmod(0o500)
@@ -349,7 +349,7 @@ def test_killed_at_any_moment_leaves_a_whole_file_and_no_rest(tmp_path: pathlib.
         (tmp_path / "file").write_bytes(old)
         child = os.fork()
         if child == 0:
-            # This signal ends a process as suddenly as SIGKILL does.
+            # This signal ends a process as abruptly as SIGKILL does.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, moment / 2000)
             with open_directory(str(tmp_path)) as opened:
@@ -389,7 +389,7 @@ def arena() -> t.Iterator[attacker.Arena]:
 
 
 class TestAttacked:
-    """By a second process that owns the directory, and does all it can between any two calls of this one."""
+    """By a second process that owns the directory, and does everything it can between any two calls of this one."""
 
     def test_nothing_foreign_is_touched_and_nothing_secret_shown(
         self, arena: attacker.Arena, monkeypatch: pytest.MonkeyPatch
@@ -413,12 +413,12 @@ class TestAttacked:
 
 
 def _work(opened: Directory, name: str, number: int) -> None:
-    """Do one of the things that are done to files, none of which may touch what is not there for it."""
+    """Do one of the operations on files, none of which may change a file of another user."""
     kind = number % 10
     if kind < 3:
         opened.replace(name, attacker.SECRET, PRIVATE)
     elif kind < 6:
-        # What is for the attacker, or the service that it broke into; long, for that takes a while to write.
+        # Content for the attacker, or for the compromised service. It is long, so that writing it takes a while.
         opened.replace(name, b"for all\n" * 10_000, Attributes(0o640, attacker.UID, OWN.gid))
     elif kind == 6:
         opened.replace(name, opened.read(name) or attacker.SECRET, PRIVATE)

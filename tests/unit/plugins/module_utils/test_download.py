@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Downloads from a real server on loopback that answers as no sound Synapse does."""
+"""Downloads from a real server on loopback that answers as no working Synapse does."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
 MEDIA = "/_matrix/client/v1/media/download/{server}/{media_id}"
 QUOTED = "/_matrix/client/v1/media/download/s1.test%3A8448/AbC"
 OCTETS = {"Content-Type": "application/octet-stream"}
-# Each version of the library says it in its own way.
+# Each version of the library has a different message.
 BROKEN = "(Response ended prematurely|Connection broken)"
 
 
 @contextlib.contextmanager
 def answering(*answers: bytes) -> t.Iterator[str]:
-    """Send such bytes to one connection after the other, whatever is asked, and close it. Gives the base URL."""
+    """Send these bytes to every connection, whatever the request is, and close it. Yields the base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -76,7 +76,7 @@ class TestDownload:
                     connection, _address = listening.accept()
                     with connection:
                         asked.append(connection.recv(1 << 16))
-                        # It says that it will not be asked again, or the next request may come while it closes.
+                        # It announces that it closes the connection, or the next request may arrive during that.
                         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc")
 
             thread = threading.Thread(target=serve)
@@ -154,23 +154,23 @@ class TestDownload:
 
 class TestBrokenDownload:
     def failure(self, answer: bytes, **options: t.Any) -> tuple[str, bytes]:
-        """Return what is said of such an answer, and what was written."""
+        """Return the error for such an answer, and what was written."""
         file = io.BytesIO()
         with answering(answer) as base_url:
             client = Client(base_url, TOKEN, **options)
             error = failure_of(errors.ConnectionFailed, lambda: download(client, "/a", file))
         return error.message, file.getvalue()
 
-    def test_says_that_the_file_is_not_whole(self) -> None:
+    def test_error_for_an_incomplete_file(self) -> None:
         said, written = self.failure(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nHello")
         assert "/a failed: the connection ended after 5 of 12 bytes." in said
         assert written == b"Hello"
 
-    def test_says_that_the_connection_broke(self) -> None:
+    def test_error_for_a_lost_connection(self) -> None:
         said, _written = self.failure(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n")
         assert re.search(f"/a failed: {BROKEN}\\.", said)
 
-    def test_says_that_no_more_came_in_time(self) -> None:
+    def test_error_for_a_timeout_in_the_middle(self) -> None:
         begun = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nHello"
         with socket.create_server(("127.0.0.1", 0)) as listening:
             client = Client(f"http://127.0.0.1:{listening.getsockname()[1]}", TOKEN, timeout=0.3)
@@ -187,12 +187,12 @@ class TestBrokenDownload:
             held[0].close()
         assert "no answer within 0.3 seconds" in error.message
 
-    def test_says_that_a_refusal_broke_off(self) -> None:
+    def test_error_for_an_incomplete_refusal(self) -> None:
         said, written = self.failure(b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n")
         assert re.search(f"/a failed: {BROKEN}\\.", said)
         assert written == b""
 
-    def test_does_not_mind_that_the_length_of_what_is_compressed_is_another(self) -> None:
+    def test_ignores_the_length_of_compressed_answers(self) -> None:
         compressed = gzip.compress(b"a" * 1000)
         head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(compressed)}\r\n\r\n".encode()
         file = io.BytesIO()
@@ -231,11 +231,11 @@ class TestRedirectedDownload:
             ("ftp://127.0.0.1/b", "not a URL"),
             ("https://name:hidden@store.invalid/b", "not a URL"),
             ("https://store.invalid:99999/b", "not a URL"),
-            ("https://proxy.invalid/a", "Set base_url to where Synapse itself answers"),
-            ("", "Set base_url to where Synapse itself answers"),
+            ("https://proxy.invalid/a", "Set base_url to the URL of Synapse itself"),
+            ("", "Set base_url to the URL of Synapse itself"),
         ],
     )
-    def test_goes_nowhere_else(self, server: ScriptedServer, location: str, said: str) -> None:
+    def test_follows_no_other_redirect(self, server: ScriptedServer, location: str, said: str) -> None:
         server.expect(Call("GET", "/a", {}, 307, {"Location": location}))
         error = failure_of(errors.UnexpectedAnswer, lambda: download(client_of(server), "/a", io.BytesIO()))
         assert re.search(said, error.message)
@@ -248,7 +248,7 @@ class TestRedirectedDownload:
             error = failure_of(errors.UnexpectedAnswer, lambda: download(client, "/a", io.BytesIO()))
         assert "neither HTTPS nor" in error.message
 
-    def test_comes_to_an_end(self, server: ScriptedServer) -> None:
+    def test_follows_only_a_few_redirects(self, server: ScriptedServer) -> None:
         server.expect(*(Call("GET", f"/{step}", {}, 308, {"Location": f"/{step + 1}"}) for step in range(4)))
         error = failure_of(errors.UnexpectedAnswer, lambda: download(client_of(server), "/0", io.BytesIO()))
-        assert "on and on" in error.message
+        assert "too many redirects" in error.message

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is told of a plan that could not be carried out to its end: what was done, and what has changed."""
+"""The report of a plan that failed: the steps that were done, and whether something has changed."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def timed_out() -> ConnectionFailed:
 
 @dataclasses.dataclass
 class Lamp:
-    """An object with the switches a, b and c, all of which shall be on. `secret`: so that nobody sees the switch b.
+    """An object with the switches a, b and c, all of which must be on. `secret`: a plan does not show the switch b.
 
-    Switching b raises `error` after it has been done (`done`) or before. `late`: for how many further looks it is not
-    seen. `blind`: after it, nobody can look any more.
+    Switching b raises `error` after it has been done (`done`) or before. `late`: how many more plans do not show it.
+    `blind`: no further plan is possible.
     """
 
     error: Exception | None = None
@@ -40,7 +40,7 @@ class Lamp:
     late: int = 0
     blind: bool = False
     verifies: bool = True
-    tells: bool = True
+    reports: bool = True
     on: dict[str, bool] = dataclasses.field(default_factory=lambda: {"a": False, "b": False, "c": False})
     failed: bool = False
     looks: int = 0
@@ -49,7 +49,7 @@ class Lamp:
         if self.failed:
             self.looks += 1
             if self.blind:
-                raise ConnectionFailed("Nobody is there.", sent=False)
+                raise ConnectionFailed("Nothing listens.", sent=False)
             if self.looks > self.late and self.late:
                 self.on["b"] = True
         shown = {name: on for name, on in self.on.items() if not (self.secret and name == "b")}
@@ -73,13 +73,13 @@ class Lamp:
             raise StateNotReached("It flickers.")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        if not self.tells:
-            raise SynapseError("Nobody knows its colour.")
+        if not self.reports:
+            raise SynapseError("Its colour is unknown.")
         return {"executed": executed}
 
 
 def failure(lamp: Lamp) -> tuple[str, bool, list[str]]:
-    """Carry the plan out, and return the message, whether something has changed, and the steps that are told."""
+    """Carry out the plan, and return the message, whether something has changed, and the reported steps."""
     waited: list[float] = []
     with pytest.raises(SynapseError) as caught:
         carry_out(lamp, lamp.plan(), clock=lambda: sum(waited), sleep=waited.append)
@@ -87,7 +87,7 @@ def failure(lamp: Lamp) -> tuple[str, bool, list[str]]:
     return caught.value.message, caught.value.details["changed"], caught.value.details["steps"]
 
 
-def test_everything_went_well() -> None:
+def test_every_step_succeeds() -> None:
     lamp = Lamp()
     steps = [f"switch {name} on" for name in "abc"]
     assert carry_out(lamp, lamp.plan()) == (steps, {"executed": True})
@@ -96,7 +96,9 @@ def test_everything_went_well() -> None:
 
 def test_refused_after_another_step() -> None:
     message, changed, steps = failure(Lamp(SynapseError("No.")))
-    assert message == ("No. Already done before that: switch a on. Looked at again, this is not done: switch b on.")
+    assert message == (
+        "No. Already done before that: switch a on. A check afterwards shows that this is not done: switch b on."
+    )
     assert (changed, steps) == (True, ["switch a on"])
 
 
@@ -124,7 +126,7 @@ def test_not_done_within_the_same_time_again() -> None:
     lamp = Lamp(ConnectionFailed("No answer.", waited=2), late=1000)
     lamp.on["a"] = True
     message, changed, steps = failure(lamp)
-    assert "this is not done: switch b on, but Synapse may still be about to do it." in message
+    assert "this is not done: switch b on, but Synapse may still do it." in message
     assert (changed, steps) == (False, [])
 
 
@@ -150,7 +152,7 @@ def test_not_done_where_it_cannot_be_seen_but_was_never_asked() -> None:
 
 
 @pytest.mark.parametrize(("sent", "changed"), [(True, True), (False, False)])
-def test_nobody_can_look_again(sent: bool, changed: bool) -> None:
+def test_the_check_afterwards_fails(sent: bool, changed: bool) -> None:
     lamp = Lamp(ConnectionFailed("Gone.", sent=sent), blind=True)
     lamp.on["a"] = True
     message, told, steps = failure(lamp)
@@ -192,13 +194,13 @@ def test_done_in_part() -> None:
     assert (changed, steps) == (True, [])
 
 
-def test_somebody_else_does_the_same_in_that_moment() -> None:
+def test_another_program_does_the_same_at_the_same_time() -> None:
     refusal = ApiError("Taken.", method="PUT", url="/", status=409, errcode="M_UNKNOWN", error="Taken")
     lamp = Lamp(refusal, done=True)
     assert carry_out(lamp, lamp.plan()).done == ["switch a on", "switch c on"]
 
 
-def test_somebody_else_does_something_else_in_that_moment() -> None:
+def test_another_program_does_something_else_at_the_same_time() -> None:
     class Lamps(Lamp):
         def plan(self) -> Plan:
             plan = super().plan()
@@ -224,7 +226,7 @@ def test_server_that_cannot_be_reached_for_a_moment_is_waited_for() -> None:
     assert changed is False
 
 
-def test_what_somebody_else_changes_is_not_told_as_changed() -> None:
+def test_changes_of_another_program_are_not_reported_as_changed() -> None:
     class Room(Lamp):
         def plan(self) -> Plan:
             found = super().plan()
@@ -239,16 +241,16 @@ def test_what_somebody_else_changes_is_not_told_as_changed() -> None:
 
 @pytest.mark.parametrize(
     ("lamp", "said"),
-    [(Lamp(verifies=False), "It flickers."), (Lamp(tells=False), "Nobody knows its colour.")],
+    [(Lamp(verifies=False), "It flickers."), (Lamp(reports=False), "Its colour is unknown.")],
     ids=["verify", "result"],
 )
 def test_does_not_show_what_it_accepted(lamp: Lamp, said: str) -> None:
     message, changed, steps = failure(lamp)
-    assert message == f"{said} What had been done before that: switch a on; switch b on; switch c on."
+    assert message == f"{said} Already done before that: switch a on; switch b on; switch c on."
     assert (changed, steps) == (True, ["switch a on", "switch b on", "switch c on"])
 
 
-def test_what_the_system_refuses_is_told_too() -> None:
+def test_errors_of_the_system_are_reported_too() -> None:
     message, changed, _steps = failure(Lamp(PermissionError(13, "Permission denied", "/etc/x")))
     assert message.startswith("/etc/x: Permission denied.")
     assert changed

@@ -31,7 +31,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
 )
 
 NAMES = ("requests", "urllib3", "http", "ssl", "socket")
-# What their own constructors want, beside a text.
+# The arguments of constructors that need more than a text.
 ARGUMENTS: dict[str, tuple[t.Any, ...]] = {
     "http.client.IncompleteRead": (b"half", 5),
     "urllib3.exceptions.IncompleteRead": (4, 5),
@@ -47,7 +47,7 @@ def exceptions_of(*modules: types.ModuleType) -> list[type[Exception]]:
         if isinstance(thing, type)
         and issubclass(thing, Exception)
         and not issubclass(thing, Warning)
-        # What they have imported from elsewhere is none of theirs.
+        # Without the names that they have imported.
         and thing.__module__.partition(".")[0] in (*NAMES, "builtins")
         and not thing.__name__.startswith("_")
     }
@@ -63,7 +63,7 @@ LIBRARIES = exceptions_of(requests.exceptions, urllib3.exceptions, http.client, 
 
 
 def made(kind: type[Exception]) -> Exception:
-    """One of the class, whatever its own constructor wants to be given."""
+    """Return an object of the class, with the arguments that its constructor needs."""
     arguments = ARGUMENTS.get(f"{kind.__module__}.{kind.__qualname__}")
     return kind(*arguments) if arguments else kind.__new__(kind, "boom")
 
@@ -81,7 +81,7 @@ def test_nothing_that_a_library_raises_passes(kind: type[Exception], monkeypatch
 
 
 @pytest.mark.parametrize("kind", [OSError, PermissionError], ids=lambda kind: kind.__name__)
-def test_what_is_no_fault_of_the_connection_is_told_by_whom_it_concerns(
+def test_an_error_that_the_connection_did_not_cause_is_not_converted(
     server: ScriptedServer, kind: type[OSError]
 ) -> None:
     server.expect(Call("GET", "/a"))
@@ -99,15 +99,17 @@ def test_what_is_no_fault_of_the_connection_is_told_by_whom_it_concerns(
     ],
     ids=["timeout", "reset", "TLS", "library"],
 )
-def test_what_breaks_a_stream_is_told_as_a_fault_of_the_connection(server: ScriptedServer, error: Exception) -> None:
+def test_an_error_in_a_stream_is_an_error_of_the_connection(server: ScriptedServer, error: Exception) -> None:
     server.expect(Call("GET", "/a"))
     with pytest.raises(ConnectionFailed), Client(server.base_url).streamed("/a", params=None, headers={}):
         raise error
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 10**12])
-def test_timeout_in_which_nothing_can_be_awaited(timeout: float) -> None:
-    with pytest.raises(InvalidInput, match="timeout is .* seconds an answer may take"):
+def test_timeout_out_of_range(timeout: float) -> None:
+    with pytest.raises(
+        InvalidInput, match="^timeout is .* Set it to a number of seconds that is more than 0 and at most 86400"
+    ):
         Client("http://127.0.0.1:1", timeout=timeout)
 
 
@@ -123,7 +125,7 @@ def test_authorities_of_the_environment_that_cannot_be_read(
     with pytest.raises(InvalidInput, match=variable) as caught:
         Client("https://127.0.0.1:1").get("/a")
     assert str(bundle) in caught.value.message
-    # Where nothing is verified, the file is of no concern.
+    # The file is not used if no certificate is checked.
     with pytest.raises(ConnectionFailed):
         Client("http://127.0.0.1:1").get("/a")
 
@@ -134,7 +136,7 @@ class TestWhatMayHaveBeenDone:
             client.put("/a", {})
         return caught.value
 
-    def test_not_where_nobody_listens(self) -> None:
+    def test_not_where_nothing_listens(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         error = self.error_of(Client(f"http://127.0.0.1:{port}"))
@@ -177,7 +179,7 @@ class TestWhatMayHaveBeenDone:
 
 
 @pytest.mark.parametrize("users", [None, "alice", {"name": "alice"}, ["alice"], 5], ids=repr)
-def test_list_that_holds_something_else_is_not_synapses(server: ScriptedServer, users: t.Any) -> None:
+def test_list_that_contains_something_else_is_not_from_synapse(server: ScriptedServer, users: t.Any) -> None:
     server.expect(Call("GET", "/list", {"users": users}))
     with pytest.raises(UnexpectedAnswer, match="no list of users"):
         list(Client(server.base_url).pages("/list", "users"))
@@ -188,7 +190,7 @@ def test_list_that_holds_something_else_is_not_synapses(server: ScriptedServer, 
 def test_redirect_to_nowhere_is_no_traceback(server: ScriptedServer, location: str, streamed: bool) -> None:
     server.expect(Call("GET", "/a", status=302, headers={"Location": location}))
     client = Client(server.base_url)
-    with pytest.raises(SynapseError, match="Set base_url to where Synapse itself answers"):
+    with pytest.raises(SynapseError, match="Set base_url to the URL of Synapse itself"):
         if streamed:
             with client.streamed("/a", params=None, headers={}) as response:
                 client.answer_of("GET", "/a", response)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Identifiers are opaque: what may be taken apart, and what must be refused before it reaches a server."""
+"""Identifiers are opaque: how they may be split, and which texts are refused before they reach a server."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestUserId:
             "al\udcffice",
         ],
     )
-    def test_refuses_what_is_none(self, text: str) -> None:
+    def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(InvalidInput):
             parse_user_id(text, "example.org")
 
@@ -96,7 +96,7 @@ class TestUserId:
         assert len(str(parse_user_id("ä" * 124, own)).encode()) == 255
 
     def test_says_what_is_missing(self) -> None:
-        with pytest.raises(InvalidInput, match="write @alice:example.org, or the part before the colon alone"):
+        with pytest.raises(InvalidInput, match="Write @alice:example.org, or only the part before the colon"):
             parse_user_id("alice:example.org", "example.org")
 
 
@@ -126,7 +126,7 @@ class TestRoomAlias:
             "!a",
         ],
     )
-    def test_refuses_what_is_none(self, text: str) -> None:
+    def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(InvalidInput):
             parse_room_alias(text, "example.org")
 
@@ -159,7 +159,7 @@ class TestRoomId:
     @pytest.mark.parametrize(
         "text", ["", "!", "abc", "#lobby:example.org", "!a b", "!a\n", " !a", "!" + "a" * 255, "!\udcff"]
     )
-    def test_refuses_what_is_none(self, text: str) -> None:
+    def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(InvalidInput):
             parse_room_id(text)
 
@@ -169,7 +169,7 @@ class TestRoomId:
     [lambda text: parse_user_id(text, "x.org"), lambda text: parse_room_alias(text, "x.org"), parse_room_id],
     ids=["user id", "room alias", "room id"],
 )
-def test_whatever_comes_is_taken_or_refused(parse: t.Callable[[str], object]) -> None:
+def test_any_text_is_accepted_or_refused(parse: t.Callable[[str], object]) -> None:
     chance = random.Random(8448)
     pieces = [
         "@",
@@ -192,15 +192,15 @@ def test_whatever_comes_is_taken_or_refused(parse: t.Callable[[str], object]) ->
         "\ud800",
         "0",
     ]
-    taken = 0
+    accepted = 0
     for _attempt in range(20000):
         text = "".join(chance.choices(pieces, k=chance.randrange(9)))
         try:
             parsed = str(parse(text))
         except InvalidInput:
             continue
-        taken += 1
+        accepted += 1
         assert text in parsed
         assert not any(character in parsed for character in " \n\x00")
         assert str(parse(parsed)) == parsed
-    assert taken > 100
+    assert accepted > 100

@@ -78,7 +78,7 @@ def test_set_attributes_and_remove(tmp_path: pathlib.Path) -> None:
     assert read_attributes(str(path)) is None
     with pytest.raises(SynapseError, match="could not be removed: No such file"):
         remove_file(str(path))
-    with pytest.raises(SynapseError, match="was removed by somebody else in this moment"):
+    with pytest.raises(SynapseError, match="Another process removed .* at the same moment: run the task again"):
         set_attributes(str(path), wanted)
 
 
@@ -94,7 +94,7 @@ def test_set_attributes_leaves_other_names_of_the_file_alone(tmp_path: pathlib.P
 def test_require_writable(tmp_path: pathlib.Path) -> None:
     require_writable(str(tmp_path / "new"), "path")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(InvalidInput, match=f"^path {tmp_path} is a directory: name the file in it"):
+    with pytest.raises(InvalidInput, match=f"^path {tmp_path} is a directory: set the path of a file in it"):
         require_writable(str(tmp_path), "path")
     with pytest.raises(InvalidInput, match="^path .*/b/c cannot be used: the directory .*/b does not exist, create it"):
         require_writable(str(tmp_path / "b" / "c"), "path")

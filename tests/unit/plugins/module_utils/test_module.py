@@ -168,7 +168,7 @@ class TestResource:
     def test_details_of_a_refusal_can_be_looked_at(self, capsys: pytest.CaptureFixture[str]) -> None:
         error = ApiError("Refused.", method="PUT", url="http://x/a", status=400, errcode="M_UNKNOWN", error="No")
         printed = outcome(capsys, Switch(fails_in="plan", error=error))
-        assert (printed["status"], printed["errcode"], printed["url"]) == (400, "M_UNKNOWN", "http://x/a")
+        assert (printed["status"], printed["errcode"], printed["request"]["url"]) == (400, "M_UNKNOWN", "http://x/a")
 
     def test_a_missing_library_is_told_with_its_interpreter(self, capsys: pytest.CaptureFixture[str]) -> None:
         printed = outcome(capsys, Switch(fails_in="plan", error=MissingLibrary("requests", "to speak with Synapse")))

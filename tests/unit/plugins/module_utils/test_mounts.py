@@ -15,7 +15,7 @@ def test_mount_points_of_this_host() -> None:
     assert "/proc" in mount_points()
 
 
-def test_names_with_blanks_and_a_kernel_that_does_not_tell(tmp_path: pathlib.Path) -> None:
+def test_names_with_spaces_and_a_kernel_without_the_list(tmp_path: pathlib.Path) -> None:
     table = tmp_path / "mountinfo"
     table.write_text("36 35 98:0 / /srv/a\\040b\\134 rw - ext4 /dev/x rw\n")
     assert mount_points(str(table)) == {"/srv/a b\\"}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What nobody can change is known before it is tried, and told with what makes it changeable."""
+"""Obstacles are found before a change is tried, and reported with what removes them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def descriptor(tmp_path: pathlib.Path) -> t.Iterator[int]:
     os.close(opened)
 
 
-def test_nothing_is_in_the_way(descriptor: int, tmp_path: pathlib.Path) -> None:
+def test_no_obstacle(descriptor: int, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").touch(0o400)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/proc")
@@ -88,7 +88,7 @@ def test_attributes(descriptor: int, monkeypatch: pytest.MonkeyPatch, bits: int,
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sets these attributes")
 @pytest.mark.parametrize(("attribute", "what"), [("i", "immutable"), ("a", "append-only")])
 @pytest.mark.parametrize("kind", ["file", "directory", "."])
-def test_what_the_kernel_says(descriptor: int, tmp_path: pathlib.Path, attribute: str, what: str, kind: str) -> None:
+def test_real_attributes(descriptor: int, tmp_path: pathlib.Path, attribute: str, what: str, kind: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "directory").mkdir()
     if not shutil.which("chattr"):

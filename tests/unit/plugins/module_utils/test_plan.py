@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A plan is made once: it says what will change, and carries out just that."""
+"""A plan is computed once: it shows what will change, and changes only that."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_runs_no_step_after_one_that_failed() -> None:
     assert ran == ["a"]
 
 
-def test_runs_nothing_unless_it_is_told_to() -> None:
+def test_runs_nothing_before_execute() -> None:
     ran: list[str] = []
     assert Plan(None, {}, (Step("a", lambda: ran.append("a")),)).changed
     assert ran == []

@@ -43,7 +43,7 @@ def test_made_private(tmp_path: pathlib.Path) -> None:
     assert read_private(str(path)) == PrivateFile("secret", "0600")
     assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
     path.unlink()
-    with pytest.raises(SynapseError, match="was removed by somebody else in this moment"):
+    with pytest.raises(SynapseError, match="was removed by another process during the task"):
         make_private(str(path))
 
 

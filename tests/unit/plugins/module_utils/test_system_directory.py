@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What belongs to the system or to people is known by whatever name it is called."""
+"""Paths of the system and of persons are recognized under all their names."""
 
 from __future__ import annotations
 

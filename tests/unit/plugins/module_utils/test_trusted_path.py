@@ -16,12 +16,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import MissingDirectory, open_child, walk
 
 ROOT = os.geteuid() == 0
-# Somebody else, and a friend: made up where nobody can give a directory away.
+# An untrusted and a trusted user: invented where this user cannot change the owner of a directory.
 OTHER, FRIEND = 65534, 4711
 
 
 def reached(path: object, trusted: t.Collection[int] = ()) -> str:
-    """Walk there and return where that is."""
+    """Follow the path and return the directory that was opened."""
     descriptor = walk(str(path), trusted)
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
@@ -30,7 +30,7 @@ def reached(path: object, trusted: t.Collection[int] = ()) -> str:
 
 
 def refused(path: object, trusted: t.Collection[int] = (), kind: type[SynapseError] = InvalidInput) -> str:
-    """Return why nobody gets there. No descriptor stays open."""
+    """Return the message of the error. No descriptor stays open."""
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(kind) as caught:
         walk(str(path), trusted, "path /x")
@@ -42,7 +42,7 @@ def refused(path: object, trusted: t.Collection[int] = (), kind: type[SynapseErr
 
 @pytest.fixture
 def owners(monkeypatch: pytest.MonkeyPatch) -> t.Callable[[pathlib.Path, int, int, int], None]:
-    """Make this process root and let a directory look as if it had that owner, group and mode."""
+    """Pretend that this process is root, and that a directory has this owner, group and mode."""
     looks: dict[tuple[int, int], tuple[int, int, int]] = {}
     fstat, own = os.fstat, os.geteuid()
 
@@ -52,7 +52,7 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> t.Callable[[pathlib.Path, int, in
         if (status.st_dev, status.st_ino) in looks:
             uid, gid, bits = looks[status.st_dev, status.st_ino]
             mode = status.st_mode & ~0o7777 | bits
-        # Whoever runs the tests plays root.
+        # The user who runs the tests counts as root.
         values = [mode, *status[1:4], 0 if uid == own else uid, gid, *status[6:]]
         return os.stat_result(values)
 
@@ -86,13 +86,15 @@ class TestTheWay:
         (tmp_path / "a" / "up").symlink_to("..")
         assert reached(tmp_path / "relative") == f"{tmp_path}/a/b"
         assert reached(tmp_path / "absolute" / "up" / "a") == f"{tmp_path}/a"
-        # Where a link leads, .. is what is above that.
+        # After a link, .. is the parent of its target.
         assert reached(f"{tmp_path}/relative/..") == f"{tmp_path}/a"
 
     def test_links_in_circles(self, tmp_path: pathlib.Path) -> None:
         (tmp_path / "a").symlink_to("b")
         (tmp_path / "b").symlink_to("a")
-        assert refused(tmp_path / "a").endswith("is one of too many symbolic links.")
+        assert refused(tmp_path / "a").endswith(
+            "is a symbolic link, and the path has too many of them: use the path of the directory itself."
+        )
 
     def test_what_is_not_there(self, tmp_path: pathlib.Path) -> None:
         (tmp_path / "file").touch()
@@ -101,8 +103,8 @@ class TestTheWay:
             f"the directory {tmp_path}/a does not exist, create it first."
         )
         assert refused(tmp_path / "broken").startswith(f"the directory {tmp_path}/nowhere does not exist")
-        assert refused(tmp_path / "file") == f"{tmp_path}/file is not a directory."
-        assert refused(tmp_path / "file" / "b") == f"{tmp_path}/file is not a directory."
+        assert refused(tmp_path / "file") == f"{tmp_path}/file is not a directory: set another path."
+        assert refused(tmp_path / "file" / "b") == f"{tmp_path}/file is not a directory: set another path."
 
     def test_a_name_that_no_kernel_takes(self, tmp_path: pathlib.Path) -> None:
         assert "File name too long" in refused(tmp_path / ("a" * 300), kind=SynapseError)
@@ -124,7 +126,7 @@ class TestForRoot:
         name = pwd.getpwuid(OTHER).pw_name
         assert refused(end, {FRIEND}) == (
             f"{tmp_path}/theirs belongs to {name}, who could exchange what root writes there. Run the task as {name},"
-            " or name a place where only root may write."
+            " or use a directory to which only root can write."
         )
         assert reached(end, {OTHER}) == str(end)
 
@@ -183,7 +185,7 @@ class TestForRoot:
         self, owners: Owners, monkeypatch: pytest.MonkeyPatch, path: str, group: str, well: bool
     ) -> None:
         monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((group, "x", gid, [])))
-        # Any directory will do, if it is called so.
+        # Any directory can be used under this name.
         owners(pathlib.Path("/usr"), 0, 50, 0o2775)
         monkeypatch.setattr(os.path, "normpath", lambda _place: path)
         if well:
@@ -202,7 +204,7 @@ class TestForRoot:
             return b"\2\0\0\0"
 
         monkeypatch.setattr(os, "getxattr", listed)
-        assert refused(tmp_path).startswith("somebody named in an access list (getfacl) may write to")
+        assert refused(tmp_path).startswith("a user or group in an access control list (see getfacl) may write to")
         assert asked == [(str(tmp_path), "system.posix_acl_access")]
 
     @pytest.mark.parametrize(("uid", "mode"), [(FRIEND, 0o755), (0, 0o1777)])
@@ -214,8 +216,8 @@ class TestForRoot:
         assert reached(tmp_path / "theirs" / "link") == str(tmp_path)
         owners(tmp_path / "theirs", uid, 0, mode)
         assert refused(tmp_path / "theirs" / "link", {FRIEND}) == (
-            f"{tmp_path}/theirs/link is a symbolic link that another user could change at any moment: name the"
-            " directory that it leads to."
+            f"{tmp_path}/theirs/link is a symbolic link that another user could change at any moment: use the"
+            " path of its target instead."
         )
 
     def test_where_a_link_leads_to_is_no_better(self, tmp_path: pathlib.Path, owners: Owners) -> None:

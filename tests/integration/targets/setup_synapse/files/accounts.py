@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An admin and a plain user, made by plain HTTP: what is under test takes no part in it."""
+"""An admin and a plain user, created by plain HTTP, without the code under test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import urllib.request
 
 
 def create(server: dict[str, t.Any]) -> dict[str, str]:
-    """Register both on `server` and log them in. Returns their user ids, passwords and access tokens."""
+    """Create both on `server` and log them in. Return their user ids, passwords and access tokens."""
     found = {}
     for kind, prefix in (("admin", "admin_"), ("user", "")):
         name, password = f"setup_{kind}", secrets.token_hex(16)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lets servers on loopback federate: names that lead to them, and certificates of an authority of their own."""
+"""Names and certificates for servers on loopback that federate."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _KEY = "key.pem"
 
 
 def server_name(engine: str) -> str:
-    """Return a name with a port that leads to a server on this machine: one a host name, one an IPv6 literal.
+    """Return a server name with a port on this machine: a host name for SQLite, an IPv6 literal for PostgreSQL.
 
-    Without IPv6 the other one is an IPv4 literal.
+    Without IPv6, it is an IPv4 literal for PostgreSQL.
     """
     port = processes.free_ports(1)[0]
     if engine == "sqlite":
@@ -35,7 +35,7 @@ def server_name(engine: str) -> str:
 
 
 def make_certificates(directory: str) -> None:
-    """Make `directory`, with an authority and a certificate of it for every name of this machine's loopback."""
+    """Create `directory` with an authority, and a certificate of it for every name of the loopback interface."""
     os.mkdir(directory, 0o700)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of the tests")])
@@ -59,9 +59,9 @@ def make_certificates(directory: str) -> None:
 
 
 def settings(directory: str) -> dict[str, t.Any]:
-    """Return the keys of homeserver.yaml that let a server federate, with the certificates in `directory`.
+    """Return the keys of homeserver.yaml for a server that federates, with the certificates in `directory`.
 
-    A server that cannot be reached is noted as such at its first failure, in place of minutes later.
+    A server that cannot be reached counts as failing after its first failure, instead of minutes later.
     """
     return {
         "tls_certificate_path": os.path.join(directory, _CERTIFICATE),
@@ -73,7 +73,7 @@ def settings(directory: str) -> dict[str, t.Any]:
 
 
 def listener(name: str) -> dict[str, t.Any]:
-    """Return the TLS listener that the server `name` is reached at by other servers."""
+    """Return the TLS listener of the server `name` for other servers."""
     host, _colon, port = name.rpartition(":")
     address = "127.0.0.1" if host == "localhost" else host.strip("[]")
     resources = [{"names": ["federation"]}]

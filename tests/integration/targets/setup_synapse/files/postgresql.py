@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A PostgreSQL of its own, for one run of a target."""
+"""A separate PostgreSQL for one run of a target."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import processes
 
 
 def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
-    """Make a cluster below `directory`, start it and return how its database is reached.
+    """Create a cluster below `directory`, start it and return the settings to connect to its database.
 
-    `binaries`: the directory of initdb, postgres and pg_ctl. `user`: who runs it when this program runs as root,
-    because PostgreSQL refuses to be root.
+    `binaries`: the directory of initdb, postgres and pg_ctl. `user`: the user that runs it if this program runs as
+    root, because PostgreSQL refuses to run as root.
     """
     cluster = os.path.join(directory, "cluster")
     data, password_file, log = (os.path.join(cluster, name) for name in ("data", "password", "log"))
@@ -40,7 +40,7 @@ def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
 
     def run(program: str, *arguments: str, text: str = "") -> None:
         as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []
-        # A file, because pg_ctl hands its output on to the server that it starts, and a pipe would never end.
+        # A file, because the server that pg_ctl starts inherits its output, and a pipe would never end.
         with open(os.path.join(directory, "postgresql.start"), "w+", encoding="utf-8") as output:
             argv = [*as_user, os.path.join(binaries, program), *arguments]
             done = subprocess.run(argv, cwd="/", input=text, text=True, stdout=output, stderr=output, check=False)
@@ -48,7 +48,7 @@ def start(directory: str, binaries: str, user: str) -> dict[str, t.Any]:
                 output.seek(0)
                 raise SystemExit(f"{program} failed: {output.read()}")
 
-    # Synapse insists on the locale C.
+    # Synapse requires the locale C.
     locale, login = ("--encoding", "UTF8", "--locale", "C"), ("--auth", "scram-sha-256", "--pwfile", password_file)
     run("initdb", "--pgdata", data, *locale, *login, "--username", "synapse", "--no-sync")
     run("postgres", "--single", "-D", data, "-c", "fsync=off", "postgres", text="CREATE DATABASE synapse\n")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The directory that throw-away servers live in, and the end of every process that was started in it."""
+"""The directory of temporary servers, and how to stop every process that was started in it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _kept: list[socket.socket] = []
 
 
 def create_directory() -> str:
-    """Return a new directory, which remembers the process that it is made for."""
+    """Return a new directory, which contains a file that names the process it is created for."""
     owner = _identity(_owner())
     directory = tempfile.mkdtemp(prefix=_PREFIX)
-    # The user of PostgreSQL has to pass through; what is secret lies in closed directories below.
+    # The user of PostgreSQL must be able to enter it. Secrets are in closed directories below.
     os.chmod(directory, 0o711)
     with open(os.path.join(directory, "owner"), "w", encoding="ascii") as file:
         file.write(owner)
@@ -34,9 +34,9 @@ def create_directory() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody else uses, and keep them so until this process ends: servers start slowly.
+    """Return free ports on loopback, and reserve them until this process ends, because servers start slowly.
 
-    They are below those that outgoing connections use, so that a server which is halted finds its own free again.
+    They are below the ports of outgoing connections, so that the port of a halted server stays free.
     """
     return [_keep_port() for _number in range(count)]
 
@@ -49,7 +49,7 @@ def _keep_port() -> int:
         except OSError:
             kept.close()
             continue
-        # From now on a server may listen there, as long as it asks for the same; another bind as above fails.
+        # Now a server that sets the same option can listen on the port, but another bind as above fails.
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _kept.append(kept)
         return port
@@ -57,8 +57,8 @@ def _keep_port() -> int:
 
 
 def sweep() -> None:
-    """Stop what runs in the directories whose owner was killed."""
-    # One at a time: what one removes, another one must not find half.
+    """Stop the servers in the directories of processes that were killed."""
+    # One process at a time, because another process must not find a directory that is partly removed.
     path = os.path.join(tempfile.gettempdir(), f".{_PREFIX}{os.geteuid()}.lock")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -73,29 +73,26 @@ def _sweep() -> None:
             with open(os.path.join(directory, "owner"), encoding="ascii") as file:
                 owner = file.read()
         except FileNotFoundError:
-            # Just being made, or just being removed.
+            # It is being created or removed.
             continue
         if owner and _identity(int(owner.split()[0])) != owner:
             stop(directory)
 
 
 def stop(directory: str) -> None:
-    """End every Synapse and PostgreSQL that was started in `directory`, and remove it.
-
-    A directory that is gone already is fine.
-    """
+    """Stop every Synapse and PostgreSQL that was started in `directory`, and remove it if it exists."""
     if not os.path.basename(directory).startswith(_PREFIX):
-        raise SystemExit(f"{directory} was not made by this program: it is left alone.")
+        raise SystemExit(f"{directory} was not created by this program, so it is not removed.")
     if not os.path.isdir(directory):
         return
     end(directory, "synapse.app.")
-    # For PostgreSQL this is the fast shutdown, which does not wait for its clients.
+    # This is the fast shutdown of PostgreSQL, which does not wait for its clients.
     end(directory, "postgres", signal.SIGINT)
     shutil.rmtree(directory)
 
 
 def end(directory: str, program: str, how: signal.Signals = signal.SIGTERM) -> None:
-    """End the processes of `program` that name a path below `directory` on their command line."""
+    """Stop the processes of `program` that have a path below `directory` on their command line."""
     deadline = time.monotonic() + _PATIENCE
     while (running := _find(directory, program)) and time.monotonic() < deadline:
         _signal(running, how)
@@ -112,7 +109,7 @@ def _signal(pids: list[int], how: signal.Signals) -> None:
 
 
 def _wait(pids: list[int], directory: str, deadline: float) -> None:
-    """Wait until none of these processes runs; to look at all that there are each time would take a processor."""
+    """Wait until none of these processes runs. Only these are checked, because checking all needs a whole processor."""
     while time.monotonic() < deadline and any(_is_inside(_command_line(pid), directory) for pid in pids):
         time.sleep(0.02)
 
@@ -132,7 +129,7 @@ def _is_inside(arguments: list[str], directory: str) -> bool:
 
 
 def _owner() -> int:
-    """Who will stop the servers: the process in SETUP_SYNAPSE_OWNER, else the outermost ansible-playbook above this."""
+    """The process that will stop the servers: SETUP_SYNAPSE_OWNER, or the outermost ansible-playbook above this."""
     found, pid = int(os.environ.get("SETUP_SYNAPSE_OWNER") or 0), os.getpid()
     if found:
         return found
@@ -141,12 +138,14 @@ def _owner() -> int:
             found = pid
         pid = int(_status(pid)[1])
     if not found:
-        raise SystemExit("No ansible-playbook runs this: set SETUP_SYNAPSE_OWNER to who stops the servers.")
+        raise SystemExit(
+            "No ansible-playbook runs this. Set SETUP_SYNAPSE_OWNER to the process ID that stops the servers."
+        )
     return found
 
 
 def _identity(pid: int) -> str:
-    """A process for good: its number may come again, but not with the same start time."""
+    """A unique name of a process: its ID may be reused, but not with the same start time."""
     try:
         return f"{pid} {_status(pid)[19]}"
     except (FileNotFoundError, ProcessLookupError):

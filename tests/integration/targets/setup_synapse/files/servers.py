@@ -2,21 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Throw-away servers for the integration targets: a real Synapse on each engine.
+"""Temporary servers for the integration targets: a real Synapse on each engine.
 
 servers.py start ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER [federating]
-    ENGINES: sqlite and postgresql, with a comma between; SETTINGS: further keys of homeserver.yaml, as JSON;
+    ENGINES: sqlite and postgresql, separated by a comma; SETTINGS: additional keys of homeserver.yaml, as JSON;
     federating: the servers can reach each other.
-    Prints the directory and the servers as JSON. What a killed run has left behind is ended first.
+    First stops the servers of a run that was killed. Prints the directory and the servers as JSON.
 servers.py restart DIRECTORY BASE_URL
-    Restarts the one server that lives in DIRECTORY.
+    Restarts the single server in DIRECTORY.
 servers.py halt DIRECTORY
-    Stops the one server that lives in DIRECTORY; `restart` starts it again.
+    Stops the single server in DIRECTORY; `restart` starts it again.
 servers.py during FILE ENGINES SETTINGS POSTGRESQL_BIN POSTGRESQL_USER COMMAND...
-    Starts servers, adds what `start` prints to the JSON object in FILE as `started_synapse`, runs the command, and
-    stops them after it. The exit status is that of the command.
+    Starts servers, adds the output of `start` to the JSON object in FILE as `started_synapse`, runs the command, and
+    stops the servers. The exit status is that of the command.
 servers.py stop DIRECTORY
-    Ends every server below DIRECTORY, as `start` printed it, and removes it.
+    Stops every server below DIRECTORY, as `start` printed it, and removes DIRECTORY.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import synapse_server
 def start(
     engines: list[str], settings: dict[str, t.Any], binaries: str, user: str, *, federating: bool
 ) -> dict[str, t.Any]:
-    """Return the directory of the servers and what a test has to know of each."""
+    """Return the directory of the servers, and what a test must know about each."""
     processes.sweep()
     directory = processes.create_directory()
     try:
@@ -61,13 +61,13 @@ def start(
 
 
 def restart(directory: str, base_url: str) -> None:
-    """Stop the Synapse that lives in `directory`, start it and wait until it answers."""
+    """Stop the Synapse in `directory`, start it and wait until it answers."""
     processes.end(directory, "synapse.app.")
     synapse_server.wait(synapse_server.start(directory), directory, base_url)
 
 
 def during(path: str, engines: str, settings: str, binaries: str, user: str, *command: str) -> int:
-    """Run `command` while servers run, of which the JSON object in the file `path` tells; return its exit status."""
+    """Run `command` while servers run, which the JSON object in the file `path` describes. Return its exit status."""
     os.environ["SETUP_SYNAPSE_OWNER"] = str(os.getpid())
     started = start(engines.split(","), json.loads(settings), binaries, user, federating=False)
     try:

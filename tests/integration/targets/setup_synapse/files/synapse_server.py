@@ -20,15 +20,15 @@ import federation
 import processes
 import yaml
 
-# One has a port, because a server name may have one.
+# One has a port, because a server name may have a port.
 SERVER_NAMES = {"sqlite": "sqlite.test", "postgresql": "postgresql.test:8448"}
 _PATIENCE = 60.0
 
 
 def describe(directory: str, engine: str, *, federating: bool = False) -> dict[str, t.Any]:
-    """Return what a test has to know of the server on `engine` that will live below `directory`.
+    """Return what a test must know about the server on `engine`, which will be below `directory`.
 
-    `federating`: other servers shall reach it under its name.
+    `federating`: other servers can reach it with its name.
     """
     own = os.path.join(directory, engine)
     client_port, metrics_port = processes.free_ports(2)
@@ -50,7 +50,7 @@ def describe(directory: str, engine: str, *, federating: bool = False) -> dict[s
 
 
 def configure(server: dict[str, t.Any], settings: dict[str, t.Any]) -> None:
-    """Write the configuration of `server`, with `settings` as further keys."""
+    """Write the configuration of `server`, with `settings` as additional keys."""
     directory = server["directory"]
     os.mkdir(directory, 0o700)
     os.mkdir(os.path.join(directory, "conf.d"), 0o700)
@@ -66,7 +66,7 @@ def configure(server: dict[str, t.Any], settings: dict[str, t.Any]) -> None:
 
 
 def start(directory: str) -> subprocess.Popen[bytes]:
-    """Start the Synapse that lives in `directory` as a daemon; the process returned is the one that leads to it."""
+    """Start the Synapse in `directory` as a daemon. Return the process that starts the daemon."""
     paths = [os.path.join(directory, name) for name in ("homeserver.yaml", "conf.d")]
     with open(os.path.join(directory, "start"), "wb") as output:
         return subprocess.Popen(
@@ -80,10 +80,10 @@ def start(directory: str) -> subprocess.Popen[bytes]:
 
 
 def wait(process: subprocess.Popen[bytes], directory: str, base_url: str) -> None:
-    """Wait until the Synapse that `process` has started answers. Raises SystemExit with its words if it does not."""
+    """Wait until the Synapse that `process` starts answers. Raises SystemExit with its output if it does not."""
     deadline = time.monotonic() + _PATIENCE
     if process.wait(_PATIENCE) == 0:
-        # Never through a proxy: it could not reach this host's own loopback.
+        # Never through a proxy, because it could not reach the loopback interface of this host.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
             try:
@@ -123,13 +123,13 @@ def _homeserver(server: dict[str, t.Any]) -> dict[str, t.Any]:
         "trusted_key_servers": [],
         "suppress_key_server_warning": True,
         "bcrypt_rounds": 4,
-        # Until they are done, which takes a minute with pauses, an account cannot be reactivated.
+        # Before they are done, an account cannot be reactivated. With pauses they need a minute.
         "background_updates": {"sleep_enabled": False},
     }
 
 
 def _rate_limits() -> dict[str, t.Any]:
-    """Limits so wide that whatever a test makes in a row does not wait."""
+    """Limits so high that the requests of a test never wait."""
     wide = {"per_second": 1000, "burst_count": 1000}
     return {
         "rc_login": {"address": wide, "account": wide, "failed_attempts": wide},
@@ -143,7 +143,7 @@ def _rate_limits() -> dict[str, t.Any]:
 
 
 def _log_config(path: str) -> dict[str, t.Any]:
-    """Straight to the file, so that a line can be read as soon as it was logged."""
+    """Write to the file without a buffer, so that a test can read a line as soon as it is logged."""
     line = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s"
     return {
         "version": 1,

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The first server admin: which way is open, that nobody else becomes one, and what is said of it afterwards."""
+"""The first server admin: how it is made, that no other account becomes one, and what is returned."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import re
 import socket
@@ -27,11 +28,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.options import (
+    account_argument_spec,
+    management_argument_spec,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     ConfigurationFile,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_admin_user
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
@@ -45,7 +52,7 @@ FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
 PROBE = "matrix_ops.synapse.probe.c0ffee"
 PROMOTE, ENROL = "set admin in the database", "register the account as a server admin"
 
-# The tables of Synapse 1.163 that say what an account is, with the columns that matter, as they are declared there.
+# The tables of Synapse 1.163 that define an account, with the relevant columns.
 TABLES = """
 CREATE TABLE users (
     name TEXT UNIQUE, password_hash TEXT, creation_ts BIGINT, user_type TEXT DEFAULT NULL,
@@ -81,7 +88,13 @@ class UserTable:
             connection.close()
 
     def add(
-        self, user_id: str, *, admin: int = 0, deactivated: int = 0, displayname: str = "", user_type: str | None = None
+        self,
+        user_id: str,
+        *,
+        admin: int = 0,
+        deactivated: int = 0,
+        display_name: str = "",
+        user_type: str | None = None,
     ) -> None:
         """Add an account."""
         self.run(
@@ -89,27 +102,27 @@ class UserTable:
             " VALUES (?, '$2b$', 17, ?, ?, ?)",
             *(user_id, admin, deactivated, user_type),
         )
-        if displayname:
-            self.run("INSERT INTO profiles VALUES (?, ?, ?, NULL)", user_id, user_id[1:].split(":")[0], displayname)
+        if display_name:
+            self.run("INSERT INTO profiles VALUES (?, ?, ?, NULL)", user_id, user_id[1:].split(":")[0], display_name)
 
     def content(self) -> dict[str, Row]:
-        """Return all rows by user id."""
+        """Return all rows by user ID."""
         return {row[0]: row for row in self.run("SELECT * FROM users")}
 
     def admins(self) -> list[Row]:
-        """Return who is an admin, and of what kind the value is that says so."""
+        """Return the admins, with the value in the database and its type."""
         return self.run("SELECT name, admin, typeof(admin) FROM users WHERE admin <> 0 ORDER BY name")
 
 
 @pytest.fixture
 def users(tmp_path: pathlib.Path) -> UserTable:
-    """A database in which nobody has an account yet."""
+    """A database without accounts."""
     return UserTable(tmp_path / "homeserver.db")
 
 
 @pytest.fixture
 def existing(users: UserTable) -> UserTable:
-    """A database with accounts, none of which is an admin's."""
+    """A database with accounts, none of which is an admin."""
     for name in ("alice", "alice2", "Alice", "bob"):
         users.add(f"@{name}:x.org")
     return users
@@ -147,7 +160,7 @@ def first_admin(
 
 @pytest.fixture(autouse=True)
 def same_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is made up by chance is always the same."""
+    """The random part of the device name is always the same."""
     monkeypatch.setattr("secrets.token_hex", lambda _size: "c0ffee")
 
 
@@ -168,7 +181,7 @@ def carry_out(resource: FirstAdmin, *, effect: t.Callable[[], None] = lambda: No
 
 
 def outcome(result: dict[str, t.Any]) -> tuple[t.Any, ...]:
-    return result["method"], result["verified"], result["restart_required"], result["steps"]
+    return result.get("method"), result["verified"], result["restart_required"], result["steps"]
 
 
 def shown(answer: t.Any = None, status: int = 200, token: str | None = TOKEN) -> Call:
@@ -182,7 +195,7 @@ def whoami(user_id: str = "@alice:x.org") -> Call:
 
 
 def nobody() -> Call:
-    """The question who the caller is, without a token."""
+    """The request for the caller, without a token."""
     return Call("GET", WHOAMI, {"errcode": "M_MISSING_TOKEN", "error": "Missing access token"}, 401, token=None)
 
 
@@ -204,7 +217,7 @@ def logout() -> Call:
 
 @pytest.fixture
 def unreachable() -> t.Iterator[str]:
-    """The base URL of a server that does not run: the port is taken, but nobody listens there."""
+    """The base URL of a server that does not run: the port is used, but no process listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -220,21 +233,21 @@ class TestNew:
             "admin": True,
             "mac": registration_mac(SECRET, "n0nce", account),
             "inhibit_login": True,
-            **more,
+            **{"displayname" if name == "display_name" else name: value for name, value in more.items()},
         }
         return (
             Call("GET", REGISTER, {"nonce": "n0nce"}),
             Call("POST", REGISTER, answer or {"user_id": "@alice:x.org"}, status, body=body),
         )
 
-    @pytest.mark.parametrize("more", [{}, {"displayname": "Alice A."}, {"user_type": "bot", "displayname": "A"}])
+    @pytest.mark.parametrize("more", [{}, {"display_name": "Alice A."}, {"user_type": "bot", "display_name": "A"}])
     def test_is_registered_and_asked(self, server: ScriptedServer, users: UserTable, more: dict[str, t.Any]) -> None:
         server.expect(Call("GET", POLICY, {}), *self.registration(**more))
         server.expect(nobody(), login(), shown(token=SESSION), logout())
         resource = first_admin(server.base_url, users, password=PASSWORD, **more)
         result = carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, **more))
         assert outcome(result) == ("registration", True, False, [ENROL])
-        assert (result["user"]["user_id"], result["user"]["displayname"]) == ("@alice:x.org", "Alice")
+        assert (result["user"]["user_id"], result["user"]["display_name"]) == ("@alice:x.org", "Alice")
 
     def test_is_only_predicted_at_first(self, server: ScriptedServer, users: UserTable) -> None:
         server.expect(Call("GET", POLICY, {"m.minimum_length": 7}))
@@ -249,35 +262,39 @@ class TestNew:
         }
 
     def test_may_join_other_admins(self, server: ScriptedServer, users: UserTable) -> None:
-        # Whoever has the secret may register admins anyway.
+        # A user who knows the secret can register admins anyway.
         users.add("@root:x.org", admin=1)
         server.expect(Call("GET", POLICY, {}))
-        ways = Ways(SECRET, allow_database=False)
+        ways = Ways(SECRET, allow_database_write=False)
         assert first_admin(server.base_url, users, password=PASSWORD, ways=ways).plan().changed
 
     @pytest.mark.parametrize("secret", [None, ""])
     def test_needs_a_secret(self, server: ScriptedServer, users: UserTable, secret: str | None) -> None:
-        with pytest.raises(errors.InvalidInput, match="does not exist, and .* holds no registration_shared_secret"):
+        with pytest.raises(errors.InvalidInput, match="does not exist, and .* has no registration_shared_secret"):
             first_admin(server.base_url, users, password=PASSWORD, ways=Ways(secret)).plan()
 
     def test_needs_a_password(self, server: ScriptedServer, users: UserTable) -> None:
-        with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist: set password"):
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist. Set password"):
             first_admin(server.base_url, users).plan()
 
     def test_needs_a_password_that_the_policy_allows(self, server: ScriptedServer, users: UserTable) -> None:
         server.expect(Call("GET", POLICY, {"m.minimum_length": 8}))
-        with pytest.raises(errors.InvalidInput, match="it lacks at least 8 characters") as caught:
+        with pytest.raises(errors.InvalidInput, match="It needs at least 8 characters") as caught:
             first_admin(server.base_url, users, password=PASSWORD).plan()
         assert PASSWORD not in f"{caught.value} {caught.value.details}"
 
     @pytest.mark.parametrize(
         ("user_id", "declared", "said"),
         [
-            ("Alice", {}, "creates none with capital letters: write @alice:x.org"),
+            ("Alice", {}, "creates no account with upper-case letters. Set user_id to @alice:x.org"),
             ("alice", {"create": False}, "@alice:x.org does not exist, and create is false"),
-            ("alice", {"user_type": "", "displayname": "A"}, "^user_type can only be set by a server admin"),
-            ("12", {}, "kept for guests"),
-            ("alice!", {}, "a localpart consists of"),
+            (
+                "alice",
+                {"user_type": "", "display_name": "A"},
+                "^Only a server admin can set user_type, .* then set them with its access token.$",
+            ),
+            ("12", {}, "reserved for guests"),
+            ("alice!", {}, "a localpart can only contain"),
             ("@alice:y.org", {}, "of the server y.org"),
             ("alice:x.org", {}, "is not a user id"),
             ("alice", {"password": ""}, "password is empty"),
@@ -293,10 +310,10 @@ class TestNew:
     @pytest.mark.parametrize(
         ("status", "errcode", "error", "said"),
         [
-            (400, "M_USER_IN_USE", "User ID already taken.", "@alice:x.org was made by somebody else"),
+            (400, "M_USER_IN_USE", "User ID already taken.", "Another task has just created @alice:x.org"),
             (403, "M_UNKNOWN", "HMAC incorrect", "did not accept the registration_shared_secret"),
-            (400, "M_UNKNOWN", "Invalid user type", "Invalid user type.*So alice was not registered"),
-            (400, "M_INVALID_USERNAME", "User ID may not begin with _", "may not begin with _.*was not registered"),
+            (400, "M_UNKNOWN", "Invalid user type", "Invalid user type.*alice was not created"),
+            (400, "M_INVALID_USERNAME", "User ID may not begin with _", "may not begin with _.*alice was not created"),
         ],
     )
     def test_says_why_it_was_not_registered(
@@ -338,16 +355,16 @@ class TestNew:
 
     def test_has_the_name_in_its_normal_form(self, server: ScriptedServer, users: UserTable) -> None:
         """Synapse strips a name that is set, but not one that is registered."""
-        server.expect(Call("GET", POLICY, {}), *self.registration(displayname="Alice A."))
+        server.expect(Call("GET", POLICY, {}), *self.registration(display_name="Alice A."))
         server.expect(nobody(), login(), shown(token=SESSION), logout())
-        resource = first_admin(server.base_url, users, password=PASSWORD, displayname=" Alice A. ")
-        carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, displayname="Alice A."))
+        resource = first_admin(server.base_url, users, password=PASSWORD, display_name=" Alice A. ")
+        carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, display_name="Alice A."))
 
     def test_must_be_there_as_declared_afterwards(self, server: ScriptedServer, users: UserTable) -> None:
-        server.expect(Call("GET", POLICY, {}), *self.registration(displayname="Alice A."))
-        resource = first_admin(server.base_url, users, password=PASSWORD, displayname="Alice A.")
-        with pytest.raises(errors.StateNotReached, match="displayname is 'Alice'"):
-            carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, displayname="Alice"))
+        server.expect(Call("GET", POLICY, {}), *self.registration(display_name="Alice A."))
+        resource = first_admin(server.base_url, users, password=PASSWORD, display_name="Alice A.")
+        with pytest.raises(errors.StateNotReached, match="display_name is 'Alice'"):
+            carry_out(resource, effect=lambda: users.add("@alice:x.org", admin=1, display_name="Alice"))
 
     def test_may_declare_what_a_new_account_is_like(self, server: ScriptedServer, users: UserTable) -> None:
         server.expect(Call("GET", POLICY, {}))
@@ -369,7 +386,7 @@ class TestNew:
 
     def test_is_not_registered_beside_one_in_capital_letters(self, server: ScriptedServer, users: UserTable) -> None:
         users.add("@Alice:x.org")
-        with pytest.raises(errors.InvalidInput, match="@Alice:x.org differs from it in capital letters only"):
+        with pytest.raises(errors.InvalidInput, match="@Alice:x.org differs from it only in upper and lower case"):
             first_admin(server.base_url, users, password=PASSWORD).plan()
 
     def test_is_done_all_the_same_if_the_answer_is_lost(self, server: ScriptedServer, users: UserTable) -> None:
@@ -417,19 +434,22 @@ class TestExisting:
     def test_may_vanish_meanwhile(self, server: ScriptedServer, existing: UserTable) -> None:
         plan = first_admin(server.base_url, existing).plan()
         existing.run("DELETE FROM users WHERE name = '@alice:x.org'")
-        with pytest.raises(errors.SynapseError, match="@alice:x.org is not in the database any more: nothing was"):
+        with pytest.raises(errors.SynapseError, match="@alice:x.org is not in the database any more. Nothing was"):
             plan.execute()
         assert existing.admins() == []
 
     @pytest.mark.parametrize("admin", [0, 1])
     def test_is_not_reactivated(self, server: ScriptedServer, users: UserTable, admin: int) -> None:
         users.add("@alice:x.org", admin=admin, deactivated=1)
-        with pytest.raises(errors.InvalidInput, match="@alice:x.org is deactivated: only a server admin can"):
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org is deactivated, and only a server admin can"):
             first_admin(server.base_url, users, password=PASSWORD).plan()
 
     def test_is_left_alone_where_the_database_is(self, server: ScriptedServer, existing: UserTable) -> None:
-        with pytest.raises(errors.InvalidInput, match="set allow_database to true, or give the token"):
-            first_admin(server.base_url, existing, ways=Ways(SECRET, allow_database=False)).plan()
+        with pytest.raises(
+            errors.InvalidInput,
+            match="Set allow_database_write to true to make it one in the database, or set access_token",
+        ):
+            first_admin(server.base_url, existing, ways=Ways(SECRET, allow_database_write=False)).plan()
 
     @pytest.mark.parametrize(
         ("others", "named"),
@@ -446,12 +466,12 @@ class TestExisting:
             existing.add(f"@root{number}:x.org", admin=1)
         with pytest.raises(errors.InvalidInput) as caught:
             first_admin(server.base_url, existing).plan()
-        assert caught.value.message.startswith(f"This server has admins already ({named}): let one of them promote @a")
-        assert "set despite_other_admins to true" in caught.value.message
+        assert caught.value.message.startswith(f"This server already has server admins ({named}). To make @a")
+        assert "set allow_existing_admins to true" in caught.value.message
 
-    def test_is_made_one_despite_other_admins(self, server: ScriptedServer, existing: UserTable) -> None:
+    def test_is_made_one_allow_existing_admins(self, server: ScriptedServer, existing: UserTable) -> None:
         existing.add("@root:x.org", admin=1)
-        first_admin(server.base_url, existing, ways=Ways(None, despite_other_admins=True)).plan().execute()
+        first_admin(server.base_url, existing, ways=Ways(None, allow_existing_admins=True)).plan().execute()
         assert existing.admins() == [("@alice:x.org", 1, "integer"), ("@root:x.org", 1, "integer")]
 
     def test_is_not_left_to_an_admin_who_is_gone(self, server: ScriptedServer, existing: UserTable) -> None:
@@ -468,7 +488,7 @@ class TestExisting:
     def test_is_changed_in_postgresql_by_a_number(
         self, server: ScriptedServer, users: UserTable, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # SQLite takes a truth value for a number; the statement itself shows that it is none.
+        # SQLite accepts a boolean as a number. Only the statement shows that it is a number.
         driver = RecordingDriver()
         monkeypatch.setitem(sys.modules, "psycopg2", driver)
         first_admin(server.base_url, users, settings={"database": {"name": "psycopg2"}}).plan().execute()
@@ -478,7 +498,7 @@ class TestExisting:
 
 
 class RecordingDriver(types.ModuleType):
-    """Stands for psycopg2, which need not be there: one account, no admins, and whatever is executed is kept."""
+    """In place of psycopg2, which may be missing: one account, no admins, and a record of the executed statements."""
 
     Error = RuntimeError
     Warning = UserWarning
@@ -550,13 +570,13 @@ class TestRefused:
         request: pytest.FixtureRequest,
     ) -> None:
         resource = first_admin(server.base_url, request.getfixturevalue(table), password=PASSWORD, **declared)
-        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin"):
+        with pytest.raises(errors.InvalidInput, match=f"^Only a server admin can set {named}, and"):
             resource.plan()
 
     @pytest.mark.parametrize(
         ("declared", "named"),
         [
-            ({"displayname": "A", "user_type": "bot"}, "displayname, user_type"),
+            ({"display_name": "A", "user_type": "bot"}, "display_name, user_type"),
             ({"password": "another", "update_password": "always"}, "a new password"),
             ({"password": "another", "update_password": "if_different", "locked": True}, "locked, a new password"),
         ],
@@ -572,7 +592,7 @@ class TestRefused:
     ) -> None:
         users: UserTable = request.getfixturevalue(table)
         before = users.content()
-        with pytest.raises(errors.InvalidInput, match=f"^{named} can only be set by a server admin") as caught:
+        with pytest.raises(errors.InvalidInput, match=f"^Only a server admin can set {named}, and") as caught:
             first_admin(server.base_url, users, **declared).plan()
         assert "another" not in caught.value.message
         assert users.content() == before
@@ -584,7 +604,7 @@ class TestRefused:
             {"password": PASSWORD, "update_password": "always"},
             {"password": PASSWORD, "update_password": "if_different"},
             {"password": "another"},
-            {"displayname": " Alice ", "avatar_url": "mxc://x.org/a", "user_type": "bot"},
+            {"display_name": " Alice ", "avatar_url": "mxc://x.org/a", "user_type": "bot"},
             {"locked": True, "suspended": False, "shadow_banned": True},
             {"threepids": [{"medium": "email", "address": "Alice@X.org"}], "external_ids": [IDENTITY]},
             {"rate_limit": {"messages_per_second": 5}},
@@ -602,7 +622,7 @@ class TestRefused:
         assert first_admin(unreachable, users, **declared).plan().changed is (table == "existing")
 
     def test_for_no_name_where_there_is_no_profile(self, unreachable: str, promoted: UserTable) -> None:
-        assert not first_admin(unreachable, promoted, displayname="", avatar_url="").plan().changed
+        assert not first_admin(unreachable, promoted, display_name="", avatar_url="").plan().changed
 
     @pytest.mark.parametrize("by", ["its maker", "its namespace"])
     @pytest.mark.parametrize("allowed", [False, True])
@@ -612,35 +632,142 @@ class TestRefused:
         if by == "its maker":
             existing.run("UPDATE users SET appservice_id = 'bridge' WHERE name = '@alice:x.org'")
         namespaces = (re.compile("@al.*"),) if by == "its namespace" else ()
-        permissions = Permissions(manage_appservice_users=allowed, namespaces=namespaces)
+        permissions = Permissions(allow_appservice_users=allowed, namespaces=namespaces)
         resource = first_admin(server.base_url, existing, permissions=permissions)
         if allowed:
             assert resource.plan().changed
         else:
-            with pytest.raises(errors.InvalidInput, match="application service.*Set manage_appservice_users to true"):
+            with pytest.raises(errors.InvalidInput, match="application service.*Set allow_appservice_users to true"):
                 resource.plan()
 
 
 class TestModule:
-    @pytest.mark.parametrize("more", [{"access_token": "t"}, {"registration_shared_secret": None}])
-    def test_needs_the_configuration_with_a_secret(self, more: dict[str, t.Any]) -> None:
-        """Without it nothing says what the server is called, and the secret would be ignored."""
-        parameters = {"registration_shared_secret": SECRET, "access_token": None, "access_token_path": None}
-        with pytest.raises(errors.InvalidInput, match="registration_shared_secret is of no use without config_path"):
-            synapse_admin_user.declare({**parameters, "config_path": None})
-        with pytest.raises(KeyError):
-            # Past that, it goes on to the options that are left out here.
-            synapse_admin_user.declare({**parameters, "config_path": None, **more})
+    """Only `bootstrap_admin` uses other ways than the Admin API, and only without the token of an admin."""
+
+    def parameters(self, server: ScriptedServer, **given: t.Any) -> dict[str, t.Any]:
+        specs = (management_argument_spec(), account_argument_spec())
+        options = {name: option for spec in specs for name, option in spec.argument_spec.items()}
+        return {
+            **{name: option.get("default") for name, option in options.items()},
+            "registration_shared_secret": None,
+            "allow_database_write": True,
+            "allow_existing_admins": False,
+            "base_url": server.base_url,
+            "user_id": "alice",
+            "bootstrap_admin": True,
+            "admin": True,
+            **given,
+        }
+
+    @pytest.fixture
+    def config_path(self, existing: UserTable, tmp_path: pathlib.Path) -> list[str]:
+        """The configuration of a server with accounts, none of which is an admin."""
+        settings = {
+            "server_name": "x.org",
+            "database": {"name": "sqlite3", "args": {"database": existing.path}},
+            "registration_shared_secret": SECRET,
+        }
+        path = tmp_path / "homeserver.yaml"
+        # JSON is valid YAML.
+        path.write_text(json.dumps(settings), encoding="utf-8")
+        return [str(path)]
+
+    @pytest.fixture
+    def missing(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The default path, which does not exist."""
+        paths = (str(tmp_path / "missing.yaml"), str(tmp_path / "conf.d"))
+        monkeypatch.setattr(homeserver, "DEFAULT_CONFIG_PATH", paths)
+        return list(paths)
+
+    @pytest.mark.parametrize("given", [{"admin": None}, {"admin": False}, {"state": "absent"}])
+    def test_bootstraps_only_an_admin(self, server: ScriptedServer, given: dict[str, t.Any]) -> None:
+        with pytest.raises(errors.InvalidInput, match="set admin to true and state to present"):
+            synapse_admin_user.declare(self.parameters(server, **given))
+
+    def test_promotes_in_the_database(
+        self, server: ScriptedServer, existing: UserTable, config_path: list[str]
+    ) -> None:
+        synapse_admin_user.declare(self.parameters(server, config_path=config_path)).plan().execute()
+        assert existing.admins() == [("@alice:x.org", 1, "integer")]
+
+    @pytest.mark.parametrize("given", [None, "another"])
+    def test_registers_with_the_secret_of_the_configuration_or_its_own(
+        self, server: ScriptedServer, config_path: list[str], given: str | None
+    ) -> None:
+        parameters = self.parameters(
+            server, config_path=config_path, user_id="new", password=PASSWORD, registration_shared_secret=given
+        )
+        server.expect(Call("GET", POLICY, {}), Call("GET", REGISTER, {"nonce": "n0nce"}))
+        mac = registration_mac(given or SECRET, "n0nce", NewAccount("new", PASSWORD, True))
+        body = {"nonce": "n0nce", "username": "new", "password": PASSWORD, "admin": True, "mac": mac}
+        server.expect(Call("POST", REGISTER, {}, body={**body, "inhibit_login": True}))
+        synapse_admin_user.declare(parameters).plan().execute()
+
+    @pytest.mark.parametrize(("name", "value"), [("allow_database_write", False), ("allow_existing_admins", True)])
+    def test_respects_the_permissions(
+        self, server: ScriptedServer, existing: UserTable, config_path: list[str], name: str, value: bool
+    ) -> None:
+        existing.add("@root:x.org", admin=1)
+        resource = synapse_admin_user.declare(self.parameters(server, config_path=config_path, **{name: value}))
+        if value:
+            assert resource.plan().changed
+        else:
+            with pytest.raises(errors.InvalidInput, match="allow_database_write"):
+                resource.plan()
+
+    def test_never_opens_the_database_without_it(
+        self,
+        server: ScriptedServer,
+        existing: UserTable,
+        config_path: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Even if the configuration can be read and the secret is set."""
+        opened: list[t.Any] = []
+        monkeypatch.setattr(Database, "__enter__", opened.append)
+        before = existing.content()
+        parameters = self.parameters(
+            server, config_path=config_path, bootstrap_admin=False, registration_shared_secret=SECRET
+        )
+        server.expect(nobody())
+        with pytest.raises(errors.AuthenticationFailed, match="set bootstrap_admin to true and run the task on the"):
+            synapse_admin_user.declare(parameters).plan()
+        assert (opened, existing.content()) == ([], before)
+
+    def test_uses_the_token_of_an_admin(self, server: ScriptedServer, missing: list[str]) -> None:
+        """The Admin API needs no configuration."""
+        server.expect(whoami("@root:x.org"), Call("GET", "/_synapse/admin/v2/users/%40root%3Ax.org", {"admin": True}))
+        resource = synapse_admin_user.declare(self.parameters(server, access_token=TOKEN, config_path=missing))
+        server.expect(shown())
+        plan = resource.plan()
+        assert not plan.changed
+        assert resource.result(plan, False)["method"] == "admin_api"
+
+    def test_ignores_the_token_of_another_account(
+        self, server: ScriptedServer, existing: UserTable, config_path: list[str]
+    ) -> None:
+        server.expect(whoami("@bob:x.org"), Call("GET", "/_synapse/admin/v2/users/%40bob%3Ax.org", DENIED, 403))
+        parameters = self.parameters(server, access_token=TOKEN, config_path=config_path)
+        synapse_admin_user.declare(parameters).plan().execute()
+        assert existing.admins() == [("@alice:x.org", 1, "integer")]
+
+    def test_needs_the_configuration(self, server: ScriptedServer, missing: list[str]) -> None:
+        with pytest.raises(errors.ConfigurationError) as caught:
+            synapse_admin_user.declare(self.parameters(server, config_path=missing))
+        assert re.search(
+            "missing.yaml does not exist.*bootstrap_admin needs the configuration of Synapse: run the task on the host",
+            caught.value.message,
+        )
 
 
 class TestAdminAlready:
-    """Nothing is done; whether Synapse knows it is asked of the account itself."""
+    """Nothing changes. A request of the account itself shows whether Synapse treats it as an admin."""
 
     def test_is_seen_with_its_own_token(self, server: ScriptedServer, promoted: UserTable) -> None:
         server.expect(whoami(), shown())
         result = carry_out(first_admin(server.base_url, promoted, token=TOKEN, password=PASSWORD))
         assert outcome(result) == (None, True, False, [])
-        assert result["user"]["displayname"] == "Alice"
+        assert result["user"]["display_name"] == "Alice"
 
     @pytest.mark.parametrize(
         ("answer", "status"), [(DENIED, 403), ({"name": "@alice:x.org", "admin": False, "deactivated": False}, 200)]
@@ -667,7 +794,7 @@ class TestAdminAlready:
         server.expect(whoami("@bob:x.org") if token else nobody())
         resource = first_admin(server.base_url, promoted, token=token, password=PASSWORD)
         result = resource.result(resource.plan(), False)
-        assert (result["method"], result["verified"], result["restart_required"]) == (None, False, False)
+        assert ("method" in result, result["verified"], result["restart_required"]) == (False, False, False)
 
     def test_is_not_written_to_when_it_is_looked_at_again(self, server: ScriptedServer, existing: UserTable) -> None:
         resource = first_admin(server.base_url, existing, token=TOKEN)
@@ -706,7 +833,7 @@ class TestAdminAlready:
         result = carry_out(first_admin(server.base_url, promoted, password=PASSWORD))
         assert outcome(result) == (None, True, False, [])
         (warning,) = result["warnings"]
-        assert warning.startswith(f"The device {PROBE} of @alice:x.org, which was logged in for a moment")
+        assert warning.startswith(f"The device {PROBE} of @alice:x.org may still be logged in. Remove it.")
 
     def test_a_login_without_an_answer_may_have_left_a_session(
         self, server: ScriptedServer, promoted: UserTable
@@ -741,12 +868,12 @@ class TestAdminAlready:
     def test_needs_no_leave_to_write(self, server: ScriptedServer, promoted: UserTable) -> None:
         promoted.add("@root:x.org", admin=1)
         server.expect(nobody())
-        resource = first_admin(server.base_url, promoted, ways=Ways(None, allow_database=False))
+        resource = first_admin(server.base_url, promoted, ways=Ways(None, allow_database_write=False))
         assert outcome(carry_out(resource)) == (None, False, False, [])
 
 
 class TestInForce:
-    """What is known, and said, after the database was changed."""
+    """The result after a change of the database."""
 
     REMEMBERED: t.ClassVar[dict[str, t.Any]] = {"name": "@alice:x.org", "admin": False, "deactivated": False}
 
@@ -755,7 +882,7 @@ class TestInForce:
         assert existing.admins() == [("@alice:x.org", 1, "integer")]
         assert (result["method"], result["steps"]) == ("database", [PROMOTE])
         assert result["user"]["admin"] is True
-        # Whoever has seen it does not have to be told to restart, and the other way round.
+        # A verified change needs no restart, and the other way round.
         assert result["verified"] is not result["restart_required"]
         return result
 
@@ -763,7 +890,7 @@ class TestInForce:
         server.expect(whoami(), shown())
         result = self.result(server.base_url, existing, token=TOKEN, password=PASSWORD)
         assert result["verified"] is True
-        assert result["user"]["displayname"] == "Alice"
+        assert result["user"]["display_name"] == "Alice"
 
     def test_not_before_a_restart(self, server: ScriptedServer, existing: UserTable) -> None:
         server.expect(whoami(), shown(DENIED, 403))

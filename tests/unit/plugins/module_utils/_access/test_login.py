@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The two requests that make an account and a token: what is sent, and what a refusal means."""
+"""The requests that create an account and log in: what is sent, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REGISTER = "/_synapse/admin/v1/register"
 LOGIN, LOGOUT = (f"/_matrix/client/v3/{name}" for name in ("login", "logout"))
 NONCE = Call("GET", REGISTER, {"nonce": "n0nce"})
 ALICE = NewAccount("alice", "hunter2", True)
-# HMAC-SHA1 with the key s3cret, by another program, of what stands beside each.
+# HMAC-SHA1 with the key s3cret, made by another program from the text of each comment.
 ADMIN_MAC = "a75dc991329d90993feb264a326ec927b9a2c200"  # n0nce alice hunter2 admin
 USER_MAC = "c524c13a1f6d27bfde6e2bd64f77091c597a56cd"  # n0nce alice hunter2 notadmin
 BOT_MAC = "0354ed8b4d496e2d618f5ac28bdf76753c60f1aa"  # n0nce alice hunter2 notadmin bot
@@ -36,7 +36,7 @@ FOREIGN_MAC = "a4c7b687b1d146da3b3dbe327a23ea18bb8d31eb"  # the key clé, n0nce 
 
 @pytest.fixture
 def client(server: ScriptedServer) -> Client:
-    """A client without a token, which none of these requests needs."""
+    """A client without a token: none of these requests needs one."""
     return Client(server.base_url)
 
 
@@ -77,7 +77,7 @@ class TestRegister:
         server.expect(NONCE, Call("POST", REGISTER, {"user_id": "@alice:x.org"}, body={**body, **more}, token=None))
         assert register(client, "s3cret", account) is True
 
-    def test_says_that_the_name_is_taken(self, server: ScriptedServer, client: Client) -> None:
+    def test_returns_false_if_the_name_is_in_use(self, server: ScriptedServer, client: Client) -> None:
         taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
         server.expect(NONCE, Call("POST", REGISTER, taken, 400))
         assert register(client, "s3cret", ALICE) is False
@@ -86,10 +86,10 @@ class TestRegister:
         ("status", "errcode", "said", "message"),
         [
             (403, "M_UNKNOWN", "HMAC incorrect", "did not accept the registration_shared_secret"),
-            (400, "M_UNKNOWN", "Shared secret registration is not enabled", "set one and restart Synapse"),
+            (400, "M_UNKNOWN", "Shared secret registration is not enabled", "Set one and restart Synapse"),
         ],
     )
-    def test_says_what_is_wrong_with_the_secret(
+    def test_explains_a_refusal_of_the_secret(
         self, server: ScriptedServer, client: Client, status: int, errcode: str, said: str, message: str
     ) -> None:
         server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": said}, status))
@@ -106,16 +106,17 @@ class TestRegister:
             (500, "M_UNKNOWN", "Internal server error", errors.ApiError),
         ],
     )
-    def test_hands_on_every_other_refusal(
-        self, server: ScriptedServer, client: Client, status: int, errcode: str, said: str, kind: type[Exception]
+    def test_raises_every_other_refusal(
+        self, server: ScriptedServer, client: Client, status: int, errcode: str, said: str, kind: type[errors.ApiError]
     ) -> None:
         server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": said}, status))
         with pytest.raises(kind, match=said) as caught:
             register(client, "s3cret", ALICE)
         assert caught.type is kind
+        assert ("The account alice was not created." in caught.value.message) is (status < 500)
         assert not any(secret in f"{caught.value}" for secret in ("s3cret", "hunter2"))
 
-    def test_sends_no_password_where_registration_is_not_served(self, server: ScriptedServer, client: Client) -> None:
+    def test_sends_no_password_if_registration_is_not_served(self, server: ScriptedServer, client: Client) -> None:
         missing = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
         server.expect(Call("GET", REGISTER, missing, 404))
         with pytest.raises(errors.EndpointMissing, match="Matrix Authentication Service"):
@@ -131,7 +132,7 @@ class TestLogIn:
     LOGIN = Login("alice", "hunter2", "DEVICE", "Ansible")
     ANSWER: t.ClassVar[dict[str, t.Any]] = {"user_id": "@alice:x.org", "access_token": "syt_new", "device_id": "DEVICE"}
 
-    def test_returns_the_token_and_whose_it_is(self, server: ScriptedServer, client: Client) -> None:
+    def test_returns_the_token_and_its_account(self, server: ScriptedServer, client: Client) -> None:
         body = {
             "type": "m.login.password",
             "identifier": {"type": "m.id.user", "user": "alice"},
@@ -142,13 +143,13 @@ class TestLogIn:
         server.expect(Call("POST", LOGIN, self.ANSWER, body=body, token=None))
         assert log_in(client, self.LOGIN) == ("syt_new", "@alice:x.org")
 
-    def test_says_what_a_refusal_may_mean(self, server: ScriptedServer, client: Client) -> None:
+    def test_names_the_possible_reasons_of_a_refusal(self, server: ScriptedServer, client: Client) -> None:
         refusal = {"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}
         server.expect(Call("POST", LOGIN, refusal, 403))
         with pytest.raises(errors.PermissionDenied) as caught:
             log_in(client, self.LOGIN)
         assert "Invalid username or password" in caught.value.message
-        assert "no account alice, a wrong password, or a deactivated account" in caught.value.message
+        assert "the account alice does not exist or is deactivated, or the password is wrong" in caught.value.message
         assert "hunter2" not in f"{caught.value} {caught.value.details}"
 
     def test_explains_no_other_refusal(self, server: ScriptedServer, client: Client) -> None:
@@ -158,7 +159,9 @@ class TestLogIn:
         assert "deactivated" not in caught.value.message
 
     @pytest.mark.parametrize("missing", ["access_token", "user_id"])
-    def test_notices_an_answer_of_something_else(self, server: ScriptedServer, client: Client, missing: str) -> None:
+    def test_notices_a_response_that_is_not_of_synapse(
+        self, server: ScriptedServer, client: Client, missing: str
+    ) -> None:
         answer = {name: value for name, value in self.ANSWER.items() if name != missing}
         server.expect(Call("POST", LOGIN, answer))
         with pytest.raises(errors.UnexpectedAnswer, match=f"holds no {missing}") as caught:
@@ -171,7 +174,7 @@ class TestLogIn:
     [("D" * 513, "Ansible", "device_id"), ("D", "n" * 101, "device_display_name"), ("D" * 512, "n" * 100, None)],
     ids=["id", "name", "longest"],
 )
-def test_device_that_synapse_refuses_after_the_password(device_id: str, name: str, option: str | None) -> None:
+def test_device_that_synapse_would_refuse_after_the_password(device_id: str, name: str, option: str | None) -> None:
     login = Login("robot", "p", device_id, name)
     if option is None:
         login.check()
@@ -181,11 +184,11 @@ def test_device_that_synapse_refuses_after_the_password(device_id: str, name: st
 
 
 class TestLogOut:
-    def test_ends_the_session_of_its_token_alone(self, server: ScriptedServer, client: Client) -> None:
+    def test_logs_out_its_own_token(self, server: ScriptedServer, client: Client) -> None:
         server.expect(Call("POST", LOGOUT, {}, body={}, token="syt_new"))
         log_out(client.speaking_as("syt_new"))
 
-    def test_says_that_there_was_none(self, server: ScriptedServer, client: Client) -> None:
+    def test_raises_if_the_token_is_not_valid(self, server: ScriptedServer, client: Client) -> None:
         unknown = {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}
         server.expect(Call("POST", LOGOUT, unknown, 401))
         with pytest.raises(errors.AuthenticationFailed) as caught:
@@ -194,7 +197,7 @@ class TestLogOut:
 
 
 class TestEndSession:
-    """What comes after the work: it fails nothing, and says whether something is left."""
+    """The logout at the end of a task does not raise an error. It returns why the token may still be valid."""
 
     GONE = Call("POST", LOGOUT, {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}, 401)
     LOCKED = Call("POST", LOGOUT, {"errcode": "M_USER_LOCKED", "error": "Locked"}, 401)
@@ -202,12 +205,12 @@ class TestEndSession:
     DONE = Call("POST", LOGOUT, {}, token="syt_new")
 
     @pytest.mark.parametrize("calls", [(DONE,), (GONE,), (LOST, DONE), (LOST, GONE), (LOCKED, DONE)])
-    def test_leaves_nothing(self, server: ScriptedServer, client: Client, calls: tuple[Call, ...]) -> None:
+    def test_ends_the_token(self, server: ScriptedServer, client: Client, calls: tuple[Call, ...]) -> None:
         server.expect(*calls)
         assert end_session(client.speaking_as("syt_new")) is None
 
     @pytest.mark.parametrize(("calls", "said"), [((LOST, LOST), "failed"), ((LOST, LOCKED), "is locked")])
-    def test_says_why_something_is_left(
+    def test_returns_why_the_token_may_be_valid(
         self, server: ScriptedServer, client: Client, calls: tuple[Call, ...], said: str
     ) -> None:
         server.expect(*calls)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A token is reused while it works, never lost, never left where others can read it."""
+"""A token is reused while it is valid, it is never lost, and other users can never read its file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token import (
     AccessTokenResource,
-    Registration,
+    Creation,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_access_token
@@ -44,7 +44,7 @@ BODY = {
 
 @pytest.fixture
 def synapse(server: ScriptedServer) -> ScriptedServer:
-    """A server that knows the tokens `old` (not valid any more), `new` and `other`, and says what it is called."""
+    """A server that returns its name, accepts the tokens `new` and `other`, and does not accept `old` any more."""
     server.always(
         Call("GET", "/_matrix/key/v2/server", {"server_name": "x.org"}),
         Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401),
@@ -65,13 +65,13 @@ def login(answer: t.Any = None, status: int = 200) -> Call:
 
 
 def token_of(
-    server: ScriptedServer, *, user: str = "robot", password: str | None = "hunter2", **options: t.Any
+    server: ScriptedServer, *, user_id: str | None = "robot", password: str | None = "hunter2", **options: t.Any
 ) -> AccessTokenResource:
-    return AccessTokenResource(Client(server.base_url), Login(user, password, "DEVICE", "Ansible"), **options)
+    return AccessTokenResource(Client(server.base_url), Login(user_id, password, "DEVICE", "Ansible"), **options)
 
 
 def carry_out(resource: AccessTokenResource) -> dict[str, t.Any]:
-    """Do what the runner does, and return the result with the steps."""
+    """Do the same as the runner. Return the token, `created` and the steps."""
     plan = resource.plan()
     steps = [step.description for step in plan.steps]
     assert (plan.before != plan.after) == plan.changed
@@ -79,7 +79,14 @@ def carry_out(resource: AccessTokenResource) -> dict[str, t.Any]:
     if plan.changed:
         plan.execute()
         resource.verify(plan)
-    return {**resource.result(plan, plan.changed), "steps": steps}
+    result = resource.result(plan, plan.changed)
+    assert set(result) == {"token", "created"}
+    assert None not in result["token"].values()
+    return {**result["token"], "created": result["created"], "steps": steps}
+
+
+def creation(*, admin: bool) -> Creation:
+    return Creation(lambda: "s3cret", admin)
 
 
 def written(path: pathlib.Path, token: str, mode: int = 0o600) -> str:
@@ -89,7 +96,7 @@ def written(path: pathlib.Path, token: str, mode: int = 0o600) -> str:
 
 
 def full(path: str, _text: str) -> t.NoReturn:
-    """Stand for a disk without any space."""
+    """A disk without free space."""
     raise OSError(errno.ENOSPC, "No space left on device", path)
 
 
@@ -101,7 +108,7 @@ def mode_of(path: pathlib.Path) -> int:
     ("admin", "mac"),
     [(True, "794414a0f62558cd1e6dd126f45fde2dcd7c2754"), (False, "02247475929f6a8da5add95793b5cf023cb891e1")],
 )
-def test_proves_that_it_knows_the_secret(admin: bool, mac: str) -> None:
+def test_registration_mac(admin: bool, mac: str) -> None:
     assert registration_mac("s3cret", "n0nce", NewAccount("robot", "päss", admin)) == mac
 
 
@@ -112,8 +119,7 @@ class TestLogin:
             "user_id": "@robot:x.org",
             "device_id": "DEVICE",
             "admin": False,
-            "registered": False,
-            "access_token_path": None,
+            "created": False,
             "access_token": "new",
             "steps": ["log in as @robot:x.org"],
         }
@@ -123,15 +129,22 @@ class TestLogin:
         synapse.expect(login())
         result = carry_out(token_of(synapse, path=str(path)))
         assert (path.read_text(encoding="ascii"), mode_of(path)) == ("new\n", 0o600)
-        assert (result["access_token"], result["access_token_path"]) == (None, str(path))
+        assert result == {
+            "user_id": "@robot:x.org",
+            "device_id": "DEVICE",
+            "admin": False,
+            "created": False,
+            "access_token_path": str(path),
+            "steps": ["log in as @robot:x.org"],
+        }
         assert list(tmp_path.iterdir()) == [path]
 
     def test_predicts_without_a_login(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         resource = token_of(synapse, path=str(tmp_path / "token"))
         plan = resource.plan()
         assert plan.changed
-        result = resource.result(plan, False)
-        assert (result["user_id"], result["device_id"], result["access_token"]) == ("@robot:x.org", "DEVICE", None)
+        predicted = {"user_id": "@robot:x.org", "device_id": "DEVICE", "access_token_path": str(tmp_path / "token")}
+        assert resource.result(plan, False) == {"token": predicted, "created": False}
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -143,7 +156,15 @@ class TestLogin:
         carry_out(token_of(synapse, path=written(path, "old", mode)))
         assert (path.read_text(encoding="ascii"), mode_of(path)) == ("new\n", 0o600)
 
-    def test_does_not_need_to_know_what_the_server_is_called(self, server: ScriptedServer) -> None:
+    @pytest.mark.parametrize(("user_id", "shown"), [("robot", {}), ("@robot:x.org", {"user_id": "@robot:x.org"})])
+    def test_predicts_no_user_id_if_the_server_does_not_return_its_name(
+        self, server: ScriptedServer, user_id: str, shown: dict[str, str]
+    ) -> None:
+        server.always(Call("GET", "/_matrix/key/v2/server", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404))
+        resource = token_of(server, user_id=user_id)
+        assert resource.result(resource.plan(), False)["token"] == {**shown, "device_id": "DEVICE"}
+
+    def test_does_not_need_the_name_of_the_server(self, server: ScriptedServer) -> None:
         server.always(
             Call("GET", "/_matrix/key/v2/server", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404),
             Call("GET", WHOAMI, ROBOT, token="new"),
@@ -153,28 +174,40 @@ class TestLogin:
         result = carry_out(token_of(server))
         assert (result["user_id"], result["admin"], result["steps"]) == ("@robot:x.org", True, ["log in as robot"])
 
-    def test_does_not_know_whether_it_is_an_admin_where_that_is_not_answered(self, synapse: ScriptedServer) -> None:
+    def test_leaves_admin_out_if_the_server_does_not_return_it(self, synapse: ScriptedServer) -> None:
         synapse.always(Call("GET", ADMIN, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404))
         synapse.expect(login())
-        assert carry_out(token_of(synapse))["admin"] is None
+        assert "admin" not in carry_out(token_of(synapse))
 
-    def test_says_what_may_be_wrong(self, synapse: ScriptedServer) -> None:
+    def test_names_the_possible_reasons_of_a_refusal(self, synapse: ScriptedServer) -> None:
         synapse.expect(login({"errcode": "M_FORBIDDEN", "error": "Invalid username or password"}, 403))
         with pytest.raises(errors.PermissionDenied) as caught:
             carry_out(token_of(synapse))
-        assert "no account robot, a wrong password, or a deactivated account" in caught.value.message
+        assert "the account robot does not exist or is deactivated, or the password is wrong" in caught.value.message
         assert "hunter2" not in caught.value.message
 
-    def test_needs_a_password(self, synapse: ScriptedServer) -> None:
-        with pytest.raises(errors.InvalidInput, match="no password to log in with: set password"):
-            token_of(synapse, password=None).plan()
+    @pytest.mark.parametrize("known", [None, "old"])
+    @pytest.mark.parametrize(
+        ("user_id", "password", "message"),
+        [
+            ("robot", None, "no valid access token of @robot:x.org to reuse. Set password to log in"),
+            ("robot", "", "no valid access token of @robot:x.org to reuse. Set password to log in"),
+            (None, "hunter2", "no valid access token to reuse. Set user_id to log in"),
+            (None, None, "no valid access token to reuse. Set user_id and password to log in"),
+        ],
+    )
+    def test_needs_an_account_and_its_password(
+        self, synapse: ScriptedServer, known: str | None, user_id: str | None, password: str | None, message: str
+    ) -> None:
+        with pytest.raises(errors.InvalidInput, match=message):
+            token_of(synapse, user_id=user_id, password=password, known_token=known).plan()
 
-    def test_says_that_the_new_token_does_not_work(self, synapse: ScriptedServer) -> None:
+    def test_fails_if_the_server_does_not_accept_the_new_token(self, synapse: ScriptedServer) -> None:
         synapse.expect(login({**ROBOT, "access_token": "old"}))
-        with pytest.raises(errors.StateNotReached):
+        with pytest.raises(errors.StateNotReached, match="returned an access token for @robot:x.org, but does not"):
             carry_out(token_of(synapse))
 
-    def test_leaves_no_token_behind_that_nobody_has(
+    def test_logs_out_a_token_that_cannot_be_written(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         resource = token_of(synapse, path=str(tmp_path / "token"))
@@ -186,7 +219,7 @@ class TestLogin:
             _execution.carry_out(resource, plan)
         assert caught.value.details["changed"] is False
 
-    def test_says_that_a_token_that_nobody_has_stays_valid(
+    def test_reports_a_token_that_could_neither_be_written_nor_logged_out(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         resource = token_of(synapse, path=str(tmp_path / "token"))
@@ -194,13 +227,13 @@ class TestLogin:
         monkeypatch.setattr(f"{AccessTokenResource.__module__}.write_private", full)
         refused = Call("POST", LOGOUT, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500, token="new")
         synapse.expect(login(), refused, refused)
-        said = "No space left on device.*stays valid: remove the device DEVICE of @robot:x.org.*Broken"
+        said = "No space left on device.*still valid: remove the device DEVICE of @robot:x.org. The logout.*Broken"
         with pytest.raises(errors.SynapseError, match=said) as caught:
             _execution.carry_out(resource, plan)
         assert caught.value.details["changed"] is True
         assert "access token new" not in caught.value.message
 
-    def test_makes_no_token_that_cannot_be_kept(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    def test_does_not_log_in_if_the_directory_is_missing(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         directory = tmp_path / "directory"
         directory.mkdir()
         plan = token_of(synapse, path=str(directory / "token")).plan()
@@ -208,7 +241,7 @@ class TestLogin:
         with pytest.raises(errors.SynapseError, match="/directory does not exist, create it first"):
             plan.execute()
 
-    def test_does_not_say_what_became_of_a_login_without_an_answer(self, synapse: ScriptedServer) -> None:
+    def test_does_not_guess_the_result_of_a_login_without_a_response(self, synapse: ScriptedServer) -> None:
         resource = token_of(synapse)
         plan = resource.plan()
         synapse.expect(dataclasses.replace(login(), drop=True))
@@ -228,7 +261,7 @@ class TestReuse:
         result = carry_out(token_of(synapse, password=password, path=written(path, "new"), known_token="old"))
         assert (result["steps"], result["device_id"], result["admin"]) == ([], "DEVICE", False)
 
-    def test_of_the_token_that_was_given_where_the_one_in_the_file_does_not_work(
+    def test_of_the_given_token_if_that_of_the_file_is_not_valid(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path
     ) -> None:
         path = tmp_path / "token"
@@ -236,28 +269,45 @@ class TestReuse:
         assert result["steps"] == [f"write the access token to {path}"]
         assert path.read_text(encoding="ascii") == "new\n"
 
-    @pytest.mark.parametrize("user", ["robot", "@robot:x.org", "Robot"])
-    def test_of_the_token_that_was_given(self, synapse: ScriptedServer, user: str) -> None:
-        result = carry_out(token_of(synapse, user=user, known_token="new"))
-        assert result["steps"] == []
-        # Ansible would censor what it was given as a secret.
-        assert result["access_token"] is None
+    @pytest.mark.parametrize("user_id", ["robot", "@robot:x.org", "Robot", None])
+    def test_of_the_given_token(self, synapse: ScriptedServer, user_id: str | None) -> None:
+        result = carry_out(token_of(synapse, user_id=user_id, password=None, known_token="new"))
+        # Without the token itself: Ansible would censor it.
+        assert result == {
+            "user_id": "@robot:x.org",
+            "device_id": "DEVICE",
+            "admin": False,
+            "created": False,
+            "steps": [],
+        }
 
-    def test_puts_the_token_that_was_given_into_the_file(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    def test_of_the_token_of_any_account_if_none_is_declared(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        synapse.always(Call("GET", "/_synapse/admin/v1/users/%40other%3Ax.org/admin", {"admin": True}, token="other"))
+        path = written(tmp_path / "token", "other")
+        result = carry_out(token_of(synapse, user_id=None, password=None, path=path))
+        assert (result["user_id"], result["admin"], result["steps"]) == ("@other:x.org", True, [])
+
+    def test_not_of_a_given_token_of_another_account(self, synapse: ScriptedServer) -> None:
+        synapse.expect(login())
+        assert carry_out(token_of(synapse, known_token="other"))["steps"] == ["log in as @robot:x.org"]
+
+    def test_writes_the_given_token_to_the_file(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "token"
         carry_out(token_of(synapse, known_token="new", path=str(path)))
         assert (path.read_text(encoding="ascii"), mode_of(path)) == ("new\n", 0o600)
 
     @pytest.mark.parametrize("mode", [0o644, 0o640, 0o400, 0o700])
-    def test_closes_the_file(self, synapse: ScriptedServer, tmp_path: pathlib.Path, mode: int) -> None:
+    def test_sets_the_mode_of_the_file(self, synapse: ScriptedServer, tmp_path: pathlib.Path, mode: int) -> None:
         path = tmp_path / "token"
         result = carry_out(token_of(synapse, path=written(path, "new", mode)))
-        assert len(result["steps"]) == 1
+        assert result["steps"] == [f"set the mode of {path} to 0600"]
         assert (path.read_text(encoding="ascii"), mode_of(path)) == ("new\n", 0o600)
 
-    def test_not_of_the_token_of_somebody_else(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    def test_not_of_the_file_of_another_account(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "token"
-        with pytest.raises(errors.InvalidInput, match="belongs to @other:x.org, not to @robot:x.org"):
+        with pytest.raises(errors.InvalidInput, match="belongs to @other:x.org, not to @robot:x.org. Use a sep"):
             token_of(synapse, path=written(path, "other")).plan()
         assert path.read_text(encoding="ascii") == "other\n"
 
@@ -266,26 +316,31 @@ class TestReuse:
         with pytest.raises(errors.AuthenticationFailed, match="is locked"):
             token_of(synapse, known_token="locked").plan()
 
-    def test_not_where_the_server_cannot_say_whether_it_works(self, synapse: ScriptedServer) -> None:
+    def test_not_if_the_server_does_not_return_whether_it_is_valid(self, synapse: ScriptedServer) -> None:
         synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500, token="new"))
         with pytest.raises(errors.ApiError, match="500"):
             token_of(synapse, known_token="new").plan()
 
 
 class TestAbsent:
-    def test_logs_out_and_removes_the_file(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    @pytest.mark.parametrize("user_id", ["robot", None])
+    def test_logs_out_and_removes_the_file(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, user_id: str | None
+    ) -> None:
         path = tmp_path / "token"
-        resource = token_of(synapse, present=False, password=None, path=written(path, "new"))
+        resource = token_of(synapse, user_id=user_id, present=False, password=None, path=written(path, "new"))
         plan = resource.plan()
+        shown = {"user_id": "@robot:x.org", "device_id": "DEVICE", "access_token_path": str(path), "mode": "0600"}
+        assert (plan.before, plan.after) == (shown, None)
         synapse.expect(Call("POST", LOGOUT, token="new"))
         plan.execute()
         assert not path.exists()
         synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401, token="new"))
         resource.verify(plan)
-        assert resource.result(plan, True)["device_id"] is None
+        assert resource.result(plan, True) == {"token": {}, "created": False}
 
     @pytest.mark.parametrize("errcode", ["M_UNKNOWN_TOKEN", "M_USER_LOCKED"])
-    def test_does_not_mind_that_somebody_else_was_faster(self, synapse: ScriptedServer, errcode: str) -> None:
+    def test_accepts_that_the_token_was_logged_out_meanwhile(self, synapse: ScriptedServer, errcode: str) -> None:
         resource = token_of(synapse, present=False, known_token="new")
         plan = resource.plan()
         gone = {"errcode": errcode, "error": "?"}
@@ -298,20 +353,20 @@ class TestAbsent:
         synapse.always(Call("GET", WHOAMI, gone, 401, token="new"))
         resource.verify(plan)
 
-    def test_sees_that_a_logout_without_an_answer_was_done(self, synapse: ScriptedServer) -> None:
+    def test_notices_that_a_logout_without_a_response_was_done(self, synapse: ScriptedServer) -> None:
         resource = token_of(synapse, present=False, known_token="new")
         plan = resource.plan()
         synapse.expect(Call("POST", LOGOUT, token="new", drop=True))
         synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401, token="new"))
-        with pytest.raises(errors.ConnectionFailed, match="this is done: log the access token out"):
+        with pytest.raises(errors.ConnectionFailed, match="this is done: log out the access token"):
             _execution.carry_out(resource, plan)
 
-    def test_says_that_the_token_still_works(self, synapse: ScriptedServer) -> None:
+    def test_fails_if_the_token_is_still_valid(self, synapse: ScriptedServer) -> None:
         synapse.expect(Call("POST", LOGOUT, token="new"))
-        with pytest.raises(errors.StateNotReached, match="still works"):
+        with pytest.raises(errors.StateNotReached, match="token of @robot:x.org is still valid"):
             carry_out(token_of(synapse, present=False, known_token="new"))
 
-    def test_removes_the_file_of_a_token_that_does_not_work(
+    def test_removes_the_file_of_a_token_that_is_not_valid(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path
     ) -> None:
         path = tmp_path / "token"
@@ -319,12 +374,16 @@ class TestAbsent:
         assert result["steps"] == [f"remove {path}"]
         assert not path.exists()
 
-    def test_leaves_a_token_alone_that_is_not_the_one_in_the_file(
-        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    @pytest.mark.parametrize("user_id", ["robot", None])
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_does_not_log_out_a_given_token_if_a_file_is_declared(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, exists: bool, user_id: str | None
     ) -> None:
         path = tmp_path / "token"
-        result = carry_out(token_of(synapse, present=False, path=written(path, "old"), known_token="new"))
-        assert result["steps"] == [f"remove {path}"]
+        if exists:
+            written(path, "old")
+        result = carry_out(token_of(synapse, user_id=user_id, present=False, path=str(path), known_token="new"))
+        assert result["steps"] == ([f"remove {path}"] if exists else [])
 
     def test_keeps_the_file_if_the_logout_fails(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "token"
@@ -335,12 +394,17 @@ class TestAbsent:
         assert path.exists()
 
     @pytest.mark.parametrize("known", [None, "old"])
-    def test_has_nothing_to_do(self, synapse: ScriptedServer, tmp_path: pathlib.Path, known: str | None) -> None:
-        resource = token_of(synapse, present=False, known_token=known, path=str(tmp_path / "token"))
-        assert carry_out(resource)["steps"] == []
+    @pytest.mark.parametrize("in_file", [True, False])
+    @pytest.mark.parametrize("user_id", ["robot", None])
+    def test_has_nothing_to_do(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, known: str | None, in_file: bool, user_id: str | None
+    ) -> None:
+        path = str(tmp_path / "token") if in_file else None
+        resource = token_of(synapse, user_id=user_id, present=False, known_token=known, path=path)
+        assert carry_out(resource) == {"created": False, "steps": []}
 
     @pytest.mark.parametrize("stored", [True, False])
-    def test_does_not_log_somebody_else_out(
+    def test_does_not_log_out_another_account(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, stored: bool
     ) -> None:
         place = {"path": written(tmp_path / "token", "other")} if stored else {"known_token": "other"}
@@ -348,11 +412,11 @@ class TestAbsent:
             token_of(synapse, present=False, **place).plan()
 
 
-class TestRegistration:
+class TestCreation:
     NONCE = Call("GET", REGISTER, {"nonce": "n0nce"}, token=None)
 
-    def registering(self, server: ScriptedServer, *, user: str = "robot", admin: bool = False) -> AccessTokenResource:
-        return token_of(server, user=user, password="hunter2", registration=Registration("s3cret", admin))
+    def creating(self, server: ScriptedServer, *, user_id: str = "robot", admin: bool = False) -> AccessTokenResource:
+        return token_of(server, user_id=user_id, password="hunter2", creation=creation(admin=admin))
 
     def request(self, answer: t.Any = None, status: int = 200, *, admin: bool = False) -> Call:
         body = {
@@ -368,27 +432,27 @@ class TestRegistration:
     def test_of_an_account_that_does_not_exist(self, synapse: ScriptedServer) -> None:
         synapse.always(Call("GET", ADMIN, {"admin": True}, token="new"))
         synapse.expect(profile(404), self.NONCE, self.request(admin=True), login())
-        result = carry_out(self.registering(synapse, admin=True))
-        assert (result["registered"], result["admin"]) == (True, True)
-        assert result["steps"] == ["register @robot:x.org", "log in as @robot:x.org"]
+        result = carry_out(self.creating(synapse, admin=True))
+        assert (result["created"], result["admin"]) == (True, True)
+        assert result["steps"] == ["create the account @robot:x.org", "log in as @robot:x.org"]
 
     def test_not_of_an_account_that_exists(self, synapse: ScriptedServer) -> None:
         synapse.expect(profile(200), login())
-        result = carry_out(self.registering(synapse))
-        assert (result["registered"], result["steps"]) == (False, ["log in as @robot:x.org"])
+        result = carry_out(self.creating(synapse))
+        assert (result["created"], result["steps"]) == (False, ["log in as @robot:x.org"])
 
-    def test_where_profiles_are_not_shown(self, synapse: ScriptedServer) -> None:
+    def test_if_profiles_are_not_shown(self, synapse: ScriptedServer) -> None:
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(profile(403), self.NONCE, taken, login())
-        result = carry_out(self.registering(synapse))
-        assert result["registered"] is False
-        assert result["steps"] == ["register @robot:x.org if it does not exist, and log in as it"]
+        result = carry_out(self.creating(synapse))
+        assert result["created"] is False
+        assert result["steps"] == ["create the account @robot:x.org if it does not exist, and log in"]
 
-    def test_of_what_was_there_is_no_change(self, synapse: ScriptedServer) -> None:
-        """Where profiles are not shown, only the attempt tells that the account was there before."""
+    def test_of_an_existing_account_is_not_a_change(self, synapse: ScriptedServer) -> None:
+        """If profiles are not shown, only the attempt shows that the account exists."""
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(profile(403))
-        resource = self.registering(synapse)
+        resource = self.creating(synapse)
         plan = resource.plan()
         synapse.expect(self.NONCE, taken, login({"errcode": "M_FORBIDDEN", "error": "Invalid password"}, 403))
         synapse.expect(profile(403))
@@ -397,26 +461,29 @@ class TestRegistration:
         assert (caught.value.details["changed"], caught.value.details["steps"]) == (False, [])
 
     @pytest.mark.parametrize("shown", [True, False])
-    def test_is_told_if_the_login_fails_after_it(self, synapse: ScriptedServer, shown: bool) -> None:
+    def test_is_reported_if_the_login_fails_after_it(self, synapse: ScriptedServer, shown: bool) -> None:
         status = 404 if shown else 403
         synapse.expect(profile(status))
-        resource = self.registering(synapse)
+        resource = self.creating(synapse)
         plan = resource.plan()
         synapse.expect(self.NONCE, self.request(), login({"errcode": "M_FORBIDDEN", "error": "No logins"}, 403))
         synapse.expect(profile(200 if shown else 403))
-        said = "Already done before that: register @robot:x.org" if shown else "robot was registered before that"
+        steps = ["create the account @robot:x.org"] if shown else []
+        said = steps[0] if shown else "The account robot was created before the login"
         with pytest.raises(errors.PermissionDenied, match=said) as caught:
             _execution.carry_out(resource, plan)
-        assert caught.value.details["changed"] is True
+        assert (caught.value.details["changed"], caught.value.details["steps"]) == (True, steps)
 
     @pytest.mark.parametrize("shown", [True, False])
-    def test_whose_answer_is_lost_is_looked_for(self, synapse: ScriptedServer, shown: bool) -> None:
+    def test_without_a_response_is_looked_for(self, synapse: ScriptedServer, shown: bool) -> None:
         synapse.expect(profile(404 if shown else 403))
-        resource = self.registering(synapse)
+        resource = self.creating(synapse)
         plan = resource.plan()
         synapse.expect(self.NONCE, dataclasses.replace(self.request(), drop=True), profile(200 if shown else 403))
         said = (
-            "this is done: register @robot" if shown else "unknown whether this is done: register @robot.* if it does"
+            "this is done: create the account @robot"
+            if shown
+            else "unknown whether this is done: create the account @robot.* if it does"
         )
         with pytest.raises(errors.ConnectionFailed, match=said) as caught:
             _execution.carry_out(resource, plan)
@@ -424,11 +491,35 @@ class TestRegistration:
         # The next run finds the account, and only logs in.
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(*((profile(200),) if shown else (profile(403), self.NONCE, taken)), login())
-        assert carry_out(self.registering(synapse))["registered"] is False
+        assert carry_out(self.creating(synapse))["created"] is False
 
     def test_not_while_there_is_a_token(self, synapse: ScriptedServer) -> None:
-        resource = token_of(synapse, known_token="new", registration=Registration("s3cret", False))
+        def unreadable() -> t.NoReturn:
+            raise AssertionError("the configuration was read")
+
+        resource = token_of(synapse, known_token="new", creation=Creation(unreadable, False, unreadable))
         assert carry_out(resource)["steps"] == []
+
+    def test_needs_the_secret_before_anything_is_sent(self, synapse: ScriptedServer) -> None:
+        def unreadable() -> t.NoReturn:
+            raise errors.InvalidInput("no secret")
+
+        with pytest.raises(errors.InvalidInput, match="no secret"):
+            token_of(synapse, creation=Creation(unreadable, False)).plan()
+
+    @pytest.mark.parametrize(("user_id", "said"), [("robot", None), ("@robot:y.org", "of the server y.org")])
+    def test_uses_the_server_name_of_the_configuration(
+        self, server: ScriptedServer, user_id: str, said: str | None
+    ) -> None:
+        server.always(Call("GET", "/_matrix/key/v2/server", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404))
+        resource = token_of(server, user_id=user_id, creation=Creation(lambda: "s3cret", False, lambda: "x.org"))
+        if said:
+            with pytest.raises(errors.InvalidInput, match=said):
+                resource.plan()
+            return
+        server.expect(profile(404))
+        steps = [step.description for step in resource.plan().steps]
+        assert steps == ["create the account @robot:x.org", "log in as @robot:x.org"]
 
     @pytest.mark.parametrize(
         ("answer", "status", "said"),
@@ -437,54 +528,57 @@ class TestRegistration:
             (
                 {"errcode": "M_UNKNOWN", "error": "Shared secret registration is not enabled"},
                 400,
-                "has no registration_shared_secret",
+                "configuration of this server has no registration_shared_secret",
             ),
             ({"errcode": "M_INVALID_USERNAME", "error": "Bad name"}, 400, "400 M_INVALID_USERNAME: Bad name"),
         ],
     )
-    def test_says_why_it_was_refused(self, synapse: ScriptedServer, answer: t.Any, status: int, said: str) -> None:
+    def test_reports_why_it_was_refused(self, synapse: ScriptedServer, answer: t.Any, status: int, said: str) -> None:
         synapse.expect(profile(404), self.NONCE, self.request(answer, status))
         with pytest.raises(errors.SynapseError, match=said) as caught:
-            carry_out(self.registering(synapse))
+            carry_out(self.creating(synapse))
         assert "s3cret" not in f"{caught.value} {caught.value.details}"
 
-    def test_may_begin_with_an_underscore_if_the_server_says_so(self, synapse: ScriptedServer) -> None:
+    def test_with_an_underscore_is_refused_by_the_server_alone(self, synapse: ScriptedServer) -> None:
         body = {"errcode": "M_INVALID_USERNAME", "error": "User ID may not begin with _"}
         synapse.expect(Call("GET", "/_matrix/client/v3/profile/%40_robot%3Ax.org", body, 404), self.NONCE)
         synapse.expect(Call("POST", REGISTER, body, 400))
-        with pytest.raises(errors.ApiError, match="may not begin with _.*So _robot was not registered"):
-            carry_out(self.registering(synapse, user="_robot"))
+        with pytest.raises(errors.ApiError, match="may not begin with _.*The account _robot was not created"):
+            carry_out(self.creating(synapse, user_id="_robot"))
 
-    def test_leaves_nobody_logged_in_who_is_no_admin(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    def test_logs_out_an_account_that_is_not_an_admin(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "token"
         synapse.expect(profile(200))
-        resource = token_of(synapse, path=str(path), registration=Registration("s3cret", True))
+        resource = token_of(synapse, path=str(path), creation=creation(admin=True))
         plan = resource.plan()
         synapse.expect(login(), Call("POST", LOGOUT, token="new"), profile(200))
-        with pytest.raises(errors.InvalidInput, match="existed before and is not a server admin") as caught:
+        with pytest.raises(errors.InvalidInput, match="already exists and is not a server admin") as caught:
             _execution.carry_out(resource, plan)
         assert caught.value.details["changed"] is False
         assert not path.exists()
 
-    def test_is_not_what_makes_an_admin_necessary(self, synapse: ScriptedServer) -> None:
-        with pytest.raises(errors.InvalidInput, match="@robot:x.org is not a server admin, as admin declares it"):
+    def test_is_not_needed_to_require_an_admin(self, synapse: ScriptedServer) -> None:
+        with pytest.raises(errors.InvalidInput, match="@robot:x.org is not a server admin, but admin is true"):
             token_of(synapse, known_token="new", admin=True).plan()
         synapse.always(Call("GET", ADMIN, {"admin": True}, token="new"))
         assert carry_out(token_of(synapse, known_token="new", admin=True))["admin"] is True
 
-    def test_does_not_fail_where_nobody_can_be_asked_for_admins(self, synapse: ScriptedServer) -> None:
+    def test_does_not_fail_if_the_server_does_not_return_admins(self, synapse: ScriptedServer) -> None:
         synapse.always(Call("GET", ADMIN, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404, token="new"))
-        assert carry_out(token_of(synapse, known_token="new", admin=True))["admin"] is None
+        assert "admin" not in carry_out(token_of(synapse, known_token="new", admin=True))
 
-    def test_says_that_an_account_that_exists_is_no_admin(self, synapse: ScriptedServer) -> None:
-        resource = token_of(synapse, known_token="new", registration=Registration("s3cret", True))
-        with pytest.raises(errors.InvalidInput, match="existed before and is not a server admin"):
+    def test_fails_if_an_existing_account_is_not_an_admin(self, synapse: ScriptedServer) -> None:
+        resource = token_of(synapse, known_token="new", creation=creation(admin=True))
+        with pytest.raises(errors.InvalidInput, match="already exists and is not a server admin"):
             resource.plan()
 
-    @pytest.mark.parametrize(("user", "said"), [("Robot", "capital letters"), ("@robot:y.org", "server y.org")])
-    def test_refuses_before_anything_is_sent(self, synapse: ScriptedServer, user: str, said: str) -> None:
+    @pytest.mark.parametrize(
+        ("user_id", "said"),
+        [("Robot", "Robot cannot be created.*capital letters. Set robot"), ("@robot:y.org", "server y.org")],
+    )
+    def test_refuses_before_anything_is_sent(self, synapse: ScriptedServer, user_id: str, said: str) -> None:
         with pytest.raises(errors.InvalidInput, match=said):
-            self.registering(synapse, user=user).plan()
+            self.creating(synapse, user_id=user_id).plan()
 
 
 class TestFile:
@@ -507,7 +601,7 @@ class TestFile:
         with pytest.raises(errors.InvalidInput, match=f"the directory {tmp_path} is read-only for this user"):
             token_of(synapse, path=str(tmp_path / "token")).plan()
 
-    def test_of_bytes_that_are_no_text(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+    def test_of_bytes_that_are_not_text(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         (tmp_path / "token").write_bytes(b"\xff\xfe")
         with pytest.raises(errors.SynapseError, match="is not text"):
             token_of(synapse, path=str(tmp_path / "token")).plan()
@@ -523,7 +617,7 @@ class TestFile:
 
 class TestWhereTheFileIs:
     @pytest.mark.parametrize("present", [True, False])
-    def test_not_where_others_could_exchange_it(
+    def test_not_where_other_users_could_replace_it(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, present: bool
     ) -> None:
         theirs = tmp_path / "theirs"
@@ -540,7 +634,7 @@ class TestWhereTheFileIs:
                 token_of(synapse, present=present, path=str(theirs / "token")).plan()
         assert (theirs / "token").read_text(encoding="ascii") == "new\n"
 
-    def test_closed_without_touching_another_name_of_the_file(
+    def test_mode_of_another_name_of_the_file_does_not_change(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path
     ) -> None:
         path = written(tmp_path / "token", "new", 0o644)
@@ -549,21 +643,62 @@ class TestWhereTheFileIs:
         assert (mode_of(tmp_path / "token"), mode_of(tmp_path / "other")) == (0o600, 0o644)
 
 
-def test_the_module_hands_on_what_it_is_given(synapse: ScriptedServer) -> None:
-    """That an account must be an admin, too, is not only of use while one is registered."""
-    names = ("access_token_path", "ca_path", "config_path", "password", "register", "registration_shared_secret")
+def declared(synapse: ScriptedServer, **given: t.Any) -> AccessTokenResource:
+    """Return the resource that the module makes of its options."""
+    names = ("access_token", "access_token_path", "ca_path", "password", "registration_shared_secret")
     parameters = {
         **dict.fromkeys(names),
         "base_url": synapse.base_url,
-        "user": "robot",
-        "access_token": "new",
+        "config_path": ["/etc/matrix-synapse/homeserver.yaml", "/etc/matrix-synapse/conf.d"],
+        "user_id": "robot",
         "device_id": "DEVICE",
         "device_display_name": "Ansible",
         "state": "present",
-        "admin": True,
+        "create": False,
+        "admin": False,
         "validate_certs": True,
         "timeout": 30,
         "rate_limit_retry_timeout": 0,
+        **given,
     }
-    with pytest.raises(errors.InvalidInput, match="is not a server admin, as admin declares it"):
-        synapse_access_token.declare(parameters).plan()
+    return synapse_access_token.declare(parameters)
+
+
+class TestModule:
+    def test_requires_an_admin_also_without_create(self, synapse: ScriptedServer) -> None:
+        with pytest.raises(errors.InvalidInput, match="is not a server admin, but admin is true"):
+            declared(synapse, access_token="new", admin=True).plan()
+
+    @pytest.mark.parametrize("more", [{"access_token": "new"}, {"state": "absent", "user_id": None}])
+    def test_reads_no_configuration_if_it_is_not_needed(self, synapse: ScriptedServer, more: dict[str, t.Any]) -> None:
+        missing = ["/nonexistent/homeserver.yaml"]
+        assert carry_out(declared(synapse, create=True, config_path=missing, **more))["steps"] == []
+
+    def test_needs_no_configuration_with_a_secret(self, synapse: ScriptedServer) -> None:
+        synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request(), login())
+        given = {"password": "hunter2", "registration_shared_secret": "s3cret"}
+        resource = declared(synapse, create=True, config_path=["/nonexistent/homeserver.yaml"], **given)
+        assert carry_out(resource)["created"] is True
+
+    def test_reads_the_secret_in_the_configuration(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+        path = tmp_path / "homeserver.yaml"
+        path.write_text("server_name: x.org\nregistration_shared_secret: s3cret\n", encoding="ascii")
+        synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request(), login())
+        resource = declared(synapse, create=True, config_path=[str(path)], password="hunter2")
+        assert carry_out(resource)["created"] is True
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "homeserver.yaml does not exist.*because create is true and registration_shared_secret is not set"),
+            ("server_name: x.org\n", "create needs the registration_shared_secret.*homeserver.yaml does not set it"),
+        ],
+    )
+    def test_reports_where_the_secret_is_missing(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, content: str | None, said: str
+    ) -> None:
+        path = tmp_path / "homeserver.yaml"
+        if content:
+            path.write_text(content, encoding="ascii")
+        with pytest.raises(errors.SynapseError, match=said):
+            declared(synapse, create=True, config_path=[str(path)], password="hunter2").plan()

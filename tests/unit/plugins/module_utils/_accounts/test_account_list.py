@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Many accounts: only differences are written, and what goes wrong with one is not the others' fault."""
+"""Many accounts: only differences are written, and the failure of one does not stop the others."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def accounts(
 
 
 def outcome(users: t.Sequence[dict[str, t.Any]]) -> str:
-    """In a word for each: what became of it."""
+    """Return the result of each account as one word."""
     words = ["failed" if user["failed"] else "changed" if user["changed"] else "kept" for user in users]
     return " ".join(words)
 
@@ -87,8 +87,8 @@ def test_only_differences_are_written_and_read_again(server: ScriptedServer) -> 
     server.expect(listing(*before), account("bob"))
     resource = accounts(
         server,
-        ("alice", {"displayname": "alice", "admin": False}),
-        ("@bob:x.org", {"displayname": "Bob"}),
+        ("alice", {"display_name": "alice", "admin": False}),
+        ("@bob:x.org", {"display_name": "Bob"}),
         ("carol", {"locked": True}),
         ("gone", {"present": False}),
         ("nobody", {"present": False}),
@@ -97,23 +97,25 @@ def test_only_differences_are_written_and_read_again(server: ScriptedServer) -> 
     assert (
         list(t.cast("dict[str, t.Any]", plan.before)) == list(t.cast("dict[str, t.Any]", plan.after)) == ["@bob:x.org"]
     )
-    assert [step.description for step in plan.steps] == ["change 1 accounts"]
+    assert [step.description for step in plan.steps] == ["change 1 account"]
     server.expect(put("bob", {"displayname": "Bob"}))
     plan.execute()
     server.expect(listing(*before[:1], row("bob", displayname="Bob"), *before[2:]))
     resource.verify(plan)
-    users = resource.result(plan, True)["users"]
+    result = resource.result(plan, True)
+    users = result["users"]
     assert outcome(users) == "kept changed kept kept kept"
+    assert result["summary"] == {"total": 5, "changed": 1, "failed": 0}
     assert users[0] == {"user_id": "@alice:x.org", "changed": False, "failed": False}
-    assert users[1]["steps"] == ["set displayname"]
+    assert users[1]["steps"] == ["set display_name"]
 
 
-def test_nothing_is_asked_of_an_account_that_the_list_shows_to_be_right(server: ScriptedServer) -> None:
+def test_nothing_is_requested_for_an_account_that_the_list_shows_as_declared(server: ScriptedServer) -> None:
     server.expect(listing(row("alice")))
-    assert not accounts(server, ("alice", {"displayname": "alice", "password": "p"})).plan().changed
+    assert not accounts(server, ("alice", {"display_name": "alice", "password": "p"})).plan().changed
 
 
-def test_details_are_read_where_the_list_does_not_show_them(server: ScriptedServer) -> None:
+def test_details_are_read_if_the_list_does_not_show_them(server: ScriptedServer) -> None:
     server.expect(listing(row("alice"), row("bob")), account("alice", suspended=True))
     declared = [("alice", {"suspended": True}), ("bob", {"locked": False})]
     assert not accounts(server, *declared).plan().changed
@@ -126,15 +128,15 @@ def test_all_pages_are_read(server: ScriptedServer) -> None:
             "GET", LIST, {"users": [row("zoe")], "total": 2}, query={"limit": "1000", "locked": "true", "from": "1000"}
         )
     )
-    assert not accounts(server, ("zoe", {"displayname": "zoe"})).plan().changed
+    assert not accounts(server, ("zoe", {"display_name": "zoe"})).plan().changed
 
 
-def test_no_guests_are_listed_where_another_service_is_in_charge(server: ScriptedServer) -> None:
+def test_no_guests_are_listed_with_the_authentication_service(server: ScriptedServer) -> None:
     refused = {"errcode": "M_INVALID_PARAM", "error": "The guests parameter is not supported"}
     server.expect(Call("GET", LIST, refused, 400))
     server.expect(Call("GET", "/_matrix/client/v1/auth_metadata", {"issuer": "https://x.org/"}))
     server.expect(listing(row("alice"), guests="false"))
-    assert not accounts(server, ("alice", {"displayname": "alice"})).plan().changed
+    assert not accounts(server, ("alice", {"display_name": "alice"})).plan().changed
 
 
 class TestProblems:
@@ -144,8 +146,8 @@ class TestProblems:
             server,
             ("UPPER", {}),
             ("@far:y.org", {}),
-            ("new", {"displayname": "New"}),
-            ("bob", {"displayname": "Bob"}),
+            ("new", {"display_name": "New"}),
+            ("bob", {"display_name": "Bob"}),
             ("empty", {"password": ""}),
         )
         plan = resource.plan()
@@ -158,11 +160,12 @@ class TestProblems:
             resource.result(plan, True)
         users = caught.value.details["users"]
         assert outcome(users) == "failed failed failed changed failed"
-        assert "write @upper:x.org" in users[0]["msg"]
-        assert "Looked at again, this is not done: create the account." in users[2]["msg"]
+        assert "Set user_id to @upper:x.org" in users[0]["msg"]
+        assert "this is not done: create the account." in users[2]["msg"]
         assert caught.value.message.startswith("4 of 5 accounts are not as declared (@UPPER:x.org: ")
-        assert caught.value.message.endswith("The others are: mend these and run the task again.")
+        assert caught.value.message.endswith("The others are as declared. Fix these accounts and run the task again.")
         assert caught.value.details["changed"] is True
+        assert caught.value.details["summary"] == {"total": 5, "changed": 1, "failed": 4}
 
     def test_are_named_up_to_ten(self, server: ScriptedServer) -> None:
         server.expect(listing())
@@ -187,16 +190,16 @@ class TestProblems:
 
     def three(self, server: ScriptedServer, **given: t.Any) -> AccountList:
         server.expect(listing(row("a"), row("b"), row("c")), account("a"), account("b"), account("c"))
-        declared = [(name, {"displayname": name.upper(), **given}) for name in "abc"]
+        declared = [(name, {"display_name": name.upper(), **given}) for name in "abc"]
         return accounts(server, *declared, timeout=0.2)
 
     @pytest.mark.parametrize(
         ("fault", "there", "said"),
         [
-            ({"silent": True}, False, "this is not done: set displayname"),
-            ({"silent": True}, True, "this is done: set displayname"),
-            ({"drop": True}, True, "this is done: set displayname"),
-            ({"text": b"<html>", "status": 502}, False, "this is not done: set displayname"),
+            ({"silent": True}, False, "this is not done: set display_name"),
+            ({"silent": True}, True, "this is done: set display_name"),
+            ({"drop": True}, True, "this is done: set display_name"),
+            ({"text": b"<html>", "status": 502}, False, "this is not done: set display_name"),
         ],
         ids=["slow", "slow but done", "cut but done", "page of a proxy"],
     )
@@ -261,7 +264,7 @@ class TestProblems:
         """Change the accounts `names`, of which some fail with `faults`, and return the users."""
         server.expect(listing(*(row(name) for name in names)))
         server.always(*(account(name) for name in names), *(put(name, {"displayname": name.upper()}) for name in names))
-        resource = accounts(server, *((name, {"displayname": name.upper(), "suspended": False}) for name in names))
+        resource = accounts(server, *((name, {"display_name": name.upper(), "suspended": False}) for name in names))
         plan = resource.plan()
         write = Accounts.write
 
@@ -280,34 +283,36 @@ class TestProblems:
             resource.result(plan, True)
         return t.cast("list[dict[str, t.Any]]", caught.value.details["users"])
 
-    def test_nobody_to_connect_to_ends_it_for_the_rest(
+    def test_a_refused_connection_skips_the_others(
         self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         refused = errors.ConnectionFailed("Refused.", sent=False)
         users = self.failing(server, monkeypatch, "abc", {"b": refused})
-        # What was done before that is looked at nevertheless.
+        # The changes before that are verified all the same.
         assert outcome(users) == "changed failed failed"
         assert users[1]["msg"] == "Refused."
-        assert "not attempted, because Synapse does not answer any more" in users[2]["msg"]
+        assert "It was skipped, because Synapse does not respond any more." in users[2]["msg"]
 
-    def test_lost_answers_with_others_between_them_end_nothing(
+    def test_lost_answers_with_others_between_them_skip_nothing(
         self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         faults: dict[str, errors.SynapseError] = {name: errors.ConnectionFailed("Lost.") for name in "bdf"}
         users = self.failing(server, monkeypatch, "abcdefg", faults)
         assert outcome(users) == "changed failed changed failed changed failed changed"
 
-    def test_lost_answers_in_a_row_end_it(self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lost_answers_in_a_row_skip_the_others(
+        self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         faults: dict[str, errors.SynapseError] = {name: errors.ConnectionFailed("Lost.") for name in "bcd"}
         users = self.failing(server, monkeypatch, "abcde", faults)
         assert outcome(users) == "changed failed failed failed failed"
-        assert "not attempted" in users[4]["msg"]
+        assert "skipped" in users[4]["msg"]
 
-    def test_a_refusal_of_what_is_as_declared_by_now_is_none(
+    def test_a_refusal_is_ignored_if_the_account_is_as_declared(
         self, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server.expect(listing(row("a")), account("a"))
-        resource = accounts(server, ("a", {"displayname": "A"}))
+        resource = accounts(server, ("a", {"display_name": "A"}))
         plan = resource.plan()
         conflict = {"errcode": "M_UNKNOWN", "error": "Conflict"}
         server.expect(put("a", {"displayname": "A"}, conflict, 409), account("a", displayname="A"))
@@ -317,31 +322,31 @@ class TestProblems:
 
     def test_a_list_that_cannot_be_read_again_loses_no_result(self, server: ScriptedServer) -> None:
         server.expect(listing(row("a")), account("a"))
-        resource = accounts(server, ("a", {"displayname": "A"}), ("UPPER", {}))
+        resource = accounts(server, ("a", {"display_name": "A"}), ("UPPER", {}))
         users, changed = self.run(server, resource, put("a", {"displayname": "A"}), Call("GET", LIST, FAULT, 500))
-        assert "it was changed, but could not be read again" in users[0]["msg"]
-        assert users[0]["steps"] == ["set displayname"]
+        assert "It was changed, but it could not be read again" in users[0]["msg"]
+        assert users[0]["steps"] == ["set display_name"]
         assert changed
 
-    def test_what_somebody_else_has_just_done_is_no_fault(self, server: ScriptedServer) -> None:
+    def test_an_account_that_another_task_has_just_created_is_no_error(self, server: ScriptedServer) -> None:
         taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
         server.expect(listing())
-        resource = accounts(server, ("new", {"displayname": "New"}))
+        resource = accounts(server, ("new", {"display_name": "New"}))
         plan = resource.plan()
         server.expect(put("new", {"displayname": "New"}, taken, 400), account("new", displayname="New"))
         plan.execute()
         resource.verify(plan)
         assert resource.result(plan, True)["users"] == [{"user_id": "@new:x.org", "changed": False, "failed": False}]
 
-    def test_name_that_differs_in_capital_letters_is_refused_before(self, server: ScriptedServer) -> None:
+    def test_name_that_differs_only_in_case_is_refused_before(self, server: ScriptedServer) -> None:
         server.expect(listing(row("Dave")))
         resource = accounts(server, ("dave", {}))
         plan = resource.plan()
         assert not plan.changed
-        with pytest.raises(errors.SynapseError, match="its name is taken, by @Dave:x.org"):
+        with pytest.raises(errors.SynapseError, match="its name is already used by @Dave:x.org"):
             resource.result(plan, False)
 
-    def test_check_mode_asks_what_the_run_learns_by_doing(self, server: ScriptedServer) -> None:
+    def test_check_mode_requests_what_the_run_learns_from_its_changes(self, server: ScriptedServer) -> None:
         reserved = {"errcode": "M_EXCLUSIVE", "error": "This user ID is reserved."}
         server.expect(listing(row("bob")), account("bob"))
         declared: list[tuple[str, t.Any]] = [("puppet", {}), ("new", {}), ("bob", {"present": False})]
@@ -357,7 +362,7 @@ class TestProblems:
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, False)
         told = caught.value.details["users"][0]["msg"]
-        # The run says it in the same words.
+        # The message of the run is the same.
         refused = Call("PUT", path("puppet"), reserved, 400)
         server.expect(listing(), refused)
         resource = accounts(server, ("puppet", {}))
@@ -371,15 +376,23 @@ class TestProblems:
 
     @pytest.mark.parametrize("steal", [False, True])
     @pytest.mark.parametrize(
-        ("one", "other"),
+        ("one", "other", "said"),
         [
-            ({"medium": "email", "address": "A.B@X.org "}, {"medium": "email", "address": "a.b@x.ORG"}),
-            ({"medium": "msisdn", "address": "+44 20 7946"}, {"medium": "msisdn", "address": "44207946"}),
+            (
+                {"medium": "email", "address": "A.B@X.org "},
+                {"medium": "email", "address": "a.b@x.ORG"},
+                "e-mail address a.b@x.org",
+            ),
+            (
+                {"medium": "msisdn", "address": "+44 20 7946"},
+                {"medium": "msisdn", "address": "44207946"},
+                "telephone number 44207946",
+            ),
         ],
         ids=["email", "msisdn"],
     )
-    def test_address_of_two_accounts_is_refused_for_both(
-        self, server: ScriptedServer, steal: bool, one: dict[str, str], other: dict[str, str]
+    def test_threepid_of_two_accounts_is_refused_for_both(
+        self, server: ScriptedServer, steal: bool, one: dict[str, str], other: dict[str, str], said: str
     ) -> None:
         server.expect(listing())
         resource = accounts(
@@ -388,14 +401,14 @@ class TestProblems:
             ("b", {"threepids": [other]}),
             ("c", {}),
             ("d", {"threepids": [one], "present": False}),
-            permissions=Permissions(steal_threepids=steal),
+            permissions=Permissions(allow_threepid_takeover=steal),
         )
         plan = resource.plan()
         assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@c:x.org"]
-        with pytest.raises(errors.SynapseError, match="declared as an address of @b:x.org too"):
+        with pytest.raises(errors.SynapseError, match=f"The {said} is also declared for @b:x.org"):
             resource.result(plan, False)
 
-    def test_identity_of_two_accounts_is_refused_for_both(self, server: ScriptedServer) -> None:
+    def test_external_id_of_two_accounts_is_refused_for_both(self, server: ScriptedServer) -> None:
         server.expect(listing())
         identity = {"auth_provider": "oidc", "external_id": "7"}
         other = {**identity, "auth_provider": "saml"}
@@ -408,18 +421,18 @@ class TestProblems:
         )
         plan = resource.plan()
         assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@c:x.org"]
-        with pytest.raises(errors.SynapseError, match="7 of oidc is declared as an identity of @a:x.org too"):
+        with pytest.raises(errors.SynapseError, match="The external ID 7 at oidc is also declared for @a:x.org"):
             resource.result(plan, False)
 
     def test_a_change_that_was_not_kept_is_seen(self, server: ScriptedServer) -> None:
         server.expect(listing(row("a")), account("a"))
-        resource = accounts(server, ("a", {"displayname": "A"}))
+        resource = accounts(server, ("a", {"display_name": "A"}))
         plan = resource.plan()
         server.expect(put("a", {"displayname": "A"}))
         plan.execute()
         server.expect(listing(row("a")))
         resource.verify(plan)
-        with pytest.raises(errors.SynapseError, match="not as declared although Synapse accepted every change"):
+        with pytest.raises(errors.SynapseError, match="It is not as declared, although Synapse accepted every change"):
             resource.result(plan, True)
 
     def test_a_wait_that_synapse_asks_for_is_kept(self, server: ScriptedServer) -> None:
@@ -428,27 +441,27 @@ class TestProblems:
         server.expect(listing(row("a")), account("a"))
         server.always(WHOAMI, NO_MAS)
         source = Accounts(Client(server.base_url, "token", sleep=waits.append))
-        plan = AccountList(source, [("a", DeclaredAccount(displayname="A"))], Scope(parallel=1)).plan()
+        plan = AccountList(source, [("a", DeclaredAccount(display_name="A"))], Scope(parallel=1)).plan()
         server.expect(put("a", {"displayname": "A"}, slow, 429), put("a", {"displayname": "A"}))
         plan.execute()
         assert waits == [1.5]
 
     def test_two_entries_for_one_account(self, server: ScriptedServer) -> None:
         server.expect(listing())
-        with pytest.raises(errors.InvalidInput, match="@alice:x.org is declared twice: nothing was changed"):
+        with pytest.raises(errors.InvalidInput, match="@alice:x.org is declared twice. Nothing was changed."):
             accounts(server, ("alice", {}), ("@alice:x.org", {})).plan()
 
     @pytest.mark.parametrize("parallel", [0, -1, 65])
     def test_too_few_or_too_many_at_a_time(self, server: ScriptedServer, parallel: int) -> None:
-        with pytest.raises(errors.InvalidInput, match=f"parallel is {parallel}: it must be between 1 and 64"):
+        with pytest.raises(errors.InvalidInput, match=f"parallel is {parallel}. Set it to a number from 1 to 64"):
             accounts(server, parallel=parallel).plan()
 
 
 class TestExclusive:
-    EVERYBODY = (row("alice"), row("bob"), row("gone", deactivated=True), row("bot-1"), row("puppet"), row("support"))
+    ALL = (row("alice"), row("bob"), row("gone", deactivated=True), row("bot-1"), row("puppet"), row("support"))
 
-    def test_leaves_those_alone_that_it_must(self, server: ScriptedServer) -> None:
-        server.expect(listing(*self.EVERYBODY), account("bob"), account("puppet", appservice_id="bridge"))
+    def test_deactivates_no_protected_account(self, server: ScriptedServer) -> None:
+        server.expect(listing(*self.ALL), account("bob"), account("puppet", appservice_id="bridge"))
         server.expect(account("bob"))
         resource = accounts(server, ("alice", {}), exclusive=True, protect=["bot-*", "@support:x.org"], max_changes=1)
         plan = resource.plan()
@@ -473,7 +486,7 @@ class TestExclusive:
         resource = accounts(server, exclusive=True, max_changes=most)
         if refused:
             with pytest.raises(
-                errors.InvalidInput, match=f"2 accounts would be changed, but max_changes allows {most}"
+                errors.InvalidInput, match=f"2 accounts would change, but max_changes is {most}. Nothing was changed"
             ):
                 resource.plan()
         else:
@@ -487,26 +500,26 @@ class TestExclusive:
             ("bob ", {}),
             ("bob", {"password": ""}),
             ("dave", {"create": False}),
-            ("bob", {"displayname": "x" * 300}),
+            ("bob", {"display_name": "x" * 300}),
         ],
         ids=["capital", "other server", "white space", "password", "not to be created", "too long"],
     )
-    def test_deactivates_nobody_while_an_entry_is_wrong(
+    def test_deactivates_no_account_while_an_entry_is_wrong(
         self, server: ScriptedServer, wrong: tuple[str, dict[str, t.Any]]
     ) -> None:
         server.expect(listing(row("alice"), row("bob"), row("carol"), row("erin")), account("erin"))
-        resource = accounts(server, wrong, ("erin", {"displayname": "E"}), exclusive=True, max_changes=9)
+        resource = accounts(server, wrong, ("erin", {"display_name": "E"}), exclusive=True, max_changes=9)
         plan = resource.plan()
         assert list(t.cast("dict[str, t.Any]", plan.after)) == ["@erin:x.org"]
-        with pytest.raises(errors.SynapseError, match="Nobody was deactivated for not being declared") as caught:
+        with pytest.raises(errors.SynapseError, match="No account was deactivated for not being declared") as caught:
             resource.result(plan, False)
         assert [user["user_id"] for user in caught.value.details["users"]][1:] == ["@erin:x.org"]
 
     @pytest.mark.parametrize("declared", [True, False])
-    def test_deactivates_nobody_where_synapse_refuses_something_else(
+    def test_deactivates_no_account_where_synapse_refuses_something_else(
         self, server: ScriptedServer, declared: bool
     ) -> None:
-        """Deactivations come last, and only if all went well before."""
+        """Deactivations come last, and only if all other changes succeeded."""
         absent = [("bob", {"present": False})] if declared else []
         server.expect(listing(row("bob")), account("bob"), *([] if declared else [account("bob")]))
         resource = accounts(server, *absent, ("alice", {"user_type": "nope"}), exclusive=not declared, max_changes=9)
@@ -522,16 +535,16 @@ class TestExclusive:
         assert outcome(caught.value.details["users"]) == "failed failed"
         assert caught.value.details["changed"] is False
 
-    def test_deactivates_nobody_where_one_of_them_cannot_be_read(self, server: ScriptedServer) -> None:
+    def test_deactivates_no_account_where_one_of_them_cannot_be_read(self, server: ScriptedServer) -> None:
         server.expect(listing(row("bob"), row("carol")), account("bob"), Call("GET", path("carol"), FAULT, 500))
         server.expect(account("bob"))
         resource = accounts(server, exclusive=True, max_changes=9)
         plan = resource.plan()
         assert not plan.changed
-        with pytest.raises(errors.SynapseError, match="Nobody was deactivated"):
+        with pytest.raises(errors.SynapseError, match="No account was deactivated"):
             resource.result(plan, False)
 
-    def test_deactivates_nobody_who_is_declared_absent_beside_a_wrong_entry(self, server: ScriptedServer) -> None:
+    def test_deactivates_no_absent_account_next_to_a_wrong_entry(self, server: ScriptedServer) -> None:
         server.expect(listing(row("alice"), row("bob")), account("bob"))
         resource = accounts(server, ("Alice", {}), ("bob", {"present": False}))
         plan = resource.plan()
@@ -539,30 +552,30 @@ class TestExclusive:
         with pytest.raises(errors.SynapseError) as caught:
             resource.result(plan, False)
         assert (
-            "not deactivated, because something is wrong with another account"
+            "It was not deactivated, because another account of the list failed"
             in caught.value.details["users"][1]["msg"]
         )
 
     @pytest.mark.parametrize(
         ("pattern", "said"),
         [
-            ("Bob", "matches no account as it is written, but @bob:x.org"),
-            ("B*", "matches no account as it is written, but @bob:x.org"),
-            ("@bob:x.ogr", "is for another server than x.org"),
-            ("@bob*:y.org", "is for another server than x.org"),
-            ("bob:x.org", "is none of the accounts here"),
-            ("bob ", "is none of the accounts here"),
+            ("Bob", "matches no account, but @bob:x.org if upper and lower case are ignored"),
+            ("B*", "matches no account, but @bob:x.org if upper and lower case are ignored"),
+            ("@bob:x.ogr", "is not for this server, x.org"),
+            ("@bob*:y.org", "is not for this server, x.org"),
+            ("bob:x.org", "is not an account of this server"),
+            ("bob ", "is not an account of this server"),
         ],
     )
-    def test_deactivates_nobody_where_a_protector_is_misspelt(
+    def test_deactivates_no_account_where_a_protector_is_misspelt(
         self, server: ScriptedServer, pattern: str, said: str
     ) -> None:
         server.expect(listing(row("bob"), row("carol")))
         resource = accounts(server, exclusive=True, protect=["bot-*", pattern])
-        with pytest.raises(errors.InvalidInput, match=f"protect holds '{re.escape(pattern)}', which {said}"):
+        with pytest.raises(errors.InvalidInput, match=f"protect contains '{re.escape(pattern)}', which {said}"):
             resource.plan()
 
-    def test_asks_no_protector_where_nobody_is_to_be_deactivated(self, server: ScriptedServer) -> None:
+    def test_checks_no_pattern_if_nothing_is_to_be_deactivated(self, server: ScriptedServer) -> None:
         server.expect(listing(row("alice")))
         assert not accounts(server, ("alice", {}), exclusive=True, protect=["nobody"]).plan().changed
 
@@ -571,7 +584,7 @@ def test_no_more_than_declared_run_at_the_same_time(server: ScriptedServer) -> N
     names = [f"user{number}" for number in range(40)]
     server.expect(listing())
     server.always(*(put(name, {"displayname": "X"}) for name in names))
-    resource = accounts(server, *((name, {"displayname": "X"}) for name in names), parallel=8)
+    resource = accounts(server, *((name, {"display_name": "X"}) for name in names), parallel=8)
     plan = resource.plan()
     plan.execute()
     server.expect(listing(*(row(name, displayname="X") for name in names)))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One account is changed only where nobody else is hit by it, and what is left of a failure is said."""
+"""A change of one account never affects other accounts, and a failure reports its result."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
     account_argument_spec,
     declared_account,
     declared_accounts,
-    declared_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
@@ -75,20 +75,59 @@ class TestCaller:
     @pytest.mark.parametrize(
         ("declared", "said"),
         [
-            ({"locked": True}, "made locked,"),
-            ({"suspended": True, "locked": True}, "made locked and suspended,"),
-            ({"present": False}, "made deactivated,"),
-            ({"admin": False}, "made not an admin,"),
+            ({"locked": True}, "is locked,"),
+            ({"suspended": True, "locked": True}, "is locked and suspended,"),
+            ({"present": False}, "is deactivated,"),
+            ({"admin": False}, "is not an admin,"),
         ],
     )
-    def test_does_not_shut_itself_out(self, server: ScriptedServer, declared: t.Any, said: str) -> None:
+    def test_does_not_lock_itself_out(self, server: ScriptedServer, declared: t.Any, said: str) -> None:
         server.expect(shown(admin=True))
-        with pytest.raises(errors.InvalidInput, match=f"account that this task runs as: {said}.*another server admin"):
+        with pytest.raises(
+            errors.InvalidInput, match=f"account that this task runs as. If it {said}.*another server admin"
+        ):
             alice(server, caller="alice", **declared).plan()
 
-    def test_may_change_what_does_no_harm(self, server: ScriptedServer) -> None:
+    def test_may_make_harmless_changes(self, server: ScriptedServer) -> None:
         server.expect(shown(admin=True))
-        assert alice(server, caller="alice", displayname="A", admin=True).plan().changed
+        assert alice(server, caller="alice", display_name="A", admin=True).plan().changed
+
+
+class TestBootstrap:
+    """A task that makes an admin without the token of an admin: the message names the option for that."""
+
+    DENIED: t.ClassVar[dict[str, t.Any]] = {"errcode": "M_FORBIDDEN", "error": "You are not a server admin"}
+
+    def anonymous(self, server: ScriptedServer, errcode: str, **declared: t.Any) -> AccountResource:
+        refused = {"errcode": errcode, "error": "No"}
+        server.expect(Call("GET", "/_matrix/client/v3/account/whoami", refused, 401))
+        return AccountResource(Accounts(Client(server.base_url)), "alice", DeclaredAccount(**declared))
+
+    def test_is_named_without_a_token(self, server: ScriptedServer) -> None:
+        with pytest.raises(errors.AuthenticationFailed, match="set bootstrap_admin to true and run the task on the"):
+            self.anonymous(server, "M_MISSING_TOKEN", admin=True).plan()
+
+    def test_is_named_with_the_token_of_another(self, server: ScriptedServer) -> None:
+        server.expect(Call("GET", ALICE, self.DENIED, 403))
+        with pytest.raises(errors.PermissionDenied, match="set bootstrap_admin to true and run the task on the host"):
+            alice(server, caller="bob", admin=True).plan()
+
+    @pytest.mark.parametrize(
+        ("errcode", "declared"),
+        [
+            ("M_MISSING_TOKEN", {}),
+            ("M_MISSING_TOKEN", {"admin": False}),
+            ("M_MISSING_TOKEN", {"admin": True, "present": False}),
+            # Another token helps here.
+            ("M_UNKNOWN_TOKEN", {"admin": True}),
+        ],
+    )
+    def test_is_not_named_if_it_does_not_help(
+        self, server: ScriptedServer, errcode: str, declared: dict[str, t.Any]
+    ) -> None:
+        with pytest.raises(errors.AuthenticationFailed) as caught:
+            self.anonymous(server, errcode, **declared).plan()
+        assert "bootstrap_admin" not in caught.value.message
 
 
 class TestApplicationServices:
@@ -96,18 +135,18 @@ class TestApplicationServices:
     @pytest.mark.parametrize("by", ["its maker", "its namespace"])
     def test_keep_their_accounts(self, server: ScriptedServer, by: str, allowed: bool) -> None:
         namespaces = (re.compile("@ali"),) if by == "its namespace" else ()
-        permissions = Permissions(manage_appservice_users=allowed, namespaces=namespaces)
+        permissions = Permissions(allow_appservice_users=allowed, namespaces=namespaces)
         server.expect(shown(appservice_id="bridge" if by == "its maker" else None))
-        resource = alice(server, permissions=permissions, displayname="A")
+        resource = alice(server, permissions=permissions, display_name="A")
         if allowed:
             assert resource.plan().changed
         else:
-            with pytest.raises(errors.InvalidInput, match="it is left alone. Set manage_appservice_users to true"):
+            with pytest.raises(errors.InvalidInput, match="so it was not changed. Set allow_appservice_users to true"):
                 resource.plan()
 
-    def test_are_not_in_the_way_of_what_is_as_declared(self, server: ScriptedServer) -> None:
+    def test_need_no_permission_for_an_account_that_is_as_declared(self, server: ScriptedServer) -> None:
         server.expect(shown(appservice_id="bridge"))
-        assert not alice(server, displayname="alice").plan().changed
+        assert not alice(server, display_name="alice").plan().changed
 
 
 class TestPasswords:
@@ -136,7 +175,7 @@ class TestPasswords:
     def test_must_fit_the_policy(self, server: ScriptedServer) -> None:
         policy = {"m.minimum_length": 12, "m.require_digit": True}
         server.expect(shown(), NO_MAS, Call("GET", "/_matrix/client/v3/password_policy", policy))
-        with pytest.raises(errors.InvalidInput, match="lacks at least 12 characters, a digit"):
+        with pytest.raises(errors.InvalidInput, match="needs at least 12 characters, a digit"):
             alice(server, password="p", update_password="always").plan()
 
 
@@ -148,31 +187,35 @@ class TestAddresses:
         return Call("GET", path, {"user_id": user_id}) if user_id else Call("GET", path, MISSING, 404)
 
     @pytest.mark.parametrize("owner", [None, "@alice:x.org"])
-    def test_that_nobody_else_has_are_set(self, server: ScriptedServer, owner: str | None) -> None:
+    def test_of_no_other_account_are_set(self, server: ScriptedServer, owner: str | None) -> None:
         server.expect(shown(), self.owner(owner))
         assert alice(server, threepids=[self.MAIL]).plan().changed
 
-    def test_of_others_are_not_taken(self, server: ScriptedServer) -> None:
+    def test_of_other_accounts_are_not_removed(self, server: ScriptedServer) -> None:
         server.expect(shown(), self.owner("@bob:x.org"))
-        with pytest.raises(errors.InvalidInput, match="a@x.org is already an address of @bob:x.org.*steal_threepids"):
+        with pytest.raises(
+            errors.InvalidInput, match="a@x.org already belongs to @bob:x.org.*Set allow_threepid_takeover to true"
+        ):
             alice(server, threepids=[self.MAIL]).plan()
 
-    def test_of_others_are_taken_if_that_is_meant(self, server: ScriptedServer) -> None:
+    def test_of_other_accounts_are_removed_if_that_is_allowed(self, server: ScriptedServer) -> None:
         server.expect(shown())
-        assert alice(server, permissions=Permissions(steal_threepids=True), threepids=[self.MAIL]).plan().changed
+        assert (
+            alice(server, permissions=Permissions(allow_threepid_takeover=True), threepids=[self.MAIL]).plan().changed
+        )
 
-    def test_identities_are_never_taken(self, server: ScriptedServer) -> None:
+    def test_external_ids_are_never_removed(self, server: ScriptedServer) -> None:
         path = "/_synapse/admin/v1/auth_providers/oidc-x/users/a%2Fb"
         server.expect(shown(), Call("GET", path, {"user_id": "@bob:x.org"}))
         identity = {"auth_provider": "oidc-x", "external_id": "a/b"}
-        with pytest.raises(errors.InvalidInput, match="a/b of oidc-x is already the identity of @bob:x.org"):
-            alice(server, permissions=Permissions(steal_threepids=True), external_ids=[identity]).plan()
+        with pytest.raises(errors.InvalidInput, match="a/b at oidc-x is already an external ID of @bob:x.org"):
+            alice(server, permissions=Permissions(allow_threepid_takeover=True), external_ids=[identity]).plan()
 
 
 class TestDelegated:
-    """The Matrix Authentication Service is in charge."""
+    """The server uses the Matrix Authentication Service."""
 
-    IN_CHARGE = Call("GET", "/_matrix/client/v1/auth_metadata", {"issuer": "https://x.org/"})
+    METADATA = Call("GET", "/_matrix/client/v1/auth_metadata", {"issuer": "https://x.org/"})
 
     @pytest.mark.parametrize(
         ("found", "declared", "commands"),
@@ -193,30 +236,30 @@ class TestDelegated:
     def test_its_commands_are_named(
         self, server: ScriptedServer, found: Call, declared: t.Any, commands: list[str]
     ) -> None:
-        server.expect(found, self.IN_CHARGE)
+        server.expect(found, self.METADATA)
         with pytest.raises(errors.InvalidInput) as caught:
             alice(server, **declared).plan()
         assert all(f"mas-cli manage {command}" in caught.value.message for command in commands)
         assert caught.value.message.count("mas-cli") == len(commands)
 
-    def test_what_synapse_still_does_is_done(self, server: ScriptedServer) -> None:
+    def test_changes_that_synapse_can_make_are_made(self, server: ScriptedServer) -> None:
         server.expect(shown())
-        assert alice(server, displayname="A", shadow_banned=True).plan().changed
+        assert alice(server, display_name="A", shadow_banned=True).plan().changed
 
-    def test_a_service_that_does_not_answer_is_in_charge_too(self, server: ScriptedServer) -> None:
+    def test_a_service_that_does_not_respond_is_used_as_well(self, server: ScriptedServer) -> None:
         server.expect(shown(), Call("GET", "/_matrix/client/v1/auth_metadata", FAULT, 502))
-        with pytest.raises(errors.InvalidInput, match="in charge of the accounts"):
+        with pytest.raises(errors.InvalidInput, match="The Matrix Authentication Service manages the accounts"):
             alice(server, admin=True).plan()
 
 
 class TestCreation:
-    def test_is_refused_where_synapse_would(self, server: ScriptedServer) -> None:
+    def test_is_refused_if_synapse_would_refuse_it(self, server: ScriptedServer) -> None:
         taken = {"errcode": "M_EXCLUSIVE", "error": "This user ID is reserved."}
         server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", taken, 400))
         with pytest.raises(errors.InvalidInput, match="cannot be created: This user ID is reserved"):
             alice(server).plan()
 
-    def test_is_tried_on_servers_that_cannot_be_asked(self, server: ScriptedServer) -> None:
+    def test_is_tried_on_servers_without_the_endpoint(self, server: ScriptedServer) -> None:
         unknown = {"errcode": "M_UNRECOGNIZED", "error": "?"}
         server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", unknown, 404))
         assert alice(server).plan().changed
@@ -231,7 +274,7 @@ class TestCreation:
         ],
         ids=["nothing", "a part", "everything", "hidden"],
     )
-    def test_that_fails_says_what_is_there(
+    def test_that_fails_reports_the_result(
         self,
         server: ScriptedServer,
         monkeypatch: pytest.MonkeyPatch,
@@ -241,12 +284,12 @@ class TestCreation:
     ) -> None:
         monkeypatch.setattr(_execution, "PATIENCE", 0)
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE, FAULT, 500), *after)
-        resource = alice(server, displayname="A")
+        resource = alice(server, display_name="A")
         with pytest.raises(errors.SynapseError, match=said) as caught:
             carry_out(resource, resource.plan())
         assert caught.value.details["changed"] is changed
 
-    def test_a_later_step_that_fails_says_what_was_done(self, server: ScriptedServer) -> None:
+    def test_a_later_step_that_fails_reports_what_was_done(self, server: ScriptedServer) -> None:
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE))
         server.expect(Call("PUT", "/_synapse/admin/v1/suspend/%40alice%3Ax.org", FAULT, 500), shown())
         resource = alice(server, suspended=True)
@@ -254,48 +297,49 @@ class TestCreation:
             carry_out(resource, resource.plan())
         assert caught.value.details["steps"] == ["create the account"]
 
-    def test_somebody_else_creates_it_in_the_same_moment(self, server: ScriptedServer) -> None:
+    def test_another_task_creates_it_at_the_same_time(self, server: ScriptedServer) -> None:
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE, TAKEN, 400), shown(displayname="Other"))
         server.expect(Call("PUT", ALICE, body={"displayname": "A"}), shown(displayname="A"))
-        resource = alice(server, displayname="A")
+        resource = alice(server, display_name="A")
         carry_out(resource, resource.plan())
 
     @pytest.mark.parametrize(
-        ("status", "told"), [(201, "create the account"), (200, "write over the account that somebody else")]
+        ("status", "told"), [(201, "create the account"), (200, "overwrite the account that another task")]
     )
-    def test_who_created_it_is_told(self, server: ScriptedServer, status: int, told: str) -> None:
+    def test_the_step_shows_which_task_created_it(self, server: ScriptedServer, status: int, told: str) -> None:
         server.always(whoami())
         server.expect(Call("PUT", ALICE, status=status))
         change = Change("create the account", "PUT", USER, {})
         done = Accounts(Client(server.base_url, "token")).write(IDENTIFIER, DeclaredAccount(), change)
         assert [each[: len(told)] for each in done] == [told]
 
-    def test_what_fails_after_somebody_else_created_it_comes_after_a_change(self, server: ScriptedServer) -> None:
+    def test_a_failure_after_another_task_created_it_comes_after_a_change(self, server: ScriptedServer) -> None:
         refused = Call("PUT", ALICE, {"errcode": "M_UNKNOWN", "error": "No"}, 400)
         server.expect(missing(), AVAILABLE, Call("PUT", ALICE, TAKEN, 400), shown(displayname="Other"), refused)
         with pytest.raises(errors.ApiError, match="No") as caught:
-            alice(server, displayname="A").plan().execute()
+            alice(server, display_name="A").plan().execute()
         assert caught.value.may_be_done
 
     @pytest.mark.parametrize(("update", "seen"), [("always", False), ("if_different", True)])
-    def test_password_alone_is_seen_only_where_it_is_compared(
-        self, server: ScriptedServer, update: str, seen: bool
-    ) -> None:
+    def test_password_is_visible_only_if_it_is_compared(self, server: ScriptedServer, update: str, seen: bool) -> None:
         server.expect(shown())
         plan = alice(server, compare=lambda *_given: False, password="p", update_password=update).plan()
         assert [step.shown for step in plan.steps] == [seen]
 
-    def test_name_that_differs_in_capital_letters_is_taken(self, server: ScriptedServer) -> None:
+    def test_name_that_differs_only_in_case_is_not_free(self, server: ScriptedServer) -> None:
         server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400), missing())
-        with pytest.raises(errors.InvalidInput, match="is taken, by one whose user id differs in capital letters"):
+        with pytest.raises(
+            errors.InvalidInput,
+            match="is already used by an account whose user ID differs only in upper and lower case",
+        ):
             alice(server).plan()
 
-    def test_somebody_else_creates_it_while_it_is_looked_at(self, server: ScriptedServer) -> None:
+    def test_another_task_creates_it_during_the_check(self, server: ScriptedServer) -> None:
         server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", TAKEN, 400), shown())
-        plan = alice(server, displayname="A").plan()
-        assert [step.description for step in plan.steps] == ["set displayname"]
+        plan = alice(server, display_name="A").plan()
+        assert [step.description for step in plan.steps] == ["set display_name"]
 
-    def test_localpart_that_a_server_may_allow_is_left_to_it(self, server: ScriptedServer) -> None:
+    def test_localpart_that_a_server_may_allow_is_not_refused(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", "/_synapse/admin/v2/users/%40_bridge%3Ax.org", MISSING, 404))
         server.expect(Call("GET", AVAILABLE.path, {"available": True}, query={"username": "_bridge"}))
         server.always(whoami(), NO_MAS)
@@ -333,15 +377,38 @@ class TestOptions:
         )
         given = {
             "config_path": [str(tmp_path / "homeserver.yaml")],
-            "chdir": str(tmp_path),
+            "working_directory": str(tmp_path),
             "synapse_python": "python3",
-            "manage_appservice_users": False,
-            "steal_threepids": False,
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
         }
-        accounts = declared_accounts(Client(server.base_url, "t"), given, declared_configuration(given))
+        accounts = declared_accounts(Client(server.base_url, "t"), given)
         owned = ["@b_alice:x.org", "@bot.:x.org"]
         others = ["@alice:x.org", "@botx:x.org", "@bot.:x.orgs", "@bot.:y.org"]
         assert [name for name in owned + others if accounts.is_appservice_user(name, None)] == owned
+
+    def test_without_a_configuration_only_a_comparison_of_passwords_fails(
+        self, server: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a host without Synapse, where the default path does not exist."""
+        paths = (str(tmp_path / "homeserver.yaml"), str(tmp_path / "conf.d"))
+        monkeypatch.setattr(homeserver, "DEFAULT_CONFIG_PATH", paths)
+        given = {
+            "config_path": list(paths),
+            "working_directory": None,
+            "synapse_python": "python3",
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
+        }
+        accounts = declared_accounts(Client(server.base_url, "t"), given)
+        assert not accounts.is_appservice_user("@b_alice:x.org", None)
+        with pytest.raises(errors.ConfigurationError) as caught:
+            accounts.password_differs("@alice:x.org", "p4ss")
+        assert re.search(
+            "homeserver.yaml does not exist.*update_password=if_different needs the configuration of Synapse: run the",
+            caught.value.message,
+        )
+        assert "p4ss" not in caught.value.message
 
     @pytest.mark.parametrize(
         "registration",

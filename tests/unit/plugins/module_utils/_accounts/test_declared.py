@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be asked of the server to bring an account into its declared state, and no more than that."""
+"""The requests that bring an account into its declared state, and no more than these."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ USER, SUSPEND, DEACTIVATE = (
     "/_synapse/admin/v1/suspend/{user_id}",
     "/_synapse/admin/v1/deactivate/{user_id}",
 )
-# As GET v2/users/<id> of Synapse 1.163 answers.
+# The response of GET v2/users/<id> of Synapse 1.163.
 ANSWER: dict[str, t.Any] = {
     "name": "@alice:x.org",
     "admin": False,
@@ -55,22 +55,22 @@ def account(**differences: t.Any) -> dict[str, t.Any]:
 
 
 def asked(declared: DeclaredAccount, current: State) -> list[tuple[str, str, dict[str, t.Any]]]:
-    """Return the requests that have to be made."""
+    """Return the requests that are needed."""
     _after, changes = decide(ALICE, declared, current)
     return [(change.method, change.template, change.body) for change in changes]
 
 
 def test_what_is_not_set_is_empty() -> None:
     assert account_state(ANSWER)["avatar_url"] == ""
-    assert account_state({**ANSWER, "displayname": None})["displayname"] == ""
+    assert account_state({**ANSWER, "displayname": None})["display_name"] == ""
     assert account_state({"name": "@a:x", "admin": 1, "deactivated": 0}) == {
         "user_id": "@a:x",
         "admin": True,
-        "displayname": "",
+        "display_name": "",
         "avatar_url": "",
-        "user_type": None,
-        "is_guest": False,
-        "appservice_id": None,
+        "user_type": "",
+        "guest": False,
+        "appservice_id": "",
         "locked": False,
         "suspended": False,
         "shadow_banned": False,
@@ -81,8 +81,8 @@ def test_what_is_not_set_is_empty() -> None:
     }
 
 
-def test_e_mail_stored_in_capital_letters_counts_unless_it_is_there_in_small_ones_too() -> None:
-    """Synapse of old has stored some, and cannot remove them."""
+def test_e_mail_address_in_upper_case_is_shown_unless_it_exists_in_lower_case() -> None:
+    """Old versions of Synapse stored such addresses, and newer versions cannot remove them."""
     old, new = ({"medium": "email", "address": address} for address in ("A@X.org", "a@x.org"))
     other = {"medium": "msisdn", "address": "+44 20"}
     assert account_state({**ANSWER, "threepids": [old, new, other]})["threepids"] == [other, new]
@@ -90,7 +90,7 @@ def test_e_mail_stored_in_capital_letters_counts_unless_it_is_there_in_small_one
 
 
 class TestNew:
-    def test_type_that_the_server_gives_to_everybody_is_taken_away_again(self) -> None:
+    def test_default_type_of_the_server_is_removed(self) -> None:
         assert [body for _method, _path, body in asked(DeclaredAccount(user_type=""), None)] == [
             {},
             {"user_type": None},
@@ -99,41 +99,41 @@ class TestNew:
 
     @pytest.mark.parametrize("given", ["Alice ", "\tAlice", "Alice\u00a0"], ids=ascii)
     def test_name_is_sent_as_synapse_shows_it(self, given: str) -> None:
-        assert asked(DeclaredAccount(displayname=given), None) == [("PUT", USER, {"displayname": "Alice"})]
-        assert asked(DeclaredAccount(displayname=given), account()) == []
+        assert asked(DeclaredAccount(display_name=given), None) == [("PUT", USER, {"displayname": "Alice"})]
+        assert asked(DeclaredAccount(display_name=given), account()) == []
 
     def test_is_made_with_one_request(self) -> None:
-        declared = DeclaredAccount(password="p", admin=True, displayname="A", avatar_url="mxc://x/y", locked=False)
+        declared = DeclaredAccount(password="p", admin=True, display_name="A", avatar_url="mxc://x/y", locked=False)
         body = {"password": "p", "admin": True, "displayname": "A", "avatar_url": "mxc://x/y"}
         assert asked(declared, None) == [("PUT", USER, body)]
         after, _changes = decide(ALICE, declared, None)
-        assert after == account(admin=True, displayname="A", avatar_url="mxc://x/y")
+        assert after == account(admin=True, display_name="A", avatar_url="mxc://x/y")
 
-    def test_has_its_localpart_for_a_name(self) -> None:
+    def test_has_its_localpart_as_display_name(self) -> None:
         after, changes = decide(ALICE, DeclaredAccount(), None)
-        assert after == account(displayname="alice")
+        assert after == account(display_name="alice")
         assert [change.body for change in changes] == [{}]
 
-    def test_gets_afterwards_what_synapse_ignores_at_first(self) -> None:
-        assert asked(DeclaredAccount(displayname="", locked=True, suspended=True), None) == [
+    def test_sets_afterwards_the_values_that_synapse_ignores_at_first(self) -> None:
+        assert asked(DeclaredAccount(display_name="", locked=True, suspended=True), None) == [
             ("PUT", USER, {}),
             ("PUT", USER, {"locked": True, "displayname": ""}),
             ("PUT", SUSPEND, {"suspend": True}),
         ]
 
-    def test_keeps_its_devices_whatever_is_said_of_them(self) -> None:
+    def test_needs_no_logout_of_devices(self) -> None:
         declared = DeclaredAccount(password="p", logout_devices=True, update_password="always")
         assert asked(declared, None) == [("PUT", USER, {"password": "p"})]
 
-    def test_is_not_made_where_none_may_be_made(self) -> None:
+    def test_is_not_created_if_create_is_false(self) -> None:
         with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist, and create is false"):
             decide(ALICE, DeclaredAccount(create=False), None)
 
-    def test_has_no_capital_letters(self) -> None:
-        with pytest.raises(errors.InvalidInput, match="write @alice:X.org"):
+    def test_has_no_upper_case_letters(self) -> None:
+        with pytest.raises(errors.InvalidInput, match="Set user_id to @alice:X.org"):
             decide(parse_user_id("Alice", "X.org"), DeclaredAccount(), None)
 
-    def test_is_not_made_to_be_deactivated(self) -> None:
+    def test_is_not_created_only_to_be_deactivated(self) -> None:
         assert decide(ALICE, DeclaredAccount(present=False, erase=True), None) == (None, [])
 
 
@@ -143,32 +143,33 @@ class TestExisting:
         [
             DeclaredAccount(),
             DeclaredAccount(create=False),
-            DeclaredAccount(admin=False, displayname="Alice", avatar_url="", locked=False, suspended=False),
+            DeclaredAccount(admin=False, display_name="Alice", avatar_url="", locked=False, suspended=False),
             DeclaredAccount(password="p"),
             DeclaredAccount(password="p", logout_devices=True),
             DeclaredAccount(update_password="always"),
             DeclaredAccount(erase=True),
         ],
     )
-    def test_is_left_alone_if_it_is_as_declared(self, declared: DeclaredAccount) -> None:
+    def test_does_not_change_if_it_is_as_declared(self, declared: DeclaredAccount) -> None:
         assert decide(ALICE, declared, account()) == (account(), [])
 
     @pytest.mark.parametrize(
         ("declared", "body"),
         [
             (DeclaredAccount(admin=True), {"admin": True}),
-            (DeclaredAccount(admin=False, displayname="A"), {"displayname": "A"}),
-            (DeclaredAccount(displayname=""), {"displayname": ""}),
+            (DeclaredAccount(admin=False, display_name="A"), {"displayname": "A"}),
+            (DeclaredAccount(display_name=""), {"displayname": ""}),
             (DeclaredAccount(avatar_url="mxc://x/y", locked=True), {"avatar_url": "mxc://x/y", "locked": True}),
         ],
     )
     def test_is_sent_only_what_differs(self, declared: DeclaredAccount, body: dict[str, t.Any]) -> None:
         assert asked(declared, account()) == [("PUT", USER, body)]
         after, _changes = decide(ALICE, declared, account())
-        assert after == account(**body)
+        shown = {"display_name" if name == "displayname" else name: value for name, value in body.items()}
+        assert after == account(**shown)
 
     @pytest.mark.parametrize("logout", [False, True])
-    def test_gets_a_password_every_time_if_told_so(self, logout: bool) -> None:
+    def test_gets_a_password_every_time_with_always(self, logout: bool) -> None:
         declared = DeclaredAccount(password="p", update_password="always", logout_devices=logout)
         assert asked(declared, account()) == [("PUT", USER, {"password": "p", "logout_devices": logout})]
 
@@ -177,7 +178,7 @@ class TestExisting:
         declared = DeclaredAccount(suspended=suspend)
         assert asked(declared, account(suspended=not suspend)) == [("PUT", SUSPEND, {"suspend": suspend})]
 
-    def test_an_account_with_capital_letters_can_be_changed(self) -> None:
+    def test_an_account_with_upper_case_letters_can_be_changed(self) -> None:
         old = parse_user_id("Alice", "x.org")
         _after, changes = decide(old, DeclaredAccount(admin=True), account(user_id="@Alice:x.org"))
         assert [change.body for change in changes] == [{"admin": True}]
@@ -185,14 +186,14 @@ class TestExisting:
 
 class TestDeactivated:
     def test_is_reactivated_first(self) -> None:
-        declared = DeclaredAccount(password="p", displayname="A", suspended=True)
+        declared = DeclaredAccount(password="p", display_name="A", suspended=True)
         assert asked(declared, account(deactivated=True, erased=True)) == [
             ("PUT", USER, {"deactivated": False, "password": "p", "logout_devices": False}),
             ("PUT", USER, {"displayname": "A"}),
             ("PUT", SUSPEND, {"suspend": True}),
         ]
         after, _changes = decide(ALICE, declared, account(deactivated=True, erased=True))
-        assert after == account(displayname="A", suspended=True)
+        assert after == account(display_name="A", suspended=True)
 
     def test_gets_its_password_only_once(self) -> None:
         declared = DeclaredAccount(password="p", update_password="always", create=False)
@@ -203,10 +204,10 @@ class TestDeactivated:
 class TestAbsent:
     @pytest.mark.parametrize("erase", [False, True])
     def test_is_deactivated(self, erase: bool) -> None:
-        declared = DeclaredAccount(present=False, erase=erase, displayname="ignored", admin=True)
+        declared = DeclaredAccount(present=False, erase=erase, display_name="ignored", admin=True)
         assert asked(declared, account()) == [("POST", DEACTIVATE, {"erase": erase})]
         after, _changes = decide(ALICE, declared, account())
-        assert after == account(deactivated=True, **({"erased": True, "displayname": ""} if erase else {}))
+        assert after == account(deactivated=True, **({"erased": True, "display_name": ""} if erase else {}))
 
     def test_is_erased_later(self) -> None:
         assert asked(DeclaredAccount(present=False, erase=True), account(deactivated=True)) == [
@@ -218,7 +219,7 @@ class TestAbsent:
         current = account(deactivated=True, erased=erased)
         assert decide(ALICE, DeclaredAccount(present=False, erase=erased), current) == (current, [])
 
-    def test_does_not_take_an_erasure_back(self) -> None:
+    def test_does_not_undo_an_erasure(self) -> None:
         assert asked(DeclaredAccount(present=False), account(deactivated=True, erased=True)) == []
 
 
@@ -227,10 +228,10 @@ class TestCheck:
         ("declared", "said"),
         [
             (DeclaredAccount(password=""), "password is empty"),
-            (DeclaredAccount(password="p" * 513), "password is longer than the 512"),
-            (DeclaredAccount(displayname="d" * 257), "displayname is longer than the 256"),
+            (DeclaredAccount(password="p" * 513), "password is longer than 512 characters"),
+            (DeclaredAccount(display_name="d" * 257), "display_name is longer than 256 characters"),
             (DeclaredAccount(avatar_url="https://x/y.png"), "avatar_url 'https://x/y.png' is not"),
-            (DeclaredAccount(avatar_url="mxc://" + "x" * 1000), "avatar_url is longer than the 1000"),
+            (DeclaredAccount(avatar_url="mxc://" + "x" * 1000), "avatar_url is longer than 1000 characters"),
         ],
     )
     def test_refuses(self, declared: DeclaredAccount, said: str) -> None:
@@ -239,8 +240,8 @@ class TestCheck:
         assert "ppp" not in caught.value.message
 
     def test_accepts_the_longest(self) -> None:
-        DeclaredAccount(password="p" * 512, displayname="ä" * 256, avatar_url="mxc://" + "x" * 994).check()
-        DeclaredAccount(displayname="", avatar_url="").check()
+        DeclaredAccount(password="p" * 512, display_name="ä" * 256, avatar_url="mxc://" + "x" * 994).check()
+        DeclaredAccount(display_name="", avatar_url="").check()
 
 
 WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
@@ -270,7 +271,7 @@ class TestResource:
         plan.execute()
         made.verify(plan)
         assert made.result(plan, True) == {
-            "user": account(displayname="alice"),
+            "user": account(display_name="alice"),
             "method": "admin_api",
             "verified": True,
             "restart_required": False,
@@ -286,7 +287,7 @@ class TestResource:
         assert found.result(plan, False)["user"] == account(admin=True)
         assert not found.result(plan, False)["verified"]
 
-    def test_says_what_the_server_does_not_show_afterwards(self, server: ScriptedServer) -> None:
+    def test_fails_if_the_server_does_not_show_the_change_afterwards(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, Call("GET", HERE, ANSWER), Call("PUT", HERE, {}), Call("GET", HERE, ANSWER))
         stubborn = resource(server, DeclaredAccount(admin=True, locked=False))
         plan = stubborn.plan()
@@ -294,7 +295,7 @@ class TestResource:
         with pytest.raises(errors.StateNotReached, match="The account @alice:x.org .* admin is False"):
             stubborn.verify(plan)
 
-    def test_says_that_the_account_is_gone_afterwards(self, server: ScriptedServer) -> None:
+    def test_fails_if_the_account_is_gone_afterwards(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, Call("GET", HERE, ANSWER), Call("PUT", HERE, {}), MISSING)
         lost = resource(server, DeclaredAccount(admin=True))
         plan = lost.plan()
@@ -302,7 +303,7 @@ class TestResource:
         with pytest.raises(errors.StateNotReached):
             lost.verify(plan)
 
-    def test_asks_whether_a_name_is_free_only_where_that_is_answered(self, server: ScriptedServer) -> None:
+    def test_ignores_that_an_old_server_does_not_show_whether_a_name_is_free(self, server: ScriptedServer) -> None:
         unknown = Call("GET", AVAILABLE.path, {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
         server.expect(WHOAMI, MISSING, unknown)
         assert resource(server, DeclaredAccount()).plan().changed
@@ -319,7 +320,7 @@ class TestResource:
             ({"errcode": "M_UNKNOWN", "error": "Broken"}, 500, errors.ApiError, "500 M_UNKNOWN: Broken"),
         ],
     )
-    def test_says_that_a_name_is_not_free(
+    def test_fails_if_a_name_is_not_free(
         self, server: ScriptedServer, answer: t.Any, status: int, kind: type[errors.SynapseError], said: str
     ) -> None:
         server.expect(WHOAMI, MISSING, Call("GET", AVAILABLE.path, answer, status))
@@ -327,12 +328,12 @@ class TestResource:
             resource(server, DeclaredAccount()).plan()
 
     @pytest.mark.parametrize("user", ["@alice:y.org", "al ice", "alice:x.org"])
-    def test_asks_nothing_of_what_is_no_account_of_the_server(self, server: ScriptedServer, user: str) -> None:
+    def test_requests_nothing_for_an_account_of_another_server(self, server: ScriptedServer, user: str) -> None:
         server.expect(WHOAMI)
         with pytest.raises(errors.InvalidInput):
             resource(server, DeclaredAccount(), user).plan()
 
-    def test_asks_nothing_at_all_of_what_can_never_be(self, server: ScriptedServer) -> None:
+    def test_requests_nothing_for_an_invalid_value(self, server: ScriptedServer) -> None:
         with pytest.raises(errors.InvalidInput):
             resource(server, DeclaredAccount(password="")).plan()
 
@@ -346,16 +347,14 @@ class TestResource:
             (DeclaredAccount(admin=False, locked=True), "locked and not an admin"),
         ],
     )
-    def test_does_not_saw_off_the_branch_it_sits_on(
-        self, server: ScriptedServer, declared: DeclaredAccount, harm: str
-    ) -> None:
+    def test_does_not_lock_itself_out(self, server: ScriptedServer, declared: DeclaredAccount, harm: str) -> None:
         own = "/_synapse/admin/v2/users/%40admin%3Ax.org"
         server.expect(WHOAMI, Call("GET", own, {**ANSWER, "name": "@admin:x.org", "admin": True}))
-        with pytest.raises(errors.InvalidInput, match=f"made {harm},"):
+        with pytest.raises(errors.InvalidInput, match=f"If it is {harm},"):
             resource(server, declared, "admin").plan()
 
-    def test_changes_the_own_account_otherwise(self, server: ScriptedServer) -> None:
+    def test_changes_its_own_account_in_other_ways(self, server: ScriptedServer) -> None:
         own = "/_synapse/admin/v2/users/%40admin%3Ax.org"
         server.expect(WHOAMI, Call("GET", own, {**ANSWER, "name": "@admin:x.org", "admin": True}))
-        declared = DeclaredAccount(admin=True, displayname="Boss", password="p", update_password="always")
+        declared = DeclaredAccount(admin=True, display_name="Boss", password="p", update_password="always")
         assert resource(server, declared, "admin").plan().changed

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the policy forbids is said before anything is sent; and no secret leaves on the way to a comparison."""
+"""A password that the policy forbids is refused before it is sent, and a comparison never shows a secret."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class TestRequireAllowed:
         ("password", "lacks"),
         [
             ("Passw0r", "at least 8 characters, a symbol"),
-            # Seven characters, though eight bytes.
+            # Seven characters, but eight bytes.
             ("Päss0r!", "at least 8 characters"),
             ("Password!", "a digit"),
-            # A digit of another script is none to Synapse.
+            # For Synapse, a digit of another script is not a digit.
             ("Password!٣", "a digit"),
             ("Passw0rd", "a symbol"),
             ("PASSW0RD!", "a lowercase letter"),
@@ -94,7 +94,7 @@ class TestRequireAllowed:
     def test_says_what_it_lacks(self, password: str, lacks: str) -> None:
         with pytest.raises(errors.InvalidInput) as caught:
             require_allowed(password, self.EVERYTHING, "@alice:x.org")
-        said = "The password of @alice:x.org breaks this server's password policy: it lacks"
+        said = "The password policy of this server forbids the password of @alice:x.org. It needs"
         assert caught.value.message == f"{said} {lacks}."
 
     def test_does_not_quote_it(self) -> None:
@@ -104,7 +104,7 @@ class TestRequireAllowed:
 
 
 class Interpreter:
-    """Stands for Synapse's Python: keeps how it was called and what it was given, and does what a test says."""
+    """In place of Synapse's Python: records its arguments and its input, and runs the code of a test."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.path = str(directory / "python")
@@ -115,7 +115,7 @@ class Interpreter:
         program.chmod(0o700)
 
     def does(self, code: str) -> None:
-        """Let it run `code` once it has read what it was given (as `given`)."""
+        """Make it run `code` after it has read its input (as `given`)."""
         self._behaviour.write_text(
             "import json, os, signal, sys\n"
             "given = sys.stdin.read()\n"
@@ -137,7 +137,7 @@ class Interpreter:
 
 @pytest.fixture
 def interpreter(tmp_path: pathlib.Path) -> Interpreter:
-    """A Python that says that the passwords are the same, unless it is told to do something else."""
+    """A Python that reports that the passwords are the same, unless a test changes this."""
     stand_in = Interpreter(tmp_path)
     stand_in.does("print('true')")
     return stand_in
@@ -187,19 +187,21 @@ class TestComparison:
             stored(interpreter.path).is_set("@alice:x.org", PASSWORD)
         assert caught.value.message == (
             f"{interpreter.path} could not compare the password of @alice:x.org with the stored one."
-            " synapse_python must be the Python that Synapse is installed in."
+            " Set synapse_python to the Python interpreter of the environment in which Synapse is installed."
         )
         assert not any(secret in f"{caught.value} {caught.value.details}" for secret in SECRETS)
 
     def test_does_not_wait_for_ever(self, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(passwords, "_TIMEOUT", 0.5)
         interpreter.does("signal.pause()")
-        with pytest.raises(errors.SynapseError, match="did not end within 0.5 seconds. synapse_python must") as caught:
+        with pytest.raises(
+            errors.SynapseError, match="did not end within 0.5 seconds. Set synapse_python to"
+        ) as caught:
             stored(interpreter.path).is_set("@alice:x.org", PASSWORD)
         assert not any(secret in f"{caught.value} {caught.value.details}" for secret in SECRETS)
 
     def test_says_where_it_looked_for_python(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(errors.SynapseError, match="missing cannot be run: .*synapse_python must be") as caught:
+        with pytest.raises(errors.SynapseError, match="missing cannot be run: .*Set synapse_python to") as caught:
             stored(str(tmp_path / "missing")).is_set("@alice:x.org", PASSWORD)
         assert not any(secret in f"{caught.value} {caught.value.details}" for secret in SECRETS)
 
@@ -255,7 +257,7 @@ class TestStoredPasswords:
             passwords.is_set("@alice:x.org", PASSWORD)
 
 
-# In place of the real library, which only Synapse's own Python need have: it too takes bytes, and no more than 72.
+# In place of the real library, which only Synapse's own Python needs: it also accepts only bytes, at most 72.
 BCRYPT = """
 import hashlib
 def checkpw(password, hashed_password):
@@ -280,11 +282,11 @@ class TestWhatIsCompared:
             ("hunter2", "", b"hunter2"),
             ("hunter2", "p3pper", b"hunter2p3pper"),
             ("pässword", "pép", "päss".encode() + "wordpép".encode()),
-            # An a with a combining diaeresis, a ligature and a full-width letter: the pepper is taken as it is.
+            # An a with a combining diaeresis, a ligature and a full-width letter. The pepper is not normalized.
             ("a\u0308\ufb01\uff21", "a\u0308", "\u00e4fiA".encode() + b"a\xcc\x88"),
             ("x" * 70, "pepper", b"x" * 70 + b"pe"),
             ("x" * 500, "pepper", b"x" * 72),
-            # The end of what is compared may lie in the middle of a letter.
+            # The compared part may end in the middle of a letter.
             ("x" * 71 + "ä", "", b"x" * 71 + b"\xc3"),
             ('"quoted" \\ {} \n', "", b'"quoted" \\ {} \n'),
         ],
@@ -299,6 +301,6 @@ class TestWhatIsCompared:
     @pytest.mark.parametrize("code", ["raise ImportError", "def checkpw(*given): raise ValueError(given)"])
     def test_that_it_cannot_be_is_said_without_a_secret(self, library: pathlib.Path, code: str) -> None:
         library.write_text(code)
-        with pytest.raises(errors.ConfigurationError, match="synapse_python must be the Python") as caught:
+        with pytest.raises(errors.ConfigurationError, match="Set synapse_python to the Python") as caught:
             stored(sys.executable).is_set("@alice:x.org", PASSWORD)
         assert not any(secret in f"{caught.value} {caught.value.details}" for secret in SECRETS)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which accounts a filter leaves, what Synapse is asked for that, and that a database tells the same as the API."""
+"""Which accounts match a filter, what is requested from Synapse, and that the database gives the same as the API."""
 
 from __future__ import annotations
 
@@ -47,22 +47,20 @@ LISTED: dict[str, t.Any] = {
 ROW: dict[str, t.Any] = {
     "user_id": "@alice:x.org",
     "admin": False,
-    "displayname": "Alice",
+    "display_name": "Alice",
     "avatar_url": "",
-    "user_type": None,
-    "is_guest": False,
+    "user_type": "",
+    "guest": False,
     "locked": False,
     "shadow_banned": False,
     "deactivated": False,
     "erased": False,
-    "creation_ts": 1700000000000,
     "created": "2023-11-14T22:13:20Z",
-    "last_seen_ts": None,
-    "last_seen": None,
+    "created_ts": 1700000000000,
 }
 
-# What the tables of Synapse 1.163 hold on SQLite, as far as it is read. There is no index, which would bring an order
-# that the query has not asked for.
+# The columns of Synapse 1.163 on SQLite that are read. There is no index, because an index could sort the rows without
+# ORDER BY.
 TABLES = """
 CREATE TABLE users (
     name TEXT, creation_ts BIGINT, admin SMALLINT DEFAULT 0 NOT NULL, is_guest SMALLINT DEFAULT 0 NOT NULL,
@@ -77,7 +75,7 @@ CREATE TABLE user_ips (user_id TEXT NOT NULL, last_seen BIGINT NOT NULL);
 
 
 def listed(*rows: t.Mapping[str, t.Any], **query: str) -> Call:
-    """Return the request for the one page with these accounts."""
+    """Return the request for a single page with these accounts."""
     answer = {"users": [{**LISTED, **row} for row in rows], "total": len(rows)}
     return Call("GET", LIST, answer, query={"limit": "1000", **query})
 
@@ -107,48 +105,48 @@ class TestFilter:
     @pytest.mark.parametrize(
         ("wanted", "row"),
         [
-            ({}, {"locked": True, "deactivated": True, "is_guest": True, "erased": True}),
+            ({}, {"locked": True, "deactivated": True, "guest": True, "erased": True}),
             ({"user_id": "@alice:x.org"}, {}),
-            ({"name": "LIC"}, {"displayname": ""}),
-            ({"name": "lic"}, {"user_id": "@ALICE:x.org", "displayname": ""}),
-            ({"name": "ÄRGER"}, {"displayname": "kein ärger"}),
-            ({"name": "strasse"}, {"displayname": "Große Straße"}),
-            ({"name": "ß"}, {"user_id": "@boss:x.org"}),
-            ({"name": "100%"}, {"displayname": "100% sure"}),
-            ({"name": "a_b"}, {"user_id": "@a_b:x.org"}),
-            ({"name": ""}, {}),
+            ({"search": "LIC"}, {"display_name": ""}),
+            ({"search": "lic"}, {"user_id": "@ALICE:x.org", "display_name": ""}),
+            ({"search": "ÄRGER"}, {"display_name": "kein ärger"}),
+            ({"search": "strasse"}, {"display_name": "Große Straße"}),
+            ({"search": "ß"}, {"user_id": "@boss:x.org"}),
+            ({"search": "100%"}, {"display_name": "100% sure"}),
+            ({"search": "a_b"}, {"user_id": "@a_b:x.org"}),
+            ({"search": ""}, {}),
             ({"admin": True, "locked": True}, {"admin": True, "locked": True}),
             ({"admin": False, "deactivated": False, "locked": False, "guest": False}, {}),
-            ({"guest": True}, {"is_guest": True}),
+            ({"guest": True}, {"guest": True}),
             ({"user_type": ""}, {}),
             ({"user_type": "bot"}, {"user_type": "bot"}),
         ],
     )
-    def test_leaves(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    def test_matches(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
         assert AccountFilter(**wanted).matches({**ROW, **row})
 
     @pytest.mark.parametrize(
         ("wanted", "row"),
         [
             ({"user_id": "@Alice:x.org"}, {}),
-            ({"name": "x.org"}, {}),
-            ({"name": "@"}, {}),
-            ({"name": "a%e"}, {}),
-            ({"name": "al_ce"}, {}),
-            ({"name": "alice", "admin": True}, {}),
+            ({"search": "x.org"}, {}),
+            ({"search": "@"}, {}),
+            ({"search": "a%e"}, {}),
+            ({"search": "al_ce"}, {}),
+            ({"search": "alice", "admin": True}, {}),
             ({"admin": False}, {"admin": True}),
             ({"deactivated": True}, {}),
             ({"deactivated": False}, {"deactivated": True}),
             ({"locked": True}, {}),
             ({"locked": False}, {"locked": True}),
             ({"guest": True}, {}),
-            ({"guest": False}, {"is_guest": True}),
+            ({"guest": False}, {"guest": True}),
             ({"user_type": ""}, {"user_type": "bot"}),
             ({"user_type": "bot"}, {}),
             ({"user_type": "bot"}, {"user_type": "support"}),
         ],
     )
-    def test_leaves_out(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
+    def test_does_not_match(self, wanted: dict[str, t.Any], row: dict[str, t.Any]) -> None:
         assert not AccountFilter(**wanted).matches({**ROW, **row})
 
 
@@ -163,37 +161,38 @@ class TestApi:
             ({"admin": False, "deactivated": True}, {"locked": "true", "admins": "false", "deactivated": "true"}),
             ({"guest": False}, {"locked": "true", "guests": "false"}),
             ({"guest": True}, {"locked": "true"}),
-            ({"name": "a_b", "user_type": "bot"}, {"locked": "true"}),
+            ({"search": "a_b", "user_type": "bot"}, {"locked": "true"}),
         ],
     )
-    def test_lets_synapse_leave_out_what_it_can_tell(
+    def test_lets_synapse_apply_its_filters(
         self, server: ScriptedServer, wanted: dict[str, t.Any], asked: dict[str, str]
     ) -> None:
         server.expect(listed(**asked))
         assert by_api(server, **wanted) == query.Found([], 0)
 
-    def test_shows_every_value(self, server: ScriptedServer) -> None:
+    def test_returns_every_value(self, server: ScriptedServer) -> None:
         server.expect(listed({"last_seen_ts": 1769860800999}, locked="true"))
         seen = {"last_seen_ts": 1769860800999, "last_seen": "2026-01-31T12:00:00Z"}
         assert by_api(server) == query.Found([{**ROW, **seen}], 1)
 
-    def test_shows_what_is_not_set(self, server: ScriptedServer) -> None:
-        blank = {"displayname": None, "user_type": "", "creation_ts": None}
-        server.expect(listed(blank, locked="true"))
-        expected = {"displayname": "", "user_type": None, "creation_ts": None, "created": None}
-        assert by_api(server).users == [{**ROW, **expected}]
+    @pytest.mark.parametrize("user_type", [None, ""])
+    def test_leaves_out_what_is_not_known(self, server: ScriptedServer, user_type: str | None) -> None:
+        server.expect(listed({"displayname": None, "user_type": user_type, "creation_ts": None}, locked="true"))
+        expected = {name: value for name, value in ROW.items() if not name.startswith("created")}
+        assert by_api(server).users == [{**expected, "display_name": ""}]
 
     @pytest.mark.parametrize("creation_ts", [1700000000000000000, -(10**17)])
-    def test_survives_a_time_that_no_calendar_has(self, server: ScriptedServer, creation_ts: int) -> None:
+    def test_accepts_a_time_that_no_calendar_has(self, server: ScriptedServer, creation_ts: int) -> None:
         server.expect(listed({"creation_ts": creation_ts}, locked="true"))
-        assert by_api(server).users == [{**ROW, "creation_ts": creation_ts, "created": None}]
+        expected = {name: value for name, value in ROW.items() if name != "created"}
+        assert by_api(server).users == [{**expected, "created_ts": creation_ts}]
 
-    def test_orders_by_bytes_and_shows_nobody_twice(self, server: ScriptedServer) -> None:
+    def test_sorts_by_bytes_and_returns_no_account_twice(self, server: ScriptedServer) -> None:
         names = ["@b:x.org", "@ä:x.org", "@a:x.org", "@Z:x.org", "@a:x.org", "@a/b:x.org"]
         server.expect(listed(*({"name": name} for name in names), locked="true"))
         found = by_api(server)
         ordered = ["@Z:x.org", "@a/b:x.org", "@a:x.org", "@b:x.org", "@ä:x.org"]
-        assert ([row["user_id"] for row in found.users], found.count) == (ordered, 5)
+        assert ([row["user_id"] for row in found.users], found.total) == (ordered, 5)
 
     def test_reads_every_page(self, server: ScriptedServer) -> None:
         first = {"users": [LISTED], "total": 2, "next_token": "1000"}
@@ -201,26 +200,28 @@ class TestApi:
             Call("GET", LIST, first, query={"limit": "1000", "locked": "true"}),
             listed({"name": "@bob:x.org"}, locked="true", **{"from": "1000"}),
         )
-        assert by_api(server).count == 2
+        assert by_api(server).total == 2
 
     @pytest.mark.parametrize("given", ["a_B=c+d-é.e", "@a_B=c+d-é.e:x.org"])
-    def test_looks_for_one_account_alone(self, server: ScriptedServer, given: str) -> None:
+    def test_returns_exactly_one_account(self, server: ScriptedServer, given: str) -> None:
         similar = [{"name": f"@{localpart}:x.org"} for localpart in ("a_b=c+d-é.e", "axB=c+d-é.e", "a_B=c+d-é.e")]
         server.expect(WHOAMI, listed(*similar, locked="true", user_id="@a__=c+d-_.e:x.org"))
         found = by_api(server, user_id=given)
         assert [row["user_id"] for row in found.users] == ["@a_B=c+d-é.e:x.org"]
 
-    def test_finds_nothing_where_nobody_is(self, server: ScriptedServer) -> None:
+    def test_returns_nothing_if_the_account_does_not_exist(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, listed({"name": "@the_alice:x.org"}, locked="true", user_id="@alice:x.org"))
         assert by_api(server, user_id="alice") == query.Found([], 0)
 
     @pytest.mark.parametrize(("given", "said"), [("@a:y.org", "of the server y.org"), ("", "is not a user id")])
-    def test_does_not_look_for_what_cannot_be_there(self, server: ScriptedServer, given: str, said: str) -> None:
+    def test_does_not_look_for_an_account_that_cannot_exist(
+        self, server: ScriptedServer, given: str, said: str
+    ) -> None:
         server.expect(WHOAMI)
         with pytest.raises(errors.InvalidInput, match=said):
             by_api(server, user_id=given)
 
-    def test_counts_with_one_request_what_synapse_can_tell(self, server: ScriptedServer) -> None:
+    def test_counts_with_one_request_if_synapse_applies_all_filters(self, server: ScriptedServer) -> None:
         asked = {"limit": "1", "admins": "true", "deactivated": "false", "guests": "false"}
         server.expect(Call("GET", LIST, {"users": [LISTED], "total": 4321, "next_token": "1"}, query=asked))
         assert by_api(server, True, admin=True, deactivated=False, locked=False, guest=False) == query.Found([], 4321)
@@ -228,7 +229,7 @@ class TestApi:
     @pytest.mark.parametrize(
         ("wanted", "row"),
         [
-            ({"name": "alice"}, {}),
+            ({"search": "alice"}, {}),
             ({"user_type": ""}, {}),
             ({"locked": True}, {"locked": True}),
             ({"guest": True}, {"is_guest": True}),
@@ -241,14 +242,14 @@ class TestApi:
         server.expect(listed(other, row, row, locked="true"))
         assert by_api(server, True, **wanted) == query.Found([], 1)
 
-    def test_says_that_no_synapse_has_counted(self, server: ScriptedServer) -> None:
+    def test_notices_a_response_without_a_number(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", LIST, {"users": []}))
         with pytest.raises(errors.UnexpectedAnswer, match="no total"):
             by_api(server, True)
 
 
 class TestDelegated:
-    """Where the Matrix Authentication Service has the accounts, Synapse 1.163 refuses to list guests."""
+    """If the Matrix Authentication Service manages the accounts, Synapse 1.163 refuses to list guests."""
 
     REFUSED = Call("GET", LIST, {"errcode": "M_INVALID_PARAM", "error": "The guests parameter is not supported"}, 400)
 
@@ -258,19 +259,21 @@ class TestDelegated:
         server.expect(self.REFUSED, DELEGATED, Call("GET", LIST, {"users": [LISTED], "total": 1}, query=parameters))
         assert by_api(server, count_only) == query.Found([] if count_only else [ROW], 1)
 
-    def test_asks_once_where_no_guest_is_wanted(self, server: ScriptedServer) -> None:
+    def test_sends_one_request_if_guests_are_not_wanted(self, server: ScriptedServer) -> None:
         server.expect(listed({}, locked="true", guests="false"))
-        assert by_api(server, guest=False).count == 1
+        assert by_api(server, guest=False).total == 1
 
-    def test_does_not_say_that_there_are_no_guests(self, server: ScriptedServer) -> None:
+    def test_fails_if_only_guests_are_wanted(self, server: ScriptedServer) -> None:
         server.expect(self.REFUSED, DELEGATED)
-        with pytest.raises(errors.InvalidInput, match="in charge of the accounts.*lists no guests.*method database"):
+        with pytest.raises(errors.InvalidInput, match="Synapse does not list guests. Set source to database"):
             by_api(server, guest=True)
 
     @pytest.mark.parametrize(
         ("status", "errcode", "metadata"), [(400, "M_INVALID_PARAM", NOT_DELEGATED), (403, "M_FORBIDDEN", DELEGATED)]
     )
-    def test_passes_other_refusals_on(self, server: ScriptedServer, status: int, errcode: str, metadata: Call) -> None:
+    def test_raises_every_other_refusal(
+        self, server: ScriptedServer, status: int, errcode: str, metadata: Call
+    ) -> None:
         server.expect(Call("GET", LIST, {"errcode": errcode, "error": "Broken"}, status))
         server.always(metadata)
         with pytest.raises(errors.ApiError, match=f"{status} {errcode}: Broken"):
@@ -278,10 +281,10 @@ class TestDelegated:
 
 
 class TestDatabase:
-    def test_shows_what_the_api_shows(self, connection: sqlite3.Connection) -> None:
+    def test_returns_the_same_as_the_api(self, connection: sqlite3.Connection) -> None:
         assert in_database(connection) == query.Found([ROW], 1)
 
-    def test_shows_every_value(self, connection: sqlite3.Connection) -> None:
+    def test_returns_every_value(self, connection: sqlite3.Connection) -> None:
         connection.executescript(
             """
             UPDATE users SET admin = 1, is_guest = 1, user_type = 'bot', deactivated = 1, shadow_banned = 1, locked = 1;
@@ -289,15 +292,15 @@ class TestDatabase:
             INSERT INTO erased_users VALUES ('@alice:x.org');
             """
         )
-        flags = ("admin", "is_guest", "deactivated", "shadow_banned", "locked", "erased")
-        changed = {"displayname": "Älice", "avatar_url": "mxc://x.org/a", "user_type": "bot"}
+        flags = ("admin", "guest", "deactivated", "shadow_banned", "locked", "erased")
+        changed = {"display_name": "Älice", "avatar_url": "mxc://x.org/a", "user_type": "bot"}
         (row,) = in_database(connection).users
         assert row == {**ROW, **changed, **dict.fromkeys(flags, True)}
         assert all(row[name] is True for name in flags)
 
-    def test_shows_an_account_without_a_profile(self, connection: sqlite3.Connection) -> None:
+    def test_returns_an_account_without_a_profile(self, connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE profiles SET full_user_id = '@other:x.org'")
-        assert in_database(connection).users == [{**ROW, "displayname": ""}]
+        assert in_database(connection).users == [{**ROW, "display_name": ""}]
 
     @pytest.mark.parametrize(
         ("devices", "addresses", "seen"),
@@ -309,14 +312,15 @@ class TestDatabase:
             ([None], [9000], 9000),
         ],
     )
-    def test_was_seen_when_the_api_says_so(
+    def test_was_seen_at_the_same_time_as_in_the_api(
         self, connection: sqlite3.Connection, devices: list[int | None], addresses: list[int], seen: int | None
     ) -> None:
         connection.executemany("INSERT INTO devices VALUES ('@alice:x.org', 'D', ?)", [(time,) for time in devices])
         connection.executemany("INSERT INTO user_ips VALUES ('@alice:x.org', ?)", [(time,) for time in addresses])
         connection.execute("INSERT INTO devices VALUES ('@bob:x.org', 'D', 99000)")
         (row,) = in_database(connection).users
-        assert (row["last_seen_ts"], row["last_seen"]) == (seen, seen and f"1970-01-01T00:00:0{seen // 1000}Z")
+        shown = {"last_seen_ts": seen, "last_seen": f"1970-01-01T00:00:0{seen // 1000}Z"} if seen else {}
+        assert row == {**ROW, **shown}
 
     @pytest.mark.parametrize(
         ("wanted", "found"),
@@ -336,7 +340,7 @@ class TestDatabase:
             ({"user_id": "B"}, ""),
             ({"user_id": "b", "admin": False}, ""),
             ({"user_id": "nobody"}, ""),
-            ({"name": "G%_"}, "g"),
+            ({"search": "G%_"}, "g"),
         ],
     )
     @pytest.mark.parametrize("page", [1, 2, 7, 5000])

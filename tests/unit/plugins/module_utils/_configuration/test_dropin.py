@@ -47,7 +47,7 @@ class Host:
     def apply(
         self, settings: dict[str, t.Any], secrets: dict[str, t.Any] | None = None, **declared: t.Any
     ) -> tuple[Plan, dict[str, t.Any]]:
-        """Do what the runner does, and see that a second run finds nothing to do."""
+        """Do the same as the runner, and check that a second run has nothing to change."""
         predicted = self.plan(settings, secrets, **declared)
         resource = self.resource(settings, secrets, **declared)
         plan = resource.plan()
@@ -70,10 +70,13 @@ def test_a_new_file_replaces_a_key_whole(host: Host) -> None:
     plan, result = host.apply({"caches": {"global_factor": 2.0}, "presence": {"enabled": False}})
     assert host.written() == {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}}
     assert result == {
-        "path": str(host.path),
-        "effective": {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}},
+        "config": {
+            "path": str(host.path),
+            "settings": {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}},
+        },
         "changed_keys": ["caches.expire_caches", "caches.global_factor", "presence.enabled"],
-        "applied_by": "restart",
+        "restart_required": True,
+        "reload_required": False,
     }
     assert plan.before == {"file": None, "in_force": {"caches": {"global_factor": 0.5, "expire_caches": False}}}
     assert [step.description for step in plan.steps] == [f"write caches, presence to {host.path}"]
@@ -101,7 +104,7 @@ def test_a_setting_that_leaves_the_file_gets_its_former_value_again(host: Host) 
     host.apply({"caches": {"global_factor": 2.0}, "presence": {"enabled": False}})
     _plan, result = host.apply({"presence": {"enabled": False}})
     assert result["changed_keys"] == ["caches.expire_caches", "caches.global_factor"]
-    assert result["effective"]["caches"] == {"global_factor": 0.5, "expire_caches": False}
+    assert result["config"]["settings"]["caches"] == {"global_factor": 0.5, "expire_caches": False}
 
 
 def test_absent_removes_the_file_and_tells_what_that_changes(host: Host) -> None:
@@ -110,7 +113,7 @@ def test_absent_removes_the_file_and_tells_what_that_changes(host: Host) -> None
     assert not host.path.exists()
     assert plan.after == {"file": None, "in_force": {"caches": {"global_factor": 0.5, "expire_caches": False}}}
     assert result["changed_keys"] == ["caches.expire_caches", "caches.global_factor", "presence.enabled"]
-    assert result["effective"] == {"caches": {"global_factor": 0.5, "expire_caches": False}}
+    assert result["config"]["settings"] == {"caches": {"global_factor": 0.5, "expire_caches": False}}
 
 
 def test_absent_needs_no_configuration(tmp_path: pathlib.Path) -> None:
@@ -119,23 +122,27 @@ def test_absent_needs_no_configuration(tmp_path: pathlib.Path) -> None:
     assert not plan.changed
 
 
-def test_what_applies_a_change(host: Host) -> None:
+def test_restart_or_reload_is_required(host: Host) -> None:
+    def required(settings: dict[str, t.Any], **declared: t.Any) -> str:
+        result = host.apply(settings, **declared)[1]
+        return " and ".join(name for name in ("restart", "reload") if result[f"{name}_required"])
+
     caches: dict[str, t.Any] = {"global_factor": 1.0, "expire_caches": False}
     # Synapse does not see a new file at a reload.
-    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
-    assert host.apply({"caches": caches}, mode="0600")[1]["applied_by"] is None
+    assert required({"caches": caches}) == "restart"
+    assert required({"caches": caches}, mode="0600") == ""
     caches["global_factor"] = 2.0
     caches["per_cache_factors"] = {"a": 1}
-    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    assert required({"caches": caches}) == "reload"
     caches["per_cache_factors"] = {"b": 1}
-    assert host.apply({"caches": caches})[1]["applied_by"] == "reload"
+    assert required({"caches": caches}) == "reload"
     caches.update(global_factor=3.0, cache_entry_ttl="1h")
-    assert host.apply({"caches": caches})[1]["applied_by"] == "restart"
-    assert host.apply({"caches": caches, "presence": {}})[1]["applied_by"] == "restart"
-    # It fails over a file that is gone.
-    assert host.apply({"caches": {"global_factor": 9, "expire_caches": False}})[1]["applied_by"] == "restart"
-    assert host.apply({}, present=False)[1]["applied_by"] == "restart"
-    assert host.apply({}, present=False)[1]["applied_by"] is None
+    assert required({"caches": caches}) == "restart"
+    assert required({"caches": caches, "presence": {}}) == "restart"
+    # A reload fails if a file is missing.
+    assert required({"caches": {"global_factor": 9, "expire_caches": False}}) == "restart"
+    assert required({}, present=False) == "restart"
+    assert required({}, present=False) == ""
 
 
 def test_types_are_told_apart(host: Host) -> None:
@@ -151,7 +158,7 @@ def test_secrets_are_written_and_never_shown(host: Host) -> None:
     plan, result = host.apply({"email": {"smtp_user": "x"}}, secrets)
     assert host.written() == {"email": {"smtp_user": "x", "smtp_pass": "hush1"}, "modules": [{"config": "hush2"}]}
     assert "hush" not in f"{plan.before}{plan.after}{result}"
-    assert result["effective"]["email"] == {"smtp_user": "x", "smtp_pass": "(hidden)"}
+    assert result["config"]["settings"]["email"] == {"smtp_user": "x", "smtp_pass": "(hidden)"}
     assert result["changed_keys"] == ["email.smtp_pass", "email.smtp_user", "modules"]
     assert plan.after is not None
     assert plan.after["in_force"]["modules"] == "(hidden, new)"
@@ -168,7 +175,7 @@ def test_secrets_are_written_and_never_shown(host: Host) -> None:
 def test_numbers_that_are_secrets_are_not_shown(host: Host) -> None:
     host.path.write_text("email:\n  smtp_pass: 1234567\n")
     plan, result = host.apply({"email": {"smtp_pass": 7654321}}, force=True)
-    assert result["effective"] == {"email": {"smtp_pass": "(hidden)"}}
+    assert result["config"]["settings"] == {"email": {"smtp_pass": "(hidden)"}}
     assert "1234567" not in f"{plan.before}{plan.after}"
     assert "7654321" not in f"{plan.before}{plan.after}"
 
@@ -182,7 +189,7 @@ def test_secrets_stay_hidden_when_they_are_no_longer_declared(host: Host) -> Non
 
 @pytest.mark.parametrize("mode", ["0644", "0604", "0641"])
 def test_secrets_are_for_nobody_else(host: Host, mode: str) -> None:
-    with pytest.raises(InvalidInput, match=f"mode {mode} would show the secrets to every user"):
+    with pytest.raises(InvalidInput, match=f"mode {mode} would let every user of the host read the secrets"):
         host.plan({}, {"a": "hush"}, mode=mode)
     host.apply({"a": 1}, mode=mode)
 
@@ -190,7 +197,7 @@ def test_secrets_are_for_nobody_else(host: Host, mode: str) -> None:
 def test_a_change_of_mode_alone_changes_no_setting(host: Host) -> None:
     host.apply({"a": 1})
     before = host.path.read_bytes()
-    # Somebody else's name for the file: it must not get the mode with it.
+    # Another name of the file, which must keep its mode.
     os.link(host.path, host.directory / "other")
     plan, result = host.apply({"a": 1}, mode="0600")
     assert (host.path.stat().st_mode & 0o777, host.path.read_bytes()) == (0o600, before)
@@ -237,7 +244,10 @@ def test_an_empty_file_may_be_taken_over(host: Host) -> None:
     [
         ({"settings": {}}, "settings and secrets are both empty"),
         ({"settings": {"a": {"b": 1}}, "secrets": {"a": {"b": 2}}}, r"a\.b is in settings and in secrets"),
-        ({"settings": {"a": 1}, "path": "conf.d/own.yaml"}, "must be absolute"),
+        (
+            {"settings": {"a": 1}, "path": "conf.d/own.yaml"},
+            r"path conf\.d/own\.yaml is not absolute: set an absolute path",
+        ),
         ({"settings": {"a": 1}, "path": "/etc/a\0b.yaml"}, r"'/etc/a\\x00b\.yaml' is not a path"),
         ({"settings": {"a": 1}, "mode": "rw"}, "is not a file mode"),
         ({"settings": {"a": 1}, "mode": 440}, "is not a file mode"),
@@ -252,7 +262,7 @@ def test_bad_input_is_refused_before_anything_is_written(host: Host, declared: d
 
 
 def test_directories_and_links_are_refused(host: Host, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(InvalidInput, match="is a directory: name a file in it"):
+    with pytest.raises(InvalidInput, match="is a directory: set the path of a file in it"):
         host.plan({"a": 1}, path=str(host.directory))
     host.path.symlink_to(tmp_path / "elsewhere.yaml")
     with pytest.raises(InvalidInput, match="is a symbolic link"):
@@ -289,7 +299,7 @@ def test_a_change_by_somebody_else_is_noticed(host: Host) -> None:
 
 
 class TestWhoReadsIt:
-    """The main configuration is for everybody, and Synapse runs as somebody else."""
+    """All users can read the main configuration, and Synapse runs as another user."""
 
     @pytest.fixture(autouse=True)
     def somebody(self, monkeypatch: pytest.MonkeyPatch, host: Host) -> None:
@@ -297,7 +307,7 @@ class TestWhoReadsIt:
         monkeypatch.setattr(reader, "reader_named", lambda _name: SYNAPSE)
         monkeypatch.setattr(dropin, "reader_named", lambda _name: SYNAPSE)
         monkeypatch.setattr(reader.Reader, "can", lambda *_: True)
-        # Whoever runs the tests may plan as root does.
+        # The user who runs the tests may plan the same as root.
         monkeypatch.setattr(dropin, "require_allowed", lambda *_: None)
 
     def test_gets_its_group(self, host: Host) -> None:
@@ -318,7 +328,7 @@ class TestWhoReadsIt:
         assert plan.after is not None
         assert (plan.after["file"]["owner"], plan.after["file"]["group"]) == (str(SYNAPSE.uid), "root")
 
-    def test_has_it_mended_where_it_could_not(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_gets_a_file_that_it_could_not_read(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         host.apply({"a": 1})
         own = reader.Reader("me", 990, os.getegid(), frozenset({os.getegid()}))
         monkeypatch.setattr(dropin, "reader_named", lambda _name: own)
@@ -329,11 +339,11 @@ class TestWhoReadsIt:
         assert plan.steps[0].description.endswith(f", group 980 on {host.path}")
 
     @pytest.mark.parametrize("declared", [{"group": "0", "owner": "0"}, {"mode": "0040", "owner": "0", "group": "0"}])
-    def test_is_told_when_what_is_declared_keeps_it_out(self, host: Host, declared: dict[str, t.Any]) -> None:
+    def test_cannot_read_what_is_declared(self, host: Host, declared: dict[str, t.Any]) -> None:
         with pytest.raises(InvalidInput, match=r"50-own\.yaml with mode .* could not be read by synapse, the user"):
             host.plan({"a": 1}, synapse_user="synapse", **declared)
 
-    def test_is_told_when_it_cannot_get_there(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cannot_enter_the_directory(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         asked: list[tuple[str, int]] = []
 
         def can(_reader: reader.Reader, path: str, wanted: int) -> bool:
@@ -368,7 +378,7 @@ class TestTheWay:
             os.chown(host.directory, 4711, 4711)
             with pytest.raises(InvalidInput, match="conf.d belongs to 4711, who could exchange what root writes there"):
                 host.plan({"a": 1})
-            # Whoever owns the configuration, and Synapse itself, may.
+            # The owner of the configuration and Synapse itself may.
             assert host.plan({"a": 1}, synapse_user="4711").changed
             os.chown(host.main, 4711, 4711)
         host.apply({"a": 1})
@@ -385,5 +395,5 @@ class TestTheWay:
     def test_a_link_to_the_file(self, host: Host, tmp_path: pathlib.Path) -> None:
         (tmp_path / "foreign").write_text("a: 1\n")
         host.path.symlink_to(tmp_path / "foreign")
-        with pytest.raises(InvalidInput, match="is a symbolic link: name the file that it leads to"):
+        with pytest.raises(InvalidInput, match="is a symbolic link: use the path of its target instead"):
             host.plan({"a": 1})

@@ -133,11 +133,11 @@ def test_whose_a_file_is(tmp_path: pathlib.Path) -> None:
         assert found.ours is ours, text
 
 
-def test_says_as_compares_header_and_settings() -> None:
+def test_has_same_content_as_compares_header_and_settings() -> None:
     file = DropinFile(header(()), {"a": 1}, OWN)
-    assert file.says_as(DropinFile(header(()), {"a": 1}, Attributes(0, 0, 0)))
-    assert not file.says_as(DropinFile(header(()), {"a": 1.0}, OWN))
-    assert not file.says_as(DropinFile(header({("a",)}), {"a": 1}, OWN))
+    assert file.has_same_content_as(DropinFile(header(()), {"a": 1}, Attributes(0, 0, 0)))
+    assert not file.has_same_content_as(DropinFile(header(()), {"a": 1.0}, OWN))
+    assert not file.has_same_content_as(DropinFile(header({("a",)}), {"a": 1}, OWN))
 
 
 def test_no_file_and_one_that_cannot_be_read(tmp_path: pathlib.Path) -> None:

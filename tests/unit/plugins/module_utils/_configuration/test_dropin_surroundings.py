@@ -79,7 +79,7 @@ def test_a_path_that_synapse_would_not_read_is_refused(
 def test_a_missing_directory_is_named(configuration: list[str], tmp_path: pathlib.Path) -> None:
     missing = str(tmp_path / "absent.d")
     with pytest.raises(
-        ConfigurationError, match=r"absent\.d of config_path does not exist .* does not start without it"
+        ConfigurationError, match=r"absent\.d in config_path does not exist .* does not start without it"
     ):
         read_surroundings([configuration[0], missing], os.path.join(missing, "own.yaml"))
 

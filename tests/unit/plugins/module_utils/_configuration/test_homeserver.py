@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The configuration has to be read as Synapse reads it, and what cannot be read has to be told without secrets."""
+"""The configuration must be read as Synapse reads it, and errors must not contain secrets."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import configuration_argument_spec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     find_files,
     read_configuration,
+    read_configuration_if_there,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 
 NOBODY = 65534
 
 
 @pytest.fixture
 def directory() -> t.Iterator[pathlib.Path]:
-    """A directory that every user may pass through."""
+    """A directory that every user may enter."""
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name)
         path.chmod(0o711)
@@ -35,7 +39,7 @@ def directory() -> t.Iterator[pathlib.Path]:
 
 @pytest.fixture
 def unprivileged() -> t.Iterator[None]:
-    """Root may read everything, so a test of what cannot be read is run as nobody."""
+    """Run a test as the user nobody, because root may read all files."""
     if os.geteuid() != 0:
         yield
         return
@@ -115,14 +119,69 @@ class TestSettings:
         assert configuration.without(str(tmp_path / "link" / "3.yaml")).settings == {"a": 2, "b": 1}
 
     @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "words\n", "---\n"])
-    def test_a_file_without_keys_counts_for_nothing(self, tmp_path: pathlib.Path, text: str) -> None:
+    def test_ignores_a_file_without_keys(self, tmp_path: pathlib.Path, text: str) -> None:
         paths = [write(tmp_path / "1.yaml", "a: 1\n"), write(tmp_path / "2.yaml", text)]
         assert read_configuration(paths).settings == {"a": 1}
 
     @pytest.mark.parametrize("text", ["", "server_name:\n", "server_name: 8448\n", 'server_name: ""\n'])
-    def test_says_that_there_is_no_server_name(self, tmp_path: pathlib.Path, text: str) -> None:
+    def test_names_the_file_without_a_server_name(self, tmp_path: pathlib.Path, text: str) -> None:
         path = write(tmp_path / "homeserver.yaml", text)
         assert f"server_name is not set in {path}" in failure_of(lambda: read_configuration([path]).server_name)
+
+
+class TestReadIfThere:
+    @pytest.fixture
+    def default(self, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+        """The default paths, in a directory of the test."""
+        paths = (str(directory / "homeserver.yaml"), str(directory / "conf.d"))
+        monkeypatch.setattr(homeserver, "DEFAULT_CONFIG_PATH", paths)
+        return paths
+
+    def test_the_default_is_that_of_the_options(self) -> None:
+        assert vars(homeserver)["DEFAULT_CONFIG_PATH"] is DEFAULT_CONFIG_PATH
+        assert configuration_argument_spec().argument_spec["config_path"]["default"] == list(DEFAULT_CONFIG_PATH)
+
+    def test_reads_the_default(self, default: tuple[str, ...]) -> None:
+        write(pathlib.Path(default[0]), "a: 1\n")
+        write(pathlib.Path(default[1]) / "b.yaml", "b: 2\n")
+        configuration = read_configuration_if_there(list(default))
+        assert configuration is not None
+        assert configuration.settings == {"a": 1, "b": 2}
+
+    def test_the_default_is_not_there(self, default: tuple[str, ...]) -> None:
+        assert read_configuration_if_there(list(default)) is None
+        write(pathlib.Path(default[1]) / "b.yaml", "b: 2\n")
+        assert read_configuration_if_there(list(default)) is None
+
+    def test_the_default_is_closed(self, default: tuple[str, ...], unprivileged: None) -> None:
+        if os.geteuid() == NOBODY:
+            os.seteuid(0)
+        write(pathlib.Path(default[0]), "a: 1\n")
+        pathlib.Path(default[0]).chmod(0o600 if os.geteuid() == 0 else 0o000)
+        if os.geteuid() == 0:
+            os.seteuid(NOBODY)
+        assert read_configuration_if_there(list(default)) is None
+
+    def test_a_second_path_that_is_missing_is_an_error(self, default: tuple[str, ...]) -> None:
+        write(pathlib.Path(default[0]), "a: 1\n")
+        assert f"{default[1]} does not exist" in failure_of(lambda: read_configuration_if_there(list(default)))
+
+    def test_a_default_that_is_not_yaml_is_an_error(self, default: tuple[str, ...]) -> None:
+        write(pathlib.Path(default[0]), "a: [1\n")
+        assert f"{default[0]} is not valid YAML" in failure_of(lambda: read_configuration_if_there(list(default)))
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_other_paths_must_be_there(self, default: tuple[str, ...], count: int) -> None:
+        paths = [*default, f"{default[1]}2"][:count]
+        assert f"{default[0]} does not exist" in failure_of(lambda: read_configuration_if_there(paths))
+
+    def test_without_pyyaml(self, default: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write(pathlib.Path(default[0]), "a: 1\n")
+        pathlib.Path(default[1]).mkdir()
+        monkeypatch.setitem(sys.modules, "yaml", None)
+        assert read_configuration_if_there(list(default)) is None
+        with pytest.raises(MissingLibrary):
+            read_configuration_if_there([path])
 
 
 class TestSecrets:
@@ -173,12 +232,12 @@ class TestUnreadable:
         assert "/dev/null/x" in failure_of(lambda: read_configuration(["/dev/null/x"]))
 
     @pytest.mark.parametrize("setting", ["config_path", "one_path"])
-    def test_a_pipe_is_not_waited_for(self, tmp_path: pathlib.Path, setting: str) -> None:
+    def test_does_not_wait_for_a_pipe(self, tmp_path: pathlib.Path, setting: str) -> None:
         pipe = str(tmp_path / "pipe")
         os.mkfifo(pipe)
         main = write(tmp_path / "homeserver.yaml", f"one_path: {pipe}\n")
         message = failure_of(lambda: read_configuration([pipe] if setting == "config_path" else [main]).secret("one"))
-        assert message == f"{pipe} ({setting}) is not a regular file: name one that holds text."
+        assert message == f"{pipe} ({setting}) is not a regular file: set it to a text file."
 
     def test_a_socket(self, tmp_path: pathlib.Path) -> None:
         path = str(tmp_path / "socket")
@@ -186,10 +245,10 @@ class TestUnreadable:
             listening.bind(path)
             assert path in failure_of(lambda: read_configuration([path]))
 
-    def test_no_path_at_all(self, tmp_path: pathlib.Path) -> None:
+    def test_not_a_path(self, tmp_path: pathlib.Path) -> None:
         main = write(tmp_path / "homeserver.yaml", 'one_path: "c\\0d"\n')
         message = failure_of(lambda: read_configuration(["a\0b"]))
-        assert message == "'a\\x00b' (config_path) is not a path: it holds a NUL character."
+        assert message == "'a\\x00b' (config_path) is not a path: remove the NUL character from it."
         assert "'c\\x00d' (one_path) is not a path" in failure_of(lambda: read_configuration([main]).secret("one"))
 
     def test_not_utf_8(self, tmp_path: pathlib.Path) -> None:
@@ -231,19 +290,19 @@ class TestUnreadable:
             "1:" + ":".join(["59"] * 400) + ".5",
         ],
     )
-    def test_no_value_of_its_type(self, tmp_path: pathlib.Path, value: str) -> None:
+    def test_not_a_value_of_its_type(self, tmp_path: pathlib.Path, value: str) -> None:
         path = write(tmp_path / "homeserver.yaml", f"a: 1\nb: {value}\n")
         message = failure_of(lambda: read_configuration([path]))
         assert message == (
-            f"{path} is not valid YAML: something in it looks like a number, a date or the like, but is none."
-            " Put it in quotes if it is text, Synapse cannot start with it."
+            f"{path} is not valid YAML: a value in it has the form of a number, a date or another type, but is not"
+            " valid. Put it in quotes if it is text, because Synapse cannot start with it."
         )
 
     def test_a_number_of_thousands_of_digits(self, tmp_path: pathlib.Path) -> None:
         path = write(tmp_path / "homeserver.yaml", f"a: {'9' * 5000}\n")
         # Pythons before 3.10.7 read it.
         if hasattr(sys, "get_int_max_str_digits"):
-            assert f"{path} is not valid YAML: something in it" in failure_of(lambda: read_configuration([path]))
+            assert f"{path} is not valid YAML: a value in it" in failure_of(lambda: read_configuration([path]))
         else:
             assert read_configuration([path]).settings["a"] == 10**5000 - 1
 
@@ -260,12 +319,12 @@ class TestUnreadable:
         ],
         ids=["list", "mapping", "deep", "omap", "whole", "nested", "nested without measure"],
     )
-    def test_without_an_end(self, tmp_path: pathlib.Path, text: str) -> None:
+    def test_nested_too_deeply(self, tmp_path: pathlib.Path, text: str) -> None:
         path = write(tmp_path / "homeserver.yaml", text)
         message = failure_of(lambda: read_configuration([path]))
         assert message.startswith(path)
-        assert "nested more than 100 deep, or contains itself" in message or "is not valid YAML" in message
+        assert "nested more than 100 levels deep, or contains itself" in message or "is not valid YAML" in message
 
-    def test_aliases_that_end_are_read(self, tmp_path: pathlib.Path) -> None:
+    def test_reads_other_aliases(self, tmp_path: pathlib.Path) -> None:
         path = write(tmp_path / "homeserver.yaml", "x: &a [1]\ny: [*a, *a]\nz: " + "[" * 90 + "]" * 90 + "\n")
         assert read_configuration([path]).settings["y"] == [[1], [1]]

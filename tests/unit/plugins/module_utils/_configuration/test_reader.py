@@ -46,7 +46,7 @@ def open_place() -> t.Iterator[pathlib.Path]:
         (0o640, 0, 981, True),
         (0o604, 0, 980, False),
         (0o400, 990, 0, True),
-        # The kernel looks at the first that fits.
+        # The kernel uses the first class of users that matches.
         (0o077, 990, 980, False),
     ],
 )
@@ -110,9 +110,9 @@ def test_require_readable_says_what_to_set() -> None:
     with pytest.raises(InvalidInput) as caught:
         SYNAPSE.require_readable(Attributes(0o640, 0, 0), "/etc/a")
     assert str(caught.value) == (
-        "/etc/a with mode 0640, owner root and group root could not be read by synapse, the user of Synapse, which"
-        " would not start again: set group to 980, or owner to synapse, with a mode that lets it read, or leave all"
-        " three out."
+        "/etc/a with mode 0640, owner root and group root could not be read by synapse, the user of Synapse, so"
+        " that Synapse would not start again: set group to 980, or owner to synapse, with a mode that allows it to read"
+        " the file, or set none of the three."
     )
     with pytest.raises(InvalidInput, match="start again: set owner to synapse, with"):
         OLD_PACKAGE.require_readable(Attributes(0o640, 0, 0), "/etc/a")
@@ -123,10 +123,12 @@ class TestTheKernelIsAsked:
         nobody = reader_named(NOBODY)
         inside = open_place / "inside"
         inside.mkdir(mode=0o700)
-        # Only root can become somebody to find out.
+        # Only root can change to another user to find out.
         assert nobody.can(str(inside), os.X_OK) is (False if ROOT else None)
         if ROOT:
-            with pytest.raises(InvalidInput, match=f"^{NOBODY}, the user of Synapse, may not enter {inside}, and so"):
+            with pytest.raises(
+                InvalidInput, match=f"^{NOBODY}, the user of Synapse, may not enter {inside}, and therefore"
+            ):
                 nobody.require_way(str(inside / "conf.d"), listed=False)
         nobody.require_way(str(open_place), listed=True)
         inside.chmod(0o711)
@@ -156,7 +158,7 @@ def test_reader_named() -> None:
     assert (found, found.uid) == (reader_named("65534"), 65534)
     assert found.gid in found.groups
     assert reader_named("3999999") == Reader("3999999", 3999999, None, frozenset())
-    with pytest.raises(InvalidInput, match="^synapse_user no_such does not exist on this host: see whether"):
+    with pytest.raises(InvalidInput, match="^synapse_user no_such does not exist on this host: check the spelling"):
         reader_named("no_such")
 
 

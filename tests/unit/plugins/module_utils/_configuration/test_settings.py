@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 
 
 class Text(str):
-    """A text of another type, as a caller may hand one in."""
+    """A string of another type, as a caller may pass it."""
 
 
 @pytest.mark.parametrize(

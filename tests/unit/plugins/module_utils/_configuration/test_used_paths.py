@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a configuration makes Synapse use, which a unit must not keep from it."""
+"""The paths that Synapse uses, so that a systemd unit can allow access to them."""
 
 from __future__ import annotations
 

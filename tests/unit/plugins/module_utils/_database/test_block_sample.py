@@ -16,7 +16,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.block
     choose_blocks,
 )
 
-# For each block of a table, how many rows of one room are in it.
+# For each block of a table, the number of rows of one room.
 Layout = list[int]
 
 
@@ -32,14 +32,14 @@ def together() -> Layout:
 
 
 @functools.cache
-def in_heaps() -> Layout:
+def in_groups() -> Layout:
     chance = random.Random(7)
-    heaps = [50 if chance.random() < 0.03 else 0 for _heap in range(2000)]
-    return [rows for rows in heaps for _block in range(10)]
+    groups = [50 if chance.random() < 0.03 else 0 for _group in range(2000)]
+    return [rows for rows in groups for _block in range(10)]
 
 
 def look(layout: Layout, sample: BlockSample) -> tuple[int, int]:
-    """Return what the sample says of the layout, and the standard error."""
+    """Return the estimate from the sample of the layout, and the standard error."""
     rows = sum(layout[block] for block in sample.blocks)
     noted = zip(sample.blocks, sample.noted)
     positions = [position for block, position in noted if position is not None for _row in range(layout[block])]
@@ -48,36 +48,36 @@ def look(layout: Layout, sample: BlockSample) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("make", "wanted", "at_most"),
-    # Of heaps about as long as a stretch the sample sees more than neighbours in it show.
-    [(shuffled, 1000, 1.2), (shuffled, 4000, 1.2), (in_heaps, 1000, 1.6)],
+    # If a group is about as long as a range, the error is smaller than the differences of neighbours show.
+    [(shuffled, 1000, 1.2), (shuffled, 4000, 1.2), (in_groups, 1000, 1.6)],
 )
-def test_error_is_as_large_as_it_says(make: t.Callable[[], Layout], wanted: int, at_most: float) -> None:
+def test_standard_error_is_right(make: t.Callable[[], Layout], wanted: int, at_most: float) -> None:
     layout = make()
     looks = [look(layout, choose_blocks(len(layout), wanted, seed)) for seed in range(100)]
     truth = sum(layout)
     spread = statistics.pstdev(estimate for estimate, _error in looks)
-    told = statistics.fmean(error for _estimate, error in looks)
-    assert 0.8 * spread <= told <= at_most * spread
+    reported = statistics.fmean(error for _estimate, error in looks)
+    assert 0.8 * spread <= reported <= at_most * spread
     assert abs(statistics.fmean(estimate for estimate, _error in looks) - truth) <= 3 * spread / 10
     near = sum(abs(estimate - truth) <= 2 * error for estimate, error in looks)
     assert near >= 90
 
 
-def test_rows_that_lie_together_are_counted_almost_exactly() -> None:
+def test_rows_that_are_stored_together_are_counted_almost_exactly() -> None:
     layout = together()
     truth = sum(layout)
     for seed in range(50):
         estimate, error = look(layout, choose_blocks(len(layout), 1000, seed))
         assert estimate == pytest.approx(truth, rel=0.05)
-        # What rows at random places would have shows how much is gained.
+        # Scattered rows would have a much larger error.
         assert 0 < error < 0.12 * truth
         assert abs(estimate - truth) <= 3 * error
 
 
-def test_heaps_have_a_larger_error_than_scattered_rows() -> None:
+def test_groups_have_a_larger_error_than_scattered_rows() -> None:
     sample = choose_blocks(20_000, 1000, 1)
-    scattered, heaped = (look(layout, sample) for layout in (shuffled(), in_heaps()))
-    assert heaped[1] / heaped[0] > 4 * scattered[1] / scattered[0]
+    scattered, grouped = (look(layout, sample) for layout in (shuffled(), in_groups()))
+    assert grouped[1] / grouped[0] > 4 * scattered[1] / scattered[0]
 
 
 def test_four_times_the_blocks_halve_the_error() -> None:
@@ -92,7 +92,7 @@ def test_same_seed_same_blocks() -> None:
 
 
 @pytest.mark.parametrize(("total", "wanted"), [(10_000, 100), (101, 100), (150, 100), (3, 2)])
-def test_one_block_of_each_stretch(total: int, wanted: int) -> None:
+def test_one_block_of_each_range(total: int, wanted: int) -> None:
     sample = choose_blocks(total, wanted, 1)
     assert len(sample.blocks) == wanted
     assert list(sample.blocks) == sorted(sample.blocks)
@@ -133,15 +133,15 @@ def test_pairs_are_neighbours_all_over_the_sample(wanted: int) -> None:
 
 
 @pytest.mark.parametrize("positions", [[], [0] * 50, [0, 1, 2, 3]])
-def test_error_is_never_nothing(positions: t.Sequence[int]) -> None:
+def test_error_is_never_zero(positions: t.Sequence[int]) -> None:
     assert choose_blocks(100_000, 5000, 1).standard_error(50, positions, 50.0) > 0
 
 
-def test_nothing_seen_has_no_error() -> None:
+def test_without_rows_there_is_no_error() -> None:
     assert choose_blocks(100_000, 5000, 1).standard_error(0, [], 50.0) == 0
 
 
-def test_what_was_seen_is_certain() -> None:
+def test_rows_of_the_sample_are_certain() -> None:
     blocks, positions = tuple(range(100)), [number * number % 100 for number in range(1000)]
     half, little = (BlockSample(total, blocks) for total in (200, 1_000_000))
     of_half, of_little = (sample.standard_error(1000, positions, 50.0) / sample.weight for sample in (half, little))

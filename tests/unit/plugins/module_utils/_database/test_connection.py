@@ -79,14 +79,17 @@ def test_find_database(settings: dict[str, t.Any], engine: str, arguments: dict[
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "/etc/homeserver.yaml names no database"),
-        ({"database": {"name": "mysql"}}, "of the kind 'mysql'"),
-        ({"database": "sqlite"}, "not written as Synapse reads it"),
-        ({"database": {"name": "psycopg2", "args": "x"}}, "not written as Synapse reads it"),
-        ({"database": {"args": {"database": ":memory:"}}}, "has no file"),
-        ({"database": {"name": "sqlite3"}}, "has no file"),
-        ({"databases": {"one": {**POSTGRESQL, "data_stores": ["state"]}}}, "data store main"),
-        ({"database": {"args": {"database": "homeserver.db"}}}, "homeserver.db in .* has a relative path"),
+        ({}, "No database is set in /etc/homeserver.yaml. Set config_path"),
+        ({"database": {"name": "mysql"}}, "has the name 'mysql', but Synapse only supports"),
+        ({"database": "sqlite"}, "does not have the form that Synapse requires"),
+        ({"database": {"name": "psycopg2", "args": "x"}}, "does not have the form that Synapse requires"),
+        ({"database": {"args": {"database": ":memory:"}}}, "is not in a file"),
+        ({"database": {"name": "sqlite3"}}, "is not in a file"),
+        ({"databases": {"one": {**POSTGRESQL, "data_stores": ["state"]}}}, "data store main. Add it to data_stores"),
+        (
+            {"database": {"args": {"database": "homeserver.db"}}},
+            "homeserver.db in .* has a relative path. Set working_directory",
+        ),
     ],
 )
 def test_find_database_refuses(settings: dict[str, t.Any], message: str) -> None:
@@ -114,12 +117,12 @@ def test_rows_take_values_as_parameters(database: DatabaseSettings) -> None:
         assert connection.rows("SELECT name FROM users WHERE name = ? OR name LIKE '%li%'", "' OR 1 --") == [("alice",)]
 
 
-def test_read_only_unless_asked(database: DatabaseSettings) -> None:
+def test_read_only_by_default(database: DatabaseSettings) -> None:
     with Database(database) as connection, pytest.raises(SynapseError, match="refused a query: .*readonly"):
         connection.write("UPDATE users SET admin = 1")
 
 
-def test_writable_keeps_what_was_written_when_nothing_failed(database: DatabaseSettings) -> None:
+def test_writable_commits_only_without_an_error(database: DatabaseSettings) -> None:
     with Database(database, writable=True) as connection:
         assert connection.write("UPDATE users SET admin = 1 WHERE name = ?", "bob") == 1
         assert connection.write("UPDATE users SET admin = 1 WHERE name = ?", "Bob") == 0
@@ -130,21 +133,21 @@ def test_writable_keeps_what_was_written_when_nothing_failed(database: DatabaseS
         assert connection.rows("SELECT name, admin FROM users ORDER BY name") == [("alice", 0), ("bob", 1)]
 
 
-def test_refused_query_says_which_database(database: DatabaseSettings) -> None:
+def test_refused_query_names_the_database(database: DatabaseSettings) -> None:
     with Database(database) as connection, pytest.raises(SynapseError, match="^The SQLite database .*no such table"):
         connection.rows("SELECT name FROM missing")
 
 
-def test_missing_database_is_not_made(tmp_path: pathlib.Path) -> None:
+def test_missing_database_is_not_created(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "missing.db"
     for writable in (False, True):
-        with pytest.raises(ConnectionFailed, match="missing.db does not exist"):
+        with pytest.raises(ConnectionFailed, match="missing.db does not exist. Check that Synapse uses"):
             Database(DatabaseSettings("sqlite3", {"database": str(path)}, "x"), writable=writable)
     assert not path.exists()
 
 
-def test_something_else_is_no_database(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "text.db").write_text("Not a database, but long enough to be taken for one." * 20)
+def test_another_file_is_not_a_database(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "text.db").write_text("Not a database, but as long as one." * 20)
     with pytest.raises(ConnectionFailed, match="text.db cannot be opened: file is not a database"):
         Database(DatabaseSettings("sqlite3", {"database": str(tmp_path / "text.db")}, "x"))
 
@@ -156,7 +159,7 @@ def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Driver:
-    """Stands for psycopg2, which need not be there: refuses with the words that it is given."""
+    """Stands for psycopg2, which may not be installed: refuses with the given error."""
 
     Warning = UserWarning
     Error = RuntimeError
@@ -174,7 +177,7 @@ class Driver:
     ("words", "message"),
     [
         ('FATAL:  password authentication failed for user "s"', "become_user"),
-        ("connection failed: Connection refused\n\tIs it running?", "Connection refused. See whether PostgreSQL runs"),
+        ("connection failed: Connection refused\n\tIs it running?", "Connection refused. Check that PostgreSQL runs"),
         ("bad dsn: hush", "bad dsn: \\*+\\."),
         ("", "RuntimeError"),
     ],
@@ -230,12 +233,12 @@ class _Refusing:
 @pytest.mark.parametrize(
     ("engine", "where"),
     [
-        # SQLite is asked for something as soon as it is opened.
+        # SQLite runs a query as soon as it is opened.
         *(("sqlite3", where) for where in ("connect", "execute", "fetchall", "cursor", "commit")),
         *(("psycopg2", where) for where in ("connect", "set_session", "cursor", "execute", "fetchall", "commit")),
     ],
 )
-def test_nothing_that_an_engine_raises_passes(
+def test_every_error_of_an_engine_is_caught(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, engine: str, where: str
 ) -> None:
     if engine == "sqlite3":
@@ -260,8 +263,8 @@ def test_nothing_that_an_engine_raises_passes(
         assert connection.closed or where == "connect", kind
 
 
-@pytest.mark.parametrize("value", ["\0", "\udcff", 2**70], ids=["NUL", "no text", "too large"])
-def test_value_that_no_column_can_hold_is_no_traceback(database: DatabaseSettings, value: t.Any) -> None:
+@pytest.mark.parametrize("value", ["\0", "\udcff", 2**70], ids=["NUL", "not text", "too large"])
+def test_value_that_no_column_supports_is_not_a_traceback(database: DatabaseSettings, value: t.Any) -> None:
     try:
         with Database(database) as opened:
             assert opened.rows("SELECT name FROM users WHERE name = ?", value) == []
@@ -269,7 +272,7 @@ def test_value_that_no_column_can_hold_is_no_traceback(database: DatabaseSetting
         assert "refused a query" in error.message
 
 
-def test_path_that_is_no_text_is_no_traceback() -> None:
+def test_path_that_is_not_text_is_not_a_traceback() -> None:
     settings = DatabaseSettings("sqlite3", {"database": "/tmp/\udcff\ud800.db"}, "/etc/homeserver.yaml")
     with pytest.raises(ConnectionFailed):
         Database(settings)

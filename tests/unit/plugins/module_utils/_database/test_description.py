@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.descr
     judge,
     measure,
     pending_updates,
+    unmeasured,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
@@ -46,11 +47,13 @@ def settings(tmp_path: pathlib.Path) -> DatabaseSettings:
         INSERT INTO schema_version VALUES (94);
         INSERT INTO schema_compat_version VALUES (92);
         INSERT INTO background_updates VALUES
-            ('second', '{"position": 4}', NULL, 9401), ('third', 'no JSON', 'first', 9402), ('first', '{}', NULL, 9302);
+            ('second', '{"position": 4}', NULL, 9401), ('third', 'not JSON', 'first', 9402),
+            ('first', '{}', NULL, 9302), ('fourth', 'null', NULL, 9403);
         CREATE TABLE big (content TEXT);
         CREATE INDEX big_content ON big (content);
+        CREATE INDEX big_part ON big (content) WHERE content < 'text';
         WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 20000)
-        INSERT INTO big SELECT 'something that is some bytes long ' || number FROM numbers;
+        INSERT INTO big SELECT 'text with a number of bytes ' || number FROM numbers;
         """
     )
     connection.commit()
@@ -64,8 +67,6 @@ def test_sqlite_is_described(settings: DatabaseSettings) -> None:
             "engine": "sqlite",
             "version": sqlite3.sqlite_version,
             "encoding": "UTF-8",
-            "collation": None,
-            "ctype": None,
             "accepted": True,
             "problems": [],
             "schema_version": 94,
@@ -75,40 +76,61 @@ def test_sqlite_is_described(settings: DatabaseSettings) -> None:
 
 def test_sqlite_is_measured(settings: DatabaseSettings) -> None:
     with Database(settings) as database:
-        measured, least = measure(database, 3), measure(database, 1)
+        measured = measure(database, tables=3, indexes=5)
+        fewer_tables, fewer_indexes = measure(database, tables=1, indexes=5), measure(database, tables=3, indexes=1)
     assert measured["size"] == pathlib.Path(settings.arguments["database"]).stat().st_size
     biggest = measured["tables"][0]
-    [index] = measured["indexes"]
+    index, part = measured["indexes"]
     assert (biggest["name"], index["name"], index["table"]) == ("big", "big_content", "big")
     assert biggest["size"] == biggest["table_size"] + biggest["index_size"]
-    assert biggest["index_size"] == index["size"] > 500_000
+    assert biggest["index_size"] == index["size"] + part["size"]
+    assert index["size"] > 500_000
     assert len(measured["tables"]) == 3
-    assert least["tables"] == measured["tables"][:1]
+    assert fewer_tables == {**measured, "tables": measured["tables"][:1]}
+    assert fewer_indexes == {**measured, "indexes": measured["indexes"][:1]}
+    assert all(set(table) == {"name", "size", "table_size", "index_size"} for table in measured["tables"])
+    assert unmeasured(measured) == []
 
 
 class Scripted(Database):
-    """Answers in place of a PostgreSQL, one query after the other."""
+    """Stands for a database of an engine: returns the given rows, query by query."""
 
-    def __init__(self, *answers: t.Any) -> None:
-        self._settings = DatabaseSettings("psycopg2", {}, "x")
+    def __init__(self, engine: str, *answers: t.Any) -> None:
+        self._settings = DatabaseSettings(engine, {}, "x")
         self._answers = list(answers)
 
     def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         return t.cast("list[tuple[t.Any, ...]]", self._answers.pop(0))
 
 
-def test_an_empty_table_has_no_rows_and_one_that_nobody_has_counted_an_unknown_number() -> None:
+def test_an_empty_table_has_no_rows_and_one_that_was_not_counted_an_unknown_number() -> None:
     tables = [("filled", 3, 2, 1, 7), ("empty", 2, 1, 1, 0), ("uncounted", 2, 1, 1, -1)]
-    measured = measure(Scripted([(9,)], tables, []), 10)
-    assert [table["estimated_rows"] for table in measured["tables"]] == [7, 0, None]
+    assert measure(Scripted("psycopg2", [(9,)], tables, []), tables=10, indexes=10) == {
+        "size": 9,
+        "tables": [
+            {"name": "filled", "size": 3, "table_size": 2, "index_size": 1, "estimated_rows": 7},
+            {"name": "empty", "size": 2, "table_size": 1, "index_size": 1, "estimated_rows": 0},
+            {"name": "uncounted", "size": 2, "table_size": 1, "index_size": 1},
+        ],
+        "indexes": [],
+    }
+
+
+def test_sqlite_without_the_table_of_sizes() -> None:
+    measured = measure(Scripted("sqlite3", [(4096,)], [(0,)]), tables=10, indexes=10)
+    assert measured == {"size": 4096}
+    unknown = unmeasured(measured)
+    assert [each["name"] for each in unknown] == ["tables", "indexes"]
+    assert all("dbstat" in each["reason"] and "ansible_python_interpreter" in each["fix"] for each in unknown)
 
 
 def test_updates_are_in_the_order_in_which_they_run(settings: DatabaseSettings) -> None:
     with Database(settings) as database:
         assert pending_updates(database) == [
-            {"name": "first", "progress": {}, "depends_on": None},
-            {"name": "second", "progress": {"position": 4}, "depends_on": None},
-            {"name": "third", "progress": "no JSON", "depends_on": "first"},
+            {"name": "first", "progress": {}},
+            {"name": "second", "progress": {"position": 4}},
+            {"name": "third", "depends_on": "first"},
+            {"name": "fourth"},
         ]
 
 
@@ -128,7 +150,7 @@ def test_judge(database: tuple[t.Any, ...], any_locale: bool, accepted: bool, pr
     judged = judge(*database, any_locale=any_locale)
     assert judged["accepted"] is accepted
     assert len(judged["problems"]) == len(problems)
-    assert all(told.startswith(begin) for told, begin in zip(judged["problems"], problems))
+    assert all(problem.startswith(begin) for problem, begin in zip(judged["problems"], problems))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +188,7 @@ def test_query_that_takes_too_long_is_stopped(settings: DatabaseSettings, query:
 
 
 class Refusal(Exception):
-    """What psycopg2 raises, with the code of PostgreSQL."""
+    """What psycopg2 raises, with the error code of PostgreSQL."""
 
     def __init__(self, pgcode: str, words: str) -> None:
         super().__init__(words)
@@ -179,10 +201,10 @@ class Refusal(Exception):
         (
             "42501",
             "permission denied for table rooms\nLINE 1",
-            "refused a query: permission denied for table rooms. Let ",
+            "refused a query: permission denied for table rooms. Grant the database user in /etc/homeserver.yaml",
         ),
         ("57014", "canceling statement due to user request", "too long: canceling statement due to user request.$"),
-        ("42P01", 'relation "rooms" does not exist', "does not exist. See whether this is the database of a Synapse"),
+        ("42P01", 'relation "rooms" does not exist', "does not exist. Check that it is a database of Synapse"),
     ],
 )
 def test_refusals_of_postgresql(

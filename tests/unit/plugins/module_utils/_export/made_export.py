@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Small exports, as tests make them."""
+"""Small exports for tests."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.place i
 MANIFEST = Manifest(
     user_id="@alice:s.test",
     server_name="s.test",
-    created_at="2026-01-31T12:00:00Z",
+    created_ts=1_769_860_800_000,
     synapse_version="1.163.2",
     collection_version="1.0.0",
-    counts={"rooms": 0},
+    summary={"rooms": 0},
     ids={"rooms/x": "!x"},
     rooms=[],
-    pending=[{"room_id": "!i", "membership": "invite"}],
+    pending_rooms=[{"room_id": "!i", "membership": "invite"}],
     forgotten_rooms=["!forgotten"],
     includes_forgotten_rooms=False,
-    media=[{"media_id": "a", "missing": None}, {"media_id": "b", "missing": "gone"}],
-    not_exported=[{"what": "keys", "why": "no"}],
+    media=[{"media_id": "a"}, {"media_id": "b", "reason": "gone"}],
+    not_exported=[{"name": "keys", "reason": "no"}],
     files=[File("profile", 2, "0" * 64, "application/json")],
 )
 
 
 def publish(place: ExportPlace, content: bytes = b"{}", name: str = "profile") -> Manifest:
-    """Make an export that holds one file, and return its manifest."""
+    """Make an export that contains one file, and return its manifest."""
     manifest = dataclasses.replace(MANIFEST, files=[File(name, len(content), "0" * 64, "application/json")])
     with place.workplace() as work:
         work.prepare()
@@ -45,7 +45,7 @@ def publish(place: ExportPlace, content: bytes = b"{}", name: str = "profile") -
 
 @contextlib.contextmanager
 def left_behind(place: ExportPlace) -> t.Iterator[str]:
-    """Leave the hidden directory as a task does that is killed, and return its path."""
+    """Leave the hidden directory as a killed task does, and return its path."""
     pid = os.fork()
     if pid == 0:
         with place.workplace() as work:

@@ -79,13 +79,13 @@ def test_require_account(server: Server) -> None:
     server.add("users", ALICE)
     with Database(server.settings) as database:
         require_account(database, ALICE)
-        with pytest.raises(InvalidInput, match="@Alice:s.test does not exist on this server: is @alice:s.test meant?"):
+        with pytest.raises(InvalidInput, match="@Alice:s.test does not exist on .*Did you mean @alice:s.test"):
             require_account(database, "@Alice:s.test")
-        with pytest.raises(InvalidInput, match="@bob:s.test does not exist on this server: see whether"):
+        with pytest.raises(InvalidInput, match="@bob:s.test does not exist on this server. Check the spelling"):
             require_account(database, "@bob:s.test")
 
 
-def test_pending_is_what_synapse_stops_at(server: Server) -> None:
+def test_pending_rooms_make_synapse_fail(server: Server) -> None:
     server.add_membership("!invited", "invite")
     server.add_membership("!knocked", "knock")
     server.add_membership("!knocked_and_invited", "knock", "invite")
@@ -132,8 +132,8 @@ def test_left_out(server: Server) -> None:
     server.add("push_rules", ALICE)
     with Database(server.settings) as database:
         found = find_left_out(database, ALICE)
-    assert [entry["what"] for entry in found] == ["2 end-to-end keys of devices", "1 notification rules"]
-    assert all("leaves them out" in entry["why"] for entry in found)
+    assert [entry["name"] for entry in found] == ["2 end-to-end keys of devices", "1 notification rules"]
+    assert all("does not export them" in entry["reason"] for entry in found)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_left_out(server: Server) -> None:
     [
         (94, 90, None),
         (95, 94, None),
-        (93, 90, "has the schema version 93, but Synapse 1.163.2 .* needs 94: start the server"),
-        (96, 95, "that of a newer Synapse .schema version 96."),
+        (93, 90, "has the schema version 93, but Synapse 1.163.2 .* needs 94. Start the server"),
+        (96, 95, "is from a newer Synapse .schema version 96."),
         (None, None, "has the schema version 0"),
     ],
 )

@@ -46,31 +46,31 @@ def test_answers_are_written(tmp_path: pathlib.Path) -> None:
     assert json.loads((tmp_path / "from_api/profile").read_text()) == profile
 
 
-def test_what_is_not_answered_is_a_gap(tmp_path: pathlib.Path) -> None:
+def test_missing_answer_is_a_gap(tmp_path: pathlib.Path) -> None:
     forbidden = {"errcode": "M_FORBIDDEN", "error": "You are not a server admin"}
     missing = {"errcode": "M_NOT_FOUND", "error": "Profile was not found"}
     with ScriptedServer() as server:
         server.expect(Call("GET", PUSHERS, forbidden, status=403), Call("GET", PROFILE, missing, status=404))
         first, second = write_answers(Caller(client_of(server)), ALICE, str(tmp_path))
-    assert "notifications" in first["what"] and "not a server admin" in first["why"]
-    assert second["why"] == "the server has none of this account"
+    assert "notifications" in first["name"] and "not a server admin" in first["reason"]
+    assert second["reason"] == "the server has none for this account"
     assert not (tmp_path / "from_api").exists()
 
 
 def test_answer_that_is_nested_too_deeply_is_a_gap(tmp_path: pathlib.Path) -> None:
-    # Anybody can put fields into their own profile.
+    # Users can put any fields into their own profile.
     deep = b'{"m.x": ' * 50_000 + b"1" + b"}" * 50_000
     with ScriptedServer() as server:
         server.expect(Call("GET", PUSHERS, {"pushers": []}), Call("GET", PROFILE, text=deep))
         [gap] = write_answers(Caller(client_of(server)), ALICE, str(tmp_path))
-    assert "fields of the profile" in gap["what"] and "nested too deeply" in gap["why"]
+    assert "fields of the profile" in gap["name"] and "nested too deeply" in gap["reason"]
 
 
-def test_nobody_to_ask(tmp_path: pathlib.Path) -> None:
+def test_no_access_token(tmp_path: pathlib.Path) -> None:
     caller = Caller(None)
     caller.check("s.test", required=False)
-    assert [gap["why"] for gap in write_answers(caller, ALICE, str(tmp_path))] == [
-        "there is no access token to ask the server with"
+    assert [gap["reason"] for gap in write_answers(caller, ALICE, str(tmp_path))] == [
+        "there is no access token for the server"
     ] * 2
 
 
@@ -81,7 +81,7 @@ def test_server_that_is_down(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConnectionFailed):
         caller.check("s.test", required=True)
     caller.check("s.test", required=False)
-    assert {gap["why"] for gap in write_answers(caller, ALICE, str(tmp_path))} == {"the server did not answer"}
+    assert {gap["reason"] for gap in write_answers(caller, ALICE, str(tmp_path))} == {"the server did not answer"}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_wrong_token_or_server_is_an_error(call: dict[str, t.Any], error: type[E
 def test_another_server_is_refused() -> None:
     with ScriptedServer() as server:
         server.expect(WHOAMI)
-        with pytest.raises(InvalidInput, match="is the server s.test, but config_path is .* of other.test:8448: let"):
+        with pytest.raises(InvalidInput, match="is the server s.test, but config_path is .* of other.test:8448. Set"):
             Caller(client_of(server)).check("other.test:8448", required=False)
 
 
@@ -111,8 +111,8 @@ def test_another_server_is_refused() -> None:
         (None, None),
         ("", None),
         ("mxc://s.test/Own", None),
-        ("mxc://s.test/other", "the picture of the profile, mxc://s.test/other"),
-        ("mxc://elsewhere.test/Own", "the picture of the profile, mxc://elsewhere.test/Own"),
+        ("mxc://s.test/other", "the profile picture mxc://s.test/other"),
+        ("mxc://elsewhere.test/Own", "the profile picture mxc://elsewhere.test/Own"),
         ("https://elsewhere.test/x.png", None),
     ],
 )
@@ -122,5 +122,5 @@ def test_gaps(tmp_path: pathlib.Path, avatar_url: str | None, gap: str | None) -
     (tmp_path / "media_ids").mkdir()
     (tmp_path / "media_ids" / name_of("Own")).write_text("{}")
     found = find_gaps(ALICE, "s.test", str(tmp_path), with_media=True)
-    assert [entry["what"] for entry in found] == ([gap] if gap else [])
-    assert find_gaps(ALICE, "s.test", str(tmp_path), with_media=False)[0]["what"] == "the bytes of 1 uploaded files"
+    assert [entry["name"] for entry in found] == ([gap] if gap else [])
+    assert find_gaps(ALICE, "s.test", str(tmp_path), with_media=False)[0]["name"] == "the content of uploaded files (1)"

@@ -33,7 +33,7 @@ SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize
 
 @contextlib.contextmanager
 def in_time() -> t.Iterator[None]:
-    """Fail if the block takes longer than anything here can."""
+    """Fail if the block takes longer than any case here."""
 
     def fail(*_details: t.Any) -> t.NoReturn:
         raise AssertionError("it hangs")
@@ -50,7 +50,7 @@ def in_time() -> t.Iterator[None]:
 def entry(
     name: str, content: bytes, size: int | None = None, kind: bytes = b"0", pax: dict[str, str] | None = None
 ) -> bytes:
-    """Return a tar entry that says that it has `size` bytes."""
+    """Return a tar entry that claims to have `size` bytes."""
     info = tarfile.TarInfo(f"alice/{name}")
     info.size, info.type, info.pax_headers = len(content) if size is None else size, kind, pax or {}
     packed = info.tobuf(tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT)
@@ -71,7 +71,7 @@ def zipped(*entries: tuple[str, bytes]) -> bytes:
 
 
 def of_size(size: int) -> Manifest:
-    """Return the manifest of an export that holds one file."""
+    """Return the manifest of an export that contains one file."""
     return dataclasses.replace(MANIFEST, files=[File("profile", size, "0" * 64, "text/plain")])
 
 
@@ -159,7 +159,7 @@ def test_nothing_follows_a_gzip(path: pathlib.Path) -> None:
     for more in (b"\0", b"more", content, gzip.compress(b"")):
         assert not whole(path, content + more)
     assert not whole(path, gzip.compress(gzip.decompress(content) + bytes(1 << 20)))
-    # Had it to be read, byte by byte, this would take weeks.
+    # Reading it byte by byte would take weeks.
     path.write_bytes(content)
     os.truncate(path, 1 << 40)
     with in_time(), path.open("rb") as file:
@@ -177,7 +177,7 @@ def test_more_than_such_an_archive_can_hold_is_not_unpacked(
         raise AssertionError("it is unpacked")
 
     content, size = zipped(("manifest.json", TEXT), ("profile", b"")), (1 << 32) - 2
-    # What the list at the end says too.
+    # The same as in the list at the end.
     claimed = content.replace(struct.pack("<II", 2, 0), struct.pack("<II", 2, size))
     assert claimed != content
     monkeypatch.setattr(zipfile.ZipFile, "testzip", unpack)
@@ -189,14 +189,14 @@ def test_more_than_such_an_archive_can_hold_is_not_unpacked(
 
 
 class Modest(io.FileIO):
-    """A file of which nobody may ask for as much as would fill the memory."""
+    """A file that must not be asked for so much that it would fill the memory."""
 
     def read(self, size: int | None = -1) -> bytes:
         assert size is None or size <= 1 << 28
         return super().read(size)
 
 
-def test_zip_whose_list_is_said_to_be_huge(path: pathlib.Path) -> None:
+def test_zip_that_claims_a_huge_list(path: pathlib.Path) -> None:
     content = zipped(("manifest.json", TEXT), ("profile", b"{}"))
     position, size = content.rindex(b"PK\x05\x06"), (1 << 32) - 2
     with path.open("wb") as file:

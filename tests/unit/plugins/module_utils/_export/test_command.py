@@ -52,8 +52,8 @@ TRACEBACK = [
     [
         (TRACEBACK, "builtins.OSError: [Errno 28] No space left on device"),
         (["", "Missing mandatory `server_name` config option.", ""], "Missing mandatory `server_name` config option"),
-        (TRACEBACK[:1], "it does not say why"),
-        ([], "it does not say why"),
+        (TRACEBACK[:1], "the command gave no reason"),
+        ([], "the command gave no reason"),
         (["x" * 1000], "x" * 300),
     ],
 )
@@ -62,7 +62,7 @@ def test_failure_reason(lines: list[str], reason: str) -> None:
 
 
 class Command:
-    """A program in the place of Synapse's Python, and how it is run."""
+    """A program that replaces Synapse's Python, and its run."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -130,12 +130,15 @@ def test_run_export_arguments(command: Command) -> None:
     [
         (
             "echo 'OSError: No space left on device' >&2; exit 1",
-            "failed: OSError: No space left.*Make room on the disk",
+            "failed: OSError: No space left.*Free space on the disk",
         ),
-        ("echo \"Error accessing file 'x'\" >&2; exit 1", "failed: Error accessing file 'x'.*become.*chdir"),
-        ("echo out; echo 'ValueError: odd.' >&2; exit 3", "failed: ValueError: odd. See whether config_path"),
-        ("echo 'not the reason' >&2; kill -9 $$", "failed: it was ended by SIGKILL. See"),
-        ("exit 2", "failed: it does not say why. See"),
+        (
+            "echo \"Error accessing file 'x'\" >&2; exit 1",
+            "failed: Error accessing file 'x'.*become.*working_directory",
+        ),
+        ("echo out; echo 'ValueError: odd.' >&2; exit 3", "failed: ValueError: odd. Check that config_path"),
+        ("echo 'not the reason' >&2; kill -9 $$", "failed: it was ended by SIGKILL. Check"),
+        ("exit 2", "failed: the command gave no reason. Check"),
     ],
 )
 def test_run_export_fails(command: Command, script: str, message: str) -> None:
@@ -143,10 +146,12 @@ def test_run_export_fails(command: Command, script: str, message: str) -> None:
     with pytest.raises(SynapseError, match=message) as raised:
         command.run()
     assert "\n" not in raised.value.message
+    ended_by_signal = "SIGKILL" in message
+    assert raised.value.details == {"exit_status": -9 if ended_by_signal else int(script.rpartition(" ")[2])}
 
 
 def test_run_export_of_a_program_that_cannot_be_run(command: Command) -> None:
-    with pytest.raises(SynapseError, match="python cannot be run in"):
+    with pytest.raises(SynapseError, match="python cannot be run in .* Check synapse_python and working_directory"):
         command.run()
 
 
@@ -157,10 +162,10 @@ def test_run_export_takes_much_output(command: Command) -> None:
 
 
 def test_run_export_ends_the_command_when_it_takes_too_long(command: Command) -> None:
-    # The child, not the shell itself, must be ended as well.
+    # The child of the shell must be ended too.
     command.write("sleep 60 & echo $! > pid; wait")
     started = time.monotonic()
-    with pytest.raises(SynapseError, match="within 0.5 seconds: raise export_timeout"):
+    with pytest.raises(SynapseError, match="within 0.5 seconds. Increase export_timeout"):
         command.run(0.5)
     assert time.monotonic() - started < 30
     command.wait_until_ended()
@@ -169,7 +174,7 @@ def test_run_export_ends_the_command_when_it_takes_too_long(command: Command) ->
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_run_export_ends_the_command_when_the_task_is_ended(command: Command, number: signal.Signals) -> None:
     command.write(f"sleep 60 & echo $! > pid; kill -{int(number)} $PPID; wait")
-    # Under nohup the tests themselves ignore one of them.
+    # Under nohup, the tests themselves ignore one of the signals.
     inherited = signal.signal(number, signal.default_int_handler)
     try:
         with pytest.raises(SynapseError, match=f"interrupted by {number.name}"), interruptible():
@@ -232,8 +237,8 @@ def test_ignored_signals_stay_ignored() -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("exit 1", "has no Synapse: set synapse_python"),
-        ("echo nothing", "has no Synapse"),
+        ("exit 1", "does not have Synapse installed. Set synapse_python"),
+        ("echo nothing", "does not have Synapse installed"),
         (None, "cannot be run: No such file or directory"),
     ],
 )
@@ -266,7 +271,7 @@ def test_read_synapse_python_asks_the_python(tmp_path: pathlib.Path, monkeypatch
         ({"signing_key_path": __file__}, None),
         ({"worker_app": "synapse.app.generic_worker"}, "/etc/x.yaml is the configuration of a worker"),
         ({"worker_daemonize": True}, "it sets worker_daemonize"),
-        ({"signing_key_path": "/missing/key"}, "signing key /missing/key, which /etc/x.yaml names, cannot be read"),
+        ({"signing_key_path": "/missing/key"}, "signing key /missing/key, which is set in /etc/x.yaml, cannot be read"),
     ],
 )
 def test_require_main_process(settings: dict[str, t.Any], message: str | None) -> None:

@@ -116,12 +116,12 @@ def test_rooms_say_what_they_are(export: pathlib.Path) -> None:
 
 def test_read_content_without_a_profile(export: pathlib.Path) -> None:
     (export / "user_data/profile").unlink()
-    with pytest.raises(SynapseError, match="no profile of @alice:s.test"):
+    with pytest.raises(SynapseError, match="does not contain the profile of @alice:s.test"):
         read_content(str(export), ALICE, IDS)
 
 
-def test_read_content_of_somebody_else(export: pathlib.Path) -> None:
-    with pytest.raises(SynapseError, match="that of @alice:s.test, not of @bob:s.test"):
+def test_read_content_of_another_account(export: pathlib.Path) -> None:
+    with pytest.raises(SynapseError, match="the profile of @alice:s.test, not of @bob:s.test"):
         read_content(str(export), "@bob:s.test", IDS)
 
 

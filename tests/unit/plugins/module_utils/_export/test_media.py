@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files of media: from a media store as Synapse keeps it, and from servers that fail in every way."""
+"""The files of media: from a media store like that of Synapse, and from servers that fail in every way."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ UNRECOGNIZED = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
 
 
 def described(media_id: str, content: bytes | None = CONTENT, **more: t.Any) -> dict[str, t.Any]:
-    """Return what Synapse writes into media_ids of an uploaded file; None for one that never came."""
+    """Return what Synapse writes into media_ids of an uploaded file. `content` None: it was never uploaded."""
     return {
         "media_id": media_id,
         "media_type": "image/png",
@@ -81,11 +81,11 @@ def api(server: ScriptedServer, **more: t.Any) -> MediaSources:
 
 
 def write_for_long(file: t.Any) -> None:
-    """Write nothing, over and over, until somebody has enough of it."""
+    """Write nothing again and again until it is stopped."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         file.write(b"")
-    raise AssertionError("nobody has stopped it")
+    raise AssertionError("it was not stopped")
 
 
 class Place:
@@ -97,7 +97,7 @@ class Place:
         (self.store / "local_content").mkdir(parents=True)
 
     def stored(self, media_id: str, content: bytes | None = CONTENT) -> pathlib.Path:
-        """Return the place in the store, after putting the content there."""
+        """Return the path in the store, with the content written there."""
         path = self.store / "local_content" / media_id[:2] / media_id[2:4] / media_id[4:]
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
@@ -110,10 +110,10 @@ class Place:
         return MediaSources(SERVER_NAME, store=MediaStore(str(self.store)))
 
     def fetch(self, sources: MediaSources, *descriptions: dict[str, t.Any], parallel: int = 1) -> list[MediaOutcome]:
-        """Fetch media, and look at what must be so after every run."""
+        """Fetch media, and check what must be true after every run."""
         outcomes = fetch_media(iter(descriptions), str(self.directory), sources, parallel)
         assert [outcome.media_id for outcome in outcomes] == sorted({outcome.media_id for outcome in outcomes})
-        assert all((outcome.file is None) == (outcome.missing is not None) for outcome in outcomes)
+        assert all((outcome.file is None) == (outcome.reason is not None) for outcome in outcomes)
         assert self.names() == sorted(name_of(outcome.media_id) for outcome in outcomes if outcome.file)
         assert stat.S_IMODE(self.directory.stat().st_mode) == 0o700
         for outcome in outcomes:
@@ -127,8 +127,8 @@ class Place:
     def missing(self, sources: MediaSources, description: dict[str, t.Any]) -> str:
         """Return why there is no file."""
         [outcome] = self.fetch(sources, description)
-        assert outcome.missing and outcome[1:4] == (None, None, None)
-        return outcome.missing
+        assert outcome.reason and outcome[1:4] == (None, None, None)
+        return outcome.reason
 
     def names(self) -> list[str]:
         """The names of all files in the directory."""
@@ -137,13 +137,13 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: pathlib.Path) -> Place:
-    """A place with nothing in it."""
+    """An empty place."""
     return Place(tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def open_umask() -> t.Iterator[None]:
-    """Whatever the tester's own umask takes away."""
+    """The modes must not depend on the umask of the test run."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -155,8 +155,8 @@ class TestFetch:
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND, b"", media_type=None, upload_name=None))
         sha256 = hashlib.sha256(CONTENT).hexdigest()
         told = ("image/png", "/../<b>\u202e.png")
-        assert outcomes[0] == MediaOutcome(FIRST, FILE, len(CONTENT), sha256, *told, source="api", missing=None)
-        assert outcomes[1][4:] == (None, None, "api", None)
+        assert outcomes[0] == MediaOutcome(FIRST, FILE, len(CONTENT), sha256, *told, source="client_api", reason=None)
+        assert outcomes[1][4:] == (None, None, "client_api", None)
         assert (place.directory / FILE).read_bytes() == CONTENT
         assert (place.directory / name_of(SECOND)).read_bytes() == b""
 
@@ -167,7 +167,7 @@ class TestFetch:
         sources = api(server, store=MediaStore(str(place.store)))
         descriptions = [described(THIRD, CONTENT * 2000), described(SECOND), described(FIRST)]
         outcomes = place.fetch(sources, *descriptions)
-        assert [outcome.source for outcome in outcomes] == ["store", "api", "store"]
+        assert [outcome.source for outcome in outcomes] == ["media_store", "client_api", "media_store"]
 
     def test_fetches_several_at_a_time(self, place: Place) -> None:
         meeting = threading.Barrier(4, timeout=10)
@@ -208,11 +208,11 @@ class TestFetch:
 
 
 class TestOldServer:
-    def test_is_asked_the_old_way(self, place: Place, server: ScriptedServer) -> None:
+    def test_uses_the_old_endpoint(self, place: Place, server: ScriptedServer) -> None:
         unknown = Call("GET", f"{DOWNLOAD}/{FIRST}", UNRECOGNIZED, 404)
         server.expect(unknown, served(FIRST, base=OLD_DOWNLOAD), served(SECOND, base=OLD_DOWNLOAD))
         outcomes = place.fetch(api(server), described(FIRST, sha256=None), described(SECOND, sha256=None))
-        assert [outcome.source for outcome in outcomes] == ["api", "api"]
+        assert [outcome.source for outcome in outcomes] == ["client_api", "client_api"]
 
     def test_is_not_a_server_without_media(self, place: Place, server: ScriptedServer) -> None:
         for base in (DOWNLOAD, OLD_DOWNLOAD):
@@ -243,7 +243,7 @@ class TestResume:
         (place.directory / FILE).write_bytes(wrong)
         (place.directory / f"{FILE}.part").write_bytes(CONTENT)
         server.expect(served(FIRST))
-        assert place.fetch(api(server), described(FIRST))[0].source == "api"
+        assert place.fetch(api(server), described(FIRST))[0].source == "client_api"
         assert (place.directory / FILE).read_bytes() == CONTENT
 
     def test_does_not_write_through_a_link(self, place: Place, server: ScriptedServer, tmp_path: pathlib.Path) -> None:
@@ -262,7 +262,7 @@ class TestResume:
         place.directory.mkdir(0o700)
         for name in (FIRST, SECOND, f"{THIRD}.part"):
             (place.directory / name).write_bytes(CONTENT)
-        # `fetch` looks at what is left.
+        # `fetch` checks what is left.
         place.fetch(place.from_store, described(FIRST, quarantined_by="@admin:s1.test"))
 
     def test_leaves_what_is_not_its_own(self, place: Place) -> None:
@@ -272,36 +272,36 @@ class TestResume:
         fetch_media([], str(place.directory), place.from_store)
         assert place.names() == ["index.html", "other"]
 
-    def test_finds_what_was_fetched_before_it_broke_off(self, place: Place, server: ScriptedServer) -> None:
+    def test_finds_what_was_fetched_before_a_failure(self, place: Place, server: ScriptedServer) -> None:
         server.expect(served(FIRST), Call("GET", f"{DOWNLOAD}/{SECOND}", drop=True), Call("GET", WHOAMI, drop=True))
         with pytest.raises(errors.ConnectionFailed):
             fetch_media([described(FIRST), described(SECOND)], str(place.directory), api(server), 1)
         assert place.names() == [FILE]
         server.expect(served(SECOND))
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND))
-        assert [outcome.source for outcome in outcomes] == [None, "api"]
+        assert [outcome.source for outcome in outcomes] == [None, "client_api"]
 
 
 class TestNotFetched:
     @pytest.mark.parametrize(
         ("description", "reason"),
         [
-            (described(FIRST, None), "announced, but never came"),
+            (described(FIRST, None), "reserved, but no file was uploaded"),
             (described(FIRST, quarantined_by="@admin:s1.test"), "quarantined by @admin:s1.test"),
             (described(FIRST, media_origin="s2.test"), "belongs to the server s2.test"),
-            (described("../../../etc/passwd"), "media id"),
-            (described("AAbb/../../x"), "media id"),
-            (described("AAbb\n"), "media id"),
-            (described("AAbb"), "media id"),
-            (described("A" * 256), "media id"),
-            (described(""), "media id"),
+            (described("../../../etc/passwd"), "media ID"),
+            (described("AAbb/../../x"), "media ID"),
+            (described("AAbb\n"), "media ID"),
+            (described("AAbb"), "media ID"),
+            (described("A" * 256), "media ID"),
+            (described(""), "media ID"),
         ],
     )
-    def test_says_why(self, place: Place, server: ScriptedServer, description: t.Any, reason: str) -> None:
+    def test_shows_the_reason(self, place: Place, server: ScriptedServer, description: t.Any, reason: str) -> None:
         sources = api(server, store=MediaStore(str(place.store)))
         assert reason in place.missing(sources, description)
 
-    def test_says_nothing_of_previews(self, place: Place, server: ScriptedServer) -> None:
+    def test_skips_previews(self, place: Place, server: ScriptedServer) -> None:
         assert place.fetch(api(server), described(FIRST, url_cache="https://example.org/")) == []
 
     def test_own_media_name_their_server(self, place: Place, server: ScriptedServer) -> None:
@@ -325,7 +325,7 @@ class TestNotFetched:
     def test_goes_on_after_one_that_is_lost(self, place: Place, server: ScriptedServer) -> None:
         server.expect(not_found(FIRST), served(SECOND))
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND))
-        assert "the server does not have it" in (outcomes[0].missing or "")
+        assert "the server does not have it" in (outcomes[0].reason or "")
         assert outcomes[1].file
 
     def test_nowhere_to_fetch_from(self, place: Place) -> None:
@@ -333,7 +333,7 @@ class TestNotFetched:
 
 
 class TestWrongContent:
-    @pytest.mark.parametrize("source", ["api", "store"])
+    @pytest.mark.parametrize("source", ["client_api", "media_store"])
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
@@ -343,16 +343,16 @@ class TestWrongContent:
             (
                 CONTENT[::-1],
                 f"its SHA-256 is {hashlib.sha256(CONTENT[::-1]).hexdigest()},"
-                f" but that of what was uploaded is {hashlib.sha256(CONTENT).hexdigest()}",
+                f" but the SHA-256 of the upload is {hashlib.sha256(CONTENT).hexdigest()}",
             ),
         ],
     )
     def test_is_not_kept(self, place: Place, server: ScriptedServer, source: str, content: bytes, reason: str) -> None:
-        if source == "api":
+        if source == "client_api":
             server.expect(served(FIRST, content))
         else:
             place.stored(FIRST, content)
-        assert place.missing(api(server) if source == "api" else place.from_store, described(FIRST)) == reason
+        assert place.missing(api(server) if source == "client_api" else place.from_store, described(FIRST)) == reason
 
     def test_does_not_wait_twice_for_what_the_server_does_not_have(self, place: Place, server: ScriptedServer) -> None:
         cut = served(FIRST, CONTENT[:7], missing=len(CONTENT) - 7)
@@ -381,7 +381,7 @@ class TestTrouble:
     def test_with_one_file_does_not_keep_from_the_others(self, place: Place, server: ScriptedServer) -> None:
         server.expect(self.BROKEN, self.ALIVE, self.BROKEN, self.ALIVE, served(SECOND))
         outcomes = place.fetch(api(server), described(FIRST), described(SECOND))
-        assert "could not be fetched: GET http" in (outcomes[0].missing or "")
+        assert "could not be fetched: GET http" in (outcomes[0].reason or "")
         assert outcomes[1].file
 
     def test_counts_a_server_that_refuses_as_one_that_answers(self, place: Place, server: ScriptedServer) -> None:
@@ -393,7 +393,7 @@ class TestTrouble:
         server.always(*(Call("GET", f"{DOWNLOAD}/{FIRST}{number}", drop=True) for number in range(100)))
         server.always(Call("GET", WHOAMI, drop=True))
         descriptions = [described(f"{FIRST}{number}") for number in range(100)]
-        with pytest.raises(errors.ConnectionFailed, match="media_source store"):
+        with pytest.raises(errors.ConnectionFailed, match="media_source: media_store"):
             fetch_media(descriptions, str(place.directory), api(server), parallel)
         assert place.names() == []
 
@@ -467,7 +467,7 @@ class TestDisk:
         with pytest.raises(errors.SynapseError) as caught:
             fetch_media([described(FIRST)], str(place.directory), place.from_store, 1)
         assert str(caught.value) == (
-            f"The disk is full: {place.directory / FILE}.part could not be written. Make room there, and run the task"
+            f"The disk is full: {place.directory / FILE}.part could not be written. Free some space, and run the task"
             " again."
         )
         assert place.names() == []
@@ -484,7 +484,7 @@ class TestDisk:
 
 class TestStore:
     def reason(self, place: Place, media_id: str = FIRST) -> str:
-        """Why the store does not give the file away, as it is told when there is no other source."""
+        """Return why the store does not provide the file, as reported if there is no other source."""
         return place.missing(place.from_store, described(media_id))
 
     def test_without_the_file(self, place: Place) -> None:
@@ -536,7 +536,7 @@ class TestStore:
                 raise caught.value
 
         sources = MediaSources(SERVER_NAME, store=Forbidden(str(place.store)))
-        with pytest.raises(errors.SynapseError, match="run the task with become"):
+        with pytest.raises(errors.SynapseError, match="Run the task with become"):
             place.fetch(sources, described(FIRST))
 
 
@@ -560,8 +560,8 @@ class TestFindMediaStore:
     @pytest.mark.parametrize(
         ("settings", "said"), [({"media_store_path": "media"}, "in /etc/homeserver.yaml"), ({}, "the default")]
     )
-    def test_needs_to_know_where_it_starts(self, settings: t.Any, said: str) -> None:
-        with pytest.raises(errors.ConfigurationError, match=f"{said}.* chdir"):
+    def test_requires_the_start_of_a_relative_path(self, settings: t.Any, said: str) -> None:
+        with pytest.raises(errors.ConfigurationError, match=f"{said}.* working_directory"):
             find_media_store(configuration(**settings))
 
 
@@ -573,12 +573,14 @@ class TestChooseSources:
         [
             ("auto", CLIENT, (True, True)),
             ("auto", None, (False, True)),
-            ("api", CLIENT, (True, False)),
-            ("store", CLIENT, (False, True)),
-            ("store", None, (False, True)),
+            ("client_api", CLIENT, (True, False)),
+            ("media_store", CLIENT, (False, True)),
+            ("media_store", None, (False, True)),
         ],
     )
-    def test_takes_what_there_is(self, place: Place, method: str, client: Client | None, expected: t.Any) -> None:
+    def test_uses_the_available_sources(
+        self, place: Place, method: str, client: Client | None, expected: t.Any
+    ) -> None:
         sources = choose_sources(method, configuration(media_store_path=str(place.store)), client)
         assert (sources.client is not None, sources.store is not None) == expected
         assert (sources.server_name, sources.include_quarantined) == (SERVER_NAME, False)
@@ -591,12 +593,17 @@ class TestChooseSources:
     @pytest.mark.parametrize(
         ("method", "client", "kind", "said"),
         [
-            ("api", None, errors.InvalidInput, "set access_token"),
-            ("store", CLIENT, errors.SynapseError, "none cannot be read: No such file or directory.*media_store_path"),
+            ("client_api", None, errors.InvalidInput, "Set access_token"),
+            (
+                "media_store",
+                CLIENT,
+                errors.SynapseError,
+                "none cannot be read: No such file or directory.*media_store_path",
+            ),
             ("auto", None, errors.SynapseError, "none cannot be read: No such file or directory.*media_store_path"),
         ],
     )
-    def test_says_what_is_missing(
+    def test_error_shows_what_is_missing(
         self, tmp_path: pathlib.Path, method: str, client: Client | None, kind: type[errors.SynapseError], said: str
     ) -> None:
         with pytest.raises(kind, match=said):

@@ -48,12 +48,12 @@ def test_any_other_name_is_harmless(identifier: str, tmp_path: pathlib.Path) -> 
 
 def test_no_two_ids_share_a_name_even_where_case_does_not_count() -> None:
     taken = [*PLAIN, *HOSTILE]
-    # Whoever knows the rule chooses the name of somebody else as an id.
+    # Someone who knows the rule may choose the name of another id as an id.
     taken += [name_of(identifier) for identifier in HOSTILE] + [name_of(identifier).lower() for identifier in HOSTILE]
     taken = list(dict.fromkeys(taken))
     assert len({name_of(identifier).lower() for identifier in taken}) == len(taken)
 
 
-def test_name_tells_what_it_was_made_from() -> None:
+def test_name_shows_what_it_was_made_from() -> None:
     assert name_of("!lpZVXdbnFgbsvpMkDZ:example.org").startswith("lpZVXdbnFgbsvpMkDZ_example_org+")
     assert name_of("anna.smith").startswith("anna_smith+")

@@ -111,7 +111,7 @@ def test_foreign_file_is_refused(tmp_path: pathlib.Path, kind: str, content: byt
 
 @pytest.mark.parametrize("kind", ["tar.gz", "zip"])
 def test_archive_of_a_file_that_ends_like_an_archive(tmp_path: pathlib.Path, kind: str) -> None:
-    # The beginning of a zip's end and of a gzip, which stand in the archive as they are among what is random.
+    # The start of the end of a zip and of a gzip, which appear unchanged in the archive between random bytes.
     end, beginning = b"PK\x05\x06" + os.urandom(18), b"\x1f\x8b\x08" + os.urandom(15)
     place = ExportPlace(str(tmp_path / "alice"), kind)
     made = publish(place, beginning + os.urandom(40_000) + end + os.urandom(20_000))
@@ -143,7 +143,7 @@ def test_archive_that_cannot_be_read_back_replaces_nothing(
             file.write(added)
 
         monkeypatch.setattr(workplaces, "write_archive", write_damaged)
-        with pytest.raises(SynapseError, match="alice.* cannot be read back as it was written, and is not put there"):
+        with pytest.raises(SynapseError, match="alice.* cannot be read back as it was written, so it was not moved"):
             publish(place, b'{"new": 1}')
         assert place.read() == made and place.is_whole(made)
         assert os.listdir(tmp_path) == [os.path.basename(place.path)]
@@ -151,7 +151,7 @@ def test_archive_that_cannot_be_read_back_replaces_nothing(
 
 def test_export_that_cannot_be_read_back_replaces_nothing(place: ExportPlace) -> None:
     made = publish(place)
-    # One file less than the manifest says.
+    # One file less than in the manifest.
     with pytest.raises(SynapseError, match="cannot be read back"), place.workplace() as work:
         work.prepare()
         work.publish(MANIFEST)
@@ -168,7 +168,7 @@ def test_archive_with_any_byte_changed_is_damaged_or_as_it_was(tmp_path: pathlib
             changed = bytearray(whole)
             changed[position] ^= chosen.randrange(1, 256)
             pathlib.Path(place.path).write_bytes(changed)
-            # Neither may end in anything else than an answer or a sentence.
+            # Both must return or raise a SynapseError.
             place.is_whole(made)
             with contextlib.suppress(InvalidInput):
                 place.read()
@@ -179,7 +179,7 @@ def test_zip_with_a_name_that_is_no_text_is_damaged(tmp_path: pathlib.Path) -> N
     place = ExportPlace(str(tmp_path / "alice"), "zip")
     made = publish(place, name="é")
     whole = pathlib.Path(place.path).read_bytes()
-    # That before the content, not the one in the directory at the end.
+    # The header before the content, not the one in the list at the end.
     pathlib.Path(place.path).write_bytes(whole.replace("é".encode(), b"\xff\xff", 1))
     assert place.read() == made
     assert not place.is_whole(made)
@@ -193,7 +193,7 @@ def test_directory_that_is_nested_too_deeply_is_not_whole(place: ExportPlace) ->
         below = os.open("deep", os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
         descriptor = below
-    # In what no walk leaves out.
+    # In a directory that no walk skips.
     os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=descriptor))
     os.close(descriptor)
     assert not place.is_whole(made)
@@ -219,7 +219,7 @@ def test_media_of_a_failed_task_are_kept_for_the_next(place: ExportPlace, tmp_pa
     assert os.listdir(tmp_path) == []
 
 
-def test_media_of_a_failed_task_that_somebody_has_opened_are_closed_again(
+def test_media_of_a_failed_task_whose_mode_was_changed_become_private_again(
     place: ExportPlace, tmp_path: pathlib.Path
 ) -> None:
     fetch_and_fail(place, SynapseError("no answer"))
@@ -312,7 +312,7 @@ def test_what_is_mounted_in_the_place_is_refused(
 @pytest.mark.parametrize("path", ["/", "//", "/.", "/tmp/.."])
 @pytest.mark.parametrize("kind", [None, "zip"])
 def test_root_of_the_file_system_is_refused(path: str, kind: str | None) -> None:
-    with pytest.raises(InvalidInput, match="^destination /+ is the root of all directories: name a place in one"):
+    with pytest.raises(InvalidInput, match="^dest /+ is the root directory. Choose a destination in another"):
         ExportPlace(path, kind)
 
 
@@ -330,9 +330,9 @@ def test_failure_leaves_nothing(place: ExportPlace, tmp_path: pathlib.Path) -> N
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(("number", "mend"), [(errno.ENOSPC, "Make room"), (errno.EIO, "Mend that")])
-def test_failing_disk_is_told(place: ExportPlace, number: int, mend: str) -> None:
-    message = f"alice failed at .*: {os.strerror(number)}. {mend}"
+@pytest.mark.parametrize(("number", "fix"), [(errno.ENOSPC, "Free space"), (errno.EIO, "Fix this error")])
+def test_failing_disk_is_reported(place: ExportPlace, number: int, fix: str) -> None:
+    message = f"alice failed at .*: {os.strerror(number)}. {fix}"
     with pytest.raises(SynapseError, match=message), place.workplace():
         raise OSError(number, os.strerror(number))
 
@@ -346,7 +346,7 @@ def test_what_a_killed_task_left_is_removed(place: ExportPlace, tmp_path: pathli
     assert os.listdir(tmp_path) == ["alice"]
 
 
-def test_old_export_comes_back_when_the_new_one_does_not(
+def test_old_export_is_restored_if_the_new_one_fails(
     place: ExportPlace, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(place)
@@ -365,7 +365,7 @@ def test_old_export_comes_back_when_the_new_one_does_not(
     assert os.listdir(tmp_path) == ["alice"]
 
 
-def test_old_export_comes_back_after_a_kill_between_the_two_renames(place: ExportPlace) -> None:
+def test_old_export_is_restored_after_a_kill_between_the_two_renames(place: ExportPlace) -> None:
     publish(place)
     with left_behind(place) as hidden:
         os.rename(place.path, os.path.join(hidden, "previous"))
@@ -375,7 +375,7 @@ def test_old_export_comes_back_after_a_kill_between_the_two_renames(place: Expor
     assert not place.is_aside() and place.read() == MANIFEST
 
 
-def test_old_export_comes_back_although_an_empty_directory_was_made_in_its_place(
+def test_old_export_is_restored_although_an_empty_directory_is_at_its_path(
     place: ExportPlace, tmp_path: pathlib.Path
 ) -> None:
     publish(place)
@@ -390,7 +390,7 @@ def test_old_export_comes_back_although_an_empty_directory_was_made_in_its_place
     assert os.listdir(tmp_path) == ["alice"]
 
 
-def test_old_export_stays_beside_what_came_into_its_place_until_a_new_one_is_there(
+def test_old_export_is_kept_next_to_what_is_at_its_path_until_there_is_a_new_one(
     place: ExportPlace, tmp_path: pathlib.Path
 ) -> None:
     publish(place, b"{  }")
@@ -411,7 +411,7 @@ def test_old_export_stays_beside_what_came_into_its_place_until_a_new_one_is_the
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory of somebody else")
-def test_empty_directory_of_somebody_else_is_not_replaced(place: ExportPlace) -> None:
+def test_empty_directory_of_another_user_is_not_replaced(place: ExportPlace) -> None:
     publish(place)
     with left_behind(place) as hidden:
         os.rename(place.path, os.path.join(hidden, "previous"))
@@ -436,7 +436,7 @@ def test_only_one_task_at_a_time(place: ExportPlace, tmp_path: pathlib.Path) -> 
     publish(place)
 
 
-def test_hidden_directory_of_somebody_else(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_directory_of_another_user(place: ExportPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     with left_behind(place) as hidden:
         monkeypatch.setattr(os, "geteuid", lambda: os.stat(hidden).st_uid + 1)
         with pytest.raises(SynapseError, match="belongs to another user"):
@@ -466,7 +466,7 @@ def test_interrupted_at_random_it_is_whole_or_not_there(place: ExportPlace, tmp_
                 while True:
                     publish(place, os.urandom(20_000))
             os._exit(1)
-        # Long enough for some to be made, and never the same.
+        # Long enough for some to be made, and different each time.
         select.select([], [], [], random.uniform(0.001, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -484,7 +484,7 @@ def test_interrupted_at_random_it_is_whole_or_not_there(place: ExportPlace, tmp_
 def test_directories_of_the_system_are_refused(parent: str, kind: str | None) -> None:
     place = ExportPlace(f"{parent}/matrix_ops_synapse_test", kind, make_parent=True)
     assert place.read() is None
-    with pytest.raises(InvalidInput, match=r"cannot be used: .* a directory of the system\. Name another place"):
+    with pytest.raises(InvalidInput, match=r"cannot be used: .* a directory of the system\. Choose another"):
         place.require_writable()
 
 
@@ -537,7 +537,7 @@ def test_what_chattr_itself_protects_is_refused_before(
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("nothing can be protected here")
     try:
-        end = r"\." if protected else r", or name another place\."
+        end = r"\." if protected else r", or choose another path\."
         with pytest.raises(InvalidInput, match=rf": {path} is \S+ Run chattr -{attribute} on it first{end}$"):
             place.require_writable()
     finally:
@@ -555,7 +555,7 @@ def test_what_chattr_itself_protects_is_refused_before(
 def test_no_directory_is_made_among_those_of_the_system(directory: str, real: str) -> None:
     place = ExportPlace(f"{directory}/alice", make_parent=True)
     assert place.read() is None
-    with pytest.raises(InvalidInput, match=rf": {real} is a directory of the system\. .* make /\S+ yourself first\."):
+    with pytest.raises(InvalidInput, match=rf": {real} is a directory of the system\. .* create /\S+ first\."):
         place.require_writable()
 
 

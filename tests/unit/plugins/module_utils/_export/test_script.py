@@ -16,8 +16,8 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import digest_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.script import export_script
 
-# As much of Synapse as the script relies on: a handler that hands to a writer what it reads as JSON from its database,
-# and asks what was forgotten. The writer writes as Synapse's does.
+# The part of Synapse that the script relies on: a handler that passes the JSON of its database to a writer, and asks
+# which rooms are forgotten. The writer writes like that of Synapse.
 SYNAPSE = {
     "handlers/admin.py": """
         class AdminHandler:
@@ -49,7 +49,7 @@ SYNAPSE = {
                     self._written.write("[")
                     for value in (name, *given):
                         shown = list(value.values()) if hasattr(value, "values") else value
-                        # As account data are written together, they are deeper than each by itself.
+                        # Account data are written together, so that they are deeper than separately.
                         deeper = name == "write_connections" and value is given[-1]
                         json.dump([[[[shown]]]] if deeper else shown, self._written)
                         self._written.write("," if value is not given[-1] else "]\\n")
@@ -58,7 +58,7 @@ SYNAPSE = {
                 pass
 
         def at_the_bottom(calls, function):
-            # Calls in C and in Python by turns: either has a limit of its own.
+            # Alternating calls in C and in Python, because each has its own limit.
             return function() if not calls else next(map(lambda _: at_the_bottom(calls - 1, function), [0]))
 
         if __name__ == "__main__":
@@ -71,7 +71,7 @@ SYNAPSE = {
                 asyncio.run(handler.export_user_data("@a/b:s.test", Writer(written)))
     """,
 }
-# Whatever ids accounts can make a server keep.
+# Ids that accounts can make a server store.
 HOSTILE = [
     *("!" + "x" * 400 + ":s", "!../../etc:s", "!a/b:s", "!" + "/" * 200, "!%2F:s", "!A:s", "!a:s", "!\x00\x1b\n:s"),
     *("!\N{GRINNING FACE}:s", "!\ud800:s", "!con:s", "!a. ", "!", "."),
@@ -79,7 +79,7 @@ HOSTILE = [
 
 
 class Synapse:
-    """A directory with that Synapse in it."""
+    """A directory that contains this Synapse."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -91,7 +91,7 @@ class Synapse:
                 (directory / "packages" / package / "__init__.py").touch()
 
     def run(self, database: str, include_forgotten: bool = False) -> list[str]:
-        """Run the script where the database holds these calls as JSON; return what was written, line by line."""
+        """Run the script with these calls as JSON in the database. Return the written lines."""
         (self.directory / "database").write_text(database)
         script = export_script(str(self.directory / "it's ids"), include_forgotten=include_forgotten)
         command = [sys.executable, "-B", "-c", script]
@@ -135,14 +135,14 @@ def test_forgotten_rooms(synapse: Synapse, include_forgotten: bool) -> None:
 
 
 def nested(depth: int) -> str:
-    """Return so many objects and arrays in each other, with something before and after each."""
+    """Return that many nested objects and arrays, with something before and after each."""
     opening, closing = '[0, {"a": "\\u00e4", "b": ', ', "c": null}, 1.5]'
     even = depth // 2
     return opening * even + ("[]" if depth % 2 else "true") + closing * even
 
 
 def find_deepest() -> int:
-    """Return how deep this Python decodes at most, with as little below it as there is in a server."""
+    """Return the depth up to which this Python decodes, with a stack as small as in a server."""
     script = """
 import json
 least, too_much = 100, 1_000_000
@@ -160,7 +160,7 @@ print(least)
 
 
 def test_what_is_nested_deeply_is_written(synapse: Synapse) -> None:
-    # Two levels are those of the calls.
+    # Two levels belong to the calls.
     deepest = find_deepest() - 2
     for depth in (10, 400, deepest):
         value = nested(depth)
@@ -170,7 +170,7 @@ def test_what_is_nested_deeply_is_written(synapse: Synapse) -> None:
 
 
 def test_encoding_without_recursion_is_the_usual_one(synapse: Synapse) -> None:
-    # Deeper than the encoder in C gets anywhere.
+    # Deeper than the limit of the encoder in C.
     value: t.Any = [{}, [], {"k": []}, [[]], {"a": {"b": [1, 2.5, None, True, "\u20ac\ud800"]}, "c": {}}, "", 10**30]
     script = export_script(str(synapse.directory / "ids"), include_forgotten=False).partition("from synapse")[0]
     script += """
@@ -182,7 +182,7 @@ for _level in range(100_000):
     deep = [{"k": deep}]
 shown.append(encode_deep(deep) == '[{"k": ' * 100_000 + "[]" + "}]" * 100_000)
 print(json.dumps(shown))
-# To free what is nested so deeply takes another recursion.
+# Freeing such a deeply nested value needs another recursion.
 import os; sys.stdout.flush(); os._exit(0)
 """
     command = [sys.executable, "-c", script]

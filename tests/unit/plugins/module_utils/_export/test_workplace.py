@@ -55,7 +55,7 @@ def attack_once(attack: t.Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def attacked(attack: t.Callable[[], None]) -> t.Iterator[None]:
-    """Let the attacker do it again and again while the block runs."""
+    """Let the attacker do it repeatedly while the block runs."""
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
@@ -76,7 +76,7 @@ def make_exports(parent: pathlib.Path) -> pathlib.Path:
 
 
 @KINDS
-def test_directory_that_is_exchanged_meanwhile_leads_nowhere(field: Arena, kind: str | None) -> None:
+def test_directory_that_is_replaced_during_the_export_leads_nowhere(field: Arena, kind: str | None) -> None:
     exports = make_exports(field.owned / "parent")
     place = ExportPlace(str(exports / "alice"), kind)
     before = field.foreign_state()
@@ -100,11 +100,11 @@ def test_directory_that_is_exchanged_meanwhile_leads_nowhere(field: Arena, kind:
 @pytest.mark.skipif(not ROOT, reason="only for root there is somebody who could lead astray and must not")
 class TestRoot:
     @KINDS
-    def test_refuses_what_others_can_exchange_before_it_does_anything(self, field: Arena, kind: str | None) -> None:
+    def test_refuses_what_others_can_replace_before_it_does_anything(self, field: Arena, kind: str | None) -> None:
         exports = make_exports(field.owned / "parent")
         place = ExportPlace(str(exports / "alice"), kind)
         for action in (place.read, place.require_writable, lambda: place.is_whole(MANIFEST), lambda: publish(place)):
-            with pytest.raises(InvalidInput, match=f"destination {place.path} cannot be used: .*/owned belongs to"):
+            with pytest.raises(InvalidInput, match=f"dest {place.path} cannot be used: .*/owned belongs to"):
                 action()
         assert os.listdir(exports) == []
 
@@ -120,19 +120,19 @@ class TestRoot:
         assert os.listdir(exports) == []
 
     @KINDS
-    def test_refuses_a_place_that_belongs_to_somebody_else(self, tmp_path: pathlib.Path, kind: str | None) -> None:
+    def test_refuses_a_destination_that_belongs_to_another_user(self, tmp_path: pathlib.Path, kind: str | None) -> None:
         place = ExportPlace(str(tmp_path / "alice"), kind)
         publish(place)
         os.chown(place.path, UID, -1)
-        with pytest.raises(InvalidInput, match="alice.* belongs to .*: run the task as that user, or name another"):
+        with pytest.raises(InvalidInput, match="alice.* belongs to .*. Run the task as that user, or choose another"):
             place.read()
 
-    def test_refuses_a_hidden_directory_of_somebody_else(self, tmp_path: pathlib.Path) -> None:
+    def test_refuses_a_hidden_directory_of_another_user(self, tmp_path: pathlib.Path) -> None:
         place = ExportPlace(str(tmp_path / "alice"))
         with left_behind(place) as hidden:
             os.chown(hidden, UID, -1)
             for action in (place.require_writable, lambda: publish(place)):
-                with pytest.raises(SynapseError, match="belongs to another user, who has left it there: remove it"):
+                with pytest.raises(SynapseError, match="belongs to another user. Remove it"):
                     action()
             assert sorted(os.listdir(hidden)) == ["export", "scratch"]
 
@@ -145,7 +145,7 @@ class TestRoot:
 
 
 @KINDS
-def test_attacker_in_a_directory_for_everybody_changes_nothing(field: Arena, kind: str | None) -> None:
+def test_attacker_in_a_directory_for_all_users_changes_nothing(field: Arena, kind: str | None) -> None:
     os.chown(field.owned, os.geteuid(), -1)
     field.owned.chmod(0o1777)
     exports = make_exports(field.owned)
@@ -161,7 +161,7 @@ def test_attacker_in_a_directory_for_everybody_changes_nothing(field: Arena, kin
     def attack() -> None:
         for directory in (field.owned, exports):
             for path in (directory / name for name in (*names, "exports")):
-                # As root, what is there is somebody else's; else only what is planted is taken away.
+                # For root, the content belongs to another user. Otherwise only the planted file is removed.
                 with contextlib.suppress(OSError):
                     if ROOT:
                         os.rename(path, field.owned / "taken")
@@ -179,7 +179,7 @@ def test_attacker_in_a_directory_for_everybody_changes_nothing(field: Arena, kin
                 manifest = publish(place, b"{}" * (number + 1))
                 made += place.read() == manifest and place.is_whole(manifest)
             assert field.foreign_state() == before
-    # Where nobody else can write, nobody else can hinder.
+    # Where no other user can write, no other user can interfere.
     assert made == rounds or not ROOT
 
 
@@ -200,7 +200,7 @@ def test_put_back_removed_and_cleared_are_what_is_there_itself(field: Arena) -> 
     assert os.readlink(place.path) == str(field.foreign)
 
 
-def test_archive_tells_nothing_of_who_made_it(tmp_path: pathlib.Path) -> None:
+def test_archive_does_not_contain_its_owner(tmp_path: pathlib.Path) -> None:
     for kind in ("tar.gz", "zip"):
         publish(ExportPlace(str(tmp_path / "alice"), kind))
     with tarfile.open(tmp_path / "alice.tar.gz") as tar:

@@ -70,25 +70,25 @@ def test_everything_gets_its_name_and_keeps_its_id(written: Written) -> None:
     assert (written.directory / "rooms" / upper / "events").read_text() == "events"
 
 
-def test_export_that_holds_next_to_nothing(written: Written) -> None:
+def test_export_that_contains_almost_nothing(written: Written) -> None:
     written.write("user_data", "profile")
     assert written.name() == {}
     assert written.files() == ["user_data/profile"]
 
 
 @pytest.mark.parametrize("path", ["rooms/!r/events", "media_ids/global", "user_data/account_data/!r"])
-def test_what_was_named_by_something_else_is_not_guessed_at(written: Written, path: str) -> None:
+def test_unknown_name_is_refused(written: Written, path: str) -> None:
     written.write(*path.split("/"))
-    with pytest.raises(SynapseError, match="which this version of the collection does not know: use one"):
+    with pytest.raises(SynapseError, match="which this version of the collection does not support. Use a version"):
         written.name()
 
 
-def test_disk_that_fails_is_told(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_that_fails_is_reported(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     written.write("media_ids", digest_of(MEDIUM))
 
     def fail(source: str, _target: str) -> None:
         raise OSError(5, "Input/output error", source)
 
     monkeypatch.setattr(os, "rename", fail)
-    with pytest.raises(SynapseError, match="media_ids/.* could not be named: Input/output error"):
+    with pytest.raises(SynapseError, match="media_ids/.* could not be renamed: Input/output error"):
         written.name()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a destination is told of in words, and that its backoff is reset, and told of as that turned out."""
+"""How a destination is described, and how its backoff is reset."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ NEEDLESS: dict[str, t.Any] = {
     "errcode": "M_UNKNOWN",
     "error": "The retry timing does not need to be reset for this destination.",
 }
-# In milliseconds; the clock of these tests stands a minute later.
+# In milliseconds; the clock of these tests is a minute later.
 FAILED = 1700000000123
 NOW = 1700000060.0
 
 NEVER_FAILED = {"failure_ts": None, "retry_last_ts": 0, "retry_interval": 0, "last_successful_stream_ordering": 7}
 FAILING = {**NEVER_FAILED, "failure_ts": FAILED, "retry_last_ts": FAILED, "retry_interval": 600_000}
-AS_RESET = {"destination": NAME, "failure_ts": None, "retry_last_ts": None, "retry_interval": 0}
-AS_FAILING = {"destination": NAME, "failure_ts": FAILED, "retry_last_ts": FAILED, "retry_interval": 600_000}
+AS_RESET = {"destination": NAME, "failing_since_ts": None, "last_attempt_ts": None, "retry_interval_ms": None}
+AS_FAILING = {
+    "destination": NAME,
+    "failing_since_ts": FAILED,
+    "last_attempt_ts": FAILED,
+    "retry_interval_ms": 600_000,
+}
 
 
 def described(**changes: t.Any) -> dict[str, t.Any]:
@@ -57,42 +62,50 @@ class TestDescription:
         assert described() == {
             "destination": NAME,
             "state": "backing_off",
-            "failure_ts": FAILED,
             "failing_since": "2023-11-14T22:13:20Z",
-            "retry_last_ts": FAILED,
+            "failing_since_ts": FAILED,
             "last_attempt": "2023-11-14T22:13:20Z",
-            "retry_interval": 600_000,
+            "last_attempt_ts": FAILED,
+            "retry_interval_ms": 600_000,
             "next_attempt_ts": FAILED + 600_000,
             "next_attempt": "2023-11-14T22:23:20Z",
             "last_successful_stream_ordering": 7,
         }
 
-    def test_that_has_been_failing_for_longer_than_since_the_last_try(self) -> None:
+    def test_that_has_been_failing_since_before_the_last_attempt(self) -> None:
         found = described(failure_ts=FAILED - 86_400_000)
         assert (found["failing_since"], found["last_attempt"]) == ("2023-11-13T22:13:20Z", "2023-11-14T22:13:20Z")
 
     @pytest.mark.parametrize(
         ("interval", "state"), [(59_878, "backing_off"), (59_877, "retry_due"), (0, "retry_due"), (None, "retry_due")]
     )
-    def test_whose_wait_is_over_or_not(self, interval: int | None, state: str) -> None:
-        assert described(retry_interval=interval)["state"] == state
+    def test_whose_backoff_is_over_or_not(self, interval: int | None, state: str) -> None:
+        found = described(retry_interval=interval)
+        assert (found["state"], found["retry_interval_ms"]) == (state, interval or 0)
 
     @pytest.mark.parametrize("nothing", [0, None])
-    def test_without_a_failure_in_the_words_of_either_source(self, nothing: int | None) -> None:
-        # An old row may still hold since when a failure was, that is over.
+    def test_without_a_failure_from_either_source(self, nothing: int | None) -> None:
+        # An old row may still contain the time of a failure that is over.
         found = described(retry_last_ts=nothing, retry_interval=nothing)
-        assert found["state"] == "ok"
-        assert found["retry_interval"] == 0
-        names = ("failure_ts", "failing_since", "retry_last_ts", "last_attempt", "next_attempt_ts", "next_attempt")
-        assert {found[name] for name in names} == {None}
+        assert found == {"destination": NAME, "state": "ok", "last_successful_stream_ordering": 7}
 
-    def test_with_the_longest_interval_that_synapse_knows(self) -> None:
+    def test_that_nothing_was_ever_delivered_to(self) -> None:
+        found = described(retry_last_ts=0, last_successful_stream_ordering=None)
+        assert found == {"destination": NAME, "state": "ok"}
+
+    def test_without_the_time_of_the_first_failure(self) -> None:
+        found = described(failure_ts=None)
+        assert not {"failing_since", "failing_since_ts"} & set(found)
+        assert found["last_attempt_ts"] == FAILED
+
+    def test_with_the_longest_interval_of_synapse(self) -> None:
         found = described(retry_interval=2**62)
-        assert (found["state"], found["next_attempt"]) == ("backing_off", None)
+        assert found["state"] == "backing_off"
+        assert "next_attempt" not in found
         assert found["next_attempt_ts"] == FAILED + 2**62
 
     def test_of_something_else_is_refused(self) -> None:
-        with pytest.raises(errors.UnexpectedAnswer, match="holds no destination"):
+        with pytest.raises(errors.UnexpectedAnswer, match=r"answer .*\bdestination\b.*Synapse"):
             describe_destination({}, NOW)
 
 
@@ -113,12 +126,12 @@ def test_is_reset(server: ScriptedServer) -> None:
     assert not predicted["failed_again"]
 
 
-def test_is_reset_also_when_the_wait_is_over(server: ScriptedServer) -> None:
+def test_is_reset_also_when_the_backoff_is_over(server: ScriptedServer) -> None:
     server.expect(known({**FAILING, "retry_interval": 1}))
     assert destination(server).plan().changed
 
 
-def test_without_a_backoff_is_left_alone(server: ScriptedServer) -> None:
+def test_without_a_backoff_does_not_change(server: ScriptedServer) -> None:
     server.expect(known(NEVER_FAILED))
     resource = destination(server)
     plan = resource.plan()
@@ -127,7 +140,7 @@ def test_without_a_backoff_is_left_alone(server: ScriptedServer) -> None:
     assert resource.result(plan, False)["destination"]["state"] == "ok"
 
 
-def test_that_fails_again_at_once_is_told_as_it_is(server: ScriptedServer) -> None:
+def test_that_fails_again_at_once_is_reported(server: ScriptedServer) -> None:
     again = {**FAILING, "failure_ts": FAILED + 60_000, "retry_last_ts": FAILED + 60_000}
     server.expect(known(FAILING), reset(), known(again))
     resource = destination(server)
@@ -137,20 +150,22 @@ def test_that_fails_again_at_once_is_told_as_it_is(server: ScriptedServer) -> No
     result = resource.result(plan, True)
     assert result["failed_again"]
     assert result["destination"]["state"] == "backing_off"
-    assert result["destination"]["failure_ts"] == FAILED + 60_000
+    assert result["destination"]["failing_since_ts"] == FAILED + 60_000
 
 
 def test_that_synapse_has_not_reset_is_an_error(server: ScriptedServer) -> None:
-    # Synapse logs that it could not write, and answers as if it had.
+    # Synapse logs that it could not write, but responds with success.
     server.expect(known(FAILING), reset(), known(FAILING))
     resource = destination(server)
     plan = resource.plan()
     plan.execute()
-    with pytest.raises(errors.StateNotReached, match=r"8448 is not as declared.*22:13:20Z is still noted.*log"):
+    with pytest.raises(
+        errors.StateNotReached, match=r"8448 is not as declared.*still stores the failure of .*22:13:20Z.*log"
+    ):
         resource.verify(plan)
 
 
-def test_that_comes_back_by_itself_meanwhile(server: ScriptedServer) -> None:
+def test_that_is_reached_in_the_meantime(server: ScriptedServer) -> None:
     server.expect(known(FAILING), reset(NEEDLESS, 400), known(NEVER_FAILED))
     resource = destination(server)
     plan = resource.plan()
@@ -184,11 +199,11 @@ def test_that_was_never_seen_is_an_error(server: ScriptedServer) -> None:
 def test_that_is_the_server_itself_is_an_error(server: ScriptedServer) -> None:
     own = "/_synapse/admin/v1/federation/destinations/x.org%3A8448"
     server.expect(Call("GET", own, UNKNOWN, 404), WHOAMI)
-    with pytest.raises(errors.InvalidInput, match=r"^x\.org:8448 is this server itself"):
+    with pytest.raises(errors.InvalidInput, match=r"^x\.org:8448 is this server itself\. Set destination"):
         destination(server, "x.org:8448").plan()
 
 
-def test_on_a_process_without_the_endpoint_is_told_as_such(server: ScriptedServer) -> None:
+def test_on_a_process_without_the_endpoint_is_an_error(server: ScriptedServer) -> None:
     server.expect(Call("GET", PATH, {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}, 404))
     with pytest.raises(errors.EndpointMissing, match="main process"):
         destination(server).plan()

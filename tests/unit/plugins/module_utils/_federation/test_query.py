@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which destinations there are and who is talked to, and that the Admin API and the database tell the same."""
+"""Which destinations and which evidence of federation exist, and that the Admin API and the database agree."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DOWN: dict[str, t.Any] = {
     "last_successful_stream_ordering": None,
 }
 
-# What the tables of Synapse 1.163 hold, as far as it is read.
+# The tables of Synapse 1.163, with the columns that are read.
 TABLES = """
 CREATE TABLE destinations (
     destination TEXT PRIMARY KEY, retry_last_ts BIGINT, retry_interval BIGINT, failure_ts BIGINT,
@@ -69,7 +69,7 @@ CREATE TABLE device_lists_remote_cache (user_id TEXT NOT NULL);
 CREATE TABLE remote_media_cache (media_origin TEXT);
 CREATE TABLE room_memberships (user_id TEXT NOT NULL, sender TEXT NOT NULL, membership TEXT NOT NULL);
 """
-# What a server that talks to nobody has in them.
+# What they contain on a server that talks to no other server.
 ALONE = f"""
 INSERT INTO current_state_events VALUES
     ('m.room.member', '@alice:{OWN}', 'join'), ('m.room.create', '', NULL), ('m.space.child', '!r:other.org', NULL);
@@ -82,7 +82,7 @@ INSERT INTO room_memberships VALUES ('@alice:{OWN}', '@alice:{OWN}', 'join');
 
 
 class Stored(t.NamedTuple):
-    """A database that a test writes and a source reads."""
+    """A database that a test writes to, and a source that reads it."""
 
     connection: sqlite3.Connection
     source: DatabaseSource
@@ -128,18 +128,18 @@ class TestDestinations:
             (DestinationFilter(failing=False), ["b.org"]),
         ],
     )
-    def test_that_a_filter_leaves(
+    def test_that_match_a_filter(
         self, server: ScriptedServer, stored: Stored, wanted: DestinationFilter, found: list[str]
     ) -> None:
         server.expect(listed(FINE, DOWN))
-        # The database has nothing where the API says zero.
+        # The database contains NULL where the API shows 0.
         stored.connection.execute("INSERT INTO destinations VALUES ('b.org', NULL, NULL, NULL, 7)")
         stored.connection.execute(f"INSERT INTO destinations VALUES ('{IPV6}', {FAILED}, 600000, {FAILED}, NULL)")
         by_api = find_destinations(api(server), wanted, NOW, rooms=False)
         assert [row["destination"] for row in by_api] == found
         assert find_destinations(stored.source, wanted, NOW, rooms=False) == by_api
 
-    def test_that_needs_a_retry_is_failing_still(self, server: ScriptedServer) -> None:
+    def test_that_is_due_for_a_retry_is_still_failing(self, server: ScriptedServer) -> None:
         server.expect(listed({**DOWN, "retry_interval": 1}))
         found = find_destinations(api(server), DestinationFilter(failing=True), NOW, rooms=False)
         assert [row["state"] for row in found] == ["retry_due"]
@@ -152,7 +152,7 @@ class TestDestinations:
         found = find_destinations(api(server), DestinationFilter(), NOW, rooms=False)
         assert [row["destination"] for row in found] == [IPV6, "b.org"]
 
-    def test_by_name_is_asked_for_alone(self, server: ScriptedServer, stored: Stored) -> None:
+    def test_by_name(self, server: ScriptedServer, stored: Stored) -> None:
         server.expect(Call("GET", f"{DESTINATIONS}/b.org", FINE), Call("GET", f"{DESTINATIONS}/.org", UNKNOWN, 404))
         stored.connection.execute("INSERT INTO destinations VALUES ('b.org', 0, 0, NULL, 7)")
         for name, count in (("b.org", 1), (".org", 0)):
@@ -184,7 +184,7 @@ class TestDestinations:
 
 
 class TestTalkingTo:
-    def test_by_the_api_alone(self, server: ScriptedServer) -> None:
+    def test_by_the_api(self, server: ScriptedServer) -> None:
         server.expect(
             listed(FINE),
             listed_rooms(room("!local", 2, 2), room("!r", 3, 1), room("!gone", 2, 1)),
@@ -192,49 +192,66 @@ class TestTalkingTo:
             Call("GET", f"{ROOMS}/%21gone/members", {"errcode": "M_NOT_FOUND", "error": "Room not found"}, 404),
         )
         server.always(WHOAMI)
-        evidence = Evidence(api(server), None)
+        evidence = Evidence(api(server))
         assert evidence.talking_to() == [
             {"server": IPV6, "evidence": ["joined_members"]},
             {"server": "b.org", "evidence": ["destinations", "joined_members"]},
         ]
-        assert evidence.unseen(ever_federated=False) == ["inbound"]
+        [unknown] = evidence.unknown(["rooms", "talking_to"])
+        assert unknown.pop("name") == "inbound"
+        assert unknown == {
+            "reason": "Only the database of Synapse contains it.",
+            "fix": "Use source: database, on the host of Synapse.",
+        }
+        assert evidence.unknown(["rooms"]) == []
 
-    def test_with_the_database(self, stored: Stored) -> None:
+    def test_by_the_database(self, stored: Stored) -> None:
         stored.connection.executescript(f"""
             INSERT INTO destinations (destination) VALUES ('b.org');
             INSERT INTO current_state_events VALUES
                 ('m.room.member', '@bob:{IPV6}', 'join'), ('m.room.member', '@dora:d.org', 'leave');
             INSERT INTO received_transactions VALUES ('b.org', 1), ('X.org:8448', 2), ('x.org', 3);
         """)
-        evidence = Evidence(stored.source, stored.source)
-        # Neither the port nor upper and lower case may be taken for the same name.
+        evidence = Evidence(stored.source)
+        # Names with another port, or in upper case, are other names.
         assert evidence.talking_to() == [
             {"server": "X.org:8448", "evidence": ["inbound"]},
             {"server": IPV6, "evidence": ["joined_members"]},
             {"server": "b.org", "evidence": ["destinations", "inbound"]},
             {"server": "x.org", "evidence": ["inbound"]},
         ]
-        assert evidence.unseen(ever_federated=True) == []
+        assert evidence.unknown(["talking_to", "ever_federated"]) == []
 
-    def test_only_itself_is_nobody(self, stored: Stored) -> None:
-        assert Evidence(stored.source, stored.source).talking_to() == []
+    def test_not_to_itself(self, stored: Stored) -> None:
+        assert Evidence(stored.source).talking_to() == []
 
 
 class TestEverFederated:
-    def test_not_as_far_as_the_database_tells(self, stored: Stored) -> None:
-        assert Evidence(stored.source, stored.source).ever_federated() == {"verdict": False, "evidence": []}
+    def test_not_according_to_the_database(self, stored: Stored) -> None:
+        assert Evidence(stored.source).ever_federated() == {"verdict": False, "evidence": []}
 
-    def test_not_as_far_as_the_api_tells(self, server: ScriptedServer) -> None:
+    def test_not_according_to_the_api(self, server: ScriptedServer) -> None:
         server.always(WHOAMI, listed(), listed_rooms(room("!r", 1, 1), room("!s", 1, 1, None)))
-        evidence = Evidence(api(server), None)
+        evidence = Evidence(api(server))
         assert evidence.ever_federated() == {"verdict": False, "evidence": []}
-        assert {"inbound", "signing_keys", "past_members"} < set(evidence.unseen(ever_federated=True))
+        assert [each["name"] for each in evidence.unknown(["ever_federated"])] == [
+            "members",
+            "aliases",
+            "inbound",
+            "inbound_events",
+            "signing_keys",
+            "device_lists",
+            "media",
+            "past_members",
+        ]
 
     @pytest.mark.parametrize(
-        ("source", "statement"),
+        ("kind", "statement"),
         [
             ("destinations", "INSERT INTO destinations (destination) VALUES ('{0}')"),
             ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'ban')"),
+            # Not also as a joined member.
+            ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'join')"),
             ("aliases", "INSERT INTO room_alias_servers VALUES ('#lobby:x.org', '{0}')"),
             ("inbound", "INSERT INTO received_transactions VALUES ('{0}', 1)"),
             ("inbound_events", "INSERT INTO federation_inbound_events_staging VALUES ('{0}')"),
@@ -247,27 +264,27 @@ class TestEverFederated:
         ],
     )
     @pytest.mark.parametrize("other", [IPV6, "x.org", "x.org:443"])
-    def test_by_each_evidence(self, stored: Stored, source: str, statement: str, other: str) -> None:
+    def test_by_each_kind(self, stored: Stored, kind: str, statement: str, other: str) -> None:
         stored.connection.execute(statement.format(other))
-        assert Evidence(stored.source, stored.source).ever_federated() == {
+        assert Evidence(stored.source).ever_federated() == {
             "verdict": True,
-            "evidence": [{"source": source, "count": 1, "servers": [other]}],
+            "evidence": [{"kind": kind, "count": 1, "servers": [other]}],
         }
 
-    def test_leaves_the_long_table_alone_if_something_else_shows_it(self, stored: Stored) -> None:
+    def test_does_not_read_the_long_table_if_there_is_other_evidence(self, stored: Stored) -> None:
         stored.connection.executescript(
             "DROP TABLE room_memberships; INSERT INTO server_keys_json VALUES ('b.org'), ('b.org'), ('a.org');"
         )
-        assert Evidence(stored.source, stored.source).ever_federated()["evidence"] == [
-            {"source": "signing_keys", "count": 2, "servers": ["a.org", "b.org"]}
+        assert Evidence(stored.source).ever_federated()["evidence"] == [
+            {"kind": "signing_keys", "count": 2, "servers": ["a.org", "b.org"]}
         ]
 
-    def test_names_ten_servers_at_most(self, stored: Stored) -> None:
+    def test_names_at_most_ten_servers(self, stored: Stored) -> None:
         names = [f"s{number:02}.org" for number in range(12)]
         for name in names:
             stored.connection.execute("INSERT INTO server_keys_json VALUES (?)", [name])
-        evidence = Evidence(stored.source, stored.source).ever_federated()["evidence"]
-        assert evidence == [{"source": "signing_keys", "count": 12, "servers": names[:10]}]
+        evidence = Evidence(stored.source).ever_federated()["evidence"]
+        assert evidence == [{"kind": "signing_keys", "count": 12, "servers": names[:10]}]
 
     def test_by_the_api(self, server: ScriptedServer) -> None:
         server.always(WHOAMI)
@@ -276,28 +293,20 @@ class TestEverFederated:
             listed_rooms(room("!r", 2, 1), room("!s", 1, 1, "@bob:b.org")),
             members("%21r", f"@alice:{OWN}", f"@bob:{IPV6}"),
         )
-        evidence = Evidence(api(server), None)
+        evidence = Evidence(api(server))
         found = evidence.ever_federated()
         assert found["verdict"]
         assert found["evidence"] == [
-            {"source": "joined_members", "count": 1, "servers": [IPV6]},
-            {"source": "rooms", "count": 1, "servers": ["b.org"]},
+            {"kind": "joined_members", "count": 1, "servers": [IPV6]},
+            {"kind": "rooms", "count": 1, "servers": ["b.org"]},
         ]
-        # What is known already is not asked for again.
+        # Nothing is requested twice.
         assert [row["server"] for row in evidence.talking_to()] == [IPV6]
 
-    def test_by_the_api_with_the_database_beside_it(self, server: ScriptedServer, stored: Stored) -> None:
-        server.always(WHOAMI, listed(FINE))
-        stored.connection.execute("INSERT INTO received_transactions VALUES ('c.org', 1)")
-        evidence = Evidence(api(server), stored.source)
-        assert [row["source"] for row in evidence.ever_federated()["evidence"]] == ["destinations", "inbound"]
-        assert [row["server"] for row in evidence.talking_to()] == ["b.org", "c.org"]
 
-
-def test_a_database_of_another_server_is_refused(stored: Stored) -> None:
-    stored.source.require_same_server(OWN)
-    with pytest.raises(errors.ConfigurationError, match=r"of x\.org:8448, but x\.org answers"):
-        stored.source.require_same_server("x.org")
+def test_evidence_that_the_api_does_not_have_is_never_requested(server: ScriptedServer) -> None:
+    with pytest.raises(ValueError, match="does not show inbound"):
+        api(server).servers_by("inbound")
 
 
 def test_a_database_without_the_tables_is_refused(stored: Stored) -> None:
@@ -306,7 +315,7 @@ def test_a_database_without_the_tables_is_refused(stored: Stored) -> None:
         find_destinations(stored.source, DestinationFilter(), NOW, rooms=False)
 
 
-def test_rooms_of_something_else_than_synapse_are_refused(server: ScriptedServer) -> None:
+def test_rooms_that_are_not_from_synapse_are_refused(server: ScriptedServer) -> None:
     server.expect(listed_rooms({"room_id": "!r"}))
-    with pytest.raises(errors.UnexpectedAnswer, match="holds no creator"):
-        api(server).joined_servers()
+    with pytest.raises(errors.UnexpectedAnswer, match=r"answer .*\bcreator\b.*Synapse"):
+        api(server).servers_by("joined_members")

@@ -14,6 +14,6 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._ins
 
 @pytest.fixture
 def scratch(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Scratch:
-    """Return a scratch directory for an installation, on a disk that does not keep anybody waiting."""
+    """Return a scratch directory for an installation, on a fast file system."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     return Scratch(tmp_path)

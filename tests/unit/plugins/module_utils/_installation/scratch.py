@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Installations in a scratch directory, with a program that stands for a Python with venv and pip."""
+"""Installations in a scratch directory, with a program that replaces a Python with venv and pip."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.o
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan
 
 SYNAPSE = "matrix-synapse==1.163.2"
-# Somebody whom only root can give a directory to, and who is on every host.
+# A user that exists on every host. Only root can set it as an owner.
 OTHER = "nobody" if os.geteuid() == 0 else None
 
-# What is asked of it is in its arguments. `kill` in its file of orders lets it kill who started it, half-way through an
-# installation, and work on for a moment, after which the file `ended` is there; `fail` lets it fail as pip does.
-# It runs hundreds of times, so it starts no other program where the shell itself will do.
+# The arguments select what it does. With `kill` in its file of orders, it kills its parent process in the middle of an
+# installation, continues for a moment, and then creates the file `ended`. With `fail`, it fails as pip does.
+# It runs hundreds of times, so that it uses the shell instead of other programs where possible.
 _PROGRAM = """#!/bin/sh
 here=${{0%/*}}
 packages=$here/../lib/python{version}/site-packages
@@ -81,7 +81,7 @@ esac
 
 
 class Scratch:
-    """A directory with an installation in it: where everything is, and what is declared."""
+    """A directory with an installation: its paths, and its declaration."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
@@ -94,7 +94,7 @@ class Scratch:
         self.let_python_be("3.98")
 
     def let_python_be(self, version: str, missing: str = "[]") -> None:
-        """Let the Python be another one: its version, and which modules are missing."""
+        """Replace the Python by one with this version and these missing modules."""
         text = _PROGRAM.format(
             version=version,
             missing=missing,
@@ -102,14 +102,14 @@ class Scratch:
             directory=self.python.parent,
             model=self._model(version),
         )
-        # Not into the file itself, which may be running.
+        # Do not overwrite the file itself, which may be running.
         new = self.python.with_name("new")
         new.write_text(text)
         new.chmod(0o755)
         new.replace(self.python)
 
     def _model(self, version: str) -> pathlib.Path:
-        """Return the directory that holds what every environment of this version begins with."""
+        """Return the directory with the initial content of all environments of this version."""
         model = self.python.with_name(f"model-{version}")
         if not model.exists():
             packages = model / "lib" / f"python{version}" / "site-packages"
@@ -122,7 +122,7 @@ class Scratch:
         return model
 
     def order(self, order: str) -> None:
-        """Let the next installation of a package end in another way: kill or fail."""
+        """Let the next installation of a package end with this order: kill or fail."""
         pathlib.Path(f"{self.python}.orders").write_text(order)
 
     def directories(self) -> tuple[DeclaredDirectory, ...]:
@@ -136,7 +136,7 @@ class Scratch:
         )
 
     def resource(self, **declared: t.Any) -> InstallationResource:
-        """Return the installation with everything declared, apart from what `declared` says."""
+        """Return the installation with all declarations, replaced by those in `declared`."""
         everything: dict[str, t.Any] = {
             "directories": self.directories(),
             "environment": str(self.environment),
@@ -146,7 +146,7 @@ class Scratch:
         return InstallationResource(DeclaredInstallation(**{**everything, **declared}), accounts=[])
 
     def run(self, **declared: t.Any) -> tuple[Plan, dict[str, t.Any]]:
-        """Bring it into its state as the runner does, and return the plan and the result.
+        """Do the same as the runner, and return the plan and the result.
 
         Fails the test if planning changes something, or a second run would.
         """
@@ -163,7 +163,7 @@ class Scratch:
         return plan, foreseen
 
     def refusal(self, **declared: t.Any) -> str:
-        """Return what is said to a declaration that is refused, and see that it changes nothing."""
+        """Return the message for a declaration that is refused, and check that it changes nothing."""
         before = snapshot(self.root)
         said = None
         try:
@@ -177,7 +177,7 @@ class Scratch:
 
 
 class Kept:
-    """What there is in a directory now, apart from entries of some names, to be put back as often as it takes."""
+    """A copy of the present content of a directory, except some entries, that can be restored many times."""
 
     def __init__(self, root: pathlib.Path, apart_from: t.Collection[str]) -> None:
         self._root = root
@@ -185,7 +185,7 @@ class Kept:
         self._entries = [(path, path.lstat(), _content(path)) for top in self._tops() for path in _tree(top)]
 
     def put_back(self) -> None:
-        """Let everything be as it was, apart from times."""
+        """Restore everything except times."""
         for top in self._tops():
             if top.is_dir() and not top.is_symlink():
                 shutil.rmtree(top)
@@ -207,7 +207,7 @@ class Kept:
 
 
 def _tree(path: pathlib.Path) -> t.Iterator[pathlib.Path]:
-    """Yield a path and everything below it, each directory before what is in it."""
+    """Yield a path and everything below it, each directory before its entries."""
     yield path
     if path.is_dir() and not path.is_symlink():
         for entry in path.iterdir():
@@ -215,20 +215,20 @@ def _tree(path: pathlib.Path) -> t.Iterator[pathlib.Path]:
 
 
 def _content(path: pathlib.Path) -> bytes:
-    """Return what is in a file, or where a link leads; of a directory nothing."""
+    """Return the content of a file or the target of a link; empty for a directory."""
     if path.is_symlink():
         return os.fsencode(os.readlink(path))
     return path.read_bytes() if path.is_file() else b""
 
 
 def layout_of(*paths: pathlib.Path, environment: pathlib.Path | None = None) -> Layout:
-    """Return a layout of directories for this user alone."""
+    """Return a layout of directories that only this user can enter."""
     directories = tuple(DeclaredDirectory(str(path), Ownership(0o700)) for path in paths)
     return Layout(directories, str(environment) if environment else None)
 
 
 def let_be_fixed(monkeypatch: pytest.MonkeyPatch, *paths: pathlib.Path, letter: str = "i") -> None:
-    """Let the paths, or everything, have an attribute as `chattr +letter` sets it, on whatever file system they are."""
+    """Pretend that these paths, or all, have an attribute as from `chattr +letter`, on any file system."""
     files = [path.stat() for path in paths]
     bits = {"i": 0x10, "a": 0x20}[letter]
 
@@ -240,7 +240,7 @@ def let_be_fixed(monkeypatch: pytest.MonkeyPatch, *paths: pathlib.Path, letter: 
 
 
 def snapshot(root: pathlib.Path) -> dict[str, tuple[t.Any, ...]]:
-    """Return all that there is to know of everything below `root`, apart from times."""
+    """Return all properties of everything below `root`, except times."""
     found: dict[str, tuple[t.Any, ...]] = {}
     places = [str(root)]
     while places:

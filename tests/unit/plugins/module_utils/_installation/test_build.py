@@ -35,7 +35,7 @@ VERSION = "{}.{}".format(*sys.version_info)
 
 
 def put_wheel(directory: pathlib.Path, name: str, version: str) -> None:
-    """Write a package whose one command says its version and where its Python is."""
+    """Write a package with one command that prints its version and the path of its environment."""
     directory.mkdir(exist_ok=True)
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(directory / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
@@ -55,7 +55,7 @@ def executed(scratch: Scratch, declared: dict[str, t.Any]) -> dict[str, t.Any]:
     resource = scratch.resource(**declared)
     plan = resource.plan()
     plan.execute()
-    return resource.result(plan, True)
+    return t.cast("dict[str, t.Any]", resource.result(plan, True)["installation"])
 
 
 @pytest.fixture
@@ -79,22 +79,22 @@ def test_a_real_environment(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, p
     assert ".matrix_ops.synapse." not in (scratch.environment / "pyvenv.cfg").read_text()
     assert f"{scratch.environment.stat().st_mode & 0o777:o}" == "755"
 
-    # What somebody installs is none of our business, until the environment has to be made anew.
+    # A package of a user is ignored until the environment must be created again.
     output_of(programs / "pip", "install", "--quiet", "extra")
     (scratch.environment / "pip.conf").write_text("[global]\nretries = 1\n")
     put_wheel(wheels, "greeting", "1.1")
     declared["packages"] = ("greeting==1.1",)
     result = executed(scratch, declared)
-    assert (result["packages_installed"], result["rebuilt"]) == (["greeting==1.1"], None)
+    assert (result["packages_installed"], "rebuild_reason" in result) == (["greeting==1.1"], False)
     assert output_of(programs / "greeting") == f"1.1 {scratch.environment}\n"
 
     site_packages = scratch.environment / "lib" / f"python{VERSION}" / "site-packages"
     for path in site_packages.glob("pip*"):
         path.rename(scratch.root / path.name)
     result = executed(scratch, declared)
-    assert (result["packages_installed"], result["rebuilt"]) == (
+    assert (result["packages_installed"], result["rebuild_reason"]) == (
         ["greeting==1.1", "extra==3.0"],
-        "pip is missing from it",
+        "pip is missing in it",
     )
     assert output_of(programs / "extra") == f"3.0 {scratch.environment}\n"
     assert output_of(programs / "greeting") == f"1.1 {scratch.environment}\n"
@@ -104,7 +104,7 @@ def test_a_real_environment(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, p
 
     assert scratch.resource(**declared).plan().steps == ()
 
-    # An installation of a real pip whose last file is not there counts as interrupted.
+    # An installation of a real pip without its last file counts as interrupted.
     (site_packages / "greeting-1.1.dist-info" / "RECORD").unlink()
     assert read_packages(str(scratch.environment), VERSION).interrupted == ("greeting",)
     assert examine(str(scratch.environment), python).broken == "an installation in it was interrupted (greeting)"
@@ -115,7 +115,7 @@ def test_a_venv_that_fails_leaves_nothing(scratch: Scratch) -> None:
     interpreter = Interpreter("python3", "/bin/false", "3.98", "/bin/false", ())
     with layout_of(environment=scratch.environment).parent_of(str(scratch.environment)) as parent:
         assert parent
-        with pytest.raises(SynapseError, match=f"^python3 could not make .*{scratch.environment}"):
+        with pytest.raises(SynapseError, match=f"^python3 could not create .*{scratch.environment}"):
             Workshop(parent, str(scratch.environment)).make(interpreter, [], None)
     assert os.listdir(scratch.environment.parent) == []
 
@@ -145,7 +145,7 @@ def test_the_old_environment_comes_back_if_the_new_one_cannot_take_its_place(
 @pytest.mark.skipif(os.geteuid() != 0, reason="others count for root alone")
 def test_an_environment_inherits_nothing_that_lets_others_write(scratch: Scratch) -> None:
     scratch.environment.parent.mkdir()
-    # Read, write and enter for the owner, the group and the group 4, read and enter for the others.
+    # The owner, the group and the group 4 may read, write and enter; others may read and enter.
     entries = ((1, 7, -1), (4, 5, -1), (8, 7, 4), (16, 7, -1), (32, 5, -1))
     packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
     try:
@@ -154,7 +154,7 @@ def test_an_environment_inherits_nothing_that_lets_others_write(scratch: Scratch
         pytest.skip("this file system keeps no access lists")
     scratch.run()
     _plan, result = scratch.run()
-    assert result["made"] == []
+    assert result["installation"]["created"] == []
     assert os.listxattr(scratch.environment / "bin") == []
 
 

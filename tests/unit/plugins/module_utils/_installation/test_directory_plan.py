@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Only what this collection has made gets another owner or mode; what was there before must do as it is."""
+"""Only directories that this collection has created get another owner or mode. Others must be usable as they are."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_makes_directories_with_their_owners_whatever_the_umask(scratch: Scratch
         os.umask(previous)
     on_the_way = [scratch.configuration.parent, scratch.data.parent]
     made = [*on_the_way, scratch.configuration, scratch.data, scratch.drop_ins]
-    assert result["made"] == [str(path) for path in made]
+    assert result["installation"]["created"] == [str(path) for path in made]
     modes = {path: f"{path.stat().st_mode & 0o7777:o}" for path in made}
     assert [*modes.values()] == ["755", "755", "750", "700", "750"]
     assert all(os.listdir(path).count(MARKER) == 1 for path in made)
@@ -64,7 +64,7 @@ def test_what_is_ours_is_kept_as_declared(scratch: Scratch) -> None:
     if OTHER:
         os.chown(scratch.data, 12345, 12345)
     plan, result = scratch.run(**ALONE)
-    assert result["made"] == []
+    assert result["installation"]["created"] == []
     assert [step.description.split(" on ")[1] for step in plan.steps] == [str(scratch.configuration), str(scratch.data)]
     assert plan.before and plan.after
     before, after = (state["directories"][str(scratch.configuration)] for state in (plan.before, plan.after))
@@ -87,8 +87,8 @@ def test_what_was_there_before_stays_as_it_is(scratch: Scratch) -> None:
 def test_what_was_there_before_must_serve(scratch: Scratch) -> None:
     scratch.data.mkdir(parents=True)
     assert scratch.refusal(**ALONE) == (
-        f"{scratch.data} is there already and belongs to root:root (mode 0755), so nobody could not write there: give"
-        " nobody that permission, or name a directory that does not exist yet."
+        f"{scratch.data} exists and belongs to root:root (mode 0755), so that nobody could not write there:"
+        " give nobody that permission, or set a directory that does not exist yet."
     )
     os.chown(scratch.data, 65534, 65534)
     scratch.run(**ALONE)
@@ -109,11 +109,11 @@ def test_root_makes_nothing_where_others_may_write(scratch: Scratch) -> None:
 def test_a_file_in_the_place(scratch: Scratch) -> None:
     scratch.data.parent.mkdir()
     scratch.data.touch()
-    assert "is a file and no directory" in scratch.refusal(**ALONE)
+    assert "which is not a directory: set another path" in scratch.refusal(**ALONE)
     scratch.data.unlink()
     scratch.data.parent.rmdir()
     scratch.data.parent.touch()
-    assert "something on the way to it is a file" in scratch.refusal(**ALONE)
+    assert "a part of the path is a file" in scratch.refusal(**ALONE)
 
 
 def test_owners_that_are_made_by_an_earlier_task(tmp_path: pathlib.Path) -> None:
@@ -136,7 +136,7 @@ def test_an_owner_that_is_missing_stops_the_run_before_anything_is_done(scratch:
 
 def test_only_root_gives_directories_away(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    with pytest.raises(InvalidInput, match="only root can do that"):
+    with pytest.raises(InvalidInput, match="only root can set it"):
         plan_of(tmp_path / "a", Ownership(0o750, "root"))
 
 
@@ -152,10 +152,10 @@ def test_a_user_gets_no_directory_that_root_has_made(tmp_path: pathlib.Path, mon
 @pytest.mark.parametrize(
     ("mode", "below", "said"),
     [
-        (0o000, None, "list it and enter it: name a mode that begins with 05 or 07, or run the task with become."),
+        (0o000, None, "list it and enter it: set a mode that starts with 05 or 07, or run the task with become."),
         (0o400, None, "list it and enter it"),
         (0o300, None, "list it and enter it"),
-        (0o500, "x", "make anything in it: name a mode that begins with 07, or run the task with become."),
+        (0o500, "x", "create anything in it: set a mode that starts with 07, or run the task with become."),
         (0o500, None, None),
         (0o700, "x", None),
     ],
@@ -184,7 +184,7 @@ def test_a_directory_that_was_exchanged_meanwhile_is_left_alone(tmp_path: pathli
     plan = plan_of(tmp_path / "a", Ownership(0o750))
     (tmp_path / "a").rename(tmp_path / "b")
     (tmp_path / "a").mkdir(0o711)
-    with pytest.raises(SynapseError, match="is another directory than a moment ago"):
+    with pytest.raises(SynapseError, match="Another process replaced .* at the same moment"):
         run(plan)
     (tmp_path / "a").rmdir()
     (tmp_path / "a").symlink_to("b")
@@ -205,7 +205,7 @@ def test_nothing_takes_the_place_of_what_came_meanwhile(tmp_path: pathlib.Path) 
 
 def test_problems(tmp_path: pathlib.Path) -> None:
     plan = plan_of(tmp_path / "a", Ownership(0o750))
-    assert plan.problems() == [f"{tmp_path / 'a'} is not there"]
+    assert plan.problems() == [f"{tmp_path / 'a'} does not exist"]
     run(plan)
     assert plan.problems() == []
     (tmp_path / "a").chmod(0o700)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is installed is read from files: those of a real pip, and those that an interrupted one leaves."""
+"""The installed packages are read from the files of a real pip, and of an interrupted one."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An environment is ours or it is not, works or does not, and what an interrupted run left of it is put in order."""
+"""Whether an environment is ours, whether it works, and what an interrupted run left of it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def test_what_counts_as_the_environment(tmp_path: pathlib.Path, there: tuple[boo
 def test_something_else_by_a_hidden_name_is_in_the_way(tmp_path: pathlib.Path, ending: str) -> None:
     (tmp_path / HIDDEN[ending]).mkdir()
     (tmp_path / HIDDEN[ending] / "content").touch()
-    with open_directory(str(tmp_path)) as parent, pytest.raises(InvalidInput, match="is in the way, and was not made"):
+    with (
+        open_directory(str(tmp_path)) as parent,
+        pytest.raises(InvalidInput, match="is in the way and was not created by this collection"),
+    ):
         look(parent, str(tmp_path / "venv"))
 
 
@@ -104,7 +107,7 @@ class TestExamine:
 
     def test_another_version(self, scratch: Scratch) -> None:
         scratch.let_python_be("3.99")
-        assert reason(scratch) == f"it was made for Python 3.98, and {scratch.python} is Python 3.99"
+        assert reason(scratch) == f"it was created for Python 3.98, and {scratch.python} is Python 3.99"
 
     def test_another_python(self, scratch: Scratch) -> None:
         other = scratch.python.with_name("python3.98")
@@ -113,11 +116,11 @@ class TestExamine:
         link = scratch.environment / "bin" / "python"
         link.unlink()
         link.symlink_to(other)
-        assert reason(scratch) == f"it was made with {other}, and {scratch.python} is {scratch.python}"
+        assert reason(scratch) == f"it was created with {other}, and {scratch.python} is {scratch.python}"
 
     def test_a_python_that_is_gone(self, scratch: Scratch) -> None:
         (scratch.environment / "bin" / "python").unlink()
-        assert reason(scratch) == "the Python that it was made with is no longer there"
+        assert reason(scratch) == "the Python that created it does not exist any more"
 
     def test_a_copy_of_the_python(self, scratch: Scratch) -> None:
         copy = scratch.environment / "bin" / "python3"
@@ -128,7 +131,7 @@ class TestExamine:
 
     def test_no_pip(self, scratch: Scratch) -> None:
         (scratch.environment / "lib/python3.98/site-packages/pip").rmdir()
-        assert reason(scratch) == "pip is missing from it"
+        assert reason(scratch) == "pip is missing in it"
 
     def test_a_python_that_does_not_run(self, scratch: Scratch) -> None:
         interpreter = ask_interpreter(str(scratch.python))
@@ -141,4 +144,4 @@ class TestExamine:
 
     def test_a_configuration_that_says_nothing(self, scratch: Scratch) -> None:
         (scratch.environment / "pyvenv.cfg").write_text("")
-        assert reason(scratch) == f"it was made for Python of no version, and {scratch.python} is Python 3.98"
+        assert reason(scratch) == f"it was created for Python (unknown), and {scratch.python} is Python 3.98"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run that is killed at any moment is made good by the next one, and what belongs to somebody else never changes."""
+"""A run can be killed at any moment: the next one completes it, and files of others never change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._ins
     snapshot,
 )
 
-# What the interpreter tells of before it asks the kernel to change something.
+# The audit events of Python before a change in the file system.
 _CHANGES = {
     "os.chmod",
     "os.chown",
@@ -42,7 +42,7 @@ Act = t.Callable[[], object]
 
 
 def run_in_child(act: Act, *, at: int | None = None, after: float | None = None) -> bool:
-    """Run `act` in a process of its own, and return whether it came to its end. Fails if it raised.
+    """Run `act` in a separate process, and return whether it ended. Fails if it raised an exception.
 
     It is killed before the change number `at`, or `after` so many seconds.
     """
@@ -82,13 +82,13 @@ def execute(scratch: Scratch, **declared: t.Any) -> None:
     resource.verify(plan)
 
 
-# What somebody else has put beside everything.
+# Entries of another user next to the installation.
 FOREIGN = [".matrix_ops.synapse.x", f".matrix_ops.synapse.{'0' * 32}", "mine"]
 
 
 @pytest.fixture
 def foreign(scratch: Scratch) -> t.Callable[[], None]:
-    """Put files of somebody else beside everything, and return what fails if they are not as they were."""
+    """Create files of another user, and return a function that fails if they have changed."""
     for name in FOREIGN:
         place = scratch.root / name
         place.mkdir(0o711)
@@ -112,7 +112,7 @@ def prepare_nothing(scratch: Scratch) -> None:
 
 
 def prepare_old(scratch: Scratch) -> None:
-    """There is an installation for an older Python, with a package that somebody had asked for."""
+    """There is an installation for an older Python, with a package that a user has installed."""
     scratch.let_python_be("3.98")
     execute(scratch, packages=("matrix-synapse==1.162.0", "lxml==5.0"))
     scratch.let_python_be("3.99")
@@ -138,13 +138,13 @@ def clear(scratch: Scratch) -> None:
 
 
 def keep(scratch: Scratch) -> Kept:
-    """Keep what is prepared. To make it anew for each moment at which a run is killed would take most of the time."""
+    """Keep a copy of the prepared state. To create it again for each interruption would need most of the time."""
     return Kept(scratch.root, [*FOREIGN, scratch.python.parent.name])
 
 
 SITUATIONS = [
-    pytest.param(prepare_nothing, {}, id="made"),
-    pytest.param(prepare_old, {}, id="made anew"),
+    pytest.param(prepare_nothing, {}, id="created"),
+    pytest.param(prepare_old, {}, id="created again"),
     pytest.param(prepare_other_version, {}, id="installed in place"),
     pytest.param(prepare_full, {"present": False}, id="removed"),
     pytest.param(prepare_full, {"present": False, "purge": True}, id="purged"),
@@ -171,7 +171,7 @@ def test_killed_before_each_change(
             break
         prepared.put_back()
     assert number > 5
-    # Wherever it was killed, the next run leaves what a whole run does; that can be removed like it.
+    # After each interruption, the next run has the same result as a complete run, and it can be removed.
     assert all(end == ends[-1] for end in ends)
     clear(scratch)
 
@@ -206,7 +206,7 @@ def test_killed_at_any_moment(
     for _round in range(_RANDOM_ROUNDS):
         prepared.put_back()
         run_in_child(lambda: execute(scratch, **declared), after=chance.uniform(0, takes))
-        # The pip that it may have left works on meanwhile.
+        # A pip of the killed run may still continue.
         execute(scratch, **declared)
         assert scratch.resource(**declared).plan().steps == ()
         see_that_it_is_right(scratch, prepare, declared)
@@ -222,7 +222,7 @@ def test_killed_while_pip_works_on(
     prepare(scratch)
     scratch.order("kill")
     assert not run_in_child(lambda: execute(scratch))
-    # Its pip still runs: what it is working on is not touched before it ends.
+    # Its pip still runs: nothing is changed before it ends.
     execute(scratch)
     assert pathlib.Path(f"{scratch.python}.ended").exists()
     see_that_it_is_right(scratch, prepare, {})
@@ -249,7 +249,7 @@ def test_a_killed_run_is_followed_by_the_opposite(scratch: Scratch, foreign: t.C
     assert number > 10
 
 
-def test_all_that_is_declared_is_said(scratch: Scratch) -> None:
+def test_every_step_is_described(scratch: Scratch) -> None:
     plan, result = scratch.run(packages=(SYNAPSE,))
-    assert [step.description.split(" ")[0] for step in plan.steps] == ["make"] * len(plan.steps)
-    assert len(plan.steps) == len(result["made"])
+    assert [step.description.split(" ")[0] for step in plan.steps] == ["create"] * len(plan.steps)
+    assert len(plan.steps) == len(result["installation"]["created"])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where an installation is, and that hostile paths are refused in one sentence before anything is done."""
+"""The paths of an installation. Dangerous paths are refused before anything is changed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def refusal(*paths: str, environment: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("", "an empty path: it must be an absolute path"),
-        ("synapse", "must be an absolute path"),
-        ("./synapse", "must be an absolute path"),
+        ("", r'(environment is|directories has the path) "": set an absolute path'),
+        ("synapse", "set an absolute path"),
+        ("./synapse", "set an absolute path"),
         ("/srv/../etc/x", r"without \.\."),
         ("/srv/x/..", r"without \.\."),
         ("/srv/a\nb", "control characters"),
@@ -61,11 +61,11 @@ def refusal(*paths: str, environment: str | None = None) -> str:
         ("/var/run", "a directory of the system"),
         ("/home/somebody", "the home directory of a person"),
         ("/home/nobody here/x", "but /home/nobody here does not exist and is the home directory of a person"),
-        ("/srv/.matrix_ops.synapse", "gives the name .matrix_ops.synapse to files of its own"),
-        ("/srv/.matrix_ops.synapse.0123456789abcdef0123456789abcdef", "to files of its own, and removes them"),
-        ("/srv/.matrix_ops.synapse.x/data", "to files of its own"),
-        ("/etc/passwd", "is a file and no directory"),
-        ("/etc/passwd/x", "something on the way to it is a file"),
+        ("/srv/.matrix_ops.synapse", "uses the name .matrix_ops.synapse for its own files"),
+        ("/srv/.matrix_ops.synapse.0123456789abcdef0123456789abcdef", "for its own files and removes them"),
+        ("/srv/.matrix_ops.synapse.x/data", "for its own files"),
+        ("/etc/passwd", "which is not a directory: set another path"),
+        ("/etc/passwd/x", "a part of the path is a file"),
         ("/dev/null", "/dev, a directory of the system"),
     ],
 )
@@ -73,9 +73,8 @@ def test_what_can_never_be(role: str, path: str, said: str) -> None:
     import re
 
     message = refusal(path) if role == "directory" else refusal(environment=path)
-    assert message.startswith("directories names" if role == "directory" else "environment names") or "cannot be" in (
-        message
-    )
+    begun = "directories has the path" if role == "directory" else "environment is"
+    assert message.startswith(begun) or "cannot be" in message
     assert re.search(said, message)
 
 
@@ -86,7 +85,7 @@ def test_a_link_does_not_hide_what_it_leads_to(tmp_path: pathlib.Path) -> None:
     (tmp_path / "own").symlink_to("/etc/matrix-synapse")
     assert "which is /usr, a directory of the system" in refusal(str(tmp_path / "programs"))
     assert "which is /var/log, a directory of the system" in refusal(f"{tmp_path}/logs/")
-    assert "a symbolic link: name /etc/matrix-synapse, the directory that" in refusal(str(tmp_path / "own"))
+    assert "a symbolic link: set its target /etc/matrix-synapse instead" in refusal(str(tmp_path / "own"))
     assert "which is /usr, a directory of the system" in refusal(str(tmp_path / "programs/share"))
     assert "which is /etc/systemd, a directory of the system" in refusal(environment=str(tmp_path / "etc/systemd"))
 
@@ -103,7 +102,7 @@ def test_a_link_to_nothing_and_a_pipe(tmp_path: pathlib.Path) -> None:
     (tmp_path / "link").symlink_to("nothing")
     os.mkfifo(tmp_path / "pipe")
     assert "a symbolic link" in refusal(str(tmp_path / "link"))
-    assert "no directory" in refusal(str(tmp_path / "pipe"))
+    assert "is not a directory" in refusal(str(tmp_path / "pipe"))
 
 
 def test_the_same_directory_twice(tmp_path: pathlib.Path) -> None:
@@ -127,8 +126,8 @@ def test_two_names_of_the_same_directory(tmp_path: pathlib.Path, monkeypatch: py
     monkeypatch.setattr(os, "stat", same)
     for first, second in (("x", "x"), ("x/y", "x/y"), ("there", "there"), ("there/x", "there/x"), ("x", "x/y")):
         said = refusal(str(one / first), str(other / second))
-        assert "are one and the same directory, which is mounted in two places: name it once." in said
-    assert "one and the same" in refusal(str(one / "x"), environment=str(other / "x"))
+        assert "are the same directory, which is mounted in two places: use only one of them." in said
+    assert "are the same directory" in refusal(str(one / "x"), environment=str(other / "x"))
 
 
 def test_the_way_to_a_home_is_the_concern_of_who_makes_accounts(tmp_path: pathlib.Path) -> None:
@@ -154,7 +153,7 @@ def test_root_runs_nothing_that_others_could_exchange(
 ) -> None:
     directories = [DeclaredDirectory(str(tmp_path / "all"), ownership)]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(InvalidInput, match="may write, but root runs programs from it"):
+    with pytest.raises(InvalidInput, match="to which .* may write, but root runs programs from it"):
         lay_out(directories, str(tmp_path / "all/venv"), [])
     lay_out(directories, str(tmp_path / "venv"), [])
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
@@ -165,13 +164,13 @@ def test_root_runs_nothing_that_others_could_exchange(
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc"])
 def test_contents_are_in_the_directory_itself(tmp_path: pathlib.Path, option: str, name: str) -> None:
     contents = {option: (name,)}
-    with pytest.raises(InvalidInput, match=f"{option} of .* holds"):
+    with pytest.raises(InvalidInput, match=f"{option} of .* contains"):
         lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN, **contents)], None, [])
 
 
 @pytest.mark.parametrize("pattern", ["*", "*.yaml", "?", "[!a]*", "[a-z]log.1", "log*", "a[?]b*", "log[.]*"])
 def test_patterns_that_fit_what_is_not_ours(tmp_path: pathlib.Path, pattern: str) -> None:
-    with pytest.raises(InvalidInput, match="content_patterns of .* holds .* four ordinary characters"):
+    with pytest.raises(InvalidInput, match="content_patterns of .* contains .* four ordinary characters"):
         lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN, content_patterns=(pattern,))], None, [])
 
 
@@ -184,7 +183,7 @@ def test_patterns_that_begin_ordinarily(tmp_path: pathlib.Path, pattern: str) ->
 @pytest.mark.parametrize("path", ["/" + "x" * 300, "/" + "x" * 300 + "/y", ("/" + "x" * 99) * 45])
 def test_names_that_are_too_long(tmp_path: pathlib.Path, path: str) -> None:
     path = f"{tmp_path}{path}"
-    said = f"{path} is too long, or a name in it is: name a path of less than 4096 bytes"
+    said = f"{path} or a name in it is too long: set a path of less than 4096 bytes"
     assert refusal(path).startswith(said)
     assert refusal(environment=path).startswith(said)
 
@@ -224,7 +223,7 @@ def test_a_group_that_the_system_lets_write(tmp_path: pathlib.Path, monkeypatch:
         parent.make("matrix", Attributes(0o755, 0, 0), lambda made: put_marker(made, str(log / "matrix")))
     with layout.parent_of(str(log / "matrix" / "synapse")) as parent:
         assert parent and parent.path == str(log / "matrix")
-    # Root runs what is in the environment.
+    # Root runs programs from the environment.
     with pytest.raises(InvalidInput, match="the group 12345 may write to"), entered["environment"]:
         raise AssertionError
     log.chmod(0o777)
@@ -243,4 +242,4 @@ def test_the_home_of_somebody_else_behind_a_link(tmp_path: pathlib.Path) -> None
 
 @pytest.mark.parametrize("depth", [200, 2000])
 def test_paths_that_are_too_deep(tmp_path: pathlib.Path, depth: int) -> None:
-    assert refusal(f"{tmp_path}{'/x' * depth}").endswith("more than 100 directories deep: name another place.")
+    assert refusal(f"{tmp_path}{'/x' * depth}").endswith("more than 100 directories deep: set another path.")

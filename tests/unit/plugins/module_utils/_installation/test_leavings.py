@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What interrupted runs have left is found and removed, and nothing that looks like it."""
+"""The remains of interrupted runs are found and removed, and nothing that looks similar."""
 
 from __future__ import annotations
 
@@ -157,8 +157,8 @@ def test_something_else_by_the_hidden_name_is_in_the_way(tmp_path: pathlib.Path)
     with open_directory(str(tmp_path)) as parent, pytest.raises(InvalidInput) as error:
         require_directory_removable(parent, "data")
     assert error.value.message == (
-        f"{tmp_path}/data cannot be removed: {tmp_path}/{EMPTIED} is in the way, and holds what this collection has not"
-        " made. See what it is, and remove it."
+        f"{tmp_path}/data cannot be removed, because {tmp_path}/{EMPTIED} is in the way and contains files that this"
+        " collection has not created: check what they are, and remove them."
     )
 
 
@@ -185,7 +185,10 @@ def test_a_directory_that_cannot_be_removed_keeps_its_place_and_its_mark(
 @pytest.mark.parametrize("entry", ["new.log", "media"])
 def test_a_directory_into_which_something_was_put_stays(tmp_path: pathlib.Path, entry: str) -> None:
     (marked(tmp_path / "data") / entry).mkdir()
-    with open_directory(str(tmp_path)) as parent, pytest.raises(SynapseError, match="something was put into it"):
+    with (
+        open_directory(str(tmp_path)) as parent,
+        pytest.raises(SynapseError, match="another process created a file in it"),
+    ):
         remove_directory(parent, "data")
     assert os.listdir(tmp_path) == ["data"]
     assert sorted(os.listdir(tmp_path / "data")) == sorted([MARKER, entry])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A task sees an environment as it stays, also if another one still works on it when it begins."""
+"""A task waits until the environment is stable, if another task still works on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.l
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import hidden_name
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._installation.scratch import Scratch
 
-# Locks the environment, works for a moment, and gives it its place.
+# Locks the environment, works for a moment, and moves it to its path.
 _WORKS_ON = """
 import fcntl, os, sys, time
 fcntl.flock(os.open(sys.argv[1] + "/.synapse_installation.lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
@@ -59,7 +59,7 @@ def test_nobody_waits_forever(scratch: Scratch, monkeypatch: pytest.MonkeyPatch,
 def test_others_keep_nobody_waiting(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     scratch.run()
     monkeypatch.setattr(lock, "_LOCKED_AT_MOST", 0.0)
-    # What others can open they can lock.
+    # A file that others can open can be locked by them.
     (scratch.environment / LOCK).chmod(0o644)
     descriptor = os.open(scratch.environment / name, os.O_RDONLY)
     try:

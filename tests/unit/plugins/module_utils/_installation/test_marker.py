@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A directory is ours only by a mark that nobody else could have made."""
+"""A directory is ours only with a marker file that no other user could have created."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_mark_is_text_for_people(directory: Directory, tmp_path: pathlib.Path)
     assert not is_ours(directory)
     put_marker(directory, str(tmp_path))
     assert is_ours(directory)
-    assert f"matrix_ops.synapse has made the directory {tmp_path}\n" in (tmp_path / MARKER).read_text()
+    assert f"matrix_ops.synapse created the directory {tmp_path}\n" in (tmp_path / MARKER).read_text()
     assert os.listdir(tmp_path) == [MARKER]
 
 
@@ -104,7 +104,7 @@ def test_a_mark_counts_under_a_hidden_name_of_its_place(
 
 @pytest.mark.parametrize("name", ["\u00f6\u4e2d", "x" * 255, "a b'c"])
 def test_a_mark_holds_every_path(directory: Directory, tmp_path: pathlib.Path, name: str) -> None:
-    # So that the longest name in bytes still is one.
+    # So that the longest name in bytes is still valid.
     name = os.fsdecode(os.fsencode(name)[:255])
     (tmp_path / name).mkdir()
     with directory.child(name) as own:

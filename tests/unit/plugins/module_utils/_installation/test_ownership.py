@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a directory that is there serves as well as the declared one: asked of its permissions."""
+"""Whether the permissions of an existing directory are sufficient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
 
-# Any account that is not root: what it may do is worked out, nothing is given to it.
+# Any account except root. Its permissions are only calculated.
 SOMEBODY = next(entry for entry in pwd.getpwall() if entry.pw_uid and entry.pw_gid)
 UID, GID, NAME = SOMEBODY.pw_uid, SOMEBODY.pw_gid, SOMEBODY.pw_name
 FREE = 987654
@@ -40,17 +40,21 @@ def test_serves(ownership: Ownership, found: Attributes) -> None:
 @pytest.mark.parametrize(
     ("ownership", "found", "said"),
     [
-        (Ownership(0o750, NAME), Attributes(0o755, 0, 0), rf"root:root \(mode 0755\), so {NAME} could not write there"),
-        (Ownership(0o750, NAME), Attributes(0o077, UID, GID), f"so {NAME} could not write there"),
-        (Ownership(0o750, NAME), Attributes(0o730, FREE, GID), f"so {NAME} could not read there"),
-        (Ownership(0o750, NAME), Attributes(0o766, FREE, FREE), f"so {NAME} could not enter it: give"),
+        (
+            Ownership(0o750, NAME),
+            Attributes(0o755, 0, 0),
+            rf"root:root \(mode 0755\), so that {NAME} could not write there",
+        ),
+        (Ownership(0o750, NAME), Attributes(0o077, UID, GID), f"so that {NAME} could not write there"),
+        (Ownership(0o750, NAME), Attributes(0o730, FREE, GID), f"so that {NAME} could not read there"),
+        (Ownership(0o750, NAME), Attributes(0o766, FREE, FREE), f"so that {NAME} could not enter it: give"),
         (Ownership(0o750, "root", str(GID)), Attributes(0o700, 0, GID), f"the group {GID} could not read there"),
         (Ownership(0o750, "not_yet", "nor_this"), Attributes(0o770, FREE, FREE), "not_yet could not write there"),
         (Ownership(0o750, "not_yet", str(GID)), Attributes(0o750, FREE, GID), "not_yet could not write there"),
     ],
 )
 def test_does_not_serve(ownership: Ownership, found: Attributes, said: str) -> None:
-    with pytest.raises(InvalidInput, match=f"^/srv/x is there already and belongs to .*{said}"):
+    with pytest.raises(InvalidInput, match=f"^/srv/x exists and belongs to .*{said}"):
         ownership.require_of("/srv/x", found)
 
 

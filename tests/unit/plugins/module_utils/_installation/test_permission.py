@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run could not change is refused in check mode too, with what is in the way and what to do about it."""
+"""Changes that are not possible are refused in check mode too, with the reason and what to do."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_nobody_can_change(scratch: Scratch, monkeypatch: pytest.MonkeyPatc
 def test_a_place_on_what_is_mounted_read_only(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     let_be_read_only(monkeypatch)
     assert scratch.refusal(environment=None, packages=()) == (
-        f"{scratch.configuration} cannot be made: {scratch.root} is on a file system that is mounted read-only."
+        f"{scratch.configuration} cannot be created: {scratch.root} is on a file system that is mounted read-only."
         " Mount it writable first."
     )
 
@@ -118,10 +118,10 @@ def test_a_directory_on_the_way_that_has_an_attribute_stays(scratch: Scratch, mo
     scratch.run()
     let_be_fixed(monkeypatch, scratch.data.parent / MARKER)
     result = scratch.run(present=False, purge=True)[1]
-    assert result["left"] == [
+    assert result["installation"]["kept"] == [
         {
             "path": str(scratch.data.parent),
-            "why": f"{scratch.data.parent} cannot be removed: {scratch.data.parent / MARKER} is immutable."
+            "reason": f"{scratch.data.parent} cannot be removed: {scratch.data.parent / MARKER} is immutable."
             " Run chattr -i on it first.",
         }
     ]
@@ -130,7 +130,7 @@ def test_a_directory_on_the_way_that_has_an_attribute_stays(scratch: Scratch, mo
 def test_nothing_is_begun_where_it_could_not_be_removed(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     let_be_fixed(monkeypatch, scratch.root, letter="a")
     assert scratch.refusal(environment=None, packages=()) == (
-        f"{scratch.configuration} cannot be made: {scratch.root} is append-only. Run chattr -a on it first."
+        f"{scratch.configuration} cannot be created: {scratch.root} is append-only. Run chattr -a on it first."
     )
 
 
@@ -168,7 +168,7 @@ def test_without_the_permission(tmp_path: pathlib.Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "geteuid", lambda: own.st_uid + 4242)
     monkeypatch.setattr(os, "access", access)
     with open_directory(str(tmp_path), trusted=[own.st_uid]) as directory:
-        require_entries_changeable(directory, "it cannot be made")
+        require_entries_changeable(directory, "it cannot be created")
         require_removable(directory, "empty")
         with pytest.raises(InvalidInput) as error:
             require_removable(directory, "full")
@@ -184,5 +184,5 @@ def test_where_everybody_may_remove_only_their_own(tmp_path: pathlib.Path, monke
         tmp_path.chmod(0o1777)
         require_removable(directory, "file")
         monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 4242)
-        with pytest.raises(InvalidInput, match="everybody may remove only what is their own"):
+        with pytest.raises(InvalidInput, match="each user may only remove their own files"):
             require_removable(directory, "file")

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Everything that this collection has made goes, exactly as foretold, and nothing else."""
+"""Everything that this collection has created is removed, exactly as predicted, and nothing else."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import typing as t
 
 import pytest
 
@@ -23,7 +24,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._ins
 
 
 def fill(scratch: Scratch) -> None:
-    """Put into the directories what a server that runs there has."""
+    """Create the files of a running server in the directories."""
     (scratch.configuration / "homeserver.yaml").touch()
     (scratch.configuration / "example.org.signing.key").touch()
     (scratch.drop_ins / "50-own.yaml").write_text("# Written by matrix_ops.synapse\n")
@@ -32,8 +33,8 @@ def fill(scratch: Scratch) -> None:
     (scratch.data / "media_store" / "local" / "ab" / "image").touch()
 
 
-def left_of(result: dict[str, list[dict[str, str]]]) -> dict[str, str]:
-    return {left["path"]: left["why"] for left in result["left"]}
+def kept_of(result: dict[str, t.Any]) -> dict[str, str]:
+    return {kept["path"]: kept["reason"] for kept in result["installation"]["kept"]}
 
 
 def test_all_of_it_goes(scratch: Scratch) -> None:
@@ -42,8 +43,8 @@ def test_all_of_it_goes(scratch: Scratch) -> None:
     fill(scratch)
     _ignored, result = scratch.run(present=False, purge=True)
     assert snapshot(scratch.root) == before
-    assert result["left"] == []
-    assert result["removed"] == [
+    assert result["installation"]["kept"] == []
+    assert result["installation"]["removed"] == [
         str(path)
         for path in (
             scratch.environment,
@@ -67,13 +68,24 @@ def test_without_purge_the_data_stay(scratch: Scratch) -> None:
     fill(scratch)
     before = snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")
     _ignored, result = scratch.run(present=False)
-    assert result["removed"] == [str(scratch.environment), str(scratch.environment.parent)]
+    assert result["installation"]["removed"] == [str(scratch.environment), str(scratch.environment.parent)]
+    assert result["restart_required"]
     assert (snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")) == before
 
 
 def test_nothing_there_is_nothing_to_do(scratch: Scratch) -> None:
     plan, result = scratch.run(present=False, purge=True)
-    assert (plan.changed, result["removed"], result["left"]) == (False, [], [])
+    assert not plan.changed
+    assert result == {
+        "installation": {
+            "environment": str(scratch.environment),
+            "created": [],
+            "packages_installed": [],
+            "removed": [],
+            "kept": [],
+        },
+        "restart_required": False,
+    }
 
 
 def test_what_somebody_else_has_put_there_stays(scratch: Scratch) -> None:
@@ -88,10 +100,10 @@ def test_what_somebody_else_has_put_there_stays(scratch: Scratch) -> None:
         path.write_text("foreign")
     _ignored, result = scratch.run(present=False, purge=True)
     assert all(path.read_text() == "foreign" for path in foreign)
-    assert left_of(result) == {
-        str(scratch.drop_ins): "it still holds 99-mine.yaml, which this server knows nothing of",
-        str(scratch.configuration): "it still holds other.example.signing.key, which this server knows nothing of",
-        str(scratch.data): "it still holds dump.sql, which this server knows nothing of",
+    assert kept_of(result) == {
+        str(scratch.drop_ins): "it still contains 99-mine.yaml, which is not part of this server",
+        str(scratch.configuration): "it still contains other.example.signing.key, which is not part of this server",
+        str(scratch.data): "it still contains dump.sql, which is not part of this server",
     }
     assert sorted(os.listdir(scratch.data)) == [MARKER, "dump.sql"]
     for path in foreign:
@@ -105,23 +117,23 @@ def test_a_directory_that_was_there_before_loses_only_what_names_this_collection
         path.mkdir(parents=True, mode=0o777)
         if path != scratch.data:
             path.chmod(0o755)
-    # Anybody may read and write there, so it serves as it is.
+    # All users may read and write there, so that it can be used.
     scratch.data.chmod(0o777)
     scratch.run()
     fill(scratch)
     (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.synapse_homeserver\n")
     (scratch.drop_ins / "99-mine.yaml").write_text("a: 1")
     _ignored, result = scratch.run(present=False, purge=True)
-    assert result["removed"] == [
+    assert result["installation"]["removed"] == [
         str(scratch.environment),
         str(scratch.drop_ins / "50-own.yaml"),
         str(scratch.configuration / "homeserver.yaml"),
         str(scratch.environment.parent),
     ]
-    assert left_of(result) == {
-        str(scratch.configuration): "it was there before this collection came, with example.org.signing.key in it",
-        str(scratch.drop_ins): "it was there before this collection came, with 99-mine.yaml in it",
-        str(scratch.data): "it was there before this collection came, with homeserver.db, media_store in it",
+    assert kept_of(result) == {
+        str(scratch.configuration): "it existed before this collection was used, with example.org.signing.key in it",
+        str(scratch.drop_ins): "it existed before this collection was used, with 99-mine.yaml in it",
+        str(scratch.data): "it existed before this collection was used, with homeserver.db, media_store in it",
     }
     assert sorted(os.listdir(scratch.data)) == ["homeserver.db", "media_store"]
 
@@ -144,7 +156,7 @@ def test_what_is_left_because_of_a_mount_is_known(scratch: Scratch, monkeypatch:
     mount = str(scratch.data / "media_store")
     monkeypatch.setattr(removal, "mount_points", lambda: frozenset({"/", mount}))
     _ignored, result = scratch.run(present=False, purge=True)
-    assert left_of(result)[str(scratch.data)] == "it still holds media_store, which is left too"
+    assert kept_of(result)[str(scratch.data)] == "it still contains media_store, which is kept too"
 
 
 def test_a_directory_on_the_way_that_this_user_cannot_remove_stays(
@@ -160,7 +172,7 @@ def test_a_directory_on_the_way_that_this_user_cannot_remove_stays(
     _ignored, result = scratch.run(present=False, purge=True)
     ancestors = [scratch.configuration.parent, scratch.data.parent, scratch.environment.parent]
     said = f"the directory {scratch.root} is read-only for this user. Run the task with become."
-    assert left_of(result) == {str(path): f"{path} cannot be removed: {said}" for path in ancestors}
+    assert kept_of(result) == {str(path): f"{path} cannot be removed: {said}" for path in ancestors}
     assert sorted(os.listdir(scratch.root)) == sorted(["programs", *(path.name for path in ancestors)])
 
 
@@ -168,7 +180,9 @@ def test_something_else_by_a_hidden_name_is_refused_before(scratch: Scratch) -> 
     scratch.run()
     hidden = scratch.data.parent / hidden_name(str(scratch.data), "emptied")
     (hidden / "content").mkdir(parents=True)
-    assert f"{scratch.data} cannot be removed: {hidden} is in the way" in scratch.refusal(present=False, purge=True)
+    assert f"{scratch.data} cannot be removed, because {hidden} is in the way" in scratch.refusal(
+        present=False, purge=True
+    )
     scratch.run(present=False)
 
 
@@ -180,7 +194,7 @@ def test_a_pattern_never_takes_another_declared_directory(scratch: Scratch) -> N
     (scratch.data / "media_store" / "local" / "mine").touch()
     _ignored, result = scratch.run(directories=directories, present=False, purge=True)
     assert sorted(os.listdir(scratch.data / "media_store" / "local")) == [MARKER, "mine"]
-    assert left_of(result)[str(scratch.data)] == "it still holds media_store, which is left too"
+    assert kept_of(result)[str(scratch.data)] == "it still contains media_store, which is kept too"
 
 
 def test_the_environment_of_somebody_else_stays(scratch: Scratch) -> None:
@@ -188,7 +202,9 @@ def test_the_environment_of_somebody_else_stays(scratch: Scratch) -> None:
     (scratch.environment / MARKER).unlink()
     before = snapshot(scratch.environment)
     _ignored, result = scratch.run(present=False, purge=True)
-    assert left_of(result) == {str(scratch.environment): "it is no virtual environment that this collection has made"}
+    assert kept_of(result) == {
+        str(scratch.environment): "it is not a virtual environment that this collection has created"
+    }
     assert snapshot(scratch.environment) == before
 
 
@@ -196,10 +212,10 @@ def test_directories_on_the_way_that_hold_something_stay(scratch: Scratch) -> No
     scratch.run()
     (scratch.environment.parent / "other").mkdir()
     _ignored, result = scratch.run(present=False)
-    assert result["removed"] == [str(scratch.environment)]
+    assert result["installation"]["removed"] == [str(scratch.environment)]
     (scratch.environment.parent / "other").rmdir()
     _ignored, result = scratch.run(present=False)
-    assert result["removed"] == [str(scratch.environment.parent)]
+    assert result["installation"]["removed"] == [str(scratch.environment.parent)]
 
 
 @pytest.mark.parametrize("where", ["media_store", "media_store/local"])
@@ -210,7 +226,7 @@ def test_what_is_mounted_stays(scratch: Scratch, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(removal, "mount_points", lambda: frozenset({"/", mount}))
     _ignored, result = scratch.run(present=False, purge=True)
     said = "it is a mount point" if where == "media_store" else f"{mount} is a mount point"
-    assert left_of(result)[str(scratch.data / "media_store")] == said
+    assert kept_of(result)[str(scratch.data / "media_store")] == said
     assert (scratch.data / "media_store" / "local" / "ab" / "image").exists()
 
 
@@ -218,7 +234,7 @@ def test_what_is_mounted_in_the_last_moment_stays(scratch: Scratch, monkeypatch:
     scratch.run()
     plan = scratch.resource(present=False).plan()
     monkeypatch.setattr(removal, "mount_points", lambda: frozenset({str(scratch.environment / "lib")}))
-    with pytest.raises(SynapseError, match="was mounted a moment ago"):
+    with pytest.raises(SynapseError, match="was mounted at the same moment: unmount it first"):
         plan.execute()
     assert (scratch.environment / "bin" / "python").exists()
 
@@ -226,8 +242,8 @@ def test_what_is_mounted_in_the_last_moment_stays(scratch: Scratch, monkeypatch:
 def test_hostile_paths_are_refused_like_those_of_a_new_server(scratch: Scratch) -> None:
     for path in ("/usr", "/var/log", "/", "relative", "/home/somebody"):
         directory = DeclaredDirectory(path, Ownership(0o755), ("nginx.log",))
-        assert "names" in scratch.refusal(directories=(directory,), present=False, purge=True)
-        assert "names" in scratch.refusal(environment=path, present=False, purge=True)
+        assert "directories has the path" in scratch.refusal(directories=(directory,), present=False, purge=True)
+        assert "environment is" in scratch.refusal(environment=path, present=False, purge=True)
 
 
 def test_a_read_only_place_is_refused_before(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +258,7 @@ def test_a_tree_that_is_nested_deeply(scratch: Scratch) -> None:
     deep = scratch.data / "media_store"
     deep.mkdir()
     descriptor = os.open(deep, os.O_RDONLY)
-    # Deeper than Python recurses, and with paths longer than the 4,096 bytes that the kernel takes.
+    # Deeper than the recursion limit of Python, with paths longer than the 4096 bytes that the kernel accepts.
     for _round in range(2500):
         os.mkdir("d", dir_fd=descriptor)
         inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
@@ -256,7 +272,7 @@ def test_a_tree_that_is_nested_deeply(scratch: Scratch) -> None:
         resource.verify(plan)
         assert not deep.exists()
     finally:
-        # What stayed would fail every later test in which pytest tidies up.
+        # Otherwise every later test would fail when pytest cleans up.
         subprocess.run(["rm", "-rf", str(deep)], check=True)
 
 
@@ -264,5 +280,5 @@ def test_problems(scratch: Scratch) -> None:
     scratch.run()
     resource = scratch.resource(present=False)
     plan = resource.plan()
-    with pytest.raises(SynapseError, match="venvs/matrix-synapse is still there"):
+    with pytest.raises(SynapseError, match="venvs/matrix-synapse still exists"):
         resource.verify(plan)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Packages are told apart by name and version, however these are spelt."""
+"""Packages are compared by name and version, with any spelling."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def test_requirements() -> None:
     ],
 )
 def test_what_is_no_requirement(text: str) -> None:
-    with pytest.raises(InvalidInput, match="packages holds"):
+    with pytest.raises(InvalidInput, match="packages contains"):
         parse_requirements([text])
 
 
 def test_two_versions_of_one_package() -> None:
-    with pytest.raises(InvalidInput, match="packages names a-b==1 and A_B: leave one"):
+    with pytest.raises(InvalidInput, match="packages contains a-b==1 and A_B: remove one"):
         parse_requirements(["a-b==1", "A_B"])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Before anything is said or done after a fault, it is looked where the alias points; what is others' stays theirs."""
+"""After a fault, the alias is read again before the next step, and a change that another user has made stays."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class TestMove:
             server.expect(points_to(OLD), delete(), dropped(put(NEW)), points_to(NEW))
         pointer(server).move(OLD, NEW)
 
-    def test_what_lands_late_is_not_undone(self, server: ScriptedServer) -> None:
+    def test_a_late_success_is_not_undone(self, server: ScriptedServer) -> None:
         server.expect(points_to(OLD), delete(), dropped(put(NEW)), FREE, put(OLD, TAKEN, 409), points_to(NEW))
         pointer(server).move(OLD, NEW)
 
-    def test_a_refused_removal_is_told_as_it_is(self, server: ScriptedServer) -> None:
+    def test_a_refused_removal_is_reported_as_it_is(self, server: ScriptedServer) -> None:
         server.expect(points_to(OLD), delete({"errcode": "M_EXCLUSIVE", "error": "Reserved"}, 400))
         with pytest.raises(errors.ApiError, match="M_EXCLUSIVE: Reserved") as caught:
             pointer(server).move(OLD, NEW)
         assert not caught.value.may_be_done
 
     @pytest.mark.parametrize("when", ["before", "between", "while it is pointed back"])
-    def test_what_somebody_else_did_meanwhile_is_left_alone(self, server: ScriptedServer, when: str) -> None:
+    def test_a_change_of_another_user_in_the_meantime_stays(self, server: ScriptedServer, when: str) -> None:
         if when == "before":
             server.expect(points_to("!third"))
         elif when == "between":
@@ -72,34 +72,39 @@ class TestMove:
         else:
             server.expect(points_to(OLD), delete(), put(NEW, BROKEN, 500), FREE, put(OLD, TAKEN, 409))
             server.expect(points_to("!third"))
-        with pytest.raises(errors.SynapseError, match="was pointed to !third by somebody else") as caught:
+        with pytest.raises(
+            errors.SynapseError, match="Another user pointed .*#lobby:x.org to !third at the same time"
+        ) as caught:
             pointer(server).move(OLD, NEW)
-        assert "nowhere" not in caught.value.message
+        assert "no room" not in caught.value.message
         assert caught.value.may_be_done is (when != "before")
 
-    def test_nothing_is_left_to_do_if_somebody_else_has_moved_it(self, server: ScriptedServer) -> None:
+    def test_nothing_is_done_if_another_user_has_moved_it(self, server: ScriptedServer) -> None:
         server.expect(points_to(NEW))
         pointer(server).move(OLD, NEW)
 
-    def test_an_alias_that_somebody_else_has_freed_is_only_pointed(self, server: ScriptedServer) -> None:
+    def test_an_alias_that_another_user_has_removed_is_only_created(self, server: ScriptedServer) -> None:
         server.expect(FREE, put(NEW))
         pointer(server).move(OLD, NEW)
 
-    def test_says_that_it_cannot_be_seen(self, server: ScriptedServer) -> None:
+    def test_says_that_the_target_cannot_be_read(self, server: ScriptedServer) -> None:
         server.expect(points_to(OLD), delete(), put(NEW, BROKEN, 500), Call("GET", ALIAS, BROKEN, 500))
-        with pytest.raises(errors.ApiError, match="Where #lobby:x.org points now could not be seen") as caught:
+        with pytest.raises(
+            errors.ApiError, match="The room that #lobby:x.org points to now could not be read"
+        ) as caught:
             pointer(server).move(OLD, NEW)
         assert caught.value.may_be_done
 
 
 class TestFree:
-    def test_is_not_taken_from_somebody_who_was_faster(self, server: ScriptedServer) -> None:
+    def test_is_not_removed_from_a_room_that_another_user_pointed_it_to(self, server: ScriptedServer) -> None:
         server.expect(points_to("!third"))
         with pytest.raises(
-            errors.SynapseError, match="was pointed to !third by somebody else in this moment: it is left"
+            errors.SynapseError,
+            match="Another user pointed the alias #lobby:x.org to !third at the same time, so it was not changed",
         ):
             pointer(server).free(OLD)
 
-    def test_is_free_already_if_somebody_else_was_much_faster(self, server: ScriptedServer) -> None:
+    def test_nothing_is_done_if_another_user_has_removed_it(self, server: ScriptedServer) -> None:
         server.expect(FREE)
         pointer(server).free(OLD)

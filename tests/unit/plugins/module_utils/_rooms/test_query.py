@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rooms are found by what is asked, in the order that is asked for, once each."""
+"""Rooms are found by the filters, in the declared order, once each."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ LISTED: dict[str, t.Any] = {
 }
 
 
+# The same room as the module returns it.
+RETURNED = {**LISTED, "encryption": "", "guest_access": "", "room_type": ""}
+
+
 def page(*rooms: t.Any, query: t.Any = None, **more: t.Any) -> Call:
     answer = {"rooms": [{**LISTED, **room} for room in rooms], "total_rooms": len(rooms), **more}
     return Call("GET", LIST, answer, query={"limit": "1000", **(query or {})})
@@ -57,27 +61,27 @@ def ids(found: Found) -> list[str]:
     return [room["room_id"] for room in found.rooms]
 
 
-def test_shows_every_value(server: ScriptedServer) -> None:
+def test_returns_every_value(server: ScriptedServer) -> None:
     server.expect(page({}))
-    assert find(server) == Found([LISTED], 1)
+    assert find(server) == Found([RETURNED], 1)
 
 
-def test_shows_what_is_not_said_as_synapse_takes_it(server: ScriptedServer) -> None:
-    said = {"room_id": "!a", "name": None, "federatable": None, "public": 0, "encryption": ""}
-    server.expect(Call("GET", LIST, {"rooms": [said]}))
-    [room] = find(server).rooms
-    assert (room["name"], room["federatable"], room["public"], room["encryption"]) == ("", True, False, None)
-    assert room["joined_members"] is None
+def test_returns_no_null(server: ScriptedServer) -> None:
+    texts = ("canonical_alias", "creator", "encryption", "guest_access", "history_visibility", "join_rules", "name")
+    listed = {**dict.fromkeys(LISTED), "room_id": "!a", "public": 0}
+    server.expect(Call("GET", LIST, {"rooms": [listed, {"room_id": "!b", "joined_members": 0, "encryption": ""}]}))
+    unset = {**dict.fromkeys((*texts, "room_type", "version"), ""), "federatable": True, "public": False}
+    assert find(server).rooms == [{"room_id": "!a", **unset}, {"room_id": "!b", "joined_members": 0, **unset}]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "row", "fits"),
+    ("wanted", "row", "matches"),
     [
-        ({"name": "0% F"}, {}, True),
-        ({"name": "0_ f"}, {}, False),
-        ({"name": "FUN:x"}, {"name": ""}, True),
-        ({"name": "fun"}, {"name": "", "canonical_alias": None}, False),
-        ({"name": "ärger"}, {"name": "ÄRGER"}, True),
+        ({"search": "0% F"}, {}, True),
+        ({"search": "0_ f"}, {}, False),
+        ({"search": "FUN:x"}, {"name": ""}, True),
+        ({"search": "fun"}, {"name": "", "canonical_alias": None}, False),
+        ({"search": "ärger"}, {"name": "ÄRGER"}, True),
         ({"encrypted": True}, {}, False),
         ({"encrypted": True}, {"encryption": "m.megolm.v1.aes-sha2"}, True),
         ({"encrypted": False}, {}, True),
@@ -88,22 +92,22 @@ def test_shows_what_is_not_said_as_synapse_takes_it(server: ScriptedServer) -> N
         ({"room_type": "m.space"}, {"room_type": "m.space"}, True),
     ],
 )
-def test_filters_what_synapse_does_not(server: ScriptedServer, wanted: t.Any, row: t.Any, fits: bool) -> None:
+def test_filters_that_synapse_does_not_have(server: ScriptedServer, wanted: t.Any, row: t.Any, matches: bool) -> None:
     server.always(page(row))
-    assert find(server, **wanted).total == fits
-    assert find(server, count_only=True, **wanted) == Found([], int(fits))
+    assert find(server, **wanted).total == matches
+    assert find(server, count_only=True, **wanted) == Found([], int(matches))
 
 
 @pytest.mark.parametrize(
     ("wanted", "query"),
     [
-        ({"public": True, "name": "fun"}, {"public_rooms": "true"}),
+        ({"public": True, "search": "fun"}, {"public_rooms": "true"}),
         ({"public": False}, {"public_rooms": "false"}),
         ({"empty": False, "public": True}, {"empty_rooms": "false", "public_rooms": "true"}),
     ],
 )
-def test_never_searches_beside_a_filter(server: ScriptedServer, wanted: t.Any, query: t.Any) -> None:
-    # There Synapse would find too much. And what it returns for the filter is looked at too.
+def test_never_uses_the_search_of_synapse(server: ScriptedServer, wanted: t.Any, query: t.Any) -> None:
+    # With a filter it finds too much. The rooms that Synapse returns for the filter are checked as well.
     server.expect(page({"public": True}, {"room_id": "!b", "public": False}, {"room_id": "!c"}, query=query))
     found = find(server, **wanted)
     assert ids(found) == (["!a:x.org"] if wanted.get("public") else ["!b", "!c"])
@@ -120,6 +124,19 @@ def test_reads_all_pages_and_each_room_once(server: ScriptedServer) -> None:
     assert find(server).total == 3
 
 
+def test_orders_room_ids_byte_by_byte(server: ScriptedServer) -> None:
+    # Without case "!a" would be before "!B", and in UTF-16 U+1F407 before U+FB01.
+    ordered = ["!B", "!a", "!b", "!\ufb01", "!\U0001f407"]
+    assert ordered == sorted(ordered, key=str.encode)
+    server.always(
+        page(*({"room_id": room_id, "name": "same"} for room_id in ("!b", ordered[4], "!B", ordered[3], "!a")))
+    )
+    assert ids(find(server)) == ordered
+    assert ids(find(server, Order(descending=True))) == ordered[::-1]
+    for descending in (False, True):
+        assert ids(find(server, Order("name", descending))) == ordered
+
+
 ORDERED = [
     {"room_id": "!1", "name": "b", "joined_members": 5},
     {"room_id": "!2", "name": None, "joined_members": None},
@@ -134,7 +151,7 @@ ORDERED = [
         ("room_id", False, "1234"),
         ("room_id", True, "4321"),
         ("name", False, "3142"),
-        # Of two that are equal the lower id comes first, and what is not known last, in either direction.
+        # With equal values the lower room id comes first, and missing values come last, in both directions.
         ("name", True, "1432"),
         ("joined_members", False, "1432"),
         ("joined_members", True, "3142"),
@@ -149,14 +166,14 @@ def test_orders(server: ScriptedServer, by: str, descending: bool, expected: str
 
 
 @pytest.mark.parametrize("by", ORDERS)
-def test_knows_every_order(server: ScriptedServer, by: str) -> None:
+def test_can_order_by_every_value(server: ScriptedServer, by: str) -> None:
     server.expect(page({}, {"room_id": "!b"}))
     assert find(server, Order(by)).total == 2
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_leaves_something(server: ScriptedServer, limit: int) -> None:
-    with pytest.raises(errors.InvalidInput, match=f"limit is {limit}: it must be at least 1"):
+def test_a_limit_must_be_positive(server: ScriptedServer, limit: int) -> None:
+    with pytest.raises(errors.InvalidInput, match=f"limit is {limit}, but it must be at least 1"):
         find(server, Order(limit=limit))
 
 
@@ -165,9 +182,9 @@ class TestOneRoom:
 
     def test_by_its_id(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", self.ROOM, {**LISTED, "room_id": "!a", "topic": "Fun"}))
-        assert find(server, room="!a").rooms == [{**LISTED, "room_id": "!a"}]
+        assert find(server, room="!a").rooms == [{**RETURNED, "room_id": "!a"}]
 
-    def test_by_an_alias_with_odd_characters(self, server: ScriptedServer) -> None:
+    def test_by_an_alias_with_special_characters(self, server: ScriptedServer) -> None:
         alias = "/_matrix/client/v3/directory/room/%23a%2Fb%25%3Ay.org%3A8448"
         server.expect(
             Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"}),
@@ -176,11 +193,11 @@ class TestOneRoom:
         )
         assert ids(find(server, room="#a/b%:y.org:8448")) == ["!a"]
 
-    def test_that_another_filter_does_not_fit(self, server: ScriptedServer) -> None:
+    def test_that_does_not_match_another_filter(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", self.ROOM, {**LISTED, "room_id": "!a"}))
         assert find(server, room="!a", version="11") == Found([], 0)
 
-    def test_that_is_not_there(self, server: ScriptedServer) -> None:
+    def test_that_does_not_exist(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", self.ROOM, {"errcode": "M_NOT_FOUND", "error": "Room not found"}, 404))
         assert find(server, room="!a") == Found([], 0)
 

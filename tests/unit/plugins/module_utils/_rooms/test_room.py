@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A deletion is found, awaited, and its failure explained; a room is changed only where it differs."""
+"""A deletion is found and waited for, and its failure is explained. A room is only changed where it differs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
     DeclaredDeletion,
-    await_deletion,
     find_deletion,
     start_deletion,
+    wait_for_deletion,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room import DeclaredRoom, RoomResource
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
@@ -79,7 +79,7 @@ class TestDeletion:
             ([("D1", "scheduled", {"result": None})], "D1"),
         ],
     )
-    def test_under_way_is_found(self, server: ScriptedServer, client: Client, entries: t.Any, found: t.Any) -> None:
+    def test_in_progress_is_found(self, server: ScriptedServer, client: Client, entries: t.Any, found: t.Any) -> None:
         server.expect(tasks(*entries))
         running = find_deletion(client, ROOM)
         assert (running and running.delete_id) == found
@@ -105,7 +105,7 @@ class TestDeletion:
         declared = DeclaredDeletion(False, True, True, "@alice:x.org", "New", "Moved")
         assert start_deletion(client, ROOM, declared) == "D1"
 
-    def test_that_somebody_else_has_just_started_is_continued(self, server: ScriptedServer, client: Client) -> None:
+    def test_that_another_user_has_just_started_is_used(self, server: ScriptedServer, client: Client) -> None:
         refused = {"errcode": "M_UNKNOWN", "error": f"Purge already in progress for {ROOM}"}
         server.expect(delete(refused, 400), tasks(("D7", "active", {})))
         assert start_deletion(client, ROOM, DeclaredDeletion()) == "D7"
@@ -115,18 +115,20 @@ class TestDeletion:
         with pytest.raises(errors.ApiError, match="Shutdown of this room is forbidden"):
             start_deletion(client, ROOM, DeclaredDeletion())
 
-    def test_is_awaited_ever_less_often(self, server: ScriptedServer, client: Client) -> None:
+    def test_is_read_less_and_less_often(self, server: ScriptedServer, client: Client) -> None:
         server.expect(status("scheduled"), *[status("active")] * 12, status("complete", DONE))
         pauses: list[float] = []
-        assert await_deletion(client, ROOM, "D1", 60, sleep=pauses.append).result == DONE
+        assert wait_for_deletion(client, ROOM, "D1", 60, sleep=pauses.append).result == DONE
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (0.1, 5.0)
 
-    def test_that_takes_too_long_goes_on(self, server: ScriptedServer, client: Client) -> None:
+    def test_that_takes_too_long_continues(self, server: ScriptedServer, client: Client) -> None:
         server.expect(status("active"), status("active"))
         times = iter([0.0, 1.0, 61.0])
-        with pytest.raises(errors.SynapseError, match="still being deleted after 60 seconds.*run the task again"):
-            await_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
+        with pytest.raises(
+            errors.SynapseError, match="still in progress after 60 seconds.*Run the task again to wait for it"
+        ):
+            wait_for_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
 
     @pytest.mark.parametrize(
         "failure",
@@ -137,53 +139,57 @@ class TestDeletion:
             pytest.param({"answer": {"delete_id": "D1"}}, id="no-status"),
         ],
     )
-    def test_outlasts_a_server_that_starts_anew(self, server: ScriptedServer, client: Client, failure: t.Any) -> None:
+    def test_is_waited_for_while_the_server_restarts(
+        self, server: ScriptedServer, client: Client, failure: t.Any
+    ) -> None:
         failed = dataclasses.replace(status("active"), **failure)
         server.expect(*[failed] * 5, status("active"), *[failed] * 5, status("complete", DONE))
         pauses: list[float] = []
-        assert await_deletion(client, ROOM, "D1", 60, sleep=pauses.append).status == "complete"
+        assert wait_for_deletion(client, ROOM, "D1", 60, sleep=pauses.append).status == "complete"
         assert pauses.count(5.0) == 10
 
-    def test_that_cannot_be_followed_any_more_goes_on(self, server: ScriptedServer, client: Client) -> None:
+    def test_that_cannot_be_read_any_more_continues(self, server: ScriptedServer, client: Client) -> None:
         server.expect(*[dataclasses.replace(status("active"), drop=True)] * 6)
-        with pytest.raises(errors.ConnectionFailed, match="Synapse goes on with the deletion.*run the task again"):
-            await_deletion(client, ROOM, "D1", 60, sleep=lambda _seconds: None)
+        with pytest.raises(errors.ConnectionFailed, match="Synapse continues with the deletion.*Run the task again"):
+            wait_for_deletion(client, ROOM, "D1", 60, sleep=lambda _seconds: None)
 
-    def test_is_not_followed_longer_than_declared(self, server: ScriptedServer, client: Client) -> None:
+    def test_is_not_waited_for_longer_than_declared(self, server: ScriptedServer, client: Client) -> None:
         server.expect(*[dataclasses.replace(status("active"), drop=True)] * 2)
         times = iter([0.0, 1.0, 61.0])
-        with pytest.raises(errors.ConnectionFailed, match="Synapse goes on with the deletion"):
-            await_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
+        with pytest.raises(errors.ConnectionFailed, match="Synapse continues with the deletion"):
+            wait_for_deletion(client, ROOM, "D1", 60, clock=lambda: next(times), sleep=lambda _seconds: None)
 
-    def test_is_not_followed_by_somebody_who_may_not(self, server: ScriptedServer, client: Client) -> None:
+    def test_is_not_waited_for_without_permission(self, server: ScriptedServer, client: Client) -> None:
         refused = {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown token"}
         server.expect(dataclasses.replace(status("active"), answer=refused, status=401))
-        with pytest.raises(errors.AuthenticationFailed, match="Synapse goes on with the deletion"):
-            await_deletion(client, ROOM, "D1", 60)
+        with pytest.raises(errors.AuthenticationFailed, match="Synapse continues with the deletion"):
+            wait_for_deletion(client, ROOM, "D1", 60)
 
     @pytest.mark.parametrize(
-        ("answer", "said"),
+        ("answer", "reason"),
         [
             (
                 tasks(("D0", "failed", {"error": "Old"}), ("D1", "failed", {"error": "Users are still joined."})),
                 "Users",
             ),
-            (tasks(("D1", "failed", {"error": None})), "its log does"),
-            (tasks(), "its log does"),
-            (Call("GET", TASKS, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500), "its log does"),
+            (tasks(("D1", "failed", {"error": None})), "see its log"),
+            (tasks(), "see its log"),
+            (Call("GET", TASKS, {"errcode": "M_UNKNOWN", "error": "Broken"}, 500), "see its log"),
         ],
     )
-    def test_that_fails_says_why(self, server: ScriptedServer, client: Client, answer: Call, said: str) -> None:
+    def test_that_fails_says_why(self, server: ScriptedServer, client: Client, answer: Call, reason: str) -> None:
         server.expect(status("failed"), answer)
-        with pytest.raises(errors.SynapseError, match=f"could not delete the room {ROOM}: .*{said}.*force_purge"):
-            await_deletion(client, ROOM, "D1", 60)
+        with pytest.raises(
+            errors.SynapseError, match=f"could not delete the room {ROOM}: .*{reason}.*allow_purge_with_members"
+        ):
+            wait_for_deletion(client, ROOM, "D1", 60)
 
 
 class TestRoom:
     def declare(self, client: Client, **declared: t.Any) -> RoomResource:
         return RoomResource(client, ROOM, DeclaredRoom(**declared))
 
-    def test_is_deleted_and_blocked_in_one_go(self, server: ScriptedServer, client: Client) -> None:
+    def test_is_deleted_and_blocked_in_one_step(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org", "@far:y.org"))
         resource = self.declare(client, present=False, blocked=True, deletion=DeclaredDeletion(block=True))
         plan = resource.plan()
@@ -193,49 +199,60 @@ class TestRoom:
             "present": True,
             "blocked": False,
             "local_members": 1,
-            "deletion": "not begun",
+            "deletion": "not started",
         }
         assert plan.after == {"room_id": ROOM, "present": False, "blocked": True}
         server.expect(delete(), status("complete", DONE))
         plan.execute()
         server.expect(blocked(True), gone())
         resource.verify(plan)
-        result = resource.result(plan, True)
-        assert (result["kicked_users"], result["delete_status"], result["blocked"]) == (
-            ["@bob:x.org"],
-            "complete",
-            True,
-        )
+        assert resource.result(plan, True) == {
+            "room": {"room_id": ROOM, "blocked": True},
+            "deletion": {
+                "delete_id": "D1",
+                "status": "complete",
+                "kicked_users": ["@bob:x.org"],
+                "failed_to_kick_users": [],
+                "local_aliases": [],
+            },
+        }
 
-    def test_a_deletion_that_is_under_way_is_awaited(self, server: ScriptedServer, client: Client) -> None:
+    def test_a_deletion_that_is_in_progress_is_waited_for(self, server: ScriptedServer, client: Client) -> None:
         server.expect(gone(), blocked(False), tasks(("D1", "active", {})))
         resource = self.declare(client, present=False, blocked=True, deletion=DeclaredDeletion(block=True))
         plan = resource.plan()
         assert [step.description for step in plan.steps] == [
-            "wait for the deletion that is under way",
+            "wait for the deletion that is in progress",
             "block the room",
         ]
-        server.expect(status("active"), status("complete", DONE), block(True))
+        assert "deletion" not in resource.result(plan, False)
+        server.expect(status("active"), status("complete", {**DONE, "new_room_id": "!new"}), block(True))
         plan.execute()
+        assert resource.result(plan, True)["deletion"] == {
+            "delete_id": "D1",
+            "status": "complete",
+            **DONE,
+            "new_room_id": "!new",
+        }
 
-    def test_is_only_started_if_nobody_waits(self, server: ScriptedServer, client: Client) -> None:
+    def test_is_only_started_without_a_timeout(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members(), delete())
         resource = self.declare(client, present=False, wait_timeout=0)
         plan = resource.plan()
         plan.execute()
         resource.verify(plan)
-        assert resource.result(plan, True)["delete_status"] == "scheduled"
+        assert resource.result(plan, True)["deletion"] == {"delete_id": "D1", "status": "scheduled"}
 
-    def test_that_is_still_there_is_seen(self, server: ScriptedServer, client: Client) -> None:
+    def test_that_still_exists_is_noticed(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members())
         server.expect(delete(), status("complete", DONE), there(), members())
         resource = self.declare(client, present=False)
         plan = resource.plan()
         plan.execute()
-        with pytest.raises(errors.StateNotReached, match="it is still there"):
+        with pytest.raises(errors.StateNotReached, match="it still exists"):
             resource.verify(plan)
 
-    def test_a_block_that_did_not_hold_is_seen(self, server: ScriptedServer, client: Client) -> None:
+    def test_a_block_that_is_not_kept_is_noticed(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), block(True), blocked(False))
         resource = self.declare(client, blocked=True)
         plan = resource.plan()
@@ -244,29 +261,29 @@ class TestRoom:
             resource.verify(plan)
 
     @pytest.mark.parametrize(("joined", "changed"), [(["@far:y.org"], False), (["@far:y.org", "@bob:x.org"], True)])
-    def test_without_purge_people_count(
+    def test_without_purge_local_members_count(
         self, server: ScriptedServer, client: Client, joined: list[str], changed: bool
     ) -> None:
-        # Synapse's own count is late, so it is not trusted.
+        # Synapse's own count is late, so it is not used.
         server.expect(
             there(joined_local_members=0 if changed else 1), blocked(False), tasks(), WHOAMI, members(*joined)
         )
         resource = self.declare(client, present=False, deletion=DeclaredDeletion(purge=False))
         assert resource.plan().changed is changed
 
-    def test_must_be_there(self, server: ScriptedServer, client: Client) -> None:
+    def test_must_exist(self, server: ScriptedServer, client: Client) -> None:
         server.expect(gone(), blocked(False))
-        with pytest.raises(errors.InvalidInput, match="is not on this server.*declare state absent with blocked"):
+        with pytest.raises(errors.InvalidInput, match="is not on this server.*set state: absent and blocked: true"):
             self.declare(client, blocked=True).plan()
 
-    def test_what_belongs_to_the_other_state_is_refused(self, client: Client) -> None:
-        with pytest.raises(errors.InvalidInput, match="admin_user .* leave it out with state absent"):
-            self.declare(client, present=False, admin_user="eve").plan()
+    def test_an_option_of_the_other_state_is_refused(self, client: Client) -> None:
+        with pytest.raises(errors.InvalidInput, match="admin_user_id cannot be set with state=absent"):
+            self.declare(client, present=False, admin_user_id="eve").plan()
         moved = DeclaredDeletion(new_room_creator="bob")
-        with pytest.raises(errors.InvalidInput, match="new_room .* takes state absent"):
+        with pytest.raises(errors.InvalidInput, match="new_room can only be set with state=absent"):
             self.declare(client, deletion=moved).plan()
 
-    def test_a_deletion_whose_start_is_not_answered_is_found(self, server: ScriptedServer, client: Client) -> None:
+    def test_a_deletion_whose_start_was_not_answered_is_found(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
         resource = self.declare(client, present=False)
         plan = resource.plan()
@@ -276,7 +293,7 @@ class TestRoom:
             carry_out(resource, plan)
         assert caught.value.details["changed"] is True
 
-    def test_a_deletion_that_was_already_done_with_is_found(self, server: ScriptedServer, client: Client) -> None:
+    def test_a_deletion_that_is_already_complete_is_noticed(self, server: ScriptedServer, client: Client) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
         resource = self.declare(client, present=False)
         plan = resource.plan()
@@ -285,7 +302,9 @@ class TestRoom:
             carry_out(resource, plan)
         assert caught.value.details["steps"] == ["delete the room"]
 
-    def test_whom_a_failed_deletion_has_made_leave_are_seen(self, server: ScriptedServer, client: Client) -> None:
+    def test_the_users_that_a_failed_deletion_made_leave_are_a_change(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org", "@eve:x.org"))
         resource = self.declare(client, present=False)
         plan = resource.plan()
@@ -295,7 +314,9 @@ class TestRoom:
             carry_out(resource, plan)
         assert caught.value.details["changed"] is True
 
-    def test_that_a_deletion_goes_on_is_unknown_without_an_answer(self, server: ScriptedServer, client: Client) -> None:
+    def test_the_outcome_of_a_deletion_is_unknown_without_an_answer(
+        self, server: ScriptedServer, client: Client
+    ) -> None:
         server.expect(there(), blocked(False), tasks(), WHOAMI, members("@bob:x.org"))
         resource = self.declare(client, present=False)
         plan = resource.plan()

@@ -17,7 +17,7 @@ YEAR = 365 * 86400.0
 
 
 class Machine:
-    """A host whose clocks, files and Synapse do what a test says. Every step takes ten seconds."""
+    """A host whose clocks, files and Synapse a test controls. Every step takes ten seconds."""
 
     def __init__(self) -> None:
         self.boot_id, self.boottime, self.offset = "first", 5000.0, 1_700_000_000.0
@@ -39,11 +39,11 @@ class Machine:
         self.boottime += seconds
 
     def set_clock(self, seconds: float) -> None:
-        """Set the clock on the wall forward, or back."""
+        """Set the wall clock forward, or back."""
         self.offset += seconds
 
     def write(self, path: str, content_time: float | None = None) -> None:
-        """Put a file in its place, with a time of its content that it brings along or that of now."""
+        """Move a new file to a path. The time of its content is `content_time`, or the current time."""
         self.wait()
         self._inode += 1
         now = int(self.wall * 1e9)
@@ -62,7 +62,7 @@ class Machine:
         self._files[path] = (inode, size, content, int(self.wall * 1e9))
 
     def move_here(self, path: str) -> None:
-        """Bring a file along with the folder that it lies in: all its times are old."""
+        """Move a file to a path together with its directory, so that all its times are old."""
         self.wait()
         self._inode += 1
         self._files[path] = (self._inode, 100, 10**18, 10**18)
@@ -76,13 +76,13 @@ class Machine:
         del self._folders[folder]
 
     def change_at(self, path: str, boottime: float) -> None:
-        """Let a file be one that was changed at that moment."""
+        """Set the times of a file to that moment."""
         inode, size, _content, _changed = self._files[path]
         moment = int((boottime + self.offset) * 1e9)
         self._files[path] = (inode, size, moment, moment)
 
     def touch_folder(self, folder: str) -> None:
-        """Leave the traces of a file in it that does not count."""
+        """Change the time of a directory, as a file in it does that does not count."""
         now = int(self.wall * 1e9)
         self._folders[folder] = (7, 4096, now, now)
 

@@ -18,7 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_
     read_base_sizes,
 )
 
-# As much of Synapse as the question looks at, with every way in which it makes a cache.
+# The part of Synapse that the script reads, with every way to create a cache.
 DESCRIPTORS = """
 def cached(*, num_args: int | None = None, max_entries: int = 1000, name: str | None = None):
     return LruCache(cache_name="not a cache", max_size=1)
@@ -71,7 +71,7 @@ def start(hs):
 
 @pytest.fixture
 def synapse(tmp_path: pathlib.Path) -> t.Callable[[t.Sequence[str], float], Completed]:
-    """Return a `run` that lets Python find a package with the form of Synapse."""
+    """Return a `run` with which Python finds a package that looks like Synapse."""
     package = tmp_path / "synapse"
     for name, text in {
         "app/homeserver.py": HOMESERVER,
@@ -90,7 +90,7 @@ def synapse(tmp_path: pathlib.Path) -> t.Callable[[t.Sequence[str], float], Comp
     return run
 
 
-def test_the_sizes_stand_in_the_code(synapse: t.Callable[[t.Sequence[str], float], Completed]) -> None:
+def test_the_sizes_are_in_the_code(synapse: t.Callable[[t.Sequence[str], float], Completed]) -> None:
     assert read_base_sizes("the-python", 60, synapse) == BaseSizes(
         {
             "plain": 1000,
@@ -110,19 +110,21 @@ def test_the_size_of_the_cache_of_events_is_a_setting() -> None:
     assert (bases.of("*getEvent*", 77), bases.of("plain", 77), bases.of("unknown", 77)) == (77, 1000, None)
 
 
-def test_a_python_without_synapse_is_told() -> None:
-    with pytest.raises(SynapseError, match="cannot tell the base sizes of the caches: it has no package synapse"):
+def test_a_python_without_synapse() -> None:
+    with pytest.raises(
+        SynapseError, match="cannot read the base sizes of the caches: the package synapse is not installed for it"
+    ):
         read_base_sizes(sys.executable, 60)
 
 
 @pytest.mark.parametrize("output", ["", "no JSON", "[1]", json.dumps({"a": 5})])
-def test_another_answer_is_told(output: str) -> None:
-    with pytest.raises(SynapseError, match="the-python cannot tell the base sizes of the caches: "):
+def test_an_output_of_another_format(output: str) -> None:
+    with pytest.raises(SynapseError, match="the-python cannot read the base sizes of the caches: "):
         read_base_sizes("the-python", 1, lambda *_: Completed(0, output, ""))
 
 
-def test_a_silent_failure_is_told() -> None:
-    with pytest.raises(SynapseError, match="the-python cannot tell the base sizes of the caches: it says nothing"):
+def test_a_failure_without_output() -> None:
+    with pytest.raises(SynapseError, match="the-python cannot read the base sizes of the caches: it printed nothing"):
         read_base_sizes("the-python", 1, lambda *_: Completed(1, "", "\n"))
 
 

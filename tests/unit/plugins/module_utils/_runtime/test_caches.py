@@ -31,13 +31,14 @@ def test_canonical_name(cache: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, CacheSettings(0.5, {}, 10240, None)),
-        ({"caches": None, "event_cache_size": 5000}, CacheSettings(0.5, {}, 5000, None)),
-        ({"caches": {"per_cache_factors": None}, "event_cache_size": "2M"}, CacheSettings(0.5, {}, 2097152, None)),
+        ({}, CacheSettings(0.5, {}, 10240, {})),
+        ({"caches": None, "event_cache_size": 5000}, CacheSettings(0.5, {}, 5000, {})),
+        ({"caches": {"per_cache_factors": None}, "event_cache_size": "2M"}, CacheSettings(0.5, {}, 2097152, {})),
         (
             {"caches": {"global_factor": 2, "per_cache_factors": {"a": 1.5}, "cache_autotuning": {"x": 1}}},
             CacheSettings(2.0, {"a": 1.5}, 10240, {"x": 1}),
         ),
+        ({"caches": {"cache_autotuning": {"x": 1, "y": None}}}, CacheSettings(0.5, {}, 10240, {"x": 1})),
     ],
 )
 def test_settings_of_the_caches(settings: dict[str, t.Any], expected: CacheSettings) -> None:
@@ -47,16 +48,17 @@ def test_settings_of_the_caches(settings: dict[str, t.Any], expected: CacheSetti
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"caches": [1]}, "caches in the configuration is no mapping"),
-        ({"caches": {"per_cache_factors": [1]}}, "caches.per_cache_factors in the configuration is no mapping"),
-        ({"caches": {"global_factor": "2"}}, "caches.global_factor in the configuration is no number"),
-        ({"caches": {"global_factor": True}}, "caches.global_factor in the configuration is no number"),
+        ({"caches": [1]}, "caches in the configuration is not a mapping"),
+        ({"caches": {"per_cache_factors": [1]}}, "caches.per_cache_factors in the configuration is not a mapping"),
+        ({"caches": {"cache_autotuning": "1G"}}, "caches.cache_autotuning in the configuration is not a mapping"),
+        ({"caches": {"global_factor": "2"}}, "caches.global_factor in the configuration is not a number"),
+        ({"caches": {"global_factor": True}}, "caches.global_factor in the configuration is not a number"),
         (
             {"caches": {"per_cache_factors": {"a": None}}},
-            r"caches.per_cache_factors.a in the configuration is no number",
+            r"caches.per_cache_factors.a in the configuration is not a number",
         ),
-        ({"event_cache_size": "10X"}, "event_cache_size in the configuration is no size"),
-        ({"event_cache_size": ""}, "event_cache_size in the configuration is no size"),
+        ({"event_cache_size": "10X"}, "event_cache_size in the configuration is not a size"),
+        ({"event_cache_size": ""}, "event_cache_size in the configuration is not a size"),
     ],
 )
 def test_settings_that_synapse_refuses(settings: dict[str, t.Any], words: str) -> None:
@@ -76,13 +78,13 @@ def test_settings_that_synapse_refuses(settings: dict[str, t.Any], words: str) -
     ],
 )
 def test_factor(cache: str, environment: dict[str, str], factor: float) -> None:
-    settings = CacheSettings(2.0, {"GetEvent": 3.0, "get_user_by_id": 0.25}, 10240, None)
+    settings = CacheSettings(2.0, {"GetEvent": 3.0, "get_user_by_id": 0.25}, 10240, {})
     assert settings.factor(cache, environment) == factor
 
 
-def test_a_factor_in_the_environment_that_is_no_number_is_passed_over() -> None:
-    # Synapse would not have started with it, so the process has got it otherwise.
-    assert CacheSettings(2.0, {}, 1, None).factor("a", {"SYNAPSE_CACHE_FACTOR_A": "much"}) == 2.0
+def test_a_factor_in_the_environment_that_is_not_a_number_is_ignored() -> None:
+    # Synapse cannot start with it, so the process does not use it.
+    assert CacheSettings(2.0, {}, 1, {}).factor("a", {"SYNAPSE_CACHE_FACTOR_A": "much"}) == 2.0
 
 
 def samples(**maximums: float | None) -> list[Sample]:
@@ -99,7 +101,7 @@ def samples(**maximums: float | None) -> list[Sample]:
 def compare(
     found: list[Sample], bases: BaseSizes | None = BASES, factor: float = 0.5, environment: dict[str, str] | None = None
 ) -> dict[str, t.Any]:
-    settings = CacheSettings(factor, {}, 10240, None)
+    settings = CacheSettings(factor, {}, 10240, {})
     return {cache["name"]: cache for cache in compare_caches(found, bases, settings, environment)}
 
 
@@ -120,19 +122,23 @@ def test_every_cache_is_compared() -> None:
     assert (found["get_user_by_id"]["expected_max_size"], found["get_user_by_id"]["as_configured"]) == (500, False)
     # Synapse rounds down.
     assert (found["is_host_joined"]["expected_max_size"], found["is_host_joined"]["as_configured"]) == (167, True)
-    for name, maximum in {"unknown": 7, "streams": None}.items():
-        expected = {"size": 5, "max_size": maximum, "base_size": None, "factor": None, "expected_max_size": None}
-        assert found[name] == {"name": name, "as_configured": None, **expected}
+    # Values that are unknown or do not apply are left out.
+    assert found["unknown"] == {"name": "unknown", "size": 5, "max_size": 7}
+    assert found["streams"] == {"name": "streams", "size": 5}
 
 
-def test_nothing_is_told_where_nothing_is_known() -> None:
+def test_as_configured_is_left_out_if_it_is_unknown() -> None:
     found = samples(getEvent=1, get_user_by_id=500)
-    assert {cache["as_configured"] for cache in compare(found, bases=None, environment={}).values()} == {None}
-    # A variable that cannot be seen might explain a difference, but not an equality.
-    unseen = compare(found, environment=None)
-    assert (unseen["*getEvent*"]["as_configured"], unseen["get_user_by_id"]["as_configured"]) == (None, True)
-    # Synapse does not publish a size of 0: what the metrics show then is an old one.
-    assert {cache["as_configured"] for cache in compare(found, factor=0.0001, environment={}).values()} == {True, None}
+    assert not any("as_configured" in cache for cache in compare(found, bases=None, environment={}).values())
+    # A hidden variable may explain a difference, but not an equality.
+    unknown = compare(found, environment=None)
+    assert "as_configured" not in unknown["*getEvent*"]
+    assert unknown["get_user_by_id"]["as_configured"] is True
+    # Synapse does not publish a size of 0. The metrics then show an old size.
+    told = compare(found, factor=0.0001, environment={})
+    assert told["*getEvent*"]["as_configured"] is True
+    assert told["get_user_by_id"]["expected_max_size"] == 0
+    assert "as_configured" not in told["get_user_by_id"]
 
 
 def test_a_variable_of_the_process_counts() -> None:

@@ -19,7 +19,7 @@ def test_both_clocks_of_this_host() -> None:
     assert clock.boot_id == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_a_kernel_that_does_not_tell_the_boot(tmp_path: pathlib.Path) -> None:
+def test_a_kernel_without_a_boot_id(tmp_path: pathlib.Path) -> None:
     assert read_clock(str(tmp_path)).boot_id is None
 
 

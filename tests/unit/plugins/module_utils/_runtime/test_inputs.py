@@ -19,7 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs
 
 
 class Files:
-    """A configuration that is written where a test can see it."""
+    """A configuration in a directory of the test."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -33,12 +33,12 @@ class Files:
 
     def read(self, worker: bool = False) -> list[Input]:
         paths = [str(self.main), f"{self.folder}/"]
-        inputs, unseen = configuration_inputs(paths, worker=worker, directory=lambda: "/started/here")
-        assert unseen == []
+        inputs, unknown = configuration_inputs(paths, worker=worker, directory=lambda: "/started/here")
+        assert unknown == []
         return inputs
 
     def named(self, settings: dict[str, t.Any], worker: bool = False) -> list[tuple[str, str]]:
-        """Return the paths and kinds of what a configuration with these settings names."""
+        """Return the paths and kinds of the files in a configuration with these settings."""
         self.write("homeserver.yaml", {"signing_key": "a", **settings})
         return [(place.path, place.kind) for place in self.read(worker)[2:]]
 
@@ -72,7 +72,9 @@ def test_the_files_of_a_configuration_and_their_folder(files: Files) -> None:
         ("- a", False),
     ],
 )
-def test_a_file_with_nothing_but_what_a_reload_applies(files: Files, settings: t.Any, reloaded: bool) -> None:
+def test_a_file_that_contains_only_settings_that_a_reload_applies(
+    files: Files, settings: t.Any, reloaded: bool
+) -> None:
     files.write("conf.d/a.yaml", settings)
     assert [place.reloaded for place in files.read()] == [False, False, reloaded]
 
@@ -118,7 +120,7 @@ def test_the_log_configuration_of_a_worker_is_its_own(files: Files) -> None:
     assert files.named(settings, worker=True) == [("/worker", "log_configuration")]
 
 
-def test_the_signing_key_lies_beside_the_last_file_unless_it_is_named(files: Files) -> None:
+def test_the_default_signing_key_is_next_to_the_last_file(files: Files) -> None:
     files.write("homeserver.yaml", {"server_name": "example.org"})
     assert files.read()[-1] == Input(f"{files.directory}/example.org.signing.key", "secret")
     files.write("conf.d/a.yaml", {})
@@ -129,32 +131,32 @@ def hidden() -> str:
     raise PermissionError
 
 
-def test_a_relative_path_without_a_place_to_start_from(files: Files) -> None:
+def test_a_relative_path_with_a_hidden_working_directory(files: Files) -> None:
     files.write("homeserver.yaml", {"signing_key": "a", "log_config": "l"})
-    inputs, unseen = configuration_inputs([str(files.main)], worker=False, directory=hidden)
+    inputs, unknown = configuration_inputs([str(files.main)], worker=False, directory=hidden)
     assert inputs == [Input(str(files.main), "configuration")]
-    assert [(item.what, item.mend) for item in unseen] == [("outdated_by", "Run the task with become, as root.")]
+    assert [(item.name, item.fix) for item in unknown] == [("outdated_by", "Run the task with become, as root.")]
     assert configuration_inputs([str(files.main)], worker=False) == (inputs, [])
 
 
-def test_a_configuration_that_cannot_be_understood_counts_whole(files: Files) -> None:
+def test_all_files_of_a_configuration_that_cannot_be_parsed_count(files: Files) -> None:
     files.write("homeserver.yaml", "a: [")
     files.write("conf.d/a.yaml", {"caches": {"global_factor": 1}})
-    inputs, unseen = configuration_inputs([str(files.main), str(files.folder)], worker=False)
+    inputs, unknown = configuration_inputs([str(files.main), str(files.folder)], worker=False)
     assert inputs == [
         Input(str(files.folder), "configuration", suffix=".yaml"),
         Input(str(files.main), "configuration"),
         Input(f"{files.folder}/a.yaml", "configuration"),
     ]
-    assert [item.what for item in unseen] == ["outdated_by"]
-    assert "is not valid YAML" in unseen[0].why
+    assert [item.name for item in unknown] == ["outdated_by"]
+    assert "is not valid YAML" in unknown[0].reason
 
 
-def test_a_configuration_that_is_gone(files: Files) -> None:
+def test_a_configuration_that_does_not_exist(files: Files) -> None:
     files.main.unlink()
-    inputs, unseen = configuration_inputs([str(files.main)], worker=False)
+    inputs, unknown = configuration_inputs([str(files.main)], worker=False)
     assert inputs == [Input(str(files.main), "configuration")]
-    assert "does not exist" in unseen[0].why
+    assert "does not exist" in unknown[0].reason
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_a_package_is_found_once_where_two_names_lead_to_it(tmp_path: pathlib.Pa
     assert len(package_inputs(f"{tmp_path}/bin/python")) == 1
 
 
-def test_an_interpreter_without_a_path_belongs_to_no_place(tmp_path: pathlib.Path) -> None:
+def test_an_interpreter_without_a_path_has_no_package(tmp_path: pathlib.Path) -> None:
     here = os.getcwd()
     try:
         (tmp_path / "lib" / "python3" / "site-packages" / "matrix_synapse-1.dist-info").mkdir(parents=True)

@@ -25,7 +25,7 @@ HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when re
 
 
 class Kernel:
-    """What a kernel shows below /proc, with processes and sockets that a test makes up."""
+    """A /proc with processes and sockets that a test creates."""
 
     def __init__(self, proc: pathlib.Path) -> None:
         self.proc = proc
@@ -50,7 +50,7 @@ class Kernel:
         (self.proc / str(pid) / "status").write_text(f"Name:\t{name}\nUid:\t0\t{uid}\t0\t0\n")
 
     def hide(self, monkeypatch: pytest.MonkeyPatch, *pids: int) -> None:
-        """Keep the files of processes from this user, as the kernel does for all but root."""
+        """Hide the files of processes from this user, as the kernel does for every user except root."""
         hidden = {str(self.proc / str(pid) / "fd") for pid in pids}
         listdir = os.listdir
 
@@ -102,7 +102,7 @@ def test_others_that_listen_elsewhere_or_not_at_all(kernel: Kernel) -> None:
     assert kernel.ask("[::1]") == own(104)
 
 
-def test_an_address_of_its_own_wins(kernel: Kernel) -> None:
+def test_a_specific_address_has_priority(kernel: Kernel) -> None:
     kernel.socket("tcp6", ANY6, 103)
     kernel.socket("tcp", ANY4, 102)
     kernel.socket("tcp", V4, 101)
@@ -145,7 +145,7 @@ def test_a_file_whose_name_is_too_long(kernel: Kernel, monkeypatch: pytest.Monke
     assert kernel.ask() == (own(100) if holder == 7 else Owner(False, frozenset({100}), "process 8 (nc)"))
 
 
-def test_another_process_that_is_gone_or_cannot_be_seen(kernel: Kernel) -> None:
+def test_another_process_that_has_ended_or_cannot_be_seen(kernel: Kernel) -> None:
     kernel.socket("tcp", V4, 100)
     kernel.process(7)
     (kernel.proc / "8").mkdir()
@@ -158,7 +158,9 @@ def test_a_process_that_has_ended(kernel: Kernel) -> None:
         kernel.ask()
 
 
-def test_a_user_who_may_not_see_the_files_of_the_process(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_is_not_allowed_to_see_the_files_of_the_process(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kernel.socket("tcp", V4, 100)
     kernel.process(7, 100)
     kernel.process(8)
@@ -166,7 +168,9 @@ def test_a_user_who_may_not_see_the_files_of_the_process(kernel: Kernel, monkeyp
     assert kernel.ask() == Owner(None, frozenset({100}))
 
 
-def test_such_a_user_sees_what_belongs_to_somebody_else(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_such_a_user_sees_that_a_socket_belongs_to_another_user(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kernel.socket("tcp", V4, 100, uid=6)
     kernel.process(7)
     kernel.process(8, 100)
@@ -174,7 +178,9 @@ def test_such_a_user_sees_what_belongs_to_somebody_else(kernel: Kernel, monkeypa
     assert kernel.ask() == Owner(False, frozenset({100}))
 
 
-def test_such_a_user_sees_what_belongs_to_himself(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_such_a_user_sees_that_a_socket_belongs_to_the_same_user(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kernel.socket("tcp", V4, 100)
     kernel.process(7)
     kernel.process(8, 100, name="nc")
@@ -209,7 +215,7 @@ def test_the_sockets_of_this_machine(family: socket.AddressFamily, bound: str, h
     assert owner_of(url, os.getpid()) == Owner(False, frozenset())
 
 
-def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: t.Any, **__: t.Any) -> t.NoReturn:
         raise socket.gaierror("no such name")
 

@@ -52,15 +52,15 @@ def test_parse_a_sample(line: str, sample: Sample) -> None:
     assert parse(f"# HELP x y\n# TYPE x gauge\n\n{line}\n# EOF\n") == [sample]
 
 
-def test_parse_what_is_no_number() -> None:
+def test_parse_a_value_that_is_not_a_number() -> None:
     assert math.isnan(parse("a NaN")[0].value)
 
 
 @pytest.mark.parametrize(
     "line", ["<html>", "a", "a{b=1} 1", 'a{b="1" 1', 'a{b="1"', "1a 1", "a one", 'a{b="1"c="2"} 1', "{}"]
 )
-def test_what_is_no_metrics_is_refused(line: str) -> None:
-    with pytest.raises(UnexpectedAnswer, match="no metrics in the text format of Prometheus"):
+def test_another_format_is_refused(line: str) -> None:
+    with pytest.raises(UnexpectedAnswer, match="The response is not in the text format of Prometheus"):
         parse(f"up 1\n{line}\n")
 
 
@@ -100,7 +100,7 @@ def test_where_a_worker_serves_its_metrics() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "why", "mend"),
+    ("settings", "reason", "fix"),
     [
         ({}, "no listener for metrics", "enable_metrics to true, add a listener .* to listeners, and restart"),
         ({"listeners": [resource("client")], "enable_metrics": True}, "no listener", "add a listener"),
@@ -114,11 +114,11 @@ def test_where_a_worker_serves_its_metrics() -> None:
         ({"listeners": [resource("metrics", port=None, path="/s")], "enable_metrics": True}, "Unix socket", "Add a"),
     ],
 )
-def test_why_there_are_no_metrics(settings: dict[str, t.Any], why: str, mend: str) -> None:
+def test_why_there_are_no_metrics(settings: dict[str, t.Any], reason: str, fix: str) -> None:
     answer = metrics_urls(settings, worker=False)
     assert isinstance(answer, NoMetrics)
-    assert why in answer.why
-    assert re.search(mend, answer.mend)
+    assert reason in answer.reason
+    assert re.search(fix, answer.fix)
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -133,7 +133,7 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: t.Any = "-", size: t.Any = "-") -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @pytest.fixture
@@ -145,30 +145,30 @@ def served() -> t.Iterator[str]:
         server.shutdown()
 
 
-def test_fetch_goes_past_proxies(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_ignores_proxies(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     assert parse(fetch(f"{served}/metrics", 10)) == [Sample("a", {"b": "é"}, 1)]
 
 
-def test_what_the_process_itself_serves_is_certain(served: str) -> None:
+def test_metrics_of_the_process_itself_are_certain(served: str) -> None:
     answer = fetch_from(f"{served}/metrics", os.getpid(), 10)
     assert (parse(answer.text), answer.is_certain) == ([Sample("a", {"b": "é"}, 1)], True)
 
 
 def owners(monkeypatch: pytest.MonkeyPatch, *answers: Owner) -> None:
-    """Let these be the owners of the socket, one after the other."""
+    """Return these owners of the socket, one after the other."""
     following = iter(answers)
     monkeypatch.setattr(metrics, "owner_of", lambda *_: next(following))
 
 
-def test_what_another_process_serves_is_not_even_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_another_process_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "http://127.0.0.1:1/metrics"
     owners(monkeypatch, Owner(False, frozenset({1}), "process 8 (nc)"))
-    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by another process, process 8 \(nc\)\.$"):
+    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by a different process, process 8 \(nc\)\.$"):
         fetch_from(url, 7, 10)
     owners(monkeypatch, Owner(False, frozenset({1})))
-    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by another process\.$"):
+    with pytest.raises(UnexpectedAnswer, match=rf"^{url} is served by a different process\.$"):
         fetch_from(url, 7, 10)
 
 
@@ -180,26 +180,26 @@ def test_what_another_process_serves_is_not_even_fetched(monkeypatch: pytest.Mon
         (Owner(None, frozenset({1})), Owner(None, frozenset({2}))),
     ],
 )
-def test_a_socket_that_goes_over_meanwhile(
+def test_a_socket_that_changes_its_owner_during_the_request(
     served: str, monkeypatch: pytest.MonkeyPatch, before: Owner, after: Owner
 ) -> None:
     owners(monkeypatch, before, after)
-    with pytest.raises(UnexpectedAnswer, match="went over to another process in this moment"):
+    with pytest.raises(UnexpectedAnswer, match="^A different process began to serve http.* during the request"):
         fetch_from(f"{served}/metrics", 7, 10)
 
 
-def test_what_answers_without_a_socket_here_is_another_process(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_without_a_socket_are_of_another_process(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owners(monkeypatch, Owner(False, frozenset()), Owner(False, frozenset()))
-    with pytest.raises(UnexpectedAnswer, match="served by another process, which cannot be seen from here"):
+    with pytest.raises(UnexpectedAnswer, match="served by a different process, which this user is not allowed to see"):
         fetch_from(f"{served}/metrics", 7, 10)
 
 
-def test_what_cannot_be_told_is_believed(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_an_unknown_process_are_not_certain(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owners(monkeypatch, Owner(None, frozenset({1})), Owner(None, frozenset({1})))
     assert fetch_from(f"{served}/metrics", 7, 10).is_certain is False
 
 
-def test_fetch_names_what_failed(served: str) -> None:
+def test_the_message_of_a_failed_fetch(served: str) -> None:
     with pytest.raises(UnexpectedAnswer, match=rf"GET {served}/other failed: status 404\."):
         fetch(f"{served}/other", 10)
     with socket.socket() as free:
@@ -210,7 +210,7 @@ def test_fetch_names_what_failed(served: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"])
-def test_fetch_from_what_is_no_web_server(answer: bytes) -> None:
+def test_fetch_from_another_service(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -226,6 +226,6 @@ def test_fetch_from_what_is_no_web_server(answer: bytes) -> None:
         thread.join()
 
 
-def test_fetch_waits_no_longer_than_asked() -> None:
+def test_fetch_has_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ConnectionFailed, match="timed out"):
         fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2)

@@ -49,7 +49,7 @@ def test_a_restart_that_was_lost(change: t.Callable[[Machine, str], None], path:
     assert host.outdated() == []
 
 
-def test_what_is_said() -> None:
+def test_a_finding() -> None:
     host = Machine()
     host.started, host.unit_started = 5000.0, 1_700_005_001.0
     host.boottime = 5090.0
@@ -57,14 +57,14 @@ def test_what_is_said() -> None:
     assert host.found()[0] == {
         "path": MAIN,
         "kind": "configuration",
-        "why": f"{MAIN} was changed at 2023-11-14T23:38:20Z, after the process was started at 2023-11-14T23:36:40Z.",
+        "reason": f"{MAIN} was changed at 2023-11-14T23:38:20Z, after the process was started at 2023-11-14T23:36:40Z.",
     }
 
 
 @each_change
 @pytest.mark.parametrize("seconds", [-YEAR, -3600.0, 3600.0, YEAR])
 @pytest.mark.parametrize("systemd", [False, True])
-def test_a_lost_restart_and_a_clock_that_is_set_before_it_is_looked_for(
+def test_a_lost_restart_and_a_clock_that_is_set_before_the_check(
     systemd: bool, seconds: float, change: t.Callable[[Machine, str], None]
 ) -> None:
     host = Machine()
@@ -96,7 +96,7 @@ def test_with_a_record_no_setting_of_the_clock_makes_a_fresh_process_old(systemd
     assert host.outdated(systemd=systemd) == []
 
 
-def test_a_clock_that_is_set_back_costs_one_restart_without_a_record() -> None:
+def test_a_clock_that_is_set_back_needs_one_restart_without_a_record() -> None:
     host = Machine()
     host.write(MAIN)
     host.set_clock(-3600)
@@ -114,7 +114,7 @@ def test_a_clock_that_is_set_between_the_change_and_the_start() -> None:
     assert host.outdated() == []
 
 
-def test_a_record_before_a_restart_that_never_came() -> None:
+def test_a_record_before_a_restart_that_never_happened() -> None:
     host = Machine()
     host.write(MAIN)
     host.note()
@@ -125,7 +125,7 @@ def test_a_time_in_the_future_counts_until_there_is_a_record() -> None:
     host = Machine()
     host.write(MAIN, content_time=host.wall + YEAR)
     host.restart(noting=False)
-    assert [(item["path"], "a time in the future" in item["why"]) for item in host.found()] == [(MAIN, True)]
+    assert [(item["path"], "a time in the future" in item["reason"]) for item in host.found()] == [(MAIN, True)]
     host.restart()
     assert host.found() == []
     host.reboot()
@@ -155,7 +155,7 @@ def test_a_host_without_a_clock_of_its_own_boots_in_the_past() -> None:
     assert host.outdated() == [DROP_IN]
 
 
-def test_a_record_of_a_boot_that_the_kernel_does_not_tell_is_none() -> None:
+def test_a_record_is_ignored_if_the_boot_id_is_unknown() -> None:
     host = Machine()
     host.restart()
     host.set_clock(-3600)
@@ -167,7 +167,7 @@ def test_a_record_of_a_boot_that_the_kernel_does_not_tell_is_none() -> None:
 
 
 @pytest.mark.parametrize("noting", [False, True])
-def test_a_file_that_is_gone(noting: bool) -> None:
+def test_a_file_that_was_removed(noting: bool) -> None:
     host = Machine()
     host.restart(noting)
     host.remove(MAIN)
@@ -176,7 +176,7 @@ def test_a_file_that_is_gone(noting: bool) -> None:
     assert host.outdated() == []
 
 
-def test_a_file_that_need_not_exist() -> None:
+def test_an_optional_file() -> None:
     host = Machine()
     host.remove(VARIABLES)
     host.restart()
@@ -189,7 +189,7 @@ def test_a_file_that_need_not_exist() -> None:
 
 
 @pytest.mark.parametrize(("noting", "named"), [(False, FOLDER), (True, DROP_IN)])
-def test_a_drop_in_that_is_gone(noting: bool, named: str) -> None:
+def test_a_drop_in_that_was_removed(noting: bool, named: str) -> None:
     host = Machine()
     host.restart(noting)
     host.remove(DROP_IN)
@@ -208,7 +208,7 @@ def test_a_drop_in_that_is_new(noting: bool) -> None:
     assert host.outdated() == []
 
 
-def test_a_drop_in_of_the_unit_comes_and_goes_with_its_folder() -> None:
+def test_a_drop_in_of_the_unit_that_is_created_and_removed_with_its_directory() -> None:
     host = Machine()
     host.restart()
     host.write(f"{UNIT_FOLDER}/limits.conf")
@@ -239,14 +239,14 @@ def test_without_one_it_counts_once() -> None:
     assert host.outdated() == []
 
 
-def test_a_drop_in_that_came_and_went_between_restarts_by_hand() -> None:
+def test_a_drop_in_that_was_created_and_removed_between_restarts_by_hand() -> None:
     host = Machine()
     host.restart()
     host.wait(3600)
     host.write(f"{FOLDER}/99-try.yaml")
     host.restart(noting=False)
     host.remove(f"{FOLDER}/99-try.yaml")
-    # The process has it still, and nothing but the time of the folder tells.
+    # The process still uses it, and only the time of the directory shows it.
     assert host.outdated() == [FOLDER]
 
 
@@ -261,7 +261,7 @@ def test_factors_of_caches_do_not_count(noting: bool) -> None:
     assert host.outdated() == []
 
 
-def test_factors_of_caches_count_where_there_was_more_before() -> None:
+def test_factors_of_caches_count_if_the_file_contained_more_before() -> None:
     host = Machine()
     host.caches_only = set()
     host.restart()
@@ -270,7 +270,7 @@ def test_factors_of_caches_count_where_there_was_more_before() -> None:
     assert host.outdated() == [CACHES]
 
 
-def test_the_factors_hide_no_other_change_in_their_folder() -> None:
+def test_the_factors_do_not_hide_another_change_in_their_directory() -> None:
     host = Machine()
     host.restart()
     host.write(CACHES)
@@ -278,18 +278,18 @@ def test_the_factors_hide_no_other_change_in_their_folder() -> None:
     assert host.outdated() == [DROP_IN]
 
 
-def test_a_file_that_was_moved_here_with_its_folder() -> None:
+def test_a_file_that_was_moved_together_with_its_directory() -> None:
     host = Machine()
     host.restart()
     host.move_here(MAIN)
-    assert [item["why"] for item in host.found()] == [
-        f"{MAIN} is not what it was before the last restart, though its times are older than that."
+    assert [item["reason"] for item in host.found()] == [
+        f"{MAIN} is different from its state before the last restart, although its times are older."
     ]
     host.restart()
     assert host.outdated() == []
 
 
-def test_what_cannot_be_seen_is_not_judged() -> None:
+def test_a_file_that_cannot_be_read_is_left_out() -> None:
     host = Machine()
     host.write(MAIN)
     now = host.snapshot()
@@ -297,7 +297,7 @@ def test_what_cannot_be_seen_is_not_judged() -> None:
     assert outdated_by(Start(host.started, host.inputs()), seen, None) == []
 
 
-def test_a_file_that_was_written_in_the_moment_of_the_start_was_read() -> None:
+def test_a_file_that_was_written_at_the_time_of_the_start_was_read() -> None:
     host = Machine()
     host.restart(noting=False)
     host.change_at(MAIN, host.started + 0.009)

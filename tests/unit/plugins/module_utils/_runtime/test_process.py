@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
 )
 
 MAIN, WORKER = "synapse.app.homeserver", "synapse.app.generic_worker"
-# A program that is started as Synapse is, says when it runs, and ends with its standard input.
+# A program that is started like Synapse, prints a line when it runs, and ends with its standard input.
 PROGRAM = "import sys\nprint('runs', flush=True)\nsys.stdin.read()\n"
 
 
@@ -60,7 +60,7 @@ def test_parse_command_line(words: str, expected: CommandLine | None) -> None:
 
 
 class Program:
-    """A place where programs are started as Synapse is."""
+    """A directory in which programs are started like Synapse."""
 
     def __init__(self, directory: pathlib.Path, stack: contextlib.ExitStack) -> None:
         self.directory = directory
@@ -71,7 +71,7 @@ class Program:
             (package / f"{name}.py").write_text(PROGRAM)
 
     def start(self, *arguments: str, wrapper: t.Sequence[str] = (), **environment: str) -> int:
-        """Start one and return its process id, once it runs."""
+        """Start a program and return its process id when it runs."""
         environment["PYTHONPATH"] = str(self.directory / "python")
         process = subprocess.Popen(
             [*wrapper, sys.executable, "-m", *arguments],
@@ -100,19 +100,19 @@ def test_the_processes_of_a_configuration_are_found(program: Program, tmp_path: 
     program.start(MAIN, "-c", other)
     program.start(MAIN, "-c", "homeserver.yaml", "-D", PWD="/elsewhere")
     program.start("synapse.app.admin_cmd", "-c", own)
-    found, unseen = find_processes([own, str(tmp_path / "conf.d")])
+    found, unknown = find_processes([own, str(tmp_path / "conf.d")])
     assert found == [
         Process(main, MAIN, (own, f"{tmp_path}/conf.d/"), sys.executable),
         Process(daemon, MAIN, (own,), sys.executable, daemonized=True),
         Process(worker, WORKER, (own, str(tmp_path / "worker.yaml")), sys.executable),
     ]
-    assert unseen == []
+    assert unknown == []
 
 
-def test_a_wrapper_is_no_process_of_synapse(program: Program, tmp_path: pathlib.Path) -> None:
+def test_a_wrapper_is_not_a_process_of_synapse(program: Program, tmp_path: pathlib.Path) -> None:
     own = str(tmp_path / "homeserver.yaml")
     wrapper = program.start(MAIN, "-c", own, wrapper=["/bin/sh", "-c", '"$@"; exit', "sh"])
-    found, _unseen = find_processes([own])
+    found, _unknown = find_processes([own])
     assert len(found) == 1
     assert found[0].pid != wrapper
 
@@ -121,7 +121,7 @@ def test_a_linked_configuration_is_the_same(program: Program, tmp_path: pathlib.
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     pid = program.start(MAIN, "-c", str(tmp_path / "link" / "homeserver.yaml"))
-    found, _unseen = find_processes([str(tmp_path / "real" / "homeserver.yaml")])
+    found, _unknown = find_processes([str(tmp_path / "real" / "homeserver.yaml")])
     assert [process.pid for process in found] == [pid]
 
 
@@ -130,7 +130,7 @@ def test_what_a_process_has(program: Program, tmp_path: pathlib.Path) -> None:
     reader = ProcessReader(pid)
     assert reader.user() == pwd.getpwuid(os.geteuid()).pw_name
     assert reader.environment() == {"PYTHONMALLOC": "malloc", "SYNAPSE_CACHE_FACTOR_GETEVENT": "2=3"}
-    assert reader.jemalloc() == {"loaded": False, "library": None}
+    assert reader.jemalloc() == {"loaded": False}
     assert reader.open_files() == len(os.listdir(f"/proc/{pid}/fd"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert reader.file_limits() == {"soft": soft, "hard": hard}
@@ -139,7 +139,7 @@ def test_what_a_process_has(program: Program, tmp_path: pathlib.Path) -> None:
     assert reader.control_group() == pathlib.Path("/proc/self/cgroup").read_text()
     assert reader.directory_at_start(daemonized=False) == str(tmp_path)
     assert reader.replaced_program() is None
-    assert reader.unseen == []
+    assert reader.unknown == []
 
 
 def test_a_process_that_has_ended(program: Program) -> None:
@@ -159,7 +159,7 @@ def test_a_process_that_has_ended(program: Program) -> None:
 
 
 def tree(proc: pathlib.Path, pid: str, namespace: str, **files: str) -> pathlib.Path:
-    """Write what /proc shows of one process, for what cannot be brought about here."""
+    """Write the files of a process in /proc, for states that a test cannot create otherwise."""
     directory = proc / pid
     (directory / "ns").mkdir(parents=True)
     (directory / "ns" / "pid").symlink_to(namespace)
@@ -180,11 +180,11 @@ def test_jemalloc_and_limits_as_the_kernel_writes_them(tmp_path: pathlib.Path) -
     )
     reader = ProcessReader(7, str(tmp_path))
     assert reader.jemalloc() == {"loaded": True, "library": library}
-    assert reader.file_limits() == {"soft": 1024, "hard": None}
+    assert reader.file_limits() == {"soft": 1024}
     assert reader.user() == "54321"
 
 
-def test_the_start_is_on_the_clock_of_the_boot_whatever_a_container_is_told(tmp_path: pathlib.Path) -> None:
+def test_the_start_is_on_the_clock_of_the_boot_also_in_a_container(tmp_path: pathlib.Path) -> None:
     fields = " ".join(str(number) for number in range(4, 52))
     # The field 22 is the start, in ticks since the boot, of a program with any name.
     tree(tmp_path, "7", "pid:[1]", stat=f"7 (a) S (b c) S {fields}\n".replace(" 22 ", " 123456 "))
@@ -209,17 +209,17 @@ def test_where_a_daemon_was_started(tmp_path: pathlib.Path) -> None:
     assert (reader.directory_at_start(True), reader.directory_at_start(False)) == ("/srv/chat", "/")
 
 
-def test_the_processes_of_a_container_are_others(tmp_path: pathlib.Path) -> None:
+def test_the_processes_of_a_container_are_ignored(tmp_path: pathlib.Path) -> None:
     command = f"python -m {MAIN} -c /etc/matrix-synapse/homeserver.yaml ".replace(" ", "\0")
     tree(tmp_path, "self", "pid:[1]")
     tree(tmp_path, "7", "pid:[1]", cmdline=command)
     tree(tmp_path, "8", "pid:[2]", cmdline=command)
-    found, _unseen = find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
+    found, _unknown = find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
     assert [process.pid for process in found] == [7]
 
 
 def test_a_host_without_proc(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(SynapseError, match="this module needs Linux"):
+    with pytest.raises(SynapseError, match=rf"^{tmp_path} shows no processes. Run this module on Linux"):
         find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
 
 
@@ -242,8 +242,8 @@ def as_nobody(look: t.Callable[[], str]) -> str:
     return text
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process and then look at it as somebody else")
-def test_what_another_user_may_not_see(program: Program, tmp_path: pathlib.Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process and then read it as another user")
+def test_values_that_another_user_is_not_allowed_to_see(program: Program, tmp_path: pathlib.Path) -> None:
     pid = program.start(MAIN, "-c", "homeserver.yaml")
 
     def look() -> str:
@@ -256,11 +256,10 @@ def test_what_another_user_may_not_see(program: Program, tmp_path: pathlib.Path)
             reader.user(),
             reader.file_limits()["soft"],
         ]
-        _found, unseen = find_processes([str(tmp_path / "homeserver.yaml")])
-        assert all(item.mend == "Run the task with become, as root." for item in [*reader.unseen, *unseen])
-        return (
-            f"{seen} {[item.what for item in reader.unseen]} {[item.what for item in unseen if str(pid) in item.why]}"
-        )
+        _found, unknown = find_processes([str(tmp_path / "homeserver.yaml")])
+        assert all(item.fix == "Run the task with become, as root." for item in [*reader.unknown, *unknown])
+        hidden = [item.name for item in unknown if str(pid) in item.reason]
+        return f"{seen} {[item.name for item in reader.unknown]} {hidden}"
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert as_nobody(look) == (

@@ -12,7 +12,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unseen
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.restart_record import read_restart_record
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 
@@ -29,10 +29,10 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def reason(path: pathlib.Path) -> str:
     found = read_restart_record(str(path))
-    assert isinstance(found, Unseen)
-    assert found.what == "restart_record"
-    assert found.mend.startswith("Remove it")
-    return found.why
+    assert isinstance(found, Unknown)
+    assert found.name == "restart_record"
+    assert found.fix.startswith("Remove it")
+    return found.reason
 
 
 def test_a_record_is_read(path: pathlib.Path) -> None:
@@ -41,33 +41,33 @@ def test_a_record_is_read(path: pathlib.Path) -> None:
     assert read_restart_record(str(path)) == RECORD
 
 
-def test_none_has_been_written_yet(tmp_path: pathlib.Path) -> None:
+def test_a_record_that_does_not_exist(tmp_path: pathlib.Path) -> None:
     assert read_restart_record(str(tmp_path / "missing")) is None
 
 
 def test_a_link_is_not_followed(path: pathlib.Path) -> None:
     link = path.with_name("link")
     link.symlink_to(path)
-    assert reason(link) == f"{link} is a link, so it was not believed."
+    assert reason(link) == f"{link} is a link, so it was ignored."
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_what_others_can_write_is_not_believed(path: pathlib.Path, mode: int) -> None:
+def test_a_file_that_others_can_write_to_is_ignored(path: pathlib.Path, mode: int) -> None:
     path.chmod(mode)
-    assert "can be written by others" in reason(path)
+    assert "can be written by users other than root and this user" in reason(path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_what_belongs_to_others_is_not_believed(path: pathlib.Path) -> None:
+def test_a_file_of_another_user_is_ignored(path: pathlib.Path) -> None:
     os.chown(path, 65534, 65534)
-    assert "can be written by others" in reason(path)
+    assert "can be written by users other than root and this user" in reason(path)
 
 
-def test_what_is_no_plain_file(tmp_path: pathlib.Path) -> None:
+def test_something_that_is_not_a_regular_file(tmp_path: pathlib.Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o600)
-    assert "is no plain file" in reason(pipe)
-    assert "is no plain file" in reason(tmp_path)
+    assert "is not a regular file" in reason(pipe)
+    assert "is not a regular file" in reason(tmp_path)
 
 
 def test_a_file_in_a_file(path: pathlib.Path) -> None:
@@ -75,6 +75,6 @@ def test_a_file_in_a_file(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"boot_id": ', b"\xff\xfe", "[" * 100_000, '{"boot_id": 1e999}'])
-def test_what_is_no_record(path: pathlib.Path, text: t.Any) -> None:
+def test_a_file_without_a_record(path: pathlib.Path, text: t.Any) -> None:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert reason(path) == f"{path} does not hold what the roles write, so it was not believed."
+    assert reason(path) == f"{path} does not contain a restart record, so it was ignored."

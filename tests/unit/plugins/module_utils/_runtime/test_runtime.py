@@ -16,13 +16,15 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import listener, runtime
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
-# A program that is started as Synapse is, and serves metrics of a start `argv[-1]` seconds later than it was, as one
-# does whose clock was set.
+# A program that is started like Synapse. In its metrics the start is `argv[-1]` seconds later than the real start, as
+# if the clock was set.
 PROGRAM = """
 import http.server, os, sys
 ticks = float(open("/proc/self/stat").read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
@@ -49,7 +51,7 @@ BASES = Completed(0, json.dumps({"plain": [1000]}), "")
 
 
 class Host:
-    """A host with a configuration, and with programs that run as if they were Synapse."""
+    """A host with a configuration, and with programs that run like Synapse."""
 
     def __init__(self, directory: pathlib.Path, stack: contextlib.ExitStack) -> None:
         self.directory = directory
@@ -81,13 +83,20 @@ class Host:
         assert process.stdout is not None
         return process, int(process.stdout.readline())
 
-    def read(self, caches: bool = True, bases: Completed = BASES) -> dict[str, t.Any]:
+    def read(
+        self,
+        caches: bool = True,
+        freshness: bool = False,
+        bases: Completed = BASES,
+        client: Client | None = None,
+    ) -> dict[str, t.Any]:
         reader = RuntimeReader(
             self.config_path,
             caches=caches,
-            freshness=False,
+            freshness=freshness,
             synapse_python="/synapse/python",
             timeout=10,
+            client=client,
             host=runtime.Host(run=lambda *_: bases),
         )
         return reader.read()
@@ -104,22 +113,23 @@ def metrics(port: int) -> dict[str, t.Any]:
 
 
 def test_nothing_runs(host: Host) -> None:
-    settings = {"global_factor": 0.5, "per_cache_factors": {}, "event_cache_size": 10240, "cache_autotuning": None}
-    assert host.read() == {"processes": [], "settings": settings, "started_with": None, "unseen": []}
+    settings = {"global_factor": 0.5, "per_cache_factors": {}, "event_cache_size": 10240, "cache_autotuning": {}}
+    assert host.read() == {"processes": [], "cache_settings": settings, "unknown": []}
 
 
 def test_processes_alone_need_no_configuration(host: Host) -> None:
     program, _port = host.start("homeserver", host.config_path)
     os.unlink(host.config_path[0])
     found = host.read(caches=False)
-    assert found["settings"] is None
-    assert found["unseen"] == []
+    assert found.keys() == {"processes", "unknown"}
+    assert found["unknown"] == []
     main = found["processes"][0]
     assert (main["name"], main["app"], main["pid"]) == ("main", "synapse.app.homeserver", program.pid)
-    assert (main["caches"], main["metrics_url"], main["config_path"]) == (None, None, host.config_path)
-    assert (main["outdated_by"], found["started_with"]) == (None, None)
-    started = datetime.datetime.strptime(main["started_at"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    assert main["config_path"] == host.config_path
+    assert not {"caches", "metrics_url", "outdated_by", "restart_required"} & main.keys()
+    started = datetime.datetime.strptime(main["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
     assert started == pytest.approx(time.time(), abs=60)
+    assert main["started_ts"] // 1000 == started
     with pytest.raises(ConfigurationError, match=r"homeserver\.yaml does not exist"):
         host.read()
 
@@ -133,8 +143,8 @@ def test_the_main_process_and_a_worker_have_their_own_metrics(host: Host) -> Non
         {"worker_name": "w1", "worker_listeners": [metrics(worker_port)], "caches": {"global_factor": 3}}, "worker.yaml"
     )
     found = host.read()
-    assert found["unseen"] == []
-    assert found["settings"]["global_factor"] == 0.5
+    assert found["unknown"] == []
+    assert found["cache_settings"]["global_factor"] == 0.5
     main, worker = found["processes"]
     assert (main["name"], worker["name"]) == ("main", "w1")
     assert main["metrics_url"] == f"http://127.0.0.1:{main_port}/_synapse/metrics"
@@ -146,11 +156,11 @@ def test_the_main_process_and_a_worker_have_their_own_metrics(host: Host) -> Non
 def test_a_process_without_metrics(host: Host) -> None:
     host.start("homeserver", host.config_path)
     found = host.read()
-    assert found["processes"][0]["caches"] is None
-    assert [(item["what"], item["why"]) for item in found["unseen"]] == [
+    assert "caches" not in found["processes"][0]
+    assert [(item["name"], item["reason"]) for item in found["unknown"]] == [
         ("caches", "The configuration has no listener for metrics.")
     ]
-    assert found["processes"][0]["unseen"] == found["unseen"]
+    assert found["processes"][0]["unknown"] == found["unknown"]
 
 
 def test_a_listener_that_is_not_open_yet(host: Host) -> None:
@@ -160,9 +170,9 @@ def test_a_listener_that_is_not_open_yet(host: Host) -> None:
     other.wait()
     host.configure({"enable_metrics": True, "listeners": [metrics(other_port)]})
     found = host.read()
-    assert found["processes"][0]["metrics_url"] is None
-    assert "Connection refused" in found["unseen"][0]["why"]
-    assert found["unseen"][0]["mend"].startswith("Restart Synapse")
+    assert "metrics_url" not in found["processes"][0]
+    assert "Connection refused" in found["unknown"][0]["reason"]
+    assert found["unknown"][0]["fix"].startswith("Restart Synapse")
     host.configure({"enable_metrics": True, "listeners": [metrics(other_port), metrics(port)]})
     assert host.read()["processes"][0]["metrics_url"] == f"http://127.0.0.1:{port}/_synapse/metrics"
     assert program.poll() is None
@@ -170,61 +180,65 @@ def test_a_listener_that_is_not_open_yet(host: Host) -> None:
 
 def test_the_metrics_of_another_process_are_not_taken(host: Host) -> None:
     host.start("homeserver", host.config_path)
-    # As old as the first, as two are that the host starts when it boots.
+    # As old as the first process, like two processes that start during the boot.
     other, port = host.start("homeserver", [str(host.directory / "other.yaml")])
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read()
-    assert found["processes"][0]["caches"] is None
-    assert [(item["what"], item["mend"][:15]) for item in found["unseen"]] == [("caches", "Restart Synapse")]
+    assert "caches" not in found["processes"][0]
+    assert [(item["name"], item["fix"][:15]) for item in found["unknown"]] == [("caches", "Restart Synapse")]
     url = f"http://127.0.0.1:{port}/_synapse/metrics"
-    assert found["unseen"][0]["why"].startswith(f"{url} is served by another process, process {other.pid} (python")
+    assert found["unknown"][0]["reason"].startswith(
+        f"{url} is served by a different process, process {other.pid} (python"
+    )
 
 
 @pytest.mark.parametrize("later", [-400_000_000.0, -100.0, 100.0, 400_000_000.0])
-def test_a_clock_that_is_set_makes_no_process_another_one(host: Host, later: float) -> None:
+def test_a_clock_that_is_set_does_not_matter(host: Host, later: float) -> None:
     _process, port = host.start("homeserver", host.config_path, later)
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read()
-    assert found["unseen"] == []
+    assert found["unknown"] == []
     assert found["processes"][0]["metrics_url"] == f"http://127.0.0.1:{port}/_synapse/metrics"
 
 
-def test_a_user_who_may_not_see_whose_metrics_these_are(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_is_not_allowed_to_see_which_process_serves_the_metrics(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program, port = host.start("homeserver", host.config_path)
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     monkeypatch.setattr(listener, "_sockets_of", lambda *_: None)
     found = host.read()
     assert [cache["as_configured"] for cache in found["processes"][0]["caches"]] == [True]
-    assert found["unseen"] == [
+    assert found["unknown"] == [
         {
-            "what": "metrics_url",
-            "why": f"Whether process {program.pid} itself serves http://127.0.0.1:{port}/_synapse/metrics is hidden,"
-            " so its answer was believed.",
-            "mend": "Run the task with become, as root.",
+            "name": "metrics_url",
+            "reason": f"This user is not allowed to see whether process {program.pid} itself serves"
+            f" http://127.0.0.1:{port}/_synapse/metrics, so the answer was used without this check.",
+            "fix": "Run the task with become, as root.",
         }
     ]
 
 
-def test_a_process_that_lacks_a_part_of_the_configuration(host: Host) -> None:
+def test_a_process_that_was_started_without_a_part_of_the_configuration(host: Host) -> None:
     _process, port = host.start("homeserver", host.config_path[:1])
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     host.configure({"caches": {"global_factor": 2}}, "conf.d/50-own.yaml")
     found = host.read()
-    assert [(item["what"], "conf.d" in item["why"]) for item in found["unseen"]] == [("config_path", True)]
-    # What was declared is not in force, whatever the process makes of its own files.
+    assert [(item["name"], "conf.d" in item["reason"]) for item in found["unknown"]] == [("config_path", True)]
+    # The declared settings are not in force, although the process uses its own files.
     assert [cache["as_configured"] for cache in found["processes"][0]["caches"]] == [False]
 
 
-def test_without_base_sizes_nothing_is_claimed(host: Host) -> None:
+def test_as_configured_is_left_out_without_base_sizes(host: Host) -> None:
     _process, port = host.start("homeserver", host.config_path)
     host.configure({"enable_metrics": True, "listeners": [metrics(port)]})
     found = host.read(bases=Completed(1, "", "No module named synapse"))
-    assert [cache["as_configured"] for cache in found["processes"][0]["caches"]] == [None]
-    assert found["unseen"] == [
+    assert found["processes"][0]["caches"] == [{"name": "plain", "size": 1, "max_size": 500}]
+    assert found["unknown"] == [
         {
-            "what": "base_size",
-            "why": "/synapse/python cannot tell the base sizes of the caches: No module named synapse.",
-            "mend": "Set synapse_python to the Python of Synapse: process"
+            "name": "base_size",
+            "reason": "/synapse/python cannot read the base sizes of the caches: No module named synapse.",
+            "fix": "Set synapse_python to the Python of Synapse. Process"
             f" {found['processes'][0]['pid']} runs {sys.executable}.",
         }
     ]
@@ -236,5 +250,52 @@ def test_a_worker_with_a_broken_file(host: Host, settings: str) -> None:
     worker_file.write_text(settings)
     host.start("generic_worker", [*host.config_path, str(worker_file)])
     found = host.read()
-    assert (found["processes"][0]["name"], found["processes"][0]["caches"]) == (None, None)
-    assert [item["what"] for item in found["unseen"]] == ["name", "caches"]
+    assert not {"name", "caches"} & found["processes"][0].keys()
+    assert [item["name"] for item in found["unknown"]] == ["name", "caches"]
+
+
+def test_a_worker_with_a_broken_file_and_without_caches(host: Host) -> None:
+    worker_file = host.directory / "worker.yaml"
+    worker_file.write_text("worker_name: [")
+    host.start("generic_worker", [*host.config_path, str(worker_file)])
+    found = host.read(caches=False)
+    assert "name" not in found["processes"][0]
+    assert [item["name"] for item in found["unknown"]] == ["name"]
+
+
+def test_a_host_with_workers_only(host: Host) -> None:
+    for number in (1, 2):
+        host.configure({"worker_name": f"w{number}"}, f"worker{number}.yaml")
+    files = [str(host.directory / f"worker{number}.yaml") for number in (1, 2)]
+    programs = [host.start("generic_worker", [*host.config_path, file])[0] for file in files]
+    found = host.read(freshness=True)
+    assert {(each["name"], each["pid"]) for each in found["processes"]} == {
+        (f"w{number}", program.pid) for number, program in enumerate(programs, 1)
+    }
+    for process in found["processes"]:
+        assert (process["outdated_by"], process["restart_required"]) == ([], False)
+    assert found["started_with"]["places"].keys() >= {*host.config_path, *files}
+    os.utime(files[0], (4e9, 4e9))
+    again = host.read(freshness=True)["processes"]
+    assert {each["name"]: each["restart_required"] for each in again} == {"w1": True, "w2": False}
+    assert [found["path"] for each in again for found in each["outdated_by"]] == [files[0]]
+
+
+def test_a_server_that_answers(host: Host) -> None:
+    with ScriptedServer() as server:
+        server.expect(
+            Call("GET", "/_matrix/key/v2/server", {"server_name": "example.org"}, token=None),
+            Call("GET", "/_synapse/admin/v1/server_version", {"server_version": "1.163.2"}, token=None),
+        )
+        found = host.read(caches=False, client=Client(server.base_url))
+    assert found == {"server": {"name": "example.org", "version": "1.163.2"}, "processes": [], "unknown": []}
+
+
+def test_a_server_that_does_not_answer(host: Host) -> None:
+    host.start("homeserver", [*host.config_path, str(host.directory / "missing")])
+    with ScriptedServer() as server:
+        closed = server.base_url
+    found = host.read(client=Client(closed))
+    assert "server" not in found
+    # The entries of the server are before those of the processes.
+    assert [item["name"] for item in found["unknown"]] == ["server", "caches"]

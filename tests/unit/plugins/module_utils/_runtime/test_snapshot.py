@@ -38,7 +38,7 @@ def test_nothing(tmp_path: pathlib.Path) -> None:
     assert look_at(str(tmp_path / "file"), suffix=".yaml") is None
 
 
-def test_a_time_that_a_file_brings_along_hides_nothing(tmp_path: pathlib.Path) -> None:
+def test_an_old_modification_time_does_not_hide_a_change(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "a"
     file.touch()
     os.utime(file, (1, 1))
@@ -75,14 +75,14 @@ def test_links_in_a_circle(tmp_path: pathlib.Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
-def test_a_folder_has_the_names_that_count(tmp_path: pathlib.Path) -> None:
+def test_a_directory_has_the_names_that_count(tmp_path: pathlib.Path) -> None:
     for name in ("b.yaml", "a.yaml", ".a.yaml.swp", "a.yaml~"):
         (tmp_path / name).touch()
     assert seen_at(tmp_path, ".yaml").names == ("a.yaml", "b.yaml")
     assert seen_at(tmp_path, ".yaml").identity[-1][0] == tmp_path.stat().st_ino
 
 
-def test_a_record_says_the_same(tmp_path: pathlib.Path) -> None:
+def test_a_record_contains_the_snapshot(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.yaml").touch()
     places = {
         "/a": look_at(str(tmp_path / "a.yaml"), reloaded=True),
@@ -90,11 +90,21 @@ def test_a_record_says_the_same(tmp_path: pathlib.Path) -> None:
         "/c": look_at(str(tmp_path), suffix=".yaml"),
     }
     snapshot = Snapshot(Clock("boot", 12.25, 1_700_000_000.123456), places)
-    assert Snapshot.from_record(json.loads(json.dumps(snapshot.as_record()))) == snapshot
+    record = snapshot.as_record()
+    assert Snapshot.from_record(json.loads(json.dumps(record))) == snapshot
+    assert record["places"]["/b"] == {}
+    assert record["places"]["/a"].keys() == {"identity", "reloaded"}
+
+
+def test_an_unknown_boot_id_is_left_out_of_a_record() -> None:
+    record = Snapshot(Clock(None, 1.0, 2.0), {}).as_record()
+    assert record == {"boottime": 1.0, "wall": 2.0, "places": {}}
+    with pytest.raises(KeyError):
+        Snapshot.from_record(record)
 
 
 GOOD: dict[str, t.Any] = {"boot_id": "a", "boottime": 1.0, "wall": 2.0, "places": {}}
-PLACE: dict[str, t.Any] = {"identity": [[1, 2, 3, 4]], "reloaded": False, "names": None}
+PLACE: dict[str, t.Any] = {"identity": [[1, 2, 3, 4]], "reloaded": False}
 
 
 @pytest.mark.parametrize(
@@ -109,14 +119,16 @@ PLACE: dict[str, t.Any] = {"identity": [[1, 2, 3, 4]], "reloaded": False, "names
         {**GOOD, "wall": None},
         {**GOOD, "places": [1]},
         {**GOOD, "places": {"/a": 1}},
-        {**GOOD, "places": {"/a": {}}},
+        {**GOOD, "places": {"/a": None}},
+        {**GOOD, "places": {"/a": {"reloaded": False}}},
+        {**GOOD, "places": {"/a": {"identity": [[1, 2, 3, 4]]}}},
         {**GOOD, "places": {"/a": {**PLACE, "identity": []}}},
         {**GOOD, "places": {"/a": {**PLACE, "identity": [[1, 2, 3]]}}},
         {**GOOD, "places": {"/a": {**PLACE, "identity": [["one", 2, 3, 4]]}}},
         {**GOOD, "places": {"/a": {**PLACE, "names": [1]}}},
     ],
 )
-def test_what_is_no_record(record: t.Any) -> None:
+def test_something_that_is_not_a_record(record: t.Any) -> None:
     Snapshot.from_record({**GOOD, "places": {"/a": PLACE}})
     with pytest.raises((TypeError, ValueError, KeyError)):
         Snapshot.from_record(record)

@@ -64,11 +64,11 @@ class Machine:
         self.main.write_text(json.dumps(settings))
 
     def change(self, path: pathlib.Path) -> None:
-        """Give a place the time that it has when it is changed 30 seconds after the start."""
+        """Set the time of a path to 30 seconds after the start."""
         os.utime(path, (self.made + 80, self.made + 80))
 
     def restart(self) -> None:
-        """Let the process be one that was started 30 seconds ago, and a minute pass."""
+        """Let a minute pass, and let the process be one that was started 30 seconds ago."""
         self.boottime, self.wall = self.boottime + 60, self.wall + 60
         self.started = self.boottime - 30
 
@@ -102,13 +102,13 @@ class Machine:
         return reader.read()
 
     def outdated(self, record: pathlib.Path | None = None) -> list[tuple[str, str]]:
-        """Return path and kind of what the process is outdated by, all of which must be seen."""
+        """Return path and kind of what the process is outdated by. Nothing may be unknown."""
         found = self.read(record)
-        assert found["unseen"] == []
+        assert found["unknown"] == []
         return [(item["path"], item["kind"]) for item in found["processes"][0]["outdated_by"]]
 
-    def unseen(self, record: pathlib.Path | None = None) -> list[tuple[str, str]]:
-        return [(item["what"], item["why"]) for item in self.read(record)["unseen"]]
+    def unknown(self, record: pathlib.Path | None = None) -> list[tuple[str, str]]:
+        return [(item["name"], item["reason"]) for item in self.read(record)["unknown"]]
 
     def note(self) -> pathlib.Path:
         """Write the record as the roles do before a restart."""
@@ -146,8 +146,9 @@ def machine(tmp_path: pathlib.Path) -> Machine:
 
 def test_nothing_has_changed(machine: Machine) -> None:
     assert machine.outdated() == []
-    started_at = machine.read()["processes"][0]["started_at"]
-    assert started_at == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(machine.made + 50))
+    process = machine.read()["processes"][0]
+    assert process["started"] == time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(machine.made + 50))
+    assert process["started_ts"] == pytest.approx((machine.made + 50) * 1000, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +163,16 @@ def test_nothing_has_changed(machine: Machine) -> None:
 @pytest.mark.parametrize("freshness", [True, False])
 def test_the_unit_of_a_process(machine: Machine, control_group: str, unit: str | None, freshness: bool) -> None:
     machine.control_group, machine.freshness = control_group, freshness
-    assert machine.read()["processes"][0]["unit"] == unit
+    assert machine.read()["processes"][0].get("unit", "left out") == (unit or "left out")
 
 
 @pytest.mark.parametrize(("main_process", "unit"), [("0", UNIT), ("1", UNIT), ("7", UNIT), ("99", None)])
-def test_a_process_that_another_service_has_only_around_it(machine: Machine, main_process: str, unit: str) -> None:
-    # As what somebody starts by hand is in that of sshd or cron.
+def test_a_process_in_the_control_group_of_another_service(
+    machine: Machine, main_process: str, unit: str | None
+) -> None:
+    # A process that was started by hand is in the control group of sshd or cron.
     machine.main_process = main_process
-    assert machine.read()["processes"][0]["unit"] == unit
+    assert machine.read()["processes"][0].get("unit", "left out") == (unit or "left out")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,7 @@ def test_systemd_knows_what_the_clock_showed_at_the_start(machine: Machine) -> N
     assert machine.outdated() == [(str(machine.main), "configuration")]
 
 
-def test_a_drop_in_that_is_gone(machine: Machine) -> None:
+def test_a_drop_in_that_was_removed(machine: Machine) -> None:
     record = machine.note()
     machine.restart()
     machine.drop_in.unlink()
@@ -234,7 +237,7 @@ def test_a_unit_that_systemd_has_not_read_again(machine: Machine) -> None:
     assert machine.outdated() == [(UNIT, "unit")]
 
 
-def test_a_daemon_has_no_unit_and_may_name_its_files_from_where_it_was_started(machine: Machine) -> None:
+def test_a_daemon_has_no_unit_and_can_have_relative_paths(machine: Machine) -> None:
     machine.control_group = "0::/user.slice/session-1.scope\n"
     machine.environ = f"PWD={machine.directory}\0"
     machine.command = COMMAND.format(
@@ -247,68 +250,70 @@ def test_a_daemon_has_no_unit_and_may_name_its_files_from_where_it_was_started(m
     assert machine.outdated() == [(str(machine.log), "log_configuration")]
 
 
-def test_what_a_start_would_read_is_known_though_nothing_runs(machine: Machine) -> None:
+def test_the_files_of_the_next_start_are_known_although_no_process_runs(machine: Machine) -> None:
     found = machine.read(runs=False)
-    assert (found["processes"], found["unseen"]) == ([], [])
+    assert (found["processes"], found["unknown"]) == ([], [])
     places = found["started_with"]["places"]
     assert {str(machine.main), str(machine.folder), str(machine.drop_in), str(machine.log)} <= set(places)
     assert places[str(machine.caches)]["reloaded"] is True
     assert found["started_with"]["boottime"] == machine.boottime
 
 
-def test_a_record_holds_nothing_that_is_in_the_files(machine: Machine) -> None:
+def test_a_record_does_not_contain_the_content_of_files(machine: Machine) -> None:
     machine.configure({"registration_shared_secret": "hush", "signing_key_path": str(machine.secret)})
     machine.secret.write_text("hush hush")
     assert "hush" not in json.dumps(machine.read())
 
 
-def test_a_record_that_is_not_to_be_believed(machine: Machine) -> None:
+def test_a_record_that_is_ignored(machine: Machine) -> None:
     record = machine.note()
     record.chmod(0o666)
-    why = f"{record} can be written by others than root and this user, so it was not believed."
-    assert machine.unseen(record) == [("restart_record", why)]
-    assert machine.unseen(machine.directory / "missing") == []
+    reason = f"{record} can be written by users other than root and this user, so it was ignored."
+    assert machine.unknown(record) == [("restart_record", reason)]
+    assert machine.unknown(machine.directory / "missing") == []
 
 
-def test_a_record_in_a_boot_that_the_kernel_does_not_tell(machine: Machine) -> None:
+def test_a_record_is_ignored_if_the_boot_id_is_unknown(machine: Machine) -> None:
     record = machine.note()
     machine.boot_id = None
-    assert [what for what, _why in machine.unseen(record)] == ["restart_record"]
+    assert [name for name, _reason in machine.unknown(record)] == ["restart_record"]
 
 
-def test_a_systemd_that_does_not_tell(machine: Machine) -> None:
+def test_a_systemd_that_fails(machine: Machine) -> None:
     machine.systemctl = 1
-    why = f"systemd cannot tell what {UNIT} is started with: No bus."
-    assert machine.unseen() == [("unit", why), ("outdated_by", why)]
-    assert machine.read()["processes"][0]["unit"] is None
+    reason = f"systemctl show {UNIT} failed: No bus."
+    assert machine.unknown() == [("unit", reason), ("outdated_by", reason)]
+    assert "unit" not in machine.read()["processes"][0]
     machine.change(machine.main)
     assert machine.read()["processes"][0]["outdated_by"][0]["path"] == str(machine.main)
     machine.freshness = False
-    assert machine.read()["unseen"] == [{"what": "unit", "why": why, "mend": "Look at systemctl status 7 on the host."}]
+    assert machine.read()["unknown"] == [
+        {"name": "unit", "reason": reason, "fix": "Run systemctl status 7 on the host."}
+    ]
 
 
 def test_a_python_without_the_package(machine: Machine) -> None:
     machine.command = machine.command.replace("/venv/bin/python", "/elsewhere/bin/python")
     python = f"{machine.directory}/elsewhere/bin/python"
-    why = f"No installed matrix-synapse belongs to {python}, which process 7 runs."
-    assert machine.unseen() == [("outdated_by", why)]
+    reason = f"Process 7 runs {python}, for which no package matrix-synapse is installed."
+    assert machine.unknown() == [("outdated_by", reason)]
 
 
-def test_a_file_that_this_user_may_not_look_at(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_this_user_is_not_allowed_to_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     def look(path: str, reloaded: bool, suffix: str | None) -> Seen | None:
         if path == str(machine.secret):
             raise PermissionError(13, "Permission denied")
         return look_at(path, reloaded, suffix)
 
     monkeypatch.setattr(start, "look_at", look)
-    assert machine.unseen() == [("outdated_by", f"{machine.secret} cannot be looked at: Permission denied.")]
+    assert machine.unknown() == [("outdated_by", f"{machine.secret} cannot be read: Permission denied.")]
     assert machine.read()["processes"][0]["outdated_by"] == []
     assert str(machine.secret) not in machine.read()["started_with"]["places"]
 
 
-def test_a_configuration_that_cannot_be_understood(machine: Machine) -> None:
+def test_a_configuration_that_cannot_be_parsed(machine: Machine) -> None:
     machine.main.write_text("a: [")
     machine.change(machine.main)
     found = machine.read()["processes"][0]
     assert [item["path"] for item in found["outdated_by"]] == [str(machine.main)]
-    assert ["is not valid YAML" in item["why"] for item in found["unseen"]] == [True]
+    assert ["is not valid YAML" in item["reason"] for item in found["unknown"]] == [True]

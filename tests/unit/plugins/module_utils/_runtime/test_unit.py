@@ -42,12 +42,12 @@ def test_the_name_of_a_unit(text: str, name: str | None) -> None:
 
 
 def test_a_unit_of_a_user() -> None:
-    with pytest.raises(SynapseError, match=r"^chat\.service is a unit of a user's own systemd"):
+    with pytest.raises(SynapseError, match=r"^chat\.service is a unit of the systemd of a user"):
         unit_name("0::/user.slice/user-9.slice/user@9.service/app.slice/chat.service\n")
 
 
 class Manager:
-    """A systemd that says what a test wants."""
+    """A systemd whose answers a test sets."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -95,7 +95,7 @@ def test_a_unit(manager: Manager) -> None:
     assert manager.files() == [Input("/lib/systemd/system/matrix-synapse.service", "unit")]
     unit = manager.read()
     assert unit is not None
-    # 10:00:00 UTC, and whatever fraction of that second.
+    # 10:00:00 UTC, and an unknown fraction of that second.
     assert (unit.name, unit.started, unit.outdated) == (NAME, 1795514401.0, False)
     assert manager.asked[:5] == ["env", "LC_ALL=C", "TZ=UTC", "systemctl", "show"]
     assert manager.asked[-2:] == ["--", NAME]
@@ -107,14 +107,14 @@ def test_a_host_without_systemd(manager: Manager, tmp_path: pathlib.Path) -> Non
     assert manager.asked == []
 
 
-def test_what_was_started_by_hand_is_not_of_the_unit_that_it_is_in(manager: Manager) -> None:
+def test_a_process_that_was_started_by_hand_does_not_belong_to_the_unit_of_its_control_group(manager: Manager) -> None:
     assert manager.read("ssh.service", pid=80, parent=79) is None
 
 
 def test_a_wrapper_that_starts_synapse(manager: Manager) -> None:
     unit = manager.read(pid=80, parent=70)
     assert unit is not None
-    # What started then was the wrapper.
+    # This is the start of the wrapper.
     assert (unit.name, unit.started) == (NAME, None)
 
 
@@ -123,7 +123,7 @@ def test_a_unit_without_a_main_process(manager: Manager) -> None:
     assert manager.read() is not None
 
 
-def test_what_systemd_names_and_what_it_does_not_know_yet(manager: Manager) -> None:
+def test_files_that_systemd_knows_and_files_that_it_has_not_read_yet(manager: Manager) -> None:
     folder = manager.directory / "etc" / f"{NAME}.d"
     folder.mkdir(parents=True)
     (folder / "new.conf").touch()
@@ -146,7 +146,7 @@ def test_an_instance_has_the_drop_ins_of_its_template(manager: Manager) -> None:
     assert names == ["worker@.service.d", "worker@a.b.service.d"] * 2
 
 
-def test_what_systemd_writes_itself_does_not_count(manager: Manager) -> None:
+def test_files_that_systemd_writes_itself_do_not_count(manager: Manager) -> None:
     manager.properties["FragmentPath"] = f"/run/systemd/generator.late/{NAME}"
     manager.properties["SourcePath"] = "/etc/init.d/matrix-synapse"
     manager.properties["DropInPaths"] = " ".join(
@@ -183,7 +183,7 @@ def test_files_of_variables(manager: Manager) -> None:
     assert Input(str(manager.directory), "environment", required=False, suffix=".env") in unit.inputs
 
 
-def test_systemd_knows_itself_that_it_has_not_read_a_change(manager: Manager) -> None:
+def test_systemd_reports_that_it_has_not_read_a_change(manager: Manager) -> None:
     manager.properties["NeedDaemonReload"] = "yes"
     unit = manager.read()
     assert unit is not None
@@ -191,7 +191,7 @@ def test_systemd_knows_itself_that_it_has_not_read_a_change(manager: Manager) ->
 
 
 @pytest.mark.parametrize("text", ["", "n/a", "Tue", "yesterday at noon"])
-def test_a_start_that_systemd_does_not_tell(manager: Manager, text: str) -> None:
+def test_a_start_that_systemd_does_not_know(manager: Manager, text: str) -> None:
     manager.properties["ExecMainStartTimestamp"] = text
     unit = manager.read()
     assert unit is not None
@@ -200,7 +200,7 @@ def test_a_start_that_systemd_does_not_tell(manager: Manager, text: str) -> None
 
 def test_a_systemd_that_does_not_answer(manager: Manager) -> None:
     manager.status, manager.errors = 1, "Failed to connect to bus: Host is down\n"
-    with pytest.raises(SynapseError, match=r"cannot tell what matrix-synapse\.service .* bus: Host is down\.$"):
+    with pytest.raises(SynapseError, match=r"^systemctl show matrix-synapse\.service failed: .* bus: Host is down\.$"):
         manager.read()
 
 

@@ -15,17 +15,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.events.objects import read_objects
 
 LEFT_OUT = "It is nested too deeply to be shown: see the files of the export."
-# Deeper than any Python decodes; a server whose Python is newer takes some of that.
+# Deeper than any Python decodes. A server with a newer Python accepts some of it.
 DEEP = 20_000
 
 
 def deep(depth: int, inner: str = '{"end": "]}\\\\\\""}') -> str:
-    """Return an object that is so deep, with what looks like brackets in its strings."""
+    """Return an object of this depth, with brackets in its strings."""
     opening, closing = '{"a}": ["]\\"[", ', "]}"
     return opening * (depth // 2) + inner + closing * (depth // 2)
 
 
-def test_shallow_value_is_left_as_it_is() -> None:
+def test_shallow_value_does_not_change() -> None:
     value = {"a": ["]\\", {"b": '"}{'}, [], {}, 1.5, None], "\N{SNOWMAN}": {}}
     text = json.dumps(value)
     assert decode_shortened(f"12{text}{text}", 2) == (value, 2 + len(text))

@@ -33,7 +33,7 @@ CONTENTS: dict[str, dict[str, t.Any]] = {
     "m.room.message": {"body": "x"},
 }
 
-# What Synapse 1.163 computes (synapse.events.make_event_from_dict) for these contents in the event of the test.
+# The ids that Synapse 1.163 computes (synapse.events.make_event_from_dict) for these contents in the event of the test.
 KNOWN = [
     ("3", "m.room.create", "$NzAqOsq7RHQFwCp2y2o6iVE8dgrxLTsgANuPYd5jdPg"),
     ("3", "m.room.message", "$+uujYGIw3lY7g2Oto/uYXNmM0aqeBkQ0xn+8CTaSbdQ"),
@@ -100,5 +100,5 @@ def test_old_rooms_have_the_id_in_the_event(version: str) -> None:
         ({"sender": "\ud800"}, "11"),
     ],
 )
-def test_an_id_that_cannot_be_told(changed: dict[str, t.Any], version: str) -> None:
+def test_an_unknown_id(changed: dict[str, t.Any], version: str) -> None:
     assert event_id_of({**event("m.room.message"), **changed}, version) is None

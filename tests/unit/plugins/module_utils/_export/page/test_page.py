@@ -24,7 +24,7 @@ ALICE, BOB = "@alice:s.test", "@bob:s.test"
 ROOM = "!room"
 HOSTILE = "</bdi></title></style><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&"
 MANIFEST: dict[str, t.Any] = {"user_id": ALICE, "server_name": "s.test"}
-# Every element that a page has; none of them can run or fetch anything by itself but img.
+# Every element of a page. None of them can run or fetch anything by itself except img.
 TAGS = re.findall(
     "[a-z0-9]+",
     "html head meta title style body header nav main footer h1 h2 h3 h4 p a bdi span div ul ol li dl dt dd table"
@@ -40,7 +40,7 @@ _EMPTY = {"meta", "img"}
 
 
 class Page(html.parser.HTMLParser):
-    """What a page holds: whether its elements are closed in order, the addresses it names, and its visible text."""
+    """The content of a page: its elements, which must be closed in order, its URLs, and its visible text."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__()
@@ -81,14 +81,14 @@ class Page(html.parser.HTMLParser):
         return re.sub(r"\s+", " ", "".join(self.strings))
 
     def item(self, part: str) -> str:
-        """The one entry of a list or a table that holds `part`."""
+        """Return the only entry of a list or a table that contains `part`."""
         found = [" ".join(item.split()) for item in self.items if part in item]
         assert len(found) == 1, found
         return found[0]
 
 
 class Export:
-    """An export that a test makes, with one room unless it names others."""
+    """An export that a test makes, with one room unless the test names others."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -145,7 +145,7 @@ def export(tmp_path: pathlib.Path) -> Export:
 def test_an_empty_directory_has_a_page(export: Export) -> None:
     page = export.page()
     assert "Data of @alice:s.test" in page.text
-    assert "The export holds no room" in page.text
+    assert "The export contains no room" in page.text
     assert os.listdir(export.path) == ["index.html"]
     assert stat.S_IMODE(os.stat(export.path / "index.html").st_mode) == 0o600
 
@@ -169,9 +169,9 @@ def test_account(export: Export) -> None:
     export.write("user_data/devices", device, {"device_id": "TABLET"})
     export.write("user_data/connections", {"ip": "192.0.2.1", "last_seen": NOON, "user_agent": "Element"})
     export.write("user_data/account_data/global", {"m.direct": {BOB: [ROOM]}})
-    page = export.page(created_at="2026-01-02T03:04:05Z", synapse_version="1.163.2")
+    page = export.page(created="2026-01-02T03:04:05Z", synapse_version="1.163.2")
     assert "as of 2026-01-02 03:04:05 UTC (Synapse 1.163.2)" in page.text
-    assert "Account made2026-01-01 00:00:00 UTC" in page.text
+    assert "Account created2026-01-01 00:00:00 UTC" in page.text
     assert "Server adminyes" in page.text
     assert page.item("alice@example.org") == "E-mailalice@example.org2026-01-01 00:00:00 UTC2026-01-01 00:00:00 UTC"
     assert page.item("4711") == "oidc-x4711"
@@ -193,13 +193,13 @@ def test_room(export: Export) -> None:
     assert "Garden Member, 8 messages and changes, encrypted, last 2026-01-01 00:00:08 UTC" in re.sub(
         "GardenMember", "Garden Member", page.text
     )
-    for words in ("TopicSeeds", f"Room id{ROOM}", "Version11", "Encryptedyes", "Members2, as far", "Tags of the room"):
+    for words in ("TopicSeeds", f"Room ID{ROOM}", "Version11", "Encryptedyes", "Members2, as far", "Tags of the room"):
         assert words in page.text
     assert page.item("the server cannot read it").startswith("Bob @bob:s.test 00:00:08 UTC")
-    assert "What 1 encrypted message say" in page.text
+    assert "The content of 1 encrypted message:" in page.text
 
 
-def test_state_files_tell_of_rooms_that_were_joined_late(export: Export) -> None:
+def test_state_files_describe_rooms_that_were_joined_late(export: Export) -> None:
     export.say("hello", sender=BOB)
     name = {"type": "m.room.name", "state_key": "", "content": {"name": "Far away"}, "depth": 3}
     member = {"type": "m.room.member", "state_key": BOB, "depth": 2}
@@ -240,12 +240,12 @@ def test_an_edit_takes_the_place_of_the_text(export: Export) -> None:
     relation = {"m.relates_to": {"rel_type": "m.replace", "event_id": target}}
     content = {"msgtype": "m.text", "body": "* before", "m.new_content": {"body": "before"}, **relation}
     export.event("m.room.message", content)
-    # Nobody edits what others wrote.
+    # Users cannot edit the messages of other users.
     export.event("m.room.message", {**content, "m.new_content": {"body": "forged"}}, BOB)
     page = export.page()
     assert page.item("befroe") == (
         "Alice @alice:s.test (this account) 00:00:04 UTCbefore"
-        "Edited 2026-01-01 00:00:05 UTC: show the text beforebefroe"
+        "Edited 2026-01-01 00:00:05 UTC: show the earlier textbefroe"
     )
     assert page.item("forged").startswith("Bob @bob:s.test 00:00:06 UTCNew text of an earlier message:")
 
@@ -278,7 +278,9 @@ def test_redactions(export: Export) -> None:
     kept = export.say("still here", sender=BOB)
     export.event("m.room.redaction", {"redacts": kept})
     page = export.page()
-    assert "Deleted by Alice @alice:s.test, 2026-01-01 00:00:05 UTC. Reason: rude" in page.item("its content is gone")
+    assert "Deleted by Alice @alice:s.test, 2026-01-01 00:00:05 UTC. Reason: rude" in page.item(
+        "its content was removed"
+    )
     assert "Deleted" not in page.item("still here")
     assert "Deleted another message" in page.text
 
@@ -314,11 +316,11 @@ def test_memberships_in_words(
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
-        ("m.room.join_rules", {"join_rule": "public"}, "let everybody join"),
+        ("m.room.join_rules", {"join_rule": "public"}, "allowed everyone to join"),
         ("m.room.topic", {}, "removed the topic of the room"),
-        ("m.room.power_levels", {"users": {}}, "changed who may do what in the room"),
+        ("m.room.power_levels", {"users": {}}, "changed the permissions in the room"),
         ("m.room.pinned_events", {"pinned": ["$a"]}, "pinned 1 message"),
-        ("org.example.own", {"a": 1}, 'changed the setting org.example.ownWhat it says{ "a": 1 }'),
+        ("org.example.own", {"a": 1}, 'changed the setting org.example.ownShow the content{ "a": 1 }'),
         ("m.room.join_rules", {"join_rule": ["x"]}, "changed the setting m.room.join_rules"),
     ],
 )
@@ -348,7 +350,7 @@ def test_media(export: Export) -> None:
         1,
     ):
         export.event("m.room.message", {"msgtype": "m.image", "body": f"from {url}", "url": url})
-    outcomes = [{"media_id": "gone", "missing": "quarantined"}, {"media_id": "../../x"}, {"media_id": None}]
+    outcomes = [{"media_id": "gone", "reason": "quarantined"}, {"media_id": "../../x"}, {"media_id": None}]
     page = export.page(media=outcomes)
     assert set(page.pictures) == {"media/picture%2B0"}
     assert len(page.pictures) == 3
@@ -359,14 +361,14 @@ def test_media(export: Export) -> None:
     assert 'download="a_b.pdf"' in page.source
     assert "my gone (missing: quarantined)" in page.item("my gone")
     assert "missing: the file itself is not part of this export" in page.item("my unasked")
-    assert "no link, for a browser could run" in page.item("my vector")
-    assert "no link, for a browser could run" in page.item("my disguised")
-    assert "somebody else's file" in page.item("my strangers")
-    assert "somebody else's file" in page.item("from mxc://other.test")
-    assert "its address is not valid" in page.item("from mxc://s.test/../")
-    assert "its address is not valid" in page.item("from http")
+    assert "no link, because a browser could run" in page.item("my vector")
+    assert "no link, because a browser could run" in page.item("my disguised")
+    assert "a file of another user" in page.item("my strangers")
+    assert "a file of another user" in page.item("from mxc://other.test")
+    assert "its URL is not valid" in page.item("from mxc://s.test/../")
+    assert "its URL is not valid" in page.item("from http")
     assert "8.1 kB" in page.item("a/b.pdf")
-    assert "2 files: the list of files says why" in page.text
+    assert "2 files: the list of files shows the reasons" in page.text
 
 
 @pytest.mark.parametrize("stated", [True, False])
@@ -377,7 +379,7 @@ def test_pending(export: Export, stated: bool, membership: str, words: str) -> N
     export.state("m.room.member", content, ALICE, sender=sender)
     state = [{"type": "m.room.name", "state_key": "", "content": {"name": "Secret place"}}]
     if stated:
-        page = export.page(pending=[{"room_id": ROOM, "membership": membership}])
+        page = export.page(pending_rooms=[{"room_id": ROOM, "membership": membership}])
     else:
         export.write(f"rooms/{ROOM}/{membership}_state", *state)
         page = export.page()
@@ -391,8 +393,8 @@ def test_pending(export: Export, stated: bool, membership: str, words: str) -> N
 def test_what_is_missing(export: Export) -> None:
     page = export.page(
         forgotten_rooms=["!gone"],
-        not_exported=[{"what": "Keys", "why": "They stay."}],
-        pending=[{"room_id": "!unknown", "membership": "invite"}],
+        not_exported=[{"name": "Keys", "reason": "They stay."}],
+        pending_rooms=[{"room_id": "!unknown", "membership": "invite"}],
     )
     assert "Rooms that were left and forgotten: !gone" in page.text
     assert page.item("Keys") == "Keys: They stay."
@@ -430,7 +432,7 @@ def test_hostile_content_stays_text(export: Export) -> None:
     picture = {"msgtype": "m.image", "body": HOSTILE, "filename": HOSTILE + "2", "url": "mxc://s.test/picture"}
     export.event("m.room.message", {**picture, "info": {"w": HOSTILE, "h": HOSTILE}}, room=room)
     export.event(HOSTILE, {HOSTILE: HOSTILE}, room=room)
-    page = export.page(created_at=HOSTILE, synapse_version=HOSTILE, forgotten_rooms=[HOSTILE], user_id=ALICE)
+    page = export.page(created=HOSTILE, synapse_version=HOSTILE, forgotten_rooms=[HOSTILE], user_id=ALICE)
     assert "formatted" not in page.text
     assert page.text.count("<script>alert(1)</script>") > 30
     allowed = re.compile(r"#[a-z0-9-]+|media/(picture|file)%2B0")

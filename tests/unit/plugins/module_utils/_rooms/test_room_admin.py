@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Somebody is made admin only where Synapse will not stop halfway, and what it has done by halves is seen."""
+"""A user is only made admin if Synapse will not stop halfway, and an incomplete change is noticed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOB, CAROL, EVE, FAR = "@bob:x.org", "@carol:x.org", "@eve:x.org", "@far:y.org"
 
 
 class Room(t.NamedTuple):
-    """A room that BOB has made, as the server shows it. `levels` None: without power levels."""
+    """A room that BOB has created, as the server shows it. `levels` None: without power levels."""
 
     levels: t.Any
     membership: str | None = None
@@ -72,7 +72,7 @@ def client(server: ScriptedServer) -> Client:
 
 
 def declare(client: Client, **declared: t.Any) -> RoomResource:
-    return RoomResource(client, ROOM, DeclaredRoom(admin_user="eve", **declared))
+    return RoomResource(client, ROOM, DeclaredRoom(admin_user_id="eve", **declared))
 
 
 def plan_for(server: ScriptedServer, client: Client, room: Room, **declared: t.Any) -> Plan:
@@ -89,23 +89,25 @@ BOTH = users({BOB: 100, EVE: 100})
         pytest.param(Room(BOTH, "join"), id="in-the-room"),
         pytest.param(Room(BOTH, "invite"), id="invited"),
         pytest.param(Room(BOTH, "leave", "public"), id="room-is-public"),
-        pytest.param(Room(users({BOB: 60, EVE: 60}), "join"), id="as-much-as-can-be-given"),
+        pytest.param(Room(users({BOB: 60, EVE: 60}), "join"), id="as-much-as-can-be-granted"),
         pytest.param(Room(users({BOB: 150, EVE: 100}), "join"), id="as-much-as-an-admin"),
-        pytest.param(Room(users({BOB: 60, EVE: 80}), "leave", "public"), id="more-than-can-be-given"),
-        pytest.param(Room(users({EVE: 150}), "join", version="12"), id="more-than-a-creator-gives"),
-        pytest.param(Room(users({}), "join", version="12", also=[EVE]), id="stands-above-all"),
-        pytest.param(Room(users({EVE: 100}), "join", joined=[FAR]), id="alone"),
-        pytest.param(Room(BOTH, "join", suspended=True, blocked=True), id="nothing-has-to-be-done"),
+        pytest.param(Room(users({BOB: 60, EVE: 80}), "leave", "public"), id="more-than-can-be-granted"),
+        pytest.param(Room(users({EVE: 150}), "join", version="12"), id="more-than-a-creator-grants"),
+        pytest.param(Room(users({}), "join", version="12", also=[EVE]), id="unlimited"),
+        pytest.param(Room(users({EVE: 100}), "join", joined=[FAR]), id="the-only-local-member"),
+        pytest.param(Room(BOTH, "join", suspended=True, blocked=True), id="nothing-to-do"),
     ],
 )
-def test_who_leads_a_room_already_is_left_alone(server: ScriptedServer, client: Client, room: Room) -> None:
+def test_a_user_who_is_already_admin_is_not_changed(server: ScriptedServer, client: Client, room: Room) -> None:
     plan = plan_for(server, client, room)
     assert (plan.steps, plan.before) == ((), plan.after)
-    assert plan.before is not None and plan.before["admin_user"] == EVE
+    assert plan.before is not None and plan.before["admin_user_id"] == EVE
 
 
-def test_nobody_loses_power_where_there_are_no_power_levels(server: ScriptedServer, client: Client) -> None:
-    with pytest.raises(errors.InvalidInput, match=f"would leave {BOB} without any power: let {BOB} set power levels"):
+def test_the_granter_keeps_its_power_if_there_are_no_power_levels(server: ScriptedServer, client: Client) -> None:
+    with pytest.raises(
+        errors.InvalidInput, match=f"would give {BOB} no power any more. {BOB} must set power levels in the room"
+    ):
         plan_for(server, client, Room(None))
 
 
@@ -113,115 +115,152 @@ def test_nobody_loses_power_where_there_are_no_power_levels(server: ScriptedServ
     ("room", "step", "after"),
     [
         pytest.param(
-            Room(users({BOB: 100, EVE: 50}), "join"), f"let {BOB} make {EVE} an admin", (100, "join"), id="more-power"
+            Room(users({BOB: 100, EVE: 50}), "join"),
+            f"make {EVE} an admin of the room in the name of {BOB}",
+            (100, "join"),
+            id="more-power",
         ),
         pytest.param(
             Room(users({BOB: 60, FAR: 100})),
-            f"let {BOB} make {EVE} an admin",
+            f"make {EVE} an admin of the room in the name of {BOB}",
             (60, "invite"),
             id="from-the-highest-here",
         ),
         pytest.param(
-            Room(BOTH, "leave"), f"let {BOB} invite {EVE}, who has the power", (100, "invite"), id="invited-again"
+            Room(BOTH, "leave"),
+            f"invite {EVE}, who already has the power level of an admin of the room, in the name of {BOB}",
+            (100, "invite"),
+            id="invited-again",
         ),
         pytest.param(
             Room(users({BOB: 150, EVE: 100}), "leave"),
-            f"let {BOB} make {EVE}",
+            f"make {EVE} an admin of the room in the name of {BOB}",
             (150, "invite"),
             id="raised-and-invited",
         ),
         pytest.param(
-            Room(users({BOB: 100}), None, "public"), f"let {BOB} make {EVE}", (100, None), id="not-invited-if-public"
+            Room(users({BOB: 100}), None, "public"),
+            f"make {EVE} an admin of the room in the name of {BOB}",
+            (100, None),
+            id="not-invited-if-public",
         ),
         pytest.param(
-            Room(users({CAROL: 150}), version="12"), f"let {BOB} make {EVE}", (100, "invite"), id="from-the-creator"
+            Room(users({CAROL: 150}), version="12"),
+            f"make {EVE} an admin of the room in the name of {BOB}",
+            (100, "invite"),
+            id="from-the-creator",
         ),
         pytest.param(
             Room(users({}), version="12", also=[CAROL], joined=[BOB, CAROL]),
-            f"let {BOB} make {EVE}",
+            f"make {EVE} an admin of the room in the name of {BOB}",
             (100, "invite"),
-            id="from-who-made-it-before-other-creators",
+            id="from-the-first-creator-before-the-others",
         ),
         pytest.param(
             Room(users({BOB: 100, CAROL: 100}), joined=[BOB, CAROL]),
-            f"let {CAROL} make {EVE}",
+            f"make {EVE} an admin of the room in the name of {CAROL}",
             (100, "invite"),
             id="from-the-last-of-equals",
         ),
         pytest.param(
-            Room(None, version="12"), f"let {BOB} make {EVE}", (100, "invite"), id="creators-keep-theirs-without-levels"
+            Room(None, version="12"),
+            f"make {EVE} an admin of the room in the name of {BOB}",
+            (100, "invite"),
+            id="creators-keep-their-power-without-levels",
         ),
         pytest.param(
             Room(users({BOB: 100}), "join", blocked=True),
-            f"let {BOB} make {EVE}",
+            f"make {EVE} an admin of the room in the name of {BOB}",
             (100, "join"),
             id="in-a-blocked-room",
         ),
         pytest.param(
             Room(users({BOB: 50}, state_default=50, invite=60), "join"),
-            f"let {BOB} make {EVE}",
+            f"make {EVE} an admin of the room in the name of {BOB}",
             (50, "join"),
-            id="no-power-to-invite-is-needed",
+            id="no-invitation-is-needed",
         ),
     ],
 )
-def test_power_is_given(
+def test_the_power_level_is_granted(
     server: ScriptedServer, client: Client, room: Room, step: str, after: tuple[int, str | None]
 ) -> None:
     plan = plan_for(server, client, room)
-    assert [one.description[: len(step)] for one in plan.steps] == [step]
+    assert [one.description for one in plan.steps] == [step]
     assert plan.before is not None and plan.after is not None
-    assert plan.before["admin_user"] is None
-    assert (plan.after["admin_user"], plan.after["power_level"], plan.after["membership"]) == (EVE, *after)
+    assert plan.before["admin_user_id"] is None
+    assert (plan.after["admin_user_id"], plan.after["power_level"], plan.after["membership"]) == (EVE, *after)
 
 
 @pytest.mark.parametrize(
     ("room", "reason"),
     [
-        pytest.param(Room(users({BOB: 100}), "ban"), "banned from it: .*lift the ban first", id="banned"),
-        pytest.param(Room(BOTH, "ban", "public"), "banned from it", id="banned-with-power-from-a-public-room"),
-        pytest.param(Room(users({BOB: 100}), blocked=True), "is blocked on this server: declare blocked", id="blocked"),
         pytest.param(
-            Room(users({BOB: 100}, invite=101)), f"takes a power of 101, and {BOB} has 100", id="may-not-invite"
+            Room(users({BOB: 100}), "ban"), "banned from the room. A room admin must lift the ban first", id="banned"
+        ),
+        pytest.param(Room(BOTH, "ban", "public"), "banned from the room", id="banned-with-power-from-a-public-room"),
+        pytest.param(
+            Room(users({BOB: 100}), blocked=True), "is blocked on this server. Set blocked: false", id="blocked"
         ),
         pytest.param(
-            Room(users({BOB: 100}), "join", suspended=True), f"name of {BOB}, who is suspended", id="suspended"
+            Room(users({BOB: 100}, invite=101)),
+            f"requires the power level 101, and {BOB} only has 100",
+            id="may-not-invite",
         ),
-        pytest.param(Room(users({BOB: 60, EVE: 80}), "leave"), "more power in .* than Synapse can give", id="lowered"),
-        pytest.param(Room(users({EVE: 150}), "leave", version="12"), "without taking power", id="lowered-by-a-creator"),
-        pytest.param(Room(users({}), "leave", version="12", also=[EVE]), "without taking power", id="creator-has-left"),
         pytest.param(
-            Room(users({BOB: 50}, users_default=70, state_default=50)), "without taking power", id="lowered-by-default"
+            Room(users({BOB: 100}), "join", suspended=True),
+            f"name of {BOB}, and this user is suspended",
+            id="suspended",
         ),
-        pytest.param(Room(users({BOB: 100}), joined=[FAR]), "nobody of this server who is in the room", id="no-giver"),
-        pytest.param(Room(users({BOB: 40})), "nobody of this server who is in the room", id="giver-without-power"),
-        pytest.param(Room(users({BOB: "100"}), version="9"), "not whole numbers", id="power-written-as-text"),
-        pytest.param(Room(users({BOB: 100}, ban="50"), version="9"), "not whole numbers", id="a-level-as-text"),
+        pytest.param(
+            Room(users({BOB: 60, EVE: 80}), "leave"), "higher power level in .* than Synapse can grant", id="lowered"
+        ),
+        pytest.param(
+            Room(users({EVE: 150}), "leave", version="12"),
+            "without lowering that power level",
+            id="lowered-by-a-creator",
+        ),
+        pytest.param(
+            Room(users({}), "leave", version="12", also=[EVE]),
+            "without lowering that power level",
+            id="creator-has-left",
+        ),
+        pytest.param(
+            Room(users({BOB: 50}, users_default=70, state_default=50)),
+            "without lowering that power level",
+            id="lowered-by-default",
+        ),
+        pytest.param(
+            Room(users({BOB: 100}), joined=[FAR]), "no user of this server who is in the room", id="no-granter"
+        ),
+        pytest.param(Room(users({BOB: 40})), "no user of this server who is in the room", id="granter-without-power"),
+        pytest.param(Room(users({BOB: "100"}), version="9"), "are not integers", id="a-user-level-as-text"),
+        pytest.param(Room(users({BOB: 100}, ban="50"), version="9"), "are not integers", id="a-level-as-text"),
     ],
 )
-def test_what_synapse_would_refuse_is_refused_before(
+def test_a_change_that_synapse_would_refuse_is_refused_before(
     server: ScriptedServer, client: Client, room: Room, reason: str
 ) -> None:
     with pytest.raises(errors.InvalidInput, match=reason):
         plan_for(server, client, room)
 
 
-def test_a_block_that_is_lifted_before_is_none(server: ScriptedServer, client: Client) -> None:
+def test_a_block_that_the_task_removes_does_not_matter(server: ScriptedServer, client: Client) -> None:
     plan = plan_for(server, client, Room(users({BOB: 100}), blocked=True), blocked=False)
     assert len(plan.steps) == 2
 
 
-def test_a_block_that_is_made_before_is_one(server: ScriptedServer, client: Client) -> None:
+def test_a_block_that_the_task_sets_matters(server: ScriptedServer, client: Client) -> None:
     with pytest.raises(errors.InvalidInput, match="is blocked on this server"):
         plan_for(server, client, Room(users({BOB: 100})), blocked=True)
 
 
-def test_power_without_limit_is_shown_in_words(server: ScriptedServer, client: Client) -> None:
+def test_an_unlimited_power_level_is_shown_as_text(server: ScriptedServer, client: Client) -> None:
     plan = plan_for(server, client, Room(users({}), "join", version="12", also=[EVE]))
     assert plan.before is not None and plan.before["power_level"] == "unlimited"
 
 
-def test_an_invitation_that_is_refused_after_the_power_was_given_is_a_change(
+def test_an_invitation_that_is_refused_after_the_level_was_granted_is_a_change(
     server: ScriptedServer, client: Client
 ) -> None:
     server.always(*Room(users({BOB: 100})).calls())
@@ -229,12 +268,12 @@ def test_an_invitation_that_is_refused_after_the_power_was_given_is_a_change(
     plan = resource.plan()
     refused = {"errcode": "M_FORBIDDEN", "error": "Invites have been disabled on this server"}
     server.always(Call("POST", MAKE_ADMIN, refused, 403), *Room(BOTH).calls())
-    with pytest.raises(errors.PermissionDenied, match="this is partly done: let @bob:x.org make @eve") as caught:
+    with pytest.raises(errors.PermissionDenied, match="this is partly done: make @eve:x.org an admin") as caught:
         carry_out(resource, plan)
     assert caught.value.details["changed"] is True
 
 
-def test_a_refusal_is_no_change(server: ScriptedServer, client: Client) -> None:
+def test_a_refusal_is_not_a_change(server: ScriptedServer, client: Client) -> None:
     server.always(*Room(users({BOB: 100})).calls())
     resource = declare(client)
     plan = resource.plan()
@@ -245,7 +284,7 @@ def test_a_refusal_is_no_change(server: ScriptedServer, client: Client) -> None:
     assert caught.value.details["changed"] is False
 
 
-def test_what_cannot_be_seen_after_a_refusal_may_be_a_change(server: ScriptedServer, client: Client) -> None:
+def test_an_unknown_outcome_of_a_refusal_may_be_a_change(server: ScriptedServer, client: Client) -> None:
     server.always(*Room(users({BOB: 100})).calls())
     resource = declare(client)
     plan = resource.plan()
@@ -256,18 +295,18 @@ def test_what_cannot_be_seen_after_a_refusal_may_be_a_change(server: ScriptedSer
     assert caught.value.details["changed"] is True
 
 
-def test_that_somebody_does_not_lead_it_afterwards_is_seen(server: ScriptedServer, client: Client) -> None:
+def test_a_user_who_is_not_admin_afterwards_is_noticed(server: ScriptedServer, client: Client) -> None:
     server.always(*Room(users({BOB: 100})).calls(), Call("POST", MAKE_ADMIN, {}, body={"user_id": EVE}))
     resource = declare(client)
     plan = resource.plan()
-    with pytest.raises(errors.StateNotReached, match="@eve:x.org does not lead it"):
+    with pytest.raises(errors.StateNotReached, match="@eve:x.org is not an admin of it"):
         carry_out(resource, plan)
 
 
-def test_that_somebody_was_banned_meanwhile_is_seen(server: ScriptedServer, client: Client) -> None:
+def test_a_ban_in_the_meantime_is_noticed(server: ScriptedServer, client: Client) -> None:
     server.always(*Room(users({BOB: 100}), rule="public").calls())
     resource = declare(client)
     plan = resource.plan()
     server.always(*Room(BOTH, "ban", "public").calls())
-    with pytest.raises(errors.StateNotReached, match="@eve:x.org does not lead it"):
+    with pytest.raises(errors.StateNotReached, match="@eve:x.org is not an admin of it"):
         resource.verify(plan)

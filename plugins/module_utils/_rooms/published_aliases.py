@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""The addresses that a room itself names (m.room.canonical_alias): what they are, and who may change them.
+"""The aliases that a room publishes in m.room.canonical_alias: which they are, and who can change them.
 
-Deleting an alias does not always change them: Synapse tries it as whoever deletes it, and says nothing if that person
-has no power in the room. Relies on POST /_synapse/admin/v1/users/<id>/login and on
+Removing an alias does not always change them: Synapse tries it as the user who removes the alias, and silently gives up
+if that user does not have the power level in the room. Relies on POST /_synapse/admin/v1/users/<id>/login and on
 PUT /_matrix/client/v3/rooms/<id>/state of Synapse 1.163.
 """
 
@@ -31,45 +31,44 @@ EVENT = "m.room.canonical_alias"
 _USER = "/_synapse/admin/v2/users/{user_id}"
 _LOGIN_AS = "/_synapse/admin/v1/users/{user_id}/login"
 _SEND = "/_matrix/client/v3/rooms/{room_id}/state/" + EVENT
-# A token in somebody's name ends by itself after that, even if it cannot be logged out.
+# A token in the name of another user expires after this time, even if it cannot be logged out.
 _VALID_FOR_MS = 10 * 60 * 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Addresses:
-    """What a room names: its main address `canonical` ("" for none) and its other ones."""
+class PublishedAliases:
+    """What a room publishes: its `canonical` alias ("" for none) and its `alternatives`."""
 
     canonical: str = ""
     alternatives: tuple[str, ...] = ()
 
-    def names(self, alias: str) -> bool:
-        """Whether the room names the alias as one of its addresses."""
+    def __contains__(self, alias: str) -> bool:
         return alias == self.canonical or alias in self.alternatives
 
-    def without(self, alias: str) -> Addresses:
-        """Return the same addresses without one of them."""
+    def without(self, alias: str) -> PublishedAliases:
+        """Return the same aliases without one of them."""
         kept = tuple(other for other in self.alternatives if other != alias)
-        return Addresses("" if alias == self.canonical else self.canonical, kept)
+        return PublishedAliases("" if alias == self.canonical else self.canonical, kept)
 
-    def same_as(self, other: Addresses) -> bool:
-        """Whether both name the same ones; the order of the alternatives does not matter."""
+    def same_as(self, other: PublishedAliases) -> bool:
+        """Whether both contain the same aliases. The order of the alternatives does not matter."""
         return self.canonical == other.canonical and set(self.alternatives) == set(other.alternatives)
 
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Who can change the addresses of a room: a local member with the power for it. None: nobody, for a `reason`."""
+    """The user who can change what a room publishes. Without a `user_id` there is none, and `reason` says why."""
 
     user_id: str | None
     reason: str = ""
 
 
-def read_addresses(client: Client, room_id: str) -> tuple[Addresses, JsonObject]:
-    """Return what a room names, and the whole content of the event that says so. Nothing for a room without state."""
+def read_published(client: Client, room_id: str) -> tuple[PublishedAliases, JsonObject]:
+    """Return what a room publishes, and the whole content of the event. Both are empty for a room without state."""
     content = read_state_event(client, room_id, EVENT).content
     alternatives = content.get("alt_aliases")
     return (
-        Addresses(
+        PublishedAliases(
             str(content.get("alias") or ""),
             tuple(str(alias) for alias in alternatives) if isinstance(alternatives, list) else (),
         ),
@@ -78,47 +77,52 @@ def read_addresses(client: Client, room_id: str) -> tuple[Addresses, JsonObject]
 
 
 def find_writer(client: Client, room_id: str) -> Writer:
-    """Return who on this server can change the addresses of a room: the caller, if it can, else the most powerful one.
+    """Return the user of this server who changes what a room publishes.
 
-    Raises what the client raises.
+    This is the caller if it can do that, otherwise the user with the highest power level. Raises what the client
+    raises.
     """
     power = read_power(client, room_id)
     required = power.required(EVENT)
     joined = [user for user in read_joined(client, room_id) if server_name_of(user) == client.server_name]
     able = [user for user in joined if power.of(user) >= required]
     if not able:
-        where = (
-            "nobody of this server is in the room any more"
+        reason = (
+            "no user of this server is in the room any more"
             if not joined
-            else f"nobody of this server in the room has the power for it ({required:g})"
+            else f"no user of this server in the room has the required power level ({required:g})"
         )
-        return Writer(None, where)
+        return Writer(None, reason)
     if client.caller in able:
         return Writer(client.caller)
     for user in sorted(able, key=lambda user: (-power.of(user), user)):
         if _can_write(client, user):
             return Writer(user)
-    return Writer(None, f"whoever has the power for it is locked, suspended or shadow-banned ({', '.join(able[:3])})")
+    return Writer(
+        None,
+        "every user of this server who has the required power level is locked, suspended or shadow-banned"
+        f" ({', '.join(able[:3])})",
+    )
 
 
-def write_addresses(
-    client: Client, room_id: str, writer: str, change: t.Callable[[Addresses], Addresses]
+def write_published(
+    client: Client, room_id: str, writer: str, change: t.Callable[[PublishedAliases], PublishedAliases]
 ) -> str | None:
-    """Let `writer` change what the room names into what `change` makes of it. What else its event holds is kept.
+    """Replace what the room publishes by what `change` returns, as the user `writer`. Other keys of the event stay.
 
-    For anybody but the caller, the admin obtains a token that makes no device and ends after some minutes, and logs it
-    out afterwards. Returns a warning if that was not possible, else None. Raises SynapseError, which explains if
-    another service is in charge of the logins.
+    If `writer` is not the caller, the admin gets a token for that user, which creates no device and expires after some
+    minutes, and logs it out afterwards. Returns a warning if the logout failed, else None. Raises SynapseError, which
+    says so if another service manages the logins.
     """
-    current, content = read_addresses(client, room_id)
-    addresses = change(current)
-    if addresses.same_as(current):
+    current, content = read_published(client, room_id)
+    published = change(current)
+    if published.same_as(current):
         return None
     body = {key: value for key, value in content.items() if key not in ("alias", "alt_aliases")}
-    if addresses.canonical:
-        body["alias"] = addresses.canonical
-    if addresses.alternatives:
-        body["alt_aliases"] = list(addresses.alternatives)
+    if published.canonical:
+        body["alias"] = published.canonical
+    if published.alternatives:
+        body["alt_aliases"] = list(published.alternatives)
     if writer == client.caller:
         client.put(_SEND, body, room_id=room_id)
         return None
@@ -126,26 +130,26 @@ def write_addresses(
     try:
         token = str(member(client.post(_LOGIN_AS, {"valid_until_ms": end_ms}, user_id=writer), "access_token"))
     except (EndpointMissing, NotFound) as error:
-        error.explain(f"So nothing can be changed in the name of {writer}.")
+        error.explain(f"Therefore nothing can be changed in the name of {writer}.")
         raise
     speaker = client.speaking_as(token)
     try:
         speaker.put(_SEND, body, room_id=room_id)
     except SynapseError as error:
-        left = _still_open(speaker, writer, end_ms)
-        if left:
-            error.explain(left)
+        still_open = _log_out(speaker, writer, end_ms)
+        if still_open:
+            error.explain(still_open)
         raise
-    return _still_open(speaker, writer, end_ms)
+    return _log_out(speaker, writer, end_ms)
 
 
-def _still_open(speaker: Client, writer: str, end_ms: int) -> str | None:
-    """Log `speaker` out, and say in a sentence if that was not possible."""
+def _log_out(speaker: Client, writer: str, end_ms: int) -> str | None:
+    """Log `speaker` out. Return a warning if that failed."""
     problem = end_session(speaker)
     if problem is None:
         return None
     return (
-        f"The access token that the task used in the name of {writer} could not be logged out; it ends by itself at"
+        f"The access token that the task used in the name of {writer} could not be logged out. It expires at"
         f" {iso_time(end_ms)}. {problem.message}"
     )
 

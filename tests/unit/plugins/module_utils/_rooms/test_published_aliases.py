@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A token in somebody else's name does not outlive the task for long, and its end hides nothing that failed."""
+"""A token in the name of another user expires soon after the task, and a failed logout hides no other failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.addresses import Addresses, write_addresses
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.published_aliases import (
+    PublishedAliases,
+    write_published,
+)
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 KIND = "m.room.canonical_alias"
@@ -29,43 +32,41 @@ BROKEN = {"errcode": "M_UNKNOWN", "error": "Broken"}
 GONE = {"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."}
 
 
-def without_lobby(current: Addresses) -> Addresses:
+def without_lobby(current: PublishedAliases) -> PublishedAliases:
     return current.without(LOBBY)
 
 
 def write(server: ScriptedServer, writer: str = "@alice:x.org") -> str | None:
-    return write_addresses(Client(server.base_url, "token"), "!r", writer, without_lobby)
+    return write_published(Client(server.base_url, "token"), "!r", writer, without_lobby)
 
 
 def failing(call: Call, answer: t.Any = None, status: int = 500) -> Call:
     return dataclasses.replace(call, answer=answer or BROKEN, status=status)
 
 
-def test_what_is_as_wanted_is_not_written(server: ScriptedServer) -> None:
+def test_nothing_is_written_if_nothing_differs(server: ScriptedServer) -> None:
     server.expect(dataclasses.replace(STATE, answer={"state": []}))
     assert write(server) is None
 
 
-def test_the_order_of_the_others_does_not_matter() -> None:
-    assert Addresses(LOBBY, ("#a:x.org", "#b:x.org")).same_as(Addresses(LOBBY, ("#b:x.org", "#a:x.org")))
-    assert not Addresses(LOBBY).same_as(Addresses(OTHER))
-    assert not Addresses(LOBBY).same_as(Addresses(LOBBY, (OTHER,)))
+def test_the_order_of_the_alternatives_does_not_matter() -> None:
+    assert PublishedAliases(LOBBY, ("#a:x.org", "#b:x.org")).same_as(PublishedAliases(LOBBY, ("#b:x.org", "#a:x.org")))
+    assert not PublishedAliases(LOBBY).same_as(PublishedAliases(OTHER))
+    assert not PublishedAliases(LOBBY).same_as(PublishedAliases(LOBBY, (OTHER,)))
 
 
-def test_the_token_ends_by_itself_by_the_clock_of_the_server(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_token_expires_by_the_clock_of_the_server(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "now_ms", lambda _self: 1_767_268_800_000)
     body = {"valid_until_ms": 1_767_268_800_000 + 10 * 60 * 1000}
     server.expect(STATE, WHOAMI, dataclasses.replace(LOGIN, body=body), WRITE, LOGOUT)
     assert write(server) is None
 
 
-def test_a_session_that_stays_open_fails_nothing(server: ScriptedServer) -> None:
+def test_a_failed_logout_is_only_a_warning(server: ScriptedServer) -> None:
     server.expect(STATE, WHOAMI, LOGIN, WRITE, failing(LOGOUT), failing(LOGOUT))
     warning = write(server)
     assert warning is not None
-    assert "in the name of @alice:x.org could not be logged out; it ends by itself at 20" in warning
+    assert "in the name of @alice:x.org could not be logged out. It expires at 20" in warning
     assert "borrowed" not in warning
 
 
@@ -75,7 +76,7 @@ def test_a_logout_is_tried_again(server: ScriptedServer, second: Call) -> None:
     assert write(server) is None
 
 
-def test_a_failing_logout_does_not_hide_why_nothing_was_written(server: ScriptedServer) -> None:
+def test_a_failed_logout_does_not_hide_why_nothing_was_written(server: ScriptedServer) -> None:
     forbidden = failing(WRITE, {"errcode": "M_FORBIDDEN", "error": "No power"}, 403)
     server.expect(STATE, WHOAMI, LOGIN, forbidden, failing(LOGOUT), failing(LOGOUT))
     with pytest.raises(errors.PermissionDenied, match="No power.*@alice:x.org could not be logged out") as caught:
