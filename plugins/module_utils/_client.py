@@ -253,7 +253,7 @@ class Client:
 
     @property
     def caller(self) -> str:
-        """The user id that the access token belongs to. Raises AuthenticationFailed if the token is not valid."""
+        """The user ID that the access token belongs to. Raises AuthenticationFailed if the token is not valid."""
         return str(member(self.whoami(), "user_id"))
 
     @property

@@ -42,15 +42,15 @@ def _parse(text: str, sigil: str, kind: str, example: str) -> Identifier:
 
 
 def parse_user_id(text: str, own_server_name: str) -> Identifier:
-    """Return the user id in `text`, which may be a bare localpart of the server `own_server_name`.
+    """Return the user ID in `text`, which may be a bare localpart of the server `own_server_name`.
 
-    Raises InvalidInput if it is not a user id, or belongs to another server.
+    Raises InvalidInput if it is not a user ID, or belongs to another server.
     """
     if not text.startswith("@"):
         if ":" in text:
-            raise InvalidInput(f"{text!r} is not a user id. Write @{text}, or only the part before the colon.")
+            raise InvalidInput(f"{text!r} is not a user ID. Write @{text}, or only the part before the colon.")
         text = f"@{text}:{own_server_name}"
-    identifier = _parse(text, "@", "user id", f"@alice:{own_server_name}")
+    identifier = _parse(text, "@", "user ID", f"@alice:{own_server_name}")
     _require_local(identifier, own_server_name, "account")
     return identifier
 
@@ -76,13 +76,13 @@ def parse_any_room_alias(text: str, own_server_name: str) -> Identifier:
 
 
 def parse_room_id(text: str) -> str:
-    """Return the room id in `text` unchanged. Since room version 12 it has no server name: only its sigil is certain.
+    """Return the room ID in `text` unchanged. Since room version 12 it has no server name: only its sigil is certain.
 
-    Raises InvalidInput if it is not a room id.
+    Raises InvalidInput if it is not a room ID.
     """
     if not re.fullmatch(r"![^\s\x00-\x1f\x7f]+", text) or _size(text) > _MAXIMUM_BYTES:
         raise InvalidInput(
-            f"{text!r} is not a room id. A room id begins with '!', for example '!abcdefgh:example.org'."
+            f"{text!r} is not a room ID. A room ID begins with '!', for example '!abcdefgh:example.org'."
         )
     return text
 

@@ -38,7 +38,7 @@ options:
     description:
       - The id of the room. Since room version 12 it contains no server name.
       - A room alias is not accepted, because it could point to another room when the room is deleted.
-        M(matrix_ops.synapse.synapse_room_info) returns the room id of an alias.
+        M(matrix_ops.synapse.synapse_room_info) returns the room ID of an alias.
     type: str
     required: true
   state:
@@ -58,7 +58,7 @@ options:
     type: bool
   admin_user_id:
     description:
-      - A user of this server who should be an admin of the room. The full user id or its localpart. Only with
+      - A user of this server who should be an admin of the room. The full user ID or its localpart. Only with
         O(state=present).
       - Synapse does this in the name of a user of this server who is in the room and has the power level for it. If
         there is no such user, the task fails. The new admin is invited if they are not in the room and the room is not
@@ -87,7 +87,7 @@ options:
     suboptions:
       creator_user_id:
         description:
-          - The user who creates the new room. The full user id or its localpart. Only this user can write in the room.
+          - The user who creates the new room. The full user ID or its localpart. Only this user can write in the room.
         type: str
         required: true
       name:

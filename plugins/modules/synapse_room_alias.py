@@ -47,7 +47,7 @@ options:
       - With O(state=absent), a room that should not publish the alias any more. Set it if the alias was removed earlier
         and the room still publishes it. Without it, the module finds the rooms that still have the alias as canonical
         alias.
-      - Since room version 12 a room id contains no server name.
+      - Since room version 12 a room ID contains no server name.
     type: str
   state:
     description:

@@ -28,7 +28,7 @@ attributes:
 options:
   room:
     description:
-      - Return only this room. A room id, or an alias that points to the room.
+      - Return only this room. A room ID, or an alias that points to the room.
       - If the room does not exist or does not match another filter, the result is empty.
     type: str
     aliases:
@@ -63,7 +63,7 @@ options:
   order_by:
     description:
       - The value by which the rooms are ordered. Rooms that do not have the value come last. Rooms that have the same
-        value are ordered by room id.
+        value are ordered by room ID.
       - Room ids are compared byte by byte. For all other texts, upper and lower case do not matter. Room versions are
         compared as texts, so V(10) comes before V(9).
     type: str

@@ -32,7 +32,7 @@ class Place:
     ids: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def user(self, word: str) -> str:
-        """Return the full user id of an account of this injection."""
+        """Return the full user ID of an account of this injection."""
         return self.server.user_id(f"{self.unique}-{word}")
 
 
@@ -69,7 +69,7 @@ def named(cases: t.Iterable[Case]) -> list[t.Any]:
 
 
 def everybody_but(unique: str) -> list[str]:
-    """Return patterns for all user ids but those of accounts whose name begins with a word and a dash.
+    """Return patterns for all user IDs but those of accounts whose name begins with a word and a dash.
 
     One for each character in which a name differs: other cases make accounts on the server at the same time.
     """

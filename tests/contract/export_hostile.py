@@ -140,7 +140,7 @@ def archives(server: Server) -> Hostile:
 
 @once_for_each_server
 def accounts(server: Server) -> list[str]:
-    """Return the user ids of the accounts with `LOCALPARTS`."""
+    """Return the user IDs of the accounts with `LOCALPARTS`."""
     # The names are fixed, and another process may create them too.
     with Path(server.directory, "homeserver.yaml").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

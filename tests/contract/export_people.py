@@ -105,14 +105,14 @@ class Person:
         self.ask("PUT", f"/user/{quote(self.user_id)}{where}/account_data/test", content)
 
     def upload(self, name: str, content: bytes) -> str:
-        """Upload a file and return its media id."""
+        """Upload a file and return its media ID."""
         path = f"/_matrix/media/v3/upload?filename={quote(name)}"
         status, answer = self._send("POST", path, content, "image/png")
         assert status == 200, (name, status, answer)
         return str(answer["content_uri"]).rpartition("/")[2]
 
     def announce_upload(self) -> str:
-        """Reserve a media id on the server without uploading a file, and return it."""
+        """Reserve a media ID on the server without uploading a file, and return it."""
         answer = self.server.send("POST", "/_matrix/media/v1/create", {}, self._token)
         return str(answer["content_uri"]).rpartition("/")[2]
 
@@ -150,7 +150,7 @@ class People:
 
 @dataclasses.dataclass(frozen=True)
 class Collector:
-    """A user with files. `files`: SHA-256 by media id; `missing`: a regular expression for the reason, by media id."""
+    """A user with files. `files`: SHA-256 by media ID; `missing`: a regular expression for the reason, by media ID."""
 
     person: Person
     rooms: list[str]

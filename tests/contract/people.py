@@ -58,7 +58,7 @@ _FLAGS = ("admin", "guest", "locked", "shadow_banned", "deactivated", "erased")
 class People:
     """All accounts of a server.
 
-    `rows`: what must be returned of each, sorted by user id. `guest`: a user id that Synapse has chosen. `token`: the
+    `rows`: what must be returned of each, sorted by user ID. `guest`: a user ID that Synapse has chosen. `token`: the
     token of an admin, made by another admin, so that Synapse does not record that the account was seen.
     `running`: whether the server runs.
     """
@@ -90,7 +90,7 @@ def _path(server: Server, version: str, localpart: str) -> str:
 
 
 def _make(server: Server) -> str:
-    """Make all accounts and return the user id of the guest."""
+    """Make all accounts and return the user ID of the guest."""
     for localpart, body in _MADE.items():
         known = {name: value for name, value in body.items() if name != "locked"}
         server.send("PUT", _path(server, "v2/users", localpart), {"password": _PASSWORD, **known})

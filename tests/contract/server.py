@@ -52,7 +52,7 @@ class Server:
         self._database_connection: t.Any = None
 
     def user_id(self, localpart: str) -> str:
-        """Return the full user id."""
+        """Return the full user ID."""
         return f"@{localpart}:{self.name}"
 
     def ask(self, method: str, path: str, body: Json | None = None, token: str | None = None) -> tuple[int, Json]:
@@ -97,7 +97,7 @@ class Server:
         return answer
 
     def make_account(self, localpart: str, **body: t.Any) -> str:
-        """Make or change an account and return its user id."""
+        """Make or change an account and return its user ID."""
         user_id = self.user_id(localpart)
         self.send("PUT", f"/_synapse/admin/v2/users/{user_id}", body)
         return user_id

@@ -88,7 +88,7 @@ def _log_in_and_keep(place: Place) -> None:
 
 
 def whose(place: Place, token: str) -> list[str] | None:
-    """Return the user id and the device of a token, or None if it is not valid."""
+    """Return the user ID and the device of a token, or None if it is not valid."""
     status, answer = place.server.ask("GET", "/_matrix/client/v3/account/whoami", None, token)
     assert status in (200, 401), answer
     return [answer["user_id"], answer["device_id"]] if status == 200 else None

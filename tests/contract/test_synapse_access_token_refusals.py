@@ -157,7 +157,7 @@ REFUSALS = (
         message=" cannot be read|is a directory",
     ),
     _refusal(
-        "a user id that is not valid",
+        "a user ID that is not valid",
         parameters=lambda place: _mallory(place, user_id="mal lory"),
         message="white space",
     ),

@@ -105,19 +105,19 @@ REFUSALS = (
         message=r"failed: Connection refused\. Check that Synapse runs",
     ),
     _refusal(
-        "a user id that is not valid",
+        "a user ID that is not valid",
         parameters=lambda place: {"user_id": "al ice"},
         message="white space",
     ),
     _refusal(
-        "a user id that is not valid, in the database",
+        "a user ID that is not valid, in the database",
         parameters=lambda place: {"user_id": "al ice", "source": "database", "config_path": place.server.config_path},
         message="white space",
     ),
     _refusal(
-        "an empty user id",
+        "an empty user ID",
         parameters=lambda place: {"user_id": ""},
-        message="is not a user id",
+        message="is not a user ID",
     ),
     _refusal(
         "a configuration that does not exist",

@@ -75,7 +75,7 @@ PROBLEMS = (
     _Problem("a name that begins with an underscore", "_mallory~", "User ID may not begin with _"),
     _Problem("a name of digits", "12345", "reserved for guests"),
     _Problem("a name with a space", "mal lory~", "white space"),
-    _Problem("a user id without its first character", "mallory~:SERVER", "Write @mallory~:"),
+    _Problem("a user ID without its first character", "mallory~:SERVER", "Write @mallory~:"),
     _Problem("an account of another server", "@mallory:other.test", r"of the server other\.test, but this server is"),
     _Problem(
         "an account that must not be created", "~-usr", "does not exist, and create is false", _fixed(create=False)

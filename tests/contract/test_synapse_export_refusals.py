@@ -114,7 +114,7 @@ REFUSALS = (
         message=lambda place: rf"of the server other\.test, but this server is {place.server.name}",
     ),
     _refusal(
-        "something that is not a user id",
+        "something that is not a user ID",
         parameters=_declare(user_id="re turning"),
         message="white space",
     ),

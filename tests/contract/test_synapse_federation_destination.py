@@ -118,7 +118,7 @@ _REFUSALS = (
         message="is not a destination of this server.*with its port",
     ),
     _refusal(
-        "a user id",
+        "a user ID",
         parameters=lambda place: {"destination": place.ids["user"]},
         message="is not a destination of this server",
     ),

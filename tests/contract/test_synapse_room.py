@@ -249,9 +249,9 @@ REFUSALS = (
         message="is not on this server.*Rooms are created by users",
     ),
     _refusal(
-        "an alias in place of a room id",
+        "an alias in place of a room ID",
         parameters=lambda place: {"room_id": f"#{place.unique}:{place.server.name}", "state": "absent"},
-        message="is not a room id",
+        message="is not a room ID",
     ),
     _refusal(
         "an admin who does not exist",

@@ -105,9 +105,9 @@ REFUSALS = (
         message="longer than 255 bytes",
     ),
     _refusal(
-        "an alias in place of a room id",
+        "an alias in place of a room ID",
         parameters=lambda place: parameters_for(place, "kept") | {"room_id": full(place, "lobby")},
-        message="is not a room id. A room id begins with '!'",
+        message="is not a room ID. A room ID begins with '!'",
     ),
     _refusal(
         "no room to point to",

@@ -262,11 +262,11 @@ def _database(place: Place, **more: t.Any) -> dict[str, t.Any]:
 
 
 REFUSALS = (
-    _refusal("an invalid room id", parameters=lambda place: {"room": "lobby"}, message="is not a room id"),
+    _refusal("an invalid room ID", parameters=lambda place: {"room": "lobby"}, message="is not a room ID"),
     _refusal(
-        "an invalid room id, in the database",
+        "an invalid room ID, in the database",
         parameters=lambda place: _database(place, room="lobby"),
-        message="is not a room id",
+        message="is not a room ID",
     ),
     _refusal("an invalid alias", parameters=lambda place: {"room": "#my lobby"}, message="is not a room alias"),
     _refusal(

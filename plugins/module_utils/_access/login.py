@@ -113,7 +113,7 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
 
 
 def log_in(client: Client, login: Login) -> tuple[str, str]:
-    """Log in and return the access token and the full user id. Raises what the client raises."""
+    """Log in and return the access token and the full user ID. Raises what the client raises."""
     body = {
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": login.user_id},

@@ -185,7 +185,7 @@ class AccessTokenResource:
         return holder
 
     def _expected_user_id(self) -> str | None:
-        """The full user id of the declared account, or None if none is declared or the server name is not known."""
+        """The full user ID of the declared account, or None if none is declared or the server name is not known."""
         declared = self._login.user_id
         if declared is None:
             return None
@@ -349,5 +349,5 @@ class AccessTokenResource:
 
 
 def _localpart(user_id: str) -> str:
-    """Return the localpart of a user id, which may be a localpart already."""
+    """Return the localpart of a user ID, which may be a localpart already."""
     return user_id.lstrip("@").partition(":")[0]

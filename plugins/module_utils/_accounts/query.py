@@ -56,7 +56,7 @@ _TABLES = "users account LEFT JOIN profiles profile ON profile.full_user_id = ac
 class AccountFilter:
     """The accounts to return. None does not filter.
 
-    `user_id`: the full user id. `search`: text that the localpart or the display name contains, in either letter case
+    `user_id`: the full user ID. `search`: text that the localpart or the display name contains, in either letter case
     and without wildcards. `user_type`: "" for ordinary accounts.
     """
 
@@ -69,9 +69,9 @@ class AccountFilter:
     user_type: str | None = None
 
     def for_server(self, server_name: t.Callable[[], str]) -> AccountFilter:
-        """Return the same filter with a full `user_id`. `server_name` is called only if there is a user id.
+        """Return the same filter with a full `user_id`. `server_name` is called only if there is a user ID.
 
-        Raises InvalidInput if it is not a user id, or a user id of another server.
+        Raises InvalidInput if it is not a user ID, or a user ID of another server.
         """
         if self.user_id is None:
             return self
@@ -97,7 +97,7 @@ class AccountFilter:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The accounts, sorted by user id byte by byte (empty if only their number is needed), and their number."""
+    """The accounts, sorted by user ID byte by byte (empty if only their number is needed), and their number."""
 
     users: list[Row]
     total: int
@@ -125,7 +125,7 @@ def find_by_api(client: Client, wanted: AccountFilter, *, count_only: bool = Fal
 def find_in_database(database: Database, server_name: str, wanted: AccountFilter, *, count_only: bool = False) -> Found:
     """Return the accounts from the database, in the same form as from the Admin API.
 
-    Raises InvalidInput for a user id of another server, and what the database raises.
+    Raises InvalidInput for a user ID of another server, and what the database raises.
     """
     wanted = wanted.for_server(lambda: server_name)
     return _gather(_stored_rows(database, wanted), wanted, count_only)

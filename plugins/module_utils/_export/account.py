@@ -54,7 +54,7 @@ _DECLINED = f"""
     ORDER BY c.room_id
 """
 
-# Other data of an account that Synapse's export omits: its name, its table, and the column with the user id.
+# Other data of an account that Synapse's export omits: its name, its table, and the column with the user ID.
 _NO_COMMAND = "Synapse's export-data command does not export them, and the Admin API does not return them"
 _LEFT_OUT = (
     ("end-to-end keys of devices", "e2e_device_keys_json", "user_id"),

@@ -234,7 +234,7 @@ class ExportResource:
                 summary=content._asdict(),
                 ids={**ids, **{os.path.join(_MEDIA, o.file): o.media_id for o in outcomes or () if o.file}},
                 rooms=[_of_room(room) for room in rooms],
-                # In the same order as in check mode: the names of directories differ from room ids.
+                # In the same order as in check mode: the names of directories differ from room IDs.
                 pending_rooms=sorted(
                     (_of_pending(room) for room in rooms if room.pending), key=lambda entry: entry["room_id"]
                 ),

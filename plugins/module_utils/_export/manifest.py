@@ -41,9 +41,9 @@ class Manifest:
     `ids` are the ids, as the server has them, of everything that is named by one (rooms, their state, account data of
     rooms, descriptions of media, and media), by path. _export.names makes the names.
     `created_ts` is in milliseconds since 1970. `summary` contains numbers (see _export.content.Content).
-    `rooms` are objects with the room id, the path, the room version, the membership, whether it is encrypted, and how
+    `rooms` are objects with the room ID, the path, the room version, the membership, whether it is encrypted, and how
     many events it has. `pending_rooms` are objects with room_id, membership (invite or knock) and the path of the
-    state. `forgotten_rooms` are room ids. `not_exported` are objects with `name` and `reason`. `media` are objects with
+    state. `forgotten_rooms` are room IDs. `not_exported` are objects with `name` and `reason`. `media` are objects with
     the result for each medium (see _export.media.MediaOutcome), or None if the files were not requested. A value that
     is None is left out of the file.
     """

@@ -47,7 +47,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names i
 _DOWNLOAD = "/_matrix/client/v1/media/download/{server_name}/{media_id}"
 _OLD_DOWNLOAD = "/_matrix/media/v3/download/{server_name}/{media_id}"
 _BYPASS = {"admin_unsafely_bypass_quarantine": "true"}
-# The media ids that Synapse creates. Such an id becomes three names in the media store.
+# The media IDs that Synapse creates. Such an id becomes three names in the media store.
 _MEDIA_ID = re.compile(r"[0-9A-Za-z_-]{5,255}")
 _OWN_FILE = re.compile(r"[0-9A-Za-z_+=-]+(\.part)?")
 _PIECE = 1 << 20
@@ -120,10 +120,10 @@ def fetch_media(
 ) -> list[MediaOutcome]:
     """Fetch the file of each description (objects of media_ids/*) into `directory`, which is created if it is missing.
 
-    Each file is named after its media id (see _export.names), and complete: it has the size of the upload, and the same
+    Each file is named after its media ID (see _export.names), and complete: it has the size of the upload, and the same
     SHA-256 if Synapse knows that. A complete file that exists is kept, other files of earlier runs are removed.
     Previews of links are skipped, because Synapse has fetched them, not the user. Returns the result for each of the
-    other media, sorted by media id.
+    other media, sorted by media ID.
 
     `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or if the server or the
     whole store does not answer. The next run finds the files that were fetched before.

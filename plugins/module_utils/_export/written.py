@@ -16,7 +16,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import digest_of, name_of
 
 _ACCOUNT_DATA = os.path.join("user_data", "account_data")
-# Next to those of rooms; it is not a valid room id.
+# Next to those of rooms; it is not a valid room ID.
 _GLOBAL = "global"
 
 

@@ -7,7 +7,7 @@
 """The sources of information on the federation of a server: the Admin API, or the database. Both return the same.
 
 Relies on GET /_synapse/admin/v1/federation/destinations, .../<destination>/rooms, /_synapse/admin/v1/rooms and
-.../<room id>/members, and on the tables named below, of Synapse 1.163.
+.../<room ID>/members, and on the tables named below, of Synapse 1.163.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 
 """Room aliases: the room that an alias points to, the rooms that publish it, and how both should be.
 
-Relies on GET /_synapse/admin/v1/rooms/<room id> and on the list GET /_synapse/admin/v1/rooms of Synapse 1.163.
+Relies on GET /_synapse/admin/v1/rooms/<room ID> and on the list GET /_synapse/admin/v1/rooms of Synapse 1.163.
 """
 
 from __future__ import annotations
@@ -304,5 +304,5 @@ class AliasResource:
         except NotFound as error:
             raise InvalidInput(
                 f"The room {room_id} does not exist on this server, so the alias {self._alias} was not changed."
-                " Check that the room id is complete."
+                " Check that the room ID is complete."
             ) from error

@@ -16,7 +16,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import NotFound, SynapseError, after_a_change
 
 _ALIAS = "/_matrix/client/v3/directory/room/{alias}"
-# In place of a room id: the room that the alias points to could not be read.
+# In place of a room ID: the room that the alias points to could not be read.
 _UNKNOWN = "?"
 
 

@@ -96,7 +96,7 @@ _NUMBERS = ("joined_members", "joined_local_members", "state_events")
 class RoomFilter:
     """Which rooms to return. None means: any value.
 
-    `room`: a room id or an alias, exactly. `search`: text that the name or the canonical alias contains, in upper or
+    `room`: a room ID or an alias, exactly. `search`: text that the name or the canonical alias contains, in upper or
     lower case, without special characters. `empty`: without joined members. `room_type`: "" for rooms without a type.
     """
 
@@ -148,7 +148,7 @@ class Order:
         return heapq.nsmallest(self.limit, rows, key=self._key)
 
     def _key(self, row: Row) -> tuple[t.Any, ...]:
-        """Missing values come last in both directions. Rows with the same value are in the order of their room ids."""
+        """Missing values come last in both directions. Rows with the same value are in the order of their room IDs."""
         value = row.get(self.by, "")
         if value == "":
             return (1, 0, row["room_id"])

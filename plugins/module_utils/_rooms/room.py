@@ -116,7 +116,7 @@ class RoomResource:
     def _plan_present(self) -> Plan:
         if self._room is None:
             raise InvalidInput(
-                f"The room {self._room_id} is not on this server. Check that the room id is complete. Rooms are created"
+                f"The room {self._room_id} is not on this server. Check that the room ID is complete. Rooms are created"
                 " by users, not by this module. To block a room that is not on this server, set state: absent and"
                 " blocked: true."
             )

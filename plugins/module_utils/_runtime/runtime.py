@@ -180,7 +180,7 @@ class RuntimeReader:
         now, hidden = take_snapshot([*inputs, *(place for start in starts for place in start.inputs)], self._host.clock)
         record = read_restart_record(self._restart_record) if self._restart_record else None
         if isinstance(record, Snapshot) and not now.clock.boot_id:
-            reason = "The boot id of the kernel is unknown, so the record of the last restart was ignored."
+            reason = "The boot ID of the kernel is unknown, so the record of the last restart was ignored."
             record = Unknown("restart_record", reason, "Allow the task to read /proc/sys/kernel/random/boot_id.")
         if isinstance(record, Unknown):
             unknown.append(record)

@@ -9,9 +9,9 @@ bare_session.py read BASE_URL TOKEN_FILE
 bare_session.py read_rooms BASE_URL TOKEN_FILE
     Reads the list of all rooms in pages. Prints the number of rooms and the seconds, as JSON.
 bare_session.py create BASE_URL TOKEN_FILE USER_IDS_FILE PARALLEL
-    Creates an account for each user id of a JSON file. Prints their number and the seconds, as JSON.
+    Creates an account for each user ID of a JSON file. Prints their number and the seconds, as JSON.
 bare_session.py fetch BASE_URL TOKEN_FILE MEDIA_FILE PARALLEL DIRECTORY
-    Fetches each "server name/media id" of a JSON file into a file of DIRECTORY. Prints their number and the seconds, as
+    Fetches each "server name/media ID" of a JSON file into a file of DIRECTORY. Prints their number and the seconds, as
     JSON.
 """
 

@@ -5,7 +5,7 @@
 """Puts media into the store and the SQLite database of a Synapse, as if they had been uploaded.
 
 many_media.py DATABASE MEDIA_STORE USER_ID NUMBER SIZE
-    Each has SIZE random bytes. Prints the media ids as JSON.
+    Each has SIZE random bytes. Prints the media IDs as JSON.
 """
 
 from __future__ import annotations

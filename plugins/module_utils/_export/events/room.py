@@ -97,7 +97,7 @@ class Room:
         return sum(member.membership == "join" for member in self.members.values())
 
     def names(self) -> dict[str, str]:
-        """Return the names of all members that have one, by user id."""
+        """Return the names of all members that have one, by user ID."""
         return {user_id: member.name for user_id, member in self.members.items() if member.name}
 
     def _others(self) -> list[tuple[str, Member]]:

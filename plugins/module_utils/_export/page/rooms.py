@@ -79,7 +79,7 @@ class Rooms:
         self._pending: list[_Pending] = []
 
     def read(self, pending: t.Mapping[str, str], ids: t.Mapping[str, str]) -> None:
-        """Read every room, and write its further pages. `pending` are the invites and knocks by room id.
+        """Read every room, and write its further pages. `pending` are the invites and knocks by room ID.
 
         `ids` are those of the rooms, by the paths of their directories. Without one, the name is the id.
         Raises SynapseError if a file of the export is damaged, and OSError.

@@ -167,7 +167,7 @@ class TestRoomId:
 @pytest.mark.parametrize(
     "parse",
     [lambda text: parse_user_id(text, "x.org"), lambda text: parse_room_alias(text, "x.org"), parse_room_id],
-    ids=["user id", "room alias", "room id"],
+    ids=["user ID", "room alias", "room ID"],
 )
 def test_any_text_is_accepted_or_refused(parse: t.Callable[[str], object]) -> None:
     chance = random.Random(8448)

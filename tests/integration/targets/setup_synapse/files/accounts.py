@@ -15,7 +15,7 @@ import urllib.request
 
 
 def create(server: dict[str, t.Any]) -> dict[str, str]:
-    """Create both on `server` and log them in. Return their user ids, passwords and access tokens."""
+    """Create both on `server` and log them in. Return their user IDs, passwords and access tokens."""
     found = {}
     for kind, prefix in (("admin", "admin_"), ("user", "")):
         name, password = f"setup_{kind}", secrets.token_hex(16)

@@ -296,7 +296,7 @@ class TestNew:
             ("12", {}, "reserved for guests"),
             ("alice!", {}, "a localpart can only contain"),
             ("@alice:y.org", {}, "of the server y.org"),
-            ("alice:x.org", {}, "is not a user id"),
+            ("alice:x.org", {}, "is not a user ID"),
             ("alice", {"password": ""}, "password is empty"),
         ],
     )

@@ -213,7 +213,7 @@ class TestApi:
         server.expect(WHOAMI, listed({"name": "@the_alice:x.org"}, locked="true", user_id="@alice:x.org"))
         assert by_api(server, user_id="alice") == query.Found([], 0)
 
-    @pytest.mark.parametrize(("given", "said"), [("@a:y.org", "of the server y.org"), ("", "is not a user id")])
+    @pytest.mark.parametrize(("given", "said"), [("@a:y.org", "of the server y.org"), ("", "is not a user ID")])
     def test_does_not_look_for_an_account_that_cannot_exist(
         self, server: ScriptedServer, given: str, said: str
     ) -> None:

@@ -200,7 +200,7 @@ def test_sends_nothing_for_an_alias_that_is_not_one_of_the_server(
 
 
 def test_sends_nothing_for_an_invalid_room_id(server: ScriptedServer) -> None:
-    with pytest.raises(errors.InvalidInput, match="is not a room id"):
+    with pytest.raises(errors.InvalidInput, match="is not a room ID"):
         alias(server, "#new:x.org").plan()
 
 

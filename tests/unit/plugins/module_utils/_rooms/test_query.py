@@ -151,7 +151,7 @@ ORDERED = [
         ("room_id", False, "1234"),
         ("room_id", True, "4321"),
         ("name", False, "3142"),
-        # With equal values the lower room id comes first, and missing values come last, in both directions.
+        # With equal values the lower room ID comes first, and missing values come last, in both directions.
         ("name", True, "1432"),
         ("joined_members", False, "1432"),
         ("joined_members", True, "3142"),
