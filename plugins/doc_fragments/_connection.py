@@ -14,7 +14,8 @@ class ModuleDocFragment:
 options:
   base_url:
     description:
-      - The URL of the main process of Synapse, without a path. Only the main process serves the whole Admin API.
+      - The URL of the main process of Synapse, without the path of an endpoint. Only the main process serves the whole
+        Admin API.
       - The default is Synapse's own listener on its host. Do not make the Admin API reachable from other networks.
       - If it is not set, the environment variable E(SYNAPSE_BASE_URL) is used.
     type: str
@@ -31,7 +32,7 @@ options:
     type: path
   validate_certs:
     description:
-      - Whether the TLS certificate of an V(https) URL must be valid.
+      - Whether the TLS certificate of an C(https) URL must be valid.
       - With V(false), an attacker on the network can read the access token and take over the server.
     type: bool
     default: true
@@ -41,7 +42,7 @@ options:
     type: path
   timeout:
     description:
-      - How many seconds to wait for the response to a request, at least V(1).
+      - How many seconds to wait for the response to a request, at least V(1) and at most V(86400).
       - If no response to a change arrives in time, the change may still be made. The module then reads the server again
         for the same time, at least ten seconds, and fails with a message that reports the result.
     type: int

@@ -50,7 +50,7 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
             result = resource.result(plan, False)
     except Exception as error:
         _fail(module, told(error))
-    module.exit_json(**_printable({"changed": bool(steps), "steps": steps, **_diff(module, plan), **result}))
+    _exit(module, {"changed": bool(steps), "steps": steps, **_diff(module, plan), **result})
 
 
 def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]]) -> t.NoReturn:
@@ -60,7 +60,7 @@ def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]
         result = read(module.params)
     except Exception as error:
         _fail(module, told(error))
-    module.exit_json(**_printable({"changed": False, **result}))
+    _exit(module, {"changed": False, **result})
 
 
 def _started(spec: ArgumentSpec) -> AnsibleModule:
@@ -114,7 +114,18 @@ def _fail(module: AnsibleModule, error: SynapseError) -> t.NoReturn:
     if isinstance(error, MissingLibrary):
         message = f"{message} {missing_required_lib(error.library)}"
     # `exception` stays empty: a traceback tells a user nothing, and may show a secret.
-    module.fail_json(**_printable({"changed": False, **error.details, "msg": message}))
+    module.fail_json(**_warned(module, {"changed": False, **error.details, "msg": message}))
+
+
+def _exit(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
+    module.exit_json(**_warned(module, result))
+
+
+def _warned(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Hand the warnings of a result to Ansible, which shows them, and return the rest as it can be printed."""
+    for warning in result.pop("warnings", ()):
+        module.warn(_printable(warning))
+    return t.cast("dict[str, t.Any]", _printable(result))
 
 
 def _printable(found: t.Any) -> t.Any:

@@ -64,7 +64,8 @@ options:
   state:
     description:
       - V(present) makes sure that there is a valid token.
-      - V(absent) logs out the token together with its device, and removes the file.
+      - V(absent) logs out the token together with its device, and removes the file. It requires O(access_token_path) or
+        O(access_token).
     type: str
     choices:
       - present
@@ -72,7 +73,7 @@ options:
     default: present
   device_id:
     description:
-      - The device that a login creates or reuses. A fixed name prevents that each login creates a new device.
+      - The ID of the device that a login creates or reuses. A fixed ID prevents that each login creates a new device.
       - A token that is still valid keeps its device. To change the device, run the task with O(state=absent) first.
       - Logging out a token removes its device, and with it every other token of this device. Use a different device for
         each place that stores a token of the same account.
@@ -92,7 +93,7 @@ options:
     default: false
   admin:
     description:
-      - Whether the account must be a server admin. The task fails if it is not.
+      - Whether the account must be a server admin. If it is not, the task fails.
       - With O(create=true), a new account is created as a server admin. An existing account is not changed.
     type: bool
     default: false
@@ -102,7 +103,8 @@ options:
       - The default is the value in the configuration of Synapse.
     type: str
 notes:
-  - Without O(access_token_path), the task returns the token. Set C(no_log=true) on the task in this case.
+  - Without O(access_token_path), the task returns a new token. Set C(no_log=true) on the task in this case. A token
+    that is reused from O(access_token) is not returned again.
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
 """
@@ -147,7 +149,7 @@ token:
       type: str
       sample: "@ansible:example.org"
     device_id:
-      description: The device of the token.
+      description: The ID of the device of the token.
       returned: always
       type: str
       sample: matrix_ops.synapse
@@ -155,6 +157,7 @@ token:
       description: Whether the account is a server admin.
       returned: if the server serves the Admin API, except in check mode if a login is needed
       type: bool
+      sample: true
     access_token_path:
       description: The file that contains the token.
       returned: if O(access_token_path) is set
@@ -164,12 +167,14 @@ token:
       description: The token itself.
       returned: if the task logged in and O(access_token_path) is not set
       type: str
+      sample: syt_YW5zaWJsZQ_abcdefghijklmnopqrst_0aBcDe
 created:
   description:
     - Whether the account was created, or in check mode would be created.
     - In check mode this is also V(true) if the server does not show whether the account exists.
   returned: success
   type: bool
+  sample: false
 request:
   description: The request that failed, without its content.
   returned: if a request failed
@@ -181,7 +186,7 @@ request:
       type: str
       sample: POST
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
       sample: http://127.0.0.1:8008/_matrix/client/v3/login
@@ -202,17 +207,18 @@ error:
   sample: Invalid username or password
 outcome:
   description:
-    - The result of the step that failed, as the server showed it afterwards.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
     - The steps that were done, or in check mode would be done.
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
     - If the server does not show whether the account exists, creating it and logging in are one step.
-    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
-  returned: success, or if a step failed
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample:
@@ -284,7 +290,9 @@ def main() -> None:
             "create": {"type": "bool", "default": False},
             "admin": {"type": "bool", "default": False},
             "registration_shared_secret": {"type": "str", "no_log": True},
-        }
+        },
+        # Otherwise there is nothing to log out, and nobody would notice.
+        required_if=[("state", "absent", ["access_token", "access_token_path"], True)],
     )
     run_resource(connection_argument_spec().merge(configuration_argument_spec()).merge(spec), declare)
 

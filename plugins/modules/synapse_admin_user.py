@@ -10,8 +10,8 @@ module: synapse_admin_user
 short_description: Manage an account of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Brings one account of a Synapse homeserver into the declared state, through the User Admin API.
-  - The module compares and writes declared values only. After a change it reads the account again.
+  - Brings one account of a Synapse homeserver into the declared state, with the Admin API.
+  - The module compares and writes only declared values. After a change it reads the account again.
   - With O(bootstrap_admin=true) it also makes the first server admin, without the access token of a server admin.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -38,8 +38,8 @@ attributes:
 options:
   user_id:
     description:
-      - The full user ID (V(@alice:example.org)) or only the localpart (V(alice)) of the account.
-      - The account must be on this server.
+      - The account, as a full user ID (V(@alice:example.org)) or a localpart (V(alice)).
+      - It must be on this server.
     type: str
     required: true
     aliases:
@@ -58,7 +58,7 @@ options:
   create:
     description:
       - Whether to create the account if it does not exist.
-      - With V(false) the task fails if the account does not exist, so that a typing error creates no account.
+      - With V(false) the task fails if the account does not exist, so that a misspelt user ID creates no account.
     type: bool
     default: true
   admin:
@@ -176,8 +176,8 @@ options:
     type: bool
   erase:
     description:
-      - Whether to erase the account as well, with O(state=absent). Synapse then removes its display name and avatar,
-        and hides its messages from users who join a room later.
+      - With O(state=absent), whether to erase the account in addition. Synapse then removes its display name and
+        avatar, and hides its messages from users who join a room later.
     type: bool
     default: false
   allow_appservice_users:
@@ -190,7 +190,7 @@ options:
   allow_threepid_takeover:
     description:
       - Whether an e-mail address or telephone number may be removed from another account to add it to this one.
-        Synapse itself does so silently.
+        Synapse itself does this silently.
     type: bool
     default: false
   bootstrap_admin:
@@ -221,19 +221,21 @@ options:
     default: true
   allow_existing_admins:
     description:
-      - Whether O(bootstrap_admin) may do so on a server that has other server admins, for example because none of them
-        can be reached.
+      - Whether O(bootstrap_admin) may make an existing account a server admin if the server has other server admins,
+        for example because none of them can be reached.
     type: bool
     default: false
   synapse_python:
     description:
-      - The Python interpreter of the environment in which Synapse is installed. It compares passwords, if
-        O(update_password) requires that.
+      - The Python interpreter that Synapse runs with. It compares passwords, if O(update_password) requires that.
+      - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
-      - The working directory of Synapse. Relative paths in its configuration start from it.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed if the configuration contains a relative path of an SQLite database, or of a file of an
+        application service.
     type: path
 notes:
   - If the server uses the Matrix Authentication Service, that service creates accounts, sets their passwords, locks and
@@ -316,7 +318,8 @@ RETURN = r"""
 user:
   description:
     - The account as it is now, or in check mode as it would be. Empty if it does not exist.
-    - If the Admin API did not show an account that O(bootstrap_admin) manages, only C(user_id) and C(admin).
+    - If the Admin API did not show an account that O(bootstrap_admin) manages, it contains only C(user_id) and
+      C(admin).
   returned: success
   type: dict
   contains:
@@ -329,6 +332,7 @@ user:
       description: Whether the account is a server admin.
       returned: if the account exists
       type: bool
+      sample: false
     display_name:
       description: The display name. Empty if it is not set.
       returned: if the Admin API showed the account
@@ -343,34 +347,42 @@ user:
       description: The type of the account, such as V(bot). Empty for an ordinary account.
       returned: if the Admin API showed the account
       type: str
+      sample: bot
     guest:
-      description: Whether it is a guest account.
+      description: Whether the account is a guest.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     appservice_id:
-      description: The ID of the application service that created the account. Empty if none did.
+      description: The ID of the application service that created the account. Empty for other accounts.
       returned: if the Admin API showed the account
       type: str
+      sample: telegram
     locked:
       description: Whether the account is locked.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     suspended:
       description: Whether the account is suspended.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     shadow_banned:
       description: Whether the account is shadow-banned.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     deactivated:
       description: Whether the account is deactivated.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     erased:
       description: Whether the account is erased.
       returned: if the Admin API showed the account
       type: bool
+      sample: false
     threepids:
       description: The e-mail addresses and telephone numbers of the account.
       returned: if the Admin API showed the account
@@ -402,6 +414,7 @@ user:
           description: The ID of the user at this provider.
           returned: always
           type: str
+          sample: alice
     rate_limit:
       description: The rate limit of the account. Empty if it has none.
       returned: if the Admin API showed the account and O(rate_limit) is set
@@ -411,10 +424,12 @@ user:
           description: The number of messages per second. V(0) means no limit.
           returned: if the account has a rate limit
           type: int
+          sample: 50
         burst_count:
           description: The number of messages that the user can send at once. V(0) means no limit.
           returned: if the account has a rate limit
           type: int
+          sample: 100
 method:
   description:
     - How the account was managed, or in check mode would be. V(admin_api), or with O(bootstrap_admin) also
@@ -429,10 +444,12 @@ verified:
       token of the account, or by a login with O(password). Check mode does not log in, so the value is V(false) then.
   returned: success
   type: bool
+  sample: true
 restart_required:
   description: Whether Synapse must, or may have to, be restarted before it treats the account as a server admin.
   returned: success
   type: bool
+  sample: false
 request:
   description: The request that failed, without its content.
   returned: if a request failed
@@ -444,10 +461,10 @@ request:
       type: str
       sample: PUT
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/%40alice%3Aexample.org
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request
@@ -465,15 +482,17 @@ error:
   sample: You are not a server admin
 outcome:
   description:
-    - The result of the step that failed, as the server showed it afterwards.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
+  sample: not_done
 steps:
   description:
     - The steps that were done, or in check mode would be done.
-    - If the task fails after a step, the steps that were done until then.
-  returned: success, or if a step failed
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample: ["create the account"]

@@ -30,15 +30,16 @@ attributes:
 options:
   user_id:
     description:
-      - Return only this account, given as a full user ID (V(@alice:example.org)) or a localpart (V(alice)). The letter
-        case must be the same as in the account.
+      - Return only this account, given as a full user ID (V(@alice:example.org)) or a localpart (V(alice)). Upper and
+        lower case matter.
       - If it does not exist, or another filter does not match it, the result is empty. An account of another server is
         an error.
     type: str
   search:
     description:
-      - Return only accounts with this text in their localpart or their display name. The letter case is ignored.
-      - There are no wildcards. V(%) and V(_) match only themselves.
+      - Return only accounts with this text in their localpart or their display name. Upper and lower case do not
+        matter.
+      - No character has a special meaning, not even V(%) or V(_).
     type: str
   admin:
     description:
@@ -58,7 +59,7 @@ options:
     type: bool
   user_type:
     description:
-      - Return only accounts of this type, such as V(bot) or V(support). An empty text matches ordinary accounts.
+      - Return only accounts of this type, such as V(bot) or V(support). An empty string matches ordinary accounts.
     type: str
   count_only:
     description:
@@ -78,18 +79,18 @@ options:
     default: admin_api
   working_directory:
     description:
-      - The directory in which Synapse runs. It is only needed with O(source=database), if the configuration contains a
-        relative path of an SQLite database.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed with O(source=database), if the path of an SQLite database is relative.
     type: path
 notes:
   - Synapse's list of accounts does not contain suspensions, application services and e-mail addresses. The module
-    M(matrix_ops.synapse.synapse_admin_user) returns them for one account, if it runs with C(check_mode=true) and
-    O(matrix_ops.synapse.synapse_admin_user#module:create=false).
+    M(matrix_ops.synapse.synapse_admin_user) returns them for one account, for example if the task has
+    C(check_mode=true) and O(matrix_ops.synapse.synapse_admin_user#module:create=false).
   - If the Matrix Authentication Service manages the accounts, Synapse does not list guests. O(source=admin_api) then
     leaves out old guests, and O(guest=true) is an error. The service also decides which accounts are server admins, so
     RV(users[].admin) is not reliable on such a server.
   - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts
-    only the user of Synapse without a password, root cannot connect.
+    only the user of Synapse without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
   - module: matrix_ops.synapse.synapse_admin_users
@@ -160,13 +161,14 @@ users:
       description: Whether the account is a server admin.
       returned: always
       type: bool
+      sample: false
     display_name:
       description: The display name. Empty if it is not set.
       returned: always
       type: str
       sample: Alice
     avatar_url:
-      description: The C(mxc) URI of the avatar. Empty if it is not set.
+      description: The C(mxc://) URI of the avatar. Empty if it is not set.
       returned: always
       type: str
       sample: mxc://example.org/SEQsPGAtrkzPdGQD
@@ -179,22 +181,27 @@ users:
       description: Whether the account is a guest.
       returned: always
       type: bool
+      sample: false
     locked:
       description: Whether the account is locked.
       returned: always
       type: bool
+      sample: false
     shadow_banned:
       description: Whether the account is shadow-banned.
       returned: always
       type: bool
+      sample: false
     deactivated:
       description: Whether the account is deactivated.
       returned: always
       type: bool
+      sample: false
     erased:
       description: Whether the account is erased.
       returned: always
       type: bool
+      sample: false
     created:
       description: The time when the account was created (ISO 8601, UTC).
       returned: if Synapse knows it
@@ -208,7 +215,7 @@ users:
     last_seen:
       description:
         - The time when a device of the account was last seen (ISO 8601, UTC), in full seconds.
-        - Synapse updates it every two minutes at most, with a delay of some seconds.
+        - Synapse updates it at most every two minutes, with a delay of some seconds.
       returned: if Synapse knows that the account was seen
       type: str
       sample: "2026-01-31T12:00:00Z"
@@ -223,12 +230,12 @@ summary:
   type: dict
   contains:
     total:
-      description: How many accounts match, also with O(count_only=true).
+      description: The number of accounts that match all filters, also with O(count_only=true).
       returned: always
       type: int
       sample: 1
 source:
-  description: The source of the accounts, V(admin_api) or V(database).
+  description: Where the accounts were read, V(admin_api) or V(database).
   returned: success
   type: str
   sample: admin_api
@@ -243,7 +250,7 @@ request:
       type: str
       sample: GET
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
       sample: http://127.0.0.1:8008/_synapse/admin/v3/users

@@ -19,7 +19,7 @@ description:
   - Accounts are deactivated last, and only if all other changes succeeded. This applies to O(users[].state=absent) and
     to O(exclusive). If one entry is wrong or fails, no account is deactivated, because a deactivation cannot be undone,
     and the entry may be a misspelt user ID of such an account.
-  - If two entries have the same e-mail address, telephone number or external ID, both are refused.
+  - If two entries have the same e-mail address, telephone number or external ID, both fail.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -45,15 +45,15 @@ attributes:
 options:
   users:
     description:
-      - The accounts.
+      - The accounts with their declared states.
     type: list
     elements: dict
     required: true
     suboptions:
       user_id:
         description:
-          - The full user ID (V(@alice:example.org)) or only the localpart (V(alice)) of the account.
-          - The account must be on this server.
+          - The account, as a full user ID (V(@alice:example.org)) or a localpart (V(alice)).
+          - It must be on this server.
         type: str
         required: true
         aliases:
@@ -72,7 +72,7 @@ options:
       create:
         description:
           - Whether to create the account if it does not exist.
-          - With V(false) the task fails if the account does not exist, so that a typing error creates no account.
+          - With V(false) the task fails if the account does not exist, so that a misspelt user ID creates no account.
         type: bool
         default: true
       admin:
@@ -186,15 +186,15 @@ options:
         type: bool
       erase:
         description:
-          - Whether to erase the account as well, with O(users[].state=absent). Synapse then removes its display name
-            and avatar, and hides its messages from users who join a room later.
+          - With O(users[].state=absent), whether to erase the account in addition. Synapse then removes its display
+            name and avatar, and hides its messages from users who join a room later.
         type: bool
         default: false
   exclusive:
     description:
       - Whether to deactivate every account that is not in O(users).
-      - It does not deactivate the account that the task runs as, accounts of application services, and accounts that
-        O(protect) matches.
+      - The account that the access token belongs to, accounts of application services, and accounts that match
+        O(protect) are not deactivated.
       - It requires O(max_changes), so that a wrong list cannot deactivate all accounts of a server.
     type: bool
     default: false
@@ -202,19 +202,20 @@ options:
     description:
       - Accounts that O(exclusive) does not deactivate, as patterns of localparts or full user IDs, such as
         V(support-*).
-      - A pattern without C(*), C(?) and C([) must match an account. A pattern with a server name must match this
-        server. A pattern that matches accounts only if upper and lower case are ignored is refused. So a misspelt
-        pattern does not cause a deactivation.
+      - A misspelt pattern must not cause a deactivation. So the task fails if a pattern without C(*), C(?) and C([)
+        matches no account, if a pattern contains the name of another server, or if a pattern matches accounts only when
+        upper and lower case are ignored.
     type: list
     elements: str
     default: []
   max_changes:
     description:
       - The maximum number of accounts to change. If more accounts would change, the task fails before the first change.
+      - If it is not set, there is no maximum. Required with O(exclusive=true).
     type: int
   parallel:
     description:
-      - The number of requests that are sent at the same time.
+      - How many requests to send at the same time, from V(1) to V(64).
     type: int
     default: 4
   allow_appservice_users:
@@ -227,18 +228,21 @@ options:
   allow_threepid_takeover:
     description:
       - Whether an e-mail address or telephone number may be removed from another account to add it to a declared one.
-        Synapse itself does so silently.
+        Synapse itself does this silently.
     type: bool
     default: false
   synapse_python:
     description:
-      - The Python interpreter of the environment in which Synapse is installed. It compares passwords for
+      - The Python interpreter that Synapse runs with. It compares passwords, for
         O(users[].update_password=if_different).
+      - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
-      - The working directory of Synapse. Relative paths in its configuration start from it.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed if the configuration contains a relative path of an SQLite database, or of a file of an
+        application service.
     type: path
 seealso:
   - module: matrix_ops.synapse.synapse_admin_user
@@ -288,43 +292,49 @@ users:
       description: Whether the account was changed or may have been changed, or in check mode would be changed.
       returned: always
       type: bool
+      sample: true
     failed:
       description: Whether the account is not as declared.
       returned: always
       type: bool
+      sample: false
     msg:
-      description: Why it failed, and the result of the change that failed.
-      returned: if it failed
+      description: Why the account is not as declared.
+      returned: if RV(users[].failed) is true
       type: str
     outcome:
       description:
-        - The result of the change that failed, as the account showed it afterwards.
-        - V(done), V(partly_done), V(not_done), or V(unknown) if the account does not show it.
-      returned: if a change failed
+        - The result of the step that failed, as a check afterwards showed it.
+        - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
+      returned: if a step failed
       type: str
+      sample: not_done
     steps:
       description: The steps that were done, or in check mode would be done.
-      returned: if the account was changed, or would be changed
+      returned: if the account was changed, or in check mode would be changed
       type: list
       elements: str
       sample: ["set display_name"]
 summary:
-  description: The number of accounts in RV(users).
+  description: The numbers of accounts in RV(users).
   returned: if the accounts were compared
   type: dict
   contains:
     total:
-      description: All of them.
+      description: The number of accounts.
       returned: always
       type: int
+      sample: 2
     changed:
-      description: Those that were changed or may have been changed, or in check mode would be changed.
+      description: The number of accounts that were changed or may have been changed, or in check mode would be changed.
       returned: always
       type: int
+      sample: 1
     failed:
-      description: Those that are not as declared.
+      description: The number of accounts that are not as declared.
       returned: always
       type: int
+      sample: 0
 request:
   description: The request that failed, without its content.
   returned: if a request failed
@@ -336,10 +346,10 @@ request:
       type: str
       sample: PUT
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/%40alice%3Aexample.org
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request
@@ -356,7 +366,10 @@ error:
   type: str
   sample: You are not a server admin
 steps:
-  description: How many accounts were changed, or in check mode would be changed. Empty if none.
+  description:
+    - The number of accounts that were changed, or in check mode would be changed, as one step. Empty if no account
+      changes.
+    - RV(users[].steps) are the steps for each account.
   returned: if the accounts were compared
   type: list
   elements: str

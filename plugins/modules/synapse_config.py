@@ -89,10 +89,10 @@ options:
     default: "0640"
   owner:
     description:
-      - The owner of the file. If this is not set, an existing file keeps its owner. If root creates the file, it gets
-        the owner of the first file in O(config_path), as long as O(synapse_user) can then read it.
-      - Otherwise the file gets the group of O(synapse_user). If other accounts have the same group (for example
-        C(nogroup)), it gets O(synapse_user) as its owner instead.
+      - The owner of the file. If it is not set, an existing file keeps its owner. If root creates the file, it gets the
+        owner of the first file in O(config_path), as long as O(synapse_user) can then read it.
+      - Otherwise the file gets the group of O(synapse_user). If other users of the host have the same group (for
+        example C(nogroup)), it gets O(synapse_user) as its owner instead.
     type: str
   group:
     description:
@@ -102,11 +102,11 @@ options:
     description:
       - The user that Synapse runs as, by name or number. The task fails if this user could not read the file or enter
         its directory, because Synapse would not start again.
-      - If this is not set, the module takes the user of the running processes that were started with O(config_path), if
+      - If it is not set, the module uses the user of the running processes that were started with O(config_path), if
         that user can read Synapse's signing key and other users cannot. If there is no such user, nothing is checked.
     type: str
 notes:
-  - The module does not reload or restart Synapse. RV(reload_required) and RV(restart_required) say what is needed.
+  - The module does not reload or restart Synapse. RV(reload_required) and RV(restart_required) show what is needed.
   - A reload (SIGHUP) applies C(caches.global_factor) and C(caches.per_cache_factors), and only from files that existed
     when Synapse was started. After a file was created or removed, Synapse needs a restart.
   - If the task runs as root, every directory in O(path) must belong to root, to the owner of the first file in
@@ -177,7 +177,7 @@ config:
   type: dict
   contains:
     path:
-      description: The file.
+      description: The path of the file.
       returned: always
       type: str
       sample: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
@@ -202,30 +202,31 @@ changed_keys:
     - caches.global_factor
 restart_required:
   description:
-    - Whether a running Synapse needs a restart to apply the change.
+    - Whether a running Synapse must be restarted to apply the change.
     - V(false) if no setting in force changes, or if a reload is enough.
   returned: success
   type: bool
   sample: true
 reload_required:
   description:
-    - Whether a running Synapse needs a reload (SIGHUP) to apply the change.
-    - V(false) if no setting in force changes, or if Synapse needs a restart.
+    - Whether a running Synapse must be reloaded (SIGHUP) to apply the change.
+    - V(false) if no setting in force changes, or if Synapse must be restarted.
   returned: success
   type: bool
   sample: false
 outcome:
   description:
-    - The result of the step at which the task failed, as the module found it when it looked again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the module cannot find out.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
-    - Each change that was made, or in check mode would be made, as a sentence.
-    - When a task fails in the middle, these are the changes before the failure. The message describes the rest.
-  returned: success, or if the task failed after the first change
+    - The steps that were done, or in check mode would be done.
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample:

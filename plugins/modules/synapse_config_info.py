@@ -28,8 +28,8 @@ attributes:
 options:
   working_directory:
     description:
-      - The directory that Synapse runs in. Relative paths in the settings start there.
-      - The default is the working directory of Synapse's Debian package.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - The default is the one of Synapse's Debian package.
     type: path
     default: /var/lib/matrix-synapse
 seealso:
@@ -41,7 +41,7 @@ EXAMPLES = r"""
   matrix_ops.synapse.synapse_config_info:
   register: synapse
 
-- name: Show where the media are stored
+- name: Show where the media is stored
   ansible.builtin.debug:
     msg: "{{ synapse.config.settings.media_store_path }}, set in {{ synapse.config.sources.media_store_path }}"
 

@@ -14,8 +14,8 @@ description:
     and indexes, and the background updates that Synapse still has to run.
   - Can also return the biggest rooms, by their rows in C(state_groups_state), which is usually the biggest table, or by
     their state events.
-  - The module uses read-only transactions that do not block other users of the database, and the database stops queries
-    that take too long.
+  - The module uses read-only transactions that do not block other users of the database. The database stops queries
+    that take longer than O(statement_timeout).
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -41,7 +41,7 @@ options:
     default: 10
   statement_timeout:
     description:
-      - After how many seconds the database stops a query. The task then fails.
+      - How many seconds a query may take. The database stops a query that takes longer, and the task fails.
     type: float
     default: 600
   data_store:
@@ -101,7 +101,8 @@ options:
         default: 1
   working_directory:
     description:
-      - The directory that Synapse runs in. It is needed only if the path of an SQLite database is relative.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed if the path of an SQLite database is relative.
     type: path
 notes:
   - An estimate is good if the rows of a room are scattered over the table, or are all stored together. It is bad if
@@ -110,12 +111,12 @@ notes:
     itself an estimate, is large. To reduce it, raise O(biggest_rooms.sample_blocks).
   - The connection options are used only with O(biggest_rooms.source=admin_api).
   - While an exact count runs, PostgreSQL cannot clean up rows that are deleted in the meantime.
-  - Run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL lets the user of Synapse connect
+  - Run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts only the user of Synapse
     without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_runtime_info
 requirements:
-  - psycopg2 on the host where the module runs, if it reads a PostgreSQL database
+  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
 """
 
 EXAMPLES = r"""
@@ -257,17 +258,17 @@ database:
           type: int
           sample: 35651584000
         table_size:
-          description: The size without the indexes, in bytes.
+          description: The size of the table without its indexes, in bytes.
           returned: always
           type: int
           sample: 22548578304
         index_size:
-          description: The size of all its indexes, in bytes.
+          description: The size of all indexes of the table, in bytes.
           returned: always
           type: int
           sample: 13103005696
         estimated_rows:
-          description: The estimate of PostgreSQL how many rows it has.
+          description: The number of rows, as PostgreSQL estimates it.
           returned: with PostgreSQL, if it has analyzed the table
           type: int
           sample: 132000000
@@ -288,7 +289,7 @@ database:
           type: str
           sample: state_groups_state
         size:
-          description: The size in bytes.
+          description: The size of the index, in bytes.
           returned: always
           type: int
           sample: 13103005696
@@ -331,7 +332,7 @@ biggest_rooms:
       type: str
       sample: Example HQ
     canonical_alias:
-      description: The main room alias. Empty if it has none.
+      description: The canonical alias of the room. Empty if it has none.
       returned: if Synapse has statistics of the room
       type: str
       sample: "#hq:example.org"
@@ -412,10 +413,10 @@ request:
       type: str
       sample: GET
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v1/rooms?order_by=state_events&limit=10
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/rooms
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request

@@ -14,13 +14,13 @@ description:
   - The export appears at its destination only when it is complete and every file in it was read successfully. After a
     failure there is no partial export.
   - Only the owner can read the export. Directories have the mode C(0700) and files the mode C(0600).
-  - Works around data that makes Synapse's own command fail, which are pending invites and knocks, IDs that are not
-    valid file names, and deeply nested JSON. Data of the account cannot prevent its export.
+  - Also exports data with which Synapse's own command fails, such as pending invites and knocks, IDs that are not valid
+    file names, and deeply nested JSON. No data of the account can prevent its export.
   - Can add the media files. Synapse's own command exports only their metadata. The module compares the size and the
     SHA-256 of each file with those of the upload.
   - Adds C(manifest.json), which lists every file with its size and SHA-256, the ID that each file name was made from,
-    and what the export does not contain and why. Adds C(index.html), on which the user can read the data in any browser
-    without a network connection.
+    and the data that the export does not contain, with the reason. Adds C(index.html), a page on which the user can
+    read the data in any browser, without a network connection.
   - The names of files and directories can be unpacked on every operating system. A short ID of lower-case letters,
     digits and C(_), C(-) or C(=) is used as the name. For any other ID the name is its harmless characters, a plus, and
     the first 32 digits of the SHA-256 of the whole ID.
@@ -51,7 +51,7 @@ attributes:
 options:
   user_id:
     description:
-      - The account, as full user ID (V(@alice:example.org)) or localpart (V(alice)). It is case-sensitive.
+      - The account, as a full user ID (V(@alice:example.org)) or a localpart (V(alice)). Upper and lower case matter.
       - The account may be deactivated or erased. It has then forgotten its rooms, so that the export contains none of
         them unless O(include_forgotten=true).
     type: str
@@ -114,19 +114,21 @@ options:
     default: auto
   include_quarantined:
     description:
-      - Whether to export media that an admin has quarantined as well.
+      - With O(media=true), whether to add media that an admin has quarantined too.
+      - An existing export without these files is kept. Set O(recreate=true) to replace it.
     type: bool
     default: false
   include_forgotten:
     description:
-      - Whether to export rooms that the account has forgotten as well, as far as the account could see them and Synapse
+      - Whether to export rooms that the account has forgotten too, as far as the account could see them and Synapse
         still has them. Synapse's own command omits them.
       - When an account is deactivated, it forgets all its rooms.
     type: bool
     default: false
   require_all_media:
     description:
-      - Whether the task fails if a media file cannot be exported. The message then lists the missing files.
+      - With O(media=true), whether the task fails if a media file cannot be exported. The message then lists the
+        missing files.
     type: bool
     default: false
   parallel:
@@ -148,13 +150,15 @@ options:
     default: false
   synapse_python:
     description:
-      - The Python interpreter that Synapse runs with. The default is the one of Synapse's Debian package.
+      - The Python interpreter that Synapse runs with. It runs Synapse's own command.
+      - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
-      - The directory that Synapse runs in. It is required only if the configuration contains relative paths. The path
-        of the media store is relative if the configuration does not set it.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed if the path of an SQLite database or of the media store is relative. The path of the media
+        store is relative if the configuration does not set it.
     type: path
   export_timeout:
     description:
@@ -164,14 +168,14 @@ options:
     default: 3600
 requirements:
   - Synapse on the host where the module runs
-  - psycopg2 on the host where the module runs, if the database of Synapse is PostgreSQL
+  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
 notes:
   - O(config_path) must be the configuration of the main process, not of a worker.
   - Run the task as root, or as the user of Synapse with C(become_user). The export belongs to the user who runs the
     task.
-  - If the task runs as root, Synapse's own files keep their owner. If PostgreSQL allows only the user of Synapse to
-    connect without a password, run the task as that user.
-  - The connection options are required only for data that only the running server provides. Without an access token,
+  - If the task runs as root, Synapse's own files keep their owner. If PostgreSQL accepts only the user of Synapse
+    without a password (peer authentication), root cannot connect.
+  - The connection options are only needed for data that only the running server provides. Without an access token,
     the media files must be in the media store, and data that only the API provides is listed as not exported.
   - Encrypted messages stay encrypted. Only the devices of the user have the keys.
   - Export an account before you deactivate it.
@@ -202,7 +206,7 @@ EXAMPLES = r"""
     access_token_path: /root/.synapse-token
   become: true
 
-- name: Export the media files too while Synapse is stopped, and fail if a file is missing
+- name: Export the data with the media files while Synapse is stopped, and fail if a file is missing
   matrix_ops.synapse.synapse_export:
     user_id: alice
     dest: /var/lib/matrix_ops.synapse/exports/alice_with_media
@@ -256,7 +260,7 @@ export:
       type: str
       sample: directory
     created:
-      description: When the export was made, in UTC.
+      description: The time when the export was made (ISO 8601, UTC).
       returned: if the export exists
       type: str
       sample: "2026-01-31T12:00:00Z"
@@ -276,7 +280,7 @@ export:
       type: int
       sample: 181243
     summary:
-      description: How much the export contains.
+      description: The numbers of what the export contains.
       returned: if the export exists
       type: dict
       contains:
@@ -390,7 +394,7 @@ request:
       type: str
       sample: GET
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
       sample: http://127.0.0.1:8008/_matrix/client/v3/account/whoami
@@ -411,16 +415,17 @@ error:
   sample: Invalid access token passed.
 outcome:
   description:
-    - The result of the step at which the task failed, as a second look at the destination showed it.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the result cannot be seen.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
-    - What was done, or in check mode would be done.
-    - If the task failed after the first step had begun, the steps that were completed. The message explains the rest.
-  returned: success, or if the task failed after the first step had begun
+    - The steps that were done, or in check mode would be done.
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample:

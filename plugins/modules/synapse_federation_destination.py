@@ -10,9 +10,9 @@ module: synapse_federation_destination
 short_description: Manage a federation destination of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - After Synapse has failed to reach another server, it waits before the next attempt. It waits longer after each
-    failure, in the end for days. This module ends that wait (the backoff), for example for a server that is available
-    again.
+  - After Synapse has failed to reach another server, it waits before the next attempt. This is the backoff. It gets
+    longer with each failure, up to several days. This module ends the backoff, for example for a server that is
+    available again.
   - If there is no backoff, nothing changes.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -37,14 +37,14 @@ options:
   destination:
     description:
       - The server name of the other server, as in the user IDs of that server, with its port if it has one.
-      - It must be a known destination. A server becomes one when Synapse sends something to it, or fails to.
+      - It must be a known destination. A server becomes one when Synapse tries to send something to it.
     type: str
     required: true
     aliases:
       - name
   state:
     description:
-      - With V(reset), Synapse forgets the failures of the destination. It tries to reach it as if there had been none.
+      - With V(reset), Synapse forgets its failures to reach the destination, and can try again at once.
     type: str
     choices:
       - reset
@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destination:
-  description: The destination as it is now, or as it would be in check mode.
+  description: The destination as it is after the task, or in check mode as it would be.
   returned: success
   type: dict
   contains:
@@ -100,7 +100,7 @@ destination:
       type: str
       sample: "2026-01-31T12:00:00Z"
     failing_since_ts:
-      description: The time of the first of the failed attempts, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed, and Synapse has stored that time
       type: int
       sample: 1769860800123
@@ -110,7 +110,7 @@ destination:
       type: str
       sample: "2026-01-31T12:10:00Z"
     last_attempt_ts:
-      description: The time of the last attempt, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed
       type: int
       sample: 1769861400123
@@ -120,7 +120,7 @@ destination:
       type: str
       sample: "2026-01-31T12:30:00Z"
     next_attempt_ts:
-      description: The end of the backoff, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed
       type: int
       sample: 1769862600123
@@ -130,8 +130,8 @@ destination:
       type: int
       sample: 1200000
     last_successful_stream_ordering:
-      description: The stream ordering of the last event that Synapse has sent to it successfully.
-      returned: if Synapse has sent an event to it successfully
+      description: The stream ordering of the last event that Synapse has sent to the destination successfully.
+      returned: if Synapse has sent an event to the destination successfully
       type: int
       sample: 4711
 failed_again:
@@ -153,7 +153,7 @@ request:
       type: str
       sample: POST
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
       sample: http://127.0.0.1:8008/_synapse/admin/v1/federation/destinations/matrix.example.net/reset_connection
@@ -174,16 +174,17 @@ error:
   sample: You are not a server admin
 outcome:
   description:
-    - The result of the step that failed, as the module saw it when it read the server again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
-    - What was done, or would be done in check mode.
-    - If a step failed, the steps that were done before it. The message explains the result of the others.
-  returned: success, or if a step failed
+    - The steps that were done, or in check mode would be done.
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample:

@@ -11,7 +11,7 @@ short_description: Get information about the federation of a Synapse homeserver
 version_added: 1.0.0
 description:
   - Returns the destinations of a Synapse homeserver and the state of each. A destination is a server that Synapse has
-    sent something to, or has failed to.
+    sent something to, or has tried to send something to.
   - Can also return all servers that it talks to, which may be more than the destinations, and evidence that it has ever
     federated.
 author:
@@ -29,9 +29,9 @@ attributes:
 options:
   destination:
     description:
-      - Return only this destination. Set it to the full server name, with the port if it has one. Upper and lower case
+      - Return only this destination, given as the full server name, with its port if it has one. Upper and lower case
         matter.
-      - If there is no such destination, the list is empty.
+      - If it does not exist, or another filter does not match it, the result is empty.
     type: str
   failing:
     description:
@@ -59,9 +59,9 @@ options:
     default: []
   source:
     description:
-      - V(admin_api) reads from the Admin API only, with the access token of a server admin.
-      - V(database) reads only from the database that O(config_path) sets. It needs no access token, and Synapse may be
-        stopped. The connection options are not used.
+      - V(admin_api) reads the values with the Admin API. This needs the access token of a server admin.
+      - V(database) reads the values in the database that the configuration in O(config_path) names. This needs no
+        access token, and Synapse does not have to run. The connection options are not used.
     type: str
     choices:
       - admin_api
@@ -69,18 +69,18 @@ options:
     default: admin_api
   working_directory:
     description:
-      - The directory that Synapse runs in. It is needed only with O(source=database), if the path of an SQLite database
-        is relative.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed with O(source=database), if the path of an SQLite database is relative.
     type: path
 notes:
   - O(config_path) is used only with O(source=database).
   - RV(destinations[].state) is compared with the clock of the host where the module runs.
-  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL lets
-    the user of Synapse connect without a password (peer authentication), root cannot connect.
+  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts
+    only the user of Synapse without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_federation_destination
 requirements:
-  - psycopg2 on the host where the module runs, if it reads a PostgreSQL database
+  - psycopg2 on the host where the module runs, if a PostgreSQL database is read
 """
 
 EXAMPLES = r"""
@@ -136,7 +136,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 destinations:
-  description: The destinations that match the filters, ordered by name. The server itself is never one of them.
+  description: The destinations that match all filters, sorted by name. The server itself is never one of them.
   returned: success
   type: list
   elements: dict
@@ -160,7 +160,7 @@ destinations:
       type: str
       sample: "2026-01-31T12:00:00Z"
     failing_since_ts:
-      description: The time of the first of the failed attempts, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed, and Synapse has stored that time
       type: int
       sample: 1769860800123
@@ -170,7 +170,7 @@ destinations:
       type: str
       sample: "2026-01-31T12:10:00Z"
     last_attempt_ts:
-      description: The time of the last attempt, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed
       type: int
       sample: 1769861400123
@@ -180,7 +180,7 @@ destinations:
       type: str
       sample: "2026-01-31T12:30:00Z"
     next_attempt_ts:
-      description: The end of the backoff, in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: if the last attempt failed
       type: int
       sample: 1769862600123
@@ -190,13 +190,13 @@ destinations:
       type: int
       sample: 1200000
     last_successful_stream_ordering:
-      description: The stream ordering of the last event that Synapse has sent to it successfully.
-      returned: if Synapse has sent an event to it successfully
+      description: The stream ordering of the last event that Synapse has sent to the destination successfully.
+      returned: if Synapse has sent an event to the destination successfully
       type: int
       sample: 4711
     rooms:
       description:
-        - The rooms that Synapse has sent something from, or has something to send from, ordered by room ID.
+        - The rooms that Synapse has sent something from, or has something to send from, sorted by room ID.
       returned: if O(gather) contains V(rooms)
       type: list
       elements: dict
@@ -222,7 +222,7 @@ summary:
   type: dict
   contains:
     total:
-      description: How many destinations match the filters.
+      description: The number of destinations that match all filters.
       returned: always
       type: int
       sample: 1
@@ -232,7 +232,7 @@ server_name:
   type: str
   sample: example.org
 talking_to:
-  description: The servers that this server talks to, ordered by name.
+  description: The servers that this server talks to, sorted by name.
   returned: if O(gather) contains V(talking_to)
   type: list
   elements: dict
@@ -274,11 +274,11 @@ ever_federated:
       contains:
         kind:
           description:
-            - V(destinations), servers that Synapse has sent something to, or has failed to.
+            - V(destinations), servers that Synapse has sent something to, or has tried to send something to.
             - V(joined_members), servers of users who are joined to a room here. Used only with O(source=admin_api).
             - V(members), servers of users who are joined to a room here, are invited, have left or are banned.
             - V(rooms), servers whose users created rooms that this server knows.
-            - V(aliases), servers that are stored with a room alias, as being in its room.
+            - V(aliases), servers that are stored as participants of a room with a room alias.
             - V(inbound), servers that have sent something within the last day, or a little earlier.
             - V(inbound_events), servers whose events have arrived and are not processed yet.
             - V(signing_keys), servers whose signing keys Synapse has fetched.
@@ -341,7 +341,7 @@ request:
       type: str
       sample: GET
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
       sample: http://127.0.0.1:8008/_synapse/admin/v1/federation/destinations

@@ -10,16 +10,16 @@ module: synapse_installation
 short_description: Manage the directories and the virtual environment of Synapse
 version_added: 1.0.0
 description:
-  - Creates the directories of a server and the virtual environment that Synapse runs from. Creates an environment again
-    that no longer works after an upgrade of the system's Python.
+  - Creates the directories of a server and the virtual environment that Synapse runs from. If an upgrade of the
+    system's Python has broken the environment, the module creates it again.
   - Removes only files and directories that this collection has created. In every directory that it creates, it puts a
     file C(.matrix_ops.synapse), which contains the path of this directory. In any other directory the file has no
     effect.
-  - A directory that was copied or moved to another path therefore counts as a directory that existed before. An
-    environment that was copied or moved is an error. Remove it, and the module creates a new one.
+  - A directory that was copied or moved to another path therefore counts as a directory that existed before. For an
+    environment that was copied or moved, the task fails. Remove it, and the module creates a new one.
   - A directory that existed before keeps its owner, its mode and its contents. The task fails if the server could not
     use it.
-  - System directories and home directories of persons are always an error.
+  - The task fails for system directories and for home directories of users.
   - A run that was interrupted at any moment is completed or cleaned up by the next run.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -216,7 +216,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installation:
-  description: The changes of the installation. In check mode, the changes that would be made.
+  description: The changes of the installation that were made, or in check mode would be made.
   returned: success
   type: dict
   contains:
@@ -273,23 +273,24 @@ installation:
           sample: it existed before this collection was used
 restart_required:
   description:
-    - Whether a running Synapse needs a restart, because packages were installed or removed or the environment was
+    - Whether a running Synapse must be restarted, because packages were installed or removed or the environment was
       created again.
   returned: success
   type: bool
   sample: true
 outcome:
   description:
-    - The result of the step at which the task failed, as the module found it when it looked again.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the module cannot find out.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
-    - Each change that was made, or in check mode would be made, as a sentence.
-    - When a task fails in the middle, these are the changes before the failure. The message describes the rest.
-  returned: success, or if the task failed after the first change
+    - The steps that were done, or in check mode would be done.
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample:

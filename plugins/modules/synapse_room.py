@@ -36,7 +36,7 @@ attributes:
 options:
   room_id:
     description:
-      - The id of the room. Since room version 12 it contains no server name.
+      - The room ID. Since room version 12 it contains no server name.
       - A room alias is not accepted, because it could point to another room when the room is deleted.
         M(matrix_ops.synapse.synapse_room_info) returns the room ID of an alias.
     type: str
@@ -58,16 +58,16 @@ options:
     type: bool
   admin_user_id:
     description:
-      - A user of this server who should be an admin of the room. The full user ID or its localpart. Only with
+      - The user of this server who must be an admin of the room, as a full user ID or a localpart. Only with
         O(state=present).
       - Synapse does this in the name of a user of this server who is in the room and has the power level for it. If
         there is no such user, the task fails. The new admin is invited if they are not in the room and the room is not
         public.
-      - If Synapse would refuse this for a reason that can be read before, the task fails and nothing is changed, for
-        example if the user is banned, if the user must be invited and the room is blocked, or if the user in whose name
+      - If the module can read before the change that Synapse would refuse it, the task fails and nothing is changed.
+        For example, the user is banned, the user must be invited and the room is blocked, or the user in whose name
         Synapse acts is suspended.
-      - Only the attempt shows whether the server allows no invitations (C(block_non_admin_invites)), or whether the
-        invited user accepts none. The task then fails after the user was given the power level.
+      - Only the attempt shows that the server allows no invitations (C(block_non_admin_invites)), or that the invited
+        user accepts none. The task then fails after the user was given the power level.
     type: str
   purge:
     description:
@@ -77,7 +77,7 @@ options:
     default: true
   allow_purge_with_members:
     description:
-      - With O(state=absent), whether the room is purged even if Synapse could not make every user leave it.
+      - With O(state=absent), whether the room is purged even if Synapse could not remove every user from it.
     type: bool
     default: false
   new_room:
@@ -87,7 +87,7 @@ options:
     suboptions:
       creator_user_id:
         description:
-          - The user who creates the new room. The full user ID or its localpart. Only this user can write in the room.
+          - The user who creates the new room, as a full user ID or a localpart. Only this user can write in the room.
         type: str
         required: true
       name:
@@ -151,7 +151,7 @@ room:
   type: dict
   contains:
     room_id:
-      description: The id of the room.
+      description: The room ID.
       returned: always
       type: str
       sample: "!abcdefghijklmnop:example.org"
@@ -159,13 +159,14 @@ room:
       description: Whether the users of this server are prevented from joining the room.
       returned: always
       type: bool
+      sample: true
 deletion:
   description: The deletion of the room.
   returned: success, if the task started a deletion or waited for one, and not in check mode
   type: dict
   contains:
     delete_id:
-      description: The id that Synapse gave to the deletion.
+      description: The ID that Synapse gave to the deletion.
       returned: always
       type: str
       sample: bHGZqwOOqLjaCBrl
@@ -175,13 +176,13 @@ deletion:
       type: str
       sample: complete
     kicked_users:
-      description: The users that Synapse made leave the room.
+      description: The user IDs of the users that Synapse removed from the room.
       returned: if the deletion is complete
       type: list
       elements: str
       sample: ["@bob:example.org"]
     failed_to_kick_users:
-      description: The users that Synapse could not make leave the room.
+      description: The user IDs of the users that Synapse could not remove from the room.
       returned: if the deletion is complete
       type: list
       elements: str
@@ -193,7 +194,7 @@ deletion:
       elements: str
       sample: ["#lobby:example.org"]
     new_room_id:
-      description: The id of the new room.
+      description: The room ID of the new room.
       returned: if the deletion is complete and created a new room
       type: str
       sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
@@ -208,10 +209,10 @@ request:
       type: str
       sample: PUT
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/rooms/%21abcdefghijklmnop%3Aexample.org/block
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request
@@ -229,16 +230,17 @@ error:
   sample: You are not a server admin
 outcome:
   description:
-    - The result of the step that failed, as the server showed it afterwards.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
     - The steps that were done, or in check mode would be done.
-    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
-  returned: success, or if the task failed after its first step began
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample: ["delete the room and block it"]

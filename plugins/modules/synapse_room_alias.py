@@ -60,7 +60,7 @@ options:
     default: present
   canonical:
     description:
-      - Whether the alias is the canonical alias of the room, which clients show as its main address.
+      - Whether the alias is the canonical alias of the room, which clients show as its main alias.
       - With O(state=absent) it can only be V(false).
       - The previous canonical alias still points to the room, but the room does not publish it any more, unless
         O(alt_aliases) contains it.
@@ -133,6 +133,7 @@ room_alias:
           The alias itself is as declared.
       returned: always
       type: bool
+      sample: false
     dangling_reason:
       description: Which room that is, and why no user of this server can change it.
       returned: if RV(room_alias.dangling) is true
@@ -140,8 +141,8 @@ room_alias:
       sample: "!abcdefghijklmnop:example.org still publishes #lobby:example.org, because no user of this server is in
         the room any more"
     written_as:
-      description: The ids of the users in whose names the published aliases of rooms were changed, or in check mode
-        would be changed.
+      description: The user IDs of the users in whose names the published aliases of rooms were changed, or in check
+        mode would be changed.
       returned: always
       type: list
       elements: str
@@ -157,10 +158,10 @@ request:
       type: str
       sample: PUT
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+      sample: http://127.0.0.1:8008/_matrix/client/v3/directory/room/%23lobby%3Aexample.org
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request
@@ -178,16 +179,17 @@ error:
   sample: You are not a server admin
 outcome:
   description:
-    - The result of the step that failed, as the server showed it afterwards.
-    - V(done), V(partly_done), V(not_done), or V(unknown) if the server does not show it.
+    - The result of the step that failed, as a check afterwards showed it.
+    - V(done), V(partly_done), V(not_done), or V(unknown) if the check did not show it.
   returned: if a step failed
   type: str
   sample: not_done
 steps:
   description:
     - The steps that were done, or in check mode would be done.
-    - If a step fails, these are the steps that were done before, and the message reports the result of the failed step.
-  returned: success, or if the task failed after its first step began
+    - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
+      of the step that failed.
+  returned: success, or if the task failed after its first step had begun
   type: list
   elements: str
   sample: ["move the alias from !abcdefghijklmnop:example.org to !Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"]

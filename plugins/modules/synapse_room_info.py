@@ -10,9 +10,9 @@ module: synapse_room_info
 short_description: Get information about the rooms of a Synapse homeserver
 version_added: 1.0.0
 description:
-  - Returns all rooms of a Synapse homeserver or those that match filters, and for each room on request details such as
-    the servers that participate in it.
-  - Reads the rooms through the Admin API, or in the database if no access token of a server admin is available.
+  - Returns the rooms of a Synapse homeserver, or those that match all filters. Can also return details of each room,
+    such as the servers that participate in it.
+  - Reads the rooms with the Admin API, or in the database if you have no access token of a server admin.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -36,21 +36,21 @@ options:
       - alias
   search:
     description:
-      - Return only rooms that have this text in their name or their canonical alias. Upper and lower case do not
-        matter.
-      - No character has a special meaning, including V(%) and V(_).
+      - Return only rooms with this text in their name or their canonical alias. Upper and lower case do not matter.
+      - No character has a special meaning, not even V(%) or V(_).
     type: str
   public:
     description:
-      - Return only rooms that are in the public directory (V(true)), or only rooms that are not (V(false)).
+      - Return only rooms that are in the public directory (V(true)), or only other rooms (V(false)).
     type: bool
   empty:
     description:
-      - Return only rooms that have no joined members (V(true)), or only rooms that have some (V(false)).
+      - Return only rooms without joined members (V(true)), or only other rooms (V(false)). A room whose members Synapse
+        has not counted yet is not empty.
     type: bool
   encrypted:
     description:
-      - Return only rooms that are encrypted (V(true)), or only rooms that are not (V(false)).
+      - Return only encrypted rooms (V(true)), or only other rooms (V(false)).
     type: bool
   version:
     description:
@@ -62,9 +62,9 @@ options:
     type: str
   order_by:
     description:
-      - The value by which the rooms are ordered. Rooms that do not have the value come last. Rooms that have the same
-        value are ordered by room ID.
-      - Room ids are compared byte by byte. For all other texts, upper and lower case do not matter. Room versions are
+      - The value by which the rooms are sorted. Rooms that do not have the value come last. Rooms that have the same
+        value are sorted by room ID.
+      - Room IDs are compared byte by byte. For all other texts, upper and lower case do not matter. Room versions are
         compared as texts, so V(10) comes before V(9).
     type: str
     choices:
@@ -109,11 +109,12 @@ options:
     default: false
   source:
     description:
-      - V(admin_api) reads the rooms through the Admin API, with the access token of a server admin. It does not return
-        rooms that Synapse has no statistics of yet, such as rooms that were just created.
-      - V(database) reads the rooms in the database that O(config_path) names. It needs no access token, Synapse does
-        not have to run, and the connection options are not used. It also returns rooms that Synapse has no statistics
-        of yet. Values of theirs that come from the state of the room, such as the name, are empty.
+      - V(admin_api) reads the rooms with the Admin API. This needs the access token of a server admin. Rooms that
+        Synapse has no statistics of yet, such as rooms that were just created, are missing.
+      - V(database) reads the rooms in the database that the configuration in O(config_path) names. This needs no access
+        token, and Synapse does not have to run. The connection options are not used. Rooms that Synapse has no
+        statistics of yet are included, but those of their values that come from the state of the room, such as the
+        name, are empty.
     type: str
     choices:
       - admin_api
@@ -121,16 +122,16 @@ options:
     default: admin_api
   working_directory:
     description:
-      - The working directory of Synapse. It is only needed with O(source=database) if the path of an SQLite database is
-        relative.
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed with O(source=database), if the path of an SQLite database is relative.
     type: path
 notes:
   - With O(source=admin_api), each detail in O(gather) needs one request for each room. V(members) and V(servers) share
     one. Use filters or O(limit) on a big server.
   - The numbers of members and events come from the statistics of Synapse, which are some seconds late. The members that
     O(gather=members) returns are current.
-  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL allows
-    the user of Synapse to connect without a password, root cannot connect.
+  - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts
+    only the user of Synapse without a password (peer authentication), root cannot connect.
 seealso:
   - module: matrix_ops.synapse.synapse_room
   - module: matrix_ops.synapse.synapse_database_info
@@ -181,7 +182,7 @@ rooms:
   elements: dict
   contains:
     room_id:
-      description: The id of the room.
+      description: The room ID.
       returned: always
       type: str
       sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
@@ -211,7 +212,7 @@ rooms:
       type: str
       sample: "12"
     creator:
-      description: The id of the user who created the room. Empty if it is not known.
+      description: The user ID of the user who created the room. Empty if it is not known.
       returned: always
       type: str
       sample: "@alice:example.org"
@@ -224,10 +225,12 @@ rooms:
       description: Whether users of other servers can join the room.
       returned: always
       type: bool
+      sample: true
     public:
       description: Whether the room is in the public directory.
       returned: always
       type: bool
+      sample: false
     join_rules:
       description: Who can join the room, such as V(public) or V(invite). Empty if it is not set.
       returned: always
@@ -252,8 +255,9 @@ rooms:
       description: The type of the room, such as V(m.space). Empty if it has none.
       returned: always
       type: str
+      sample: m.space
     members:
-      description: The ids of the joined members, sorted.
+      description: The user IDs of the joined members, sorted.
       returned: if O(gather) contains V(members)
       type: list
       elements: str
@@ -271,9 +275,10 @@ rooms:
       elements: dict
       contains:
         event_id:
-          description: The id of the event.
+          description: The event ID.
           returned: always
           type: str
+          sample: $AvtQcT6hGNNKXS1lBnkmqjjzNgYBJZsTHbNDXSRVfOk
         type:
           description: The type of the event.
           returned: always
@@ -283,8 +288,9 @@ rooms:
           description: The state key of the event.
           returned: always
           type: str
+          sample: ""
         sender:
-          description: The id of the user who sent the event.
+          description: The user ID of the user who sent the event.
           returned: always
           type: str
           sample: "@alice:example.org"
@@ -301,13 +307,14 @@ rooms:
       description: Whether the users of this server are prevented from joining the room.
       returned: if O(gather) contains V(blocked)
       type: bool
+      sample: false
 summary:
-  description: The result in numbers.
+  description: The number of rooms.
   returned: success
   type: dict
   contains:
     total:
-      description: The number of rooms that match all filters, whatever O(limit) is.
+      description: The number of rooms that match all filters, also with O(limit) and O(count_only=true).
       returned: always
       type: int
       sample: 7
@@ -325,12 +332,12 @@ request:
       description: The HTTP method.
       returned: always
       type: str
-      sample: PUT
+      sample: GET
     url:
-      description: The URL.
+      description: The URL, without a query.
       returned: always
       type: str
-      sample: http://127.0.0.1:8008/_synapse/admin/v2/users/@alice:example.org
+      sample: http://127.0.0.1:8008/_synapse/admin/v1/rooms
 status:
   description: The HTTP status of the answer.
   returned: if Synapse refused a request

@@ -11,11 +11,11 @@ short_description: Get information about the running processes of Synapse
 version_added: 1.0.0
 description:
   - Returns the state of the running processes of Synapse, of the main process and of the workers. A setting in a file
-    has no effect before the processes use it.
+    has no effect until the processes use it.
   - Returns the limits for open files, whether jemalloc is loaded, and whether the caches have the configured sizes.
   - Returns which files were changed after a process was started with them. Such a process must be restarted.
   - Returns the name and the version of the server that answers at O(base_url). No access token is needed or sent.
-  - Values that cannot be found out are listed in RV(unknown), with the reason and a fix. They are never guessed.
+  - Values that could not be found out are listed in RV(unknown), with the reason and a fix. They are never guessed.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -33,7 +33,8 @@ options:
     description:
       - The information to return.
       - V(server) requests the name and the version of the server at O(base_url).
-      - V(processes) reads the state of each process from the kernel. It is always returned.
+      - V(processes) reads the state of each process from the kernel. RV(processes) is always returned, also without
+        this choice.
       - V(caches) reads the metrics of each process. It uses O(synapse_python) to read the base sizes in Synapse's code.
         The module fails if the configuration in O(config_path) cannot be read.
       - V(freshness) compares the start of each process with the files that it was started with. It asks systemd for the
@@ -61,12 +62,13 @@ options:
     type: path
   synapse_python:
     description:
-      - The Python that runs Synapse. The module uses it to read the size of each cache before a factor is applied.
+      - The Python interpreter that Synapse runs with. It reads the base size of each cache in Synapse's code.
+      - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   metrics_timeout:
     description:
-      - How many seconds to wait for the metrics of a process, for O(synapse_python), and for systemd.
+      - How many seconds to wait for the metrics of a process, for O(synapse_python), and for systemd, at least V(1).
       - O(timeout) limits the requests to O(base_url).
     type: int
     default: 30
@@ -177,7 +179,7 @@ processes:
       type: str
       sample: synapse.app.homeserver
     pid:
-      description: The process id.
+      description: The process ID.
       returned: always
       type: int
       sample: 4711
@@ -200,12 +202,12 @@ processes:
         - /etc/matrix-synapse/homeserver.yaml
         - /etc/matrix-synapse/conf.d
     started:
-      description: When the process was started, on the current clock of the host.
+      description: The time when the process was started (ISO 8601, UTC), by the current clock of the host.
       returned: always
       type: str
       sample: "2026-01-31T12:00:00Z"
     started_ts:
-      description: The same in milliseconds since 1970.
+      description: The same time in milliseconds since 1970.
       returned: always
       type: int
       sample: 1769860800000
@@ -222,9 +224,10 @@ processes:
           sample: /etc/matrix-synapse/conf.d/registration.yaml
         kind:
           description:
-            - The kind of the file. V(configuration), V(log_configuration), V(secret) (a file with a key or a secret
-              that the configuration names), V(unit), V(environment) (a file with environment variables of the unit),
-              V(package) or V(interpreter).
+            - The kind of the file.
+            - V(configuration), V(log_configuration), V(secret) (a file with a key or a secret that the configuration
+              names), V(unit), V(environment) (a file with environment variables of the unit), V(package) or
+              V(interpreter).
           returned: always
           type: str
           sample: configuration
@@ -236,7 +239,10 @@ processes:
             /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
             started at 2026-01-31T12:00:00Z.
     restart_required:
-      description: Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.
+      description:
+        - Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.
+        - If RV(processes[].unknown) contains C(outdated_by), the module could not check everything, and V(false) is not
+          certain.
       returned: if O(gather) contains V(freshness)
       type: bool
       sample: false
@@ -372,7 +378,7 @@ started_with:
   type: dict
   contains:
     boot_id:
-      description: The id of the current boot of the host.
+      description: The ID of the current boot of the host.
       returned: if it is known
       type: str
       sample: 5a7b5a1e-3a75-4f6f-a6b5-3f0f0f3ad8a1

@@ -18,6 +18,10 @@ import typing as t
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
+# The declared and the found state of a diff, and what Ansible adds itself.
+_MAY_HOLD_NULLS = ("diff", "invocation", "warnings")
+# Synapse's own data, as it is: settings, state events, the progress of background updates.
+_FOREIGN = ("settings", "content", "unsigned", "progress")
 _MODULES = "ansible_collections.matrix_ops.synapse.plugins.modules"
 
 
@@ -46,8 +50,24 @@ def run_module(
         raise Crashed(f"{name} ended with status {status}, but says failed: {result.get('failed')}")
     if "which was not foreseen" in str(result):
         raise Crashed(f"{name} met what was not foreseen: {result}")
+    if deprecated := result.get("deprecations"):
+        raise Crashed(f"{name} uses what Ansible is about to remove: {deprecated}")
+    if nulls := list(_nulls({key: value for key, value in result.items() if key not in _MAY_HOLD_NULLS})):
+        raise Crashed(f"{name} returned null for {', '.join(nulls)}: {result}")
     result.pop("invocation", None)
     return t.cast("dict[str, t.Any]", result)
+
+
+def _nulls(value: t.Any, path: str = "") -> t.Iterator[str]:
+    """Yield where a returned value is null: no value of this collection ever is."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _nulls(each, f"{path}.{key}".lstrip(".")) if key not in _FOREIGN else ()
+    elif isinstance(value, list):
+        for each in value:
+            yield from _nulls(each, f"{path}[]")
 
 
 def _ended(main: t.Callable[[], None]) -> int:
@@ -68,6 +88,7 @@ def _nothing_kept() -> t.Iterator[None]:
         del os.environ[name]
     # In a process of its own, a module has no others before it.
     warnings._global_warnings.clear()
+    warnings._global_deprecations.clear()
     try:
         yield
     finally:

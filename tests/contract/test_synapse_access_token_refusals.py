@@ -183,6 +183,11 @@ REFUSALS = (
         message=r"no valid access token to reuse\. Set user_id to log in",
     ),
     _refusal(
+        "to log out without a token",
+        parameters=lambda place: _mallory(place, state="absent"),
+        message="state is absent but any of the following are missing: access_token, access_token_path",
+    ),
+    _refusal(
         "to log out another account",
         parameters=lambda place: _mallory(place, access_token=place.server.token, state="absent"),
         message="The value of access_token belongs to @setup_admin.*not to @.*-mallory.*Set the token of this account",
