@@ -42,7 +42,7 @@ class MissingLibrary(SynapseError):
     """A Python package that the task needs is not there on the host where the module runs."""
 
     def __init__(self, library: str, purpose: str) -> None:
-        super().__init__(f"The Python package {library} is needed {purpose}.", library=library)
+        super().__init__(f"The Python package {library} is needed {purpose}.")
         self.library = library
 
 

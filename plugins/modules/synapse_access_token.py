@@ -50,7 +50,8 @@ options:
     type: str
   access_token:
     description:
-      - A token to reuse if it is still valid, or to log out.
+      - A token to reuse if it is still valid, or to log out. Unlike in other modules, the environment variable
+        E(SYNAPSE_ACCESS_TOKEN) is not used.
       - With O(state=present), it is ignored if O(access_token_path) contains a valid token, or if it belongs to an
         account other than O(user_id).
       - With O(state=absent), it is ignored if O(access_token_path) is set.
@@ -168,7 +169,7 @@ token:
       returned: if the task logged in and O(access_token_path) is not set
       type: str
       sample: syt_YW5zaWJsZQ_abcdefghijklmnopqrst_0aBcDe
-created:
+account_created:
   description:
     - Whether the account was created, or in check mode would be created.
     - In check mode this is also V(true) if the server does not show whether the account exists.
@@ -294,7 +295,10 @@ def main() -> None:
         # Otherwise there is nothing to log out, and nobody would notice.
         required_if=[("state", "absent", ["access_token", "access_token_path"], True)],
     )
-    run_resource(connection_argument_spec().merge(configuration_argument_spec()).merge(spec), declare)
+    connection = connection_argument_spec()
+    # A token that is in the environment for other modules is not one to reuse or to log out.
+    del connection.argument_spec["access_token"]["fallback"]
+    run_resource(connection.merge(configuration_argument_spec()).merge(spec), declare)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ options:
   working_directory:
     description:
       - The working directory of Synapse. Relative paths in its configuration start there.
-      - The default is the one of Synapse's Debian package.
+      - If it is not set, relative paths are listed in RV(unknown). Synapse's Debian package runs in
+        V(/var/lib/matrix-synapse).
     type: path
-    default: /var/lib/matrix-synapse
 seealso:
   - module: matrix_ops.synapse.synapse_config
 """
@@ -101,8 +101,30 @@ config:
           returned: always
           type: bool
           sample: true
+unknown:
+  description: What could not be found out. Empty if O(working_directory) is set.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The setting of the path, with dots between the keys.
+      returned: always
+      type: str
+      sample: media_store_path
+    reason:
+      description: Why it is not in RV(config.paths).
+      returned: always
+      type: str
+      sample: The path media_store is relative to the working directory of Synapse.
+    fix:
+      description: What to do about it.
+      returned: always
+      type: str
+      sample: Set working_directory to the directory that Synapse runs in.
 """
 
+import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
@@ -120,19 +142,28 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     configuration = read_configuration(parameters["config_path"])
     settings = configuration.settings
     paths = find_used_paths(configuration, parameters["working_directory"])
+    relative = [used for used in paths if not os.path.isabs(used.path)]
     return {
         "config": {
             "files": [file.path for file in configuration.files],
             "settings": masked(settings),
             "sources": {str(key): configuration.source_of(key) for key in settings},
-            "paths": [used._asdict() for used in paths],
-        }
+            "paths": [used._asdict() for used in paths if used not in relative],
+        },
+        "unknown": [
+            {
+                "name": used.setting,
+                "reason": f"The path {used.path} is relative to the working directory of Synapse.",
+                "fix": "Set working_directory to the directory that Synapse runs in.",
+            }
+            for used in relative
+        ],
     }
 
 
 def main() -> None:
     """Run the module."""
-    own = ArgumentSpec({"working_directory": {"type": "path", "default": "/var/lib/matrix-synapse"}})
+    own = ArgumentSpec({"working_directory": {"type": "path"}})
     run_info(configuration_argument_spec().merge(own), read)
 
 

@@ -354,7 +354,7 @@ biggest_rooms:
       returned: if Synapse has statistics of the room
       type: int
       sample: 4021
-sample:
+biggest_rooms_sample:
   description: The sample that the estimate is based on.
   returned: with O(biggest_rooms.mode=estimate)
   type: dict
@@ -508,7 +508,7 @@ def describe_database(parameters: Parameters, configuration: Configuration) -> d
 
 
 def find_biggest_rooms(parameters: Parameters, configuration: Configuration) -> dict[str, t.Any]:
-    """Return the `biggest_rooms`, and the `sample` of an estimate."""
+    """Return the `biggest_rooms`, and the `biggest_rooms_sample` of an estimate."""
     wanted = parameters["biggest_rooms"]
     limit = wanted["limit"]
     if wanted["source"] == "admin_api":
@@ -521,7 +521,7 @@ def find_biggest_rooms(parameters: Parameters, configuration: Configuration) -> 
             found = estimate(state, limit, blocks=wanted["sample_blocks"], seed=wanted["seed"])
             rooms = found.rooms
             sizes = {"blocks": found.blocks, "total_blocks": found.total_blocks, "rows": found.rows}
-            sample = {"sample": {**sizes, "seed": wanted["seed"]}}
+            sample = {"biggest_rooms_sample": {**sizes, "seed": wanted["seed"]}}
     with open_database(parameters, configuration, "main") as main:
         return {"biggest_rooms": add_names(main, rooms), **sample}
 

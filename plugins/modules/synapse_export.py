@@ -115,7 +115,7 @@ options:
   include_quarantined:
     description:
       - With O(media=true), whether to add media that an admin has quarantined too.
-      - An existing export without these files is kept. Set O(recreate=true) to replace it.
+      - With V(false), an existing export that was made with V(true) is kept too.
     type: bool
     default: false
   include_forgotten:
@@ -133,13 +133,14 @@ options:
     default: false
   parallel:
     description:
-      - How many media files to fetch at the same time, at least V(1).
+      - How many media files to fetch at the same time, from V(1) to V(64).
     type: int
     default: 4
   max_age:
     description:
       - The maximum age of an existing export. An older one is replaced by a new one.
-      - A number of seconds, or a number followed by C(m), C(h), C(d) or C(w) for minutes, hours, days or weeks.
+      - A number of seconds, or a number followed by C(s), C(m), C(h), C(d) or C(w) for seconds, minutes, hours, days or
+        weeks.
       - If it is not set, an export of any age is kept.
     type: str
   recreate:

@@ -86,7 +86,7 @@ destination:
       returned: always
       type: str
       sample: matrix.example.net
-    state:
+    retry_state:
       description:
         - V(ok) if the last attempt succeeded, or there was none.
         - V(backing_off) if it failed, and Synapse waits until RV(destination.next_attempt).

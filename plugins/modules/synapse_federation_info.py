@@ -74,7 +74,7 @@ options:
     type: path
 notes:
   - O(config_path) is used only with O(source=database).
-  - RV(destinations[].state) is compared with the clock of the host where the module runs.
+  - RV(destinations[].retry_state) is compared with the clock of the host where the module runs.
   - With O(source=database), run the task as the user of Synapse, with C(become_user), or as root. If PostgreSQL accepts
     only the user of Synapse without a password (peer authentication), root cannot connect.
 seealso:
@@ -146,7 +146,7 @@ destinations:
       returned: always
       type: str
       sample: matrix.example.net:8448
-    state:
+    retry_state:
       description:
         - V(ok) if the last attempt succeeded, or there was none.
         - V(backing_off) if it failed, and Synapse waits until RV(destinations[].next_attempt).

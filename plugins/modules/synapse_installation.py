@@ -85,7 +85,7 @@ options:
             O(purge) deletes them with everything in them.
           - In a directory that existed before, only regular files that contain the name of this collection in their
             first 4096 bytes are deleted.
-          - Other entries of O(directories), and O(environment), are never part of the contents.
+          - Other entries of O(directories), and O(virtualenv), are never part of the contents.
         type: list
         elements: str
         default: []
@@ -105,18 +105,18 @@ options:
         type: list
         elements: str
         default: []
-  environment:
+  virtualenv:
     description:
       - The path of the virtual environment. The module creates it under another name next to this path and moves it to
         this path when it is complete.
       - The path must not exist, or this module must have created the environment there.
-      - The environment is created again if it does not match O(python) any more, if its Python does not run, if C(pip)
-        is missing, or if an installation in it was interrupted. Packages that a user has installed in it with
+      - The environment is created again if it does not match O(virtualenv_python) any more, if its Python does not run,
+        if C(pip) is missing, or if an installation in it was interrupted. Packages that a user has installed in it with
         C(pip install) are installed again, in the same version.
       - Root runs programs from the environment. If the task runs as root, all directories in the path must therefore
         belong to root, and no other user may have write permission.
     type: path
-  python:
+  virtualenv_python:
     description:
       - The Python that creates the environment, as a path or as a name in E(PATH).
     type: str
@@ -174,7 +174,7 @@ EXAMPLES = r"""
           - homeserver.db-shm
           - homeserver.db-wal
           - media_store
-    environment: /opt/venvs/matrix-synapse
+    virtualenv: /opt/venvs/matrix-synapse
     packages:
       - matrix-synapse==1.163.2
       - psycopg2-binary
@@ -188,7 +188,7 @@ EXAMPLES = r"""
 
 - name: Install a version of Synapse, but do not change the version of an existing installation
   matrix_ops.synapse.synapse_installation:
-    environment: /opt/venvs/matrix-synapse
+    virtualenv: /opt/venvs/matrix-synapse
     packages:
       - matrix-synapse
     initial_versions:
@@ -196,7 +196,7 @@ EXAMPLES = r"""
 
 - name: Remove the virtual environment and keep the data
   matrix_ops.synapse.synapse_installation:
-    environment: /opt/venvs/matrix-synapse
+    virtualenv: /opt/venvs/matrix-synapse
     state: absent
 
 - name: Find out what would be deleted together with the data
@@ -207,7 +207,7 @@ EXAMPLES = r"""
         contents:
           - homeserver.db
           - media_store
-    environment: /opt/venvs/matrix-synapse
+    virtualenv: /opt/venvs/matrix-synapse
     state: absent
     purge: true
   check_mode: true
@@ -220,12 +220,12 @@ installation:
   returned: success
   type: dict
   contains:
-    environment:
+    virtualenv:
       description: The path of the virtual environment, with symbolic links resolved.
-      returned: if O(environment) is set
+      returned: if O(virtualenv) is set
       type: str
       sample: /opt/venvs/matrix-synapse
-    created:
+    created_paths:
       description: The directories that were created, and the environment if it did not exist.
       returned: always
       type: list
@@ -244,7 +244,7 @@ installation:
       returned: if the environment was created again
       type: str
       sample: it was created for Python 3.11, and python3 is Python 3.13
-    removed:
+    removed_paths:
       description:
         - The absolute paths that were removed. For a directory that was removed with everything in it, this is only the
           path of the directory.
@@ -255,7 +255,7 @@ installation:
       sample:
         - /opt/venvs/matrix-synapse
         - /opt/venvs
-    kept:
+    kept_paths:
       description: With O(state=absent), the declared paths that were not removed. Otherwise empty.
       returned: always
       type: list
@@ -312,8 +312,8 @@ def declare(parameters: Parameters) -> InstallationResource:
     return InstallationResource(
         DeclaredInstallation(
             directories=tuple(declare_directory(directory) for directory in parameters["directories"]),
-            environment=parameters["environment"],
-            python=parameters["python"],
+            virtualenv=parameters["virtualenv"],
+            virtualenv_python=parameters["virtualenv_python"],
             packages=tuple(parameters["packages"]),
             initial_versions=parameters["initial_versions"],
             present=parameters["state"] == "present",
@@ -350,8 +350,8 @@ def main() -> None:
             {
                 "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 "directories": {"type": "list", "elements": "dict", "default": [], "options": directory},
-                "environment": {"type": "path"},
-                "python": {"type": "str", "default": "python3"},
+                "virtualenv": {"type": "path"},
+                "virtualenv_python": {"type": "str", "default": "python3"},
                 "packages": names,
                 "initial_versions": {"type": "dict", "default": {}},
                 "purge": {"type": "bool", "default": False},

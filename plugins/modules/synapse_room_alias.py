@@ -91,10 +91,10 @@ EXAMPLES = r"""
     state: absent
   register: removed
 
-- name: Show whether the lost room still publishes it
+- name: Show the rooms that still publish it
   ansible.builtin.debug:
-    msg: "{{ removed.room_alias.dangling_reason }}"
-  when: removed.room_alias.dangling
+    msg: "{{ item.room_id }} still publishes the alias, because {{ item.reason }}."
+  loop: "{{ removed.room_alias.still_published_by }}"
 
 - name: Make the alias the canonical alias of the room, and keep the old one as an alternative
   matrix_ops.synapse.synapse_room_alias:
@@ -127,19 +127,29 @@ room_alias:
       returned: if the alias pointed to a room
       type: str
       sample: "!abcdefghijklmnop:example.org"
-    dangling:
+    still_published_by:
       description:
-        - Whether a room still publishes the alias although it should not, and no user of this server can change that.
-          The alias itself is as declared.
+        - The rooms that still publish the alias although they should not, because no user of this server can change
+          that. The alias itself is as declared.
+        - Empty if there is no such room among those that the module checks. The module checks the room that the alias
+          pointed to before the task, and with O(state=absent) also O(room_id). If O(state=absent) and neither is known,
+          it checks the rooms that still have the alias as canonical alias.
       returned: always
-      type: bool
-      sample: false
-    dangling_reason:
-      description: Which room that is, and why no user of this server can change it.
-      returned: if RV(room_alias.dangling) is true
-      type: str
-      sample: "!abcdefghijklmnop:example.org still publishes #lobby:example.org, because no user of this server is in
-        the room any more"
+      type: list
+      elements: dict
+      contains:
+        room_id:
+          description: The room.
+          returned: always
+          type: str
+          sample: "!abcdefghijklmnop:example.org"
+        reason:
+          description:
+            - Why no user of this server can change what the room publishes. It is a part of a sentence that can follow
+              the word because, without the room and the alias.
+          returned: always
+          type: str
+          sample: no user of this server in the room has the required power level (50)
     written_as:
       description: The user IDs of the users in whose names the published aliases of rooms were changed, or in check
         mode would be changed.

@@ -31,9 +31,6 @@ options:
       - Return only this room. A room ID, or an alias that points to the room.
       - If the room does not exist or does not match another filter, the result is empty.
     type: str
-    aliases:
-      - room_id
-      - alias
   search:
     description:
       - Return only rooms with this text in their name or their canonical alias. Upper and lower case do not matter.
@@ -52,7 +49,7 @@ options:
     description:
       - Return only encrypted rooms (V(true)), or only other rooms (V(false)).
     type: bool
-  version:
+  room_version:
     description:
       - Return only rooms of this room version, such as V(12).
     type: str
@@ -74,7 +71,7 @@ options:
       - joined_members
       - joined_local_members
       - state_events
-      - version
+      - room_version
       - creator
     default: room_id
   descending:
@@ -206,7 +203,7 @@ rooms:
       returned: if Synapse has counted them
       type: int
       sample: 5
-    version:
+    room_version:
       description: The room version. Empty if it is not known.
       returned: always
       type: str
@@ -387,7 +384,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
 
 
 def _read(source: RoomSource, parameters: Parameters) -> dict[str, t.Any]:
-    names = ("room", "search", "public", "empty", "encrypted", "version", "room_type")
+    names = ("room", "search", "public", "empty", "encrypted", "room_version", "room_type")
     wanted = RoomFilter(**{name: parameters[name] for name in names})
     order = Order(parameters["order_by"], parameters["descending"], parameters["limit"])
     found = find_rooms(source, wanted, order, count_only=parameters["count_only"])
@@ -415,12 +412,12 @@ def main() -> None:
     """Run the module."""
     own = ArgumentSpec(
         {
-            "room": {"type": "str", "aliases": ["room_id", "alias"]},
+            "room": {"type": "str"},
             "search": {"type": "str"},
             "public": {"type": "bool"},
             "empty": {"type": "bool"},
             "encrypted": {"type": "bool"},
-            "version": {"type": "str"},
+            "room_version": {"type": "str"},
             "room_type": {"type": "str"},
             "order_by": {"type": "str", "choices": list(ORDERS), "default": "room_id"},
             "descending": {"type": "bool", "default": False},

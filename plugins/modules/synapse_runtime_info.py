@@ -31,29 +31,27 @@ attributes:
 options:
   gather:
     description:
-      - The information to return.
-      - V(server) requests the name and the version of the server at O(base_url).
-      - V(processes) reads the state of each process from the kernel. RV(processes) is always returned, also without
-        this choice.
+      - The information to return in addition to RV(processes), which is always returned.
+      - With an empty list, the module returns only RV(processes), and in RV(unknown) what it could not find out about
+        them.
       - V(caches) reads the metrics of each process. It uses O(synapse_python) to read the base sizes in Synapse's code.
         The module fails if the configuration in O(config_path) cannot be read.
       - V(freshness) compares the start of each process with the files that it was started with. It asks systemd for the
         files of the unit.
+      - V(server) requests the name and the version of the server at O(base_url).
     type: list
     elements: str
     choices:
-      - server
-      - processes
       - caches
       - freshness
+      - server
     default:
-      - server
-      - processes
       - caches
       - freshness
+      - server
   restart_record:
     description:
-      - The path of a file that contains RV(started_with) as JSON, from right before the last restart of Synapse. The
+      - The path of a file that contains RV(restart_record) as JSON, from right before the last restart of Synapse. The
         file does not have to exist.
       - If it is set, a file that did not change since the restart never counts as changed, even if the clock of the
         host was set.
@@ -103,7 +101,7 @@ EXAMPLES = r"""
 
 - name: Record the files that Synapse will be started with
   ansible.builtin.copy:
-    content: "{{ synapse_runtime.started_with | to_json }}"
+    content: "{{ synapse_runtime.restart_record | to_json }}"
     dest: /var/lib/matrix-synapse-restart.json
     mode: "0600"
 
@@ -117,14 +115,6 @@ EXAMPLES = r"""
     gather:
       - freshness
     restart_record: /var/lib/matrix-synapse-restart.json
-
-- name: Fail if a process can open too few files
-  ansible.builtin.assert:
-    that: item.file_limits.soft is undefined or item.file_limits.soft >= 4096
-    fail_msg: "Process {{ item.pid }} can open only {{ item.file_limits.soft }} files."
-  loop: "{{ synapse_runtime.processes }}"
-  loop_control:
-    label: "{{ item.pid }}"
 
 - name: Show the caches that do not have the configured size
   ansible.builtin.debug:
@@ -144,6 +134,19 @@ EXAMPLES = r"""
 - name: Show the version
   ansible.builtin.debug:
     var: synapse_runtime.server.version
+
+- name: Get only the processes
+  matrix_ops.synapse.synapse_runtime_info:
+    gather: []
+  register: synapse_runtime
+
+- name: Fail if a process can open too few files
+  ansible.builtin.assert:
+    that: item.file_limits.soft is undefined or item.file_limits.soft >= 4096
+    fail_msg: "Process {{ item.pid }} can open only {{ item.file_limits.soft }} files."
+  loop: "{{ synapse_runtime.processes }}"
+  loop_control:
+    label: "{{ item.pid }}"
 """
 
 RETURN = r"""
@@ -370,36 +373,13 @@ cache_settings:
         max_cache_memory_usage: 1024M
         target_cache_memory_usage: 758M
         min_cache_ttl: 5m
-started_with:
+restart_record:
   description:
-    - The state of the files that a process is started with now. Write it to the file O(restart_record) before a
-      restart. It contains times, sizes and inode numbers of files, and nothing of their content.
+    - The state of the files that a process would be started with now. Write it to the file O(restart_record) before a
+      restart, as it is.
+    - Its content is only for this module, and may change in any release. It does not contain the content of the files.
   returned: if O(gather) contains V(freshness)
   type: dict
-  contains:
-    boot_id:
-      description: The ID of the current boot of the host.
-      returned: if it is known
-      type: str
-      sample: 5a7b5a1e-3a75-4f6f-a6b5-3f0f0f3ad8a1
-    boottime:
-      description: Seconds since the boot.
-      returned: always
-      type: float
-      sample: 86400.5
-    wall:
-      description: Seconds since 1970 on the clock of the host.
-      returned: always
-      type: float
-      sample: 1769860800.5
-    places:
-      description: The state of each file or directory, by its path. Empty for one that does not exist.
-      returned: always
-      type: dict
-      sample:
-        /etc/matrix-synapse/homeserver.yaml:
-          identity: [[131, 1024, 1769860700000000000, 1769860700000000000]]
-          reloaded: false
 unknown:
   description: What could not be found out, about the server and about all processes.
   returned: success
@@ -407,7 +387,9 @@ unknown:
   elements: dict
   contains:
     name:
-      description: The name of the return value that is missing or uncertain.
+      description:
+        - The name of the return value that is missing or uncertain.
+        - V(restart_record) if the module ignored the file in O(restart_record).
       returned: always
       type: str
       sample: caches
@@ -459,7 +441,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the module."""
-    choices = ["server", "processes", "caches", "freshness"]
+    choices = ["caches", "freshness", "server"]
     own = ArgumentSpec(
         {
             "gather": {"type": "list", "elements": "str", "choices": choices, "default": choices},

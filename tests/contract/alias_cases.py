@@ -105,6 +105,19 @@ def removed_by_synapse(word: str, prepare: Prepare) -> Prepare:
     return remove
 
 
+def also_published_by_new(word: str, prepare: Prepare) -> Prepare:
+    """The same, and then let the new room publish an alias that is free, and shadow-ban its creator."""
+
+    def publish(place: Place) -> None:
+        prepare(place)
+        server, token, alias = place.server, place.ids["token"], full(place, word)
+        server.send("PUT", _directory(alias), {"room_id": place.ids["new"]}, token)
+        server.send("PUT", _state(place, "new", "m.room.canonical_alias"), {"alias": alias}, token)
+        server.send("POST", f"/_synapse/admin/v1/users/{place.user('creator')}/shadow_ban", {})
+
+    return publish
+
+
 def listed(word: str, prepare: Prepare) -> Prepare:
     """The same, and wait until Synapse lists a room with that canonical alias, which it does in the background."""
 

@@ -21,7 +21,6 @@ _COLUMNS = (
     "canonical_alias",
     "joined_members",
     "joined_local_members",
-    "version",
     "creator",
     "encryption",
     "federatable",
@@ -108,7 +107,13 @@ def _rows(server: Server, ids: dict[str, str]) -> dict[str, Row]:
     wait_until_counted(server)
     listed = {row["room_id"]: row for row in server.get("/_synapse/admin/v1/rooms?limit=100")["rooms"]}
     assert sorted(listed) == sorted(ids.values())
-    rows = {word: {column: listed[room_id][column] for column in _COLUMNS} for word, room_id in ids.items()}
+    rows = {
+        word: {
+            **{column: listed[room_id][column] for column in _COLUMNS},
+            "room_version": listed[room_id]["version"],
+        }
+        for word, room_id in ids.items()
+    }
     # All of them are counted, so only texts can be missing.
     return {
         word: {column: "" if value is None else value for column, value in row.items()} for word, row in rows.items()

@@ -173,7 +173,7 @@ class Restarts:
 
     def write_record(self, seen: Result) -> None:
         """Write the restart record."""
-        write(self.record, json.dumps(seen["started_with"]))
+        write(self.record, json.dumps(seen["restart_record"]))
 
 
 def jemalloc(directory: Path) -> Path:

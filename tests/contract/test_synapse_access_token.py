@@ -125,7 +125,7 @@ def _shown_kept(place: Place, *, same: bool) -> State:
 
 def _returned(place: Place, *, created: bool = False, **more: t.Any) -> Result:
     token = {"user_id": place.user("robot"), "device_id": _DEVICE, **more}
-    return {"token": token, "created": created}
+    return {"token": token, "account_created": created}
 
 
 def _returned_kept(place: Place, *, created: bool = False, admin: bool = True) -> Result:
@@ -189,7 +189,7 @@ _KEPT = (
     ),
 )
 
-_ENDED: Result = {"token": {}, "created": False}
+_ENDED: Result = {"token": {}, "account_created": False}
 _OTHERS = (
     _change(
         "log out the token",
@@ -277,7 +277,7 @@ def test_kept(place: Place, case: Expectation) -> None:
     """The token is in the file, and in no result."""
     done = prove(place, case)
     told = [done, *(play(place, MODULE, case.parameters(place), token=False, check=check) for check in (True, False))]
-    assert [result["created"] for result in told[1:]] == [False, False]
+    assert [result["account_created"] for result in told[1:]] == [False, False]
     assert token_path(place).read_text().strip() not in json.dumps(told)
 
 
@@ -301,7 +301,8 @@ def test_logged_in_without_a_file(place: Place) -> None:
     )
     done = prove(place, case)
     token = done["token"]["access_token"]
-    assert {name: done[name] for name in ("token", "created")} == _returned(place, admin=False, access_token=token)
+    returned = {name: done[name] for name in ("token", "account_created")}
+    assert returned == _returned(place, admin=False, access_token=token)
     assert whose(place, token) == [place.user("robot"), _DEVICE]
     assert token not in json.dumps(done["diff"])
     again = play(place, MODULE, declare_robot(place), token=False)

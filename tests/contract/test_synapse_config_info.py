@@ -125,6 +125,21 @@ def _with(files: t.Mapping[str, str]) -> t.Callable[[Place], None]:
 
 EXPECTATIONS = (
     _returned(
+        "a relative path, without the working directory",
+        prepare=_with({"media.yaml": _MEDIA}),
+        parameters=lambda place: _declared(place, working_directory=None),
+        returns=lambda place: {
+            "config": lambda config: "media_store_path" not in [path["setting"] for path in config["paths"]],
+            "unknown": [
+                {
+                    "name": "media_store_path",
+                    "reason": "The path media is relative to the working directory of Synapse.",
+                    "fix": "Set working_directory to the directory that Synapse runs in.",
+                }
+            ],
+        },
+    ),
+    _returned(
         "a key that the last file replaces as a whole",
         prepare=_with(
             {

@@ -145,7 +145,7 @@ def _refused(place: Place, message: str, **asked: t.Any) -> None:
 def _estimate(place: Place, limit: int = 10, **asked: t.Any) -> tuple[list[Json], Json]:
     """Return the rooms, and the sample."""
     found = _look(place, biggest_rooms={"mode": "estimate", "limit": limit, **asked})
-    return found["biggest_rooms"], found["sample"]
+    return found["biggest_rooms"], found["biggest_rooms_sample"]
 
 
 def test_background_updates_are_finished(filled: Place) -> None:
@@ -179,7 +179,7 @@ def test_description(filled: Place) -> None:
     assert found["problems"] == []
     assert found["schema_version"] >= found["schema_compat_version"] > 80
     assert 1_000_000 < before <= found["size"] <= database_rows.size(filled.server)
-    assert not {"biggest_rooms", "sample"} & set(result)
+    assert not {"biggest_rooms", "biggest_rooms_sample"} & set(result)
 
 
 def test_tables_and_indexes(filled: Place) -> None:

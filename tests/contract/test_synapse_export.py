@@ -84,6 +84,11 @@ def _missing(place: Place) -> dict[str, str]:
     return collector(place.server).missing
 
 
+def _missing_but_quarantined(place: Place) -> dict[str, str]:
+    quarantined = collector(place.server).quarantined
+    return {media_id: why for media_id, why in _missing(place).items() if media_id != quarantined}
+
+
 def _invited_to(place: Place) -> list[str]:
     return [people(place.server).invited_to]
 
@@ -135,11 +140,7 @@ EXPORTS = {
     "quarantined files too, from any source": Export(
         _of_collector("all.zip", format="zip", include_quarantined=True),
         holds=lambda place: {"name": "all"},
-        missing=lambda place: {
-            media_id: why
-            for media_id, why in _missing(place).items()
-            if media_id != collector(place.server).quarantined
-        },
+        missing=_missing_but_quarantined,
     ),
     "the forgotten rooms of an account that was deactivated": Export(
         lambda place: declare(place, people(place.server).gone.localpart, include_forgotten=True),
@@ -193,8 +194,27 @@ def test_files_of_every_kind_from_the_media_store_packed(packed: Made) -> None:
 
 
 def test_export_that_exists_and_is_recent_enough(packed: Made) -> None:
-    declared = _of_collector("store.tar.gz", format="tar.gz", max_age="1h")
+    declared = _of_collector("store.tar.gz", format="tar.gz", max_age="3600s")
     prove_export(packed.place, dataclasses.replace(_STORE, declared=declared, changes=False))
+
+
+def test_quarantined_media_that_are_requested_later(place: Place) -> None:
+    def declared(*, include_quarantined: bool) -> t.Callable[[Place], Parameters]:
+        return _of_collector("export", media_source="media_store", include_quarantined=include_quarantined)
+
+    without, with_them = declared(include_quarantined=False), declared(include_quarantined=True)
+    found = prove_export(place, Export(without, missing=_missing))[1]
+    assert found["manifest"]["includes_quarantined_media"] is False
+    predicted = play(place, MODULE, with_them(place), check=True)
+    made = play(place, MODULE, with_them(place))
+    assert (predicted["changed"], made["changed"]) == (True, True)
+    assert predicted["steps"] == made["steps"]
+    assert predicted["diff"] == made["diff"]
+    assert [made["diff"][when]["include_quarantined"] for when in ("before", "after")] == [False, True]
+    for unchanged in (with_them, without):
+        kept, found = prove_export(place, Export(unchanged, changes=False, missing=_missing_but_quarantined))
+        assert kept["export"] == made["export"]
+        assert found["manifest"]["includes_quarantined_media"] is True
 
 
 def test_account_with_data_of_a_room_that_is_a_path(place: Place) -> None:

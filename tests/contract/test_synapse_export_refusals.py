@@ -145,12 +145,17 @@ REFUSALS = (
     _refusal(
         "an age that is not a duration",
         parameters=_declare(max_age="a while"),
-        message="max_age 'a while' is not a duration",
+        message="max_age 'a while' is not a duration.* followed by s, m, h, d or w",
     ),
     _refusal(
         "no parallel fetch",
         parameters=_declare(parallel=0),
-        message="parallel must be at least 1",
+        message="parallel is 0. Set it to a number from 1 to 64",
+    ),
+    _refusal(
+        "too many parallel fetches",
+        parameters=_declare(parallel=65),
+        message="parallel is 65. Set it to a number from 1 to 64",
     ),
     _refusal(
         "a directory at the path of an archive",

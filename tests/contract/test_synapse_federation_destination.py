@@ -47,7 +47,7 @@ def _is_reset(name: str) -> State:
 
 
 def _is_ok(name: str) -> dict[str, t.Any]:
-    return {"destination": lambda found: _without_delivery(found) == {"destination": name, "state": "ok"}}
+    return {"destination": lambda found: _without_delivery(found) == {"destination": name, "retry_state": "ok"}}
 
 
 def _without_delivery(found: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -97,7 +97,7 @@ def test_shows_that_it_is_down(outage: _Outage, down: Place) -> None:
     found = _reads(down, destination=outage.other.name, failing=True, gather=["rooms"])
     assert found["summary"] == {"total": 1}
     [row] = found["destinations"]
-    assert row["state"] == "backing_off"
+    assert row["retry_state"] == "backing_off"
     assert row["failing_since_ts"] == row["last_attempt_ts"] == outage.noted()["retry_last_ts"]
     assert row["next_attempt_ts"] / 1000 > time.time()
     delivered = {room["room_id"]: room["delivered"] for room in row["rooms"]}
@@ -128,12 +128,12 @@ def test_reset_while_it_is_down(outage: _Outage, down: Place) -> None:
     again = until(outage.noted, lambda found: found["retry_last_ts"] > before["retry_last_ts"])
     assert predicted["changed"]
     assert not predicted["failed_again"]
-    assert predicted["destination"]["state"] == "ok"
+    assert predicted["destination"]["retry_state"] == "ok"
     assert done["changed"]
     assert done["steps"] == predicted["steps"]
     # Synapse tries at once, so it may have failed before or after the module reads the result.
-    assert done["failed_again"] is (done["destination"]["state"] == "backing_off")
-    assert done["destination"]["state"] in {"ok", "backing_off"}
+    assert done["failed_again"] is (done["destination"]["retry_state"] == "backing_off")
+    assert done["destination"]["retry_state"] in {"ok", "backing_off"}
     assert done["destination"].get("last_attempt_ts") in {None, again["retry_last_ts"]}
 
 
@@ -148,12 +148,12 @@ def test_reset_after_it_is_up_again(outage: _Outage, down: Place) -> None:
     after = until(outage.noted, lambda found: found[delivered] > before[delivered])
     again = play(down, _DESTINATION, declared)
     assert not again["changed"], again
-    assert again["destination"]["state"] == "ok"
+    assert again["destination"]["retry_state"] == "ok"
     assert again["destination"][delivered] == after[delivered]
 
     def asked() -> list[dict[str, t.Any]]:
         return list(play(down, _INFO, {**declared, "gather": ["rooms"]})["destinations"])
 
     [row] = until(asked, lambda found: all(room["delivered"] for room in found[0]["rooms"]))
-    assert row["state"] == "ok"
+    assert row["retry_state"] == "ok"
     assert {room["room_id"] for room in row["rooms"]} >= set(outage.rooms)

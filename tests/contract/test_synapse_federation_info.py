@@ -95,9 +95,9 @@ def _noted(place: Place) -> str:
     return f"{place.unique}.dead.test"
 
 
-def _describe(state: str, **shown: t.Any) -> t.Callable[[Place], Json]:
+def _describe(retry_state: str, **shown: t.Any) -> t.Callable[[Place], Json]:
     """What is returned for the destination of a case; nothing was delivered to it."""
-    return lambda place: {"destination": _noted(place), "state": state, **shown}
+    return lambda place: {"destination": _noted(place), "retry_state": retry_state, **shown}
 
 
 @dataclasses.dataclass(frozen=True)

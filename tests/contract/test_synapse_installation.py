@@ -58,11 +58,11 @@ class _Step:
     installed: bool = True
     prepare: t.Callable[[Path], object] = lambda directory: None
     changes: bool = True
-    created: tuple[str, ...] = ()
+    created_paths: tuple[str, ...] = ()
     packages_installed: tuple[str, ...] = ()
     rebuild_reason: str | None = None
-    removed: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
+    removed_paths: tuple[str, ...] = ()
+    kept_paths: tuple[str, ...] = ()
     restart_required: bool = False
     says: str | None = None
 
@@ -88,14 +88,14 @@ class _Step:
     def require(self, place: Place, installation: Result) -> None:
         """Require that the module has returned this installation."""
         reason = installation.pop("rebuild_reason", None)
-        kept = installation.pop("kept")
+        kept = installation.pop("kept_paths")
         assert installation == {
-            "environment": f"{place.directory}/{_ENVIRONMENT}",
-            "created": _below(place, self.created),
+            "virtualenv": f"{place.directory}/{_ENVIRONMENT}",
+            "created_paths": _below(place, self.created_paths),
             "packages_installed": list(self.packages_installed),
-            "removed": _below(place, self.removed),
+            "removed_paths": _below(place, self.removed_paths),
         }
-        assert [each["path"] for each in kept] == _below(place, self.kept)
+        assert [each["path"] for each in kept] == _below(place, self.kept_paths)
         assert all(each["reason"] for each in kept)
         if self.rebuild_reason is None:
             assert reason is None
@@ -119,8 +119,10 @@ def _declared(place: Place, **parameters: t.Any) -> Parameters:
         {"path": f"{server}/etc/conf.d", "mode": "0750", "marked_contents": ["*.yaml"]},
         {"path": f"{server}/data", "owner": _OWNER, "mode": "0700", "contents": ["homeserver.db", "media_store"]},
     ]
-    environment = f"{place.directory}/{_ENVIRONMENT}"
-    return without_server(directories=directories, environment=environment, python=sys.executable, **parameters)
+    virtualenv = f"{place.directory}/{_ENVIRONMENT}"
+    return without_server(
+        directories=directories, virtualenv=virtualenv, virtualenv_python=sys.executable, **parameters
+    )
 
 
 def _open_modes(directory: Path) -> None:
@@ -178,7 +180,7 @@ STEPS = (
         "everything is new",
         packages=("greeting==1.0",),
         installed=False,
-        created=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
+        created_paths=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
         packages_installed=("greeting==1.0",),
         restart_required=True,
         says="1.0",
@@ -206,7 +208,7 @@ STEPS = (
         packages=("greeting",),
         initial_versions={"greeting": "1.0"},
         installed=False,
-        created=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
+        created_paths=("server", "venvs", "server/data", "server/etc", "server/etc/conf.d", _ENVIRONMENT),
         packages_installed=("greeting==1.0",),
         restart_required=True,
         says="1.0",
@@ -231,17 +233,17 @@ STEPS = (
     _Step(
         "only the environment is removed",
         present=False,
-        removed=(_ENVIRONMENT, "venvs"),
+        removed_paths=(_ENVIRONMENT, "venvs"),
         restart_required=True,
     ),
     _Step(
         "the remains of an interrupted run",
         packages=("greeting==1.0",),
         prepare=_lose_environment,
-        created=("venvs", _ENVIRONMENT),
+        created_paths=("venvs", _ENVIRONMENT),
         packages_installed=("greeting==1.0",),
         restart_required=True,
-        removed=(_LEFT,),
+        removed_paths=(_LEFT,),
         says="1.0",
     ),
     _Step(
@@ -249,7 +251,7 @@ STEPS = (
         present=False,
         purge=True,
         prepare=_use,
-        removed=(
+        removed_paths=(
             _ENVIRONMENT,
             "server/etc/conf.d/50-own.yaml",
             "server/etc/[::1]:8448.signing.key",
@@ -261,14 +263,14 @@ STEPS = (
             "venvs",
         ),
         restart_required=True,
-        kept=("server/etc", "server/etc/conf.d"),
+        kept_paths=("server/etc", "server/etc/conf.d"),
     ),
     _Step(
         "the rest is removed",
         present=False,
         purge=True,
         prepare=_leave_the_rest,
-        removed=("server/etc/conf.d", "server/etc", "server"),
+        removed_paths=("server/etc/conf.d", "server/etc", "server"),
     ),
     _Step(
         "a directory that existed before",
@@ -276,8 +278,8 @@ STEPS = (
         purge=True,
         installed=False,
         prepare=_come_before,
-        removed=("server/etc/homeserver.yaml",),
-        kept=("server/etc",),
+        removed_paths=("server/etc/homeserver.yaml",),
+        kept_paths=("server/etc",),
     ),
     _Step("nothing to remove", present=False, purge=True, installed=False, changes=False),
 )

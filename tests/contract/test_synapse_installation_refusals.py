@@ -38,7 +38,7 @@ class _Path:
 
     def as_environment(self, state: str = "present", *packages: str) -> Refusal:
         """Return the refusal of it as an environment with this state."""
-        declared = {"environment": self.path, "packages": list(packages), "state": state}
+        declared = {"virtualenv": self.path, "packages": list(packages), "state": state}
         return _refusal(f"{self.path or 'nothing'} as the environment, {state}", self.message, declared)
 
 
@@ -46,7 +46,7 @@ def _refusal(name: str, message: str, declared: Parameters) -> Refusal:
     return Refusal(
         name.replace("{here}", "HERE").replace("x" * 300, "a long name"),
         "synapse_installation",
-        lambda place: without_server(**{"python": sys.executable, **_placed(place, declared)}),
+        lambda place: without_server(**{"virtualenv_python": sys.executable, **_placed(place, declared)}),
         message,
         prepare=_create_other_files,
         state=look_at_files,
@@ -61,8 +61,8 @@ def _placed(place: Place, declared: Parameters) -> Parameters:
         return path.replace("{here}", str(place.directory))
 
     directories = [{**each, "path": placed(each["path"])} for each in declared.get("directories", [])]
-    environment = {"environment": placed(declared["environment"])} if "environment" in declared else {}
-    return {**declared, "directories": directories, **environment}
+    virtualenv = {"virtualenv": placed(declared["virtualenv"])} if "virtualenv" in declared else {}
+    return {**declared, "directories": directories, **virtualenv}
 
 
 def _create_other_files(place: Place) -> None:
@@ -101,23 +101,23 @@ REFUSALS = (
     _OPTION.as_environment("present", "-r/etc/passwd"),
     _refusal(
         "packages without an environment",
-        "packages needs an environment to install them into",
+        "packages needs an environment to install them into: set virtualenv",
         {"packages": ["greeting"]},
     ),
     _refusal(
         "an initial version of a package that is not declared",
         "initial_versions has a version of greetings, which is not in packages",
-        {"environment": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greetings": "1.0"}},
+        {"virtualenv": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greetings": "1.0"}},
     ),
     _refusal(
         "an initial version without quotes",
         "initial_versions has 1.1 for greeting, which is not a version: write one in quotes",
-        {"environment": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greeting": 1.10}},
+        {"virtualenv": "{here}/venv", "packages": ["greeting"], "initial_versions": {"greeting": 1.10}},
     ),
     _refusal(
         "a Python that does not exist",
-        "python /nonexistent/no-such-python does not exist or cannot be run",
-        {"environment": "{here}/venv", "python": "/nonexistent/no-such-python"},
+        "virtualenv_python /nonexistent/no-such-python does not exist or cannot be run",
+        {"virtualenv": "{here}/venv", "virtualenv_python": "/nonexistent/no-such-python"},
     ),
     _refusal(
         "the same directory twice",

@@ -123,8 +123,13 @@ QUERIES = (
     Query("spaces", {"room_type": "m.space"}, ("space",)),
     Query(
         "of a room version, by its name, not a space",
-        {"version": "11", "order_by": "name", "room_type": ""},
+        {"room_version": "11", "order_by": "name", "room_type": ""},
         ("percent", frozenset({"lost", "met in 11"})),
+    ),
+    Query(
+        "by room version",
+        {"order_by": "room_version", "encrypted": False, "room_type": ""},
+        (frozenset({"percent", "lost", "met in 11"}), frozenset({"funny", "met in 12"})),
     ),
     Query("only their number", {"count_only": True, "encrypted": False}, total=6),
     Query("only their number, whatever the limit", {"count_only": True, "limit": 2}, total=7),
@@ -235,7 +240,7 @@ def test_a_room_that_is_blocked(place: Place, source: str) -> None:
         "blocked",
         _MODULE,
         lambda place: {
-            "room_id": place.ids["room"],
+            "room": place.ids["room"],
             "source": source,
             "config_path": place.server.config_path,
             "gather": ["blocked", "members"],

@@ -30,10 +30,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 
 # The values of gather, and the key in the result for each.
 _GATHERED = {
-    "server": "server",
-    "processes": "processes",
     "caches": "cache_settings",
-    "freshness": "started_with",
+    "freshness": "restart_record",
+    "server": "server",
 }
 
 
@@ -137,7 +136,7 @@ _sees = functools.partial(
     state=runtime.shown,
     changes=False,
     token=False,
-    unpredictable=("processes", "started_with"),
+    unpredictable=("processes", "restart_record"),
 )
 
 EXPECTATIONS = (
@@ -148,7 +147,7 @@ EXPECTATIONS = (
             "unknown": [],
             "server": functools.partial(_answers, place),
             "processes": functools.partial(_with_all_gathered, place),
-            "started_with": functools.partial(_what_it_starts_with, place),
+            "restart_record": functools.partial(_what_it_starts_with, place),
             "cache_settings": {
                 "global_factor": 0.5,
                 "per_cache_factors": {},
@@ -164,7 +163,7 @@ EXPECTATIONS = (
     ),
     _sees(
         "only processes",
-        parameters=_look(gather=["processes"]),
+        parameters=_look(gather=[]),
         returns=lambda place: {
             "unknown": [],
             "processes": functools.partial(_nothing_but_processes, place),
@@ -207,7 +206,7 @@ EXPECTATIONS = (
     _sees(
         "a directory that the server was not started with",
         prepare=_empty,
-        parameters=lambda place: _with_more(place, gather=["processes"]),
+        parameters=lambda place: _with_more(place, gather=[]),
         returns=lambda place: {
             "unknown": _unknown("config_path", "without --config-path .*/more[.]d"),
             "processes": lambda processes: (
@@ -219,7 +218,7 @@ EXPECTATIONS = (
     _sees(
         "another Synapse, which does not run",
         parameters=lambda place: runtime.parameters(
-            place, config_path=[str(place.directory / "other.yaml")], gather=["processes"]
+            place, config_path=[str(place.directory / "other.yaml")], gather=[]
         ),
         returns=lambda place: {"processes": [], "unknown": []},
     ),
@@ -267,7 +266,7 @@ REFUSALS = (
     _refused(
         "a value of gather that does not exist",
         parameters=_look(gather=["memory"]),
-        message="value of gather must be one or more of: .*processes.* Got no match for: memory",
+        message="value of gather must be one or more of: caches, freshness, server[.] Got no match for: memory",
     ),
 )
 
@@ -278,7 +277,7 @@ def test_seen(place: Place, case: Expectation) -> None:
     unknown = {one["name"] for one in seen["unknown"]}
     gathered = case.parameters(place).get("gather", [*_GATHERED])
     expected = {_GATHERED[word] for word in gathered} - unknown
-    assert {*_GATHERED.values()} & seen.keys() == expected | {"processes"}
+    assert {*_GATHERED.values(), "processes"} & seen.keys() == expected | {"processes"}
     assert "null" not in re.findall(r"\w+", json.dumps(seen))
 
 

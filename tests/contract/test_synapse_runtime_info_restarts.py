@@ -130,7 +130,7 @@ def test_new_file_is_not_read_at_a_reload(own: Restarts) -> None:
 
 def test_restart_that_was_recorded(own: Restarts) -> None:
     own.plain()
-    before = look(own.place, gather=["processes"])
+    before = look(own.place, gather=[])
     own.recorded()
     seen = look(own.place, gather=_FRESHNESS, restart_record=str(own.record))
     assert main_process(seen)["pid"] != main_process(before)["pid"]
@@ -194,7 +194,7 @@ def test_environment_that_changes_its_memory(own: Restarts, tmp_path: Path) -> N
         "SYNAPSE_CACHE_FACTOR": "8",
         "SYNAPSE_CACHE_FACTOR_GET_USER_BY_ACCESS_TOKEN": "4",
     }
-    before = look(own.place, gather=["processes"])
+    before = look(own.place, gather=[])
     own.with_environment(environment, "event_cache_size: 20K\n")
     seen = look(own.place)
     main, caches = main_process(seen), sized(seen)

@@ -135,7 +135,7 @@ class AccessTokenResource:
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return the token with its account and device. The token itself is left out if a file contains it."""
-        return {"token": self._shown_token(plan) if self._present else {}, "created": self._created}
+        return {"token": self._shown_token(plan) if self._present else {}, "account_created": self._created}
 
     def _shown_token(self, plan: Plan) -> dict[str, t.Any]:
         # Ansible would censor a token that the task was given.

@@ -30,7 +30,7 @@ _MEDIA_STORE, _DATABASE = "media_store", "homeserver.db"
 class UsedPath(t.NamedTuple):
     """A path in a setting. `written`: it is a directory in which Synapse creates and changes files.
 
-    `setting` is the setting, with dots between the keys. `path` is absolute.
+    `setting` is the setting, with dots between the keys. `path` is absolute, unless the working directory is not known.
     """
 
     path: str
@@ -38,18 +38,20 @@ class UsedPath(t.NamedTuple):
     written: bool
 
 
-def find_used_paths(configuration: Configuration, working_directory: str) -> list[UsedPath]:
+def find_used_paths(configuration: Configuration, working_directory: str | None) -> list[UsedPath]:
     """Return the paths in the configuration: first the directories that Synapse writes to, then the other paths.
 
-    Relative paths start in `working_directory`, the directory that Synapse runs in. The other paths are all absolute
-    paths in the settings, because third-party modules can have theirs anywhere. Raises ConfigurationError if the file
-    in log_config is not YAML or cannot be read.
+    Relative paths start in `working_directory`, the directory that Synapse runs in; without it they stay relative. The
+    other paths are all absolute paths in the settings, because third-party modules can have theirs anywhere. Raises
+    ConfigurationError if the file in log_config is not YAML or cannot be read.
     """
-    settings = configuration.settings
-    found = dict.fromkeys(_written(settings, working_directory))
+    settings, directory = configuration.settings, working_directory or ""
+    found = dict.fromkeys(_written(settings, directory))
     log_config = settings.get("log_config")
     if isinstance(log_config, str):
-        found.update(dict.fromkeys(_logs(os.path.join(working_directory, log_config), working_directory)))
+        path = os.path.join(directory, log_config)
+        # Without the working directory, nobody knows where a relative one is.
+        found.update(dict.fromkeys(_logs(path, directory) if os.path.isabs(path) else [(path, "log_config")]))
     written = [UsedPath(os.path.normpath(path), setting, True) for path, setting in found]
     read = [
         UsedPath(os.path.normpath(value), ".".join(keys), False)

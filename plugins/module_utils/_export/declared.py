@@ -61,6 +61,11 @@ class DeclaredExport:
         path = os.path.join(self.dest_directory, name_of(localpart))
         return ExportPlace(path, archive, make_parent=True)
 
+    @property
+    def wants_quarantined_media(self) -> bool:
+        """Whether quarantined media are requested. Without `media`, `include_quarantined` has no effect."""
+        return self.media and self.include_quarantined
+
     def oldest(self) -> int | None:
         """Return the time (ms since 1970) before which an export is too old, or None. Raises InvalidInput."""
         if self.max_age is None:
@@ -74,7 +79,7 @@ class DeclaredExport:
         except (OverflowError, ValueError):
             raise InvalidInput(
                 f"max_age {self.max_age!r} is not a duration. Set it to a number of seconds, or to a number followed by"
-                " m, h, d or w, such as 30d."
+                " s, m, h, d or w, such as 30d."
             ) from None
 
 

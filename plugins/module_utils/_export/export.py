@@ -69,6 +69,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import
 _PAGE = "index.html"
 _MEDIA = "media"
 _NAMED_AT_MOST = 5
+_PARALLEL_AT_MOST = 64
 
 
 class ExportResource:
@@ -92,8 +93,9 @@ class ExportResource:
     def plan(self) -> Plan:
         """Read the destination. If an export is needed, check whether it can succeed. Raises SynapseError if not."""
         oldest = self._declared.oldest()
-        if self._declared.parallel < 1:
-            raise InvalidInput("parallel must be at least 1.")
+        parallel = self._declared.parallel
+        if not 1 <= parallel <= _PARALLEL_AT_MOST:
+            raise InvalidInput(f"parallel is {parallel}. Set it to a number from 1 to {_PARALLEL_AT_MOST}.")
         configuration = read_configuration(self._declared.config_path)
         self._server_name = configuration.server_name
         identifier = parse_user_id(self._declared.user_id, self._server_name)
@@ -151,11 +153,13 @@ class ExportResource:
 
     def _state(self, made: Manifest | None) -> dict[str, t.Any]:
         """Return the state of an existing export, or for None of the export to be made."""
+        declared = self._declared
         return {
             "user_id": self._user_id,
             "dest": self._place.path,
-            "media": made.media is not None if made else self._declared.media,
-            "include_forgotten": made.includes_forgotten_rooms if made else self._declared.include_forgotten,
+            "media": made.media is not None if made else declared.media,
+            "include_quarantined": made.includes_quarantined_media if made else declared.wants_quarantined_media,
+            "include_forgotten": made.includes_forgotten_rooms if made else declared.include_forgotten,
         }
 
     def _extras(self) -> str:
@@ -170,6 +174,7 @@ class ExportResource:
             declared.recreate
             or (oldest is not None and found.created_ts < oldest)
             or (declared.media and found.media is None)
+            or (declared.wants_quarantined_media and not found.includes_quarantined_media)
             or (declared.include_forgotten and not found.includes_forgotten_rooms)
             or (declared.require_all_media and found.missing_media)
         )
@@ -240,6 +245,7 @@ class ExportResource:
                 ),
                 forgotten_rooms=self._forgotten,
                 includes_forgotten_rooms=self._declared.include_forgotten,
+                includes_quarantined_media=self._declared.wants_quarantined_media,
                 media=None if outcomes is None else [_known(outcome._asdict()) for outcome in outcomes],
                 not_exported=gaps + self._left_out,
                 files=[],

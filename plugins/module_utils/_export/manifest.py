@@ -43,9 +43,10 @@ class Manifest:
     `created_ts` is in milliseconds since 1970. `summary` contains numbers (see _export.content.Content).
     `rooms` are objects with the room ID, the path, the room version, the membership, whether it is encrypted, and how
     many events it has. `pending_rooms` are objects with room_id, membership (invite or knock) and the path of the
-    state. `forgotten_rooms` are room IDs. `not_exported` are objects with `name` and `reason`. `media` are objects with
-    the result for each medium (see _export.media.MediaOutcome), or None if the files were not requested. A value that
-    is None is left out of the file.
+    state. `forgotten_rooms` are room IDs. `includes_forgotten_rooms` and `includes_quarantined_media` are what was
+    requested. `not_exported` are objects with `name` and `reason`. `media` are objects with the result for each medium
+    (see _export.media.MediaOutcome), or None if the files were not requested. A value that is None is left out of the
+    file.
     """
 
     user_id: str
@@ -59,6 +60,7 @@ class Manifest:
     pending_rooms: list[JsonObject]
     forgotten_rooms: list[str]
     includes_forgotten_rooms: bool
+    includes_quarantined_media: bool
     not_exported: list[JsonObject]
     files: list[File]
     media: list[JsonObject] | None = None
@@ -138,6 +140,7 @@ def _is_sound(found: Manifest) -> bool:
         and all(set(entry) == {"name", "reason"} for entry in found.not_exported)
         and all(isinstance(room, dict) for room in _list(found.rooms))
         and isinstance(found.includes_forgotten_rooms, bool)
+        and isinstance(found.includes_quarantined_media, bool)
         and timestamp(found.created_ts) is not None
     )
 

@@ -35,14 +35,14 @@ def read_destination(client: Client, name: str) -> JsonObject | None:
 def describe_destination(found: JsonObject, now: float) -> JsonObject:
     """Return a destination as modules return it, from an object of the Admin API or a row of the database.
 
-    `now`: seconds since 1970, of a clock that agrees with the clock of Synapse. `state` is `ok`, `backing_off` (the
-    last attempt failed, and Synapse waits) or `retry_due` (it failed, and Synapse tries again when it has something to
-    send). Values that do not apply are left out.
+    `now`: seconds since 1970, of a clock that agrees with the clock of Synapse. `retry_state` is `ok`, `backing_off`
+    (the last attempt failed, and Synapse waits) or `retry_due` (it failed, and Synapse tries again when it has
+    something to send). Values that do not apply are left out.
     """
     delivered = found.get("last_successful_stream_ordering")
     destination = {
         "destination": str(member(found, "destination")),
-        "state": "ok",
+        "retry_state": "ok",
         **({} if delivered is None else {"last_successful_stream_ordering": delivered}),
     }
     # After a successful attempt, the columns contain 0 or NULL, or an old failure_ts.
@@ -52,7 +52,7 @@ def describe_destination(found: JsonObject, now: float) -> JsonObject:
     interval = int(found.get("retry_interval") or 0)
     return {
         **destination,
-        "state": "backing_off" if attempt + interval > now * 1000 else "retry_due",
+        "retry_state": "backing_off" if attempt + interval > now * 1000 else "retry_due",
         **returned_time("failing_since", found.get("failure_ts")),
         **returned_time("last_attempt", attempt),
         **returned_time("next_attempt", attempt + interval),
@@ -123,10 +123,10 @@ class DestinationResource:
 
 def _has_failed(described: JsonObject) -> bool:
     """Whether the last attempt failed."""
-    return bool(described["state"] != "ok")
+    return bool(described["retry_state"] != "ok")
 
 
 def _timing(described: JsonObject) -> State:
-    """Return what a reset changes. `state` is not part of it, because it also changes as time passes."""
+    """Return what a reset changes. `retry_state` is not part of it, because it also changes as time passes."""
     names = ("destination", "failing_since_ts", "last_attempt_ts", "retry_interval_ms")
     return {name: described.get(name) for name in names}

@@ -205,7 +205,7 @@ def find_destinations(source: Source, wanted: DestinationFilter, now: float, *, 
     `rooms`: add the rooms shared with each destination, and whether the last event of the room was `delivered`.
     """
     found = [describe_destination(row, now) for row in source.destinations(wanted.destination)]
-    kept = [row for row in found if wanted.failing is None or wanted.failing == (row["state"] != "ok")]
+    kept = [row for row in found if wanted.failing is None or wanted.failing == (row["retry_state"] != "ok")]
     kept.sort(key=_by_name)
     return [{**row, "rooms": _delivered(row, source.rooms_of(row["destination"]))} for row in kept] if rooms else kept
 

@@ -113,7 +113,7 @@ def require_unexchanged(parent: Directory, name: str) -> None:
     fix = f"Check that no other user has changed it, then run chmod -R go-w {place}, or remove it."
     for directory in (place, *([programs] if os.path.isdir(programs) else []), *packages, *pips):
         try:
-            with open_directory(directory, option=f"environment {place}"):
+            with open_directory(directory, option=f"virtualenv {place}"):
                 pass
         except InvalidInput as error:
             error.explain(fix)

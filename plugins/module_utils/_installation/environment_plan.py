@@ -36,16 +36,16 @@ _PRESENT = "present"
 class EnvironmentPlan:
     """The steps for the environment at `path`. The constructor reads the environment.
 
-    `python`: the Python that creates it; `requirements`: the packages that it must contain; `initial_versions`: the
-    versions of packages that are declared without one and not installed yet, by their canonical names. Raises
-    InvalidInput if `path` is not an environment of this collection, or if the Python does not run.
+    `virtualenv_python`: the Python that creates it; `requirements`: the packages that it must contain;
+    `initial_versions`: the versions of packages that are declared without one and not installed yet, by their canonical
+    names. Raises InvalidInput if `path` is not an environment of this collection, or if the Python does not run.
     """
 
     def __init__(
         self,
         layout: Layout,
         path: str,
-        python: str,
+        virtualenv_python: str,
         requirements: t.Sequence[Requirement],
         initial_versions: t.Mapping[str, str],
     ) -> None:
@@ -53,7 +53,7 @@ class EnvironmentPlan:
         self._path = path
         self._requirements = requirements
         self._initial_versions = initial_versions
-        self.interpreter = ask_interpreter(python)
+        self.interpreter = ask_interpreter(virtualenv_python)
         standing, self._condition = self._read()
         condition = self._condition
         self.rebuild_reason = condition.broken if condition else None
@@ -92,7 +92,7 @@ class EnvironmentPlan:
             standing = look(parent, self._path) if parent else Standing(os.path.basename(self._path), None)
             if standing.foreign:
                 raise InvalidInput(
-                    f"environment {self._path} is not a virtual environment that this collection has created: set a"
+                    f"virtualenv {self._path} is not a virtual environment that this collection has created: set a"
                     " path that does not exist yet, or remove the existing one."
                 )
             if parent is None or standing.current is None:
@@ -164,13 +164,13 @@ class EnvironmentPlan:
         with self._layout.parent_of(self._path) as parent:
             if parent is None:
                 return
-            require_entries_changeable(parent, f"environment {self._path} cannot be changed")
+            require_entries_changeable(parent, f"virtualenv {self._path} cannot be changed")
             replaced = [standing.current] if standing.current and self.is_built else []
             for name in (*standing.leavings, *replaced):
                 mounted = parent.mounted(name)
                 if mounted:
                     raise InvalidInput(
-                        f"environment {self._path} cannot be changed, because {mounted} is a mount point that must be"
+                        f"virtualenv {self._path} cannot be changed, because {mounted} is a mount point that must be"
                         " removed: unmount it first."
                     )
                 require_tree_removable(parent, name)
@@ -178,7 +178,7 @@ class EnvironmentPlan:
                 require_removable(parent, standing.current)
             if not self.is_built and self.installed and parent.status(os.path.basename(self._path)) is not None:
                 with parent.child(os.path.basename(self._path)) as place:
-                    require_entries_changeable(place, f"environment {self._path} cannot be changed")
+                    require_entries_changeable(place, f"virtualenv {self._path} cannot be changed")
 
     def _beside(self, name: str) -> str:
         return os.path.join(os.path.dirname(self._path), name)

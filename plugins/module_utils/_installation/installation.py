@@ -40,8 +40,8 @@ class DeclaredInstallation:
     """An installation as a task declares it. `purge`: whether its directories are removed with it."""
 
     directories: tuple[DeclaredDirectory, ...] = ()
-    environment: str | None = None
-    python: str = "python3"
+    virtualenv: str | None = None
+    virtualenv_python: str = "python3"
     packages: tuple[str, ...] = ()
     initial_versions: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     present: bool = True
@@ -61,7 +61,7 @@ class InstallationResource:
     def plan(self) -> Plan:
         """Read the current state and decide. Raises InvalidInput for wrong options, SynapseError if reading fails."""
         declared = self._declared
-        layout = lay_out(declared.directories, declared.environment, self._accounts)
+        layout = lay_out(declared.directories, declared.virtualenv, self._accounts)
         _wait_for_others(layout)
         return self._present(layout) if declared.present else self._absent(layout)
 
@@ -81,25 +81,25 @@ class InstallationResource:
     def _present(self, layout: Layout) -> Plan:
         requirements = parse_requirements(self._declared.packages)
         if requirements and layout.environment is None:
-            raise InvalidInput("packages needs an environment to install them into: set environment.")
+            raise InvalidInput("packages needs an environment to install them into: set virtualenv.")
         initial_versions = parse_versions(self._declared.initial_versions, requirements)
         directories = DirectoryPlan(layout)
         environment = None
         if layout.environment:
             environment = EnvironmentPlan(
-                layout, layout.environment, self._declared.python, requirements, initial_versions
+                layout, layout.environment, self._declared.virtualenv_python, requirements, initial_versions
             )
         leavings = find_leavings(layout)
         steps = [removal_of_leavings(layout, path) for path in leavings] + directories.steps
-        self._result = _result(created=directories.created, removed=leavings)
+        self._result = _result(created_paths=directories.created, removed_paths=leavings)
         if environment and layout.environment:
             steps += environment.steps
             self._result = _result(
                 bool(environment.installed or environment.rebuild_reason),
-                environment=layout.environment,
-                created=directories.created + ([layout.environment] if environment.is_new else []),
+                virtualenv=layout.environment,
+                created_paths=directories.created + ([layout.environment] if environment.is_new else []),
                 packages_installed=environment.installed,
-                removed=leavings + environment.discarded,
+                removed_paths=leavings + environment.discarded,
                 **({"rebuild_reason": environment.rebuild_reason} if environment.rebuild_reason else {}),
             )
         self._problems = lambda: directories.problems() + (environment.problems() if environment else [])
@@ -110,8 +110,8 @@ class InstallationResource:
                 environment.interpreter.require_whole()
 
         return Plan(
-            {"directories": directories.before(), "environment": environment.before() if environment else None},
-            {"directories": directories.after(), "environment": environment.after() if environment else None},
+            {"directories": directories.before(), "virtualenv": environment.before() if environment else None},
+            {"directories": directories.after(), "virtualenv": environment.after() if environment else None},
             _first_requiring(require_prerequisites, steps),
         )
 
@@ -120,9 +120,9 @@ class InstallationResource:
         self._problems = removal.problems
         self._result = _result(
             layout.environment in removal.removed,
-            **({"environment": layout.environment} if layout.environment else {}),
-            removed=removal.removed,
-            kept=[{"path": path, "reason": reason} for path, reason in sorted(removal.kept.items())],
+            **({"virtualenv": layout.environment} if layout.environment else {}),
+            removed_paths=removal.removed,
+            kept_paths=[{"path": path, "reason": reason} for path, reason in sorted(removal.kept.items())],
         )
         return Plan({"there": sorted(removal.removed)}, {"there": []}, tuple(removal.steps))
 
@@ -137,7 +137,7 @@ def _wait_for_others(layout: Layout) -> None:
 
 
 def _result(restart_required: bool = False, **found: t.Any) -> dict[str, t.Any]:
-    nothing: dict[str, t.Any] = {"created": [], "packages_installed": [], "removed": [], "kept": []}
+    nothing: dict[str, t.Any] = {"created_paths": [], "packages_installed": [], "removed_paths": [], "kept_paths": []}
     return {"installation": {**nothing, **found}, "restart_required": restart_required}
 
 

@@ -51,25 +51,30 @@ class Interpreter:
         """Raise InvalidInput if it cannot create an environment."""
         if self.missing:
             raise InvalidInput(
-                f"python {self.name} cannot create a virtual environment, because its module {self.missing[0]} is"
-                f" missing: install the system package python3-venv (or python{self.version}-venv)."
+                f"virtualenv_python {self.name} cannot create a virtual environment, because its module"
+                f" {self.missing[0]} is missing: install the system package python3-venv (or"
+                f" python{self.version}-venv)."
             )
 
 
 def ask_interpreter(name: str) -> Interpreter:
     """Return the Python `name`, which is a path or a name in PATH. Raises InvalidInput if it does not run."""
     if "/" in name and not os.path.isabs(name):
-        raise InvalidInput(f"python {name} is a relative path: set an absolute path, or the name of a command in PATH.")
+        raise InvalidInput(
+            f"virtualenv_python {name} is a relative path: set an absolute path, or the name of a command in PATH."
+        )
     command = shutil.which(name)
     if command is None:
-        raise InvalidInput(f"python {name} does not exist or cannot be run: install it, or set another Python.")
+        raise InvalidInput(
+            f"virtualenv_python {name} does not exist or cannot be run: install it, or set another Python."
+        )
     try:
         answer = run_python([command, "-I", "-B", "-c", _QUESTION], QUICKLY)
         version, executable, modules = json.loads(answer.output)
         missing = tuple(map(str, modules))
     except (SynapseError, TypeError, ValueError) as error:
         said = error.message if isinstance(error, SynapseError) else last_words(answer)
-        raise InvalidInput(f"python {name} cannot be used ({said}): set another Python.") from error
+        raise InvalidInput(f"virtualenv_python {name} cannot be used ({said}): set another Python.") from error
     return Interpreter(name, os.path.abspath(command), version, executable, missing)
 
 

@@ -122,7 +122,7 @@ class Layout:
 
 def lay_out(
     directories: t.Sequence[DeclaredDirectory],
-    environment: str | None,
+    virtualenv: str | None,
     accounts: t.Sequence[Account] | None = None,
 ) -> Layout:
     """Return the layout with the real paths. `accounts`: the accounts of the host, which are read if None.
@@ -147,7 +147,7 @@ def lay_out(
             (earlier.marked_contents if earlier else ()) + directory.marked_contents,
             (earlier.content_patterns if earlier else ()) + directory.content_patterns,
         )
-    place = None if environment is None else real_path(environment, "environment", None, known)
+    place = None if virtualenv is None else real_path(virtualenv, "virtualenv", None, known)
     for path in found:
         if place and (path == place or path.startswith(f"{place}/")):
             raise InvalidInput(
@@ -169,7 +169,7 @@ def real_path(path: str, option: str, owner: str | None, accounts: t.Sequence[Ac
     `accounts`.
     """
     shown = repr(path)[1:-1] if path else '""'
-    named = f"environment is {shown}" if option == "environment" else f"{option} has the path {shown}"
+    named = f"virtualenv is {shown}" if option == "virtualenv" else f"{option} has the path {shown}"
     if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
         raise InvalidInput(f"{named}: set an absolute path without .. and control characters.")
     plain = "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
@@ -204,7 +204,7 @@ def _require_way(layout: Layout, accounts: t.Sequence[Account]) -> None:
         for above in layout.ancestors(path):
             foreign = None if os.path.lexists(above) else whose(above, owner, accounts)
             if foreign:
-                named = f"environment is {path}" if path == layout.environment else f"directories has the path {path}"
+                named = f"virtualenv is {path}" if path == layout.environment else f"directories has the path {path}"
                 raise InvalidInput(
                     f"{named}, but {above} does not exist and is {foreign}: create it first, or set another path."
                 )
@@ -247,7 +247,7 @@ def _require_safe(directory: DeclaredDirectory, environment: str) -> None:
     if os.geteuid() == 0 and (owner or directory.ownership.mode & 0o022):
         who = owner or "a user other than root"
         raise InvalidInput(
-            f"environment {environment} is in {directory.path}, to which {who} may write, but root runs programs from"
+            f"virtualenv {environment} is in {directory.path}, to which {who} may write, but root runs programs from"
             " it: set a path outside of that directory, or set its owner to root and its mode to 0755."
         )
 

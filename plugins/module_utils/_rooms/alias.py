@@ -99,8 +99,8 @@ class AliasResource:
         self._left = [room for room in map(self._read_left, self._left_room_ids()) if room]
         self._own = self._read_own()
         current, wanted = (self._own.current, self._own.wanted) if self._own else (None, None)
-        dangling = [room for room in self._left if room.writer is None]
-        before, after = self._state(self._previous, current, self._left), self._state(self._target, wanted, dangling)
+        before = self._state(self._previous, current, self._left)
+        after = self._state(self._target, wanted, self._unchangeable())
         return Plan(before, after, tuple(self._steps()))
 
     def verify(self, plan: Plan) -> None:
@@ -121,20 +121,23 @@ class AliasResource:
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return `room_alias`, and `warnings` if an access token could not be logged out."""
-        dangling = [room for room in self._left if room.writer is None]
         written = [room.writer for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
-        reasons = [f"{room.room_id} still publishes {self._alias}, because {room.reason}" for room in dangling]
         return {
             "room_alias": {
                 "alias": self._alias,
                 **({"room_id": self._target} if self._target else {}),
                 **({"previous_room_id": self._previous} if self._previous else {}),
-                "dangling": bool(dangling),
-                **({"dangling_reason": "; ".join(reasons)} if reasons else {}),
+                "still_published_by": [
+                    {"room_id": room.room_id, "reason": room.reason} for room in self._unchangeable()
+                ],
                 "written_as": sorted({writer for writer in written if writer}),
             },
             **self._returned_warnings(),
         }
+
+    def _unchangeable(self) -> list[_PublishingRoom]:
+        """The rooms that still publish the alias after the task, because no user of this server can change that."""
+        return [room for room in self._left if room.writer is None]
 
     def _returned_warnings(self) -> dict[str, t.Any]:
         return {"warnings": list(self._warnings)} if self._warnings else {}

@@ -42,7 +42,7 @@ ORDERS = (
     "joined_members",
     "joined_local_members",
     "state_events",
-    "version",
+    "room_version",
     "creator",
 )
 # By the names that the rows of the API use. For a room without statistics, columns of the other two tables are NULL.
@@ -81,7 +81,6 @@ _RETURNED = ("type", "state_key", "sender", "origin_server_ts", "content")
 _TEXTS = (
     "name",
     "canonical_alias",
-    "version",
     "creator",
     "encryption",
     "join_rules",
@@ -105,7 +104,7 @@ class RoomFilter:
     public: bool | None = None
     empty: bool | None = None
     encrypted: bool | None = None
-    version: str | None = None
+    room_version: str | None = None
     room_type: str | None = None
 
     def matches(self, row: Row) -> bool:
@@ -114,7 +113,7 @@ class RoomFilter:
             "public": row["public"],
             "empty": row.get("joined_members") == 0,
             "encrypted": row["encryption"] != "",
-            "version": row["version"],
+            "room_version": row["room_version"],
             "room_type": row["room_type"],
         }
         wanted = {name: getattr(self, name) for name in found}
@@ -327,6 +326,7 @@ def _row(listed: JsonObject) -> Row:
     federatable = listed.get("federatable")
     return {
         "room_id": member(listed, "room_id"),
+        "room_version": listed.get("version") or "",
         **{name: listed.get(name) or "" for name in _TEXTS},
         **{name: listed[name] for name in _NUMBERS if listed.get(name) is not None},
         # A room is federatable unless its state says otherwise. The database contains a number instead of a boolean.

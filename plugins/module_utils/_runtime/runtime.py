@@ -97,7 +97,7 @@ class RuntimeReader:
         self._bases: BaseSizes | Unknown | None = None
 
     def read(self) -> dict[str, t.Any]:
-        """Return `processes` and `unknown`, and where they are wanted `server`, `cache_settings` and `started_with`.
+        """Return `processes` and `unknown`, and where they are wanted `server`, `cache_settings` and `restart_record`.
 
         A host can have workers without a main process. Raises ConfigurationError if the caches are wanted and the
         configuration cannot be read.
@@ -113,7 +113,7 @@ class RuntimeReader:
             except (FileNotFoundError, ProcessLookupError):
                 # It has just ended.
                 continue
-        started_with = self._compare(looked_at, unknown) if self._freshness else None
+        restart_record = self._compare(looked_at, unknown) if self._freshness else None
         for one in looked_at:
             one.described["unknown"] = [item._asdict() for item in one.reader.unknown]
         processes = [_known(one.described) for one in looked_at]
@@ -122,7 +122,7 @@ class RuntimeReader:
                 "server": server or None,
                 "processes": processes,
                 "cache_settings": None if settings is None else dataclasses.asdict(settings),
-                "started_with": started_with,
+                "restart_record": restart_record,
                 "unknown": [item._asdict() for item in unknown]
                 + [each for one in processes for each in one["unknown"]],
             }

@@ -85,8 +85,7 @@ def shown_secrets(options: dict[str, t.Any]) -> t.Iterator[str]:
         yield from shown_secrets(option.get("options") or {})
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_module_lets_ansible_show_a_secret_that_it_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def options_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
     class Started(Exception):
         pass
 
@@ -96,4 +95,14 @@ def test_no_module_lets_ansible_show_a_secret_that_it_is_given(name: str, monkey
     monkeypatch.setattr(_module, "AnsibleModule", start)
     with pytest.raises(Started) as started:
         importlib.import_module(f"{modules.__name__}.{name}").main()
-    assert list(shown_secrets(started.value.args[0]["argument_spec"])) == []
+    return t.cast("dict[str, t.Any]", started.value.args[0]["argument_spec"])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_lets_ansible_show_a_secret_that_it_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(shown_secrets(options_of(name, monkeypatch))) == []
+
+
+def test_a_token_in_the_environment_is_never_reused_or_logged_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "fallback" not in options_of("synapse_access_token", monkeypatch)["access_token"]
+    assert "fallback" in options_of("synapse_room", monkeypatch)["access_token"]

@@ -11,6 +11,7 @@ import pathlib
 import typing as t
 
 import pytest
+from ansible.module_utils.common import warnings as ansible_warnings
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
@@ -169,6 +170,16 @@ class TestResource:
         error = ApiError("Refused.", method="PUT", url="http://x/a", status=400, errcode="M_UNKNOWN", error="No")
         printed = outcome(capsys, Switch(fails_in="plan", error=error))
         assert (printed["status"], printed["errcode"], printed["request"]["url"]) == (400, "M_UNKNOWN", "http://x/a")
+
+    def test_warnings_are_handed_to_ansible(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Ansible keeps them for the whole process, which a module has for itself.
+        monkeypatch.setattr(ansible_warnings, "_global_warnings", {})
+        warnings = ["The device may still be logged in."]
+        printed = outcome(capsys, Switch(fails_in="step", error=SynapseError("It is stuck.", warnings=warnings)))
+        assert [warning["event"]["msg"] for warning in printed["warnings"]] == warnings
+        assert "deprecations" not in printed
 
     def test_a_missing_library_is_told_with_its_interpreter(self, capsys: pytest.CaptureFixture[str]) -> None:
         printed = outcome(capsys, Switch(fails_in="plan", error=MissingLibrary("requests", "to speak with Synapse")))

@@ -71,7 +71,7 @@ def token_of(
 
 
 def carry_out(resource: AccessTokenResource) -> dict[str, t.Any]:
-    """Do the same as the runner. Return the token, `created` and the steps."""
+    """Do the same as the runner. Return the token, `account_created` and the steps."""
     plan = resource.plan()
     steps = [step.description for step in plan.steps]
     assert (plan.before != plan.after) == plan.changed
@@ -80,9 +80,9 @@ def carry_out(resource: AccessTokenResource) -> dict[str, t.Any]:
         plan.execute()
         resource.verify(plan)
     result = resource.result(plan, plan.changed)
-    assert set(result) == {"token", "created"}
+    assert set(result) == {"token", "account_created"}
     assert None not in result["token"].values()
-    return {**result["token"], "created": result["created"], "steps": steps}
+    return {**result["token"], "account_created": result["account_created"], "steps": steps}
 
 
 def creation(*, admin: bool) -> Creation:
@@ -119,7 +119,7 @@ class TestLogin:
             "user_id": "@robot:x.org",
             "device_id": "DEVICE",
             "admin": False,
-            "created": False,
+            "account_created": False,
             "access_token": "new",
             "steps": ["log in as @robot:x.org"],
         }
@@ -133,7 +133,7 @@ class TestLogin:
             "user_id": "@robot:x.org",
             "device_id": "DEVICE",
             "admin": False,
-            "created": False,
+            "account_created": False,
             "access_token_path": str(path),
             "steps": ["log in as @robot:x.org"],
         }
@@ -144,7 +144,7 @@ class TestLogin:
         plan = resource.plan()
         assert plan.changed
         predicted = {"user_id": "@robot:x.org", "device_id": "DEVICE", "access_token_path": str(tmp_path / "token")}
-        assert resource.result(plan, False) == {"token": predicted, "created": False}
+        assert resource.result(plan, False) == {"token": predicted, "account_created": False}
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize("mode", [0o600, 0o644])
@@ -277,7 +277,7 @@ class TestReuse:
             "user_id": "@robot:x.org",
             "device_id": "DEVICE",
             "admin": False,
-            "created": False,
+            "account_created": False,
             "steps": [],
         }
 
@@ -337,7 +337,7 @@ class TestAbsent:
         assert not path.exists()
         synapse.always(Call("GET", WHOAMI, {"errcode": "M_UNKNOWN_TOKEN", "error": "Unknown"}, 401, token="new"))
         resource.verify(plan)
-        assert resource.result(plan, True) == {"token": {}, "created": False}
+        assert resource.result(plan, True) == {"token": {}, "account_created": False}
 
     @pytest.mark.parametrize("errcode", ["M_UNKNOWN_TOKEN", "M_USER_LOCKED"])
     def test_accepts_that_the_token_was_logged_out_meanwhile(self, synapse: ScriptedServer, errcode: str) -> None:
@@ -401,7 +401,7 @@ class TestAbsent:
     ) -> None:
         path = str(tmp_path / "token") if in_file else None
         resource = token_of(synapse, user_id=user_id, present=False, known_token=known, path=path)
-        assert carry_out(resource) == {"created": False, "steps": []}
+        assert carry_out(resource) == {"account_created": False, "steps": []}
 
     @pytest.mark.parametrize("stored", [True, False])
     def test_does_not_log_out_another_account(
@@ -433,19 +433,19 @@ class TestCreation:
         synapse.always(Call("GET", ADMIN, {"admin": True}, token="new"))
         synapse.expect(profile(404), self.NONCE, self.request(admin=True), login())
         result = carry_out(self.creating(synapse, admin=True))
-        assert (result["created"], result["admin"]) == (True, True)
+        assert (result["account_created"], result["admin"]) == (True, True)
         assert result["steps"] == ["create the account @robot:x.org", "log in as @robot:x.org"]
 
     def test_not_of_an_account_that_exists(self, synapse: ScriptedServer) -> None:
         synapse.expect(profile(200), login())
         result = carry_out(self.creating(synapse))
-        assert (result["created"], result["steps"]) == (False, ["log in as @robot:x.org"])
+        assert (result["account_created"], result["steps"]) == (False, ["log in as @robot:x.org"])
 
     def test_if_profiles_are_not_shown(self, synapse: ScriptedServer) -> None:
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(profile(403), self.NONCE, taken, login())
         result = carry_out(self.creating(synapse))
-        assert result["created"] is False
+        assert result["account_created"] is False
         assert result["steps"] == ["create the account @robot:x.org if it does not exist, and log in"]
 
     def test_of_an_existing_account_is_not_a_change(self, synapse: ScriptedServer) -> None:
@@ -491,7 +491,7 @@ class TestCreation:
         # The next run finds the account, and only logs in.
         taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
         synapse.expect(*((profile(200),) if shown else (profile(403), self.NONCE, taken)), login())
-        assert carry_out(self.creating(synapse))["created"] is False
+        assert carry_out(self.creating(synapse))["account_created"] is False
 
     def test_not_while_there_is_a_token(self, synapse: ScriptedServer) -> None:
         def unreadable() -> t.NoReturn:
@@ -678,14 +678,14 @@ class TestModule:
         synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request(), login())
         given = {"password": "hunter2", "registration_shared_secret": "s3cret"}
         resource = declared(synapse, create=True, config_path=["/nonexistent/homeserver.yaml"], **given)
-        assert carry_out(resource)["created"] is True
+        assert carry_out(resource)["account_created"] is True
 
     def test_reads_the_secret_in_the_configuration(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         path = tmp_path / "homeserver.yaml"
         path.write_text("server_name: x.org\nregistration_shared_secret: s3cret\n", encoding="ascii")
         synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request(), login())
         resource = declared(synapse, create=True, config_path=[str(path)], password="hunter2")
-        assert carry_out(resource)["created"] is True
+        assert carry_out(resource)["account_created"] is True
 
     @pytest.mark.parametrize(
         ("content", "said"),

@@ -32,6 +32,15 @@ def used_paths(tmp_path: Path, *files: dict[str, t.Any]) -> list[t.Any]:
     return find_used_paths(read_configuration(paths), "/srv/synapse")
 
 
+def test_without_the_working_directory_relative_paths_stay_relative(tmp_path: Path) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_text("log_config: log.yaml\nmedia_store_path: /srv/media\ndatabase: {name: sqlite3}\n")
+    found = {
+        (used.setting, used.path) for used in find_used_paths(read_configuration([str(path)]), None) if used.written
+    }
+    assert found == {("log_config", "log.yaml"), ("media_store_path", "/srv/media"), ("database", ".")}
+
+
 def test_where_nothing_is_said_synapse_uses_its_working_directory(tmp_path: Path) -> None:
     assert written(tmp_path, {}) == {("/srv/synapse/media_store", "media_store_path")}
 

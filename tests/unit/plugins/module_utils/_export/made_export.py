@@ -27,6 +27,7 @@ MANIFEST = Manifest(
     pending_rooms=[{"room_id": "!i", "membership": "invite"}],
     forgotten_rooms=["!forgotten"],
     includes_forgotten_rooms=False,
+    includes_quarantined_media=False,
     media=[{"media_id": "a"}, {"media_id": "b", "reason": "gone"}],
     not_exported=[{"name": "keys", "reason": "no"}],
     files=[File("profile", 2, "0" * 64, "application/json")],

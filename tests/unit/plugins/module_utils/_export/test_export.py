@@ -307,7 +307,8 @@ def test_refused_before_anything_is_done(host: Host, changes: dict[str, t.Any], 
 
 
 def test_plan_shows_before_and_after(host: Host) -> None:
-    state = {"user_id": ALICE, "dest": host.declared.dest, "media": False, "include_forgotten": False}
+    nothing = {"media": False, "include_quarantined": False, "include_forgotten": False}
+    state = {"user_id": ALICE, "dest": host.declared.dest, **nothing}
     plan = ExportResource(host.declared).plan()
     assert (plan.before, plan.after) == (None, state)
     assert [step.description for step in plan.steps] == [f"export the data of {ALICE} to {host.declared.dest}"]
@@ -351,6 +352,31 @@ def test_media(host: Host) -> None:
     assert (host.exports / "alice/media" / PICTURE).read_bytes() == b"picture"
     assert host.export(media=True)[0] is False
     assert host.export(media=False)[0] is False
+
+
+def test_quarantined_media(host: Host) -> None:
+    host.upload("AAbbccDDee", b"picture")
+    host.upload("AAevilDDef", b"evil", quarantined_by="@admin:s.test")
+    made = host.export(media=True)[1]
+    assert made["missing_media"] == [{"media_id": "AAevilDDef", "reason": "it was quarantined by @admin:s.test"}]
+    assert host.manifest()["includes_quarantined_media"] is False
+    # Without media, the option has no effect.
+    assert host.export(include_quarantined=True) == (False, made)
+    plan = ExportResource(dataclasses.replace(host.declared, media=True, include_quarantined=True)).plan()
+    assert plan.before is not None and plan.before["include_quarantined"] is False
+    assert plan.after is not None and plan.after["include_quarantined"] is True
+    changed, both = host.export(media=True, include_quarantined=True)
+    assert changed and both["missing_media"] == [] and both["summary"]["media_files"] == 2
+    assert host.manifest()["includes_quarantined_media"] is True
+    for include_quarantined in (True, False):
+        assert host.export(media=True, include_quarantined=include_quarantined) == (False, both)
+    assert host.export() == (False, both)
+
+
+def test_quarantined_media_are_not_recorded_without_media(host: Host) -> None:
+    host.export(include_quarantined=True)
+    assert host.manifest()["includes_quarantined_media"] is False
+    assert host.export(include_quarantined=True)[0] is False
 
 
 def test_require_all_media(host: Host) -> None:
@@ -500,16 +526,19 @@ def test_no_two_accounts_share_a_place(host: Host) -> None:
 def test_max_age(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.export()
     now = declared.now()
-    for seconds, max_age, changed in [(59, "60", False), (62, "1m", True), (7100, "2h", False), (86500, " 1d ", True)]:
+    ages = [(59, "60", False), (59, "60s", False), (62, "60s", True), (62, "1m", True), (7100, "2h", False)]
+    for seconds, max_age, changed in [*ages, (86500, " 1d ", True)]:
         later = now + datetime.timedelta(seconds=seconds)
         monkeypatch.setattr(declared, "now", lambda later=later: later)
         assert host.export(check_mode=True, max_age=max_age)[0] is changed, max_age
     assert host.export(max_age="1w")[0] is False
 
 
-@pytest.mark.parametrize("max_age", ["", "d", "-1d", "1y", "1.5h", "\N{ARABIC-INDIC DIGIT ONE}d", "9" * 5000, "9" * 30])
+@pytest.mark.parametrize(
+    "max_age", ["", "d", "s", "-1d", "1y", "1.5h", "\N{ARABIC-INDIC DIGIT ONE}d", "9" * 5000, "9" * 30]
+)
 def test_max_age_that_is_no_time(host: Host, max_age: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a duration. Set it to a number of seconds"):
+    with pytest.raises(InvalidInput, match="is not a duration. Set it to a number of seconds, .* by s, m, h, d or w"):
         host.export(max_age=max_age)
 
 
@@ -525,9 +554,9 @@ def test_archive(host: Host) -> None:
         host.export(format="zip", user_id="bob")
 
 
-@pytest.mark.parametrize("parallel", [0, -1])
+@pytest.mark.parametrize("parallel", [0, -1, 65])
 def test_parallel_must_be_possible(host: Host, parallel: int) -> None:
-    with pytest.raises(InvalidInput, match="parallel must be at least 1"):
+    with pytest.raises(InvalidInput, match=f"parallel is {parallel}. Set it to a number from 1 to 64"):
         host.export(parallel=parallel)
 
 

@@ -64,6 +64,7 @@ def test_something_else_is_not_a_manifest(text: str) -> None:
             ("created_ts", 10**20),
             ("synapse_version", None),
             ("includes_forgotten_rooms", "yes"),
+            ("includes_quarantined_media", "yes"),
         ),
         *(("media", "x"), ("media", ["x"]), ("media", [{}]), ("media", [{"media_id": "a", "reason": 5}])),
         *(

@@ -61,7 +61,7 @@ class TestDescription:
     def test_that_backs_off(self) -> None:
         assert described() == {
             "destination": NAME,
-            "state": "backing_off",
+            "retry_state": "backing_off",
             "failing_since": "2023-11-14T22:13:20Z",
             "failing_since_ts": FAILED,
             "last_attempt": "2023-11-14T22:13:20Z",
@@ -77,21 +77,22 @@ class TestDescription:
         assert (found["failing_since"], found["last_attempt"]) == ("2023-11-13T22:13:20Z", "2023-11-14T22:13:20Z")
 
     @pytest.mark.parametrize(
-        ("interval", "state"), [(59_878, "backing_off"), (59_877, "retry_due"), (0, "retry_due"), (None, "retry_due")]
+        ("interval", "retry_state"),
+        [(59_878, "backing_off"), (59_877, "retry_due"), (0, "retry_due"), (None, "retry_due")],
     )
-    def test_whose_backoff_is_over_or_not(self, interval: int | None, state: str) -> None:
+    def test_whose_backoff_is_over_or_not(self, interval: int | None, retry_state: str) -> None:
         found = described(retry_interval=interval)
-        assert (found["state"], found["retry_interval_ms"]) == (state, interval or 0)
+        assert (found["retry_state"], found["retry_interval_ms"]) == (retry_state, interval or 0)
 
     @pytest.mark.parametrize("nothing", [0, None])
     def test_without_a_failure_from_either_source(self, nothing: int | None) -> None:
         # An old row may still contain the time of a failure that is over.
         found = described(retry_last_ts=nothing, retry_interval=nothing)
-        assert found == {"destination": NAME, "state": "ok", "last_successful_stream_ordering": 7}
+        assert found == {"destination": NAME, "retry_state": "ok", "last_successful_stream_ordering": 7}
 
     def test_that_nothing_was_ever_delivered_to(self) -> None:
         found = described(retry_last_ts=0, last_successful_stream_ordering=None)
-        assert found == {"destination": NAME, "state": "ok"}
+        assert found == {"destination": NAME, "retry_state": "ok"}
 
     def test_without_the_time_of_the_first_failure(self) -> None:
         found = described(failure_ts=None)
@@ -100,7 +101,7 @@ class TestDescription:
 
     def test_with_the_longest_interval_of_synapse(self) -> None:
         found = described(retry_interval=2**62)
-        assert found["state"] == "backing_off"
+        assert found["retry_state"] == "backing_off"
         assert "next_attempt" not in found
         assert found["next_attempt_ts"] == FAILED + 2**62
 
@@ -121,7 +122,7 @@ def test_is_reset(server: ScriptedServer) -> None:
     plan.execute()
     resource.verify(plan)
     assert resource.result(plan, True) == predicted
-    assert predicted["destination"]["state"] == "ok"
+    assert predicted["destination"]["retry_state"] == "ok"
     assert predicted["destination"]["last_successful_stream_ordering"] == 7
     assert not predicted["failed_again"]
 
@@ -137,7 +138,7 @@ def test_without_a_backoff_does_not_change(server: ScriptedServer) -> None:
     plan = resource.plan()
     assert not plan.changed
     assert plan.before == plan.after == AS_RESET
-    assert resource.result(plan, False)["destination"]["state"] == "ok"
+    assert resource.result(plan, False)["destination"]["retry_state"] == "ok"
 
 
 def test_that_fails_again_at_once_is_reported(server: ScriptedServer) -> None:
@@ -149,7 +150,7 @@ def test_that_fails_again_at_once_is_reported(server: ScriptedServer) -> None:
     resource.verify(plan)
     result = resource.result(plan, True)
     assert result["failed_again"]
-    assert result["destination"]["state"] == "backing_off"
+    assert result["destination"]["retry_state"] == "backing_off"
     assert result["destination"]["failing_since_ts"] == FAILED + 60_000
 
 

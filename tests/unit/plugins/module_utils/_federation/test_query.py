@@ -142,7 +142,7 @@ class TestDestinations:
     def test_that_is_due_for_a_retry_is_still_failing(self, server: ScriptedServer) -> None:
         server.expect(listed({**DOWN, "retry_interval": 1}))
         found = find_destinations(api(server), DestinationFilter(failing=True), NOW, rooms=False)
-        assert [row["state"] for row in found] == ["retry_due"]
+        assert [row["retry_state"] for row in found] == ["retry_due"]
 
     def test_of_all_pages_each_once(self, server: ScriptedServer) -> None:
         server.expect(

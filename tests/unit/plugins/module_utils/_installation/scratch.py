@@ -139,8 +139,8 @@ class Scratch:
         """Return the installation with all declarations, replaced by those in `declared`."""
         everything: dict[str, t.Any] = {
             "directories": self.directories(),
-            "environment": str(self.environment),
-            "python": str(self.python),
+            "virtualenv": str(self.environment),
+            "virtualenv_python": str(self.python),
             "packages": (SYNAPSE,),
         }
         return InstallationResource(DeclaredInstallation(**{**everything, **declared}), accounts=[])

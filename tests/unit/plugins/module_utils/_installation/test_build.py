@@ -69,7 +69,7 @@ def test_a_real_environment(scratch: Scratch, monkeypatch: pytest.MonkeyPatch, p
     put_wheel(wheels, "extra", "3.0")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    declared: dict[str, t.Any] = {"directories": (), "python": sys.executable, "packages": ("greeting==1",)}
+    declared: dict[str, t.Any] = {"directories": (), "virtualenv_python": sys.executable, "packages": ("greeting==1",)}
     result = executed(scratch, declared)
     assert result["packages_installed"] == ["greeting==1"]
     programs = scratch.environment / "bin"
@@ -154,7 +154,7 @@ def test_an_environment_inherits_nothing_that_lets_others_write(scratch: Scratch
         pytest.skip("this file system keeps no access lists")
     scratch.run()
     _plan, result = scratch.run()
-    assert result["installation"]["created"] == []
+    assert result["installation"]["created_paths"] == []
     assert os.listxattr(scratch.environment / "bin") == []
 
 

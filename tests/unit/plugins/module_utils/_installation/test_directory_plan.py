@@ -24,7 +24,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._ins
     snapshot,
 )
 
-ALONE: dict[str, object] = {"environment": None, "packages": ()}
+ALONE: dict[str, object] = {"virtualenv": None, "packages": ()}
 
 
 def plan_of(path: pathlib.Path, ownership: Ownership) -> DirectoryPlan:
@@ -49,7 +49,7 @@ def test_makes_directories_with_their_owners_whatever_the_umask(scratch: Scratch
         os.umask(previous)
     on_the_way = [scratch.configuration.parent, scratch.data.parent]
     made = [*on_the_way, scratch.configuration, scratch.data, scratch.drop_ins]
-    assert result["installation"]["created"] == [str(path) for path in made]
+    assert result["installation"]["created_paths"] == [str(path) for path in made]
     modes = {path: f"{path.stat().st_mode & 0o7777:o}" for path in made}
     assert [*modes.values()] == ["755", "755", "750", "700", "750"]
     assert all(os.listdir(path).count(MARKER) == 1 for path in made)
@@ -64,7 +64,7 @@ def test_what_is_ours_is_kept_as_declared(scratch: Scratch) -> None:
     if OTHER:
         os.chown(scratch.data, 12345, 12345)
     plan, result = scratch.run(**ALONE)
-    assert result["installation"]["created"] == []
+    assert result["installation"]["created_paths"] == []
     assert [step.description.split(" on ")[1] for step in plan.steps] == [str(scratch.configuration), str(scratch.data)]
     assert plan.before and plan.after
     before, after = (state["directories"][str(scratch.configuration)] for state in (plan.before, plan.after))

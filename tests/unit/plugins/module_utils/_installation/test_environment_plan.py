@@ -29,15 +29,15 @@ def test_made_whole_with_its_packages(scratch: Scratch) -> None:
     plan, result = scratch.run(directories=(), packages=(SYNAPSE, "psycopg2-binary"))
     assert result == {
         "installation": {
-            "environment": str(scratch.environment),
-            "created": [str(scratch.environment.parent), str(scratch.environment)],
+            "virtualenv": str(scratch.environment),
+            "created_paths": [str(scratch.environment.parent), str(scratch.environment)],
             "packages_installed": [SYNAPSE, "psycopg2-binary"],
-            "removed": [],
-            "kept": [],
+            "removed_paths": [],
+            "kept_paths": [],
         },
         "restart_required": True,
     }
-    assert plan.after and plan.after["environment"] == {
+    assert plan.after and plan.after["virtualenv"] == {
         "path": str(scratch.environment),
         "python": "3.98",
         "works": True,
@@ -72,7 +72,7 @@ def test_an_initial_version_is_installed_into_a_new_environment(scratch: Scratch
     plan, result = scratch.run(**INITIAL)
     assert result["installation"]["packages_installed"] == ["Matrix_Synapse==1.163.2", "lxml"]
     assert version_of(scratch, "Matrix_Synapse") == ["1.163.2"]
-    assert plan.after and plan.after["environment"]["packages"] == {"Matrix_Synapse": "present", "lxml": "present"}
+    assert plan.after and plan.after["virtualenv"]["packages"] == {"Matrix_Synapse": "present", "lxml": "present"}
     _ignored, result = scratch.run(**{**INITIAL, "initial_versions": {"matrix-synapse": "1.164.0"}})
     assert (result["installation"]["packages_installed"], result["restart_required"]) == ([], False)
     assert version_of(scratch, "Matrix_Synapse") == ["1.163.2"]
@@ -150,9 +150,9 @@ def test_an_upgrade_of_the_system_s_python_is_repaired(scratch: Scratch) -> None
         == f"it was created for Python 3.98, and {scratch.python} is Python 3.99"
     )
     assert result["installation"]["packages_installed"] == [SYNAPSE, "lxml==5.0"]
-    assert result["installation"]["created"] == []
+    assert result["installation"]["created_paths"] == []
     assert result["restart_required"]
-    assert plan.before and plan.before["environment"]["works"] is False
+    assert plan.before and plan.before["virtualenv"]["works"] is False
     assert sorted(os.listdir(scratch.environment.parent)) == [MARKER, "matrix-synapse"]
 
 
@@ -186,9 +186,9 @@ def test_what_somebody_else_has_made_is_refused(scratch: Scratch, kind: str) -> 
 
 def test_a_python_that_does_not_run_is_refused(scratch: Scratch) -> None:
     scratch.run()
-    assert "does not exist or cannot be run" in scratch.refusal(python="/nonexistent/python3")
+    assert "does not exist or cannot be run" in scratch.refusal(virtualenv_python="/nonexistent/python3")
     # Removing the environment does not need a Python.
-    scratch.run(present=False, python="/nonexistent/python3")
+    scratch.run(present=False, virtualenv_python="/nonexistent/python3")
 
 
 def test_a_python_without_venv_stops_the_run_before_anything_is_done(scratch: Scratch) -> None:
@@ -200,7 +200,7 @@ def test_a_python_without_venv_stops_the_run_before_anything_is_done(scratch: Sc
 
 
 def test_packages_need_an_environment(scratch: Scratch) -> None:
-    assert "needs an environment" in scratch.refusal(environment=None)
+    assert "needs an environment to install them into: set virtualenv." in scratch.refusal(virtualenv=None)
     assert "packages contains" in scratch.refusal(packages=("-r x",))
 
 

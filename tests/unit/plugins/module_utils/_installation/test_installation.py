@@ -252,4 +252,4 @@ def test_a_killed_run_is_followed_by_the_opposite(scratch: Scratch, foreign: t.C
 def test_every_step_is_described(scratch: Scratch) -> None:
     plan, result = scratch.run(packages=(SYNAPSE,))
     assert [step.description.split(" ")[0] for step in plan.steps] == ["create"] * len(plan.steps)
-    assert len(plan.steps) == len(result["installation"]["created"])
+    assert len(plan.steps) == len(result["installation"]["created_paths"])

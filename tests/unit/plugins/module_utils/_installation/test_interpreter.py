@@ -36,12 +36,16 @@ def test_a_name_is_looked_for_in_path(scratch: Scratch, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["no-such-python", "/nonexistent/python3", "/etc/passwd", "/etc", "", "bin/python"])
 def test_no_python(name: str) -> None:
-    with pytest.raises(InvalidInput, match=f"^python {name} (does not exist or cannot be run|is a relative path)"):
+    with pytest.raises(
+        InvalidInput, match=f"^virtualenv_python {name} (does not exist or cannot be run|is a relative path)"
+    ):
         ask_interpreter(name)
 
 
 def test_something_else_than_a_python() -> None:
-    with pytest.raises(InvalidInput, match=r"^python /bin/false cannot be used \(it ended with status 1 and no mess"):
+    with pytest.raises(
+        InvalidInput, match=r"^virtualenv_python /bin/false cannot be used \(it ended with status 1 and no mess"
+    ):
         ask_interpreter("/bin/false")
 
 

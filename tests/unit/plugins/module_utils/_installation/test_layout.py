@@ -31,9 +31,9 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._ins
 OWN = Ownership(0o750)
 
 
-def refusal(*paths: str, environment: str | None = None) -> str:
+def refusal(*paths: str, virtualenv: str | None = None) -> str:
     with pytest.raises(InvalidInput) as error:
-        lay_out([DeclaredDirectory(path, OWN) for path in paths], environment, [])
+        lay_out([DeclaredDirectory(path, OWN) for path in paths], virtualenv, [])
     assert "\n" not in error.value.message
     return error.value.message
 
@@ -42,7 +42,7 @@ def refusal(*paths: str, environment: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("", r'(environment is|directories has the path) "": set an absolute path'),
+        ("", r'(virtualenv is|directories has the path) "": set an absolute path'),
         ("synapse", "set an absolute path"),
         ("./synapse", "set an absolute path"),
         ("/srv/../etc/x", r"without \.\."),
@@ -72,8 +72,8 @@ def refusal(*paths: str, environment: str | None = None) -> str:
 def test_what_can_never_be(role: str, path: str, said: str) -> None:
     import re
 
-    message = refusal(path) if role == "directory" else refusal(environment=path)
-    begun = "directories has the path" if role == "directory" else "environment is"
+    message = refusal(path) if role == "directory" else refusal(virtualenv=path)
+    begun = "directories has the path" if role == "directory" else "virtualenv is"
     assert message.startswith(begun) or "cannot be" in message
     assert re.search(said, message)
 
@@ -87,7 +87,7 @@ def test_a_link_does_not_hide_what_it_leads_to(tmp_path: pathlib.Path) -> None:
     assert "which is /var/log, a directory of the system" in refusal(f"{tmp_path}/logs/")
     assert "a symbolic link: set its target /etc/matrix-synapse instead" in refusal(str(tmp_path / "own"))
     assert "which is /usr, a directory of the system" in refusal(str(tmp_path / "programs/share"))
-    assert "which is /etc/systemd, a directory of the system" in refusal(environment=str(tmp_path / "etc/systemd"))
+    assert "which is /etc/systemd, a directory of the system" in refusal(virtualenv=str(tmp_path / "etc/systemd"))
 
 
 def test_links_on_the_way_are_followed(tmp_path: pathlib.Path) -> None:
@@ -127,7 +127,7 @@ def test_two_names_of_the_same_directory(tmp_path: pathlib.Path, monkeypatch: py
     for first, second in (("x", "x"), ("x/y", "x/y"), ("there", "there"), ("there/x", "there/x"), ("x", "x/y")):
         said = refusal(str(one / first), str(other / second))
         assert "are the same directory, which is mounted in two places: use only one of them." in said
-    assert "are the same directory" in refusal(str(one / "x"), environment=str(other / "x"))
+    assert "are the same directory" in refusal(str(one / "x"), virtualenv=str(other / "x"))
 
 
 def test_the_way_to_a_home_is_the_concern_of_who_makes_accounts(tmp_path: pathlib.Path) -> None:
@@ -142,8 +142,8 @@ def test_the_way_to_a_home_is_the_concern_of_who_makes_accounts(tmp_path: pathli
 
 def test_directories_and_the_environment(tmp_path: pathlib.Path) -> None:
     assert lay_out([DeclaredDirectory(str(tmp_path / "a"), OWN)], str(tmp_path / "a/venv"), []).environment
-    assert "is the environment" in refusal(str(tmp_path / "a"), environment=str(tmp_path / "a"))
-    assert "is in the environment" in refusal(str(tmp_path / "a/data"), environment=str(tmp_path / "a"))
+    assert "is the environment" in refusal(str(tmp_path / "a"), virtualenv=str(tmp_path / "a"))
+    assert "is in the environment" in refusal(str(tmp_path / "a/data"), virtualenv=str(tmp_path / "a"))
     assert lay_out([DeclaredDirectory(str(tmp_path / "ab"), OWN)], str(tmp_path / "a"), []).environment
 
 
@@ -185,7 +185,7 @@ def test_names_that_are_too_long(tmp_path: pathlib.Path, path: str) -> None:
     path = f"{tmp_path}{path}"
     said = f"{path} or a name in it is too long: set a path of less than 4096 bytes"
     assert refusal(path).startswith(said)
-    assert refusal(environment=path).startswith(said)
+    assert refusal(virtualenv=path).startswith(said)
 
 
 def test_the_way_to_a_directory_is_not_decided_by_others(tmp_path: pathlib.Path) -> None:

@@ -49,7 +49,7 @@ def test_what_nobody_can_change(scratch: Scratch, monkeypatch: pytest.MonkeyPatc
     said = scratch.refusal()
     assert said.startswith(f"The owner, group or mode of {scratch.configuration} cannot be set: ") and why in said
     said = scratch.refusal(packages=("matrix-synapse==1.164.0",), directories=())
-    assert said.startswith(f"environment {scratch.environment} cannot be changed: ") and why in said
+    assert said.startswith(f"virtualenv {scratch.environment} cannot be changed: ") and why in said
     said = scratch.refusal(present=False)
     assert said.startswith(f"{scratch.environment} cannot be removed: ") and why in said
     assert "become" not in said
@@ -57,7 +57,7 @@ def test_what_nobody_can_change(scratch: Scratch, monkeypatch: pytest.MonkeyPatc
 
 def test_a_place_on_what_is_mounted_read_only(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     let_be_read_only(monkeypatch)
-    assert scratch.refusal(environment=None, packages=()) == (
+    assert scratch.refusal(virtualenv=None, packages=()) == (
         f"{scratch.configuration} cannot be created: {scratch.root} is on a file system that is mounted read-only."
         " Mount it writable first."
     )
@@ -118,7 +118,7 @@ def test_a_directory_on_the_way_that_has_an_attribute_stays(scratch: Scratch, mo
     scratch.run()
     let_be_fixed(monkeypatch, scratch.data.parent / MARKER)
     result = scratch.run(present=False, purge=True)[1]
-    assert result["installation"]["kept"] == [
+    assert result["installation"]["kept_paths"] == [
         {
             "path": str(scratch.data.parent),
             "reason": f"{scratch.data.parent} cannot be removed: {scratch.data.parent / MARKER} is immutable."
@@ -129,7 +129,7 @@ def test_a_directory_on_the_way_that_has_an_attribute_stays(scratch: Scratch, mo
 
 def test_nothing_is_begun_where_it_could_not_be_removed(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
     let_be_fixed(monkeypatch, scratch.root, letter="a")
-    assert scratch.refusal(environment=None, packages=()) == (
+    assert scratch.refusal(virtualenv=None, packages=()) == (
         f"{scratch.configuration} cannot be created: {scratch.root} is append-only. Run chattr -a on it first."
     )
 

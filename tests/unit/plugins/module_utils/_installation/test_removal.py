@@ -34,7 +34,7 @@ def fill(scratch: Scratch) -> None:
 
 
 def kept_of(result: dict[str, t.Any]) -> dict[str, str]:
-    return {kept["path"]: kept["reason"] for kept in result["installation"]["kept"]}
+    return {kept["path"]: kept["reason"] for kept in result["installation"]["kept_paths"]}
 
 
 def test_all_of_it_goes(scratch: Scratch) -> None:
@@ -43,8 +43,8 @@ def test_all_of_it_goes(scratch: Scratch) -> None:
     fill(scratch)
     _ignored, result = scratch.run(present=False, purge=True)
     assert snapshot(scratch.root) == before
-    assert result["installation"]["kept"] == []
-    assert result["installation"]["removed"] == [
+    assert result["installation"]["kept_paths"] == []
+    assert result["installation"]["removed_paths"] == [
         str(path)
         for path in (
             scratch.environment,
@@ -68,7 +68,7 @@ def test_without_purge_the_data_stay(scratch: Scratch) -> None:
     fill(scratch)
     before = snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")
     _ignored, result = scratch.run(present=False)
-    assert result["installation"]["removed"] == [str(scratch.environment), str(scratch.environment.parent)]
+    assert result["installation"]["removed_paths"] == [str(scratch.environment), str(scratch.environment.parent)]
     assert result["restart_required"]
     assert (snapshot(scratch.root / "etc"), snapshot(scratch.root / "lib")) == before
 
@@ -78,11 +78,11 @@ def test_nothing_there_is_nothing_to_do(scratch: Scratch) -> None:
     assert not plan.changed
     assert result == {
         "installation": {
-            "environment": str(scratch.environment),
-            "created": [],
+            "virtualenv": str(scratch.environment),
+            "created_paths": [],
             "packages_installed": [],
-            "removed": [],
-            "kept": [],
+            "removed_paths": [],
+            "kept_paths": [],
         },
         "restart_required": False,
     }
@@ -124,7 +124,7 @@ def test_a_directory_that_was_there_before_loses_only_what_names_this_collection
     (scratch.configuration / "homeserver.yaml").write_text("# Made by the role matrix_ops.synapse.synapse_homeserver\n")
     (scratch.drop_ins / "99-mine.yaml").write_text("a: 1")
     _ignored, result = scratch.run(present=False, purge=True)
-    assert result["installation"]["removed"] == [
+    assert result["installation"]["removed_paths"] == [
         str(scratch.environment),
         str(scratch.drop_ins / "50-own.yaml"),
         str(scratch.configuration / "homeserver.yaml"),
@@ -212,10 +212,10 @@ def test_directories_on_the_way_that_hold_something_stay(scratch: Scratch) -> No
     scratch.run()
     (scratch.environment.parent / "other").mkdir()
     _ignored, result = scratch.run(present=False)
-    assert result["installation"]["removed"] == [str(scratch.environment)]
+    assert result["installation"]["removed_paths"] == [str(scratch.environment)]
     (scratch.environment.parent / "other").rmdir()
     _ignored, result = scratch.run(present=False)
-    assert result["installation"]["removed"] == [str(scratch.environment.parent)]
+    assert result["installation"]["removed_paths"] == [str(scratch.environment.parent)]
 
 
 @pytest.mark.parametrize("where", ["media_store", "media_store/local"])
@@ -243,7 +243,7 @@ def test_hostile_paths_are_refused_like_those_of_a_new_server(scratch: Scratch) 
     for path in ("/usr", "/var/log", "/", "relative", "/home/somebody"):
         directory = DeclaredDirectory(path, Ownership(0o755), ("nginx.log",))
         assert "directories has the path" in scratch.refusal(directories=(directory,), present=False, purge=True)
-        assert "environment is" in scratch.refusal(environment=path, present=False, purge=True)
+        assert "virtualenv is" in scratch.refusal(virtualenv=path, present=False, purge=True)
 
 
 def test_a_read_only_place_is_refused_before(scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:

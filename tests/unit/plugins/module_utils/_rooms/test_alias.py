@@ -136,7 +136,7 @@ def test_points_to_a_room(server: ScriptedServer) -> None:
     plan.execute()
     resource.verify(plan)
     assert resource.result(plan, True) == {
-        "room_alias": {"alias": "#lobby:x.org", "room_id": NEW, "dangling": False, "written_as": []}
+        "room_alias": {"alias": "#lobby:x.org", "room_id": NEW, "still_published_by": [], "written_as": []}
     }
 
 
@@ -160,7 +160,7 @@ def test_is_removed(server: ScriptedServer) -> None:
     plan.execute()
     resource.verify(plan)
     assert resource.result(plan, True) == {
-        "room_alias": {"alias": "#lobby:x.org", "previous_room_id": OLD, "dangling": False, "written_as": []}
+        "room_alias": {"alias": "#lobby:x.org", "previous_room_id": OLD, "still_published_by": [], "written_as": []}
     }
 
 
@@ -354,8 +354,36 @@ class TestRoomsThatPublishIt:
         resource.verify(plan)
         result = resource.result(plan, True)["room_alias"]
         assert plan.after == {"alias": LOBBY, "room_id": None, "published_by": [OLD]}
-        assert result["dangling"]
-        assert re.search(f"^{OLD} still publishes {LOBBY}, because {reason}", result["dangling_reason"])
+        [room] = result["still_published_by"]
+        assert room["room_id"] == OLD
+        assert re.search(f"^{reason}", room["reason"])
+        assert set(room) == {"room_id", "reason"}
+
+    def test_shows_the_reason_of_each_room(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@bob:x.org"))
+        server.expect(publishes(NEW, "", LOBBY), *power(NEW, ALICE_IS_ADMIN, "@far:y.org"))
+        resource = self.free(server, NEW)
+        assert resource.result(resource.plan(), False)["room_alias"]["still_published_by"] == [
+            {"room_id": OLD, "reason": "no user of this server in the room has the required power level (50)"},
+            {"room_id": NEW, "reason": "no user of this server is in the room any more"},
+        ]
+
+    def test_shows_only_the_rooms_that_no_user_can_change(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
+        server.expect(account("alice"))
+        server.expect(publishes(NEW, LOBBY), *power(NEW, ALICE_IS_ADMIN, "@far:y.org"))
+        resource = self.free(server, NEW)
+        result = resource.result(resource.plan(), False)["room_alias"]
+        assert [room["room_id"] for room in result["still_published_by"]] == [NEW]
+        assert result["written_as"] == ["@alice:x.org"]
+
+    def test_shows_the_room_that_the_alias_was_moved_from(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, points_to(OLD), room("%21new"), publishes(OLD, LOBBY))
+        server.expect(*power(OLD, ALICE_IS_ADMIN, "@far:y.org"))
+        resource = alias(server, NEW)
+        assert resource.result(resource.plan(), False)["room_alias"]["still_published_by"] == [
+            {"room_id": OLD, "reason": "no user of this server is in the room any more"}
+        ]
 
     @pytest.mark.parametrize("flag", ["locked", "suspended", "shadow_banned", "deactivated"])
     def test_a_user_who_cannot_write_is_skipped(self, server: ScriptedServer, flag: str) -> None:
@@ -369,10 +397,8 @@ class TestRoomsThatPublishIt:
         server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
         server.expect(account("alice", locked=True))
         resource = self.free(server)
-        assert (
-            "locked, suspended or shadow-banned (@alice:x.org)"
-            in resource.result(resource.plan(), False)["room_alias"]["dangling_reason"]
-        )
+        [room] = resource.result(resource.plan(), False)["room_alias"]["still_published_by"]
+        assert "locked, suspended or shadow-banned (@alice:x.org)" in room["reason"]
 
     @pytest.mark.parametrize(
         ("version", "levels", "able"),
@@ -393,7 +419,8 @@ class TestRoomsThatPublishIt:
         server.expect(*power(OLD, levels, "@alice:x.org", version=version))
         server.always(account("alice"))
         resource = self.free(server)
-        assert resource.result(resource.plan(), False)["room_alias"]["dangling"] is not able
+        found = resource.result(resource.plan(), False)["room_alias"]["still_published_by"]
+        assert [room["room_id"] for room in found] == ([] if able else [OLD])
 
     def test_finds_rooms_that_publish_a_free_alias(self, server: ScriptedServer) -> None:
         rooms = [{"room_id": OLD, "canonical_alias": LOBBY}, {"room_id": NEW, "canonical_alias": "#lobby2:x.org"}]

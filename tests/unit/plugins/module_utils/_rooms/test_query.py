@@ -44,7 +44,13 @@ LISTED: dict[str, t.Any] = {
 
 
 # The same room as the module returns it.
-RETURNED = {**LISTED, "encryption": "", "guest_access": "", "room_type": ""}
+RETURNED = {
+    **{name: value for name, value in LISTED.items() if name != "version"},
+    "room_version": "12",
+    "encryption": "",
+    "guest_access": "",
+    "room_type": "",
+}
 
 
 def page(*rooms: t.Any, query: t.Any = None, **more: t.Any) -> Call:
@@ -70,7 +76,7 @@ def test_returns_no_null(server: ScriptedServer) -> None:
     texts = ("canonical_alias", "creator", "encryption", "guest_access", "history_visibility", "join_rules", "name")
     listed = {**dict.fromkeys(LISTED), "room_id": "!a", "public": 0}
     server.expect(Call("GET", LIST, {"rooms": [listed, {"room_id": "!b", "joined_members": 0, "encryption": ""}]}))
-    unset = {**dict.fromkeys((*texts, "room_type", "version"), ""), "federatable": True, "public": False}
+    unset = {**dict.fromkeys((*texts, "room_type", "room_version"), ""), "federatable": True, "public": False}
     assert find(server).rooms == [{"room_id": "!a", **unset}, {"room_id": "!b", "joined_members": 0, **unset}]
 
 
@@ -85,8 +91,8 @@ def test_returns_no_null(server: ScriptedServer) -> None:
         ({"encrypted": True}, {}, False),
         ({"encrypted": True}, {"encryption": "m.megolm.v1.aes-sha2"}, True),
         ({"encrypted": False}, {}, True),
-        ({"version": "1"}, {}, False),
-        ({"version": "12"}, {}, True),
+        ({"room_version": "1"}, {}, False),
+        ({"room_version": "12"}, {}, True),
         ({"room_type": ""}, {}, True),
         ({"room_type": ""}, {"room_type": "m.space"}, False),
         ({"room_type": "m.space"}, {"room_type": "m.space"}, True),
@@ -168,7 +174,9 @@ def test_orders(server: ScriptedServer, by: str, descending: bool, expected: str
 @pytest.mark.parametrize("by", ORDERS)
 def test_can_order_by_every_value(server: ScriptedServer, by: str) -> None:
     server.expect(page({}, {"room_id": "!b"}))
-    assert find(server, Order(by)).total == 2
+    found = find(server, Order(by))
+    assert found.total == 2
+    assert by in found.rooms[0]
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -195,7 +203,7 @@ class TestOneRoom:
 
     def test_that_does_not_match_another_filter(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", self.ROOM, {**LISTED, "room_id": "!a"}))
-        assert find(server, room="!a", version="11") == Found([], 0)
+        assert find(server, room="!a", room_version="11") == Found([], 0)
 
     def test_that_does_not_exist(self, server: ScriptedServer) -> None:
         server.expect(Call("GET", self.ROOM, {"errcode": "M_NOT_FOUND", "error": "Room not found"}, 404))

@@ -274,7 +274,7 @@ def test_a_host_with_workers_only(host: Host) -> None:
     }
     for process in found["processes"]:
         assert (process["outdated_by"], process["restart_required"]) == ([], False)
-    assert found["started_with"]["places"].keys() >= {*host.config_path, *files}
+    assert found["restart_record"]["places"].keys() >= {*host.config_path, *files}
     os.utime(files[0], (4e9, 4e9))
     again = host.read(freshness=True)["processes"]
     assert {each["name"]: each["restart_required"] for each in again} == {"w1": True, "w2": False}

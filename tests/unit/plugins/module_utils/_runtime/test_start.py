@@ -113,7 +113,7 @@ class Machine:
     def note(self) -> pathlib.Path:
         """Write the record as the roles do before a restart."""
         path = self.directory / "record.json"
-        path.write_text(json.dumps(self.read()["started_with"]))
+        path.write_text(json.dumps(self.read()["restart_record"]))
         path.chmod(0o600)
         return path
 
@@ -253,10 +253,10 @@ def test_a_daemon_has_no_unit_and_can_have_relative_paths(machine: Machine) -> N
 def test_the_files_of_the_next_start_are_known_although_no_process_runs(machine: Machine) -> None:
     found = machine.read(runs=False)
     assert (found["processes"], found["unknown"]) == ([], [])
-    places = found["started_with"]["places"]
+    places = found["restart_record"]["places"]
     assert {str(machine.main), str(machine.folder), str(machine.drop_in), str(machine.log)} <= set(places)
     assert places[str(machine.caches)]["reloaded"] is True
-    assert found["started_with"]["boottime"] == machine.boottime
+    assert found["restart_record"]["boottime"] == machine.boottime
 
 
 def test_a_record_does_not_contain_the_content_of_files(machine: Machine) -> None:
@@ -308,7 +308,7 @@ def test_a_file_that_this_user_is_not_allowed_to_read(machine: Machine, monkeypa
     monkeypatch.setattr(start, "look_at", look)
     assert machine.unknown() == [("outdated_by", f"{machine.secret} cannot be read: Permission denied.")]
     assert machine.read()["processes"][0]["outdated_by"] == []
-    assert str(machine.secret) not in machine.read()["started_with"]["places"]
+    assert str(machine.secret) not in machine.read()["restart_record"]["places"]
 
 
 def test_a_configuration_that_cannot_be_parsed(machine: Machine) -> None:
