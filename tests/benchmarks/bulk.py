@@ -57,7 +57,7 @@ class Accounts:
 
     def declare(self, localparts: t.Sequence[str], *, changed: bool) -> tuple[float, int]:
         """Declare accounts with our module; return the seconds of the task and the memory (bytes) of the module."""
-        users = [{"user_id": localpart, "displayname": "Somebody", "admin": False} for localpart in localparts]
+        users = [{"user_id": localpart, "display_name": "Somebody", "admin": False} for localpart in localparts]
         task = {
             "matrix_ops.synapse.synapse_admin_users": {
                 "base_url": self._server["base_url"],
