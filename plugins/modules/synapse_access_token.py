@@ -54,7 +54,7 @@ options:
         E(SYNAPSE_ACCESS_TOKEN) is not used.
       - With O(state=present), it is ignored if O(access_token_path) contains a valid token, or if it belongs to an
         account other than O(user_id).
-      - With O(state=absent), it is ignored if O(access_token_path) is set.
+      - With O(state=absent), only one of O(access_token) and O(access_token_path) can be set.
   access_token_path:
     description:
       - The file that contains the token. It is created with the mode V(0600). Its directory must exist.
@@ -65,8 +65,8 @@ options:
   state:
     description:
       - V(present) makes sure that there is a valid token.
-      - V(absent) logs out the token together with its device, and removes the file. It requires O(access_token_path) or
-        O(access_token).
+      - V(absent) logs out the token together with its device, and removes the file. It requires either
+        O(access_token_path) or O(access_token).
     type: str
     choices:
       - present
@@ -244,6 +244,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 def declare(parameters: Parameters) -> AccessTokenResource:
     """Return the token that the task declares."""
     present = parameters["state"] == "present"
+    if not present and parameters["access_token"] and parameters["access_token_path"]:
+        raise InvalidInput(
+            "state=absent logs out one token, but both access_token and access_token_path are set. Set the one of the"
+            " other token to an empty string, also if module_defaults sets it."
+        )
     login = Login(
         parameters["user_id"], parameters["password"], parameters["device_id"], parameters["device_display_name"]
     )

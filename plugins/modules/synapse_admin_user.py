@@ -509,7 +509,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
     require_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import AuthenticationFailed, InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Resource
 
@@ -523,6 +524,9 @@ def declare(parameters: Parameters) -> Resource:
             " bootstrap_admin to false."
         )
     client = connect(parameters)
+    if bootstrap and not _is_valid(client):
+        # What is left of an old token must not keep a server without an admin.
+        client = client.speaking_as(None)
     if not bootstrap or (client.has_token and Accounts(client).caller_is_admin()):
         return AccountResource(declared_accounts(client, parameters), parameters["user_id"], declared)
     configuration = require_configuration(parameters["config_path"], "bootstrap_admin")
@@ -534,6 +538,14 @@ def declare(parameters: Parameters) -> Resource:
     )
     accounts = declared_accounts(client, parameters, configuration)
     return FirstAdmin(accounts, parameters["user_id"], declared, configuration, ways)
+
+
+def _is_valid(client: Client) -> bool:
+    """Whether the access token is valid, if there is one."""
+    try:
+        return not client.has_token or bool(client.whoami())
+    except AuthenticationFailed:
+        return False
 
 
 def main() -> None:

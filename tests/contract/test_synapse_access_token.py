@@ -221,18 +221,6 @@ _OTHERS = (
         returns=lambda place: _ENDED,
     ),
     _change(
-        "a token file that does not exist, and a token that is not in it",
-        prepare=_log_in,
-        parameters=lambda place: {
-            "access_token": place.ids["token"],
-            "access_token_path": str(token_path(place)),
-            "state": "absent",
-        },
-        changes=False,
-        shows=lambda place: {"devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")], "file": False},
-        returns=lambda place: _ENDED,
-    ),
-    _change(
         "reuse a known token",
         prepare=_log_in,
         parameters=lambda place: declare_robot(place, access_token=place.ids["token"]),

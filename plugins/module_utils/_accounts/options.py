@@ -20,7 +20,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
 
 if t.TYPE_CHECKING:
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
@@ -118,7 +119,13 @@ def declared_accounts(
     if known is not None:
         from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
 
-        namespaces = owned_user_ids(known, working_directory)
+        try:
+            namespaces = owned_user_ids(known, working_directory)
+        except ConfigurationError:
+            # Without them, only what created an account shows that it belongs to an application service. That is not
+            # enough where every other account is deactivated, nor for a configuration that the task names itself.
+            if parameters.get("exclusive") or tuple(paths) != DEFAULT_CONFIG_PATH:
+                raise
     permissions = Permissions(
         parameters["allow_appservice_users"], parameters["allow_threepid_takeover"], namespaces=namespaces
     )

@@ -104,16 +104,16 @@ def read_configuration(paths: t.Sequence[str]) -> Configuration:
 def read_configuration_if_there(paths: t.Sequence[str]) -> Configuration | None:
     """Return the configuration in `paths`, or None if they are the default and cannot be used on this host.
 
-    That means that the first file of the default does not exist or cannot be read, or that PyYAML is missing. In all
-    other cases this is the same as read_configuration, which raises ConfigurationError and MissingLibrary.
+    That means that a file or directory of it does not exist or cannot be read, or that PyYAML is missing. In all other
+    cases this is the same as read_configuration, which raises ConfigurationError and MissingLibrary.
     """
     is_default = tuple(paths) == DEFAULT_CONFIG_PATH
     if is_default and not _is_readable(paths[0]):
         return None
     try:
         return read_configuration(paths)
-    except MissingLibrary:
-        if is_default:
+    except (ConfigurationError, MissingLibrary) as error:
+        if is_default and (isinstance(error, MissingLibrary) or isinstance(error.__cause__, OSError)):
             return None
         raise
 

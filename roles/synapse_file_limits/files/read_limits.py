@@ -6,9 +6,9 @@
 read_limits.py MINIMUM DROP_IN LIMITS_FILE USER UNIT EXAMPLE [UNIT EXAMPLE ...]
 
 DROP_IN is the name of the drop-ins and LIMITS_FILE the path of the file that this role writes. An EXAMPLE is an
-instance of a template unit, or the unit itself. Prints `raise`, the units whose hard limit is lower; `keep`, the other
-units; `soft` and `hard`, the limits to write for sessions of USER, or null if the files of others give enough; and
-`ceiling`, the highest limit that the first process of this system can give to others.
+instance of a template unit, or the unit itself. Prints `raise`, the units whose hard limit is lower, with the limit to
+set; `keep`, the other units; `soft` and `hard`, the limits to write for sessions of USER, or null if the files of
+others give enough; and `ceiling`, the highest limit that the first process of this system can give to others.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import subprocess
 import sys
 
 UNLIMITED = 2**64 - 1
+# Where systemd looks for the drop-ins of a unit, the directory with the highest priority first.
+DIRECTORIES = tuple(f"{place}/systemd/system" for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 
 
 def number(text: str) -> int:
@@ -31,6 +33,11 @@ def number(text: str) -> int:
     if text in ("infinity", "unlimited", "-1"):
         return UNLIMITED
     return int(text) if text.isdigit() else 0
+
+
+def printed(limit: int, unlimited: str = "infinity") -> int | str:
+    """Return a limit as it is written."""
+    return unlimited if limit == UNLIMITED else limit
 
 
 def properties(*arguments: str) -> dict[str, str]:
@@ -48,17 +55,47 @@ def read(path: str) -> str:
         return ""
 
 
+def set_limits(paths: list[str]) -> list[int]:
+    """Return the hard limits that these files of a unit set, in their order."""
+    lines = [line for path in paths for line in re.findall(r"(?m)^[ \t]*LimitNOFILE[ \t]*=[ \t]*(\S+)", read(path))]
+    return [number(line.rpartition(":")[2]) for line in lines]
+
+
+def drop_ins_of(unit: str, loaded: list[str], drop_in: str) -> list[str]:
+    """Return the drop-ins of a unit but ours, in the order in which systemd reads them.
+
+    `loaded` are those that systemd has read already. The instance of a template has those of the template too.
+    """
+    names = {unit, re.sub(r"@[^@]*(?=\.service$)", "@", unit)}
+    # Of two files with the same name, systemd reads the one in the directory that comes first here.
+    found = {os.path.basename(path): path for path in reversed(loaded)}
+    for directory in DIRECTORIES:
+        for name in sorted(names, key=len, reverse=True):
+            for path in sorted(glob.glob(f"{directory}/{glob.escape(name)}.d/*.conf")):
+                found.setdefault(os.path.basename(path), path)
+    return [found[name] for name in sorted(found) if name != drop_in]
+
+
 def hard_limit(example: str, drop_in: str) -> int:
     """Return the hard limit of a unit as it would be without our drop-in."""
-    shown = properties(example, "--property=LimitNOFILE,FragmentPath,DropInPaths")
-    drop_ins = shown.get("DropInPaths", "").split()
-    if all(os.path.basename(path) != drop_in for path in drop_ins):
-        return number(shown.get("LimitNOFILE", ""))
-    others = [shown.get("FragmentPath", ""), *(path for path in drop_ins if os.path.basename(path) != drop_in)]
-    found = [limit for path in others for limit in re.findall(r"(?m)^\s*LimitNOFILE\s*=\s*(\S*)\s*$", read(path))]
-    if found and found[-1]:
-        return number(found[-1].rpartition(":")[2])
-    return number(properties("--property=DefaultLimitNOFILE").get("DefaultLimitNOFILE", ""))
+    shown = properties(example, "--property=FragmentPath,DropInPaths")
+    drop_ins = drop_ins_of(example, shown.get("DropInPaths", "").split(), drop_in)
+    found = set_limits([shown.get("FragmentPath", ""), *drop_ins])
+    return found[-1] if found else number(properties("--property=DefaultLimitNOFILE").get("DefaultLimitNOFILE", ""))
+
+
+def limit_to_set(unit: str, example: str, minimum: int, drop_in: str) -> int | None:
+    """Return the limit that our drop-in must set so that no process gets less, or None if the unit needs none."""
+    if hard_limit(example, drop_in) >= minimum:
+        return None
+    # Our drop-in of a template is read after the drop-ins of its instances, which others may have given more.
+    instances = [
+        os.path.basename(path)[: -len(".d")]
+        for directory in DIRECTORIES
+        for path in glob.glob(f"{directory}/{glob.escape(unit).replace('@.service', '@?*.service')}.d")
+        if "@.service" in unit
+    ]
+    return max([minimum, *(hard_limit(instance, drop_in) for instance in instances)])
 
 
 def session_limits(user: str, limits_file: str) -> tuple[int, int]:
@@ -66,29 +103,47 @@ def session_limits(user: str, limits_file: str) -> tuple[int, int]:
 
     A line for the user counts more than one for a group, and that more than one for everybody: see limits.conf(5).
     """
-    groups: set[str] = set()
+    uid, groups = -1, {}
     # The account need not exist yet.
     with contextlib.suppress(KeyError):
-        groups = {grp.getgrgid(group).gr_name for group in os.getgrouplist(user, pwd.getpwnam(user).pw_gid)}
-    ranks = {user: 3, **{f"@{group}": 2 for group in groups}, "*": 1}
+        uid = pwd.getpwnam(user).pw_uid
+        groups = {grp.getgrgid(group).gr_name: group for group in os.getgrouplist(user, pwd.getpwnam(user).pw_gid)}
+
+    def rank_of(domain: str) -> int:
+        if domain == user or (":" in domain and not domain.startswith("@") and within(domain, [uid])):
+            return 3
+        if domain.startswith("@") and (domain[1:] in groups or within(domain[1:], list(groups.values()))):
+            return 2
+        return int(domain == "*")
+
     limits = {"soft": (0, 0), "hard": (0, 0)}
     for path in ["/etc/security/limits.conf", *sorted(glob.glob("/etc/security/limits.d/*.conf"))]:
         if path == limits_file:
             continue
         for line in read(path).splitlines():
             domain, kind, item, value = [*line.partition("#")[0].split(), *[""] * 4][:4]
-            rank = ranks.get(domain, 0)
+            rank = rank_of(domain)
             for which in ("soft", "hard"):
                 if item == "nofile" and rank and rank >= limits[which][0] and kind in (which, "-"):
                     limits[which] = (rank, number(value))
     return limits["soft"][1], limits["hard"][1]
 
 
+def within(numbers: str, wanted: list[int]) -> bool:
+    """Return whether a range has one of the numbers: 1000:2000, :1000 (only this one) or 1000: (and all above)."""
+    first, separator, last = numbers.partition(":")
+    if not separator or not (first or last) or not (first + last).isdigit():
+        return False
+    low, high = int(first or last), int(last) if last else UNLIMITED
+    return any(low <= each <= high for each in wanted)
+
+
 def main() -> None:
     """Print the answer."""
     minimum, drop_in, limits_file, user = int(sys.argv[1]), *sys.argv[2:5]
     units = dict(zip(sys.argv[5::2], sys.argv[6::2]))
-    low = [unit for unit, example in units.items() if hard_limit(example, drop_in) < minimum]
+    limits = {unit: limit_to_set(unit, example, minimum, drop_in) for unit, example in units.items()}
+    low = {unit: printed(limit) for unit, limit in limits.items() if limit is not None}
     given = re.search(r"Max open files +\S+ +(\S+)", read("/proc/1/limits"))
     ceiling = number(given.group(1)) if given else UNLIMITED
     soft, hard = session_limits(user, limits_file)
@@ -96,11 +151,11 @@ def main() -> None:
     answer = {
         "raise": low,
         "keep": [unit for unit in units if unit not in low],
-        "soft": None if enough else max(minimum, soft),
-        "hard": None if enough else max(minimum, soft, hard, ceiling),
-        "ceiling": ceiling,
+        "soft": None if enough else printed(max(minimum, soft), "unlimited"),
+        "hard": None if enough else printed(max(minimum, soft, hard, ceiling), "unlimited"),
+        "ceiling": printed(ceiling, "unlimited"),
     }
-    print(json.dumps({key: "unlimited" if value == UNLIMITED else value for key, value in answer.items()}))
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

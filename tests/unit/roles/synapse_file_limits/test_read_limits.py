@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import json
 import pathlib
@@ -35,18 +36,24 @@ class Host:
         self._monkeypatch = monkeypatch
         monkeypatch.setattr(self.script, "properties", self._properties)
         monkeypatch.setattr(self.script, "read", lambda path: self.files.get(path, ""))
-        monkeypatch.setattr(self.script.glob, "glob", lambda pattern: [p for p in self.files if "limits.d/" in p])
+        monkeypatch.setattr(self.script.glob, "glob", self._glob)
+
+    def _glob(self, pattern: str) -> list[str]:
+        paths = {*self.files, *(path.rpartition("/")[0] for path in self.files)}
+        return [path for path in paths if fnmatch.fnmatch(path, pattern) and path.count("/") == pattern.count("/")]
 
     def _properties(self, *arguments: str) -> dict[str, str]:
         units = [argument for argument in arguments if not argument.startswith("--")]
-        return self.shown[units[0] if units else ""]
+        return self.shown.get(units[0] if units else "", {})
 
-    def unit(self, limit: str, *drop_ins: str, fragment: str = "[Service]\n") -> None:
-        self.files[FRAGMENT] = fragment
-        self.shown[UNIT] = {"LimitNOFILE": limit, "FragmentPath": FRAGMENT, "DropInPaths": " ".join(drop_ins)}
+    def unit(self, *drop_ins: str, limit: str = "") -> None:
+        """Let the unit set this limit itself, and let systemd have read these drop-ins."""
+        self.files[FRAGMENT] = f"[Service]\nLimitNOFILE={limit}\n" if limit else "[Service]\n"
+        self.shown[UNIT] = {"FragmentPath": FRAGMENT, "DropInPaths": " ".join(drop_ins)}
 
-    def answer(self, minimum: int = 16384, user: str = "nobody-of-this-name") -> dict[str, t.Any]:
-        arguments = ["read_limits.py", str(minimum), OURS, LIMITS_FILE, user, UNIT, UNIT]
+    def answer(self, minimum: int = 16384, user: str = "nobody-of-this-name", unit: str = UNIT) -> dict[str, t.Any]:
+        example = unit.replace("@.service", "@matrix_ops.service")
+        arguments = ["read_limits.py", str(minimum), OURS, LIMITS_FILE, user, unit, example]
         self._monkeypatch.setattr(sys, "argv", arguments)
         self.script.main()
         return t.cast("dict[str, t.Any]", json.loads(self._capsys.readouterr().out))
@@ -60,10 +67,12 @@ def host(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("limit", "raised"), [("1024", True), ("16383", True), ("16384", False), ("65536", False), ("infinity", False)]
 )
-def test_a_lower_limit_is_raised_and_no_other(host: Host, limit: str, raised: bool) -> None:
-    host.unit(limit)
+@pytest.mark.parametrize("default", [True, False])
+def test_a_lower_limit_is_raised_and_no_other(host: Host, limit: str, raised: bool, default: bool) -> None:
+    host.unit(limit="" if default else limit)
+    host.shown[""] = {"DefaultLimitNOFILE": limit if default else "524288"}
     answer = host.answer()
-    assert (answer["raise"], answer["keep"]) == (([UNIT], []) if raised else ([], [UNIT]))
+    assert (answer["raise"], answer["keep"]) == (({UNIT: 16384}, []) if raised else ({}, [UNIT]))
 
 
 @pytest.mark.parametrize(
@@ -73,22 +82,52 @@ def test_a_lower_limit_is_raised_and_no_other(host: Host, limit: str, raised: bo
         ("LimitNOFILE=1024\n", True),
         ("LimitNOFILE=1024:20000\n", False),
         ("LimitNOFILE=1024\nLimitNOFILE = 65536\n", False),
+        # Emptied first, as systemctl edit makes people do.
+        ("LimitNOFILE=\nLimitNOFILE=65536\n", False),
         ("LimitNOFILE=65536\nLimitNOFILE=2048\n", True),
         ("LimitNOFILE=infinity\n", False),
         ("#LimitNOFILE=1024\n", False),
     ],
 )
-def test_our_own_drop_in_does_not_count(host: Host, others: str, raised: bool) -> None:
-    host.files["/etc/systemd/system/x.d/override.conf"] = f"[Service]\n{others}"
-    host.files[f"/etc/systemd/system/x.d/{OURS}"] = "[Service]\nLimitNOFILE=16384\n"
-    host.unit("16384", "/etc/systemd/system/x.d/override.conf", f"/etc/systemd/system/x.d/{OURS}")
-    assert (host.answer()["raise"] == [UNIT]) is raised
+@pytest.mark.parametrize("loaded", [True, False])
+def test_our_own_drop_in_does_not_count(host: Host, others: str, raised: bool, loaded: bool) -> None:
+    """Those of others do, whether systemd has read them already or not."""
+    paths = [f"/etc/systemd/system/{UNIT}.d/{name}" for name in ("override.conf", OURS)]
+    host.files.update(zip(paths, (f"[Service]\n{others}", "[Service]\nLimitNOFILE=16384\n")))
+    host.unit(*(paths if loaded else []))
+    assert (UNIT in host.answer()["raise"]) is raised
+
+
+def test_drop_ins_are_read_in_the_order_of_their_names(host: Host) -> None:
+    """Wherever they are; one of two with the same name in the directory with the higher priority."""
+    host.files.update(
+        {
+            f"/run/systemd/system/{UNIT}.d/20.conf": "LimitNOFILE=65536\n",
+            f"/etc/systemd/system/{UNIT}.d/10.conf": "LimitNOFILE=2048\n",
+            "/etc/systemd/system/service.d/15.conf": "LimitNOFILE=1000\n",
+        }
+    )
+    host.unit("/etc/systemd/system/service.d/15.conf")
+    assert host.answer()["keep"] == [UNIT]
+    host.files[f"/etc/systemd/system/{UNIT}.d/20.conf"] = "LimitNOFILE=4096\n"
+    assert host.answer()["raise"] == {UNIT: 16384}
 
 
 def test_a_drop_in_that_is_read_after_ours_counts(host: Host) -> None:
-    host.files["/etc/systemd/system/x.d/zzz.conf"] = "[Service]\nLimitNOFILE=2048\n"
-    host.unit("2048", f"/etc/systemd/system/x.d/{OURS}", "/etc/systemd/system/x.d/zzz.conf")
-    assert host.answer()["raise"] == [UNIT]
+    host.files[f"/etc/systemd/system/{UNIT}.d/zzz.conf"] = "[Service]\nLimitNOFILE=2048\n"
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", f"/etc/systemd/system/{UNIT}.d/zzz.conf", limit="65536")
+    assert host.answer()["raise"] == {UNIT: 16384}
+
+
+def test_a_template_does_not_lower_its_instances(host: Host) -> None:
+    template = "worker@.service"
+    host.files[f"/etc/systemd/system/{template}.d/limits.conf"] = "LimitNOFILE=1024\n"
+    assert host.answer(unit=template)["raise"] == {template: 16384}
+    host.files["/etc/systemd/system/worker@small.service.d/limits.conf"] = "LimitNOFILE=2048\n"
+    host.files["/etc/systemd/system/worker@big.service.d/limits.conf"] = "LimitNOFILE=65536\n"
+    assert host.answer(unit=template)["raise"] == {template: 65536}
+    host.files["/etc/systemd/system/worker@big.service.d/limits.conf"] = "LimitNOFILE=infinity\n"
+    assert host.answer(unit=template)["raise"] == {template: "infinity"}
 
 
 @pytest.mark.parametrize(
@@ -96,33 +135,42 @@ def test_a_drop_in_that_is_read_after_ours_counts(host: Host) -> None:
     [
         # A session can get what the first process has.
         ("", 16384, 524288),
-        ("synapse - nofile 1024", 16384, 524288),
-        ("synapse soft nofile 20000", 20000, 524288),
-        ("synapse hard nofile 1000000", 16384, 1000000),
-        ("synapse - nofile 65536", None, None),
+        ("root - nofile 1024", 16384, 524288),
+        ("root soft nofile 20000", 20000, 524288),
+        ("root hard nofile 1000000", 16384, 1000000),
+        ("root - nofile 65536", None, None),
         ("* - nofile 65536", None, None),
-        ("synapse - nofile unlimited", None, None),
+        ("root - nofile unlimited", None, None),
         # The line for the user counts more than the one for everybody, wherever it stands.
-        ("synapse - nofile 1024\n* - nofile 65536", 16384, 524288),
-        ("* - nofile 65536\nsynapse - nofile 1024", 16384, 524288),
+        ("root - nofile 1024\n* - nofile 65536", 16384, 524288),
+        ("* - nofile 65536\nroot - nofile 1024", 16384, 524288),
         ("other - nofile 65536", 16384, 524288),
-        ("synapse - nproc 65536", 16384, 524288),
-        ("# synapse - nofile 65536", 16384, 524288),
-        ("synapse - nofile", 16384, 524288),
+        # Numbers of users and of groups; the account is root.
+        (":0 - nofile 65536", None, None),
+        ("0:10 - nofile 65536", None, None),
+        ("0: - nofile 65536", None, None),
+        ("1:10 - nofile 65536", 16384, 524288),
+        ("@:0 - nofile 65536", None, None),
+        ("@1:10 - nofile 65536", 16384, 524288),
+        ("@root - nofile 65536", None, None),
+        (": - nofile 65536", 16384, 524288),
+        ("root - nproc 65536", 16384, 524288),
+        ("# root - nofile 65536", 16384, 524288),
+        ("root - nofile", 16384, 524288),
     ],
 )
 def test_a_session_never_gets_less_than_by_the_files_of_others(
     host: Host, lines: str, soft: int | None, hard: int | None
 ) -> None:
-    host.unit("65536")
+    host.unit(limit="65536")
     host.files["/etc/security/limits.d/others.conf"] = lines
-    host.files[LIMITS_FILE] = "synapse - nofile 99999"
-    answer = host.answer(user="synapse")
+    host.files[LIMITS_FILE] = "root - nofile 99999"
+    answer = host.answer(user="root")
     assert (answer["soft"], answer["hard"]) == (soft, hard)
 
 
 def test_no_limit_at_all_can_be_written(host: Host) -> None:
-    host.unit("65536")
+    host.unit(limit="65536")
     host.files["/proc/1/limits"] = "Max open files            1024      unlimited     files\n"
     answer = host.answer()
     assert (answer["soft"], answer["hard"], answer["ceiling"]) == (16384, "unlimited", "unlimited")

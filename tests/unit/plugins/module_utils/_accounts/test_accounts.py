@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import options
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
@@ -386,6 +388,34 @@ class TestOptions:
         owned = ["@b_alice:x.org", "@bot.:x.org"]
         others = ["@alice:x.org", "@botx:x.org", "@bot.:x.orgs", "@bot.:y.org"]
         assert [name for name in owned + others if accounts.is_appservice_user(name, None)] == owned
+
+    @pytest.mark.parametrize(("exclusive", "fails"), [(None, False), (False, False), (True, True)])
+    def test_an_unreadable_registration_in_the_default_configuration_only_fails_an_exclusive_list(
+        self,
+        server: ScriptedServer,
+        tmp_path: pathlib.Path,
+        monkeypatch: pytest.MonkeyPatch,
+        exclusive: bool | None,
+        fails: bool,
+    ) -> None:
+        paths = (str(tmp_path / "homeserver.yaml"), str(tmp_path))
+        for module in (homeserver, options):
+            monkeypatch.setattr(module, "DEFAULT_CONFIG_PATH", paths)
+        (tmp_path / "homeserver.yaml").write_text("server_name: x.org\napp_service_config_files: [/missing/bridge]\n")
+        given = {
+            "config_path": list(paths),
+            "working_directory": None,
+            "synapse_python": "python3",
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
+            **({} if exclusive is None else {"exclusive": exclusive}),
+        }
+        with pytest.raises(errors.ConfigurationError) if fails else contextlib.nullcontext():
+            declared_accounts(Client(server.base_url, "t"), given)
+        # A configuration that the task names itself must be whole.
+        monkeypatch.setattr(options, "DEFAULT_CONFIG_PATH", ())
+        with pytest.raises(errors.ConfigurationError, match="/missing/bridge"):
+            declared_accounts(Client(server.base_url, "t"), given)
 
     def test_without_a_configuration_only_a_comparison_of_passwords_fails(
         self, server: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch

@@ -162,9 +162,9 @@ class TestReadIfThere:
             os.seteuid(NOBODY)
         assert read_configuration_if_there(list(default)) is None
 
-    def test_a_second_path_that_is_missing_is_an_error(self, default: tuple[str, ...]) -> None:
+    def test_a_part_of_the_default_is_missing(self, default: tuple[str, ...]) -> None:
         write(pathlib.Path(default[0]), "a: 1\n")
-        assert f"{default[1]} does not exist" in failure_of(lambda: read_configuration_if_there(list(default)))
+        assert read_configuration_if_there(list(default)) is None
 
     def test_a_default_that_is_not_yaml_is_an_error(self, default: tuple[str, ...]) -> None:
         write(pathlib.Path(default[0]), "a: [1\n")
