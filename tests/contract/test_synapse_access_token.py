@@ -81,12 +81,6 @@ def _log_in(place: Place) -> None:
     place.ids["token"] = play(place, MODULE, declare_robot(place), token=False)["token"]["access_token"]
 
 
-def _log_in_and_keep(place: Place) -> None:
-    _log_in(place)
-    declared = declare_robot(place, access_token=place.ids["token"], access_token_path=str(token_path(place)))
-    assert play(place, MODULE, declared, token=False)["changed"]
-
-
 def whose(place: Place, token: str) -> list[str] | None:
     """Return the user ID and the device of a token, or None if it is not valid."""
     status, answer = place.server.ask("GET", "/_matrix/client/v3/account/whoami", None, token)
@@ -241,14 +235,6 @@ _OTHERS = (
             "devices": [(_OTHER_DEVICE, None), (_DEVICE, "Ansible")],
         },
         returns=lambda place: _returned_kept(place, admin=False),
-    ),
-    _change(
-        "log out a known token that is in the file",
-        prepare=_log_in_and_keep,
-        parameters=lambda place: _declare_end(place, access_token=place.ids["token"]),
-        # Only the other session is left.
-        shows=lambda place: {"admin": False, "devices": [(_OTHER_DEVICE, None)], "file": False},
-        returns=lambda place: _ENDED,
     ),
     _change(
         "log out a known token without a file",

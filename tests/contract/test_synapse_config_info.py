@@ -197,11 +197,12 @@ EXPECTATIONS = (
     ),
     _returned(
         "default paths",
-        parameters=lambda place: _declared(place, working_directory=None),
+        parameters=lambda place: _declared(place, working_directory="/srv/synapse"),
         prepare=write_configuration,
-        returns=lambda place: _config(
-            paths=[{"path": "/var/lib/matrix-synapse/media_store", "setting": "media_store_path", "written": True}]
-        ),
+        returns=lambda place: {
+            **_config(paths=[{"path": "/srv/synapse/media_store", "setting": "media_store_path", "written": True}]),
+            "unknown": [],
+        },
     ),
     _returned(
         "a path that is only read",

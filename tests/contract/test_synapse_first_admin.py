@@ -238,6 +238,14 @@ def test_synapse_takes_for_an_admin_whom_it_has_not_looked_up_before(place: Plac
     assert _status_of_admin_api(place) == 200
 
 
+def test_a_token_that_is_not_valid_any_more_does_not_prevent_it(place: Place) -> None:
+    _with_session(place)
+    _demote_all(place.server)
+    declared = _declare(place, create=False, password=_PASSWORD, access_token="syt_not_valid_any_more")
+    done = play(place, MODULE, declared, token=False)
+    assert (done["method"], done["verified"]) == ("database", True)
+
+
 def test_synapse_knows_the_admin_after_a_restart(place: Place) -> None:
     _admin_unknown_to_synapse(place)
     servers.restart(place.server)
