@@ -244,6 +244,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 def declare(parameters: Parameters) -> AccessTokenResource:
     """Return the token that the task declares."""
     present = parameters["state"] == "present"
+    if not present and not (parameters["access_token"] or parameters["access_token_path"]):
+        raise InvalidInput("state=absent needs a token to log out, but access_token and access_token_path are empty.")
     if not present and parameters["access_token"] and parameters["access_token_path"]:
         raise InvalidInput(
             "state=absent logs out one token, but both access_token and access_token_path are set. Set the one of the"

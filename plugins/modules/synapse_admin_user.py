@@ -523,10 +523,7 @@ def declare(parameters: Parameters) -> Resource:
             "bootstrap_admin makes the account a server admin: set admin to true and state to present, or set"
             " bootstrap_admin to false."
         )
-    client = connect(parameters)
-    if bootstrap and not _is_valid(client):
-        # What is left of an old token must not keep a server without an admin.
-        client = client.speaking_as(None)
+    client = _connect_to_bootstrap(parameters) if bootstrap else connect(parameters)
     if not bootstrap or (client.has_token and Accounts(client).caller_is_admin()):
         return AccountResource(declared_accounts(client, parameters), parameters["user_id"], declared)
     configuration = require_configuration(parameters["config_path"], "bootstrap_admin")
@@ -540,12 +537,17 @@ def declare(parameters: Parameters) -> Resource:
     return FirstAdmin(accounts, parameters["user_id"], declared, configuration, ways)
 
 
-def _is_valid(client: Client) -> bool:
-    """Whether the access token is valid, if there is one."""
+def _connect_to_bootstrap(parameters: Parameters) -> Client:
+    """Return a client with the access token if it is valid. What is left of an old one must not prevent an admin."""
+    without = {**parameters, "access_token": None, "access_token_path": None}
     try:
-        return not client.has_token or bool(client.whoami())
+        client = connect(parameters)
+    except InvalidInput:
+        return connect(without)
+    try:
+        return client if client.has_token and client.whoami() else connect(without)
     except AuthenticationFailed:
-        return False
+        return connect(without)
 
 
 def main() -> None:

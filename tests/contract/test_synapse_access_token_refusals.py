@@ -188,6 +188,11 @@ REFUSALS = (
         message="state is absent but any of the following are missing: access_token, access_token_path",
     ),
     _refusal(
+        "to log out an empty token",
+        parameters=lambda place: _mallory(place, access_token="", state="absent"),
+        message="state=absent needs a token to log out, but access_token and access_token_path are empty",
+    ),
+    _refusal(
         "to log out one of two tokens",
         parameters=lambda place: {**_kept_in("some.token")(place), "access_token": "syt_some", "state": "absent"},
         message="state=absent logs out one token, but both access_token and access_token_path are set.*empty string",

@@ -238,10 +238,14 @@ def test_synapse_takes_for_an_admin_whom_it_has_not_looked_up_before(place: Plac
     assert _status_of_admin_api(place) == 200
 
 
-def test_a_token_that_is_not_valid_any_more_does_not_prevent_it(place: Place) -> None:
+@pytest.mark.parametrize("kept", ["syt_not_valid_any_more", "", None])
+def test_what_is_left_of_an_old_token_does_not_prevent_it(place: Place, kept: str | None) -> None:
     _with_session(place)
     _demote_all(place.server)
-    declared = _declare(place, create=False, password=_PASSWORD, access_token="syt_not_valid_any_more")
+    path = place.directory / "old.token"
+    if kept is not None:
+        path.write_text(kept)
+    declared = _declare(place, create=False, password=_PASSWORD, access_token_path=str(path))
     done = play(place, MODULE, declared, token=False)
     assert (done["method"], done["verified"]) == ("database", True)
 

@@ -28,11 +28,11 @@ UNLIMITED = 2**64 - 1
 DIRECTORIES = tuple(f"{place}/systemd/system" for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 
 
-def number(text: str) -> int:
-    """Return a limit as a number. Text that is not a limit counts as none at all."""
+def number(text: str) -> int | None:
+    """Return a limit as a number, or None for text that is not a limit."""
     if text in ("infinity", "unlimited", "-1"):
         return UNLIMITED
-    return int(text) if text.isdigit() else 0
+    return int(text, 0) if re.fullmatch(r"[+]?(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)", text) else None
 
 
 def printed(limit: int, unlimited: str = "infinity") -> int | str:
@@ -56,9 +56,16 @@ def read(path: str) -> str:
 
 
 def set_limits(paths: list[str]) -> list[int]:
-    """Return the hard limits that these files of a unit set, in their order."""
-    lines = [line for path in paths for line in re.findall(r"(?m)^[ \t]*LimitNOFILE[ \t]*=[ \t]*(\S+)", read(path))]
-    return [number(line.rpartition(":")[2]) for line in lines]
+    """Return the hard limits that these files of a unit set, in their order. systemd ignores what is not a limit."""
+    found = []
+    for path in paths:
+        for line in re.sub(r"\\\n", " ", read(path)).splitlines():
+            name, _separator, value = line.partition("=")
+            limits = [number(part.strip()) for part in value.strip().split(":", 1)]
+            soft, hard = limits[0], limits[-1]
+            if name.strip() == "LimitNOFILE" and soft is not None and hard is not None and soft <= hard:
+                found.append(hard)
+    return found
 
 
 def drop_ins_of(unit: str, loaded: list[str], drop_in: str) -> list[str]:
@@ -78,24 +85,32 @@ def drop_ins_of(unit: str, loaded: list[str], drop_in: str) -> list[str]:
 
 def hard_limit(example: str, drop_in: str) -> int:
     """Return the hard limit of a unit as it would be without our drop-in."""
-    shown = properties(example, "--property=FragmentPath,DropInPaths")
-    drop_ins = drop_ins_of(example, shown.get("DropInPaths", "").split(), drop_in)
+    shown = properties(example, "--property=LimitNOFILE,FragmentPath,DropInPaths,NeedDaemonReload")
+    loaded = shown.get("DropInPaths", "").split()
+    drop_ins = drop_ins_of(example, loaded, drop_in)
+    if shown.get("NeedDaemonReload") == "no" and sorted(drop_ins) == sorted(loaded):
+        # Nothing of ours, and nothing that systemd has not read.
+        return number(shown.get("LimitNOFILE", "")) or 0
     found = set_limits([shown.get("FragmentPath", ""), *drop_ins])
-    return found[-1] if found else number(properties("--property=DefaultLimitNOFILE").get("DefaultLimitNOFILE", ""))
+    default = properties("--property=DefaultLimitNOFILE").get("DefaultLimitNOFILE", "")
+    return found[-1] if found else number(default) or 0
 
 
 def limit_to_set(unit: str, example: str, minimum: int, drop_in: str) -> int | None:
     """Return the limit that our drop-in must set so that no process gets less, or None if the unit needs none."""
-    if hard_limit(example, drop_in) >= minimum:
+    # What an earlier run has set stays, too.
+    ours = max([minimum, *set_limits([f"/etc/systemd/system/{unit}.d/{drop_in}"])])
+    if hard_limit(example, drop_in) >= ours:
         return None
     # Our drop-in of a template is read after the drop-ins of its instances, which others may have given more.
-    instances = [
-        os.path.basename(path)[: -len(".d")]
+    pattern = glob.escape(unit).replace("@.service", "@?*.service")
+    instances = {
+        re.sub(r"\.d$", "", os.path.basename(path))
         for directory in DIRECTORIES
-        for path in glob.glob(f"{directory}/{glob.escape(unit).replace('@.service', '@?*.service')}.d")
+        for path in (*glob.glob(f"{directory}/{pattern}"), *glob.glob(f"{directory}/{pattern}.d"))
         if "@.service" in unit
-    ]
-    return max([minimum, *(hard_limit(instance, drop_in) for instance in instances)])
+    }
+    return max([ours, *(hard_limit(instance, drop_in) for instance in sorted(instances))])
 
 
 def session_limits(user: str, limits_file: str) -> tuple[int, int]:
@@ -125,7 +140,7 @@ def session_limits(user: str, limits_file: str) -> tuple[int, int]:
             rank = rank_of(domain)
             for which in ("soft", "hard"):
                 if item == "nofile" and rank and rank >= limits[which][0] and kind in (which, "-"):
-                    limits[which] = (rank, number(value))
+                    limits[which] = (rank, number(value) or 0)
     return limits["soft"][1], limits["hard"][1]
 
 
@@ -145,9 +160,12 @@ def main() -> None:
     limits = {unit: limit_to_set(unit, example, minimum, drop_in) for unit, example in units.items()}
     low = {unit: printed(limit) for unit, limit in limits.items() if limit is not None}
     given = re.search(r"Max open files +\S+ +(\S+)", read("/proc/1/limits"))
-    ceiling = number(given.group(1)) if given else UNLIMITED
+    ceiling = (given and number(given.group(1))) or UNLIMITED
     soft, hard = session_limits(user, limits_file)
     enough = min(soft, hard) >= minimum
+    # What an earlier run has set stays, too.
+    ours = re.findall(r"(?m)^\S+ (?:soft|hard) nofile (\S+)$", read(limits_file))
+    minimum = max([minimum, *(number(limit) or 0 for limit in ours[:1])])
     answer = {
         "raise": low,
         "keep": [unit for unit in units if unit not in low],

@@ -87,6 +87,13 @@ def test_a_lower_limit_is_raised_and_no_other(host: Host, limit: str, raised: bo
         ("LimitNOFILE=65536\nLimitNOFILE=2048\n", True),
         ("LimitNOFILE=infinity\n", False),
         ("#LimitNOFILE=1024\n", False),
+        # systemd ignores the last line of these.
+        ("LimitNOFILE=20000\nLimitNOFILE=64K\n", False),
+        ("LimitNOFILE=20000\nLimitNOFILE=oops\n", False),
+        ("LimitNOFILE=20000\nLimitNOFILE=3000:1000\n", False),
+        ("LimitNOFILE=1024\nLimitNOFILE=0x5000\n", False),
+        ("LimitNOFILE=1024\nLimitNOFILE=1024: +20000\n", False),
+        ("LimitNOFILE=\\\n  2048\n", True),
     ],
 )
 @pytest.mark.parametrize("loaded", [True, False])
@@ -96,6 +103,26 @@ def test_our_own_drop_in_does_not_count(host: Host, others: str, raised: bool, l
     host.files.update(zip(paths, (f"[Service]\n{others}", "[Service]\nLimitNOFILE=16384\n")))
     host.unit(*(paths if loaded else []))
     assert (UNIT in host.answer()["raise"]) is raised
+
+
+def test_what_systemd_shows_is_right_where_nothing_is_ours_and_all_is_read(host: Host) -> None:
+    host.unit(limit="1024")
+    host.shown[UNIT].update({"LimitNOFILE": "65536", "NeedDaemonReload": "no"})
+    assert host.answer()["keep"] == [UNIT]
+    host.shown[UNIT]["NeedDaemonReload"] = "yes"
+    assert host.answer()["raise"] == {UNIT: 16384}
+
+
+def test_a_higher_limit_of_an_earlier_run_stays(host: Host) -> None:
+    host.files[f"/etc/systemd/system/{UNIT}.d/{OURS}"] = "[Service]\nLimitNOFILE=19000\n"
+    host.files[LIMITS_FILE] = "nobody soft nofile 19000\nnobody hard nofile 524288\n"
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="4096")
+    answer = host.answer()
+    assert (answer["raise"], answer["soft"]) == ({UNIT: 19000}, 19000)
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="18000")
+    assert host.answer()["raise"] == {UNIT: 19000}
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="20000")
+    assert host.answer()["keep"] == [UNIT]
 
 
 def test_drop_ins_are_read_in_the_order_of_their_names(host: Host) -> None:
@@ -126,6 +153,12 @@ def test_a_template_does_not_lower_its_instances(host: Host) -> None:
     host.files["/etc/systemd/system/worker@small.service.d/limits.conf"] = "LimitNOFILE=2048\n"
     host.files["/etc/systemd/system/worker@big.service.d/limits.conf"] = "LimitNOFILE=65536\n"
     assert host.answer(unit=template)["raise"] == {template: 65536}
+    # An instance with a unit of its own, which the drop-ins of the template apply to as well.
+    host.files["/etc/systemd/system/worker@own.service"] = "LimitNOFILE=70000\n"
+    host.shown["worker@own.service"] = {"FragmentPath": "/etc/systemd/system/worker@own.service", "DropInPaths": ""}
+    del host.files[f"/etc/systemd/system/{template}.d/limits.conf"]
+    host.shown[""] = {"DefaultLimitNOFILE": "1024"}
+    assert host.answer(unit=template)["raise"] == {template: 70000}
     host.files["/etc/systemd/system/worker@big.service.d/limits.conf"] = "LimitNOFILE=infinity\n"
     assert host.answer(unit=template)["raise"] == {template: "infinity"}
 
