@@ -669,10 +669,16 @@ class TestModule:
         with pytest.raises(errors.InvalidInput, match="is not a server admin, but admin is true"):
             declared(synapse, access_token="new", admin=True).plan()
 
-    @pytest.mark.parametrize("more", [{"access_token": "new"}, {"state": "absent", "user_id": None}])
-    def test_reads_no_configuration_if_it_is_not_needed(self, synapse: ScriptedServer, more: dict[str, t.Any]) -> None:
-        missing = ["/nonexistent/homeserver.yaml"]
-        assert carry_out(declared(synapse, create=True, config_path=missing, **more))["steps"] == []
+    def test_reads_no_configuration_if_it_is_not_needed(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+        ended = {"state": "absent", "user_id": None, "access_token_path": str(tmp_path / "token")}
+        for more in ({"access_token": "new"}, ended):
+            missing = ["/nonexistent/homeserver.yaml"]
+            assert carry_out(declared(synapse, create=True, config_path=missing, **more))["steps"] == []
+
+    @pytest.mark.parametrize("given", [{}, {"access_token": "new", "access_token_path": "/root/token"}])
+    def test_logs_out_exactly_one_token(self, synapse: ScriptedServer, given: dict[str, t.Any]) -> None:
+        with pytest.raises(errors.InvalidInput, match="state=absent (needs a token to log out|logs out one token)"):
+            declared(synapse, state="absent", **given)
 
     def test_needs_no_configuration_with_a_secret(self, synapse: ScriptedServer) -> None:
         synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request(), login())
