@@ -88,8 +88,8 @@ def hard_limit(example: str, drop_in: str) -> int:
     shown = properties(example, "--property=LimitNOFILE,FragmentPath,DropInPaths,NeedDaemonReload")
     loaded = shown.get("DropInPaths", "").split()
     drop_ins = drop_ins_of(example, loaded, drop_in)
-    if shown.get("NeedDaemonReload") == "no" and sorted(drop_ins) == sorted(loaded):
-        # Nothing of ours, and nothing that systemd has not read.
+    if shown.get("FragmentPath") and shown.get("NeedDaemonReload") == "no" and sorted(drop_ins) == sorted(loaded):
+        # Nothing of ours, and nothing that systemd has not read. Of a unit that does not exist, it shows its own limit.
         return number(shown.get("LimitNOFILE", "")) or 0
     found = set_limits([shown.get("FragmentPath", ""), *drop_ins])
     default = properties("--property=DefaultLimitNOFILE").get("DefaultLimitNOFILE", "")

@@ -113,6 +113,14 @@ def test_what_systemd_shows_is_right_where_nothing_is_ours_and_all_is_read(host:
     assert host.answer()["raise"] == {UNIT: 16384}
 
 
+def test_a_unit_that_does_not_exist_gets_the_default(host: Host) -> None:
+    """As the template of workers that nobody has; systemd shows the limit of its own process for it."""
+    host.shown[UNIT] = {"LimitNOFILE": "1024", "FragmentPath": "", "DropInPaths": "", "NeedDaemonReload": "no"}
+    assert host.answer()["keep"] == [UNIT]
+    host.shown[""] = {"DefaultLimitNOFILE": "4096"}
+    assert host.answer()["raise"] == {UNIT: 16384}
+
+
 def test_a_higher_limit_of_an_earlier_run_stays(host: Host) -> None:
     host.files[f"/etc/systemd/system/{UNIT}.d/{OURS}"] = "[Service]\nLimitNOFILE=19000\n"
     host.files[LIMITS_FILE] = "nobody soft nofile 19000\nnobody hard nofile 524288\n"
