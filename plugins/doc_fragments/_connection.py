@@ -23,12 +23,13 @@ options:
   access_token:
     description:
       - The access token of a server admin. The module M(matrix_ops.synapse.synapse_access_token) gets one.
-      - If it is not set, the environment variable E(SYNAPSE_ACCESS_TOKEN) is used.
+      - If neither it nor O(access_token_path) is set, the environment variable E(SYNAPSE_ACCESS_TOKEN) is used.
     type: str
   access_token_path:
     description:
       - A file that contains the access token, on the host where the module runs.
-      - It takes precedence over O(access_token).
+      - O(access_token) must not be set as well. If one of them comes from C(module_defaults), set it to an empty string
+        in a task that uses the other one.
     type: path
   validate_certs:
     description:

@@ -14,6 +14,9 @@ from ansible.module_utils.common.parameters import env_fallback
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
 
+# It is only used if the task sets no access token and no file that contains one.
+ACCESS_TOKEN_VARIABLE = "SYNAPSE_ACCESS_TOKEN"
+
 
 class ArgumentSpec:
     """The options of a module, with the constraints between them. `merge` puts two together."""
@@ -70,7 +73,7 @@ def connection_argument_spec() -> ArgumentSpec:
                 "default": "http://127.0.0.1:8008",
                 "fallback": (env_fallback, ["SYNAPSE_BASE_URL"]),
             },
-            "access_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["SYNAPSE_ACCESS_TOKEN"])},
+            "access_token": {"type": "str", "no_log": True, "fallback": (env_fallback, [ACCESS_TOKEN_VARIABLE])},
             # A path is no secret; said explicitly because the name looks like one.
             "access_token_path": {"type": "path", "no_log": False},
             "validate_certs": {"type": "bool", "default": True},

@@ -9,11 +9,15 @@
 from __future__ import annotations
 
 import gc
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ACCESS_TOKEN_VARIABLE,
+    ArgumentSpec,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     InvalidInput,
@@ -85,10 +89,11 @@ def connect(parameters: Parameters, *, connections: int = 1) -> Client:
 
 
 def read_access_token(parameters: Parameters) -> str | None:
-    """Return the token of `access_token_path` if it is set, else `access_token`.
+    """Return the token in the file `access_token_path`, or `access_token`.
 
-    Raises InvalidInput if the file cannot be read or is empty.
+    Raises InvalidInput if both are set, or if the file cannot be read or is empty.
     """
+    require_one_access_token(parameters)
     path = parameters["access_token_path"]
     if not path:
         return t.cast("str | None", parameters["access_token"])
@@ -103,6 +108,16 @@ def read_access_token(parameters: Parameters) -> str | None:
     if not token:
         raise InvalidInput(f"access_token_path {path} is empty.")
     return token
+
+
+def require_one_access_token(parameters: Parameters) -> None:
+    """Raise InvalidInput if both `access_token` and `access_token_path` are set. The environment does not count."""
+    token, path = parameters["access_token"], parameters["access_token_path"]
+    if token and path and token != os.environ.get(ACCESS_TOKEN_VARIABLE):
+        raise InvalidInput(
+            "Both access_token and access_token_path are set. Set the one that must not be used to an empty string,"
+            " also if module_defaults sets it."
+        )
 
 
 def _diff(module: AnsibleModule, plan: Plan) -> dict[str, t.Any]:

@@ -47,6 +47,8 @@ options:
   password:
     description:
       - The password of the account. Only needed if there is no valid token.
+      - With O(create=true), an account that does not exist gets this password. If it is not set, the new account gets a
+        random password that is not kept. Only its access token can be used then.
     type: str
   access_token:
     description:
@@ -87,7 +89,8 @@ options:
     default: Ansible
   create:
     description:
-      - Whether to create the account with O(password) if it does not exist and a login is needed.
+      - Whether to create the account if it does not exist and there is no valid token. The new account gets its token
+        without a login, so this also works on a server that does not allow logins with a password.
       - This needs the shared secret of the server. It is O(registration_shared_secret), or the
         C(registration_shared_secret) of the configuration in O(config_path), which is only read for this purpose.
     type: bool
@@ -218,7 +221,7 @@ steps:
     - The steps that were done, or in check mode would be done.
     - If the task fails after its first step has begun, the steps that were done until then. RV(outcome) is the result
       of the step that failed.
-    - If the server does not show whether the account exists, creating it and logging in are one step.
+    - Creating the account and logging in are one step, because a new account gets its token at once.
   returned: success, or if the task failed after its first step had begun
   type: list
   elements: str

@@ -511,7 +511,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import AuthenticationFailed, InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import (
+    Parameters,
+    connect,
+    require_one_access_token,
+    run_resource,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Resource
 
 
@@ -540,6 +545,7 @@ def declare(parameters: Parameters) -> Resource:
 def _connect_to_bootstrap(parameters: Parameters) -> Client:
     """Return a client with the access token if it is valid. What is left of an old one must not prevent an admin."""
     without = {**parameters, "access_token": None, "access_token_path": None}
+    require_one_access_token(parameters)
     try:
         client = connect(parameters)
     except InvalidInput:

@@ -190,7 +190,7 @@ _TOKENS = (
         lambda place: None,
         _declare_created,
         _state_of_token,
-        {"account": "create the account", "devices": "log in", "file": "log in"},
+        {"account": "create the account", "devices": "and log in", "file": "and log in"},
         token=False,
         secrets=_PASSWORDS,
     ),

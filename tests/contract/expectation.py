@@ -88,8 +88,9 @@ def named(cases: t.Iterable[Expectation | Refusal]) -> list[t.Any]:
 def play(
     place: Place, module: str, parameters: Parameters, *, token: bool = True, check: bool = False, diff: bool = True
 ) -> Result:
-    """Run a module as an admin of the server of `place`, or without a token; return its result."""
-    connection = {"base_url": place.server.base_url, **({"access_token": place.server.token} if token else {})}
+    """Run a module as an admin of the server of `place`, unless it has a token file, or without a token."""
+    given_token = token and "access_token_path" not in parameters
+    connection = {"base_url": place.server.base_url, **({"access_token": place.server.token} if given_token else {})}
     given = {**connection, **parameters}
     return run_module(module, {key: value for key, value in given.items() if value is not None}, check=check, diff=diff)
 

@@ -144,6 +144,13 @@ _KEPT = (
         returns=lambda place: _returned_kept(place, created=True),
     ),
     _change(
+        "create an admin with a random password",
+        prepare=nothing,
+        parameters=lambda place: {**declare_admin(place), "password": None},
+        shows=functools.partial(_shown_kept, same=False),
+        returns=lambda place: _returned_kept(place, created=True),
+    ),
+    _change(
         "set the mode of the file",
         prepare=_keep_openly,
         parameters=declare_admin,

@@ -173,6 +173,11 @@ REFUSALS = (
         message=r"no valid access token of @.*-robot:.* to reuse\. Set password to log in",
     ),
     _refusal(
+        "to create an account that exists without its password",
+        parameters=lambda place: _created(place, user_id=f"{place.unique}-robot", password=None),
+        message="Set password to log in. create only sets a random password for an account that does not exist yet",
+    ),
+    _refusal(
         "neither a token nor an account",
         parameters=lambda place: {"access_token": "not_a_token", "access_token_path": str(place.directory / "token")},
         message=r"no valid access token to reuse\. Set user_id and password to log in",

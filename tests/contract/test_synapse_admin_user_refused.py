@@ -148,6 +148,13 @@ REFUSALS = (
         message="access_token_path .*/missing",
     ),
     _refusal(
+        "two access tokens",
+        parameters=lambda place: declare(
+            place, "mallory", access_token=place.server.token, access_token_path=str(place.directory / "missing")
+        ),
+        message="Both access_token and access_token_path are set",
+    ),
+    _refusal(
         "a token file that is empty",
         prepare=_empty_file,
         parameters=lambda place: declare(place, "mallory", access_token_path=str(place.directory / "empty")),

@@ -296,7 +296,7 @@ class FirstAdmin:
             attributes.get("display_name"),
             attributes.get("user_type") or None,
         )
-        if not register(self._accounts.client, t.cast(str, self._ways.secret), account):
+        if register(self._accounts.client, t.cast(str, self._ways.secret), account) is None:
             raise SynapseError(f"Another task has just created {self._user_id}. Run the task again.")
 
     def _database(self) -> DatabaseSettings:

@@ -6,7 +6,8 @@
 
 """Create an account with the registration_shared_secret of the server, log in, and log out.
 
-Relies on GET and POST /_synapse/admin/v1/register, and POST /_matrix/client/v3/login and /logout of Synapse 1.163.
+Relies on GET and POST /_synapse/admin/v1/register and /_matrix/client/v3/login, and POST /_matrix/client/v3/logout of
+Synapse 1.163.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import hmac
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     AuthenticationFailed,
@@ -28,6 +29,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _LONGEST_DEVICE_ID = 512
 _LONGEST_DEVICE_NAME = 100
 _REGISTER = "/_synapse/admin/v1/register"
+_LOGIN = "/_matrix/client/v3/login"
+_PASSWORD_LOGIN = "m.login.password"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +76,12 @@ def registration_mac(secret: str, nonce: str, account: NewAccount) -> str:
     return hmac.new(secret.encode(), b"\x00".join(field.encode() for field in fields), hashlib.sha1).hexdigest()
 
 
-def register(client: Client, secret: str, account: NewAccount) -> bool:
-    """Create the account and return True, or return False if its name is in use. It has no device afterwards.
+def register(client: Client, secret: str, account: NewAccount, device: Login | None = None) -> JsonObject | None:
+    """Create the account and return the answer, or return None if its name is in use.
 
-    Raises InvalidInput if the server does not accept `secret`, or what the client raises.
+    With the `device` of a login, the answer contains an access token for it, unless the server lets admins approve new
+    accounts. Otherwise the account has no device afterwards. Raises InvalidInput if the server does not accept
+    `secret`, or what the client raises.
     """
     nonce = str(member(client.get(_REGISTER), "nonce"))
     body: dict[str, t.Any] = {
@@ -85,18 +90,20 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
         "password": account.password,
         "admin": account.admin,
         "mac": registration_mac(secret, nonce, account),
-        # The login creates the device.
-        "inhibit_login": True,
     }
+    if device is None:
+        body["inhibit_login"] = True
+    else:
+        body["device_id"], body["initial_device_display_name"] = device.device_id, device.device_display_name
     if account.display_name is not None:
         body["displayname"] = account.display_name
     if account.user_type:
         body["user_type"] = account.user_type
     try:
-        client.post(_REGISTER, body)
+        return client.post(_REGISTER, body)
     except ApiError as error:
         if error.errcode == "M_USER_IN_USE":
-            return False
+            return None
         if "HMAC incorrect" in error.error:
             raise InvalidInput(
                 "Synapse did not accept the registration_shared_secret. Set the value of the configuration that Synapse"
@@ -109,20 +116,29 @@ def register(client: Client, secret: str, account: NewAccount) -> bool:
         if 400 <= error.status < 500:
             error.explain(f"The account {account.username} was not created.")
         raise
-    return True
+
+
+def require_password_login(client: Client, account: str) -> None:
+    """Raise InvalidInput if the server does not allow logins with a password, or what the client raises."""
+    flows = member(client.get(_LOGIN), "flows")
+    if not any(flow.get("type") == _PASSWORD_LOGIN for flow in flows):
+        raise InvalidInput(
+            "This server does not allow logins with a password (password_config in its configuration). Set access_token"
+            f" or access_token_path to a valid access token of {account}."
+        )
 
 
 def log_in(client: Client, login: Login) -> tuple[str, str]:
     """Log in and return the access token and the full user ID. Raises what the client raises."""
     body = {
-        "type": "m.login.password",
+        "type": _PASSWORD_LOGIN,
         "identifier": {"type": "m.id.user", "user": login.user_id},
         "password": login.password,
         "device_id": login.device_id,
         "initial_device_display_name": login.device_display_name,
     }
     try:
-        answer = client.post("/_matrix/client/v3/login", body)
+        answer = client.post(_LOGIN, body)
     except PermissionDenied as error:
         error.explain(
             f"Possible reasons: the account {login.user_id} does not exist or is deactivated, or the password is wrong."

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""An access token for automation. A valid token is reused. Otherwise a login gets one, for a new account if declared.
+"""An access token for automation. A valid token is reused. Otherwise a login or a new account gets one.
 
 Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on the endpoints of _access.login.
 """
@@ -12,6 +12,7 @@ Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on the end
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
@@ -22,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     log_in,
     log_out,
     register,
+    require_password_login,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
@@ -38,7 +40,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file, require_writable
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
     PRIVATE_MODE,
     make_private,
@@ -46,10 +48,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file i
     write_private,
 )
 
+_RANDOM_BYTES = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Creation:
-    """How an account is created that does not exist yet.
+    """How an account is created that does not exist yet. Without a password in the login, it gets a random one.
 
     `secret` returns the registration_shared_secret of the server. It is called only if a login is needed.
     `server_name` returns the name of the server if it is known. It is called only if the server does not return it.
@@ -80,6 +84,7 @@ class AccessTokenResource:
         """
         self._anonymous = client
         self._login = login
+        self._password = login.password
         self._present = present
         self._known_token = known_token
         self._path = path
@@ -87,6 +92,8 @@ class AccessTokenResource:
         self._admin = admin or bool(creation and creation.admin)
         self._secret = ""
         self._created = False
+        self._exists: bool | None = None
+        self._returned: tuple[str, str] | None = None
         self._token: str | None = None
         self._user_id: str | None = None
 
@@ -110,12 +117,16 @@ class AccessTokenResource:
         kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
-            return Plan(before, self._state(self._login.device_id, kept_mode), self._steps_present())
+            steps = self._steps_present()
+            after = self._state(self._login.device_id, kept_mode)
+            return Plan({"account_exists": self._exists, **before}, {"account_exists": True, **after}, steps)
         if not stored:
             # The file does not contain this token.
             before = self._state(holder.get("device_id"), None)
         self._require_admin()
-        return Plan(before, self._state(holder.get("device_id"), kept_mode), self._steps_kept(stored, mode))
+        after = self._state(holder.get("device_id"), kept_mode)
+        exists = {"account_exists": True}
+        return Plan({**exists, **before}, {**exists, **after}, self._steps_kept(stored, mode))
 
     def verify(self, plan: Plan) -> None:
         """Check that the server accepts the token, or after a logout does not accept it. Raises StateNotReached."""
@@ -149,7 +160,7 @@ class AccessTokenResource:
         }
         return {name: value for name, value in shown.items() if value is not None}
 
-    def _state(self, device_id: str | None, mode: str | None) -> State:
+    def _state(self, device_id: str | None, mode: str | None) -> dict[str, t.Any]:
         """The device of the token, and the token file with its mode. None if there is none."""
         return {
             "user_id": self._user_id,
@@ -219,12 +230,9 @@ class AccessTokenResource:
         return ()
 
     def _steps_present(self) -> tuple[Step, ...]:
-        declared = {"user_id": self._login.user_id, "password": self._login.password}
+        declared = {"user_id": self._login.user_id, "password": self._login.password or self._creation}
         if missing := [name for name, value in declared.items() if not value]:
-            account = f" of {self._user_id or self._login.user_id}" if self._login.user_id else ""
-            raise InvalidInput(
-                f"There is no valid access token{account} to reuse. Set {' and '.join(missing)} to log in."
-            )
+            raise self._lacking(" and ".join(missing))
         self._login.check()
         if self._creation:
             self._require_valid_name()
@@ -234,14 +242,27 @@ class AccessTokenResource:
         account = self._user_id or str(self._login.user_id)
         # Only the token shows that there was a login, and it is lost with a lost response.
         login = Step(f"log in as {account}", self._log_in, shown=False)
-        missing_account = self._is_missing() if self._creation else False
-        self._created = missing_account is not False
-        if missing_account:
-            return (Step(f"create the account {account}", self._create), login)
-        if missing_account is None:
+        self._exists = self._find() if self._creation else True
+        if self._exists:
+            self._require_login(account)
+            return (login,)
+        self._created = True
+        if self._exists is None:
             description = f"create the account {account} if it does not exist, and log in"
             return (Step(description, self._create_and_log_in, shown=False),)
-        return (login,)
+        return (Step(f"create the account {account} and log in", self._create_and_log_in),)
+
+    def _lacking(self, options: str) -> InvalidInput:
+        account = f" of {self._user_id or self._login.user_id}" if self._login.user_id else ""
+        return InvalidInput(f"There is no valid access token{account} to reuse. Set {options} to log in.")
+
+    def _require_login(self, account: str) -> None:
+        """Raise InvalidInput if it is not possible to log in to an existing account, or what the client raises."""
+        if not self._password:
+            error = self._lacking("password")
+            error.explain("create only sets a random password for an account that does not exist yet.")
+            raise error
+        require_password_login(self._anonymous, account)
 
     def _require_valid_name(self) -> None:
         user_id = str(self._login.user_id)
@@ -252,8 +273,8 @@ class AccessTokenResource:
                 f" Set {user_id.lower()}."
             )
 
-    def _is_missing(self) -> bool | None:
-        """Whether the account has no profile (GET v3/profile/<id>). Each account has one until it is erased.
+    def _find(self) -> bool | None:
+        """Whether the account has a profile (GET v3/profile/<id>). Each account has one until it is erased.
 
         None if the server does not show profiles without a token, or its name is not known. Then only the attempt to
         create the account shows whether it exists.
@@ -263,20 +284,30 @@ class AccessTokenResource:
         try:
             self._anonymous.get("/_matrix/client/v3/profile/{user_id}", user_id=self._user_id)
         except NotFound:
-            return True
+            return False
         except ApiError:
             return None
-        return False
+        return True
 
     def _create(self) -> None:
-        password, admin = t.cast(str, self._login.password), t.cast(Creation, self._creation).admin
-        account = NewAccount(_localpart(str(self._login.user_id)), password, admin)
-        self._created = register(self._anonymous, self._secret, account)
+        if self._path:
+            # Before the server creates a token that cannot be written.
+            require_writable(self._path, "access_token_path")
+        self._password = self._login.password or secrets.token_urlsafe(_RANDOM_BYTES)
+        admin = t.cast(Creation, self._creation).admin
+        account = NewAccount(_localpart(str(self._login.user_id)), self._password, admin)
+        answer = register(self._anonymous, self._secret, account, self._login)
+        self._created = answer is not None
+        if not self._created:
+            self._password = self._login.password
+        if answer and "access_token" in answer:
+            self._returned = str(answer["access_token"]), str(member(answer, "user_id"))
 
     def _create_and_log_in(self) -> None:
         """Create the account if it does not exist, and log in."""
         self._create()
         if not self._created:
+            self._require_login(str(self._login.user_id))
             self._log_in()
             return
         try:
@@ -287,10 +318,13 @@ class AccessTokenResource:
             raise
 
     def _log_in(self) -> None:
-        if self._path:
-            # Before the login creates a token that cannot be written.
-            require_writable(self._path, "access_token_path")
-        self._token, self._user_id = log_in(self._anonymous, self._login)
+        """Log in, unless the new account has its token already. Keep the token in the file."""
+        if self._returned is None:
+            if self._path:
+                # Before the login creates a token that cannot be written.
+                require_writable(self._path, "access_token_path")
+            self._returned = log_in(self._anonymous, dataclasses.replace(self._login, password=self._password))
+        (self._token, self._user_id), self._returned = self._returned, None
         try:
             self._require_admin()
             if self._path:
@@ -311,6 +345,11 @@ class AccessTokenResource:
             else f"The new access token is still valid: remove the device {device} of {self._user_id}."
             f" The logout failed: {problem.message}"
         )
+        if self._created and not self._login.password:
+            error.explain(
+                f"The password of the new account {self._user_id} is random. Set user_id to an account that does not"
+                " exist, or set a new password with synapse_admin_user."
+            )
 
     def _log_out(self) -> None:
         try:

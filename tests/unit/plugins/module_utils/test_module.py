@@ -236,10 +236,17 @@ class TestAccessToken:
         assert read_access_token(connection(access_token="abc")) == "abc"
         assert read_access_token(connection()) is None
 
-    def test_of_the_file_before_the_option(self, tmp_path: pathlib.Path) -> None:
+    @pytest.mark.parametrize("token", [None, "", "from_the_environment"])
+    def test_of_the_file(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
         path = tmp_path / "token"
         path.write_text("\n  from_file \n", encoding="utf-8")
-        assert read_access_token(connection(access_token="abc", access_token_path=str(path))) == "from_file"
+        monkeypatch.setenv("SYNAPSE_ACCESS_TOKEN", "from_the_environment")
+        assert read_access_token(connection(access_token=token, access_token_path=str(path))) == "from_file"
+
+    def test_not_of_two_options(self, tmp_path: pathlib.Path) -> None:
+        with pytest.raises(InvalidInput, match="Both access_token and access_token_path are set") as caught:
+            read_access_token(connection(access_token="s3cret", access_token_path=str(tmp_path / "token")))
+        assert "s3cret" not in caught.value.message
 
     @pytest.mark.parametrize(
         ("content", "said"),

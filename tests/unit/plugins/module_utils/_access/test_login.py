@@ -75,12 +75,19 @@ class TestRegister:
     ) -> None:
         body = {"nonce": "n0nce", "username": "alice", "password": "hunter2", "admin": True, "inhibit_login": True}
         server.expect(NONCE, Call("POST", REGISTER, {"user_id": "@alice:x.org"}, body={**body, **more}, token=None))
-        assert register(client, "s3cret", account) is True
+        assert register(client, "s3cret", account) == {"user_id": "@alice:x.org"}
 
-    def test_returns_false_if_the_name_is_in_use(self, server: ScriptedServer, client: Client) -> None:
+    def test_asks_for_the_token_of_a_device(self, server: ScriptedServer, client: Client) -> None:
+        body = {"nonce": "n0nce", "username": "alice", "password": "hunter2", "admin": True, "mac": ADMIN_MAC}
+        device = {"device_id": "DEVICE", "initial_device_display_name": "Ansible"}
+        answer = {"user_id": "@alice:x.org", "access_token": "syt_new"}
+        server.expect(NONCE, Call("POST", REGISTER, answer, body={**body, **device}, token=None))
+        assert register(client, "s3cret", ALICE, Login("alice", None, "DEVICE", "Ansible")) == answer
+
+    def test_returns_nothing_if_the_name_is_in_use(self, server: ScriptedServer, client: Client) -> None:
         taken = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
         server.expect(NONCE, Call("POST", REGISTER, taken, 400))
-        assert register(client, "s3cret", ALICE) is False
+        assert register(client, "s3cret", ALICE) is None
 
     @pytest.mark.parametrize(
         ("status", "errcode", "said", "message"),
