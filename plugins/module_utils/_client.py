@@ -233,8 +233,8 @@ class Client:
         if isinstance(found, list) and all(isinstance(each, dict) for each in found):
             return found
         raise UnexpectedAnswer(
-            f"The answer of {self.base_url}{template} holds no list of {items}, so it does not come from Synapse:"
-            " base_url may lead to another service."
+            f"The answer of {self.base_url}{template} contains no list of {items}, so it does not come from Synapse."
+            " Check that base_url is the URL of Synapse, not of another service."
         )
 
     def whoami(self) -> JsonObject:
@@ -279,7 +279,7 @@ class Client:
             try:
                 import requests
             except ImportError as error:
-                raise MissingLibrary("requests", "to speak with Synapse") from error
+                raise MissingLibrary("requests", "to connect to Synapse") from error
             with self._lock:
                 self._session = self._session or self._opened(requests.Session())
         return self._session
@@ -345,7 +345,8 @@ def member(answer: JsonObject, key: str) -> t.Any:
         return answer[key]
     except KeyError:
         raise UnexpectedAnswer(
-            f"The answer holds no {key}, so it does not come from Synapse: base_url may lead to another service."
+            f"The answer contains no {key}, so it does not come from Synapse. Check that base_url is the URL of"
+            " Synapse, not of another service."
         ) from None
 
 
@@ -359,7 +360,7 @@ def _segment(value: str) -> str:
     try:
         quoted = urllib.parse.quote(value, safe="")
     except UnicodeEncodeError:
-        raise InvalidInput(f"{value!a} is not text: it holds bytes that are not UTF-8.") from None
+        raise InvalidInput(f"{value!a} is not text: it contains bytes that are not UTF-8.") from None
     # The layers below take these for steps in the path, however they are quoted.
     if quoted in ("", ".", ".."):
         raise InvalidInput(f"{value!r} is not an identifier.")

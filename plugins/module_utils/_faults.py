@@ -118,7 +118,7 @@ def faults_beside(method: str, base_url: str, path: str) -> t.Iterator[None]:
     except ValueError as error:
         # The library parses the target of a redirect even if it does not follow it.
         raise UnexpectedAnswer(
-            f"{method} {base_url}{path} got an answer that cannot be parsed, so it is not Synapse's."
+            f"{method} {base_url}{path} got an answer that cannot be parsed, so it does not come from Synapse."
             " Set base_url to the URL of Synapse itself."
         ) from error
 
@@ -182,7 +182,7 @@ def redirection(method: str, url: str, response: requests.Response) -> Unexpecte
 def foreign_answer(method: str, url: str, response: requests.Response) -> UnexpectedAnswer:
     """Return the error for an answer that is not from Synapse, but from a proxy or another service."""
     return UnexpectedAnswer(
-        f"{method} {url} got an answer that is not Synapse's"
+        f"{method} {url} got an answer that does not come from Synapse"
         f" ({response.status_code}, {_describe(response)}). {_fix_of_foreign_answer(response.status_code)}"
     )
 

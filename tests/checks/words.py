@@ -78,6 +78,9 @@ _WORDINGS = (
     Wording(r"(?<=, )for (it|they|there|nothing|only)", "because", "ask it, for it alone knows"),
     Wording(r"says", "reports, returns, sets", "what the configuration says"),
     Wording(r"say so", "report it", "if the variables say so"),
+    Wording(r"holds? (no|none)", "contains no", "the answer holds no list"),
+    Wording(r"speaks? (with|to|as)", "connect to", "needed to speak with Synapse"),
+    Wording(r"not Synapse's", "does not come from Synapse", "an answer that is not Synapse's"),
     Wording(r"tells(?! (\w+ ){1,3}to\b)", "reports, shows", "the result tells how"),
     Wording(r"lets? in", "allows to connect", "where PostgreSQL lets in the user"),
     Wording(

@@ -124,7 +124,7 @@ REFUSALS = (
     _refusal(
         "a service that is not Synapse",
         parameters=lambda place: declare(place, "mallory", base_url=place.server.metrics_url.removesuffix("/metrics")),
-        message="got an answer that is not Synapse's.*base_url",
+        message="got an answer that does not come from Synapse.*base_url",
     ),
     _refusal(
         "a wrong token",

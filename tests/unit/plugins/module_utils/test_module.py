@@ -182,9 +182,9 @@ class TestResource:
         assert "deprecations" not in printed
 
     def test_a_missing_library_is_told_with_its_interpreter(self, capsys: pytest.CaptureFixture[str]) -> None:
-        printed = outcome(capsys, Switch(fails_in="plan", error=MissingLibrary("requests", "to speak with Synapse")))
-        assert "The Python package requests is needed to speak with Synapse." in printed["msg"]
-        assert "Python" in printed["msg"].partition("speak with Synapse.")[2]
+        printed = outcome(capsys, Switch(fails_in="plan", error=MissingLibrary("requests", "to connect to Synapse")))
+        assert "The Python package requests is needed to connect to Synapse." in printed["msg"]
+        assert "Python" in printed["msg"].partition("connect to Synapse.")[2]
 
     def test_secrets_are_censored_whatever_an_error_says(self, capsys: pytest.CaptureFixture[str]) -> None:
         error = SynapseError("The password hunter2 is wrong.", detail="hunter2")

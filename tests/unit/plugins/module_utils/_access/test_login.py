@@ -131,7 +131,7 @@ class TestRegister:
 
     def test_sends_no_password_to_another_service(self, server: ScriptedServer, client: Client) -> None:
         server.expect(Call("GET", REGISTER, {"hello": "world"}))
-        with pytest.raises(errors.UnexpectedAnswer, match="holds no nonce"):
+        with pytest.raises(errors.UnexpectedAnswer, match="contains no nonce"):
             register(client, "s3cret", ALICE)
 
 
@@ -171,7 +171,7 @@ class TestLogIn:
     ) -> None:
         answer = {name: value for name, value in self.ANSWER.items() if name != missing}
         server.expect(Call("POST", LOGIN, answer))
-        with pytest.raises(errors.UnexpectedAnswer, match=f"holds no {missing}") as caught:
+        with pytest.raises(errors.UnexpectedAnswer, match=f"contains no {missing}") as caught:
             log_in(client, self.LOGIN)
         assert "syt_new" not in f"{caught.value}"
 

@@ -35,9 +35,9 @@ def test_name_and_version(server: ScriptedServer) -> None:
     ("call", "reason"),
     [
         (Call("GET", VERSION, MISSING, 404), "404 M_UNRECOGNIZED"),
-        (Call("GET", VERSION, {}), "The answer holds no server_version"),
+        (Call("GET", VERSION, {}), "The answer contains no server_version"),
         (Call("GET", VERSION, {"server_version": 1}), "contains a server_version that is not text"),
-        (Call("GET", VERSION, text=b"<html>"), "not Synapse's"),
+        (Call("GET", VERSION, text=b"<html>"), "does not come from Synapse"),
         (Call("GET", VERSION, status=302, headers={"Location": "https://elsewhere/"}), "redirected"),
     ],
 )
