@@ -251,8 +251,8 @@ def declare(parameters: Parameters) -> AccessTokenResource:
         raise InvalidInput("state=absent needs a token to log out, but access_token and access_token_path are empty.")
     if not present and parameters["access_token"] and parameters["access_token_path"]:
         raise InvalidInput(
-            "state=absent logs out one token, but both access_token and access_token_path are set. Set the one of the"
-            " other token to an empty string, also if module_defaults sets it."
+            "state=absent logs out one token, but both access_token and access_token_path are set. Set the option of"
+            " the other token to an empty string, also if module_defaults sets it."
         )
     login = Login(
         parameters["user_id"], parameters["password"], parameters["device_id"], parameters["device_display_name"]

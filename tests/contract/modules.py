@@ -48,8 +48,8 @@ def run_module(
         raise Crashed(f"{name} printed what is no JSON: {printed.getvalue()[:500]!r}") from error
     if bool(status) != bool(result.get("failed")):
         raise Crashed(f"{name} ended with status {status}, but says failed: {result.get('failed')}")
-    if "which was not foreseen" in str(result):
-        raise Crashed(f"{name} met what was not foreseen: {result}")
+    if "which was not expected" in str(result):
+        raise Crashed(f"{name} met what was not expected: {result}")
     if deprecated := result.get("deprecations"):
         raise Crashed(f"{name} uses what Ansible is about to remove: {deprecated}")
     if nulls := list(_nulls({key: value for key, value in result.items() if key not in _MAY_HOLD_NULLS})):
