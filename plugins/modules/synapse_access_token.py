@@ -48,7 +48,9 @@ options:
     description:
       - The password of the account. Only needed if there is no valid token.
       - With O(create=true), an account that does not exist gets this password. If it is not set, the new account gets a
-        random password that is not kept. Only its access token can be used then.
+        random password, and only its access token can be used afterwards.
+      - Until the token is written, the random password is kept in a private file next to O(access_token_path), whose
+        name ends in C(.password). If the task is interrupted, the next run logs in with it.
     type: str
   access_token:
     description:

@@ -12,7 +12,6 @@ Relies on GET /_matrix/client/v3/account/whoami of Synapse 1.163, and on the end
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
@@ -25,6 +24,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     register,
     require_password_login,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.random_password import RandomPassword
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import require_valid_localpart
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
@@ -38,7 +39,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     after_a_change,
     told,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id, server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import (
+    Identifier,
+    parse_user_id,
+    server_name_of,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file, require_writable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import (
@@ -47,8 +52,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file i
     read_private,
     write_private,
 )
-
-_RANDOM_BYTES = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,7 @@ class AccessTokenResource:
         """
         self._anonymous = client
         self._login = login
-        self._password = login.password
+        self._random = RandomPassword(login.user_id and _localpart(login.user_id), path)
         self._present = present
         self._known_token = known_token
         self._path = path
@@ -92,6 +95,7 @@ class AccessTokenResource:
         self._admin = admin or bool(creation and creation.admin)
         self._secret = ""
         self._created = False
+        self._registering = False
         self._exists: bool | None = None
         self._returned: tuple[str, str] | None = None
         self._token: str | None = None
@@ -113,20 +117,22 @@ class AccessTokenResource:
         before = self._state(holder.get("device_id") if holder else None, mode)
         if not self._present:
             steps = self._steps_absent(holder is not None, kept is not None)
+            before["password_path"] = self._kept_password_path()
             return Plan(before if steps else None, None, steps)
         kept_mode = PRIVATE_MODE if self._path else None
         if holder is None:
             self._token = None
             steps = self._steps_present()
             after = self._state(self._login.device_id, kept_mode)
-            return Plan({"account_exists": self._exists, **before}, {"account_exists": True, **after}, steps)
+            before = {"account_exists": self._exists, "password_path": self._kept_password_path(), **before}
+            return Plan(before, {"account_exists": True, "password_path": None, **after}, steps)
         if not stored:
             # The file does not contain this token.
             before = self._state(holder.get("device_id"), None)
         self._require_admin()
         after = self._state(holder.get("device_id"), kept_mode)
-        exists = {"account_exists": True}
-        return Plan({**exists, **before}, {**exists, **after}, self._steps_kept(stored, mode))
+        before = {"account_exists": True, "password_path": self._kept_password_path(), **before}
+        return Plan(before, {"account_exists": True, "password_path": None, **after}, self._steps_kept(stored, mode))
 
     def verify(self, plan: Plan) -> None:
         """Check that the server accepts the token, or after a logout does not accept it. Raises StateNotReached."""
@@ -212,22 +218,32 @@ class AccessTokenResource:
             # A listener with the resource `client` only does not serve the keys of the server.
             return None
 
+    def _kept_password_path(self) -> str | None:
+        """The path of the file with the password of an account that a task has not finished to create, or None."""
+        return self._random.path if self._random.is_kept() else None
+
+    def _removal_of_password(self) -> list[Step]:
+        path = self._kept_password_path()
+        return [Step(f"remove {path}", self._random.remove)] if path else []
+
     def _steps_absent(self, valid: bool, stored: bool) -> tuple[Step, ...]:
         steps = [Step("log out the access token", self._log_out)] if valid else []
         if self._path and stored:
             require_writable(self._path, "access_token_path")
             steps.append(Step(f"remove {self._path}", self._remove_file))
-        return tuple(steps)
+        return (*steps, *self._removal_of_password())
 
     def _steps_kept(self, stored: str | None, mode: str | None) -> tuple[Step, ...]:
         path, token = self._path, self._token
+        steps = []
         if path and token and not stored:
+            steps.append(Step(f"write the access token to {path}", lambda: write_private(path, token)))
+        elif path and mode != PRIVATE_MODE:
+            steps.append(Step(f"set the mode of {path} to 0600", lambda: make_private(path)))
+        steps += self._removal_of_password()
+        if path and steps:
             require_writable(path, "access_token_path")
-            return (Step(f"write the access token to {path}", lambda: write_private(path, token)),)
-        if path and mode != PRIVATE_MODE:
-            require_writable(path, "access_token_path")
-            return (Step(f"set the mode of {path} to 0600", lambda: make_private(path)),)
-        return ()
+        return tuple(steps)
 
     def _steps_present(self) -> tuple[Step, ...]:
         declared = {"user_id": self._login.user_id, "password": self._login.password or self._creation}
@@ -246,6 +262,9 @@ class AccessTokenResource:
         if self._exists:
             self._require_login(account)
             return (login,)
+        self._require_valid_localpart()
+        if not self._login.password:
+            self._random.require_usable()
         self._created = True
         if self._exists is None:
             description = f"create the account {account} if it does not exist, and log in"
@@ -258,11 +277,22 @@ class AccessTokenResource:
 
     def _require_login(self, account: str) -> None:
         """Raise InvalidInput if it is not possible to log in to an existing account, or what the client raises."""
-        if not self._password:
+        if self._registering:
+            # This only looks whether the registration that has just failed was done.
+            return
+        if not self._login.password and not self._random.read():
             error = self._lacking("password")
-            error.explain("create only sets a random password for an account that does not exist yet.")
+            error.explain(
+                "create only sets a random password for an account that does not exist yet. If its password is not"
+                " known, set user_id to an account that does not exist."
+            )
             raise error
-        require_password_login(self._anonymous, account)
+        try:
+            require_password_login(self._anonymous, account)
+        except InvalidInput as error:
+            if self._creation:
+                error.explain("Or set user_id to an account that does not exist: a new account needs no login.")
+            raise
 
     def _require_valid_name(self) -> None:
         user_id = str(self._login.user_id)
@@ -272,6 +302,11 @@ class AccessTokenResource:
                 f"{user_id} cannot be created, because Synapse does not create accounts with capital letters."
                 f" Set {user_id.lower()}."
             )
+
+    def _require_valid_localpart(self) -> None:
+        # The server may not return its name. Only the localpart matters here.
+        declared = self._user_id or str(self._login.user_id)
+        require_valid_localpart(Identifier("@", _localpart(declared), server_name_of(declared)))
 
     def _find(self) -> bool | None:
         """Whether the account has a profile (GET v3/profile/<id>). Each account has one until it is erased.
@@ -293,13 +328,14 @@ class AccessTokenResource:
         if self._path:
             # Before the server creates a token that cannot be written.
             require_writable(self._path, "access_token_path")
-        self._password = self._login.password or secrets.token_urlsafe(_RANDOM_BYTES)
-        admin = t.cast(Creation, self._creation).admin
-        account = NewAccount(_localpart(str(self._login.user_id)), self._password, admin)
+        password, admin = self._login.password or self._random.make(), t.cast(Creation, self._creation).admin
+        account = NewAccount(_localpart(str(self._login.user_id)), password, admin)
+        self._registering = True
         answer = register(self._anonymous, self._secret, account, self._login)
+        self._registering = False
         self._created = answer is not None
         if not self._created:
-            self._password = self._login.password
+            self._random.forget_new()
         if answer and "access_token" in answer:
             self._returned = str(answer["access_token"]), str(member(answer, "user_id"))
 
@@ -323,16 +359,30 @@ class AccessTokenResource:
             if self._path:
                 # Before the login creates a token that cannot be written.
                 require_writable(self._path, "access_token_path")
-            self._returned = log_in(self._anonymous, dataclasses.replace(self._login, password=self._password))
+            self._returned = self._returned_by_login()
         (self._token, self._user_id), self._returned = self._returned, None
         try:
             self._require_admin()
             if self._path:
                 write_private(self._path, self._token)
+                self._random.remove()
         except Exception as cause:
             error = told(cause)
             self._give_up(error)
             raise error from cause
+
+    def _returned_by_login(self) -> tuple[str, str]:
+        if self._login.password:
+            return log_in(self._anonymous, self._login)
+        try:
+            return log_in(self._anonymous, dataclasses.replace(self._login, password=self._random.read()))
+        except PermissionDenied as error:
+            if self._random.path:
+                error.explain(
+                    f"The password is the one that an interrupted task has kept in {self._random.path}. Set password,"
+                    " or remove that file and set user_id to an account that does not exist."
+                )
+            raise
 
     def _give_up(self, error: SynapseError) -> None:
         """Log out the new token after `error`, and add the result to its message."""
@@ -347,8 +397,10 @@ class AccessTokenResource:
         )
         if self._created and not self._login.password:
             error.explain(
-                f"The password of the new account {self._user_id} is random. Set user_id to an account that does not"
-                " exist, or set a new password with synapse_admin_user."
+                f"The random password of the new account is kept in {self._random.path}, for the next run."
+                if self._random.path
+                else f"The password of the new account {self._user_id} is random and lost. Set user_id to an account"
+                " that does not exist, or set a new password with synapse_admin_user."
             )
 
     def _log_out(self) -> None:

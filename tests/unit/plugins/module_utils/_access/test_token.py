@@ -12,6 +12,7 @@ import os
 import pathlib
 import stat
 import typing as t
+import urllib.parse
 
 import pytest
 
@@ -22,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     NewAccount,
     registration_mac,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.random_password import RandomPassword
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token import (
     AccessTokenResource,
     Creation,
@@ -64,6 +66,10 @@ def logins(*types: str) -> Call:
 def profile(status: int) -> Call:
     answer = {} if status == 200 else {"errcode": "M_NOT_FOUND", "error": "Profile was not found"}
     return Call("GET", "/_matrix/client/v3/profile/%40robot%3Ax.org", answer, status)
+
+
+def quoted(localpart: str) -> str:
+    return urllib.parse.quote(f"@{localpart}:x.org", safe="")
 
 
 def login(answer: t.Any = None, status: int = 200) -> Call:
@@ -347,7 +353,7 @@ class TestAbsent:
         resource = token_of(synapse, user_id=user_id, present=False, password=None, path=written(path, "new"))
         plan = resource.plan()
         shown = {"user_id": "@robot:x.org", "device_id": "DEVICE", "access_token_path": str(path), "mode": "0600"}
-        assert (plan.before, plan.after) == (shown, None)
+        assert (plan.before, plan.after) == ({**shown, "password_path": None}, None)
         synapse.expect(Call("POST", LOGOUT, token="new"))
         plan.execute()
         assert not path.exists()
@@ -525,7 +531,97 @@ class TestCreation:
         details = caught.value.details
         assert (details["changed"], details["steps"], details["outcome"]) == (True, [], "partly_done")
         assert "The account robot was created before the login" in caught.value.message
-        assert ("The password of the new account @robot:x.org is random" in caught.value.message) is (not password)
+        kept = tmp_path / "token.password"
+        assert (f"random password of the new account is kept in {kept}" in caught.value.message) is (not password)
+        assert kept.exists() is (not password)
+        # The next run logs in with that password.
+        monkeypatch.undo()
+        synapse.expect(profile(200), login())
+        again = token_of(synapse, password=password, path=path, creation=creation(admin=False))
+        assert carry_out(again)["steps"] == ["log in as @robot:x.org"]
+        assert list(tmp_path.iterdir()) == [tmp_path / "token"]
+
+    @pytest.mark.parametrize("allowed", [True, False])
+    def test_that_was_interrupted_is_completed_by_the_next_run(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+    ) -> None:
+        """Also where the server does not allow logins, which the next run then reports."""
+        if not allowed:
+            synapse.always(logins())
+        monkeypatch.setattr("secrets.token_urlsafe", lambda _size: "hunter2")
+        path = tmp_path / "token"
+
+        def declared(**other: t.Any) -> AccessTokenResource:
+            return token_of(
+                synapse, **{"password": None, "path": str(path), "creation": creation(admin=False), **other}
+            )
+
+        synapse.expect(profile(404))
+        resource = declared()
+        plan = resource.plan()
+        synapse.expect(self.NONCE, dataclasses.replace(self.request(), drop=True), profile(200))
+        with pytest.raises(errors.ConnectionFailed, match="this is partly done: create the account @robot:x.org and"):
+            _execution.carry_out(resource, plan)
+        kept = tmp_path / "token.password"
+        assert (mode_of(kept), list(tmp_path.iterdir())) == (0o600, [kept])
+        assert "hunter2" not in f"{plan}"
+        if not allowed:
+            synapse.expect(profile(200))
+            with pytest.raises(errors.InvalidInput, match="does not allow logins.*an account that does not exist"):
+                declared().plan()
+            # Another account gets another password.
+            with pytest.raises(errors.InvalidInput, match="no valid access token"):
+                declared(user_id="other", creation=None).plan()
+            assert carry_out(declared(present=False))["steps"] == [f"remove {kept}"]
+            return
+        synapse.expect(profile(200), login())
+        assert carry_out(declared())["steps"] == ["log in as @robot:x.org"]
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_that_was_interrupted_leaves_nothing_next_to_a_valid_token(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        random = RandomPassword("robot", written(tmp_path / "token", "new"))
+        random.make()
+        result = carry_out(token_of(synapse, password=None, path=str(tmp_path / "token")))
+        assert result["steps"] == [f"remove {random.path}"]
+        assert list(tmp_path.iterdir()) == [tmp_path / "token"]
+
+    @pytest.mark.parametrize("content", ["hunter2\n", "{}", "[]", '{"written_by": "another program"}'])
+    def test_does_not_replace_a_file_of_others(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, content: str
+    ) -> None:
+        path = written(tmp_path / "token.password", content)
+        declared: dict[str, t.Any] = {"path": str(tmp_path / "token"), "creation": creation(admin=False)}
+        synapse.expect(profile(404))
+        with pytest.raises(errors.InvalidInput, match="token.password was not written by this module"):
+            token_of(synapse, password=None, **declared).plan()
+        # It does not matter where no random password is needed.
+        synapse.expect(profile(404), self.NONCE, self.request())
+        carry_out(token_of(synapse, **declared))
+        assert carry_out(token_of(synapse, password=None, **declared))["steps"] == []
+        assert pathlib.Path(path).read_text(encoding="ascii") == f"{content}\n"
+
+    def test_keeps_no_password_of_an_account_that_exists(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("secrets.token_urlsafe", lambda _size: "hunter2")
+        synapse.expect(profile(403))
+        resource = token_of(synapse, password=None, path=str(tmp_path / "token"), creation=creation(admin=False))
+        plan = resource.plan()
+        taken = self.request({"errcode": "M_USER_IN_USE", "error": "User ID already taken."}, 400)
+        synapse.expect(self.NONCE, taken, profile(403))
+        with pytest.raises(errors.InvalidInput, match="Set password to log in"):
+            _execution.carry_out(resource, plan)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("user_id", "said"), [("12", "digits only is reserved for guests"), ("a[b]", "can only contain a-z")]
+    )
+    def test_of_a_name_that_synapse_refuses(self, synapse: ScriptedServer, user_id: str, said: str) -> None:
+        synapse.always(Call("GET", f"/_matrix/client/v3/profile/{quoted(user_id)}", {"errcode": "M_NOT_FOUND"}, 404))
+        with pytest.raises(errors.InvalidInput, match=said):
+            self.creating(synapse, user_id=user_id).plan()
 
     def test_is_not_sent_if_the_directory_is_missing(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
         directory = tmp_path / "directory"
