@@ -239,6 +239,13 @@ installation:
       elements: str
       sample:
         - matrix-synapse==1.163.2
+    packages_replaced:
+      description: The versions that were installed before, of packages in RV(installation.packages_installed).
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - matrix-synapse==1.162.0
     rebuild_reason:
       description: The reason why the environment was created again.
       returned: if the environment was created again

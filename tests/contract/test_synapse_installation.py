@@ -60,6 +60,7 @@ class _Step:
     changes: bool = True
     created_paths: tuple[str, ...] = ()
     packages_installed: tuple[str, ...] = ()
+    packages_replaced: tuple[str, ...] = ()
     rebuild_reason: str | None = None
     removed_paths: tuple[str, ...] = ()
     kept_paths: tuple[str, ...] = ()
@@ -93,6 +94,7 @@ class _Step:
             "virtualenv": f"{place.directory}/{_ENVIRONMENT}",
             "created_paths": _below(place, self.created_paths),
             "packages_installed": list(self.packages_installed),
+            "packages_replaced": list(self.packages_replaced),
             "removed_paths": _below(place, self.removed_paths),
         }
         assert [each["path"] for each in kept] == _below(place, self.kept_paths)
@@ -189,6 +191,7 @@ STEPS = (
         "another version",
         packages=("greeting==1.1.0",),
         packages_installed=("greeting==1.1.0",),
+        packages_replaced=("greeting==1.0",),
         restart_required=True,
         says="1.1",
     ),

@@ -59,6 +59,7 @@ class EnvironmentPlan:
         self.rebuild_reason = condition.broken if condition else None
         self.is_built = condition is None or condition.broken is not None
         self.installed = self._needed(condition)
+        self.replaced = self._outdated(condition)
         self.steps = self._steps(standing)
         self.discarded = [self._beside(name) for name in standing.leavings]
         if self.steps:
@@ -121,6 +122,13 @@ class EnvironmentPlan:
 
     def _missing(self, condition: Condition) -> list[Requirement]:
         return [each for each in self._requirements if not each.accepts(condition.packages.version(each.key))]
+
+    def _outdated(self, condition: Condition | None) -> list[str]:
+        """Return the packages, as they are installed now, that another version replaces, in the syntax of pip."""
+        if condition is None or condition.broken is not None:
+            return []
+        versions = [(each.name, condition.packages.version(each.key)) for each in self._missing(condition)]
+        return [f"{name}=={version}" for name, version in versions if version]
 
     def _steps(self, standing: Standing) -> list[Step]:
         path, interpreter, installed = self._path, self.interpreter, self.installed

@@ -99,6 +99,7 @@ class InstallationResource:
                 virtualenv=layout.environment,
                 created_paths=directories.created + ([layout.environment] if environment.is_new else []),
                 packages_installed=environment.installed,
+                packages_replaced=environment.replaced,
                 removed_paths=leavings + environment.discarded,
                 **({"rebuild_reason": environment.rebuild_reason} if environment.rebuild_reason else {}),
             )
@@ -137,7 +138,8 @@ def _wait_for_others(layout: Layout) -> None:
 
 
 def _result(restart_required: bool = False, **found: t.Any) -> dict[str, t.Any]:
-    nothing: dict[str, t.Any] = {"created_paths": [], "packages_installed": [], "removed_paths": [], "kept_paths": []}
+    lists = ("created_paths", "packages_installed", "packages_replaced", "removed_paths", "kept_paths")
+    nothing: dict[str, t.Any] = {name: [] for name in lists}
     return {"installation": {**nothing, **found}, "restart_required": restart_required}
 
 

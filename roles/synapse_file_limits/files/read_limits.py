@@ -8,7 +8,8 @@ read_limits.py MINIMUM DROP_IN LIMITS_FILE USER UNIT EXAMPLE [UNIT EXAMPLE ...]
 DROP_IN is the name of the drop-ins and LIMITS_FILE the path of the file that this role writes. An EXAMPLE is an
 instance of a template unit, or the unit itself. Prints `raise`, the units whose hard limit is lower, with the limit to
 set; `keep`, the other units; `soft` and `hard`, the limits to write for sessions of USER, or null if the files of
-others give enough; and `ceiling`, the highest limit that the first process of this system can give to others.
+others give enough; and `ceiling`, the highest limit that the first process of this system can give to others. If this
+cannot be read, prints one sentence to standard error and ends with status 1.
 """
 
 from __future__ import annotations
@@ -24,15 +25,31 @@ import subprocess
 import sys
 
 UNLIMITED = 2**64 - 1
+# The highest limit that can be declared: systemd raises fs.nr_open to it.
+HIGHEST = 1073741816
 # Where systemd looks for the drop-ins of a unit, the directory with the highest priority first.
 DIRECTORIES = tuple(f"{place}/systemd/system" for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 
 
-def number(text: str) -> int | None:
-    """Return a limit as a number, or None for text that is not a limit."""
-    if text in ("infinity", "unlimited", "-1"):
+def number(text: str, unlimited: tuple[str, ...] = ("infinity",)) -> int | None:
+    """Return a limit as a number, or None for text that is not a limit, which systemd ignores."""
+    if text in unlimited:
         return UNLIMITED
-    return int(text, 0) if re.fullmatch(r"[+]?(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)", text) else None
+    # Python refuses to read thousands of digits.
+    if not re.fullmatch(r"[+]?(0[xX][0-9a-fA-F]{1,40}|0|[1-9][0-9]{0,40})", text):
+        return None
+    limit = int(text, 0)
+    return limit if limit < UNLIMITED else None
+
+
+def session_number(text: str) -> int | None:
+    """Return a limit as /proc and the files of pam_limits write it, or None for text that is not a limit."""
+    return number(text, ("infinity", "unlimited", "-1"))
+
+
+def earlier(limits: list[int]) -> list[int]:
+    """Return the limits that this role can have set. A version without this check has written higher ones, too."""
+    return [limit for limit in limits if limit <= HIGHEST or limit == UNLIMITED]
 
 
 def printed(limit: int, unlimited: str = "infinity") -> int | str:
@@ -99,7 +116,7 @@ def hard_limit(example: str, drop_in: str) -> int:
 def limit_to_set(unit: str, example: str, minimum: int, drop_in: str) -> int | None:
     """Return the limit that our drop-in must set so that no process gets less, or None if the unit needs none."""
     # What an earlier run has set stays, too.
-    ours = max([minimum, *set_limits([f"/etc/systemd/system/{unit}.d/{drop_in}"])])
+    ours = max([minimum, *earlier(set_limits([f"/etc/systemd/system/{unit}.d/{drop_in}"]))])
     if hard_limit(example, drop_in) >= ours:
         return None
     # Our drop-in of a template is read after the drop-ins of its instances, which others may have given more.
@@ -140,7 +157,7 @@ def session_limits(user: str, limits_file: str) -> tuple[int, int]:
             rank = rank_of(domain)
             for which in ("soft", "hard"):
                 if item == "nofile" and rank and rank >= limits[which][0] and kind in (which, "-"):
-                    limits[which] = (rank, number(value) or 0)
+                    limits[which] = (rank, session_number(value) or 0)
     return limits["soft"][1], limits["hard"][1]
 
 
@@ -160,12 +177,12 @@ def main() -> None:
     limits = {unit: limit_to_set(unit, example, minimum, drop_in) for unit, example in units.items()}
     low = {unit: printed(limit) for unit, limit in limits.items() if limit is not None}
     given = re.search(r"Max open files +\S+ +(\S+)", read("/proc/1/limits"))
-    ceiling = (given and number(given.group(1))) or UNLIMITED
+    ceiling = (given and session_number(given.group(1))) or UNLIMITED
     soft, hard = session_limits(user, limits_file)
     enough = min(soft, hard) >= minimum
     # What an earlier run has set stays, too.
     ours = re.findall(r"(?m)^\S+ (?:soft|hard) nofile (\S+)$", read(limits_file))
-    minimum = max([minimum, *(number(limit) or 0 for limit in ours[:1])])
+    minimum = max([minimum, *earlier([session_number(limit) or 0 for limit in ours[:1]])])
     answer = {
         "raise": low,
         "keep": [unit for unit in units if unit not in low],
@@ -177,4 +194,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        sys.exit(f"The limits of open files that others have set cannot be read: {error}")

@@ -10,6 +10,7 @@ import fnmatch
 import importlib.util
 import json
 import pathlib
+import subprocess
 import sys
 import typing as t
 
@@ -91,6 +92,15 @@ def test_a_lower_limit_is_raised_and_no_other(host: Host, limit: str, raised: bo
         ("LimitNOFILE=20000\nLimitNOFILE=64K\n", False),
         ("LimitNOFILE=20000\nLimitNOFILE=oops\n", False),
         ("LimitNOFILE=20000\nLimitNOFILE=3000:1000\n", False),
+        ("LimitNOFILE=20000\nLimitNOFILE=unlimited\n", False),
+        ("LimitNOFILE=1024\nLimitNOFILE=unlimited\n", True),
+        ("LimitNOFILE=1024\nLimitNOFILE=-1\n", True),
+        # More than systemd can store.
+        ("LimitNOFILE=1024\nLimitNOFILE=18446744073709551614\n", False),
+        ("LimitNOFILE=1024\nLimitNOFILE=18446744073709551615\n", True),
+        ("LimitNOFILE=1024\nLimitNOFILE=99999999999999999999999\n", True),
+        (f"LimitNOFILE=1024\nLimitNOFILE={'9' * 5000}\n", True),
+        ("LimitNOFILE=1024\nLimitNOFILE=0xfffffffffffffffff\n", True),
         ("LimitNOFILE=1024\nLimitNOFILE=0x5000\n", False),
         ("LimitNOFILE=1024\nLimitNOFILE=1024: +20000\n", False),
         ("LimitNOFILE=\\\n  2048\n", True),
@@ -131,6 +141,34 @@ def test_a_higher_limit_of_an_earlier_run_stays(host: Host) -> None:
     assert host.answer()["raise"] == {UNIT: 19000}
     host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="20000")
     assert host.answer()["keep"] == [UNIT]
+
+
+@pytest.mark.parametrize("ours", ["99999999999999999999999", "18446744073709551615", "1000000000000", "1073741817"])
+def test_a_limit_of_an_earlier_run_that_no_variable_can_declare_does_not_stay(host: Host, ours: str) -> None:
+    host.files[f"/etc/systemd/system/{UNIT}.d/{OURS}"] = f"[Service]\nLimitNOFILE={ours}\n"
+    host.files[LIMITS_FILE] = f"nobody soft nofile {ours}\nnobody hard nofile {ours}\n"
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="4096")
+    answer = host.answer()
+    assert (answer["raise"], answer["soft"]) == ({UNIT: 16384}, 16384)
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="16384")
+    assert host.answer()["keep"] == [UNIT]
+
+
+@pytest.mark.parametrize("ours", ["1073741816", "infinity"])
+def test_the_highest_limits_of_an_earlier_run_stay(host: Host, ours: str) -> None:
+    host.files[f"/etc/systemd/system/{UNIT}.d/{OURS}"] = f"[Service]\nLimitNOFILE={ours}\n"
+    host.unit(f"/etc/systemd/system/{UNIT}.d/{OURS}", limit="4096")
+    assert {unit: str(limit) for unit, limit in host.answer()["raise"].items()} == {UNIT: ours}
+
+
+def test_a_failure_is_one_sentence(tmp_path: pathlib.Path) -> None:
+    """The role gives the script on standard input, so that a failure does not show all of it."""
+    arguments = [sys.executable, "-", "16384", OURS, LIMITS_FILE, "nobody-of-this-name", UNIT, UNIT]
+    ended = subprocess.run(
+        arguments, input=_SCRIPT.read_text(), capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)}
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert ended.stderr.startswith("The limits of open files that others have set cannot be read: ")
 
 
 def test_drop_ins_are_read_in_the_order_of_their_names(host: Host) -> None:

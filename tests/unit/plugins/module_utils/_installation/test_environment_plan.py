@@ -32,6 +32,7 @@ def test_made_whole_with_its_packages(scratch: Scratch) -> None:
             "virtualenv": str(scratch.environment),
             "created_paths": [str(scratch.environment.parent), str(scratch.environment)],
             "packages_installed": [SYNAPSE, "psycopg2-binary"],
+            "packages_replaced": [],
             "removed_paths": [],
             "kept_paths": [],
         },
@@ -53,6 +54,7 @@ def test_packages_are_installed_in_place(scratch: Scratch) -> None:
     inode = scratch.environment.stat().st_ino
     _ignored, result = scratch.run(packages=("Matrix_Synapse==1.164.0rc1", "lxml"))
     assert result["installation"]["packages_installed"] == ["Matrix_Synapse==1.164.0rc1", "lxml"]
+    assert result["installation"]["packages_replaced"] == ["Matrix_Synapse==1.163.2"]
     assert result["restart_required"]
     assert "rebuild_reason" not in result["installation"]
     assert scratch.environment.stat().st_ino == inode

@@ -81,6 +81,7 @@ def test_nothing_there_is_nothing_to_do(scratch: Scratch) -> None:
             "virtualenv": str(scratch.environment),
             "created_paths": [],
             "packages_installed": [],
+            "packages_replaced": [],
             "removed_paths": [],
             "kept_paths": [],
         },
