@@ -195,6 +195,15 @@ _TOKENS = (
         secrets=_PASSWORDS,
     ),
     Case(
+        "create with a random password",
+        "synapse_access_token",
+        lambda place: None,
+        lambda place: {**_declare_created(place), "password": None},
+        _state_of_token,
+        {"account": "create the account", "devices": "and log in", "file": "and log in"},
+        token=False,
+    ),
+    Case(
         "log out",
         "synapse_access_token",
         _store_token,

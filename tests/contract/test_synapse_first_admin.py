@@ -274,6 +274,12 @@ REFUSALS = (
         message="exists and is not a server admin. Set allow_database_write to true to make it one in the database",
     ),
     _refusal(
+        "two access tokens",
+        prepare=_account_alone,
+        parameters=_declaring(access_token="syt_some", access_token_path="/nonexistent/token"),
+        message="Both access_token and access_token_path are set",
+    ),
+    _refusal(
         "a new account without a password",
         prepare=_nobody,
         parameters=_declaring(),

@@ -227,11 +227,12 @@ class AccessTokenResource:
         return [Step(f"remove {path}", self._random.remove)] if path else []
 
     def _steps_absent(self, valid: bool, stored: bool) -> tuple[Step, ...]:
-        steps = [Step("log out the access token", self._log_out)] if valid else []
-        if self._path and stored:
+        logout = [Step("log out the access token", self._log_out)] if valid else []
+        removals = [Step(f"remove {self._path}", self._remove_file)] if stored else []
+        removals += self._removal_of_password()
+        if self._path and removals:
             require_writable(self._path, "access_token_path")
-            steps.append(Step(f"remove {self._path}", self._remove_file))
-        return (*steps, *self._removal_of_password())
+        return (*logout, *removals)
 
     def _steps_kept(self, stored: str | None, mode: str | None) -> tuple[Step, ...]:
         path, token = self._path, self._token

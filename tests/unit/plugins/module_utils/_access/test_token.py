@@ -602,6 +602,16 @@ class TestCreation:
         assert carry_out(token_of(synapse, password=None, **declared))["steps"] == []
         assert pathlib.Path(path).read_text(encoding="ascii") == f"{content}\n"
 
+    def test_does_not_replace_a_file_that_another_program_has_written_meanwhile(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path
+    ) -> None:
+        synapse.expect(profile(404))
+        plan = token_of(synapse, password=None, path=str(tmp_path / "token"), creation=creation(admin=False)).plan()
+        path = written(tmp_path / "token.password", "theirs")
+        with pytest.raises(errors.InvalidInput, match="token.password was not written by this module"):
+            plan.execute()
+        assert pathlib.Path(path).read_text(encoding="ascii") == "theirs\n"
+
     def test_keeps_no_password_of_an_account_that_exists(
         self, synapse: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
