@@ -25,6 +25,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - O(validate) has no effect in check mode.
   diff_mode:
     support: full
     details:
@@ -105,6 +107,29 @@ options:
       - If it is not set, the module uses the user of the running processes that were started with O(config_path), if
         that user can read Synapse's signing key and other users cannot. If there is no such user, nothing is checked.
     type: str
+  validate:
+    description:
+      - Whether Synapse's own parser must accept the whole configuration after a change. If nothing changes, it is not
+        run. To check an unchanged configuration, use O(matrix_ops.synapse.synapse_config_info#module:validate).
+      - If it refuses a change, the module puts the file back with its earlier content, mode, owner and group, and the
+        task fails with the words of Synapse.
+      - If the task runs as root, the parser runs as O(synapse_user). It creates missing directories that the
+        configuration names, as Synapse does when it starts.
+      - Check mode does not run it, because it reads the files themselves.
+    type: bool
+    default: false
+  synapse_python:
+    description:
+      - The Python interpreter that Synapse runs with. It is only used with O(validate=true).
+      - The default is the one of Synapse's Debian package.
+    type: path
+    default: /opt/venvs/matrix-synapse/bin/python
+  working_directory:
+    description:
+      - The working directory of Synapse. Relative paths in its configuration start there. It is only used with
+        O(validate=true).
+    type: path
+    default: /
 notes:
   - The module does not reload or restart Synapse. RV(reload_required) and RV(restart_required) show what is needed.
   - A reload (SIGHUP) applies C(caches.global_factor) and C(caches.per_cache_factors), and only from files that existed
@@ -161,6 +186,21 @@ EXAMPLES = r"""
       email:
         smtp_pass: "{{ synapse_smtp_password }}"
     synapse_user: matrix-synapse
+  notify: Restart Synapse
+
+- name: Change the size of the caches only if Synapse accepts the settings
+  matrix_ops.synapse.synapse_config:
+    path: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
+    merge: true
+    settings:
+      caches:
+        cache_autotuning:
+          max_cache_memory_usage: 1024M
+          target_cache_memory_usage: 758M
+          min_cache_ttl: 5m
+    synapse_user: matrix-synapse
+    validate: true
+    working_directory: /var/lib/matrix-synapse
   notify: Restart Synapse
 
 - name: Remove the file with the cache factor
@@ -231,6 +271,28 @@ steps:
   elements: str
   sample:
     - write caches to /etc/matrix-synapse/conf.d/60-cache-factor.yaml
+validation:
+  description: The result of Synapse's parser.
+  returned: if O(validate=true) and Synapse does not accept the configuration
+  type: dict
+  contains:
+    accepted:
+      description: Whether Synapse accepts the configuration. It is V(false).
+      returned: always
+      type: bool
+      sample: false
+    cause:
+      description:
+        - V(configuration) if the parser refused the configuration or did not end within 60 seconds. V(installation) if
+          it failed before it read the configuration.
+      returned: always
+      type: str
+      sample: configuration
+    complaint:
+      description: The words of Synapse as one line. Secrets are hidden.
+      returned: always
+      type: str
+      sample: caches.global_factor must be a number.
 """
 
 import contextlib
@@ -244,6 +306,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     DeclaredDropin,
     DropinResource,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import Parser
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader, find_processes
@@ -254,7 +317,10 @@ def declare(parameters: Parameters) -> DropinResource:
     names = ("path", "settings", "secrets", "merge", "force", "mode", "owner", "group", "synapse_user")
     declared = DeclaredDropin(present=parameters["state"] == "present", **{name: parameters[name] for name in names})
     config_path = parameters["config_path"]
-    return DropinResource(config_path, declared, lambda: running_users(config_path))
+    parser = Parser(tuple(config_path), parameters["synapse_python"], parameters["working_directory"])
+    return DropinResource(
+        config_path, declared, lambda: running_users(config_path), parser if parameters["validate"] else None
+    )
 
 
 def running_users(config_path: t.Sequence[str]) -> list[str]:
@@ -282,6 +348,9 @@ def main() -> None:
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "synapse_user": {"type": "str"},
+            "validate": {"type": "bool", "default": False},
+            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
+            "working_directory": {"type": "path", "default": "/"},
         }
     )
     run_resource(configuration_argument_spec().merge(own), declare)

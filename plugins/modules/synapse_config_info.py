@@ -31,7 +31,27 @@ options:
       - The working directory of Synapse. Relative paths in its configuration start there.
       - If it is not set, relative paths are listed in RV(unknown). Synapse's Debian package runs in
         V(/var/lib/matrix-synapse).
+      - With O(validate=true), Synapse's parser runs there, or in V(/) if it is not set.
     type: path
+  validate:
+    description:
+      - Whether to let Synapse's own parser read the configuration. RV(validation) is its result. The task does not fail
+        if Synapse does not accept the configuration.
+      - The parser creates missing directories that the configuration names, as Synapse does when it starts, also in
+        check mode.
+    type: bool
+    default: false
+  synapse_user:
+    description:
+      - The user that Synapse runs as, by name or number. If the task runs as root, Synapse's parser runs as this user.
+      - It is only used with O(validate=true). If it is not set, the parser runs as the user of the task.
+    type: str
+  synapse_python:
+    description:
+      - The Python interpreter that Synapse runs with. It is only used with O(validate=true).
+      - The default is the one of Synapse's Debian package.
+    type: path
+    default: /opt/venvs/matrix-synapse/bin/python
 seealso:
   - module: matrix_ops.synapse.synapse_config
 """
@@ -48,12 +68,24 @@ EXAMPLES = r"""
 - name: Show the directories that Synapse writes to
   ansible.builtin.debug:
     msg: "{{ synapse.config.paths | selectattr('written') | map(attribute='path') | unique }}"
+
+- name: Let Synapse check its configuration
+  matrix_ops.synapse.synapse_config_info:
+    validate: true
+    synapse_user: matrix-synapse
+    working_directory: /var/lib/matrix-synapse
+  register: checked
+
+- name: Stop before a restart that would fail
+  ansible.builtin.assert:
+    that: checked.validation.accepted
+    fail_msg: "{{ checked.validation.complaint }}"
 """
 
 RETURN = r"""
 config:
   description: The configuration of Synapse.
-  returned: success
+  returned: success, unless O(validate=true) and it cannot be read (see RV(validation.complaint))
   type: dict
   contains:
     files:
@@ -122,6 +154,32 @@ unknown:
       returned: always
       type: str
       sample: Set working_directory to the directory that Synapse runs in.
+validation:
+  description: Whether Synapse accepts its configuration.
+  returned: if O(validate=true)
+  type: dict
+  contains:
+    accepted:
+      description: Whether Synapse can start with the configuration.
+      returned: always
+      type: bool
+      sample: false
+    cause:
+      description:
+        - V(configuration) if the parser refused the configuration or did not end within 60 seconds, or if this module
+          cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration.
+        - Empty if it is accepted.
+      returned: always
+      type: str
+      sample: configuration
+    complaint:
+      description:
+        - The words of Synapse as one line, or the reason why this module cannot read a file of the configuration.
+          Secrets are hidden.
+        - Empty if it is accepted.
+      returned: always
+      type: str
+      sample: caches.global_factor must be a number.
 """
 
 import os
@@ -131,17 +189,57 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import masked
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import (
+    CONFIGURATION,
+    INSTALLATION,
+    Parser,
+    Verdict,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import reader_named
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import masked, secret_values
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
+    """Return what the module returns."""
+    if not parameters["validate"]:
+        return describe(read_configuration(parameters["config_path"]), parameters["working_directory"])
+    try:
+        configuration = read_configuration(parameters["config_path"])
+        found = describe(configuration, parameters["working_directory"])
+    except ConfigurationError as error:
+        return {"unknown": [], "validation": Verdict(CONFIGURATION, error.message).shown()}
+    except MissingLibrary:
+        # In the Python of Synapse, the library is missing for Synapse too.
+        verdict = judge(parameters)
+        if verdict.cause != INSTALLATION:
+            raise
+        return {"unknown": [], "validation": verdict.shown()}
+    verdict = judge(parameters).hiding(secret_values(configuration.settings))
+    return {**found, "validation": verdict.shown()}
+
+
+def judge(parameters: Parameters) -> Verdict:
+    """Return the result of Synapse's parser for the configuration."""
+    user = parameters["synapse_user"]
+    return Parser(
+        tuple(parameters["config_path"]),
+        parameters["synapse_python"],
+        parameters["working_directory"] or "/",
+        reader_named(user) if user else None,
+    ).judge()
+
+
+def describe(configuration: Configuration, working_directory: str | None) -> dict[str, t.Any]:
     """Return the configuration as the module returns it."""
-    configuration = read_configuration(parameters["config_path"])
     settings = configuration.settings
-    paths = find_used_paths(configuration, parameters["working_directory"])
+    paths = find_used_paths(configuration, working_directory)
     relative = [used for used in paths if not os.path.isabs(used.path)]
     return {
         "config": {
@@ -163,7 +261,14 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the module."""
-    own = ArgumentSpec({"working_directory": {"type": "path"}})
+    own = ArgumentSpec(
+        {
+            "working_directory": {"type": "path"},
+            "validate": {"type": "bool", "default": False},
+            "synapse_user": {"type": "str"},
+            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
+        }
+    )
     run_info(configuration_argument_spec().merge(own), read)
 
 

@@ -117,10 +117,12 @@ def variables_in(collection: Path) -> dict[str, set[str]]:
     return found
 
 
-def problems_of_variables(text: str, variables: t.Mapping[str, t.Collection[str]]) -> t.Iterator[str]:
-    """Yield which variables a text names that do not exist."""
+def problems_of_variables(
+    text: str, variables: t.Mapping[str, t.Collection[str]], modules: t.Collection[str]
+) -> t.Iterator[str]:
+    """Yield which variables a text names that do not exist. The names of modules are none."""
     for owner, names in variables.items():
-        for name in sorted(set(re.findall(rf"(?<![\w.]){owner}_\w+", text)) - set(names)):
+        for name in sorted(set(re.findall(rf"(?<![\w.]){owner}_\w+", text)) - {*names, *modules}):
             yield f"{owner} has no variable {name}"
 
 
@@ -154,7 +156,7 @@ def main() -> int:
         place = str(path.relative_to(collection))
         found += [(place, problem) for problem in problems_of_examples(path, modules)]
         if path in pages:
-            found += [(place, problem) for problem in problems_of_variables(path.read_text(), variables)]
+            found += [(place, problem) for problem in problems_of_variables(path.read_text(), variables, modules)]
     print("\n".join(f"{place}: {problem}" for place, problem in found) or f"{len(pages)} pages name what exists.")
     return 1 if found or not modules else 0
 

@@ -29,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     read_surroundings,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import Parser
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import (
     Reader,
     proven_reader,
@@ -43,7 +44,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     masked,
     overlay,
     plain,
+    secret_values,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.trial import Trial
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     InvalidInput,
     StateNotReached,
@@ -121,6 +124,10 @@ class DeclaredDropin:
         return Attributes(parse_mode(self.mode), uid, gid)
 
 
+def _at_once(change: t.Callable[[], None]) -> None:
+    change()
+
+
 class DropinResource:
     """One drop-in with its declared content, as a resource of the runner (see _plan.Resource)."""
 
@@ -129,11 +136,14 @@ class DropinResource:
         config_path: t.Sequence[str],
         declared: DeclaredDropin,
         running_users: t.Callable[[], t.Iterable[str]] = tuple,
+        parser: Parser | None = None,
     ) -> None:
         """`config_path`: the files and directories that Synapse is started with. Does not read anything yet.
 
-        `running_users` returns the users of the processes that seem to be Synapse with this configuration.
+        `running_users` returns the users of the processes that seem to be Synapse with this configuration. `parser`
+        must accept a change of the configuration; None if it is not asked.
         """
+        self._parser = parser
         self._config_path = list(config_path)
         self._declared = declared
         self._running_users = running_users
@@ -161,10 +171,11 @@ class DropinResource:
         self._before, self._after = (around.effective(says, {*own, *content}) for says in (own, content))
         self._secret = declared.secret | (current.secret if current else set())
         new = self._changed | changed_paths(own, content)
+        trial = self._trial({**around.earlier.settings, **own, **content, **around.later.settings}, own)
         return Plan(
             {"file": self._shown(current), "in_force": masked(self._before, self._secret)},
             {"file": self._shown(self._wanted, new), "in_force": masked(self._after, self._secret, new)},
-            self._steps(current, self._wanted),
+            self._steps(current, self._wanted, trial),
         )
 
     def verify(self, plan: Plan) -> None:
@@ -250,11 +261,26 @@ class DropinResource:
                     f" Remove {key} from that file, or set a path that Synapse reads later."
                 )
 
-    def _steps(self, current: DropinFile | None, wanted: DropinFile | None) -> tuple[Step, ...]:
+    def _trial(self, *settings: Settings) -> Trial | None:
+        """Return the trial of the change; None if it is not declared. `settings`: everything with values to hide."""
+        if self._parser is None:
+            return None
+        path, changed = self._declared.path, ", ".join(dotted(self._changed))
+        failed = "The settings were not applied" + (f" ({changed})" if changed else "")
+        return Trial(
+            dataclasses.replace(self._parser, reader=self._reader),
+            path,
+            self._trusted,
+            failed if self._declared.present else f"{path} was not removed",
+            frozenset[str]().union(*(secret_values(each, self._secret) for each in settings)),
+        )
+
+    def _steps(self, current: DropinFile | None, wanted: DropinFile | None, trial: Trial | None) -> tuple[Step, ...]:
         path, trusted = self._declared.path, self._trusted
+        run = trial.run if trial else _at_once
         if wanted is None:
             require_writable(path, "path", trusted=trusted)
-            return (Step(f"remove {path}", lambda: remove_file(path, trusted=trusted)),)
+            return (Step(f"remove {path}", lambda: run(lambda: remove_file(path, trusted=trusted))),)
         same = current is not None and current.has_same_content_as(wanted)
         if current and same and current.attributes == wanted.attributes:
             return ()
@@ -263,7 +289,7 @@ class DropinResource:
         text = wanted.text()
         shown = ", ".join(f"{name} {value}" for name, value in wanted.attributes.shown().items())
         what = f"set {shown} on {path}" if same else f"write {', '.join(wanted.settings)} to {path}"
-        return (Step(what, lambda: replace_file(path, text, wanted.attributes, trusted=trusted)),)
+        return (Step(what, lambda: run(lambda: replace_file(path, text, wanted.attributes, trusted=trusted))),)
 
     def _shown(self, file: DropinFile | None, new: t.Collection[KeyPath] = ()) -> dict[str, t.Any] | None:
         if file is None:

@@ -22,6 +22,7 @@ HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new)"
 _SECRET_NAME = re.compile(r"(password|passwd|passphrase|secrets?|tokens?|pepper|dsn)$|(^|_)(pass|key|credentials)$")
 # The caches have the names of functions in Synapse, and some of them end like the name of a secret.
 _CACHE_FACTORS = ("caches", "per_cache_factors")
+_SHORTEST_SECRET = 4
 _CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 
 
@@ -88,6 +89,13 @@ def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collec
     marked, so that their change is visible.
     """
     return t.cast(Settings, _masked(settings, (), frozenset(secret), tuple(new)))
+
+
+def secret_values(settings: Settings, secret: t.Collection[KeyPath] = ()) -> set[str]:
+    """Return the values that `masked` hides, as text. Very short ones are left out, because any text contains them."""
+    hidden = leaves(masked(settings, secret))
+    found = {str(value) for where, value in leaves(settings).items() if hidden.get(where) == HIDDEN}
+    return {value for value in found if len(value) >= _SHORTEST_SECRET}
 
 
 def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple[KeyPath, ...]) -> t.Any:

@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     overlay,
     plain,
     same,
+    secret_values,
 )
 
 
@@ -159,3 +160,16 @@ def test_masked_hides_declared_secrets_of_any_type_and_marks_new_ones() -> None:
         "x_secret": "(hidden)",
         "y_secret": "(hidden, new)",
     }
+
+
+def test_secret_values_are_those_that_are_hidden() -> None:
+    settings = {
+        "database": {"args": {"password": "hush-1", "user": "synapse"}},
+        "proxy": "http://me:hush-2@proxy",
+        "pepper": 123456,
+        "declared": {"inside": "hush-3"},
+        "registration_shared_secret": "abc",
+    }
+    found = secret_values(settings, {("declared", "inside")})
+    # A secret of three letters would turn other words of a text into nonsense.
+    assert found == {"hush-1", "http://me:hush-2@proxy", "123456", "hush-3"}

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Whether processes run, as the declared user, with the present files."""
+
+from __future__ import annotations
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import (
+    Declared,
+    Mapping,
+    identified,
+    unknown_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+
+
+def judge_running(declared: Declared, found: Mapping, verdict: Verdict) -> bool:
+    """Return whether processes of this Synapse run, and that each of them is `fresh` and has the `user`.
+
+    `found`: what RuntimeReader returns.
+    """
+    doubt = unknown_of(found["unknown"], ("processes",))
+    if doubt:
+        verdict.fail("config_path", f"Whether all processes are as declared is unknown. {doubt}")
+    if not found["processes"] and not doubt:
+        verdict.fail(
+            "config_path",
+            f"No Synapse process runs on this host with the configuration {', '.join(declared.config_path)}. Start"
+            f" Synapse. {declared.log_hint} if it does not stay up. If a server still answers at {declared.base_url},"
+            f" it is a different one: set {declared.called('base_url')} to the URL of this server.",
+        )
+    for process in found["processes"]:
+        if declared.user and process["user"] != declared.user:
+            reason = f"{identified(process)} runs as {process['user']}, not as {declared.user}."
+            verdict.fail("user", f"{reason} Restart {declared.restart(process)}.", process)
+        if declared.fresh:
+            _judge_freshness(declared, process, verdict)
+    return bool(found["processes"])
+
+
+def _judge_freshness(declared: Declared, process: Mapping, verdict: Verdict) -> None:
+    reasons = " ".join(dict.fromkeys(finding["reason"] for finding in process.get("outdated_by", [])))
+    if reasons:
+        verdict.fail(
+            "fresh",
+            f"{identified(process)} does not run with its present files. {reasons} Restart"
+            f" {declared.restart(process)}.",
+            process,
+        )
+        return
+    doubt = unknown_of(process["unknown"], ("outdated_by",))
+    if doubt:
+        reason = f"Whether {identified(process)} runs with its present files is unknown. {doubt}"
+        verdict.fail("fresh", reason, process)

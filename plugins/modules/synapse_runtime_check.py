@@ -1,0 +1,585 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: synapse_runtime_check
+short_description: Check that the running processes of Synapse are as declared
+version_added: 1.0.0
+description:
+  - Compares the running processes of Synapse, the main process and the workers, with what is declared, and fails if one
+    of them is different. A setting in a file has no effect until the processes use it.
+  - Each failure is a sentence that names the process, and what causes the difference, such as the line of a file of the
+    systemd unit.
+  - Only what is declared is read and compared. It also fails if a declared value cannot be read, with the reason and a
+    fix. The sizes of caches are the only exception, see O(require_cache_proof).
+  - It always fails if no process of this Synapse runs on the host.
+  - Warns of settings that have no effect yet, but will change a declared value at the next start of Synapse.
+  - No access token is needed or sent.
+author:
+  - Matrix Ops maintainers (@matrix-ops)
+extends_documentation_fragment:
+  - matrix_ops.synapse._attributes
+  - matrix_ops.synapse._attributes.actiongroups
+  - matrix_ops.synapse._attributes.info_module
+  - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._connection
+attributes:
+  platform:
+    support: full
+    platforms: linux
+options:
+  open_files:
+    description:
+      - How many files and sockets each process must be able to open, at least. A process without a limit is fine.
+    type: int
+  jemalloc:
+    description:
+      - Whether each process must have loaded the library jemalloc. V(false) declares nothing.
+    type: bool
+    default: false
+  jemalloc_library:
+    description:
+      - The path of the library jemalloc that each process must have loaded.
+    type: path
+  cache_factor:
+    description:
+      - The value that the setting C(caches.global_factor) must have in the configuration.
+    type: float
+  caches:
+    description:
+      - Whether every cache whose size can be read must have the size that the configuration sets.
+    type: bool
+    default: false
+  cache_autotuning:
+    description:
+      - Whether each process must have loaded jemalloc so that Synapse applies C(caches.cache_autotuning).
+    type: bool
+    default: false
+  require_cache_proof:
+    description:
+      - Whether to fail if the sizes of the caches cannot be read.
+      - Otherwise RV(caches_proven) is then V(false), and RV(proofs.caches) contains the reason.
+    type: bool
+    default: false
+  report_caches:
+    description:
+      - Whether to read the sizes of the caches for RV(proofs) and RV(caches_proven), although nothing is declared of
+        them. A different size is then not a failure.
+    type: bool
+    default: false
+  version:
+    description:
+      - The version of Synapse that the server at O(base_url) must return. V(1.163) is the same version as V(1.163.0).
+      - An empty string declares nothing.
+    type: str
+  server_name:
+    description:
+      - The server name that the server at O(base_url) must return. An empty string declares nothing.
+    type: str
+  answers:
+    description:
+      - Whether the server at O(base_url) must be healthy, which means that it answers V(OK) at C(/health).
+    type: bool
+    default: false
+  user:
+    description:
+      - The user that each process must run as. An empty string declares nothing.
+    type: str
+  fresh:
+    description:
+      - Whether each process must run with its present files, as in RV(processes[].outdated_by).
+    type: bool
+    default: true
+  writable_paths:
+    description:
+      - The directories that the main process must be able to write to.
+      - A file is created and removed in each of them by O(synapse_python), in the mount namespace and as the user of
+        the main process. Only root and this user can do that.
+    type: list
+    elements: path
+    default: []
+  configured_paths:
+    description:
+      - Whether the main process must also be able to write to all directories to which it writes by its configuration,
+        such as the media store.
+    type: bool
+    default: false
+  working_directory:
+    description:
+      - The directory that Synapse runs in. Relative paths in the configuration start there.
+    type: path
+  unit:
+    description:
+      - The systemd unit of Synapse in messages. Set it to an empty string if Synapse has no unit.
+    type: str
+    default: matrix-synapse.service
+  log_path:
+    description:
+      - The path of Synapse's log file in messages.
+    type: path
+  wait_timeout:
+    description:
+      - How many seconds to wait until the processes run and the server at O(base_url) answers, before it is a failure.
+      - Also how many seconds to wait until the caches are resized after a reload, but at most 10.
+    type: int
+    default: 0
+  option_names:
+    description:
+      - Other names of the options in messages, for example those of the variables that a playbook uses. The keys are
+        names of options.
+      - The key C(port) can contain the name of the variable with the port of the server.
+    type: dict
+    default: {}
+  restart_record:
+    description:
+      - The path of a file that contains RV(matrix_ops.synapse.synapse_runtime_info#module:restart_record) as JSON, from
+        right before the last restart of Synapse. The file does not have to exist.
+      - If it is set, a file that did not change since the restart never counts as changed, even if the clock of the
+        host was set.
+    type: path
+  synapse_python:
+    description:
+      - The Python interpreter that Synapse runs with. It reads the base size of each cache in Synapse's code, and tries
+        to write to the directories.
+      - The default is the one of Synapse's Debian package.
+    type: path
+    default: /opt/venvs/matrix-synapse/bin/python
+  metrics_timeout:
+    description:
+      - How many seconds to wait for the metrics of a process, for O(synapse_python), and for systemd, at least V(1).
+      - O(timeout) limits the requests to O(base_url).
+    type: int
+    default: 30
+notes:
+  - The module must run on the host of Synapse. Only root can see all values of processes that belong to another user.
+  - See M(matrix_ops.synapse.synapse_runtime_info) for which processes belong to this Synapse, and for when a file
+    counts as changed.
+seealso:
+  - module: matrix_ops.synapse.synapse_runtime_info
+  - module: matrix_ops.synapse.synapse_config
+"""
+
+EXAMPLES = r"""
+- name: Check that Synapse runs, with its present files
+  matrix_ops.synapse.synapse_runtime_check:
+
+- name: Check everything that is declared of the running processes
+  matrix_ops.synapse.synapse_runtime_check:
+    open_files: 16384
+    jemalloc: true
+    cache_factor: 2.0
+    caches: true
+    user: matrix-synapse
+  register: synapse_runtime
+
+- name: Show the proofs
+  ansible.builtin.debug:
+    var: synapse_runtime.proofs
+
+- name: Wait for Synapse after a restart, and check its version
+  matrix_ops.synapse.synapse_runtime_check:
+    answers: true
+    version: 1.163.2
+    wait_timeout: 60
+
+- name: Check that Synapse can write to the directories of its configuration
+  matrix_ops.synapse.synapse_runtime_check:
+    writable_paths:
+      - /var/log/matrix-synapse
+    configured_paths: true
+    working_directory: /var/lib/matrix-synapse
+
+- name: Use the names of your own variables in messages
+  matrix_ops.synapse.synapse_runtime_check:
+    open_files: "{{ chat_open_files | default(4096) }}"
+    option_names:
+      open_files: chat_open_files
+"""
+
+RETURN = r"""
+failures:
+  description: What is not as declared. The error message contains all reasons.
+  returned: if something is not as declared
+  type: list
+  elements: dict
+  contains:
+    declared:
+      description:
+        - The name of the option.
+        - V(config_path) if no process runs, or if not all processes can be seen.
+      returned: always
+      type: str
+      sample: open_files
+    process:
+      description: The name of the process, as in RV(processes[].name).
+      returned: if a single process is different, and its name is known
+      type: str
+      sample: main
+    pid:
+      description: The process ID.
+      returned: if a single process is different
+      type: int
+      sample: 4711
+    reason:
+      description: What is different, and why, as sentences.
+      returned: always
+      type: str
+      sample: >-
+        main (process 4711) can open 2048 files, but open_files is 16384.
+        /etc/systemd/system/matrix-synapse.service.d/99-own.conf, line 2, sets LimitNOFILE=2048: remove it there, and
+        run systemctl daemon-reload, and restart matrix-synapse.service (systemctl cat matrix-synapse.service shows all
+        files of the unit).
+proofs:
+  description: What was found, a sentence for each topic that was declared and is as declared.
+  returned: always
+  type: dict
+  contains:
+    server:
+      description: Which server answers.
+      returned: if O(answers), O(version) or O(server_name) is set and the server is as declared
+      type: str
+      sample: "Server: Synapse 1.163.2 answers as example.org at http://127.0.0.1:8008."
+    open_files:
+      description: How many files the processes can open.
+      returned: if O(open_files) is set and the processes are as declared
+      type: str
+      sample: "Open files: main can open 18000 files. At least 16384 are required."
+    jemalloc:
+      description: Which library the processes have loaded.
+      returned: if O(jemalloc) or O(jemalloc_library) is set and the processes are as declared
+      type: str
+      sample: "Memory: main has loaded /usr/lib/x86_64-linux-gnu/libjemalloc.so.2."
+    caches:
+      description: How many caches have the size that the configuration sets, or why that is not proven.
+      returned: if O(caches), O(cache_factor), O(require_cache_proof) or O(report_caches) is set and a process runs
+      type: str
+      sample: "Caches: 42 caches of the running server have the size that global_factor 2.0 sets."
+caches_proven:
+  description:
+    - Whether each process shows at least one cache of the size that the configuration sets, and none of a different
+      size. Always V(false) if the caches were not read.
+  returned: always
+  type: bool
+  sample: true
+server:
+  description: The server that answers at O(base_url).
+  returned: if O(answers), O(version) or O(server_name) is set and a server answers
+  type: dict
+  contains:
+    name:
+      description: The server name.
+      returned: if the server returns it
+      type: str
+      sample: example.org
+    version:
+      description: The version of Synapse.
+      returned: if the server returns it
+      type: str
+      sample: 1.163.2
+processes:
+  description: The running processes of this Synapse, the main process first. Empty if none runs on this host.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: V(main), or the C(worker_name) of a worker.
+      returned: for the main process, and for a worker if its configuration can be read
+      type: str
+      sample: main
+    app:
+      description: The Python module of Synapse that the process runs.
+      returned: always
+      type: str
+      sample: synapse.app.homeserver
+    pid:
+      description: The process ID.
+      returned: always
+      type: int
+      sample: 4711
+    user:
+      description: The user that the process runs as.
+      returned: always
+      type: str
+      sample: matrix-synapse
+    unit:
+      description: The systemd unit that started the process.
+      returned: if systemd started the process and the unit can be read
+      type: str
+      sample: matrix-synapse.service
+    config_path:
+      description: The files and directories of the configuration that the process was started with, as absolute paths.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - /etc/matrix-synapse/homeserver.yaml
+        - /etc/matrix-synapse/conf.d
+    started:
+      description: The time when the process was started (ISO 8601, UTC), by the current clock of the host.
+      returned: always
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    started_ts:
+      description: The same time in milliseconds since 1970.
+      returned: always
+      type: int
+      sample: 1769860800000
+    outdated_by:
+      description: What was changed after the process was started with it. Empty if nothing was changed.
+      returned: if O(fresh) is true
+      type: list
+      elements: dict
+      contains:
+        path:
+          description: The file, or the directory in which a file was added or removed, or the name of the unit.
+          returned: always
+          type: str
+          sample: /etc/matrix-synapse/conf.d/registration.yaml
+        kind:
+          description:
+            - The kind of the file.
+            - V(configuration), V(log_configuration), V(secret) (a file with a key or a secret that the configuration
+              names), V(unit), V(environment) (a file with environment variables of the unit), V(package) or
+              V(interpreter).
+          returned: always
+          type: str
+          sample: configuration
+        reason:
+          description: Why it counts as changed, as a sentence that contains the path.
+          returned: always
+          type: str
+          sample: >-
+            /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
+            started at 2026-01-31T12:00:00Z.
+    restart_required:
+      description:
+        - Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.
+        - If RV(processes[].unknown) contains C(outdated_by), the module could not check everything, and V(false) is not
+          certain.
+      returned: if O(fresh) is true
+      type: bool
+      sample: false
+    file_limits:
+      description: How many files and sockets the process can have open.
+      returned: always
+      type: dict
+      contains:
+        soft:
+          description: The limit in force.
+          returned: if there is a limit
+          type: int
+          sample: 16384
+        hard:
+          description: The highest value to which the process can raise its limit.
+          returned: if there is a limit
+          type: int
+          sample: 16384
+    open_files:
+      description: How many files and sockets the process has open.
+      returned: if the user of the task is allowed to see it
+      type: int
+      sample: 120
+    jemalloc:
+      description: The library jemalloc in the process.
+      returned: if the user of the task is allowed to see it
+      type: dict
+      contains:
+        loaded:
+          description: Whether the process has loaded the library.
+          returned: always
+          type: bool
+          sample: true
+        library:
+          description: The path of the library.
+          returned: if it is loaded
+          type: str
+          sample: /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+    environment:
+      description:
+        - The environment variables C(LD_PRELOAD), C(PYTHONMALLOC) and those whose names start with
+          C(SYNAPSE_CACHE_FACTOR), if the process was started with them.
+      returned: if the user of the task is allowed to see it
+      type: dict
+      sample:
+        PYTHONMALLOC: malloc
+    metrics_url:
+      description: The URL where the process serves its metrics.
+      returned: if a cache option is set and the metrics can be read
+      type: str
+      sample: http://127.0.0.1:9000/_synapse/metrics
+    caches:
+      description: The caches that the process has used so far.
+      returned: if a cache option is set and the metrics can be read
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name of the cache.
+          returned: always
+          type: str
+          sample: get_users_in_room
+        size:
+          description: How many entries the cache contains.
+          returned: always
+          type: int
+          sample: 17
+        max_size:
+          description: How many entries the cache can contain.
+          returned: if the metrics contain it
+          type: int
+          sample: 50000
+        base_size:
+          description: How many entries the cache can contain with the factor 1.
+          returned: if it is known, and a factor applies to the cache
+          type: int
+          sample: 100000
+        factor:
+          description: The factor that the configuration on disk and the environment of the process set.
+          returned: together with RV(processes[].caches[].base_size)
+          type: float
+          sample: 0.5
+        expected_max_size:
+          description: The maximum size that results from the base size and the factor.
+          returned: together with RV(processes[].caches[].base_size)
+          type: int
+          sample: 50000
+        as_configured:
+          description: Whether the cache has the size that the configuration on disk sets.
+          returned: if it is known
+          type: bool
+          sample: true
+    unknown:
+      description: What could not be found out about this process, as in RV(unknown).
+      returned: always
+      type: list
+      elements: dict
+      sample: []
+cache_settings:
+  description: The settings of the caches in the configuration on disk.
+  returned: if O(caches), O(cache_factor), O(require_cache_proof) or O(report_caches) is set
+  type: dict
+  contains:
+    global_factor:
+      description: The factor for each cache without a factor of its own.
+      returned: always
+      type: float
+      sample: 0.5
+    per_cache_factors:
+      description: The factors of single caches.
+      returned: always
+      type: dict
+      sample:
+        get_users_in_room: 2.0
+    event_cache_size:
+      description: The base size of the cache of events.
+      returned: always
+      type: int
+      sample: 10240
+    cache_autotuning:
+      description: The settings with which Synapse removes entries from its caches when memory is low. Empty if not set.
+      returned: always
+      type: dict
+      sample:
+        max_cache_memory_usage: 1024M
+        target_cache_memory_usage: 758M
+        min_cache_ttl: 5m
+unknown:
+  description: What could not be found out, about the server and about all processes.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description:
+        - The name of the return value that is missing or uncertain.
+        - V(restart_record) if the module ignored the file in O(restart_record).
+      returned: always
+      type: str
+      sample: caches
+    reason:
+      description: Why it is unknown.
+      returned: always
+      type: str
+      sample: The configuration has no listener for metrics.
+    fix:
+      description: What to do about it.
+      returned: always
+      type: str
+      sample: >-
+        Set enable_metrics to true, add a listener {type: metrics, port: 9000, bind_addresses: [127.0.0.1]} to
+        listeners, and restart Synapse.
+"""
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ArgumentSpec,
+    configuration_argument_spec,
+    connection_argument_spec,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
+
+# What is asked of the server is public: a token that cannot be read or is not valid must not matter.
+_NO_TOKEN = {"access_token": None, "access_token_path": None}
+
+
+def check(parameters: Parameters) -> dict[str, t.Any]:
+    """Return what was found if everything is as declared."""
+    declared = Declared.read(parameters)
+    timeout = checked_timeout(parameters["metrics_timeout"], "metrics_timeout")
+    client = connect({**parameters, **_NO_TOKEN}) if declared.reads_server else None
+    reader = RuntimeReader(
+        declared.config_path,
+        caches=declared.reads_caches,
+        freshness=declared.fresh,
+        restart_record=parameters["restart_record"],
+        synapse_python=declared.synapse_python,
+        timeout=timeout,
+        client=client,
+    )
+    return RuntimeCheck(declared, reader.read, timeout=timeout, client=client).run()
+
+
+def main() -> None:
+    """Run the module."""
+    own = ArgumentSpec(
+        {
+            "open_files": {"type": "int"},
+            "jemalloc": {"type": "bool", "default": False},
+            "jemalloc_library": {"type": "path"},
+            "cache_factor": {"type": "float"},
+            "caches": {"type": "bool", "default": False},
+            "cache_autotuning": {"type": "bool", "default": False},
+            "require_cache_proof": {"type": "bool", "default": False},
+            "report_caches": {"type": "bool", "default": False},
+            "version": {"type": "str"},
+            "server_name": {"type": "str"},
+            "answers": {"type": "bool", "default": False},
+            "user": {"type": "str"},
+            "fresh": {"type": "bool", "default": True},
+            "writable_paths": {"type": "list", "elements": "path", "default": []},
+            "configured_paths": {"type": "bool", "default": False},
+            "working_directory": {"type": "path"},
+            "unit": {"type": "str", "default": "matrix-synapse.service"},
+            "log_path": {"type": "path"},
+            "wait_timeout": {"type": "int", "default": 0},
+            "option_names": {"type": "dict", "default": {}},
+            "restart_record": {"type": "path"},
+            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
+            "metrics_timeout": {"type": "int", "default": 30},
+        }
+    )
+    run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), check)
+
+
+if __name__ == "__main__":
+    main()
