@@ -109,25 +109,29 @@ options:
     type: str
   validate:
     description:
-      - Whether Synapse's own parser must accept the whole configuration after a change. If nothing changes, it is not
-        run. To check an unchanged configuration, use O(matrix_ops.synapse.synapse_config_info#module:validate).
+      - When Synapse's own parser must accept the whole configuration. With V(changed), after a change. With V(always),
+        also if nothing changes, unless there is no file to remove.
       - If it refuses a change, the module puts the file back with its earlier content, mode, owner and group, and the
         task fails with the words of Synapse.
       - If the task runs as root, the parser runs as O(synapse_user). It creates missing directories that the
         configuration names, as Synapse does when it starts.
       - Check mode does not run it, because it reads the files themselves.
-    type: bool
-    default: false
+    type: str
+    choices:
+      - never
+      - changed
+      - always
+    default: never
   synapse_python:
     description:
-      - The Python interpreter that Synapse runs with. It is only used with O(validate=true).
+      - The Python interpreter that Synapse runs with. It is not used with O(validate=never).
       - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
-      - The working directory of Synapse. Relative paths in its configuration start there. It is only used with
-        O(validate=true).
+      - The working directory of Synapse. Relative paths in its configuration start there. It is not used
+        with O(validate=never).
     type: path
     default: /
 notes:
@@ -199,7 +203,7 @@ EXAMPLES = r"""
           target_cache_memory_usage: 758M
           min_cache_ttl: 5m
     synapse_user: matrix-synapse
-    validate: true
+    validate: changed
     working_directory: /var/lib/matrix-synapse
   notify: Restart Synapse
 
@@ -273,7 +277,7 @@ steps:
     - write caches to /etc/matrix-synapse/conf.d/60-cache-factor.yaml
 validation:
   description: The result of Synapse's parser.
-  returned: if O(validate=true) and Synapse does not accept the configuration
+  returned: if Synapse does not accept the configuration
   type: dict
   contains:
     accepted:
@@ -319,7 +323,11 @@ def declare(parameters: Parameters) -> DropinResource:
     config_path = parameters["config_path"]
     parser = Parser(tuple(config_path), parameters["synapse_python"], parameters["working_directory"])
     return DropinResource(
-        config_path, declared, lambda: running_users(config_path), parser if parameters["validate"] else None
+        config_path,
+        declared,
+        lambda: running_users(config_path),
+        None if parameters["validate"] == "never" else parser,
+        always=parameters["validate"] == "always",
     )
 
 
@@ -348,7 +356,7 @@ def main() -> None:
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "synapse_user": {"type": "str"},
-            "validate": {"type": "bool", "default": False},
+            "validate": {"type": "str", "choices": ["never", "changed", "always"], "default": "never"},
             "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
             "working_directory": {"type": "path", "default": "/"},
         }

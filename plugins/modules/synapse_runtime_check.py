@@ -356,6 +356,16 @@ processes:
           sample: >-
             /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
             started at 2026-01-31T12:00:00Z.
+    changed_for_reload:
+      description:
+        - The paths of the files that contain only C(caches.global_factor) and C(caches.per_cache_factors), and that
+          were changed or added after the process was started. They are not in RV(processes[].outdated_by).
+        - Only RV(processes[].caches) shows whether the process has applied them. Empty if there is none.
+        - If RV(processes[].unknown) contains C(outdated_by), the list may be incomplete.
+      returned: if O(fresh) is true
+      type: list
+      elements: str
+      sample: []
     restart_required:
       description:
         - Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.

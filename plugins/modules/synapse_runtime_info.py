@@ -78,7 +78,8 @@ notes:
     counts as changed if this is uncertain, because the clock was set or the time of the file is in the future. The
     next restart ends this if O(restart_record) was written before it.
   - A file that contains only C(caches.global_factor) and C(caches.per_cache_factors) never counts as changed. Synapse
-    applies it at a reload, and RV(processes[].caches) shows whether it did.
+    applies it at a reload. RV(processes[].changed_for_reload) contains it after a change, and only
+    RV(processes[].caches) shows whether the process has applied it.
   - Synapse reads its log configuration and its certificates again at a reload. The log configuration still counts as
     changed, because nothing shows whether Synapse read it again. Certificates do not count.
   - Of the packages in Synapse's environment, only the package of Synapse counts, not its dependencies.
@@ -241,6 +242,16 @@ processes:
           sample: >-
             /etc/matrix-synapse/conf.d/registration.yaml was changed at 2026-01-31T12:30:00Z, after the process was
             started at 2026-01-31T12:00:00Z.
+    changed_for_reload:
+      description:
+        - The paths of the files that contain only C(caches.global_factor) and C(caches.per_cache_factors), and that
+          were changed or added after the process was started. They are not in RV(processes[].outdated_by).
+        - Only RV(processes[].caches) shows whether the process has applied them. Empty if there is none.
+        - If RV(processes[].unknown) contains C(outdated_by), the list may be incomplete.
+      returned: if O(gather) contains V(freshness)
+      type: list
+      elements: str
+      sample: []
     restart_required:
       description:
         - Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.

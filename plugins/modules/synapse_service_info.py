@@ -395,7 +395,7 @@ service:
           description: What to do about it.
           returned: always
           type: str
-          sample: Install PyYAML for the Python /opt/venvs/matrix-synapse/bin/python.
+          sample: Install PyYAML for the Python /usr/bin/python3.
 """
 
 import sys

@@ -52,7 +52,7 @@ def _validated(place: Place, **parameters: t.Any) -> Parameters:
     return declared(
         place,
         **{
-            "validate": True,
+            "validate": "changed",
             "synapse_python": os.environ["CONTRACT_SYNAPSE_PYTHON"],
             "working_directory": str(place.directory),
             **parameters,

@@ -137,13 +137,16 @@ class DropinResource:
         declared: DeclaredDropin,
         running_users: t.Callable[[], t.Iterable[str]] = tuple,
         parser: Parser | None = None,
+        *,
+        always: bool = False,
     ) -> None:
         """`config_path`: the files and directories that Synapse is started with. Does not read anything yet.
 
         `running_users` returns the users of the processes that seem to be Synapse with this configuration. `parser`
-        must accept a change of the configuration; None if it is not asked.
+        must accept a change of the configuration, and with `always` also an unchanged one; None if it is not asked.
         """
         self._parser = parser
+        self._always = always
         self._config_path = list(config_path)
         self._declared = declared
         self._running_users = running_users
@@ -176,6 +179,7 @@ class DropinResource:
             {"file": self._shown(current), "in_force": masked(self._before, self._secret)},
             {"file": self._shown(self._wanted, new), "in_force": masked(self._after, self._secret, new)},
             self._steps(current, self._wanted, trial),
+            proof=trial.prove if trial and self._always else None,
         )
 
     def verify(self, plan: Plan) -> None:

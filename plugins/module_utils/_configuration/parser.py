@@ -21,7 +21,10 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+)
 
 CONFIGURATION, INSTALLATION = "configuration", "installation"
 # In seconds. Synapse itself takes about one second on a fast machine.
@@ -103,6 +106,12 @@ class Parser:
                 ) from error
             reason = getattr(error, "strerror", None) or "it is not a path"
             return Verdict(INSTALLATION, f"{self.python} cannot be run: {reason}.")
+
+    def require_accepted(self, secrets: t.Iterable[str] = ()) -> None:
+        """Raise ConfigurationError, without these secrets, if Synapse does not accept the configuration."""
+        verdict = self.judge().hiding(secrets)
+        if not verdict.accepted:
+            raise ConfigurationError(f"{self.sentence(verdict)} {self.advice(verdict)}", validation=verdict.shown())
 
     def sentence(self, verdict: Verdict) -> str:
         """Return what is wrong, and the words of Synapse."""

@@ -60,6 +60,15 @@ def outdated_by(start: Start, now: Snapshot, record: Snapshot | None) -> list[Fi
     return [{"path": place.path, "kind": place.kind, "reason": reason} for place, reason in found]
 
 
+def changed_for_reload(start: Start, now: Snapshot, record: Snapshot | None) -> list[str]:
+    """Return the paths of the changed files that `outdated_by` leaves out because a reload applies their settings.
+
+    `now` and `record`: as in `outdated_by`. A file that was removed is not among them.
+    """
+    judge = _Judge(start, now, record)
+    return list(dict.fromkeys(place.path for place in start.inputs if judge.is_for_reload(place)))
+
+
 class _Judge:
     def __init__(self, start: Start, now: Snapshot, record: Snapshot | None) -> None:
         self._start = start
@@ -81,14 +90,12 @@ class _Judge:
 
     def file(self, place: Input) -> list[str]:
         """Return the reason why a file counts as changed, one sentence, or an empty list."""
-        if place.path not in self._now.places or self._is_as_recorded(place):
-            return []
-        seen, earlier = self._now.places[place.path], self._earlier(place)
-        if place.reloaded and (earlier is None or earlier.reloaded):
-            return []
-        if seen is None:
-            return [_gone(place)] if place.required or earlier else []
-        return self._changed_since(seen, place, f"{place.path} was changed")
+        return [] if self._held_factors_alone(place) else self._change(place)
+
+    def is_for_reload(self, place: Input) -> bool:
+        """Return whether a file exists and was changed, but does not count because a reload applies it."""
+        exists = self._now.places.get(place.path) is not None
+        return exists and self._held_factors_alone(place) and bool(self._change(place))
 
     def directory(self, place: Input, changed: t.Collection[str]) -> list[tuple[Input, str]]:
         """Return what counts as changed in a directory, and the reasons: removed files, or the directory itself.
@@ -109,6 +116,18 @@ class _Judge:
         same_names = earlier is not None and self._restarted_for_record
         explained = any(os.path.dirname(path) == place.path for path in changed) or self._explains_itself(place, seen)
         return [] if same_names or explained else [(place, reason) for reason in reasons]
+
+    def _held_factors_alone(self, place: Input) -> bool:
+        earlier = self._earlier(place)
+        return place.reloaded and (earlier is None or earlier.reloaded)
+
+    def _change(self, place: Input) -> list[str]:
+        if place.path not in self._now.places or self._is_as_recorded(place):
+            return []
+        seen = self._now.places[place.path]
+        if seen is None:
+            return [_gone(place)] if place.required or self._earlier(place) else []
+        return self._changed_since(seen, place, f"{place.path} was changed")
 
     def _earlier(self, place: Input) -> Seen | None:
         return self._record.places.get(place.path) if self._record else None

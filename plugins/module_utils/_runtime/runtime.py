@@ -32,7 +32,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metric
     metrics_urls,
     parse,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import Finding, Start, outdated_by
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import (
+    Finding,
+    Start,
+    changed_for_reload,
+    outdated_by,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
     MAIN_APP,
     Process,
@@ -148,6 +153,7 @@ class RuntimeReader:
             "started": iso_time(started_ts),
             "started_ts": started_ts,
             "outdated_by": None,
+            "changed_for_reload": None,
             "restart_required": None,
             "file_limits": reader.file_limits(),
             "open_files": reader.open_files(),
@@ -173,7 +179,7 @@ class RuntimeReader:
             return None
 
     def _compare(self, looked_at: list[_LookedAt], unknown: list[Unknown]) -> dict[str, t.Any]:
-        """Add to each process what it is outdated by, and return the record to be kept before the next restart."""
+        """Add to each process its changed files, and return the record to be kept before the next restart."""
         # The files that the next start reads are part of it even if no process runs.
         inputs, _unknown = configuration_inputs(self._config_path, worker=False)
         starts = [one.start for one in looked_at if one.start]
@@ -188,7 +194,11 @@ class RuntimeReader:
         for one in looked_at:
             if one.start:
                 findings = one.known + outdated_by(one.start, now, record)
-                one.described.update(outdated_by=findings, restart_required=bool(findings))
+                one.described.update(
+                    outdated_by=findings,
+                    changed_for_reload=changed_for_reload(one.start, now, record),
+                    restart_required=bool(findings),
+                )
                 paths = dict.fromkeys(place.path for place in one.start.inputs if place.path in hidden)
                 fix = "Run the task with become, as root."
                 one.reader.unknown += [Unknown("outdated_by", hidden[path], fix) for path in paths]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
@@ -87,7 +88,7 @@ class ServiceReader:
             "processes": processes,
             "restart_record": restart_record,
             "server": self._server() if processes else {},
-            "database": _database(configuration) if configuration else {},
+            "database": self._database(configuration) if has_config else {},
             "paths": self._paths(configuration, declared.working_directory or started_in) if configuration else [],
             "unknown": [each._asdict() for each in dict.fromkeys(self._unknown)],
         }
@@ -117,7 +118,7 @@ class ServiceReader:
         try:
             found = self._runtime(freshness=True)
         except MissingLibrary as error:
-            fix = f"Install {error.library} for the Python {self._declared.synapse_python}."
+            fix = _install(error)
             self._unknown.append(Unknown("outdated_by", error.message, fix))
             # The name of a worker is in its configuration, which needs the same library.
             found = self._attempt("processes", lambda: self._runtime(freshness=False), fix) or {}
@@ -147,6 +148,13 @@ class ServiceReader:
     def _configuration(self) -> Configuration | None:
         return self._attempt("paths", lambda: read_configuration(self._declared.config_path), _CORRECT)
 
+    def _database(self, configuration: Configuration | None) -> dict[str, str]:
+        if configuration is None:
+            # A directory that a role has not created yet sets nothing.
+            present = [path for path in self._declared.config_path if os.path.exists(path)]
+            configuration = self._attempt("database", lambda: read_configuration(present), _CORRECT)
+        return _database_of(configuration) if configuration else {}
+
     def _paths(self, configuration: Configuration, directory: str) -> list[dict[str, t.Any]]:
         used = self._attempt("paths", lambda: find_used_paths(configuration, directory), _CORRECT)
         return [path._asdict() for path in used or []]
@@ -156,14 +164,17 @@ class ServiceReader:
         try:
             return read()
         except MissingLibrary as error:
-            fix = f"Install {error.library} for the Python {self._declared.synapse_python}."
-            self._unknown.append(Unknown(name, error.message, fix))
+            self._unknown.append(Unknown(name, error.message, _install(error)))
         except (SynapseError, OSError) as error:
             self._unknown.append(Unknown(name, told(error).message, fix))
         return None
 
 
-def _database(configuration: Configuration) -> dict[str, str]:
+def _install(error: MissingLibrary) -> str:
+    return f"Install {error.library} for the Python {sys.executable}."
+
+
+def _database_of(configuration: Configuration) -> dict[str, str]:
     """Return where the data is. Other arguments of the database are not needed, and may be secret."""
     database = configuration.settings.get("database")
     if not isinstance(database, dict):

@@ -238,15 +238,21 @@ class Host:
 
     def resource(self, settings: dict[str, t.Any], **declared: t.Any) -> DropinResource:
         config_path = (str(self.main), str(self.directory))
+        always = declared.pop("always", False)
         declared = {"secrets": {}, "mode": "0600", **declared}
         parser = Parser(config_path, str(self.python), "/")
-        return DropinResource(config_path, DeclaredDropin(str(self.path), settings, **declared), parser=parser)
+        dropin = DeclaredDropin(str(self.path), settings, **declared)
+        return DropinResource(config_path, dropin, parser=parser, always=always)
 
     def apply(self, settings: dict[str, t.Any], **declared: t.Any) -> list[str]:
         """Do the same as the runner, and return the steps."""
         resource = self.resource(settings, **declared)
         plan = resource.plan()
-        return carry_out(resource, plan).done if plan.changed else []
+        if plan.changed:
+            return carry_out(resource, plan).done
+        if plan.proof:
+            plan.proof()
+        return []
 
     def refuses(self, settings: dict[str, t.Any], **declared: t.Any) -> ConfigurationError:
         with pytest.raises(ConfigurationError) as caught:
@@ -287,6 +293,14 @@ def test_unchanged_settings_are_not_checked(host: Host) -> None:
     host.apply({"a": 1})
     host.accepts("echo broken >&2; exit 1")
     assert host.apply({"a": 1}) == []
+
+
+def test_unchanged_settings_are_checked_if_that_is_declared(host: Host) -> None:
+    host.apply({"a": 1}, always=True)
+    assert host.apply({"a": 1}, always=True) == []
+    # A run that was killed has left settings that were never checked.
+    host.accepts("echo a is bad >&2; exit 1")
+    assert host.refuses({"a": 1}, always=True).message.startswith("Synapse cannot start with its configuration (")
 
 
 def test_a_change_of_the_mode_alone_is_undone(host: Host) -> None:

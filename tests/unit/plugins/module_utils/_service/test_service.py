@@ -158,7 +158,8 @@ def test_a_broken_configuration_is_named(machine: Machine) -> None:
     machine.configuration.write_text("a: [")
     found = machine.read()
     assert (found["database"], found["paths"]) == ({}, [])
-    assert any(str(machine.configuration) in one["reason"] for one in found["unknown"])
+    named = [one["name"] for one in found["unknown"] if str(machine.configuration) in one["reason"]]
+    assert {"database", "paths"} <= set(named)
 
 
 def test_an_installed_service_takes_two_commands(machine: Machine) -> None:
@@ -241,9 +242,9 @@ def test_a_configuration_that_cannot_be_read(machine: Machine, text: bytes) -> N
 
 
 def test_a_missing_directory_of_the_configuration(machine: Machine) -> None:
-    machine.install({}, boot=False)
+    machine.install({"database": {"name": "sqlite3"}}, boot=False)
     found = machine.read(config_path=(str(machine.configuration), str(machine.directory / "conf.d")))
-    assert found["paths"] == []
+    assert (found["paths"], found["database"]["engine"]) == ([], "sqlite3")
     assert [each["name"] for each in found["unknown"]] == ["paths"]
     assert "conf.d does not exist" in found["unknown"][0]["reason"]
 
@@ -291,8 +292,8 @@ def test_without_pyyaml(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> No
     assert "outdated_by" not in found["processes"][0]
     assert (found["restart_record"], found["paths"]) == ({}, [])
     missing = {each["name"]: each for each in found["unknown"]}
-    assert missing.keys() >= {"outdated_by", "paths"}
-    assert missing["paths"]["fix"] == f"Install PyYAML for the Python {machine.python}."
+    assert missing.keys() >= {"outdated_by", "paths", "database"}
+    assert missing["paths"]["fix"] == f"Install PyYAML for the Python {sys.executable}."
 
 
 def test_a_restart_record_that_is_ignored(machine: Machine) -> None:
