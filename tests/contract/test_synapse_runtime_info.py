@@ -89,7 +89,7 @@ def _as_it_is(place: Place, processes: list[dict[str, t.Any]]) -> bool:
 def _with_all_gathered(place: Place, processes: list[dict[str, t.Any]]) -> bool:
     [main] = processes
     assert main["metrics_url"] == re.sub("/metrics$", "/_synapse/metrics", place.server.metrics_url)
-    assert (main["outdated_by"], main["restart_required"]) == ([], False)
+    assert (main["outdated_by"], main["changed_for_reload"], main["restart_required"]) == ([], [], False)
     return _as_it_is(place, processes)
 
 
@@ -119,7 +119,7 @@ def _what_it_starts_with(place: Place, record: dict[str, t.Any]) -> bool:
 
 
 def _nothing_but_processes(place: Place, processes: list[dict[str, t.Any]]) -> bool:
-    left_out = _without("caches", "metrics_url", "outdated_by", "restart_required")
+    left_out = _without("caches", "metrics_url", "outdated_by", "changed_for_reload", "restart_required")
     return left_out(processes) and _as_it_is(place, processes)
 
 

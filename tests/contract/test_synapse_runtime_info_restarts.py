@@ -125,6 +125,7 @@ def test_new_file_is_not_read_at_a_reload(own: Restarts) -> None:
     own.reload()
     seen = look(own.place)
     assert seen["cache_settings"]["global_factor"] == 0.3
+    assert main_process(seen)["changed_for_reload"] == [str(own.drop_in)]
     assert as_configured(seen) == {False}
 
 
@@ -161,6 +162,7 @@ def test_factors_that_are_changed(own: Restarts, caches: dict[str, t.Any], expec
     assert as_configured(before) == {False}
     # A restart is not necessary.
     assert str(own.drop_in) not in outdated(before)
+    assert main_process(before)["changed_for_reload"] == [str(own.drop_in)]
     own.reload()
     after = until(lambda: look(own.place, gather=_CACHES), lambda found: as_configured(found) == {True})
     factors = {name: cache["factor"] for name, cache in sized(after).items()}

@@ -5,10 +5,15 @@
 from __future__ import annotations
 
 import os
+import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import Input
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import Start, outdated_by
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import (
+    Start,
+    changed_for_reload,
+    outdated_by,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, Snapshot, Status
 
 MAIN, DROP_IN, CACHES = "/etc/synapse/homeserver.yaml", "/etc/synapse/conf.d/50-own.yaml", "/etc/synapse/conf.d/60.yaml"
@@ -127,8 +132,23 @@ class Machine:
 
     def found(self, *, systemd: bool = True) -> list[dict[str, str]]:
         self.wait()
-        start = Start(self.started, self.inputs(), self.unit_started if systemd else None)
-        return outdated_by(start, self.snapshot(), self.record)
+        return outdated_by(self._start(systemd), self.snapshot(), self.record)
 
     def outdated(self, *, systemd: bool = True) -> list[str]:
         return [item["path"] for item in self.found(systemd=systemd)]
+
+    def for_reload(self, *, systemd: bool = True) -> list[str]:
+        self.wait()
+        return changed_for_reload(self._start(systemd), self.snapshot(), self.record)
+
+    def _start(self, systemd: bool) -> Start:
+        return Start(self.started, self.inputs(), self.unit_started if systemd else None)
+
+
+# Ways to change a file.
+CHANGES: dict[str, t.Callable[[Machine, str], None]] = {
+    "replaced": Machine.write,
+    "replaced by something older": lambda host, path: host.write(path, content_time=1e9),
+    "written": Machine.write_in_place,
+    "other mode": Machine.chmod,
+}

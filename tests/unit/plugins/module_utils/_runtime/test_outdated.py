@@ -8,10 +8,15 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import Start, outdated_by
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import (
+    Start,
+    changed_for_reload,
+    outdated_by,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.outdated_machine import (
     CACHES,
+    CHANGES,
     DROP_IN,
     FOLDER,
     MAIN,
@@ -21,12 +26,6 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._run
     Machine,
 )
 
-CHANGES: dict[str, t.Callable[[Machine, str], None]] = {
-    "replaced": Machine.write,
-    "replaced by something older": lambda host, path: host.write(path, content_time=1e9),
-    "written": Machine.write_in_place,
-    "other mode": Machine.chmod,
-}
 each_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 
 
@@ -250,34 +249,6 @@ def test_a_drop_in_that_was_created_and_removed_between_restarts_by_hand() -> No
     assert host.outdated() == [FOLDER]
 
 
-@pytest.mark.parametrize("noting", [False, True])
-def test_factors_of_caches_do_not_count(noting: bool) -> None:
-    host = Machine()
-    host.restart(noting)
-    host.write(CACHES)
-    assert host.outdated() == []
-    host.reboot()
-    host.write(CACHES)
-    assert host.outdated() == []
-
-
-def test_factors_of_caches_count_if_the_file_contained_more_before() -> None:
-    host = Machine()
-    host.caches_only = set()
-    host.restart()
-    host.write(CACHES)
-    host.caches_only = {CACHES}
-    assert host.outdated() == [CACHES]
-
-
-def test_the_factors_do_not_hide_another_change_in_their_directory() -> None:
-    host = Machine()
-    host.restart()
-    host.write(CACHES)
-    host.remove(DROP_IN)
-    assert host.outdated() == [DROP_IN]
-
-
 def test_a_file_that_was_moved_together_with_its_directory() -> None:
     host = Machine()
     host.restart()
@@ -292,9 +263,11 @@ def test_a_file_that_was_moved_together_with_its_directory() -> None:
 def test_a_file_that_cannot_be_read_is_left_out() -> None:
     host = Machine()
     host.write(MAIN)
-    now = host.snapshot()
-    seen = Snapshot(now.clock, {path: place for path, place in now.places.items() if path != MAIN})
-    assert outdated_by(Start(host.started, host.inputs()), seen, None) == []
+    host.write_in_place(CACHES)
+    now, start = host.snapshot(), Start(host.started, host.inputs())
+    seen = Snapshot(now.clock, {path: place for path, place in now.places.items() if path not in (MAIN, CACHES)})
+    assert outdated_by(start, seen, None) == []
+    assert changed_for_reload(start, seen, None) == []
 
 
 def test_a_file_that_was_written_at_the_time_of_the_start_was_read() -> None:

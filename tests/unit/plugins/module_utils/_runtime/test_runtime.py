@@ -126,7 +126,7 @@ def test_processes_alone_need_no_configuration(host: Host) -> None:
     main = found["processes"][0]
     assert (main["name"], main["app"], main["pid"]) == ("main", "synapse.app.homeserver", program.pid)
     assert main["config_path"] == host.config_path
-    assert not {"caches", "metrics_url", "outdated_by", "restart_required"} & main.keys()
+    assert not {"caches", "metrics_url", "outdated_by", "changed_for_reload", "restart_required"} & main.keys()
     started = datetime.datetime.strptime(main["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
     assert started == pytest.approx(time.time(), abs=60)
     assert main["started_ts"] // 1000 == started
@@ -279,6 +279,19 @@ def test_a_host_with_workers_only(host: Host) -> None:
     again = host.read(freshness=True)["processes"]
     assert {each["name"]: each["restart_required"] for each in again} == {"w1": True, "w2": False}
     assert [found["path"] for each in again for found in each["outdated_by"]] == [files[0]]
+    assert [each["changed_for_reload"] for each in again] == [[], []]
+
+
+def test_factors_that_were_changed_after_the_start(host: Host) -> None:
+    drop_in = "conf.d/60-caches.yaml"
+    host.configure({"caches": {"global_factor": 2}}, drop_in)
+    host.start("homeserver", host.config_path)
+    [process] = host.read(freshness=True)["processes"]
+    assert process["changed_for_reload"] == []
+    os.utime(host.directory / drop_in, (4e9, 4e9))
+    [process] = host.read(freshness=True)["processes"]
+    assert process["changed_for_reload"] == [str(host.directory / drop_in)]
+    assert (process["outdated_by"], process["restart_required"]) == ([], False)
 
 
 def test_a_server_that_answers(host: Host) -> None:
