@@ -275,3 +275,111 @@ def test_a_file_that_was_written_at_the_time_of_the_start_was_read() -> None:
     host.restart(noting=False)
     host.change_at(MAIN, host.started + 0.009)
     assert host.outdated() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_factors_of_caches_do_not_count(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.write(CACHES)
+    assert host.outdated() == []
+    host.reboot()
+    host.write(CACHES)
+    assert host.outdated() == []
+
+
+def test_factors_of_caches_count_if_the_file_contained_more_before() -> None:
+    host = Machine()
+    host.caches_only = set()
+    host.restart()
+    host.write(CACHES)
+    host.caches_only = {CACHES}
+    assert host.outdated() == [CACHES]
+    assert host.for_reload() == []
+
+
+def test_factors_of_caches_count_if_the_file_contains_more_now() -> None:
+    host = Machine()
+    host.restart()
+    host.write(CACHES)
+    host.caches_only = set()
+    assert host.outdated() == [CACHES]
+    assert host.for_reload() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_factors_of_caches_that_were_changed(change: t.Callable[[Machine, str], None], noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.write(MAIN)
+    assert host.for_reload() == []
+    change(host, CACHES)
+    assert host.outdated() == [MAIN]
+    assert host.for_reload() == [CACHES]
+    host.restart(noting)
+    assert host.for_reload() == []
+    host.reboot()
+    assert host.for_reload() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_factors_of_caches_in_a_new_file(noting: bool) -> None:
+    host = Machine()
+    host.remove(CACHES)
+    host.restart(noting)
+    host.write(CACHES)
+    assert host.outdated() == []
+    assert host.for_reload() == [CACHES]
+
+
+@pytest.mark.parametrize(("noting", "named"), [(False, FOLDER), (True, CACHES)])
+def test_factors_of_caches_that_were_removed(noting: bool, named: str) -> None:
+    host = Machine()
+    host.restart(noting)
+    host.remove(CACHES)
+    assert host.outdated() == [named]
+    assert host.for_reload() == []
+
+
+@pytest.mark.parametrize("noting", [False, True])
+def test_factors_of_caches_that_are_removed_while_the_files_are_looked_at(noting: bool) -> None:
+    host = Machine()
+    host.restart(noting)
+    start = Start(host.started, host.inputs())
+    host.remove(CACHES)
+    assert changed_for_reload(start, host.snapshot(), host.record) == []
+
+
+@pytest.mark.parametrize("seconds", [-YEAR, -3600.0, 3600.0, YEAR])
+@pytest.mark.parametrize("systemd", [False, True])
+def test_factors_of_caches_and_a_clock_that_is_set(systemd: bool, seconds: float) -> None:
+    host = Machine()
+    host.write(CACHES)
+    host.set_clock(seconds)
+    host.restart()
+    assert host.for_reload(systemd=systemd) == []
+    host.write(CACHES)
+    host.set_clock(seconds)
+    assert host.for_reload(systemd=systemd) == [CACHES]
+
+
+def test_factors_of_caches_with_times_that_show_nothing() -> None:
+    host = Machine()
+    host.restart()
+    host.move_here(CACHES)
+    assert host.for_reload() == [CACHES]
+    host.write(CACHES, content_time=host.wall + YEAR)
+    host.restart(noting=False)
+    assert host.for_reload() == [CACHES]
+    host.restart()
+    assert host.for_reload() == []
+
+
+def test_the_factors_do_not_hide_another_change_in_their_directory() -> None:
+    host = Machine()
+    host.restart()
+    host.write(CACHES)
+    host.remove(DROP_IN)
+    assert host.outdated() == [DROP_IN]
+    assert host.for_reload() == [CACHES]
