@@ -74,7 +74,7 @@ options:
   version:
     description:
       - The version of Synapse that the server at O(base_url) must return. V(1.163) is the same version as V(1.163.0).
-      - An empty string declares nothing.
+      - V(*) accepts any version of Synapse. An empty string declares nothing.
     type: str
   server_name:
     description:
@@ -235,7 +235,7 @@ failures:
         files of the unit).
 proofs:
   description: What was found, a sentence for each topic that was declared and is as declared.
-  returned: always
+  returned: success
   type: dict
   contains:
     server:
@@ -262,7 +262,7 @@ caches_proven:
   description:
     - Whether each process shows at least one cache of the size that the configuration sets, and none of a different
       size. Always V(false) if the caches were not read.
-  returned: always
+  returned: success
   type: bool
   sample: true
 server:
@@ -282,7 +282,7 @@ server:
       sample: 1.163.2
 processes:
   description: The running processes of this Synapse, the main process first. Empty if none runs on this host.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:
@@ -500,7 +500,7 @@ cache_settings:
         min_cache_ttl: 5m
 unknown:
   description: What could not be found out, about the server and about all processes.
-  returned: always
+  returned: success
   type: list
   elements: dict
   contains:

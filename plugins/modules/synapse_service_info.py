@@ -243,8 +243,8 @@ service:
           description: >-
             Each assignment of C(LD_PRELOAD), C(PYTHONMALLOC) and variables whose names start with
             C(SYNAPSE_CACHE_FACTOR), in the order in which systemd applies them. The last assignment of a variable is in
-            force. First come those in the unit itself, then those in the environment files that it names, and then
-            those in O(environment_files).
+            force. First come those in the unit itself, then those in O(environment_files) that it does not name, and
+            then those in the environment files that it names.
           returned: always
           type: list
           elements: dict

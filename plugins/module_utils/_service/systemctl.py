@@ -42,6 +42,7 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _COMMAND = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", re.DOTALL)
+_CONFIG_PATH = re.compile(r"--config-path[= ](\S+)")
 _ENVIRONMENT_FILE = re.compile(r"(.*) \(ignore_errors=(?:yes|no)\)")
 
 
@@ -114,7 +115,8 @@ def started_configuration(command: str) -> list[str]:
             parsed = parse_command_line(arguments)
             if parsed:
                 return list(parsed.config_path)
-    return []
+    # A script of the user may start it.
+    return _CONFIG_PATH.findall(command)
 
 
 def start_line(texts: t.Iterable[str]) -> str:

@@ -107,7 +107,8 @@ class UnitReader:
         """Return the variables that change how Synapse uses memory. Other variables may be secret."""
         found = [(unit, Variable(*word.partition("=")[::2])) for word in shown.words("Environment")]
         named = [path for pattern in shown.environment_files() for path in _resolved(pattern)]
-        for path in dict.fromkeys([*named, *self._environment_files]):
+        # Those of the unit win. The unit of an older Debian package reads its file in another way.
+        for path in dict.fromkeys([*(path for path in self._environment_files if path not in named), *named]):
             found += [(path, variable) for variable in self._file(path)]
         return [{**variable._asdict(), "source": source} for source, variable in found if _is_wanted(variable.name)]
 

@@ -86,15 +86,15 @@ class RuntimeCheck:
             caches_proven = judge_caches(declared, found, verdict)
             judge_autotuning(declared, processes, verdict)
             judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host.proc)
-        result = {
+        if verdict.failures:
+            # The state of all processes would hide the sentences.
+            raise StateNotReached(verdict.message, failures=verdict.failures, warnings=verdict.warnings)
+        return {
             **{key: found[key] for key in _RETURNED if key in found},
             "caches_proven": caches_proven,
             "proofs": verdict.proofs,
             "warnings": verdict.warnings,
         }
-        if verdict.failures:
-            raise StateNotReached(verdict.message, **result, failures=verdict.failures)
-        return result
 
     def _settled(self) -> tuple[dict[str, t.Any], str | None]:
         """Return the state of the processes, and why the server is not healthy, as soon as there is enough of both."""

@@ -69,6 +69,18 @@ class Declared:
         return self.caches or self.cache_factor is not None or self.require_cache_proof
 
     @property
+    def judges_processes(self) -> bool:
+        """Whether something is declared of each process, so that all of them must be seen."""
+        return (
+            self.fresh
+            or bool(self.user)
+            or self.open_files is not None
+            or self.needs_jemalloc
+            or self.cache_autotuning
+            or self.judges_caches
+        )
+
+    @property
     def reads_server(self) -> bool:
         """Whether the server that answers is needed."""
         return self.answers or bool(self.version or self.server_name)

@@ -23,7 +23,7 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict) -> bool:
     `found`: what RuntimeReader returns.
     """
     doubt = unknown_of(found["unknown"], ("processes",))
-    if doubt:
+    if doubt and (declared.judges_processes or not found["processes"]):
         verdict.fail("config_path", f"Whether all processes are as declared is unknown. {doubt}")
     if not found["processes"] and not doubt:
         verdict.fail(
@@ -53,5 +53,5 @@ def _judge_freshness(declared: Declared, process: Mapping, verdict: Verdict) -> 
         return
     doubt = unknown_of(process["unknown"], ("outdated_by",))
     if doubt:
-        reason = f"Whether {identified(process)} runs with its present files is unknown. {doubt}"
-        verdict.fail("fresh", reason, process)
+        reason = f"Whether {identified(process)} runs with all of its present files is unknown. {doubt}"
+        verdict.warn(f"fresh {process['pid']}", reason)

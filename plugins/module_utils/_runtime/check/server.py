@@ -21,6 +21,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 
+# As the declared version: any version of Synapse.
+ANY = "*"
 _HEALTH = "/health"
 # As a library writes an error of the system.
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
@@ -107,7 +109,8 @@ def _declared_of_server(declared: Declared) -> list[str]:
 def _is_as_declared(option: str, declared: Declared, server: Mapping) -> bool:
     if option == "server_name":
         return bool(server.get("name") == declared.server_name)
-    return same_version(_running(server.get("version", "")), declared.version or "")
+    version = _running(server.get("version", ""))
+    return _parsed(version) is not None if declared.version == ANY else same_version(version, declared.version or "")
 
 
 def _difference(option: str, declared: Declared, server: Mapping, unknown: t.Sequence[Mapping]) -> str:
@@ -115,11 +118,12 @@ def _difference(option: str, declared: Declared, server: Mapping, unknown: t.Seq
     if doubt:
         return f"Whether the server has {declared.called(option)} is unknown. {doubt}"
     running = _running(server.get("version", "")) or "(unknown version)"
-    fix = "set base_url to the URL of this server"
+    version = "any version" if declared.version in (None, "", ANY) else declared.version
+    fix = f"set {declared.called('base_url')} to the URL of this server"
     if "port" in declared.option_names:
         fix = f"set {declared.called('port')} to a free one"
     return (
         f"The server at {declared.base_url} is {server.get('name') or 'not Synapse'} with Synapse {running}, but"
-        f" declared are {declared.server_name or 'any name'} and {declared.version or 'any version'}. Either another"
+        f" declared are {declared.server_name or 'any name'} and {version}. Either another"
         f" server uses this port ({fix}), or the restart failed ({declared.log_hint})."
     )

@@ -130,6 +130,7 @@ def test_what_is_not_a_template(name: str) -> None:
         ("/usr/bin/env PYTHONUNBUFFERED=1 /v/bin/python -m synapse.app.homeserver -c/a.yaml", ["/a.yaml"]),
         ("/bin/sh -c exec /v/bin/python -m synapse.app.homeserver -c /a.yaml", ["/a.yaml"]),
         ("/bin/sh -c /opt/start.sh", []),
+        ("/opt/start --config-path=/a.yaml --config-path /d", ["/a.yaml", "/d"]),
         ("/v/bin/synctl start -c /a.yaml", []),
         ("/v/bin/python -m synapse.app.homeserver", []),
         ("", []),

@@ -199,10 +199,10 @@ def test_variables_in_their_order(place: Place) -> None:
     assert place.assigned() == [
         ("LD_PRELOAD", "/w", NAME),
         ("SYNAPSE_CACHE_FACTOR_GET_USERS", "1 2", NAME),
-        ("LD_PRELOAD", "/x /y", two),
-        ("SYNAPSE_CACHE_FACTOR", "2", one),
         ("LD_PRELOAD", "", three),
         ("PYTHONMALLOC", "malloc", three),
+        ("LD_PRELOAD", "/x /y", two),
+        ("SYNAPSE_CACHE_FACTOR", "2", one),
     ]
     assert place.unknown == []
 

@@ -74,6 +74,13 @@ def test_the_proof(version: str) -> None:
     assert verdict.proofs == {"server": f"Server: Synapse 1.163.2 answers as example.org at {URL}."}
 
 
+@pytest.mark.parametrize(("version", "any_is_right"), [("1.1", True), ("1.163.2 (b=x)", True), ("develop", False)])
+def test_any_version(version: str, any_is_right: bool) -> None:
+    verdict = judge({**SERVER, "version": version}, version="*")
+    assert bool(verdict.failures) != any_is_right
+    assert any_is_right or "declared are any name and any version" in verdict.message
+
+
 def test_nothing_is_declared() -> None:
     verdict = judge(SERVER, health="status 502")
     assert (verdict.failures, verdict.proofs) == ([], {})
