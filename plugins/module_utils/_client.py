@@ -151,8 +151,8 @@ class Client:
         RateLimited for a 429 that asks for too long a wait.
         """
         while True:
-            with naming_the_request("GET", self.base_url + where), self._faults("GET", where):
-                with faults_beside("GET", self.base_url, where):
+            with naming_the_request("GET", self.base_url + where):
+                with faults_beside("GET", self.base_url, where), self._faults("GET", where):
                     response = self._open().get(
                         self.base_url + where,
                         params=params,
@@ -161,7 +161,7 @@ class Client:
                         allow_redirects=False,
                         stream=True,
                     )
-                with response:
+                with self._faults("GET", where), response:
                     if response.status_code != 429:
                         yield response
                         return

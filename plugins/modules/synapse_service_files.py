@@ -14,10 +14,10 @@ description:
   - A file is only replaced or removed if C(matrix_ops.synapse) is in its first line, or if it is empty. For any other
     file the task fails, unless O(files[].force=true).
   - All files are checked before the first one is changed. Each file is replaced in one step, so that no process reads
-    half of it.
+    half of it. If another process changes a file after the check, the task fails and the file stays.
   - Missing directories are created with a file C(.matrix_ops.synapse) in them, in the same way as by
     M(matrix_ops.synapse.synapse_installation). When the last file of such a directory is removed, the directory is
-    removed too. Other directories are not changed.
+    removed too, unless another process creates something in it at the same moment. Other directories are not changed.
   - A run that was interrupted at any moment is completed by the next run.
 author:
   - Matrix Ops maintainers (@matrix-ops)

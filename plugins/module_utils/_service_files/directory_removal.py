@@ -48,7 +48,8 @@ def own_directories(locations: t.Iterable[Location]) -> list[str]:
 class DirectoryRemoval:
     """The directories that are empty when files are removed. The constructor reads them.
 
-    `removed`: their paths, from the bottom up; `steps`: the steps that remove them, in the same order.
+    `removed`: their paths, from the bottom up; `steps`: the steps that remove them, in the same order. A step returns
+    false if another process has removed the directory, or has put something into it, so that it stays.
     Raises InvalidInput if this user cannot remove one of them.
     """
 
@@ -58,17 +59,18 @@ class DirectoryRemoval:
         """`leavings`: paths in the directories that the run removes before."""
         self._gone = {location.place for location in absent} | set(leavings)
         self.removed: list[str] = []
+        self._left: set[str] = set()
         needed = {path for location in present for path in location.existing}
         paths = {path for location in absent for path in location.existing} - needed
         for path in sorted(paths, key=lambda each: each.count("/"), reverse=True):
             if self._will_be_empty(path):
                 self.removed.append(path)
                 self._gone.add(path)
-        self.steps = [Step(f"remove {path}", functools.partial(_remove, path)) for path in self.removed]
+        self.steps = [Step(f"remove {path}", functools.partial(self._remove, path)) for path in self.removed]
 
     def problems(self) -> list[str]:
-        """Return in words what still exists."""
-        return [f"{path} still exists" for path in self.removed if os.path.lexists(path)]
+        """Return in words what still exists, although it was empty."""
+        return [f"{path} still exists" for path in self.removed if path not in self._left and os.path.lexists(path)]
 
     def _will_be_empty(self, path: str) -> bool:
         # Most directories on the way are those of the system.
@@ -90,6 +92,13 @@ class DirectoryRemoval:
     def _stays(self, directory: Directory, entry: str) -> bool:
         return entry != MARKER and directory.place(entry) not in self._gone and not _is_unfinished(directory, entry)
 
+    def _remove(self, path: str) -> bool:
+        with passing_over_what_is_gone():
+            if _remove_if_empty(path):
+                return True
+            self._left.add(path)
+        return False
+
 
 def _is_own(path: str) -> bool:
     try:
@@ -105,13 +114,30 @@ def _is_unfinished(directory: Directory, entry: str) -> bool:
     return bool(_UNFINISHED.fullmatch(entry)) and status is not None and stat.S_ISREG(status.st_mode)
 
 
-def _remove(path: str) -> None:
+def _remove_if_empty(path: str) -> bool:
+    """Remove a directory, unless there is something in it by now. Return whether it was removed."""
     name = os.path.basename(path)
-    with passing_over_what_is_gone(), open_directory(os.path.dirname(path)) as parent:
+    with open_directory(os.path.dirname(path)) as parent:
         with parent.child(name) as directory:
             if not is_ours(directory):
                 raise SynapseError(f"Another process replaced {path} at the same moment: run the task again.")
-            if any(_is_unfinished(directory, entry) for entry in directory.names()):
+            others = [entry for entry in directory.names() if entry != MARKER]
+            if not all(_is_unfinished(directory, entry) for entry in others):
+                return False
+            if others:
                 # Each writing in a directory removes the unfinished files in it first.
                 put_marker(directory, path)
-        remove_directory(parent, name)
+        try:
+            remove_directory(parent, name)
+        except SynapseError:
+            if not _has_something(parent, name):
+                raise
+            return False
+    return True
+
+
+def _has_something(parent: Directory, name: str) -> bool:
+    if parent.status(name) is None:
+        return False
+    with parent.child(name) as directory:
+        return any(entry != MARKER for entry in directory.names())

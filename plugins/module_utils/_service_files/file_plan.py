@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import open_directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.permission import (
     passing_over_what_is_gone,
     require_removable,
@@ -31,7 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._service_files.
 
 
 class FilePlan:
-    """The plan for one file. `step` is None if nothing changes.
+    """The plan for one file. `step` is None if nothing changes. It returns false if another process made the change.
 
     The constructor reads the file. Raises InvalidInput if it is from somebody else, or if this user cannot change it;
     SynapseError if it is not a regular file or cannot be read.
@@ -122,9 +122,32 @@ class FilePlan:
         elif self._has_directory:
             require_writable(self._place, "path")
 
-    def _write(self) -> None:
-        replace_file(self._place, self._declared.text, self._declared.attributes(self._attributes))
+    def _write(self) -> bool:
+        attributes = self._declared.attributes(self._attributes)
+        wanted = InstalledFile(self._declared.text.encode(), attributes)
+        now = read_file(self._place)
+        if now == wanted:
+            return False
+        self._require_as_planned(now)
+        try:
+            replace_file(self._place, self._declared.text, attributes)
+        except SynapseError as error:
+            # Another run may just have replaced the new file by the same one. Failures of the system have a cause.
+            if error.__cause__ is not None or read_file(self._place) != wanted:
+                raise
+        return True
 
-    def _remove(self) -> None:
+    def _remove(self) -> bool:
+        now = read_file(self._place)
+        if now is None:
+            return False
+        self._require_as_planned(now)
         with passing_over_what_is_gone():
             remove_file(self._place)
+            return True
+        return False
+
+    def _require_as_planned(self, now: InstalledFile | None) -> None:
+        """Raise SynapseError if the file is not the one that the plan was made for: it may be from somebody else."""
+        if now != self._found:
+            raise SynapseError(f"Another process changed {self.path} at the same moment: run the task again.")

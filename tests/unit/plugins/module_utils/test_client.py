@@ -25,6 +25,12 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scri
 PROXY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
 
+def read_in_parts(client: Client) -> bytes:
+    """Return the body of the answer to GET /a."""
+    with client.streamed("/a", params=None, headers={}) as response:
+        return response.content
+
+
 class TestRequest:
     def test_sends_and_returns_json(self, server: ScriptedServer) -> None:
         server.expect(
@@ -170,6 +176,15 @@ class TestConnection:
             port = free.getsockname()[1]
         error = failure_of(errors.ConnectionFailed, Client(f"http://127.0.0.1:{port}", TOKEN).whoami)
         assert f"127.0.0.1:{port}/_matrix/client/v3/account/whoami failed: Connection refused." in error.message
+
+    def test_says_the_same_of_an_answer_that_is_read_in_parts(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        client = Client(f"http://127.0.0.1:{port}", TOKEN)
+        error = failure_of(errors.ConnectionFailed, lambda: read_in_parts(client))
+        assert f"GET http://127.0.0.1:{port}/a failed: Connection refused. Check that Synapse runs" in error.message
+        assert isinstance(error, errors.ConnectionFailed)
+        assert not error.may_be_done
 
     def test_says_that_there_is_no_such_host(self) -> None:
         error = failure_of(errors.ConnectionFailed, Client("http://synapse.invalid", TOKEN).whoami)

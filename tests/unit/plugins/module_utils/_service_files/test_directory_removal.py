@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory impo
     open_directory,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.installation import (
     DeclaredInstallation,
     InstallationResource,
@@ -26,6 +27,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.layout import DeclaredDirectory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.marker import MARKER, put_marker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.ownership import Ownership
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service_files.service_files import (
+    ServiceFilesResource,
+)
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._service_files.declarations import (
     OWN,
     absent,
@@ -156,15 +160,51 @@ def _kill_after(calls: int, patched: pytest.MonkeyPatch) -> None:
         patched.setattr(os, name, limit(getattr(os, name)))
 
 
-def test_another_process_creates_a_file_at_the_same_moment(tmp_path: pathlib.Path) -> None:
+def test_another_process_creates_a_file_after_the_plan(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a" / "b" / "x.conf"
+    run(present(path))
+    resource = ServiceFilesResource([absent(path)])
+    plan = resource.plan()
+    (path.parent / "own.conf").touch()
+    result = carry_out(resource, plan).result
+    assert result == {"changed_paths": [str(path)], "changed": True, "steps": [f"remove {path}"]}
+    assert sorted(os.listdir(path.parent)) == [MARKER, "own.conf"]
+    assert run(absent(path)) == []
+
+
+def test_another_process_creates_a_file_while_the_directory_is_removed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.d" / "x.conf"
+    run(present(path))
+    path.unlink()
+    resource = ServiceFilesResource([absent(path)])
+    plan = resource.plan()
+    rename = Directory.rename
+
+    def rename_late(directory: Directory, name: str, new: str, to: Directory | None = None) -> None:
+        if name == "a.d":
+            (path.parent / "own.conf").touch()
+        rename(directory, name, new, to)
+
+    monkeypatch.setattr(Directory, "rename", rename_late)
+    assert carry_out(resource, plan).result == {"changed_paths": [], "changed": False, "steps": []}
+    assert os.listdir(tmp_path) == ["a.d"]
+    assert sorted(os.listdir(path.parent)) == [MARKER, "own.conf"]
+
+
+def test_an_empty_directory_that_cannot_be_removed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.d" / "x.conf"
     run(present(path))
     plan = plan_of(absent(path))
-    (path.parent / "own.conf").touch()
-    with pytest.raises(SynapseError, match="another process created a file in it at the same moment"):
+
+    def refuse(_directory: Directory, name: str) -> None:
+        raise SynapseError(f"{name} could not be removed: Input/output error.")
+
+    monkeypatch.setattr(Directory, "remove_empty", refuse)
+    with pytest.raises(SynapseError, match="could not be removed: Input/output error"):
         plan.execute()
-    assert sorted(os.listdir(path.parent)) == [MARKER, "own.conf"]
-    run(absent(path))
+    assert os.listdir(path.parent) == [MARKER]
 
 
 def test_another_process_replaces_the_directory_at_the_same_moment(tmp_path: pathlib.Path) -> None:
