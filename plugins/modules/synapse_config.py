@@ -26,7 +26,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - O(validate) has no effect in check mode.
+      - O(validate) has no effect in check mode. O(working_directory) does not have to exist then.
   diff_mode:
     support: full
     details:
@@ -112,9 +112,10 @@ options:
       - When Synapse's own parser must accept the whole configuration. With V(changed), after a change. With V(always),
         also if nothing changes, unless there is no file to remove.
       - If it refuses a change, the module puts the file back with its earlier content, mode, owner and group, and the
-        task fails with the words of Synapse.
-      - If the task runs as root, the parser runs as O(synapse_user). It creates missing directories that the
-        configuration names, as Synapse does when it starts.
+        task fails with the words of Synapse. If another process has changed the file meanwhile, it stays as it is then.
+      - If the task runs as root, the parser runs as O(synapse_user). If the module does not know that user, it runs as
+        root, and without Python modules from the working directory and from the variable C(PYTHONPATH).
+      - The parser creates missing directories that the configuration names, as Synapse does when it starts.
       - Check mode does not run it, because it reads the files themselves.
     type: str
     choices:
@@ -130,8 +131,9 @@ options:
     default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
-      - The working directory of Synapse. Relative paths in its configuration start there. It is not used
-        with O(validate=never).
+      - The working directory of Synapse, as an absolute path. Relative paths in its configuration start there. It is
+        not used with O(validate=never).
+      - It must exist, but not in check mode.
     type: path
     default: /
 notes:
@@ -288,12 +290,12 @@ validation:
     cause:
       description:
         - V(configuration) if the parser refused the configuration or did not end within 60 seconds. V(installation) if
-          it failed before it read the configuration.
+          it failed before it read the configuration, or if a signal ended it.
       returned: always
       type: str
       sample: configuration
     complaint:
-      description: The words of Synapse as one line. Secrets are hidden.
+      description: The words of Synapse as one line with at most 2000 characters. Secrets are hidden.
       returned: always
       type: str
       sample: caches.global_factor must be a number.

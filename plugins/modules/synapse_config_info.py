@@ -44,7 +44,8 @@ options:
   synapse_user:
     description:
       - The user that Synapse runs as, by name or number. If the task runs as root, Synapse's parser runs as this user.
-      - It is only used with O(validate=true). If it is not set, the parser runs as the user of the task.
+      - It is only used with O(validate=true). If it is not set, the parser runs as the user of the task. As root, it
+        runs without Python modules from the working directory and from the variable C(PYTHONPATH).
     type: str
   synapse_python:
     description:
@@ -167,15 +168,16 @@ validation:
     cause:
       description:
         - V(configuration) if the parser refused the configuration or did not end within 60 seconds, or if this module
-          cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration.
+          cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration,
+          or if a signal ended it.
         - Empty if it is accepted.
       returned: always
       type: str
       sample: configuration
     complaint:
       description:
-        - The words of Synapse as one line, or the reason why this module cannot read a file of the configuration.
-          Secrets are hidden.
+        - The words of Synapse as one line with at most 2000 characters, or the reason why this module cannot read a
+          file of the configuration. Secrets are hidden.
         - Empty if it is accepted.
       returned: always
       type: str
@@ -220,7 +222,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         verdict = judge(parameters)
         if verdict.cause != INSTALLATION:
             raise
-        return {"unknown": [], "validation": verdict.shown()}
+        return {"unknown": [], "validation": verdict.hiding(()).shown()}
     verdict = judge(parameters).hiding(secret_values(configuration.settings))
     return {**found, "validation": verdict.shown()}
 

@@ -97,8 +97,10 @@ options:
   writable_paths:
     description:
       - The directories that the main process must be able to write to.
-      - A file is created and removed in each of them by O(synapse_python), in the mount namespace and as the user of
-        the main process. Only root and this user can do that.
+      - A file is created and removed in each of them, in the mount namespace and with the user and the groups of the
+        main process. Only root and this user can do that.
+      - Root does not enter a mount namespace that was made in another user namespace, or that of a process that does
+        not run as O(user) or in O(unit), if they are set. That is then a failure.
     type: list
     elements: path
     default: []
@@ -114,7 +116,8 @@ options:
     type: path
   unit:
     description:
-      - The systemd unit of Synapse in messages. Set it to an empty string if Synapse has no unit.
+      - The systemd unit of Synapse, for messages and for O(writable_paths). Set it to an empty string if Synapse has
+        no unit.
     type: str
     default: matrix-synapse.service
   log_path:
@@ -123,8 +126,9 @@ options:
     type: path
   wait_timeout:
     description:
-      - How many seconds to wait until the processes run and the server at O(base_url) answers, before it is a failure.
-      - Also how many seconds to wait until the caches are resized after a reload, but at most 10.
+      - How many seconds to wait until the processes run, the server at O(base_url) answers, and the caches are resized
+        after a reload, all together, before it is a failure. For the caches at most 10.
+      - A single request then needs at most the seconds that are left, or 1, and does not wait for a rate limit.
     type: int
     default: 0
   option_names:
@@ -143,8 +147,7 @@ options:
     type: path
   synapse_python:
     description:
-      - The Python interpreter that Synapse runs with. It reads the base size of each cache in Synapse's code, and tries
-        to write to the directories.
+      - The Python interpreter that Synapse runs with. It reads the base size of each cache in Synapse's code.
       - The default is the one of Synapse's Debian package.
     type: path
     default: /opt/venvs/matrix-synapse/bin/python
@@ -532,6 +535,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck
@@ -546,7 +550,17 @@ def check(parameters: Parameters) -> dict[str, t.Any]:
     """Return what was found if everything is as declared."""
     declared = Declared.read(parameters)
     timeout = checked_timeout(parameters["metrics_timeout"], "metrics_timeout")
-    client = connect({**parameters, **_NO_TOKEN}) if declared.reads_server else None
+
+    def connected(seconds: int | None) -> Client:
+        if seconds is None:
+            return connect({**parameters, **_NO_TOKEN})
+        # A wait for a rate limit could need more time than is left.
+        hurried = {"timeout": min(parameters["timeout"], seconds), "rate_limit_retry_timeout": 0}
+        return connect({**parameters, **_NO_TOKEN, **hurried})
+
+    if declared.reads_server:
+        # Options that are not valid are a mistake in the task, whatever the processes do.
+        connected(None)
     reader = RuntimeReader(
         declared.config_path,
         caches=declared.reads_caches,
@@ -554,9 +568,9 @@ def check(parameters: Parameters) -> dict[str, t.Any]:
         restart_record=parameters["restart_record"],
         synapse_python=declared.synapse_python,
         timeout=timeout,
-        client=client,
     )
-    return RuntimeCheck(declared, reader.read, timeout=timeout, client=client).run()
+    connecting = connected if declared.reads_server else None
+    return RuntimeCheck(declared, reader.read, timeout=timeout, connect=connecting).run()
 
 
 def main() -> None:

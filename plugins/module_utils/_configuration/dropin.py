@@ -124,7 +124,7 @@ class DeclaredDropin:
         return Attributes(parse_mode(self.mode), uid, gid)
 
 
-def _at_once(change: t.Callable[[], None]) -> None:
+def _at_once(change: t.Callable[[], None], _leaves: bytes | None) -> None:
     change()
 
 
@@ -161,6 +161,8 @@ class DropinResource:
         """Read the configuration and decide. Raises InvalidInput or ConfigurationError."""
         declared = self._declared
         declared.check()
+        if self._parser:
+            self._parser.require_absolute_directory()
         if not declared.present and not os.path.lexists(declared.path):
             return Plan(None, None)
         around = read_surroundings(self._config_path, declared.path)
@@ -284,7 +286,7 @@ class DropinResource:
         run = trial.run if trial else _at_once
         if wanted is None:
             require_writable(path, "path", trusted=trusted)
-            return (Step(f"remove {path}", lambda: run(lambda: remove_file(path, trusted=trusted))),)
+            return (Step(f"remove {path}", lambda: run(lambda: remove_file(path, trusted=trusted), None)),)
         same = current is not None and current.has_same_content_as(wanted)
         if current and same and current.attributes == wanted.attributes:
             return ()
@@ -293,7 +295,11 @@ class DropinResource:
         text = wanted.text()
         shown = ", ".join(f"{name} {value}" for name, value in wanted.attributes.shown().items())
         what = f"set {shown} on {path}" if same else f"write {', '.join(wanted.settings)} to {path}"
-        return (Step(what, lambda: run(lambda: replace_file(path, text, wanted.attributes, trusted=trusted))),)
+
+        def write() -> None:
+            replace_file(path, text, wanted.attributes, trusted=trusted)
+
+        return (Step(what, lambda: run(write, text.encode())),)
 
     def _shown(self, file: DropinFile | None, new: t.Collection[KeyPath] = ()) -> dict[str, t.Any] | None:
         if file is None:

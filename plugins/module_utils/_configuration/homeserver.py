@@ -20,6 +20,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 # Deeper than any setting of Synapse, and far below the recursion limit of Python.
 _DEEPEST = 100
+# In bytes. A configuration or a secret has some kilobytes.
+_LARGEST = 16 * 1024 * 1024
+# Far more than any configuration has. A few hundred bytes of aliases can stand for billions of values.
+_MOST_VALUES = 1_000_000
+# Text counts as one more value for each of these characters, because an alias can repeat a long one.
+_CHARACTERS_OF_A_VALUE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,14 +147,15 @@ def find_files(paths: t.Sequence[str]) -> list[str]:
 def parse_settings(text: str, path: str) -> dict[str, t.Any]:
     """Return the settings in the text of a file. Errors name it as `path`.
 
-    Raises ConfigurationError if it is not YAML or is nested too deeply, and MissingLibrary without PyYAML.
+    Raises ConfigurationError if it is not YAML, is nested too deeply or has too many values, and MissingLibrary without
+    PyYAML.
     """
     try:
         import yaml
     except ImportError as error:
         raise MissingLibrary("PyYAML", "to read the configuration of Synapse") from error
     try:
-        settings = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        settings = yaml.load(text, Loader=_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader), path))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
@@ -163,8 +170,7 @@ def parse_settings(text: str, path: str) -> dict[str, t.Any]:
         ) from error
     except RecursionError as error:
         raise _too_deep(path) from error
-    if _is_deeper(settings, _DEEPEST):
-        raise _too_deep(path)
+    _Measure(path).require_moderate(settings)
     # Synapse ignores a file without a mapping (for example an empty one) with a warning.
     return settings if isinstance(settings, dict) else {}
 
@@ -181,16 +187,70 @@ def _read_file(path: str) -> ConfigurationFile:
     return ConfigurationFile(path, parse_settings(_read_text(path, "config_path"), path))
 
 
-def _is_deeper(value: t.Any, levels: int) -> bool:
-    """Return whether `value` is nested more than `levels` deep, as a value is that contains itself."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return levels < 0 or any(_is_deeper(each, levels - 1) for each in inner)
+def _loader(base: t.Any, path: str) -> t.Any:
+    """Return the loader `base` of PyYAML with a limit for merge keys (<<), each of which copies whole mappings."""
+    pairs = 0
+
+    def flatten_mapping(loader: t.Any, node: t.Any) -> None:
+        nonlocal pairs
+        base.flatten_mapping(loader, node)
+        pairs += len(node.value)
+        if pairs > _MOST_VALUES:
+            raise _too_many(path)
+
+    return type("Loader", (base,), {"flatten_mapping": flatten_mapping})
+
+
+class _Measure:
+    """The depth and the number of values of settings, with each alias (*) counted but followed only once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        # By the identity of a list or mapping, which exists as long as the settings.
+        self._known: dict[int, tuple[int, int]] = {}
+
+    def require_moderate(self, settings: t.Any) -> None:
+        """Raise ConfigurationError if settings are nested too deeply, contain themselves or have too many values."""
+        self._measure(settings, _DEEPEST)
+
+    def _measure(self, value: t.Any, levels: int) -> tuple[int, int]:
+        """Return how deep `value` is and how many values it has. `levels`: how deep it may be."""
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._measure_anew(value, levels)
+        depth, values = known
+        if depth > levels:
+            raise _too_deep(self._path)
+        if values > _MOST_VALUES:
+            raise _too_many(self._path)
+        return known
+
+    def _measure_anew(self, value: t.Any, levels: int) -> tuple[int, int]:
+        if levels < 0:
+            raise _too_deep(self._path)
+        if isinstance(value, (str, bytes)):
+            return 0, 1 + len(value) // _CHARACTERS_OF_A_VALUE
+        if not isinstance(value, (dict, list, tuple, set)):
+            return 0, 1
+        depth, values = 0, 1
+        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
+            inner_depth, inner_values = self._measure(inner, levels - 1)
+            depth, values = max(depth, inner_depth + 1), values + inner_values
+        self._known[id(value)] = depth, values
+        return depth, values
 
 
 def _too_deep(path: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} has a value that is nested more than {_DEEPEST} levels deep, or contains itself through an alias (*):"
         " fix it first."
+    )
+
+
+def _too_many(path: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} has more than {_MOST_VALUES} values if its aliases (*) are followed, which no configuration of Synapse"
+        " needs: fix it first."
     )
 
 
@@ -203,9 +263,16 @@ def _read_text(path: str, option: str) -> str:
     _require_path(path, option)
     try:
         with open(path, encoding="utf-8", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise ConfigurationError(f"{path} ({option}) is not a regular file: set it to a text file.")
-            return file.read()
+            # The file may grow while it is read.
+            text = "" if status.st_size > _LARGEST else file.read(_LARGEST + 1)
+            if status.st_size > _LARGEST or len(text) > _LARGEST:
+                raise ConfigurationError(
+                    f"{path} ({option}) is larger than {_LARGEST // 1024 // 1024} MiB: set it to the right file."
+                )
+            return text
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} ({option}) is not text in UTF-8: set it to a text file.") from error
     except OSError as error:

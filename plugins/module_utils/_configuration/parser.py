@@ -14,13 +14,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN, SHORTEST_SECRET
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
@@ -29,6 +31,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 CONFIGURATION, INSTALLATION = "configuration", "installation"
 # In seconds. Synapse itself takes about one second on a fast machine.
 _PATIENCE = 60
+# In bytes: the end of what Synapse writes, which has the reason. A broken module of Synapse may write without end.
+_KEPT = 64 * 1024
+# In characters. Some messages quote a whole section of the configuration.
+_LONGEST_COMPLAINT = 2000
 # A warning about key servers, which ends with a line of dashes, may precede the reason.
 _WARNING = re.compile(r"^.*\n-{9,}\n", re.DOTALL)
 # Only the exception at the end of a traceback is useful to a user. The lines before it are indented, and its message
@@ -37,6 +43,8 @@ _TRACEBACK = re.compile(r"^.*Traceback [(]most recent call last[)]:\n(?:[ \t][^\
 _EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 # Python names a missing module without a traceback.
 _NO_MODULE = re.compile(r"^\S+: (?:No module named|Error while finding module specification)", re.MULTILINE)
+# What pydantic writes before and after a value that it refuses.
+_BEFORE_VALUE, _AFTER_VALUE = "input_value=", ", input_type="
 # The group of all users without a group of their own.
 _NOBODY = 65534
 
@@ -56,10 +64,19 @@ class Verdict(t.NamedTuple):
         return not self.cause
 
     def hiding(self, secrets: t.Iterable[str]) -> Verdict:
-        """Return the verdict without these secrets, which the words of Synapse may quote."""
+        """Return the verdict without these secrets, which the words of Synapse may quote, and not too long.
+
+        If there are secrets, values that Synapse itself has cut are hidden too.
+        """
         complaint = self.complaint
-        for secret in sorted(secrets, key=len, reverse=True):
-            complaint = complaint.replace(secret, HIDDEN)
+        forms = {form for secret in secrets for form in _forms(secret)}
+        for form in sorted(forms, key=len, reverse=True):
+            complaint = complaint.replace(form, HIDDEN)
+        if forms:
+            complaint = _without_cut_values(complaint)
+        # Only now, because a part of a secret would not be found.
+        if len(complaint) > _LONGEST_COMPLAINT:
+            complaint = complaint[: _LONGEST_COMPLAINT - 1] + "…"
         return self._replace(complaint=complaint)
 
     def shown(self) -> dict[str, t.Any]:
@@ -80,10 +97,14 @@ class Parser:
     working_directory: str
     reader: Reader | None = None
 
-    def require_directory(self) -> None:
-        """Raise InvalidInput if the working directory is not an absolute path of a directory."""
+    def require_absolute_directory(self) -> None:
+        """Raise InvalidInput if the working directory is not an absolute path. It does not have to exist."""
         if "\0" in self.working_directory or not os.path.isabs(self.working_directory):
             raise InvalidInput(f"working_directory {self.working_directory!r} is not an absolute path: set one.")
+
+    def require_directory(self) -> None:
+        """Raise InvalidInput if the working directory is not an absolute path of a directory."""
+        self.require_absolute_directory()
         if not os.path.isdir(self.working_directory):
             raise InvalidInput(
                 f"working_directory {self.working_directory} is not a directory on this host: set it to the directory"
@@ -93,9 +114,11 @@ class Parser:
     def judge(self) -> Verdict:
         """Let Synapse parse the configuration. Raises InvalidInput if the working directory cannot be used."""
         self.require_directory()
-        arguments = [self.python, "-m", "synapse.config", *(f"--config-path={path}" for path in self.config_path)]
+        # Isolated: root must not run files that another user puts into the working directory.
+        isolated = ["-I"] if self._is_root() else []
+        paths = (f"--config-path={path}" for path in self.config_path)
         try:
-            return verdict_of(self._run(arguments))
+            return verdict_of(self._run([self.python, *isolated, "-m", "synapse.config", *paths]))
         except subprocess.TimeoutExpired:
             return Verdict(CONFIGURATION, f"Synapse's own parser did not end within {_PATIENCE} seconds.")
         except (OSError, ValueError) as error:
@@ -139,21 +162,21 @@ class Parser:
             **self._identity(),
         ) as process:
             try:
-                _output, errors = process.communicate(timeout=_PATIENCE)
+                errors = _last_words(process, _PATIENCE)
             finally:
                 # Also after an interruption. A module of Synapse may have started other processes, which hold the pipe.
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
         return Completed(process.returncode, "", errors)
 
+    def _is_root(self) -> bool:
+        return os.geteuid() == 0 and (self.reader is None or self.reader.uid == 0)
+
     def _identity(self) -> dict[str, t.Any]:
         """Return the options of subprocess.Popen for the user of the parser."""
-        if os.geteuid() != 0:
-            return {}
         reader = self.reader
-        if reader is None or reader.uid == 0:
-            # Python 3.11 and later: root does not run files that Synapse's user puts into the working directory.
-            return {"env": {**os.environ, "PYTHONSAFEPATH": "1"}}
+        if os.geteuid() != 0 or reader is None or reader.uid == 0:
+            return {}
         group = _NOBODY if reader.gid is None else reader.gid
         return {"user": reader.uid, "group": group, "extra_groups": sorted(reader.groups)}
 
@@ -164,8 +187,10 @@ def verdict_of(completed: Completed) -> Verdict:
         return Verdict()
     reason = _WARNING.sub("", completed.errors)
     # A warning can precede the reason, with an empty line between the two.
-    paragraphs = [" ".join(words.split()) for words in _EMPTY_LINE.split(_TRACEBACK.sub("", reason))]
-    complaint = " ".join(_as_sentence(words) for words in paragraphs if words)
+    words = _one_line(_TRACEBACK.sub("", reason))
+    complaint = _as_sentence(words) if words else ""
+    if completed.status < 0:
+        return Verdict(INSTALLATION, f"It was ended by {_named(-completed.status)}. {complaint}".rstrip())
     if "Traceback (most recent call last)" in reason:
         # Synapse reads its configuration in the function load_config, and with it the modules that it names.
         is_early = ", in load_config\n" not in reason
@@ -177,3 +202,63 @@ def verdict_of(completed: Completed) -> Verdict:
 
 def _as_sentence(words: str) -> str:
     return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
+def _named(number: int) -> str:
+    """Return the name of a signal. The kernel uses SIGKILL if the memory is not enough."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"the signal {name}" + (", for example because of too little memory" if number == signal.SIGKILL else "")
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the forms in which a secret may be quoted: as it is, as Python shows it, and both as one line."""
+    texts = (secret, repr(secret)[1:-1])
+    forms = {form for text in texts for form in (text, " ".join(text.split()), _one_line(text))}
+    return {form for form in forms if len(form) >= SHORTEST_SECRET}
+
+
+def _one_line(text: str) -> str:
+    """Return `text` as one line, with each of its paragraphs except the last one as a sentence."""
+    *first, last = [words for words in (" ".join(each.split()) for each in _EMPTY_LINE.split(text)) if words] or [""]
+    return " ".join([*map(_as_sentence, first), last])
+
+
+def _without_cut_values(complaint: str) -> str:
+    """Return the complaint without values that pydantic cuts in the middle (...): they may have a part of a secret."""
+    first, *others = complaint.split(_BEFORE_VALUE)
+    shown = [first]
+    for other in others:
+        value, after, rest = other.partition(_AFTER_VALUE)
+        shown.append(HIDDEN + after + rest if after and "..." in value else other)
+    return _BEFORE_VALUE.join(shown)
+
+
+def _last_words(process: Command, patience: float) -> str:
+    """Return the end of the standard error of a process, which has then ended. `patience` in seconds.
+
+    Raises subprocess.TimeoutExpired if the process or one of its children does not end in time.
+    """
+    until = time.monotonic() + patience
+    kept, is_cut = b"", False
+    stream = t.cast(t.IO[str], process.stderr)
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(stream, selectors.EVENT_READ)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(process.args, patience)
+            if not waiting.select(left):
+                continue
+            read = os.read(stream.fileno(), _KEPT)
+            if not read:
+                break
+            is_cut = is_cut or len(kept) + len(read) > _KEPT
+            kept = (kept + read)[-_KEPT:]
+    process.wait(max(0, until - time.monotonic()))
+    if is_cut:
+        # The first line may begin in the middle of a secret.
+        kept = kept.partition(b"\n")[2] or b"Its message is a line that is too long to be shown."
+    return kept.decode(errors="replace")

@@ -22,8 +22,8 @@ HIDDEN, HIDDEN_NEW = "(hidden)", "(hidden, new)"
 _SECRET_NAME = re.compile(r"(password|passwd|passphrase|secrets?|tokens?|pepper|dsn)$|(^|_)(pass|key|credentials)$")
 # The caches have the names of functions in Synapse, and some of them end like the name of a secret.
 _CACHE_FACTORS = ("caches", "per_cache_factors")
-_SHORTEST_SECRET = 4
-_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+SHORTEST_SECRET = 4
+_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s]*:([^/@\s]*)@")
 
 
 def same(one: t.Any, other: t.Any) -> bool:
@@ -92,10 +92,11 @@ def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collec
 
 
 def secret_values(settings: Settings, secret: t.Collection[KeyPath] = ()) -> set[str]:
-    """Return the values that `masked` hides, as text. Very short ones are left out, because any text contains them."""
-    hidden = leaves(masked(settings, secret))
-    found = {str(value) for where, value in leaves(settings).items() if hidden.get(where) == HIDDEN}
-    return {value for value in found if len(value) >= _SHORTEST_SECRET}
+    """Return the values that `masked` hides, as text, also those in lists, and the passwords in URLs.
+
+    Those with less than SHORTEST_SECRET characters are left out, because any text contains them.
+    """
+    return {text for text in _secrets_in(settings, (), frozenset(secret)) if len(text) >= SHORTEST_SECRET}
 
 
 def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple[KeyPath, ...]) -> t.Any:
@@ -107,6 +108,20 @@ def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple
         # An element has no name of its own: the name of the list counts.
         return [_masked(inner, where, secret, new) for inner in value]
     return value
+
+
+def _secrets_in(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], inside: bool = False) -> t.Iterator[str]:
+    """Yield the secrets in `value`. `inside`: it is in a mapping or list that is a secret as a whole."""
+    inside = inside or where in secret
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _secrets_in(inner, (*where, str(key)), secret, inside)
+    elif isinstance(value, (list, tuple, set)):
+        for inner in value:
+            yield from _secrets_in(inner, where, secret, inside)
+    elif value is not None and not isinstance(value, bool) and (inside or _looks_secret(value, where)):
+        yield value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        yield from _CREDENTIALS_IN_URL.findall(str(value))
 
 
 def _looks_secret(value: t.Any, where: KeyPath) -> bool:

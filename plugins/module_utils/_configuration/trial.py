@@ -27,6 +27,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file
     remove_file,
 )
 
+# The device and the number of a file, which another file does not have at the same time.
+_Identity = tuple[int, int]
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -44,45 +46,69 @@ class Trial:
     failed: str
     secrets: t.Collection[str] = ()
 
-    def run(self, change: t.Callable[[], t.Any]) -> None:
+    def run(self, change: t.Callable[[], t.Any], leaves: bytes | None) -> None:
         """Make the change and let Synapse parse its configuration.
 
-        If Synapse refuses it, or if anything else ends the trial, the file is put back with its earlier content, mode,
-        owner and group. Raises ConfigurationError with the words of Synapse; InvalidInput before the change if the file
-        could not be put back; SynapseError if the change failed, the task was interrupted or the file was not put back.
+        `leaves`: the content of the file after the change, None if the change removes it. If Synapse refuses it, or if
+        anything else ends the trial, the file is put back with its earlier content, mode, owner and group, unless
+        another process has changed it after the change.
+
+        Raises ConfigurationError with the words of Synapse; InvalidInput before the change if the file could not be put
+        back; SynapseError if the change failed, the task was interrupted or the file was not put back.
         """
         self.parser.require_directory()
         before = read_file(self.path, trusted=self.trusted)
         if before:
             require_allowed(before.attributes, self.path)
+        own: _Identity | None = None
         with _Signals() as signals:
             try:
                 change()
+                own = self._identity()
                 verdict = self.parser.judge()
-            except BaseException:
+            except BaseException as error:
                 signals.ignore()
-                self._put_back(before)
-                raise
+                if self._put_back(before, leaves, own):
+                    raise
+                raise self._left(str(error) or "The task was interrupted.") from error
             signals.ignore()
-            if not verdict.accepted:
-                self._put_back(before)
+            is_back = verdict.accepted or self._put_back(before, leaves, own)
         if not verdict.accepted:
-            raise self._refusal(verdict.hiding(self.secrets))
+            hidden = verdict.hiding(self.secrets)
+            raise self._refusal(hidden) if is_back else self._refusal_of_left(hidden)
 
     def prove(self) -> None:
         """Let Synapse parse the unchanged configuration. Raises ConfigurationError if it refuses that."""
         self.parser.require_accepted(self.secrets)
 
-    def _put_back(self, before: InstalledFile | None) -> None:
+    def _identity(self) -> _Identity | None:
+        """Return the identity of the file, or None if there is none."""
         try:
-            if read_file(self.path, trusted=self.trusted) == before:
-                return
+            status = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SynapseError(f"{self.path} cannot be examined: {error.strerror}.") from error
+        return status.st_dev, status.st_ino
+
+    def _put_back(self, before: InstalledFile | None, leaves: bytes | None, own: _Identity | None) -> bool:
+        """Put the file back. Return False, and do nothing, if it is not as the change left it.
+
+        `own`: the identity of the file after the change; None if there is none, or if the change has not ended.
+        """
+        try:
+            now = read_file(self.path, trusted=self.trusted)
+            if now == before:
+                return True
+            if (now.content if now else None) != leaves or (own and self._identity() != own):
+                return False
             if before is None:
                 remove_file(self.path, trusted=self.trusted)
-                return
+                return True
             parent, name = os.path.split(self.path)
             with open_directory(parent, trusted=self.trusted, option=self.path) as directory:
                 directory.replace(name, before.content, before.attributes)
+            return True
         except (SynapseError, OSError) as error:
             fault = SynapseError(
                 f"{self.path} was changed, but Synapse did not accept it or the task was interrupted, and the earlier"
@@ -90,6 +116,26 @@ class Trial:
             )
             fault.may_be_done = True
             raise fault from error
+
+    def _left(self, reason: str) -> SynapseError:
+        """Return the error for a trial that ended early, while another process changed the file."""
+        fault = SynapseError(
+            f"{reason} Another process has changed {self.path} meanwhile, so that it was left as it is now. Check it"
+            " before Synapse is started again."
+        )
+        fault.may_be_done = True
+        return fault
+
+    def _refusal_of_left(self, verdict: Verdict) -> ConfigurationError:
+        """Return the error for a change that is refused, but not undone."""
+        fault = ConfigurationError(
+            f"{self.failed}: Synapse did not accept the result. Another process has changed {self.path} meanwhile, so"
+            f" that it was left as it is now. {self.parser.sentence(verdict)} Check the file before Synapse is started"
+            " again.",
+            validation=verdict.shown(),
+        )
+        fault.may_be_done = True
+        return fault
 
     def _refusal(self, verdict: Verdict) -> ConfigurationError:
         """Return the error for a change that is undone. The earlier configuration may be refused as well."""

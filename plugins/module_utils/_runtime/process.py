@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import pwd
 import re
@@ -123,6 +124,14 @@ def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> tuple[l
     return sorted(found, key=lambda process: (process.app != MAIN_APP, process.pid)), unknown
 
 
+def user_name(number: int) -> str:
+    """Return the name of a user, or the number if the user has no name."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 class ProcessReader:
     """Reads the state of one process. What this user is not allowed to see is None, and is added to `unknown`.
 
@@ -136,11 +145,7 @@ class ProcessReader:
 
     def user(self) -> str:
         """Return the name of the user that the process runs as, or the number of the user if it has no name."""
-        number = int(_found(_EFFECTIVE_USER, self._read("status"))[0])
-        try:
-            return pwd.getpwuid(number).pw_name
-        except KeyError:
-            return str(number)
+        return user_name(int(_found(_EFFECTIVE_USER, self._read("status"))[0]))
 
     def file_limits(self) -> dict[str, int]:
         """Return how many files the process may have open: `soft` and `hard`, without a key where there is no limit."""
@@ -156,6 +161,9 @@ class ProcessReader:
         maps = self._attempt("jemalloc", lambda: self._read("maps"))
         if maps is None:
             return None
+        if not maps:
+            # Each running program has maps. This process has ended, and its parent has not noticed yet.
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         match = _JEMALLOC.search(maps)
         return {"loaded": True, "library": match.group()} if match else {"loaded": False}
 

@@ -39,6 +39,9 @@ _PROPERTIES = (
     "NeedDaemonReload",
 )
 _USER_MANAGER = re.compile(r"user@\d+\.service")
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
+_CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _ENVIRONMENT_FILE = re.compile(r"(.*) \(ignore_errors=(yes|no)\)")
 
 
@@ -86,6 +89,14 @@ def unit_name(control_group: str) -> str | None:
     return None
 
 
+def unquoted_words(text: str) -> list[str]:
+    """Return the words of a property that is a list, as `systemctl show` prints it, without their quotes.
+
+    systemctl puts a word in double quotes if it needs them.
+    """
+    return [_unescaped(quoted) if quoted else word for quoted, word in _WORD.findall(text)]
+
+
 def read_unit(control_group: str, process: tuple[int, int], run: Run, timeout: float, systemd: Systemd) -> Unit | None:
     """Return the unit of a process, or None if systemd has not started it. Raises SynapseError if systemd fails.
 
@@ -126,7 +137,7 @@ def _unit_inputs(name: str, shown: t.Mapping[str, str], directories: t.Sequence[
     own_names = {name, re.sub("@.*(?=[.])", "@", name)}
     folders = [os.path.join(directory, f"{own}.d") for directory in directories for own in sorted(own_names)]
     present = [path for folder in folders for path in glob.glob(os.path.join(glob.escape(folder), "*.conf"))]
-    named = [path for path in shown.get("DropInPaths", "").split() if _is_lasting(path, folders)]
+    named = [path for path in unquoted_words(shown.get("DropInPaths", "")) if _is_lasting(path, folders)]
     for path in sorted({*present, *named}):
         yield Input(path, UNIT)
     for folder in sorted({*folders, *(os.path.dirname(path) for path in named)}):
@@ -153,6 +164,18 @@ def _environment_inputs(lines: t.Sequence[str]) -> t.Iterator[Input]:
                 yield Input(folder, ENVIRONMENT, required=False, suffix=re.split(r"[*?\]]", name)[-1])
         elif pattern:
             yield Input(pattern, ENVIRONMENT, required=not optional)
+
+
+def _unescaped(quoted: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        code = match[1]
+        if code[0] == "x" and len(code) == 3:
+            return chr(int(code[1:], 16))
+        if len(code) == 3:
+            return chr(int(code, 8))
+        return _CONTROLS.get(code, code)
+
+    return _ESCAPE.sub(one, quoted)
 
 
 def _seconds(text: str) -> float | None:

@@ -18,6 +18,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import parse_command_line
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import unquoted_words
 
 Run = t.Callable[[t.Sequence[str], float], Completed]
 
@@ -38,9 +39,6 @@ _PROPERTIES = (
 )
 # Other names are not valid, or are patterns for several units.
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|.)", re.DOTALL)
-_CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _COMMAND = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", re.DOTALL)
 _CONFIG_PATH = re.compile(r"--config-path[= ](\S+)")
 _ENVIRONMENT_FILE = re.compile(r"(.*) \(ignore_errors=(?:yes|no)\)")
@@ -62,7 +60,7 @@ class Shown:
 
     def words(self, name: str) -> list[str]:
         """Return a property that is a list of words, without their quotes."""
-        return [_unescaped(quoted) if quoted else word for quoted, word in _WORD.findall(self.text(name))]
+        return unquoted_words(self.text(name))
 
     def command(self) -> str:
         """Return the command line that starts the unit, or an empty text."""
@@ -159,15 +157,3 @@ def _asked(arguments: t.Sequence[str], run: Run, timeout: float) -> str:
         reason = (done.errors.strip().splitlines() or ["it printed nothing"])[0].rstrip(".")
         raise SynapseError(f"systemctl {arguments[0]} failed: {reason}.")
     return done.output
-
-
-def _unescaped(quoted: str) -> str:
-    def one(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] == "x" and len(code) == 3:
-            return chr(int(code[1:], 16))
-        if len(code) == 3:
-            return chr(int(code, 8))
-        return _CONTROLS.get(code, code)
-
-    return _ESCAPE.sub(one, quoted)

@@ -15,12 +15,12 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.environment_file import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.environment_file import (
     Variable,
     read_bytes,
     read_environment_file,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.systemctl import (
     Shown,
     start_line,

@@ -19,8 +19,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 
-# The values that can be unknown for other reasons than the caches.
-_ELSEWHERE = frozenset({"server", "server.name", "server.version", "outdated_by", "restart_record", "unit", "jemalloc"})
+# The values without which no size is known.
+_NEEDED = ("caches", "base_size")
 
 
 def wrong_caches(process: Mapping) -> list[Mapping]:
@@ -79,6 +79,10 @@ def _judge_sizes(declared: Declared, process: Mapping, verdict: Verdict) -> None
         )
 
 
+def _is_unjudged(process: Mapping) -> bool:
+    return any(cache.get("expected_max_size") and "as_configured" not in cache for cache in process.get("caches", []))
+
+
 def _proof(declared: Declared, found: Mapping, count: int, wrong: int, proven: bool) -> str:
     in_force = f"global_factor {found['cache_settings']['global_factor']}"
     unmanaged = "" if declared.judges_caches else f"not managed ({declared.called('cache_factor')} is not set). "
@@ -88,7 +92,8 @@ def _proof(declared: Declared, found: Mapping, count: int, wrong: int, proven: b
         doubt = f"{wrong} caches of the running server have another size: reload it."
     else:
         unknown: t.Sequence[Mapping] = found["unknown"]
-        names = {one["name"] for one in unknown} - _ELSEWHERE
+        # An unknown variable can explain a difference, and matters to no other size.
+        names = (*_NEEDED, "environment") if any(map(_is_unjudged, found["processes"])) else _NEEDED
         reasons = unknown_of(unknown, names) or "no cache has been used yet."
         doubt = f"the sizes in the running server cannot be read: {reasons}"
     return f"Caches: {unmanaged}NOT proven. {in_force} is configured, but {doubt}"

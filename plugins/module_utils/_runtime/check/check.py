@@ -30,11 +30,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.writing import RunScript, judge_writing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server import read_server
 
 # In seconds. After a reload, Synapse resizes its caches within a moment.
 _RESIZING = 10.0
 _PAUSE, _LONG_PAUSE = 0.25, 1.0
+_SHORTEST_REQUEST = 1
 _RETURNED = ("server", "processes", "cache_settings", "unknown")
+
+
+class Connect(t.Protocol):
+    """Makes a client of the server."""
+
+    def __call__(self, seconds: int | None) -> Client:
+        """Return a client whose requests need at most so many seconds, also for rate limits. None: as declared."""
 
 
 class Waiting(t.NamedTuple):
@@ -53,31 +62,34 @@ class RuntimeCheck:
         read: t.Callable[[], dict[str, t.Any]],
         *,
         timeout: float,
-        client: Client | None = None,
+        connect: Connect | None = None,
         host: Host | None = None,
         waiting: Waiting | None = None,
         run_script: RunScript = run_command,
     ) -> None:
-        """`read`: that of a RuntimeReader for what is declared. `timeout`: how many seconds to wait for each command.
+        """`read`: that of a RuntimeReader for what is declared, without a client.
 
-        `client`: to ask for the health of the server, if something is declared of it.
+        `timeout`: how many seconds to wait for each command. `connect`: to ask the server, if something is declared of
+        it.
         """
         self._declared = declared
         self._read = read
         self._timeout = timeout
-        self._client = client
+        self._connect = connect
         self._host = host or Host()
         self._waiting = waiting or Waiting()
         self._run_script = run_script
+        self._start = self._waited = 0.0
 
     def run(self) -> dict[str, t.Any]:
         """Return what the module returns. Raises StateNotReached, with all failures, if something is not as declared.
 
         Raises ConfigurationError if the configuration is needed and cannot be read.
         """
+        self._start = self._waiting.now()
         found, health = self._settled()
         declared, verdict = self._declared, Verdict()
-        judge_server(declared, found, health, verdict)
+        judge_server(declared, found, health, verdict, self._waited)
         caches_proven = False
         if judge_running(declared, found, verdict):
             processes, units = found["processes"], Units(self._host, self._timeout)
@@ -85,7 +97,7 @@ class RuntimeCheck:
             judge_jemalloc(declared, processes, units, verdict)
             caches_proven = judge_caches(declared, found, verdict)
             judge_autotuning(declared, processes, verdict)
-            judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host.proc)
+            judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host)
         if verdict.failures:
             # The state of all processes would hide the sentences.
             raise StateNotReached(verdict.message, failures=verdict.failures, warnings=verdict.warnings)
@@ -96,21 +108,45 @@ class RuntimeCheck:
             "warnings": verdict.warnings,
         }
 
+    @property
+    def _left(self) -> float:
+        """How many seconds of `wait_timeout` are left. It is the time for everything together."""
+        return self._start + self._declared.wait_timeout - self._waiting.now()
+
     def _settled(self) -> tuple[dict[str, t.Any], str | None]:
         """Return the state of the processes, and why the server is not healthy, as soon as there is enough of both."""
-        start = self._waiting.now()
         pause = _PAUSE
         while True:
-            health = health_problem(self._client) if self._client else None
-            late = self._waiting.now() - start >= self._declared.wait_timeout
+            client = self._client() if self._declared.answers else None
+            health = health_problem(client) if client else None
+            self._waited = self._waiting.now() - self._start
+            late = self._left <= 0
             # A server that does not answer yet is not worth more than this one request.
-            if not (self._declared.answers and health) or late:
-                found = self._read()
-                if late or self._runs(found):
+            if not health or late:
+                found = self._found()
+                # The server may have needed the rest of the time.
+                if late or self._left <= 0 or self._runs(found):
                     break
-            self._waiting.pause(pause)
+            self._waiting.pause(min(pause, max(self._left, 0)))
             pause = min(pause * 2, _LONG_PAUSE)
         return self._resized(found), health
+
+    def _client(self) -> Client | None:
+        if self._connect is None:
+            return None
+        if not self._declared.wait_timeout:
+            return self._connect(None)
+        return self._connect(max(_SHORTEST_REQUEST, int(self._left)))
+
+    def _found(self) -> dict[str, t.Any]:
+        """Return the state of the processes, with that of the server if something is declared of it."""
+        client = self._client()
+        if client is None:
+            return self._read()
+        server, unknown = read_server(client)
+        found = self._read()
+        shown = {"server": server} if server else {}
+        return {**shown, **found, "unknown": [*(one._asdict() for one in unknown), *found["unknown"]]}
 
     def _runs(self, found: Mapping) -> bool:
         if self._declared.answers:
@@ -121,11 +157,10 @@ class RuntimeCheck:
         return bool(found["processes"]) and all(key in server for key, value in wanted.items() if value)
 
     def _resized(self, found: dict[str, t.Any]) -> dict[str, t.Any]:
-        declared = self._declared
-        if not declared.judges_caches:
+        if not self._declared.judges_caches:
             return found
-        start, limit = self._waiting.now(), min(_RESIZING, declared.wait_timeout)
-        while any(map(wrong_caches, found["processes"])) and self._waiting.now() - start < limit:
-            self._waiting.pause(_LONG_PAUSE)
-            found = self._read()
+        end = self._waiting.now() + min(_RESIZING, self._left)
+        while any(map(wrong_caches, found["processes"])) and self._waiting.now() < end:
+            self._waiting.pause(min(_LONG_PAUSE, end - self._waiting.now()))
+            found = self._found()
         return found

@@ -177,7 +177,8 @@ def _starts_python(unit: UnitNow) -> bool:
 
 def _of_unit(unit: UnitNow, preload: Preload) -> tuple[str, str]:
     if preload.line is None:
-        return "unset", f"No file of {unit.name} sets {VARIABLE}. Set it in a drop-in, and {unit.apply} ({unit.hint})."
+        reason = f"No file of {unit.name} sets {VARIABLE}. Set it in a drop-in, and {unit.apply} ({unit.hint})."
+        return f"unset {unit.name}", reason
     what = f"removes {VARIABLE} ({preload.line.key})" if preload.removed else f"sets {VARIABLE} to '{preload.value}'"
     reason = f"{preload.line.place} {what}: remove that there, and {unit.apply} ({unit.hint})."
-    return f"{VARIABLE} {preload.line.place}", reason
+    return f"{VARIABLE} {preload.line.place} {unit.name}", reason

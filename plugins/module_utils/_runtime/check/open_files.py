@@ -144,19 +144,21 @@ class _Limits:
         configuration = read_configuration(self._process["config_path"])
         limit = configuration.settings.get(_SETTING)
         source = configuration.source_of(_SETTING)
-        if source is None or type(limit) is not int or not 0 < limit < self._wanted:
+        if source is None or not isinstance(limit, int) or isinstance(limit, bool):
             return None
-        return source, limit
+        return (source, limit) if 0 < limit < self._wanted else None
 
 
 def _of_files(unit: UnitNow, limit: float, wanted: int) -> Culprit:
     found = unit.limit_line()
     if found is None:
         reason = f"No file of {unit.name} sets LimitNOFILE, so DefaultLimitNOFILE of systemd applies, which is"
-        return Culprit("default", f"{reason} {limit:.0f}. Set LimitNOFILE={wanted}, and {unit.apply} ({unit.hint}).")
+        return Culprit(
+            f"default {unit.name}", f"{reason} {limit:.0f}. Set LimitNOFILE={wanted}, and {unit.apply} ({unit.hint})."
+        )
     line, hard = found
     if hard >= wanted:
         reason = f"{line.place} sets LimitNOFILE={line.value}, but systemd has not read it since: {unit.apply}"
-        return Culprit(line.place, f"{reason} ({unit.hint}).")
+        return Culprit(f"{line.place} {unit.name}", f"{reason} ({unit.hint}).")
     reason = f"{line.place} sets LimitNOFILE={line.value}: remove it there, and {unit.apply} ({unit.hint})."
-    return Culprit(line.place, reason)
+    return Culprit(f"{line.place} {unit.name}", reason)

@@ -25,6 +25,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 ANY = "*"
 _HEALTH = "/health"
 # As a library writes an error of the system.
+# Far more than OK.
+_MOST_BYTES = 64
+# What the libraries write around a reason.
+_OF_A_LIBRARY = re.compile(r"Pool\(|Caused by|object at 0x|\w+(?:Error|Exception)\(")
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _RELEASE = re.compile(r"v?([0-9]+(?:[.][0-9]+)*)(?:[-_.]?(?:rc|c|pre|preview)[-_.]?([0-9]*))?")
 
@@ -33,7 +37,12 @@ def health_problem(client: Client) -> str | None:
     """Return why the server is not healthy, without a period, or None if it is. Raises MissingLibrary."""
     try:
         with client.streamed(_HEALTH, params=None, headers={}) as response:
-            text = next(response.iter_content(64), b"").decode("ascii", errors="replace").strip()
+            content = b""
+            for part in response.iter_content(_MOST_BYTES):
+                content += part
+                if len(content) >= _MOST_BYTES:
+                    break
+            text = content.decode("ascii", errors="replace").strip()
             status = response.status_code
     except MissingLibrary:
         raise
@@ -44,14 +53,14 @@ def health_problem(client: Client) -> str | None:
     return f"status {status}" if status != 200 else "the answer is not OK"
 
 
-def judge_server(declared: Declared, found: Mapping, health: str | None, verdict: Verdict) -> None:
+def judge_server(declared: Declared, found: Mapping, health: str | None, verdict: Verdict, waited: float = 0) -> None:
     """Compare the server with `answers`, `version` and `server_name`.
 
-    `found`: what RuntimeReader returns. `health`: why the server is not healthy.
+    `found`: what RuntimeReader returns. `health`: why the server is not healthy, after `waited` seconds.
     """
     server = found.get("server", {})
     if declared.answers and health is not None:
-        after = f" after {declared.wait_timeout:g} seconds" if declared.wait_timeout else ""
+        after = f" after {int(waited)} seconds" if declared.wait_timeout else ""
         url = declared.called("base_url")
         no_answer = (
             f"Synapse does not answer at {declared.base_url}{_HEALTH}{after} ({health}). {declared.log_hint} for the"
@@ -76,7 +85,11 @@ def judge_server(declared: Declared, found: Mapping, health: str | None, verdict
 def _reason(message: str) -> str:
     # The sentence around it names the request and the fix.
     found = _SYSTEM_ERROR.search(message)
-    return found[1] if found else re.sub(r"^GET \S+ failed: ", "", message).partition(". ")[0].rstrip(".")
+    if found:
+        return found[1]
+    if _OF_A_LIBRARY.search(message):
+        return "no answer in time" if "timed out" in message else "the connection failed"
+    return re.sub(r"^GET \S+ (failed: )?", "", message).partition(". ")[0].rstrip(".")
 
 
 def same_version(one: str, other: str) -> bool:

@@ -21,13 +21,23 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Run, Systemd
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.environment_file import read_environment_file
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Run, Systemd, unquoted_words
 
 UNLIMITED = math.inf
 
 _PROPERTIES = ("FragmentPath", "DropInPaths", "LimitNOFILE", "NeedDaemonReload")
 # As systemd reads numbers of files. Python refuses to read thousands of digits.
-_NUMBER = re.compile(r"[+]?(0[xX][0-9a-fA-F]{1,40}|0|[1-9][0-9]{0,40})")
+# As safe_atou64() of systemd 252 reads a number, each form with its base.
+_NUMBERS = (
+    (re.compile(r"\s*[+]?([1-9][0-9]{0,40})"), 10),
+    (re.compile(r"\s*[+]?(0[0-7]{0,80})"), 8),
+    (re.compile(r"\s*[+]?0[xX]([0-9a-fA-F]{1,40})"), 16),
+    (re.compile(r"\s*0[oO]([0-7]{1,80})"), 8),
+    (re.compile(r"\s*0[bB]([01]{1,80})"), 2),
+)
+# The kernel's number for no limit. In a file, only the word is accepted for it.
+_NO_LIMIT = 2**64 - 1
 
 
 class Line(t.NamedTuple):
@@ -77,17 +87,16 @@ class UnitNow:
         for line in self.lines():
             if line.key == "LimitNOFILE":
                 limit = hard_limit(line.value)
+                # systemd also ignores an empty value, unlike that of most settings.
                 if limit is not None:
                     found = line, limit
-                elif not line.value:
-                    found = None
         return found
 
 
 def read_unit_now(name: str, run: Run, timeout: float, systemd: Systemd) -> UnitNow:
     """Return the unit as it is now. `timeout` in seconds. Raises SynapseError if systemd does not show it."""
     shown = _shown(_PROPERTIES, ["--", name], run, timeout)
-    loaded = shown.get("DropInPaths", "").split()
+    loaded = unquoted_words(shown.get("DropInPaths", ""))
     present = drop_ins(name, loaded, systemd.units)
     fragment = [shown["FragmentPath"]] if shown.get("FragmentPath") else []
     same_files = {os.path.realpath(path) for path in present} == {os.path.realpath(path) for path in loaded}
@@ -118,7 +127,7 @@ def read_default_limit(run: Run, timeout: float) -> float | None:
 
 def hard_limit(value: str) -> float | None:
     """Return the hard limit in a value of LimitNOFILE, or None if it is not valid, so that systemd ignores it."""
-    limits = [_number(part.strip()) for part in value.split(":", 1)]
+    limits = [_number(part) for part in value.split(":", 1)]
     soft, hard = limits[0], limits[-1]
     return hard if soft is not None and hard is not None and soft <= hard else None
 
@@ -142,14 +151,10 @@ def service_lines(path: str) -> list[Line]:
 
 def variable_lines(path: str) -> list[Line]:
     """Return the assignments in a file of environment variables; none if it cannot be read."""
-    found = []
-    for number, text in _logical_lines(path):
-        name, equals, value = text.partition("=")
-        if equals:
-            value = value.strip()
-            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-            found.append(Line(path, number, name.strip(), value[1:-1] if quoted else value))
-    return found
+    try:
+        return [Line(path, found.number, found.name, found.value) for found in read_environment_file(path)]
+    except SynapseError:
+        return []
 
 
 def _shown(properties: t.Sequence[str], rest: t.Sequence[str], run: Run, timeout: float) -> dict[str, str]:
@@ -161,15 +166,18 @@ def _shown(properties: t.Sequence[str], rest: t.Sequence[str], run: Run, timeout
 
 
 def _logical_lines(path: str) -> t.Iterator[tuple[int, str]]:
-    """Yield each line without comments, and its number. A backslash at the end continues a line in the next one."""
+    """Yield each line without comments, and its number.
+
+    A backslash at the end continues a line in the next one, but not if it is escaped or if a space follows.
+    """
     start, parts = 0, t.cast("list[str]", [])
     for number, line in enumerate([*_text(path).split("\n"), ""], start=1):
-        text = line.strip()
+        text = line.lstrip()
         if text.startswith(("#", ";")):
             continue
         start = start if parts else number
-        continued = text.endswith("\\")
-        parts.append(text[:-1].strip() if continued else text)
+        continued = (len(text) - len(text.rstrip("\\"))) % 2 == 1
+        parts.append(text[:-1].strip() if continued else text.strip())
         if not continued:
             whole = " ".join(part for part in parts if part)
             parts = []
@@ -199,4 +207,9 @@ def _names(name: str) -> list[str]:
 def _number(text: str) -> float | None:
     if text == "infinity":
         return UNLIMITED
-    return int(text, 0) if _NUMBER.fullmatch(text) else None
+    for pattern, base in _NUMBERS:
+        match = pattern.fullmatch(text)
+        if match:
+            number = int(match[1], base)
+            return number if number < _NO_LIMIT else None
+    return None

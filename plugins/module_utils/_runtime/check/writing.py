@@ -4,16 +4,18 @@
 
 # Private to this collection: it may change in any release.
 
-"""Whether the main process can write to its directories, tried in its mount namespace and as its user."""
+"""Whether the main process can write to its directories, tried in its mount namespace and as its user.
+
+No program in that namespace is run: a script of the Python of this module enters it, and becomes the user at once.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import grp
 import json
 import os
 import pwd
-import re
+import sys
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
@@ -28,15 +30,36 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     Mapping,
     identified,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.identity import identity_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
 
-# Makes a file in each directory that is an argument, reads it and removes it. Prints what failed as JSON.
+# Takes the identity that is the first argument. Makes a file in each directory that is another argument, reads it and
+# removes it. Prints what failed as JSON. Between setns and setuid it must import nothing: that would be a file of the
+# other namespace, and would run as root.
 SCRIPT = r"""
-import json, os, secrets, sys
+import ctypes, json, os, secrets, sys
+
+identity = json.loads(sys.argv[1])
+if identity and identity["user"]:
+    os.setgroups(identity["groups"])
+    os.setgid(identity["group"])
+if identity and identity["namespace"] is not None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.setns(identity["namespace"], 0x00020000):
+        sys.exit(f"its mount namespace cannot be entered: {os.strerror(ctypes.get_errno())}")
+if identity and identity["user"]:
+    try:
+        os.setuid(identity["user"])
+    except OSError as error:
+        os.write(2, f"the user of Synapse cannot be taken: {error.strerror}".encode())
+        os._exit(1)
+if identity and identity["namespace"] is not None:
+    os.close(identity["namespace"])
 
 failures = {}
-for directory in sys.argv[1:]:
+for directory in sys.argv[2:]:
     path = os.path.join(directory, f".matrix_ops-{secrets.token_hex(8)}")
     try:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b") as file:
@@ -50,13 +73,13 @@ for directory in sys.argv[1:]:
 print(json.dumps(failures))
 """
 
-_IDS = re.compile(r"^(Uid|Gid):\s+\d+\s+(\d+)", re.MULTILINE)
-
 
 class RunScript(t.Protocol):
     """Runs a command with a text as its standard input, and a timeout in seconds: run_command."""
 
-    def __call__(self, arguments: t.Sequence[str], timeout: float, given: str | None = None) -> Completed:
+    def __call__(
+        self, arguments: t.Sequence[str], timeout: float, given: str | None = None, **options: t.Any
+    ) -> Completed:
         """Return its result. Raises SynapseError if it cannot be run."""
 
 
@@ -66,7 +89,7 @@ def judge_writing(
     run: RunScript,
     timeout: float,
     verdict: Verdict,
-    proc: str = "/proc",
+    host: Host,
 ) -> None:
     """Try to write to `writable_paths`, and with `configured_paths` to the directories of the configuration.
 
@@ -82,13 +105,16 @@ def judge_writing(
         verdict.fail(option, f"No main process runs, so whether it can write to {', '.join(paths)} is unknown.")
         return
     try:
-        command = [*entering(main["pid"], proc), declared.synapse_python, "-", *paths]
-        unwritable = _tried(run(command, timeout, SCRIPT), declared.synapse_python)
+        with identity_of(main["pid"], declared, host) as identity:
+            # Neither variables nor packages change what root runs.
+            command = [sys.executable, "-I", "-S", "-", json.dumps(identity and identity._asdict()), *paths]
+            inherited = () if identity is None or identity.namespace is None else (identity.namespace,)
+            unwritable = _tried(run(command, timeout, SCRIPT, pass_fds=inherited))
     except (FileNotFoundError, ProcessLookupError):
         verdict.fail(option, _ended(main), main)
         return
     except SynapseError as error:
-        if not os.path.exists(os.path.join(proc, str(main["pid"]))):
+        if not os.path.exists(os.path.join(host.proc, str(main["pid"]))):
             verdict.fail(option, _ended(main), main)
             return
         reason = f"Whether {identified(main)} can write to {', '.join(paths)} is unknown. {error.message}"
@@ -97,32 +123,6 @@ def judge_writing(
     if unwritable:
         given = [path for path in unwritable if path in declared.writable_paths]
         verdict.fail("writable_paths" if given else "configured_paths", _refused(main, unwritable, used), main)
-
-
-def entering(pid: int, proc: str = "/proc") -> list[str]:
-    """Return the beginning of a command that runs in the mount namespace of a process, and as its user.
-
-    Raises SynapseError if this user is not allowed to do that, and FileNotFoundError or ProcessLookupError if the
-    process has ended.
-    """
-    with open(os.path.join(proc, str(pid), "status"), encoding="utf-8", errors="replace") as file:
-        ids = {name: int(number) for name, number in _IDS.findall(file.read())}
-    if os.geteuid() != 0:
-        if os.geteuid() != ids["Uid"]:
-            raise SynapseError("Only root and the user of the process can try it. Run the task with become, as root.")
-        return []
-    spaces = [os.readlink(os.path.join(proc, place, "ns", "mnt")) for place in (str(pid), "self")]
-    command = [] if spaces[0] == spaces[1] else ["nsenter", f"--target={pid}", "--mount", "--"]
-    if ids["Uid"] == 0:
-        return command
-    try:
-        user = pwd.getpwuid(ids["Uid"]).pw_name
-    except KeyError:
-        raise SynapseError(f"The user {ids['Uid']} of process {pid} has no name on this host. Create it.") from None
-    command += ["/usr/sbin/runuser", "--user", user]
-    with contextlib.suppress(KeyError):
-        command += ["--group", grp.getgrgid(ids["Gid"]).gr_name]
-    return [*command, "--"]
 
 
 def _ended(main: Mapping) -> str:
@@ -144,14 +144,14 @@ def _configured(declared: Declared, verdict: Verdict) -> list[UsedPath]:
     return [each for each in written if os.path.isabs(each.path)]
 
 
-def _tried(done: Completed, python: str) -> dict[str, str]:
+def _tried(done: Completed) -> dict[str, str]:
     """Return the directories that cannot be written to, and why. Raises SynapseError if the script did not run."""
     with contextlib.suppress(ValueError):
         found = json.loads(done.output) if done.status == 0 else None
         if isinstance(found, dict):
             return {str(path): str(reason) for path, reason in found.items()}
     last = (done.errors.strip().splitlines() or [f"it ended with status {done.status}"])[-1]
-    raise SynapseError(f"{python} could not try it as the user of Synapse: {last.rstrip('.')}.")
+    raise SynapseError(f"{sys.executable} could not try it as the user of Synapse: {last.rstrip('.')}.")
 
 
 def _refused(main: Mapping, unwritable: Mapping, used: t.Sequence[UsedPath]) -> str:

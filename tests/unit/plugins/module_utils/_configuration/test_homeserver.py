@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -324,6 +325,64 @@ class TestUnreadable:
         message = failure_of(lambda: read_configuration([path]))
         assert message.startswith(path)
         assert "nested more than 100 levels deep, or contains itself" in message or "is not valid YAML" in message
+
+    @pytest.mark.parametrize(
+        ("first", "next_one"),
+        [("[x, x]", "[{}]"), ("{x: 1}", "[{}]"), ("{x: 1, y: 2}", "{{<<: [{}]}}"), ("[x]", "{{a: [{}]}}")],
+        ids=["lists", "mappings", "merges", "mappings of lists"],
+    )
+    def test_aliases_that_stand_for_billions_of_values(self, tmp_path: pathlib.Path, first: str, next_one: str) -> None:
+        lines = [f"a0: &a0 {first}"]
+        for number in range(1, 30):
+            lines.append(f"a{number}: &a{number} " + next_one.format(f"*a{number - 1}, *a{number - 1}"))
+        path = write(tmp_path / "homeserver.yaml", "\n".join(lines))
+        if "<<" in next_one:
+            # PyYAML 6.0.3 and later copies each key of a merge once, so that there are few values.
+            with contextlib.suppress(ConfigurationError):
+                assert len(read_configuration([path]).settings["a29"]) == 2
+        else:
+            message = failure_of(lambda: read_configuration([path]))
+            assert message.startswith(f"{path} has more than 1000000 values if its aliases (*) are followed")
+
+    @pytest.mark.parametrize("repeated", ['"{long}"', "{{? {long} : 1}}"], ids=["value", "key"])
+    def test_aliases_of_a_long_text(self, tmp_path: pathlib.Path, repeated: str) -> None:
+        text = f"a: &a {repeated.format(long='x' * 1000)}\nb: [{', '.join(['*a'] * 20000)}]\n"
+        path = write(tmp_path / "homeserver.yaml", text)
+        assert "has more than 1000000 values" in failure_of(lambda: read_configuration([path]))
+
+    def test_merges_that_copy_without_measure(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(homeserver, "_MOST_VALUES", 5000)
+        keys = ", ".join(f"k{number}: 1" for number in range(100))
+        text = f"a: &a {{{keys}}}\nb: [{', '.join(['{<<: *a}'] * 100)}]\n"
+        path = write(tmp_path / "homeserver.yaml", text)
+        # The same text is counted after it was read as well: nothing must be read.
+        monkeypatch.setattr(homeserver._Measure, "require_moderate", lambda *_: None)
+        assert "has more than 5000 values" in failure_of(lambda: read_configuration([path]))
+
+    def test_an_alias_that_is_deep_where_it_is_used(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", f"x: &a {'[' * 60}{']' * 60}\ny: {'[' * 60}*a{']' * 60}\n")
+        assert "nested more than 100 levels deep" in failure_of(lambda: read_configuration([path]))
+
+    def test_values_that_contain_themselves_twice(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", "x: &a [*a, *a, {b: *a}, *a]\n")
+        assert "contains itself" in failure_of(lambda: read_configuration([path]))
+
+    @pytest.mark.parametrize("setting", ["config_path", "one_path"])
+    def test_too_large(self, tmp_path: pathlib.Path, setting: str) -> None:
+        large = tmp_path / "large"
+        with large.open("wb") as file:
+            file.truncate(16 * 1024 * 1024 + 1)
+        main = write(tmp_path / "homeserver.yaml", f"one_path: {large}\n")
+        paths = [str(large)] if setting == "config_path" else [main]
+        message = failure_of(lambda: read_configuration(paths).secret("one"))
+        assert message == f"{large} ({setting}) is larger than 16 MiB: set it to the right file."
+
+    def test_grows_too_large(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(homeserver, "_LARGEST", 3 * 1024 * 1024)
+        path = write(tmp_path / "homeserver.yaml", "#" * (3 * 1024 * 1024 + 1))
+        small = os.stat(__file__)
+        monkeypatch.setattr(os, "fstat", lambda _descriptor: small)
+        assert "is larger than 3 MiB" in failure_of(lambda: read_configuration([path]))
 
     def test_reads_other_aliases(self, tmp_path: pathlib.Path) -> None:
         path = write(tmp_path / "homeserver.yaml", "x: &a [1]\ny: [*a, *a]\nz: " + "[" * 90 + "]" * 90 + "\n")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 import tempfile
 
 import pytest
@@ -23,6 +24,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user")
+# Root does not run files in the working directory.
+_ISOLATED = "-I " if os.geteuid() == 0 else ""
 _FROM_SYNAPSE = (
     "Traceback (most recent call last):\n"
     '  File "/venv/synapse/config/__main__.py", line 36, in main\n'
@@ -87,6 +90,50 @@ class TestVerdict:
         assert verdict_of(Completed(0, "", "Traceback (most recent call last):\n")) == Verdict()
         assert Verdict().shown() == {"accepted": True, "cause": "", "complaint": ""}
 
+    @pytest.mark.parametrize(
+        ("status", "errors", "expected"),
+        [
+            (-11, "", "It was ended by the signal SIGSEGV."),
+            (-9, "", "It was ended by the signal SIGKILL, for example because of too little memory."),
+            (-6, f"{_FROM_SYNAPSE}double free\n", "It was ended by the signal SIGABRT. double free."),
+            (-35, "", "It was ended by signal 35."),
+        ],
+    )
+    def test_blames_the_installation_for_a_signal(self, status: int, errors: str, expected: str) -> None:
+        assert verdict_of(Completed(status, "", errors)) == Verdict(INSTALLATION, expected)
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "two  spaces",
+            "tab\tand\nline",
+            "back\\slash",
+            'it\'s "quoted"',
+            "caf\u00e9\u2028x",
+            " abcd ",
+            "a1\n\nb2  c\\",
+        ],
+    )
+    def test_hides_every_form_of_a_secret(self, secret: str) -> None:
+        errors = f"{_FROM_SYNAPSE}ValueError: <{secret}> and <{repr(secret)[1:-1]}> are wrong\n"
+        found = verdict_of(Completed(1, "", errors)).hiding({secret})
+        assert found.complaint.replace(" ", "") == "ValueError:<(hidden)>and<(hidden)>arewrong."
+
+    def test_does_not_hide_what_any_text_contains(self) -> None:
+        assert Verdict(CONFIGURATION, "a b is wrong.").hiding({"  a  "}).complaint == "a b is wrong."
+
+    def test_hides_values_that_may_have_a_part_of_a_secret(self) -> None:
+        words = "no [type=x, input_value={'a': 'first half...second half'}, input_type=dict]."
+        words += " no [input_value='b', input_type=str]."
+        assert Verdict(CONFIGURATION, words).hiding({"first half of the second half"}).complaint == (
+            "no [type=x, input_value=(hidden), input_type=dict]. no [input_value='b', input_type=str]."
+        )
+
+    def test_is_not_too_long_and_has_no_half_secret(self) -> None:
+        found = Verdict(CONFIGURATION, "x" * 1995 + " hush-hush " + "x" * 3000).hiding({"hush-hush"})
+        assert found.complaint == "x" * 1995 + " (hi…"
+        assert Verdict(CONFIGURATION, "x" * 2000).hiding(()).complaint == "x" * 2000
+
     def test_hides_secrets(self) -> None:
         found = Verdict(CONFIGURATION, "hush and hush-hush are wrong.").hiding({"hush", "hush-hush"})
         assert found.complaint == "(hidden) and (hidden) are wrong."
@@ -95,7 +142,7 @@ class TestVerdict:
 class TestParser:
     def test_gets_every_path_in_its_directory(self, tmp_path: pathlib.Path) -> None:
         found = made(tmp_path, 'echo "$(pwd) $*" >&2; exit 1').judge()
-        expected = f"{tmp_path} -m synapse.config --config-path=/a/homeserver.yaml --config-path=/a/conf.d."
+        expected = f"{tmp_path} {_ISOLATED}-m synapse.config --config-path=/a/homeserver.yaml --config-path=/a/conf.d."
         assert found == Verdict(CONFIGURATION, expected)
 
     def test_accepts(self, tmp_path: pathlib.Path) -> None:
@@ -104,6 +151,34 @@ class TestParser:
 
     def test_reads_odd_bytes_and_no_terminal(self, tmp_path: pathlib.Path) -> None:
         assert made(tmp_path, "cat; printf '\\377.' >&2; exit 1").judge().complaint == "\ufffd."
+
+    def test_that_is_ended_by_a_signal(self, tmp_path: pathlib.Path) -> None:
+        found = made(tmp_path, "echo half >&2; kill -SEGV $$").judge()
+        assert found == Verdict(INSTALLATION, "It was ended by the signal SIGSEGV. half.")
+
+    def test_keeps_the_end_of_long_words(self, tmp_path: pathlib.Path) -> None:
+        line = "0123456789" * 6 + "abc"
+        script = f"yes {line} | head -n 100000 >&2; printf '\\nthe reason\\n' >&2; exit 1"
+        words = made(tmp_path, script).judge().complaint
+        assert len(words) < 64 * 1024
+        # No line without its beginning.
+        assert words.startswith(f"{line} {line} ")
+        assert words.endswith(f" {line}. the reason.")
+
+    def test_does_not_show_a_line_without_its_beginning(self, tmp_path: pathlib.Path) -> None:
+        script = "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; exit 1"
+        words = made(tmp_path, script).judge().complaint
+        assert words == "Its message is a line that is too long to be shown."
+
+    def test_that_writes_without_end_is_killed(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(parser, "_PATIENCE", 0.5)
+        assert made(tmp_path, "exec yes >&2").judge().complaint.endswith(" did not end within 0.5 seconds.")
+
+    def test_that_closes_its_output_is_killed_too(
+        self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(parser, "_PATIENCE", 0.5)
+        assert made(tmp_path, "exec sleep 60 2>&-").judge().complaint.endswith(" did not end within 0.5 seconds.")
 
     def test_that_does_not_exist(self, tmp_path: pathlib.Path) -> None:
         found = Parser(("/a",), f"{tmp_path}/missing", "/").judge()
@@ -160,16 +235,26 @@ class TestParser:
         with tempfile.TemporaryDirectory() as name:
             directory = pathlib.Path(name)
             directory.chmod(0o755)
-            found = made(directory, 'echo "$(id -u) $(id -g) $(id -G)" >&2; exit 1', reader=user).judge()
-        assert found.complaint == expected
+            found = made(directory, 'echo "$1 $(id -u) $(id -g) $(id -G)" >&2; exit 1', reader=user).judge()
+        # Not isolated, as Synapse itself.
+        assert found.complaint == f"-m {expected}"
 
     @NEEDS_ROOT
     @pytest.mark.parametrize("user", [None, Reader("root", 0, 0, frozenset({0}))])
     def test_as_root_does_not_run_files_in_the_working_directory(
-        self, tmp_path: pathlib.Path, user: Reader | None
+        self, tmp_path: pathlib.Path, user: Reader | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        checked = Parser(("/a",), program(tmp_path, 'echo "$PYTHONSAFEPATH" >&2; exit 1'), str(tmp_path), user)
-        assert checked.judge().complaint == "1."
+        for directory in ("cwd", "path"):
+            (tmp_path / directory / "synapse").mkdir(parents=True)
+            (tmp_path / directory / "synapse/config.py").write_text(
+                "print('evil')\nopen('ran', 'w')\nraise SystemExit(1)"
+            )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+        # Without the packages of this Python, one of which may be Synapse.
+        python = program(tmp_path, f'exec {sys.executable} -S "$@"')
+        found = Parser(("/a",), python, str(tmp_path / "cwd"), user).judge()
+        assert found.cause == INSTALLATION
+        assert os.listdir(tmp_path / "cwd") == ["synapse"]
 
 
 class TestMessage:
@@ -196,5 +281,5 @@ class TestMessage:
 def test_odd_paths(tmp_path: pathlib.Path) -> None:
     # Paths with spaces and quotes reach the parser as they are: no shell reads them.
     odd = "/a b/'$(x).yaml"
-    checked = Parser((odd,), program(tmp_path, 'printf "%s." "$3" >&2; exit 1'), str(tmp_path))
+    checked = Parser((odd,), program(tmp_path, 'for last; do :; done; printf "%s." "$last" >&2; exit 1'), str(tmp_path))
     assert checked.judge().complaint == f"--config-path={odd}."

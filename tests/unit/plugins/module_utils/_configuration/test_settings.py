@@ -172,4 +172,15 @@ def test_secret_values_are_those_that_are_hidden() -> None:
     }
     found = secret_values(settings, {("declared", "inside")})
     # A secret of three letters would turn other words of a text into nonsense.
-    assert found == {"hush-1", "http://me:hush-2@proxy", "123456", "hush-3"}
+    assert found == {"hush-1", "http://me:hush-2@proxy", "hush-2", "123456", "hush-3"}
+
+
+def test_secret_values_are_also_in_lists() -> None:
+    settings = {
+        "oidc_providers": [{"idp_id": "provider", "client_secret": "hush-1"}, {"client_secret": 8675309867}],
+        "as_tokens": ["hush-2", ["hush-3"], True],
+        "x_secret": (b"hush-4", {"hush-5"}),
+        "declared": [{"inside": "hush-6", "enabled": True}],
+    }
+    found = secret_values(settings, {("declared",)})
+    assert found == {*(f"hush-{number}" for number in range(1, 7)), "8675309867"}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -29,6 +30,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution impo
 # Refuses every file with the word "bad", and quotes the line.
 _PICKY = 'grep -rah bad "{directory}/conf.d" >&2 && exit 1; exit 0'
 _OLD = b"old: \xff\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A change that replaces the file by one with `leaves` as its content, with another mode, owner and group."""
+
+    path: pathlib.Path
+    leaves: bytes
+
+    def __call__(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.path.write_bytes(self.leaves)
+        self.path.chmod(0o600)
 
 
 class Place:
@@ -62,19 +76,14 @@ class Place:
         checked = Parser((str(self.directory),), str(self.python), "/")
         return Trial(checked, str(self.path), (), "The settings were not applied (a)", secrets)
 
-    def write(self, content: str) -> t.Callable[[], None]:
-        """Return a change that replaces the file, with another mode, owner and group."""
+    def write(self, content: str) -> Change:
+        return Change(self.path, content.encode())
 
-        def change() -> None:
-            self.path.unlink(missing_ok=True)
-            self.path.write_text(content)
-            self.path.chmod(0o600)
-
-        return change
-
-    def fails(self, change: t.Callable[[], None], secrets: t.Collection[str] = ()) -> SynapseError:
+    def fails(
+        self, change: t.Callable[[], None], secrets: t.Collection[str] = (), leaves: bytes | None = None
+    ) -> SynapseError:
         with pytest.raises(SynapseError) as caught:
-            self.trial(secrets).run(change)
+            self.trial(secrets).run(change, change.leaves if isinstance(change, Change) else leaves)
         return caught.value
 
 
@@ -85,7 +94,7 @@ def place(tmp_path: pathlib.Path) -> Place:
 
 def test_an_accepted_change_stays(place: Place) -> None:
     place.old()
-    place.trial().run(place.write("good: 1\n"))
+    place.trial().run(place.write("good: 1\n"), b"good: 1\n")
     assert place.seen()[:2] == (b"good: 1\n", 0o600)
 
 
@@ -156,10 +165,10 @@ def test_a_change_that_fails_is_undone(place: Place) -> None:
     before = place.old()
 
     def change() -> None:
-        place.write("half")()
+        place.write("whole")()
         raise SynapseError("no space left")
 
-    assert place.fails(change).message == "no space left"
+    assert place.fails(change, leaves=b"whole").message == "no space left"
     assert place.seen() == before
 
 
@@ -215,8 +224,68 @@ def test_nothing_is_changed_if_this_user_cannot_put_the_file_back(
 def test_nothing_is_changed_without_the_working_directory(place: Place) -> None:
     checked = Parser((str(place.directory),), str(place.python), f"{place.directory}/missing")
     with pytest.raises(InvalidInput, match="working_directory"):
-        Trial(checked, str(place.path), (), "").run(place.write("good: 1\n"))
+        Trial(checked, str(place.path), (), "").run(place.write("good: 1\n"), b"good: 1\n")
     assert not place.path.exists()
+
+
+# The file of another process, whose content may be the same.
+@pytest.mark.parametrize("content", ["bad: other", "bad: 1"])
+def test_a_file_that_another_process_changed_meanwhile_is_left(place: Place, content: str) -> None:
+    place.old()
+    place.says(f"printf '{content}' >{place.path}.new; mv {place.path}.new {place.path}; echo is bad >&2; exit 1")
+    error = place.fails(place.write("bad: 1"))
+    assert isinstance(error, ConfigurationError)
+    assert error.may_be_done
+    assert error.message == (
+        "The settings were not applied (a): Synapse did not accept the result. Another process has changed"
+        f" {place.path} meanwhile, so that it was left as it is now. Synapse cannot start with its configuration"
+        f" ({place.directory}). is bad. Check the file before Synapse is started again."
+    )
+    assert error.details["validation"]["complaint"] == "is bad."
+    assert place.path.read_text() == content
+
+
+def test_a_file_that_another_process_changed_in_place_is_left(place: Place) -> None:
+    place.old()
+    place.says(f"echo other >{place.path}; echo is bad >&2; exit 1")
+    assert "was left as it is now" in place.fails(place.write("bad: 1")).message
+    assert place.path.read_text() == "other\n"
+
+
+def test_a_file_that_another_process_removed_or_made_meanwhile_is_left(place: Place) -> None:
+    place.old()
+    place.says(f"rm {place.path}; echo is bad >&2; exit 1")
+    assert "was left as it is now" in place.fails(place.write("bad: 1")).message
+    assert not place.path.exists()
+    place.old()
+    place.says(f"echo other >{place.path}; echo is bad >&2; exit 1")
+    assert "was left as it is now" in place.fails(place.path.unlink).message
+    assert place.path.read_text() == "other\n"
+
+
+def test_a_file_of_another_process_is_left_after_a_failure(place: Place) -> None:
+    place.old()
+
+    def change() -> None:
+        place.write("other")()
+        raise SynapseError("Another process replaced it.")
+
+    error = place.fails(change, leaves=b"good: 1\n")
+    assert error.message.startswith("Another process replaced it. Another process has changed ")
+    assert error.may_be_done
+    assert place.path.read_text() == "other"
+
+
+def test_a_file_that_another_process_put_back_is_no_fault(place: Place) -> None:
+    before = place.old(b"old")
+    place.says(f"cp -p {place.directory}/../kept {place.path}; echo is bad >&2; exit 1")
+    kept = place.directory / "../kept"
+    kept.write_bytes(b"old")
+    kept.chmod(before[1])
+    if os.geteuid() == 0:
+        os.chown(kept, 990, 980)
+    assert ", and nothing has changed. " in place.fails(place.write("bad: 1")).message
+    assert place.seen() == before
 
 
 class Host:
@@ -301,6 +370,21 @@ def test_unchanged_settings_are_checked_if_that_is_declared(host: Host) -> None:
     # A run that was killed has left settings that were never checked.
     host.accepts("echo a is bad >&2; exit 1")
     assert host.refuses({"a": 1}, always=True).message.startswith("Synapse cannot start with its configuration (")
+
+
+@pytest.mark.parametrize("directory", ["relative", "/a\0b"])
+def test_a_working_directory_that_is_no_absolute_path_is_refused_in_the_plan(host: Host, directory: str) -> None:
+    config_path = (str(host.main), str(host.directory))
+    declared = DeclaredDropin(str(host.path), {"a": 1}, {}, mode="0600")
+    with pytest.raises(InvalidInput, match="^working_directory .* is not an absolute path"):
+        DropinResource(config_path, declared, parser=Parser(config_path, str(host.python), directory)).plan()
+
+
+def test_the_plan_does_not_need_the_working_directory_itself(host: Host) -> None:
+    config_path = (str(host.main), str(host.directory))
+    declared = DeclaredDropin(str(host.path), {"a": 1}, {}, mode="0600")
+    parser = Parser(config_path, str(host.python), f"{host.directory}/missing")
+    assert DropinResource(config_path, declared, parser=parser).plan().changed
 
 
 def test_a_change_of_the_mode_alone_is_undone(host: Host) -> None:

@@ -184,6 +184,17 @@ def test_jemalloc_and_limits_as_the_kernel_writes_them(tmp_path: pathlib.Path) -
     assert reader.user() == "54321"
 
 
+def test_the_empty_maps_of_a_process_that_has_ended(tmp_path: pathlib.Path) -> None:
+    tree(tmp_path, "7", "pid:[1]", maps="")
+    with pytest.raises(ProcessLookupError):
+        ProcessReader(7, str(tmp_path)).jemalloc()
+    with subprocess.Popen(["true"], stdout=subprocess.PIPE) as ended:
+        # Its output ends with it. Nobody has asked for its status, so it is still there.
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ProcessLookupError):
+            ProcessReader(ended.pid).jemalloc()
+
+
 def test_the_start_is_on_the_clock_of_the_boot_also_in_a_container(tmp_path: pathlib.Path) -> None:
     fields = " ".join(str(number) for number in range(4, 52))
     # The field 22 is the start, in ticks since the boot, of a program with any name.

@@ -101,6 +101,14 @@ def test_a_unit(manager: Manager) -> None:
     assert manager.asked[-2:] == ["--", NAME]
 
 
+def test_drop_ins_with_spaces_in_their_names(manager: Manager) -> None:
+    manager.properties["DropInPaths"] = r'"/etc/x.service.d/10 a \"b\".conf" /etc/x.service.d/20.conf'
+    assert [place.path for place in manager.files()][1:] == [
+        '/etc/x.service.d/10 a "b".conf',
+        "/etc/x.service.d/20.conf",
+    ]
+
+
 def test_a_host_without_systemd(manager: Manager, tmp_path: pathlib.Path) -> None:
     manager.systemd = manager.systemd._replace(running=str(tmp_path / "missing"))
     assert manager.read() is None

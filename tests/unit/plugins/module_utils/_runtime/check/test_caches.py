@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._run
 RIGHT = {"name": "one", "size": 1, "max_size": 20, "expected_max_size": 20, "as_configured": True}
 WRONG = {"name": "two", "size": 1, "max_size": 10, "expected_max_size": 20, "as_configured": False}
 UNJUDGED = {"name": "three", "size": 1}
+DOUBTED = {"name": "four", "size": 1, "max_size": 10, "expected_max_size": 20}
 NO_METRICS = {"name": "caches", "reason": "There is no listener.", "fix": "Add one."}
 NAMES = {"cache_factor": "synapse_cache_factor_global", "require_cache_proof": "my_proof"}
 
@@ -82,6 +83,17 @@ def test_sizes_that_cannot_be_read(machine: Machine, caches: t.Any, reason: str)
     proven, verdict = judge(machine, *caches, require_cache_proof=True)
     assert verdict.failures[0]["declared"] == "require_cache_proof"
     assert verdict.message == f"{verdict.proofs['caches']} (my_proof is true)"
+
+
+def test_only_reasons_that_matter_are_named(machine: Machine) -> None:
+    names = ("open_files", "environment", "name", "metrics_url", "base_size")
+    unknown = [{"name": name, "reason": f"{name} is hidden.", "fix": "Become."} for name in names]
+    for cache, reason in ((UNJUDGED, "base_size is hidden."), (DOUBTED, "environment is hidden. base_size is hidden.")):
+        verdict = Verdict()
+        process = machine.process(caches=[cache])
+        found = {"processes": [process], "cache_settings": {"global_factor": 2.0}, "unknown": unknown}
+        judge_caches(machine.declared(caches=True), found, verdict)
+        assert verdict.proofs["caches"].endswith(f"the sizes in the running server cannot be read: {reason} Become.")
 
 
 def test_the_file_that_sets_another_factor(machine: Machine) -> None:

@@ -174,3 +174,15 @@ def test_autotuning_needs_jemalloc(machine: Machine) -> None:
         "main (process 70) runs without jemalloc, so Synapse ignores my_autotuning. Apply the role"
         " matrix_ops.synapse.synapse_jemalloc too, or remove my_autotuning."
     )
+
+
+def test_a_warning_of_another_unit_with_the_same_file(machine: Machine, library: str) -> None:
+    machine.write(machine.etc / "service.d" / "10.conf", "[Service]\nEnvironment=LD_PRELOAD=/other.so\n")
+    processes = (
+        machine.process(jemalloc=WITHOUT),
+        machine.process(pid=71, unit="other.service", **loading(library)),
+    )
+    verdict = judge(machine, *processes)
+    assert [failure["pid"] for failure in verdict.failures] == [70]
+    [warning] = verdict.warnings
+    assert warning.startswith("After its next start, other.service runs without jemalloc.")

@@ -168,3 +168,12 @@ def test_a_warning_next_to_a_failure_of_another_cause(machine: Machine) -> None:
     verdict = judge(machine, machine.process(file_limits=FEW))
     assert "the system gives at most 2048" in verdict.message
     assert len(verdict.warnings) == 1
+
+
+def test_a_warning_of_another_unit_with_the_same_file(machine: Machine) -> None:
+    machine.write(machine.etc / "service.d" / "10.conf", "[Service]\nLimitNOFILE=1000\n")
+    machine.shown["LimitNOFILE"] = "1000"
+    verdict = judge(machine, machine.process(file_limits=FEW), machine.process(pid=71, unit="other.service"))
+    assert [failure["pid"] for failure in verdict.failures] == [70]
+    [warning] = verdict.warnings
+    assert warning.startswith("After its next start, other.service can open 1000 files, but")

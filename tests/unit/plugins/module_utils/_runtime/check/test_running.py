@@ -11,7 +11,11 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, StateNotReached
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck, Waiting
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import (
+    Connect,
+    RuntimeCheck,
+    Waiting,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
     UNIT,
@@ -38,6 +42,27 @@ class Clock:
         self.time += seconds
 
 
+NAMED = (
+    Call("GET", "/_matrix/key/v2/server", {"server_name": "a.org"}),
+    Call("GET", "/_synapse/admin/v1/server_version", {"server_version": "1.2"}),
+)
+
+
+class Connecting:
+    """Connects to a URL, and knows the time for each client. `needs`: the seconds that each client then needs."""
+
+    def __init__(self, base_url: str, clock: Clock, needs: float = 0) -> None:
+        self._base_url = base_url
+        self._clock = clock
+        self._needs = needs
+        self.asked: list[int | None] = []
+
+    def __call__(self, seconds: int | None) -> Client:
+        self.asked.append(seconds)
+        self._clock.time += self._needs
+        return Client(self._base_url)
+
+
 @pytest.fixture
 def machine(tmp_path: pathlib.Path) -> Machine:
     return Machine(tmp_path)
@@ -49,7 +74,7 @@ def clock() -> Clock:
 
 
 def run(
-    machine: Machine, clock: Clock, *states: dict[str, t.Any], client: Client | None = None, **declared: t.Any
+    machine: Machine, clock: Clock, *states: dict[str, t.Any], connect: Connect | None = None, **declared: t.Any
 ) -> dict[str, t.Any]:
     """Check the states that are read one after another, the last one again and again."""
     remaining = list(states)
@@ -61,7 +86,7 @@ def run(
         machine.declared(**declared),
         read,
         timeout=5,
-        client=client,
+        connect=connect,
         host=machine.host,
         waiting=Waiting(lambda: clock.time, clock.pause),
     )
@@ -160,20 +185,71 @@ def test_waiting_for_an_answer(machine: Machine, clock: Clock) -> None:
     with ScriptedServer() as server:
         server.expect(Call("GET", "/health", drop=True), Call("GET", "/health", text=b"no", status=503))
         server.expect(Call("GET", "/health", text=b"OK"))
-        found = state(machine.process(), server={"name": "a.org", "version": "1.2"})
-        client = Client(server.base_url)
-        proofs = run(machine, clock, found, client=client, answers=True, wait_timeout=30, base_url="http://a")["proofs"]
-    assert proofs == {"server": "Server: Synapse 1.2 answers as a.org at http://a."}
+        server.expect(*NAMED)
+        connect = Connecting(server.base_url, clock)
+        found = run(
+            machine,
+            clock,
+            state(machine.process()),
+            connect=connect,
+            answers=True,
+            wait_timeout=30,
+            base_url="http://a",
+        )
+    assert found["proofs"] == {"server": "Server: Synapse 1.2 answers as a.org at http://a."}
+    assert found["server"] == {"name": "a.org", "version": "1.2"}
     assert clock.pauses == [0.25, 0.5]
+    # In the first request, and then in whole seconds of those that are left.
+    assert connect.asked == [30, 29, 29, 29]
 
 
 def test_a_server_that_never_answers(machine: Machine, clock: Clock) -> None:
-    client = Client("http://127.0.0.1:1")
+    connect = Connecting("http://127.0.0.1:1", clock)
     with pytest.raises(
         StateNotReached, match=r"^Synapse does not answer at .*/health after 5 seconds \(Connection refused"
     ):
-        run(machine, clock, state(machine.process()), client=client, answers=True, wait_timeout=5)
-    assert 5 <= sum(clock.pauses) < 6.5
+        run(machine, clock, state(machine.process()), connect=connect, answers=True, wait_timeout=5)
+    assert sum(clock.pauses) == 5
+    assert connect.asked == [5, 4, 4, 3, 2, 1, 1, 1, 1]
+
+
+def test_slow_requests_are_part_of_the_time(machine: Machine, clock: Clock) -> None:
+    connect = Connecting("http://127.0.0.1:1", clock, needs=3)
+    with pytest.raises(StateNotReached, match=r"/health after 6 seconds \("):
+        run(machine, clock, state(machine.process()), connect=connect, answers=True, wait_timeout=5)
+    assert connect.asked == [5, 1, 1]
+    assert clock.pauses == [0.25]
+
+
+def test_a_slow_server_whose_health_is_not_declared(machine: Machine, clock: Clock) -> None:
+    connect = Connecting("http://127.0.0.1:1", clock, needs=3)
+    with pytest.raises(StateNotReached, match="^Whether the server has version is unknown"):
+        run(machine, clock, state(machine.process()), connect=connect, version="1.2", wait_timeout=2)
+    assert (connect.asked, clock.pauses) == ([2], [])
+
+
+def test_the_caches_are_waited_for_in_the_rest_of_the_time(machine: Machine, clock: Clock) -> None:
+    wrong = state(machine.process(caches=[WRONG]), cache_settings=FACTOR)
+    with pytest.raises(StateNotReached, match="do not have the size that the configuration sets"):
+        run(machine, clock, state(), state(), state(), state(), wrong, caches=True, wait_timeout=4)
+    assert sum(clock.pauses) == 4
+
+
+def test_a_check_that_does_not_wait_has_the_declared_timeout(machine: Machine, clock: Clock) -> None:
+    with ScriptedServer() as server:
+        server.expect(Call("GET", "/health", text=b"OK"), *NAMED)
+        connect = Connecting(server.base_url, clock)
+        run(machine, clock, state(machine.process()), connect=connect, answers=True)
+    assert connect.asked == [None, None]
+
+
+def test_a_server_whose_health_is_not_declared(machine: Machine, clock: Clock) -> None:
+    with ScriptedServer() as server:
+        server.expect(NAMED[0], Call("GET", NAMED[1].path, status=404))
+        connect = Connecting(server.base_url, clock)
+        found = run(machine, clock, state(machine.process()), connect=connect, server_name="a.org")
+    assert found["server"] == {"name": "a.org"}
+    assert [one["name"] for one in found["unknown"]] == ["server.version"]
 
 
 def test_waiting_for_the_caches_after_a_reload(machine: Machine, clock: Clock) -> None:

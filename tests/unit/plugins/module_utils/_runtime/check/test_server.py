@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.server import (
     health_problem,
@@ -26,9 +29,9 @@ REFUSED = {"name": "server", "reason": "GET failed: Connection refused.", "fix":
 def judge(
     server: dict[str, str], health: str | None = None, unknown: t.Sequence[dict[str, str]] = (), **declared: t.Any
 ) -> Verdict:
-    verdict = Verdict()
+    verdict, waited = Verdict(), declared.pop("waited", 0)
     found = {"processes": [], "unknown": list(unknown), **({"server": server} if server else {})}
-    judge_server(Declared(base_url=URL, unit="synapse.service", **declared), found, health, verdict)
+    judge_server(Declared(base_url=URL, unit="synapse.service", **declared), found, health, verdict, waited)
     return verdict
 
 
@@ -44,8 +47,7 @@ def judge(
     ],
 )
 def test_the_same_version(one: str, other: str) -> None:
-    assert same_version(one, other)
-    assert same_version(other, one)
+    assert all(same_version(*pair) for pair in ((one, other), (other, one)))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,8 @@ def test_another_server() -> None:
 
 
 def test_a_server_that_does_not_answer() -> None:
-    verdict = judge({}, "Connection refused", [REFUSED], answers=True, version="1.2", wait_timeout=60, log_path="/log")
+    waiting = {"wait_timeout": 30, "waited": 60.9, "log_path": "/log"}
+    verdict = judge({}, "Connection refused", [REFUSED], answers=True, version="1.2", **waiting)
     assert [failure["declared"] for failure in verdict.failures] == ["answers", "version"]
     assert verdict.message == (
         f"Synapse does not answer at {URL}/health after 60 seconds (Connection refused). See /log and journalctl --unit"
@@ -133,6 +136,55 @@ def test_the_health(call: dict[str, t.Any], problem: str | None) -> None:
     with ScriptedServer() as server:
         server.expect(Call("GET", "/health", token=None, **call))
         assert health_problem(Client(server.base_url)) == problem
+
+
+def test_the_health_in_chunks() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _peer = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n")
+                connection.sendall(b"1\r\nK\r\n0\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        try:
+            assert health_problem(Client(f"http://127.0.0.1:{listening.getsockname()[1]}")) is None
+        finally:
+            answering.join()
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        (
+            "HTTPConnectionPool(host='127.0.0.1', port=1): Max retries exceeded with url: /health (Caused by"
+            " NewConnectionError('<urllib3.connection.HTTPConnection object at 0x7f>: Failed to establish. [Errno 111]"
+            " Connection refused'))",
+            "Connection refused",
+        ),
+        ("HTTPConnectionPool(host='127.0.0.1', port=1): Read timed out. (read timeout=1)", "no answer in time"),
+        ("ProtocolError('Connection broken')", "the connection failed"),
+        ("no answer within 3 seconds. Check whether Synapse is overloaded.", "no answer within 3 seconds"),
+    ],
+)
+def test_no_words_of_a_library(monkeypatch: pytest.MonkeyPatch, message: str, problem: str) -> None:
+    def fail(self: Client, where: str, **_options: t.Any) -> t.NoReturn:
+        raise ConnectionFailed(f"GET {URL}{where} failed: {message}")
+
+    monkeypatch.setattr(Client, "streamed", fail)
+    assert health_problem(Client(URL)) == problem
+
+
+def test_the_health_at_a_rate_limit() -> None:
+    with ScriptedServer() as server:
+        server.expect(Call("GET", "/health", status=429, headers={"Retry-After": "20"}))
+        problem = health_problem(Client(server.base_url, rate_limit_retry_timeout=0))
+    assert problem == "was refused (429 M_LIMIT_EXCEEDED: Too Many Requests, retry in 20 s)"
 
 
 def test_the_health_of_nothing() -> None:

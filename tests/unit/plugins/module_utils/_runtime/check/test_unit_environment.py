@@ -60,6 +60,14 @@ def test_files_of_variables_are_read_last(tmp_path: pathlib.Path, path: str) -> 
     assert found.line.place == f"{tmp_path}/chat-one, line 2,"
 
 
+def test_a_quoted_value_of_several_lines(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text('LD_PRELOAD="/a\n/b"\nNOTE="\nLD_PRELOAD=/other\n"\n')
+    found = preload(tmp_path, "[Service]\nEnvironmentFile=DIRECTORY/file\n")
+    assert libraries(found.value) == ["/a", "/b"]
+    assert found.line is not None
+    assert found.line.number == 1
+
+
 def test_a_list_of_files_can_be_emptied(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("LD_PRELOAD=/a\n")
     assert preload(tmp_path, "[Service]\nEnvironmentFile=DIRECTORY/file\nEnvironmentFile=\n") == Preload()

@@ -40,7 +40,23 @@ def read(machine: Machine) -> UnitNow:
     [
         ("1024", 1024),
         ("1024:4096", 4096),
-        ("1024 : 4096", 4096),
+        ("1024: 4096", 4096),
+        ("1024 : 4096", None),
+        ("1024:", None),
+        (" +12", 12),
+        ("0", 0),
+        ("0200000", 65536),
+        ("0o777", 511),
+        ("0O7", 7),
+        ("0b101", 5),
+        ("0X1f", 31),
+        ("08", None),
+        ("0b2", None),
+        ("0x", None),
+        ("18446744073709551614", 2**64 - 2),
+        ("18446744073709551615", None),
+        ("0xffffffffffffffff", None),
+        ("99999999999999999999999", None),
         ("infinity", math.inf),
         ("1024:infinity", math.inf),
         ("0x10", 16),
@@ -79,12 +95,36 @@ def test_files_that_cannot_be_read_have_no_lines(tmp_path: pathlib.Path) -> None
 
 def test_variables(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "environment"
-    path.write_text("# LD_PRELOAD=/no\nA='one two'\nB=\"b\nLD_PRELOAD = /a /b \n\nx\n")
+    path.write_text(
+        '# LD_PRELOAD=/no\nA=\'one two\'\nB="b\nLD_PRELOAD=/no\n" \nLD_PRELOAD = /a \\\n/b \n\nx\nC="/c\n/d"\nD=1'
+    )
     assert [(line.number, line.key, line.value) for line in variable_lines(str(path))] == [
         (2, "A", "one two"),
-        (3, "B", '"b'),
-        (4, "LD_PRELOAD", "/a /b"),
+        (3, "B", "b\nLD_PRELOAD=/no\n"),
+        (6, "LD_PRELOAD", "/a /b"),
+        (10, "C", "/c\n/d"),
+        (12, "D", "1"),
     ]
+    path.write_bytes(b"A=\xff\n")
+    assert variable_lines(str(path)) == []
+    assert variable_lines(str(tmp_path / "missing")) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "continued"), [("\\", True), ("\\\\", False), ("\\\\\\", True), ("\\ ", False), ("\\\t", False)]
+)
+def test_the_end_of_a_line(tmp_path: pathlib.Path, end: str, continued: bool) -> None:
+    path = tmp_path / "a.conf"
+    path.write_text(f"[Service]\nEnvironment=A=1{end}\nLimitNOFILE=1024\n")
+    keys = [line.key for line in service_lines(str(path))]
+    assert keys == (["Environment"] if continued else ["Environment", "LimitNOFILE"])
+
+
+def test_drop_ins_with_a_space_in_their_names(machine: Machine) -> None:
+    machine.shown["DropInPaths"] = f'"{machine.drop_in("10 mine.conf", "[Service]", loaded=False)}"'
+    found = read(machine)
+    assert found.is_read
+    assert found.paths[-1].endswith("10 mine.conf")
 
 
 def test_drop_ins_in_the_order_of_systemd(machine: Machine) -> None:
@@ -118,8 +158,9 @@ def test_the_last_valid_limit_counts(machine: Machine) -> None:
     found = read(machine).limit_line()
     assert found is not None
     assert (os.path.basename(found[0].path), found[0].number, found[1]) == ("10.conf", 3, 300)
+    # It does not reset the limit.
     machine.drop_in("30.conf", "[Service]\nLimitNOFILE=\n")
-    assert read(machine).limit_line() is None
+    assert read(machine).limit_line() == found
 
 
 def test_what_systemd_has_not_read(machine: Machine) -> None:

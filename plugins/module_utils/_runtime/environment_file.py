@@ -31,10 +31,11 @@ _KEY = re.compile(r"([^=\n\r]*)(=?)")
 
 
 class Variable(t.NamedTuple):
-    """An assignment of an environment variable."""
+    """An assignment of an environment variable. `number`: that of its first line in a file, 0 outside of a file."""
 
     name: str
     value: str
+    number: int = 0
 
 
 def read_bytes(path: str, most: int = _MOST_BYTES) -> bytes | None:
@@ -76,7 +77,7 @@ def read_environment_file(path: str) -> list[Variable]:
 def parse_environment(text: str) -> list[Variable]:
     """Return the assignments in the text of an environment file, as systemd reads it."""
     found: list[Variable] = []
-    position = 0
+    position, number, counted = 0, 1, 0
     # systemd reads C strings.
     text = text.partition("\0")[0]
     while position < len(text):
@@ -90,10 +91,12 @@ def parse_environment(text: str) -> list[Variable]:
         key = _KEY.match(text, position)
         position = key.end() if key else len(text)
         if key and key[2]:
+            number += text.count("\n", counted, position)
+            counted = position
             value, position = _value(text, position)
             name = key[1].strip(_SPACE)
             if _NAME.fullmatch(name):
-                found.append(Variable(name, value))
+                found.append(Variable(name, value, number))
     return found
 
 

@@ -10,7 +10,7 @@ import pathlib
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.environment_file import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.environment_file import (
     parse_environment,
     read_bytes,
     read_environment_file,
@@ -48,12 +48,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.enviro
     ],
 )
 def test_the_rules_of_systemd(text: str, found: list[tuple[str, str]]) -> None:
-    assert [tuple(variable) for variable in parse_environment(text)] == found
+    assert [(variable.name, variable.value) for variable in parse_environment(text)] == found
 
 
 def test_a_file(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("A=ä\n")
-    assert [tuple(variable) for variable in read_environment_file(str(tmp_path / "file"))] == [("A", "ä")]
+    assert [(variable.name, variable.value) for variable in read_environment_file(str(tmp_path / "file"))] == [
+        ("A", "ä")
+    ]
 
 
 @pytest.mark.parametrize("name", ["missing", "file/below"])
