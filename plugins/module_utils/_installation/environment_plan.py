@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.build import Workshop
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.distribution import Packages
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installation.environment import (
     Condition,
     Standing,
@@ -86,7 +87,7 @@ class EnvironmentPlan:
             return [f"{self._path} does not exist"]
         if condition.broken:
             return [f"{self._path} does not work: {condition.broken}"]
-        return [f"{each} is not installed in {self._path}" for each in self._missing(condition)]
+        return [f"{each} is not installed in {self._path}" for each in self._missing(condition.packages)]
 
     def _read(self) -> tuple[Standing, Condition | None]:
         with self._layout.parent_of(self._path) as parent:
@@ -99,11 +100,12 @@ class EnvironmentPlan:
             if parent is None or standing.current is None:
                 return standing, None
             require_unexchanged(parent, standing.current)
-            return standing, examine(self._beside(standing.current), self.interpreter)
+            place = self._beside(standing.current)
+            return standing, examine(place, self.interpreter, lambda packages: bool(self._missing(packages)))
 
     def _needed(self, condition: Condition | None) -> list[str]:
         if condition is not None and condition.broken is None:
-            return [self._initially(each) for each in self._missing(condition)]
+            return [self._initially(each) for each in self._missing(condition.packages)]
         if condition is None:
             return [self._initially(each) for each in self._requirements]
         packages = condition.packages
@@ -120,14 +122,14 @@ class EnvironmentPlan:
         version = self._initial_versions.get(requirement.key) if requirement.version is None else None
         return f"{requirement.name}=={version}" if version else str(requirement)
 
-    def _missing(self, condition: Condition) -> list[Requirement]:
-        return [each for each in self._requirements if not each.accepts(condition.packages.version(each.key))]
+    def _missing(self, packages: Packages) -> list[Requirement]:
+        return [each for each in self._requirements if not each.accepts(packages.version(each.key))]
 
     def _outdated(self, condition: Condition | None) -> list[str]:
         """Return the packages, as they are installed now, that another version replaces, in the syntax of pip."""
         if condition is None or condition.broken is not None:
             return []
-        versions = [(each.name, condition.packages.version(each.key)) for each in self._missing(condition)]
+        versions = [(each.name, condition.packages.version(each.key)) for each in self._missing(condition.packages)]
         return [f"{name}=={version}" for name, version in versions if version]
 
     def _steps(self, standing: Standing) -> list[Step]:

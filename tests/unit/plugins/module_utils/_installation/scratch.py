@@ -42,7 +42,7 @@ case "$*" in
     cp -R "{model}/." "$place"
     printf '#!/bin/sh\\necho "made for %s"\\n' "$place" > "$place/bin/tool"
     printf 'home = {directory}\\nversion = {version}.4\\ncommand = -m venv %s\\n' "$place" > "$place/pyvenv.cfg" ;;
-*"pip --version"*) test -d "$packages/pip" ;;
+*"pip --version"*|*"import pip"*) test -d "$packages/pip" ;;
 *"pip install"*)
     for requirement; do
         case $requirement in

@@ -133,6 +133,20 @@ class TestExamine:
         (scratch.environment / "lib/python3.98/site-packages/pip").rmdir()
         assert reason(scratch) == "pip is missing in it"
 
+    @pytest.mark.parametrize("installs", [False, True])
+    def test_pip_is_tried_as_it_is_used(self, scratch: Scratch, installs: bool) -> None:
+        interpreter = ask_interpreter(str(scratch.python))
+        text = scratch.python.read_text()
+        # A pip whose commands fail, although its package is there.
+        scratch.python.write_text(text.replace('*"pip --version"*|', '*"pip --version"*) false ;;\n'))
+        broken = examine(str(scratch.environment), interpreter, lambda _packages: installs).broken
+        assert broken == ("pip is missing in it" if installs else None)
+
+    def test_no_pip_where_nothing_is_to_install(self, scratch: Scratch) -> None:
+        interpreter = ask_interpreter(str(scratch.python))
+        (scratch.environment / "lib/python3.98/site-packages/pip").rmdir()
+        assert examine(str(scratch.environment), interpreter, lambda _packages: False).broken == "pip is missing in it"
+
     def test_a_python_that_does_not_run(self, scratch: Scratch) -> None:
         interpreter = ask_interpreter(str(scratch.python))
         scratch.python.write_text("#!/bin/false\n")
