@@ -29,7 +29,7 @@ test: python ## run every test there is
 check: python ## linters, sanity tests, documentation, zipped modules, the built artifact
 	@$(PYTHON) tests/environment/run.py check
 
-units: python ## unit tests on the oldest and the newest Python, and as ansible-test runs them
+units: python ## unit tests on the oldest Python, and on the newest one as ansible-test runs them
 	@$(PYTHON) tests/environment/run.py units
 
 integration: python ## modules and roles as Ansible runs them; TARGETS="module_synapse_room_alias" chooses

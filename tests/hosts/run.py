@@ -40,6 +40,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -285,8 +286,11 @@ def run_all(names: list[str]) -> bool:
             raise
 
 
-def set_environment() -> None:
-    """Give ansible-playbook the collection and nothing of this user's own Ansible settings."""
+def set_environment(payloads: str) -> None:
+    """Give ansible-playbook the collection and nothing of this user's own Ansible settings.
+
+    `payloads`: where all of its runs keep the modules that they have built; see callbacks/payloads_once.py.
+    """
     os.environ.setdefault("ANSIBLE_PLAYBOOK", "ansible-playbook")
     if "ANSIBLE_COLLECTIONS_PATH" not in os.environ:
         link = hosts.BASE / "collections/ansible_collections/matrix_ops/synapse"
@@ -295,6 +299,8 @@ def set_environment() -> None:
         link.symlink_to(HERE.parent.parent)
         os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(hosts.BASE / "collections")
     os.environ.update({"ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "LC_ALL": "C.UTF-8"})
+    callbacks = {"ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"), "ANSIBLE_CALLBACKS_ENABLED": "payloads_once"}
+    os.environ.update(callbacks, PAYLOADS=payloads)
 
 
 def stop_once(*_arguments: object) -> t.NoReturn:
@@ -311,11 +317,11 @@ def main(names: list[str]) -> int:
         print(f"no such scenario: {', '.join(sorted(unknown))}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     hosts.build()
-    with hosts.locked("run"):
+    with hosts.locked("run"), tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_payloads_") as payloads:
         for name in hosts.host_names():
             if name.startswith("run-"):
                 hosts.Host(name).stop()
-        set_environment()
+        set_environment(payloads)
         return 0 if run_all(names or known) else 1
 
 
