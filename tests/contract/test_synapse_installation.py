@@ -132,6 +132,13 @@ def _open_modes(directory: Path) -> None:
     (directory / "server/data").chmod(0o755)
 
 
+def _hollow_pip(directory: Path) -> None:
+    """Take from pip what it needs to run, and leave its directories."""
+    (pip,) = (directory / _ENVIRONMENT).glob("lib/python3*/site-packages/pip/_internal")
+    shutil.rmtree(pip)
+    pip.mkdir()
+
+
 def _upgrade_python(directory: Path) -> None:
     """Change the environment to one of an older Python."""
     configuration = directory / _ENVIRONMENT / "pyvenv.cfg"
@@ -204,6 +211,15 @@ STEPS = (
         packages_installed=("greeting==1.0",),
         restart_required=True,
         rebuild_reason="^it was created for Python 3[.]1, and .* is Python 3",
+        says="1.0",
+    ),
+    _Step(
+        "an environment whose pip cannot run",
+        packages=("greeting==1.0",),
+        prepare=_hollow_pip,
+        packages_installed=("greeting==1.0",),
+        restart_required=True,
+        rebuild_reason="^pip is missing in it$",
         says="1.0",
     ),
     _Step(

@@ -153,6 +153,13 @@ def _is_left(parent: Directory, hidden: str, unmarked: bool) -> bool:
         f"{parent.place(hidden)} is in the way and was not created by this collection: check what it is, and remove it."
     )
 
+# A pip that loads all of itself takes ten times as long.
+_FIND_PIP = """
+import importlib.util, sys
+parts = ["pip.__main__", "pip._internal.cli.main", "pip._vendor.requests"]
+sys.exit(None in map(importlib.util.find_spec, parts))
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
@@ -176,8 +183,7 @@ def examine(
     configuration = _read_configuration(os.path.join(place, CONFIGURATION))
     version = ".".join((configuration.get("version") or configuration.get("version_info") or "").split(".")[:2])
     packages = read_packages(place, version)
-    # A pip that has to load all of itself takes ten times as long.
-    use_pip = ["-m", "pip", "--version"] if installs(packages) else ["-c", "import pip._internal"]
+    use_pip = ["-m", "pip", "--version"] if installs(packages) else ["-c", _FIND_PIP]
     return Condition(version, packages, _broken(place, configuration, version, packages, interpreter, use_pip))
 
 

@@ -36,13 +36,13 @@ _PROGRAM = """#!/bin/sh
 here=${{0%/*}}
 packages=$here/../lib/python{version}/site-packages
 case "$*" in
+*"pip --version"*|*"pip.__main__"*) test -d "$packages/pip" ;;
 *find_spec*) echo '["{version}", "{itself}", {missing}]' ;;
 *"-m venv"*)
     for place; do :; done
     cp -R "{model}/." "$place"
     printf '#!/bin/sh\\necho "made for %s"\\n' "$place" > "$place/bin/tool"
     printf 'home = {directory}\\nversion = {version}.4\\ncommand = -m venv %s\\n' "$place" > "$place/pyvenv.cfg" ;;
-*"pip --version"*|*"import pip"*) test -d "$packages/pip" ;;
 *"pip install"*)
     for requirement; do
         case $requirement in
