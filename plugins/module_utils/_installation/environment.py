@@ -37,6 +37,12 @@ BEFORE = "before"
 DISCARDED = "discarded"
 CONFIGURATION = "pyvenv.cfg"
 PIP_CONFIGURATION = "pip.conf"
+# A pip that loads all of itself takes ten times as long.
+_FIND_PIP = """
+import importlib.util, sys
+parts = ["pip.__main__", "pip._internal.cli.main", "pip._vendor.requests"]
+sys.exit(None in map(importlib.util.find_spec, parts))
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,13 +158,6 @@ def _is_left(parent: Directory, hidden: str, unmarked: bool) -> bool:
     raise InvalidInput(
         f"{parent.place(hidden)} is in the way and was not created by this collection: check what it is, and remove it."
     )
-
-# A pip that loads all of itself takes ten times as long.
-_FIND_PIP = """
-import importlib.util, sys
-parts = ["pip.__main__", "pip._internal.cli.main", "pip._vendor.requests"]
-sys.exit(None in map(importlib.util.find_spec, parts))
-"""
 
 
 @dataclasses.dataclass(frozen=True)
