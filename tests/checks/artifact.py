@@ -4,7 +4,7 @@
 """Build the collection and look at the artifact as a user gets it: artifact.py COLLECTION DIRECTORY_OF_GALAXY_IMPORTER
 
 Its files are just those that belong in it, galaxy-importer takes it, and from an empty directory somewhere else every
-module and role shows its documentation and every playbook is found by its full name.
+module, filter and role shows its documentation and every playbook is found by its full name.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def check_installed(collection: Path, directory: Path) -> None:
     found = {"ANSIBLE_COLLECTIONS_PATH": str(directory)}
     for kind, names in (
         ("module", names_in(collection / "plugins" / "modules", "*.py")),
+        ("filter", names_in(collection / "plugins" / "filter", "*.py")),
         ("role", names_in(collection / "roles", "*")),
     ):
         full = sorted(f"matrix_ops.synapse.{name}" for name in names)

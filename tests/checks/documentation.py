@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check that the documentation uses names that exist: documentation.py COLLECTION
 
-- Every example in YAML, in modules, in README files and in guides, uses options and choices that the modules have.
+- Every example in YAML, in plugins, in README files and in guides, uses options and choices that the modules have.
 - Every variable of a role or a playbook that a README file or a guide names is one that the role or the playbook has.
-- The README lists every module, role and playbook, its links are absolute, and what they link to exists.
+- The README lists every module, filter, role and playbook, its links are absolute, and what they link to exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 
 _PREFIX = "matrix_ops.synapse."
 _REPOSITORY = "https://github.com/matrix-ops/ansible-collection-synapse/"
-# The blocks with YAML of a README file, of a guide, and of a module.
+# The blocks with YAML of a README file, of a guide, and of a module or a filter.
 _BLOCKS = {
     ".md": re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL),
     ".rst": re.compile(r"^\.\. code-block:: yaml\+jinja\n((?:\s*\n| +.*\n)*)", re.MULTILINE),
@@ -72,6 +72,13 @@ def problems_of_values(values: Json, options: Options, where: str) -> t.Iterator
                 yield from problems_of_values(entry, option["suboptions"], f"{where}: {given}")
 
 
+def returned_in(collection: Path) -> set[str]:
+    """Return the names of the values that modules and filters return. One can begin like variables of a playbook."""
+    plugins = [*collection.glob("plugins/modules/*.py"), *collection.glob("plugins/filter/*.py")]
+    texts = [re.search(r'^RETURN = r"""\n(.*?)^"""', path.read_text(), re.MULTILINE | re.DOTALL) for path in plugins]
+    return {name for text in texts if text for name in re.findall(r"^ *(\w+):", text.group(1), re.MULTILINE)}
+
+
 def tasks_in(data: Json) -> t.Iterator[tuple[str, Json]]:
     """Yield the modules of this collection that are used somewhere in an example, each with its values."""
     if isinstance(data, list):
@@ -118,18 +125,18 @@ def variables_in(collection: Path) -> dict[str, set[str]]:
 
 
 def problems_of_variables(
-    text: str, variables: t.Mapping[str, t.Collection[str]], modules: t.Collection[str]
+    text: str, variables: t.Mapping[str, t.Collection[str]], others: t.Collection[str]
 ) -> t.Iterator[str]:
-    """Yield which variables a text names that do not exist. The names of modules are none."""
+    """Yield which variables a text names that do not exist. `others`: names that are not those of variables."""
     for owner, names in variables.items():
-        for name in sorted(set(re.findall(rf"(?<![\w.]){owner}_\w+", text)) - {*names, *modules}):
+        for name in sorted(set(re.findall(rf"(?<![\w.]){owner}_\w+", text)) - {*names, *others}):
             yield f"{owner} has no variable {name}"
 
 
 def problems_of_readme(collection: Path) -> t.Iterator[str]:
     """Yield what the README does not list, and which of its links are not absolute or lead nowhere."""
     text = (collection / "README.md").read_text()
-    for pattern in ("plugins/modules/*.py", "roles/*", "playbooks/*.yml"):
+    for pattern in ("plugins/modules/*.py", "plugins/filter/*.py", "roles/*", "playbooks/*.yml"):
         names = {path.stem for path in collection.glob(pattern)}
         yield from (
             f"it does not list {name}" for name in sorted(names) if not re.search(rf"^\| \[?`{name}`", text, re.M)
@@ -151,12 +158,14 @@ def main() -> int:
         *collection.glob("roles/*/README.md"),
         *collection.glob("docs/docsite/rst/*.rst"),
     ]
+    others = {*modules, *returned_in(collection)}
     found = [("README.md", problem) for problem in problems_of_readme(collection)]
-    for path in sorted([*pages, *collection.glob("plugins/modules/*.py")]):
+    plugins = [*collection.glob("plugins/modules/*.py"), *collection.glob("plugins/filter/*.py")]
+    for path in sorted([*pages, *plugins]):
         place = str(path.relative_to(collection))
         found += [(place, problem) for problem in problems_of_examples(path, modules)]
         if path in pages:
-            found += [(place, problem) for problem in problems_of_variables(path.read_text(), variables, modules)]
+            found += [(place, problem) for problem in problems_of_variables(path.read_text(), variables, others)]
     print("\n".join(f"{place}: {problem}" for place, problem in found) or f"{len(pages)} pages name what exists.")
     return 1 if found or not modules else 0
 

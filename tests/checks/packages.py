@@ -103,11 +103,14 @@ def room_of(path: Path, root: Path) -> str:
     return str(place.with_suffix("") if path.parent == root else place.parent)
 
 
-def problems_of_tests(root: Path, tests: Path) -> t.Iterator[str]:
-    """Yield which unit tests below `tests` stand elsewhere than what they test below `root`, in words."""
+def problems_of_tests(root: Path, tests: Path, underscore: str = "") -> t.Iterator[str]:
+    """Yield which unit tests below `tests` stand elsewhere than what they test below `root`, in words.
+
+    `underscore`: what the names of files directly in `root` begin with, and those of their tests do not.
+    """
     for path in sorted(tests.rglob("test_*.py")):
         folder, name = path.parent.relative_to(tests), path.stem.removeprefix("test_")
-        tested = root / folder / (f"_{name}.py" if path.parent == tests else f"{name}.py")
+        tested = root / folder / (f"{underscore}{name}.py" if path.parent == tests else f"{name}.py")
         if not tested.is_file():
             yield f"{path.relative_to(tests)}: there is no {tested.relative_to(root)} that it could test"
 
@@ -118,7 +121,9 @@ def main() -> int:
     root = checkout / "plugins" / "module_utils"
     rows = rows_of_map((checkout / "CONTRIBUTING.md").read_text())
     found = [*problems_of_names(root), *problems_of_imports(root, rows)]
-    found += problems_of_tests(root, checkout / "tests" / "unit" / "plugins" / "module_utils")
+    tests = checkout / "tests" / "unit" / "plugins"
+    found += problems_of_tests(root, tests / "module_utils", "_")
+    found += problems_of_tests(checkout / "plugins" / "filter", tests / "filter")
     rooms = {room_of(path, root) for path in sources(root)}
     found += [f"the map in CONTRIBUTING.md does not show {room}" for room in sorted(rooms - rows.keys())]
     found += [f"the map in CONTRIBUTING.md shows {room}, which is not there" for room in sorted(rows.keys() - rooms)]

@@ -132,6 +132,21 @@ def postgresql_bin() -> Path:
     return directory
 
 
+def redis_server() -> Path:
+    """Return the server program of Redis, installed if need be. Raises CannotRun.
+
+    It has to be started with the name redis-server. Debian's package of that name would start a service; the same
+    program is in another package, with which files are checked.
+    """
+    found = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    if found is None:
+        install_packages(["redis-tools"])
+        found = shutil.which("redis-check-rdb")
+    if found is None:
+        raise CannotRun("Redis is installed, but its server is not to be found")
+    return Path(found)
+
+
 def _postgresql_directory() -> Path | None:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if debian:

@@ -14,7 +14,7 @@ from pathlib import Path
 import ansible_test
 import checks
 from commands import Command, Failed, execute
-from machine import CannotRun, cache, postgresql_bin
+from machine import CannotRun, cache, postgresql_bin, redis_server
 from readme import newcomer
 from suite import Suite
 from virtual_environments import ENVIRONMENTS
@@ -137,6 +137,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             "PYTHONPATH": str(collection.parents[2]),
             "CONTRACT_SYNAPSE_PYTHON": str(ENVIRONMENTS["synapse"].build() / "bin" / "python"),
             "CONTRACT_POSTGRESQL_BIN": str(postgresql_bin()),
+            "CONTRACT_REDIS_SERVER": str(redis_server()),
             **_COMPILED_ONCE,
         }
         # More workers than processors: they wait for timeouts most of the time.

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The requests that the running processes of a Synapse are processing now, as their metrics count them.
+
+Relies on the gauge synapse_http_server_in_flight_requests_count of Synapse 1.163 (http/request_metrics.py). It has no
+line for an endpoint without requests.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
+    NoMetrics,
+    Sample,
+    fetch_from,
+    metrics_urls,
+    parse,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    MAIN_APP,
+    Process,
+    Unknown,
+    find_processes,
+)
+
+_GAUGE = "synapse_http_server_in_flight_requests_count"
+_NAME = "in_flight_requests"
+# The request that reads the metrics is in flight too, if a listener of type `http` serves them.
+_OWN_REQUEST = ("GET", "MetricsResource")
+
+
+def in_flight_requests(
+    config_path: t.Sequence[str], timeout: float, proc: str = "/proc"
+) -> tuple[list[dict[str, t.Any]], list[Unknown]]:
+    """Return the requests in flight of each running process that was started with `config_path`, and what is unknown.
+
+    Each has `pid`, `worker` (the name, without it for the main process), `method`, `servlet` (the part of Synapse that
+    answers) and `count`, which is above 0; the highest count first. `timeout`: in seconds, for each response. Raises
+    SynapseError if there is no /proc, and MissingLibrary without PyYAML.
+    """
+    processes, unknown = find_processes(config_path, proc)
+    if not processes and not unknown:
+        reason = f"No running process of Synapse was started with the configuration {config_path[0]}."
+        unknown.append(
+            Unknown(_NAME, reason, "Start Synapse, or set config_path to the paths that it is started with.")
+        )
+    found: list[dict[str, t.Any]] = []
+    for process in processes:
+        try:
+            found += _of_process(process, timeout, proc, unknown)
+        except (FileNotFoundError, ProcessLookupError):
+            # It has just ended.
+            continue
+    return sorted(found, key=lambda one: (-one["count"], one["pid"], one["method"], one["servlet"])), unknown
+
+
+def _of_process(process: Process, timeout: float, proc: str, unknown: list[Unknown]) -> list[dict[str, t.Any]]:
+    worker = process.app != MAIN_APP
+    try:
+        settings = read_configuration(process.config_path).settings
+    except ConfigurationError as error:
+        fix = f"Run the task with become, as root, or correct the configuration of process {process.pid}."
+        unknown.append(Unknown(_NAME, error.message, fix))
+        return []
+    urls = metrics_urls(settings, worker=worker)
+    if isinstance(urls, NoMetrics):
+        reason = f"The requests in flight of process {process.pid} are unknown: {urls.reason}"
+        unknown.append(Unknown(_NAME, reason, urls.fix))
+        return []
+    samples = _samples(urls, process, timeout, proc, unknown)
+    named = {"worker": str(settings["worker_name"])} if worker and settings.get("worker_name") else {}
+    return [
+        {"pid": process.pid, **named, "method": method, "servlet": servlet, "count": count}
+        for (method, servlet), count in _counts(samples).items()
+    ]
+
+
+def _samples(urls: list[str], process: Process, timeout: float, proc: str, unknown: list[Unknown]) -> list[Sample]:
+    reason = ""
+    for url in urls:
+        try:
+            answer = fetch_from(url, process.pid, timeout, proc)
+            samples = parse(answer.text)
+        except SynapseError as error:
+            reason = error.message
+            continue
+        if not answer.is_certain:
+            doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the"
+            doubt += " answer was used without this check."
+            unknown.append(Unknown("metrics_url", doubt, "Run the task with become, as root."))
+        return samples
+    fix = "Restart Synapse, so that it opens the configured listener, and check that its port is free."
+    unknown.append(Unknown(_NAME, reason, fix))
+    return []
+
+
+def _counts(samples: t.Iterable[Sample]) -> dict[tuple[str, str], int]:
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
+    for sample in samples:
+        endpoint = (sample.labels.get("method", ""), sample.labels.get("servlet", ""))
+        if sample.name == _GAUGE and math.isfinite(sample.value) and sample.value > 0 and endpoint != _OWN_REQUEST:
+            counts[endpoint] += int(sample.value)
+    return counts
