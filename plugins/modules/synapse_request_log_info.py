@@ -113,7 +113,8 @@ options:
   unfinished_after:
     description:
       - A request counts as unfinished if it was received more than this number of seconds before the end of the log,
-        and was not processed. Requests that wait on purpose (C(/sync) and C(/events) with a timeout) have their timeout
+        and was not processed. Without O(path), O(unit) and O(until), the log of a running Synapse ends now.
+      - Requests that wait on purpose (C(/sync) and C(/events) with a timeout) have their timeout
         in addition. At least V(0).
     type: int
     default: 60
@@ -529,13 +530,14 @@ summary:
     by_endpoint:
       description:
         - The same values for each endpoint, the one with the longest total time first.
-        - The path has a name in braces for each identifier. Paths outside of Synapse's APIs are V((other\)).
+        - The path has a name in braces for each identifier. Paths outside of Synapse's APIs are V((other\)). Of the
+          paths below its APIs that Synapse does not serve, at most 500 are counted by themselves.
       returned: always
       type: list
       elements: dict
       contains:
         method:
-          description: The HTTP method.
+          description: The HTTP method. V((other\)) for one that Matrix does not use.
           returned: always
           type: str
           sample: PUT
@@ -806,7 +808,8 @@ signature_failures:
       type: int
       sample: 1795424412020
     line:
-      description: One of the lines, unchanged, at most 4000 bytes of it.
+      description:
+        - One of the lines, at most 4000 bytes of it. In JSON and in the journal, its fields with C(-) between them.
       returned: always
       type: str
       sample: "2026-11-23 04:14:49,786 - synapse.federation.transport.server._base - 288 - WARNING - GET-11752 -
@@ -874,9 +877,10 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         parameters["log_format"],
         parameters["log_datefmt"],
     )
-    window = parse_window(parameters["since"], parameters["until"], time.time())
+    now = time.time()
+    window = parse_window(parameters["since"], parameters["until"], now)
     metrics_timeout = checked_timeout(parameters["metrics_timeout"], "metrics_timeout")
-    return RequestLog(places, window, metrics_timeout).read(questions)
+    return RequestLog(places, window, metrics_timeout, now).read(questions)
 
 
 def main() -> None:

@@ -132,12 +132,12 @@ def _not_a_log(path: str, sample: bytes, known: _Format) -> SynapseError:
         return InvalidInput(f"{path} is a binary file, not a log of Synapse: leave it out.")
     if known.text is not None:
         return InvalidInput(
-            f"{path} contains no record in the given format: copy the format from Synapse's log configuration, or leave"
-            " it out so that it is recognised."
+            f"{path} contains no record in the format that log_format sets: copy it from Synapse's log configuration,"
+            " or leave it out so that the format is recognised."
         )
     return InvalidInput(
-        f"{path} contains no record as Synapse writes them: leave it out if another program has written it, else give"
-        " the format of its records."
+        f"{path} contains no record as Synapse writes them: leave it out if another program has written it, else set"
+        " log_format to the format in Synapse's log configuration."
     )
 
 

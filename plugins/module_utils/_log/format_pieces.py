@@ -57,7 +57,7 @@ def pieces_of(text: str, style: str) -> tuple[Piece, ...]:
         raise ConfigurationError(f"The log format {text!r} cannot be read in the style {style}: {error}.") from error
     if not any(piece.field == "message" for piece in found):
         field = {"%": "%(message)s", "{": "{message}", "$": "$message"}[style]
-        raise ConfigurationError(f"The log format {text!r} does not contain the message; add {field}.")
+        raise ConfigurationError(f"The log format {text!r} (log_format) does not contain the message; add {field}.")
     return _joined(found)
 
 

@@ -45,7 +45,8 @@ _ACCESS_MESSAGE = re.compile(
     rb"|Received request: [^ \n]+ [^ \n]*)\"?\r?\Z"
 )
 _OF_SYNAPSE = re.compile(r"(?:synapse|twisted)(?:\.|\Z)")
-_TAG = re.compile(r"[^ ]*-[^ ]*\Z|sentinel\Z|main\Z|\Z")
+# A tag, or one of the many names of what Synapse does without a request, such as call_when_running.
+_TAG = re.compile(r"[^ ]*\Z")
 _NUMBERED = re.compile(r".*-[0-9]+\Z")
 # How many lines are looked at, and the share of them that a further format needs: a forged line is rarer.
 _LINES = 200

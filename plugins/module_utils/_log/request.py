@@ -27,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
     Gathering,
     Origin,
     Started,
+    belongs_to,
     is_start,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
@@ -112,7 +113,7 @@ def find_in_records(tag: str, records: t.Iterable[tuple[Entry, Record | None]], 
         if before is not None:
             collected.add(gathering.pop(origin).tagged())
         time = entry.time if record.time is None else record.time
-        if record.request == tag:
+        if belongs_to(record, tag):
             if window.contains(time):
                 first, *rest = entry.message.split(b"\n")
                 gathering[origin] = Gathering(record._replace(time=time), origin, first)

@@ -64,13 +64,15 @@ class Questions(t.NamedTuple):
 class RequestLog:
     """The request log of a Synapse, of which only the records of `window` count.
 
-    `metrics_timeout`: how many seconds to wait for the metrics of a process.
+    `metrics_timeout`: how many seconds to wait for the metrics of a process. `now`: in seconds since 1970, the time
+    that the log of a running process has reached, even if it hangs and writes nothing; None for its last record.
     """
 
-    def __init__(self, places: Places, window: Window, metrics_timeout: float) -> None:
+    def __init__(self, places: Places, window: Window, metrics_timeout: float, now: float | None = None) -> None:
         self._places = places
         self._window = window
         self._metrics_timeout = metrics_timeout
+        self._now = now
         self._unknown: list[Values] = []
 
     def read(self, questions: Questions) -> Values:
@@ -148,6 +150,9 @@ class RequestLog:
                 pairing.add(CANONICAL, block, unit, (CANONICAL,))
             for unit, end in journal.ends.items():
                 pairing.reaches(unit, end)
+        if sources.is_live:
+            for source in {*(file.stream for file in sources.files), *(journal.ends if journal else ())}:
+                pairing.reaches(source, self._now)
         if pairing.without_tag:
             self._note("unfinished", _NO_TAGS.format(count=pairing.without_tag), _NO_TAGS_FIX)
         if pairing.has_received:

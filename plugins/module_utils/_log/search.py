@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
     Gathering,
     Origin,
     Started,
+    belongs_to,
     is_start,
     origin_of,
 )
@@ -64,6 +65,7 @@ class _Scan:
         self._window = window
         self._stored = any(isinstance(layout, ContainerLayout) for layout in file.layouts)
         self._needles = needles_of(tag, file.layouts)
+        self._latest: tuple[bytes | None, tuple[Record, AnyLayout] | None] = None, None
         # The same few prefixes are before all records.
         self._origins: dict[bytes, Origin] = {}
 
@@ -109,7 +111,7 @@ class _Scan:
         if read is None:
             return False
         record, layout = read
-        if record.request == self._tag:
+        if belongs_to(record, self._tag):
             if self._window.limited and (record.time is None or not self._window.contains(record.time)):
                 return False
             self.gathering = Gathering(record, self._origin(record.prefix), self._text(line), self._file.path)
@@ -131,6 +133,12 @@ class _Scan:
         return found
 
     def _read(self, line: bytes) -> tuple[Record, AnyLayout] | None:
+        # The line behind a record is read to see whether it continues it, and again if it has a hit.
+        if line != self._latest[0]:
+            self._latest = line, self._read_anew(line)
+        return self._latest[1]
+
+    def _read_anew(self, line: bytes) -> tuple[Record, AnyLayout] | None:
         for layout in self._file.layouts:
             record = layout.record(line)
             if record is not None:

@@ -52,7 +52,8 @@ class Sources(t.NamedTuple):
     """What is read: `files`, or the journal of `units`, whose messages have `log_format` and `log_datefmt`.
 
     `sinks`: where the log configuration makes Synapse write, one for each process, if it was followed. `warnings`:
-    sentences about what the log may lack. `free_tags`: whether clients choose the tags of requests.
+    sentences about what the log may lack. `free_tags`: whether clients choose the tags of requests. `is_live`: whether
+    a process was found that writes it now.
     """
 
     files: list[LogFile]
@@ -62,6 +63,7 @@ class Sources(t.NamedTuple):
     sinks: list[LogSinks]
     warnings: list[str]
     free_tags: bool = False
+    is_live: bool = False
 
 
 def find_sources(places: Places) -> Sources:
@@ -91,7 +93,9 @@ def _followed(places: Places) -> Sources:
     formats: dict[str, Format] = {}
     free_tags = False
     in_journal: dict[str, Format] = {}
-    for process in started_processes(places.config_path):
+    processes = started_processes(places.config_path)
+    is_live = any(process.pid is not None for process in processes)
+    for process in processes:
         configuration = read_configuration(process.config_path)
         sinks = read_log_sinks(configuration, process.directory, daemonized=process.daemonized)
         found.append(sinks)
@@ -111,11 +115,11 @@ def _followed(places: Places) -> Sources:
     if formats:
         files = _configured_files(formats, places, free_tags=free_tags)
         warnings += [_NOT_READ.format(path=path) for path in in_journal]
-        return Sources(files, [], places.log_format, places.log_datefmt, found, warnings, free_tags)
+        return Sources(files, [], places.log_format, places.log_datefmt, found, warnings, free_tags, is_live)
     journal = next(iter(in_journal.values()))
     log_format = places.log_format or (None if journal.is_json else journal.text or None)
     datefmt = places.log_datefmt or journal.datefmt
-    return Sources([], units_of(places.config_path), log_format, datefmt, found, warnings, free_tags)
+    return Sources([], units_of(places.config_path), log_format, datefmt, found, warnings, free_tags, is_live)
 
 
 def _configured_files(formats: t.Mapping[str, Format], places: Places, *, free_tags: bool) -> list[LogFile]:

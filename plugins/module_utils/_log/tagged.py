@@ -148,6 +148,21 @@ def access_of(record: Record) -> Processed | Received | None:
     return parse_processed(record.message) or parse_received(record.message)
 
 
+def belongs_to(record: Record, tag: str) -> bool:
+    """Whether a record was written for the request with this tag.
+
+    For each event or room that a request contains, Synapse adds its ID to the tag (`nested_logging_context` in
+    synapse/logging/context.py). A client can choose a method such as GET-37, but its request then has a number too.
+    """
+    if record.request == tag:
+        return True
+    return (
+        record.request.startswith((f"{tag}-$", f"{tag}-!"))
+        and not record.logger.startswith(ACCESS_LOGGER)
+        and access_of(record) is None
+    )
+
+
 def is_start(record: Record) -> bool:
     """Whether it is the record that Synapse writes when it starts (`setup_logging` in synapse/config/logger.py)."""
     return record.message.strip() == START_MESSAGE and record.logger in _START_LOGGERS and record.level in _START_LEVELS

@@ -134,7 +134,9 @@ def test_a_format_that_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(log(1))
     (tmp_path / "b.log").write_bytes(b"hello\n")
     given = "[%(levelname)s] %(name)s %(message)s"
-    with pytest.raises(InvalidInput, match=r"b.log contains no record in the given format: copy the format from"):
+    with pytest.raises(
+        InvalidInput, match=r"b.log contains no record in the format that log_format sets: copy it from"
+    ):
         open_files([f"{tmp_path}/b.log"], given)
     # The format may have been changed since.
     assert open_files([f"{tmp_path}/a.log"], given)[0].first

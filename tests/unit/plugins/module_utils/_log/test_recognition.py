@@ -264,3 +264,13 @@ def test_bytes_that_are_zero_after_a_crash_do_not_make_it_binary() -> None:
 def test_the_sample_is_not_read_as_lines_by_other_bytes_than_the_line_feed() -> None:
     sample = lines(f"{HEADS[0][0]}{MESSAGE}\x1c{HEADS[6][0]}{MESSAGE}\x85\x0b") * 9
     assert [layout.text for layout in recognise(sample)] == [DEFAULT]
+
+
+def test_a_log_without_requests_has_names_of_other_work_in_place_of_tags() -> None:
+    names = ["main"] * 5 + ["call_when_running"] * 30 + ["background_updates-0"] * 3
+    text = "".join(
+        f"2026-11-29 11:07:11,{number:03} - synapse.app._base - 512 - INFO - {name} - Synapse now listening\n"
+        for number, name in enumerate(names)
+    )
+    (layout,) = recognise(text.encode())
+    assert layout.has_request

@@ -295,3 +295,19 @@ def test_a_format_without_the_tag(tmp_path: Path) -> None:
     path = write(tmp_path, received(0, "GET-1").replace(" - GET-1 - ", " - "))
     with pytest.raises(SynapseError, match=r"add %\(request\)s to the format"):
         read(path, unfinished_after=0.0)
+
+
+@pytest.mark.parametrize(
+    ("is_live", "until", "seconds"),
+    [(True, None, [500.0]), (False, None, []), (True, BEGIN + 200.0, [200.0])],
+)
+def test_a_log_in_which_a_process_that_hangs_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_live: bool, until: float | None, seconds: list[float]
+) -> None:
+    files = open_files([write(tmp_path, received(0, "GET-1"))])
+    monkeypatch.setattr(
+        request_log_module, "find_sources", lambda places: Sources(files, [], None, None, [], [], is_live=is_live)
+    )
+    places = Places(None, None, ["/nonexistent/a.yaml"], None)
+    answers = RequestLog(places, Window(None, until), 5, BEGIN + 500.0).read(questions(unfinished_after=60.0))
+    assert [request["seconds"] for request in answers["unfinished"]["requests"]] == seconds

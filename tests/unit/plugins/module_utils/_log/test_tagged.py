@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
     Started,
     Tagged,
     access_of,
+    belongs_to,
     is_start,
     origin_of,
 )
@@ -175,3 +176,23 @@ def test_collected_in_two_places() -> None:
     other.add(tagged(b"c"))
     one.extend(other)
     assert (one.records, one.omitted_lines) == ([tagged(b"a"), tagged(b"b")], 3)
+
+
+@pytest.mark.parametrize(
+    ("request_of_record", "logger", "message", "belongs"),
+    [
+        ("PUT-37", "synapse.federation.federation_server", b"Handling", True),
+        ("PUT-37-$abc_-12", "synapse.federation.federation_server", b"Handling", True),
+        ("PUT-37-!room", "synapse.federation.federation_server", b"Handling", True),
+        ("PUT-37-!room-$abc", "", b"Handling", True),
+        ("PUT-370-$abc", "synapse.federation.federation_server", b"Handling", False),
+        ("PUT-37-5", "synapse.http.server", b"A client has used the method PUT-37", False),
+        ("PUT-37-$x-5", "synapse.access.http.8008", b"anything", False),
+        ("PUT-37-$x-5", "", b"192.0.2.9 - 8008 - Received request: PUT-37-$x /", False),
+        ("PUT-37-", "synapse.federation.federation_server", b"Handling", False),
+    ],
+)
+def test_what_is_done_for_an_event_of_the_request_belongs_to_it(
+    request_of_record: str, logger: str, message: bytes, *, belongs: bool
+) -> None:
+    assert belongs_to(Record(None, logger, "INFO", request_of_record, message), "PUT-37") is belongs
