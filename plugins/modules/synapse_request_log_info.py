@@ -16,8 +16,8 @@ description:
     O(path) and O(unit), it reads where Synapse's own log configuration makes Synapse write.
   - Recognises the JSON formatters of Synapse and every text format that contains the message, with the prefixes of
     containers and of the journal. What looks like a request but cannot be read is counted in RV(unread).
-  - Only lines of the logger C(synapse.access) count as requests. Whatever a client sends, such as a user agent, cannot
-    look like a further request.
+  - Only lines of the logger C(synapse.access) count as requests. What a client sends in one line, such as a user agent
+    with the text of a whole line, cannot look like a further request. See the notes about texts with line feeds.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -53,7 +53,8 @@ options:
       - Without O(path) and O(unit), the module reads the logs of all running processes that were started with the first
         of these paths, and if none runs, the log that this configuration sets.
       - Otherwise it is only used to find the metrics for O(gather=unfinished), and to see whether clients can choose
-        the tags of their requests (C(request_id_header)). It does not have to exist then.
+        the tags of their requests (C(request_id_header)), so that a line could be read in two ways. Such a line is not
+        read (RV(unread)). It does not have to exist then, but without it, only the log shows whether clients do that.
   log_format:
     description:
       - The C(format) of the formatter in Synapse's log configuration.
@@ -129,8 +130,13 @@ notes:
     daylight
     saving time, an hour exists twice, and its lines cannot be told apart.
   - Synapse's default log configuration writes lines up to five seconds late.
-  - In a text format, a message can contain line feeds. Synapse 1.163 writes no text of clients with line feeds, as far
-    as is known. In JSON and in the journal, a line feed in a message cannot end a record.
+  - Synapse writes some texts of clients into its log with their line feeds, for example the user name of a login that
+    failed. In a text format, also in one that a container or the journal gets from the output of Synapse, such a text
+    can contain a whole line of the log, which looks exactly like a real one. Do not base decisions such as blocking a
+    user on it. Synapse's JSON formatters, and a handler that writes to the journal itself, escape line feeds, so that
+    nothing can be forged.
+  - In a file of more than 32 MB, O(since) and O(until) read only the parts that can contain such times, and look at the
+    order of the lines every 256 kB at most. Lines in a wrong order between two such places can be missed.
   - Synapse does not log requests for C(/health) and requests with the method OPTIONS, except at the level DEBUG.
 seealso:
   - name: Request log format
@@ -243,6 +249,14 @@ sources:
       returned: if the records have a time, but not for a compressed file
       type: int
       sample: 1795454411002
+not_read:
+  description:
+    - Files that get the same requests a second time, by Synapse's log configuration. They were not read, so that each
+      request counts once.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 requests:
   description:
     - The requests with the tag O(request), in the order of their beginning. Empty if there is none.
@@ -627,11 +641,12 @@ summary:
           sample: 1.02
     requesters:
       description: The number of different requesters.
-      returned: always
+      returned: if RV(summary.requesters_are_exact) is true
       type: int
       sample: 311
     requesters_are_exact:
-      description: Whether all requesters were counted. If there are more than 100000, rare ones are dropped.
+      description: Whether all requesters were counted. If there are too many (tens of thousands), rare ones are
+          dropped.
       returned: always
       type: bool
       sample: true
@@ -682,6 +697,7 @@ unfinished:
           the longest first.
         - C(request) is the tag, C(seconds) is how long it was pending, and C(source) is the log file without the suffix
           of a rotation, or the unit. C(long_poll) is true if the request waits on purpose.
+        - At most 1000 are returned.
       returned: if RV(unfinished.received_lines) is true
       type: list
       elements: dict
@@ -697,6 +713,11 @@ unfinished:
           site_tag: "8008"
           source: /var/log/matrix-synapse/homeserver.log
           long_poll: false
+    omitted_requests:
+      description: How many more there are.
+      returned: if RV(unfinished.received_lines) is true
+      type: int
+      sample: 0
     waiting:
       description: How many other requests were pending at the end of the log.
       returned: if RV(unfinished.received_lines) is true

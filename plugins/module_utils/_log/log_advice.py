@@ -106,7 +106,10 @@ def _named(logger: str) -> str:
 def _why_unreadable(log: LogSinks) -> str:
     where = f"in {log.path}" if log.path else "without a log configuration"
     if not log.sinks:
-        return f"Synapse writes its requests nowhere: {where}, no handler gets them. Add one to the handlers of root."
+        return (
+            f"Synapse writes its requests nowhere: {where}, no handler gets them. Add one without"
+            " a filter to the handlers of root."
+        )
     high = [sink for sink in log.sinks if sink.is_readable]
     if high:
         return (

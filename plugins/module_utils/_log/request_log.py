@@ -91,6 +91,7 @@ class RequestLog:
         warnings = [*sources.warnings, *(journal.warnings if journal else ())]
         return {
             "sources": [*map(_returned_file, sources.files), *(journal.returned() if journal else ())],
+            "not_read": list(sources.not_read),
             **answers,
             "unknown": self._unknown,
             "warnings": warnings,

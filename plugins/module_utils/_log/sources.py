@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.rotation import stream_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.running import started_processes, units_of
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sink import FILE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sink import FILE, Sink
 
 _NOT_READ = (
     "The process with the configuration {path} writes its requests to the journal only, and others to files, which were"
@@ -52,8 +52,8 @@ class Sources(t.NamedTuple):
     """What is read: `files`, or the journal of `units`, whose messages have `log_format` and `log_datefmt`.
 
     `sinks`: where the log configuration makes Synapse write, one for each process, if it was followed. `warnings`:
-    sentences about what the log may lack. `free_tags`: whether clients choose the tags of requests. `is_live`: whether
-    a process was found that writes it now.
+    sentences about what the log may lack. `free_tags`: whether clients choose the tags of requests. `is_live`:
+    whether a process was found that writes it now. `not_read`: files that get the same requests a second time.
     """
 
     files: list[LogFile]
@@ -64,6 +64,7 @@ class Sources(t.NamedTuple):
     warnings: list[str]
     free_tags: bool = False
     is_live: bool = False
+    not_read: tuple[str, ...] = ()
 
 
 def find_sources(places: Places) -> Sources:
@@ -93,6 +94,7 @@ def _followed(places: Places) -> Sources:
     formats: dict[str, Format] = {}
     free_tags = False
     in_journal: dict[str, Format] = {}
+    others: list[str] = []
     processes = started_processes(places.config_path)
     is_live = any(process.pid is not None for process in processes)
     for process in processes:
@@ -101,10 +103,11 @@ def _followed(places: Places) -> Sources:
         found.append(sinks)
         free_tags = free_tags or _has_request_id_header(configuration)
         kept = sinks.keeping(logging.INFO)
-        # A file keeps more than a journal, which drops entries when there are many.
-        there = {sink.path: sink.format for sink in kept if sink.kind == FILE and os.path.exists(sink.path)}
-        for path, its in there.items():
-            formats.setdefault(path, its)
+        # A file keeps more than a journal, which drops entries when there are many. Another file has the same requests.
+        there = sorted((sink for sink in kept if sink.kind == FILE and os.path.exists(sink.path)), key=_use)
+        for sink in there[:1]:
+            formats.setdefault(sink.path, sink.format)
+        others += [sink.path for sink in there[1:]]
         journals = [sink.format for sink in kept if sink.is_in_journal]
         if journals and not there:
             in_journal.setdefault(process.config_path[-1], journals[0])
@@ -115,11 +118,17 @@ def _followed(places: Places) -> Sources:
     if formats:
         files = _configured_files(formats, places, free_tags=free_tags)
         warnings += [_NOT_READ.format(path=path) for path in in_journal]
-        return Sources(files, [], places.log_format, places.log_datefmt, found, warnings, free_tags, is_live)
+        not_read = tuple(path for path in dict.fromkeys(others) if path not in formats)
+        return Sources(files, [], places.log_format, places.log_datefmt, found, warnings, free_tags, is_live, not_read)
     journal = next(iter(in_journal.values()))
     log_format = places.log_format or (None if journal.is_json else journal.text or None)
     datefmt = places.log_datefmt or journal.datefmt
     return Sources([], units_of(places.config_path), log_format, datefmt, found, warnings, free_tags, is_live)
+
+
+def _use(sink: Sink) -> tuple[int, bool]:
+    """Of two files with the same requests, the one with more levels is more useful, and the one with their tags."""
+    return sink.level, not sink.format.is_json and "request" not in sink.format.text
 
 
 def _configured_files(formats: t.Mapping[str, Format], places: Places, *, free_tags: bool) -> list[LogFile]:
@@ -150,7 +159,7 @@ def _has_content(path: str) -> bool:
 
 
 def _clients_choose_tags(config_path: t.Sequence[str]) -> bool:
-    """Whether the configuration has a listener with request_id_header; not if it is not on this host."""
+    """Whether the configuration has a listener with request_id_header; where there is none, the log must show it."""
     try:
         return _has_request_id_header(read_configuration(config_path))
     except SynapseError:

@@ -72,9 +72,9 @@ def test_requests_that_can_be_read(there: str) -> None:
         ),
         (
             log(unused=(sink("stream"), sink("file", "/a.log", handler="file"))),
-            "Synapse writes its requests nowhere: in /etc/log.yaml, no handler gets them. Add one to the handlers of"
-            " root. No logger uses the handler file (/a.log), so that its file stays empty: add it to the handlers of"
-            " root.",
+            "Synapse writes its requests nowhere: in /etc/log.yaml, no handler gets them. Add one without a filter"
+            " to the handlers of root. No logger uses the handler file (/a.log), so that its file stays empty: add it"
+            " to the handlers of root.",
         ),
         (
             log(sink("remote", "10.0.0.1:9000"), sink("syslog", "localhost:514")),

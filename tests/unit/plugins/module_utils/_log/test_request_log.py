@@ -78,7 +78,7 @@ def test_a_summary(tmp_path: Path) -> None:
     lines = [processed(number, f"GET-{number}", processing=f"{number}.000", agent=FORGED) for number in range(8)]
     path = write(tmp_path, "".join(lines) + bad)
     answers = read(path, summary=True)
-    assert set(answers) == {"sources", "summary", "unread", "unknown", "warnings"}
+    assert set(answers) == {"sources", "not_read", "summary", "unread", "unknown", "warnings"}
     assert answers["summary"]["count"] == 8
     assert [slow["request"] for slow in answers["summary"]["slowest"]] == ["GET-7", "GET-6", "GET-5"]
     assert answers["summary"]["slowest"][0]["user_agent"] == FORGED
@@ -133,7 +133,15 @@ def test_no_requests(tmp_path: Path, window: Window, within: str) -> None:
 def test_a_request(tmp_path: Path) -> None:
     path = write(tmp_path, line(1.9, "GET-1", "a") + "b\n" + processed(1, "GET-10") + processed(2, "GET-1"))
     answers = read(path, request="GET-1")
-    assert set(answers) == {"sources", "requests", "omitted_requests", "omitted_lines", "unknown", "warnings"}
+    assert set(answers) == {
+        "sources",
+        "not_read",
+        "requests",
+        "omitted_requests",
+        "omitted_lines",
+        "unknown",
+        "warnings",
+    }
     (found,) = answers["requests"]
     assert len(found["lines"]) == 3
     assert (found["finished"], found["processed"]["status"]) == (True, 200)
@@ -149,7 +157,14 @@ def test_what_is_no_tag_is_refused_first() -> None:
 
 def test_signature_failures(tmp_path: Path) -> None:
     answers = read(write(tmp_path, processed(0) + FAILED), signature_failures=True)
-    assert set(answers) == {"sources", "signature_failures", "other_signature_failures", "unknown", "warnings"}
+    assert set(answers) == {
+        "sources",
+        "not_read",
+        "signature_failures",
+        "other_signature_failures",
+        "unknown",
+        "warnings",
+    }
     (failure,) = answers["signature_failures"]
     assert (failure["origin"], failure["line"], answers["other_signature_failures"]) == ("b.c", FAILED.strip(), 0)
 

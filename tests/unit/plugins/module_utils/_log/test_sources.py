@@ -245,3 +245,22 @@ def test_a_reload_that_ends_the_log(host: Host) -> None:
     config.write_text(config.read_text().replace("disable_existing_loggers: false", ""))
     (warning,) = host.find().warnings
     assert "does not set disable_existing_loggers to false" in warning
+
+
+def test_of_two_files_with_the_same_requests_one_is_read(host: Host) -> None:
+    directory = host.directory
+    host.add(handlers="file, more, most", more="", file="a.log")
+    log_config = directory / "homeserver.log.config"
+    further = "".join(
+        f"    {name}: {{class: logging.FileHandler, formatter: {form}, filename: {name}.log, level: {level}}}\n"
+        for name, form, level in (("more", "untagged", "INFO"), ("most", "precise", "DEBUG"))
+    )
+    text = log_config.read_text().replace(
+        "handlers:\n", f"    untagged: {{format: '%(name)s %(message)s'}}\nhandlers:\n{further}", 1
+    )
+    log_config.write_text(text)
+    for name in ("a.log", "more.log", "most.log"):
+        host.write(name)
+    found = host.find()
+    assert names(found.files) == ["a.log"]
+    assert found.not_read == tuple(str(directory / name) for name in ("most.log", "more.log"))
