@@ -247,6 +247,21 @@ def test_what_clients_send_forges_nothing(own: Logged) -> None:
 
 
 @pytest.mark.xdist_group("request log")
+@pytest.mark.parametrize(("formatter", "forged"), [("TerseJsonFormatter", 0), ("JsonFormatter", 0), (None, 1)])
+def test_line_feeds_of_clients_forge_nothing_in_json(own: Logged, formatter: str | None, forged: int) -> None:
+    own.log.unlink(missing_ok=True)
+    own.configure(**({"formatter": {"class": f"synapse.logging.{formatter}"}} if formatter else {}))
+    line = f"2026-11-29 10:20:00,000 - synapse.access.http.8008 - 643 - INFO - GET-7777 - {_FORGED}"
+    user = {"type": "m.id.user", "user": f"x\n{line}\n"}
+    body = {"type": "m.login.password", "identifier": user, "password": "wrong"}
+    assert own.server.ask("POST", "/_matrix/client/v3/login", body, "")[0] == 403
+    # Of a text format, the documentation does not promise it: whoever finds a way has to change both.
+    assert len(own.look(request="GET-7777")["requests"]) == forged
+    seen = own.look()["summary"]
+    assert len([found for found in seen["by_requester"] if "forged" in found["requester"]]) == forged
+
+
+@pytest.mark.xdist_group("request log")
 def test_requests_of_each_start_are_told_apart(own: Logged) -> None:
     own.log.unlink(missing_ok=True)
     own.configure(access_level="DEBUG")
