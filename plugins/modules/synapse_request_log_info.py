@@ -126,9 +126,8 @@ options:
     default: 30
 notes:
   - The module must run where the log is, mostly on the host of Synapse, as a user who can read it.
-  - Times without an offset are in the time zone of the host. Where the clock is set back, such as at the end of
-    daylight
-    saving time, an hour exists twice, and its lines cannot be told apart.
+  - Times without an offset are in the time zone of the host. At the end of daylight saving time, when an hour exists
+    twice, all its lines count as those of the first time.
   - Synapse's default log configuration writes lines up to five seconds late.
   - Synapse writes some texts of clients into its log with their line feeds, for example the user name of a login that
     failed. In a text format, also in one that a container or the journal gets from the output of Synapse, such a text
@@ -136,7 +135,8 @@ notes:
     user on it. Synapse's JSON formatters, and a handler that writes to the journal itself, escape line feeds, so that
     nothing can be forged.
   - In a file of more than 32 MB, O(since) and O(until) read only the parts that can contain such times, and look at the
-    order of the lines every 256 kB at most. Lines in a wrong order between two such places can be missed.
+    order of the lines about every 256 kB. Lines that are more than ten seconds out of order between two such places can
+    be missed.
   - Synapse does not log requests for C(/health) and requests with the method OPTIONS, except at the level DEBUG.
 seealso:
   - name: Request log format
@@ -645,8 +645,7 @@ summary:
       type: int
       sample: 311
     requesters_are_exact:
-      description: Whether all requesters were counted. If there are too many (tens of thousands), rare ones are
-          dropped.
+      description: Whether all requesters were counted. Of more than 40000, rare ones are dropped.
       returned: always
       type: bool
       sample: true
@@ -697,7 +696,7 @@ unfinished:
           the longest first.
         - C(request) is the tag, C(seconds) is how long it was pending, and C(source) is the log file without the suffix
           of a rotation, or the unit. C(long_poll) is true if the request waits on purpose.
-        - At most 1000 are returned.
+        - At most 1000 are returned, and of a URI at most 2000 characters.
       returned: if RV(unfinished.received_lines) is true
       type: list
       elements: dict

@@ -11,11 +11,15 @@ A line ends with a line feed and with nothing else; what follows the last line f
 feed. So a regular expression that begins with a line feed finds the first line, too.
 
 A line longer than LONGEST_LINE is the last one of its block and appears as its beginning followed by CUT: it is not
-what was written, and CUT at its end prevents that it passes for the record of a request.
+what was written, and CUT at its end prevents that it passes for the record of a request. Its end is only searched for
+when the block after it is asked for.
+
+A byte order mark at the beginning appears as empty lines of the same length, so that it hides no record.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 
@@ -23,6 +27,7 @@ BLOCK = 4 << 20
 LONGEST_LINE = 16 << 20
 CUT = b" [...] (the rest of this line is left out, because it is longer than 16 MiB)"
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # How much of a line that is too long is shown.
 _SHOWN = 64 << 10
 _STEP = 64 << 10
@@ -51,11 +56,12 @@ def file_blocks(descriptor: int, start: int, end: int, total: int, size: int) ->
         if stop is not None:
             yield position, _whole_lines(descriptor, position, stop)
         else:
-            stop = _line_end(descriptor, min(position + size, end), total)
+            stop = _line_end(descriptor, min(position + size, end), min(total, position + LONGEST_LINE + 1))
             if stop - position <= LONGEST_LINE:
                 yield position, _whole_lines(descriptor, position, stop)
             else:
                 yield position, b"\n" + _read(descriptor, position, min(position + _SHOWN, stop)) + CUT + b"\n"
+                stop = _line_end(descriptor, stop, end)
         position = stop
 
 
@@ -81,10 +87,11 @@ def _stream_lines(read: t.Callable[[int], bytes], size: int) -> t.Iterator[tuple
     offset, rest = 0, b""
     for data in iter(lambda: read(size), b""):
         rest += data
+        if offset == 0 and rest.startswith(_BYTE_ORDER_MARK):
+            rest = b"\n" * len(_BYTE_ORDER_MARK) + rest[len(_BYTE_ORDER_MARK) :]
         if len(rest) > LONGEST_LINE and not 0 < rest.find(b"\n") + 1 <= LONGEST_LINE:
-            shown = rest[:_SHOWN]
+            yield offset, rest[:_SHOWN] + CUT + b"\n"
             length, rest = _skip_line(rest, read, size)
-            yield offset, shown + CUT + b"\n"
             offset += length
         stop = rest.rfind(b"\n") + 1
         if stop:
@@ -122,8 +129,17 @@ def _line_end(descriptor: int, position: int, end: int) -> int:
         found = data.find(b"\n")
         if found >= 0:
             return position + found + 1
-        position += len(data)
+        position = _next_data(descriptor, position + len(data), end)
     return end
+
+
+def _next_data(descriptor: int, position: int, end: int) -> int:
+    """Return the first offset from `position` on that is in no hole of a sparse file: a hole contains no line feed."""
+    try:
+        return min(os.lseek(descriptor, position, os.SEEK_DATA), end)
+    except OSError as error:
+        # Not every file system knows its holes.
+        return end if error.errno == errno.ENXIO else position
 
 
 def _last_boundary(descriptor: int, start: int, end: int) -> int | None:
@@ -153,4 +169,7 @@ def _read(descriptor: int, start: int, stop: int) -> bytes:
         if not more:
             raise Truncated
         data += more
+    if start < len(_BYTE_ORDER_MARK) and os.pread(descriptor, len(_BYTE_ORDER_MARK), 0) == _BYTE_ORDER_MARK:
+        hidden = len(_BYTE_ORDER_MARK[start:stop])
+        data = b"\n" * hidden + data[hidden:]
     return data

@@ -44,6 +44,11 @@ class ContainerLayout(JsonLayout):
         record = self.inner.record(text)
         return record if record is None or record.time is not None else record._replace(time=json_time(moment))
 
+    def begins(self, line: bytes) -> bool:
+        """Whether the line of Synapse begins as a record does, also if `record` cannot tell what it is."""
+        text = stored_line(line)
+        return text is not None and self.inner.begins(text)
+
 
 def stored_line(line: bytes) -> bytes | None:
     """Return the program's line (without line feed) in a line of Docker's file, None if it is not such a line."""
@@ -51,11 +56,19 @@ def stored_line(line: bytes) -> bytes | None:
     return None if stored is None else stored[0]
 
 
-def _stored(line: bytes) -> tuple[bytes, t.Any] | None:
+def stored_event(line: bytes) -> dict[str, t.Any] | None:
+    """Return the object in a line of Docker's file, None if it is not such a line. Its `log` is a text."""
     if not line.startswith(b'{"log":'):
         return None
     event = json_object(line)
     if event is None or not isinstance(event.get("log"), str) or "stream" not in event or "namespace" in event:
+        return None
+    return event
+
+
+def _stored(line: bytes) -> tuple[bytes, t.Any] | None:
+    event = stored_event(line)
+    if event is None:
         return None
     text = json_bytes(event["log"])
     return text[:-1] if text.endswith(b"\n") else text, event.get("time")

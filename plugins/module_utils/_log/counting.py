@@ -55,7 +55,7 @@ class Counts:
                 scanner = self._scanners[id(layout)] = Scanner(layout, layouts, self._wanted.window)
             found = scanner.find(block, path, self.unread)
             if found.rows:
-                self.tally.count(found.rows, found.hours, found.line_of, path)
+                self.tally.count(found.rows, found.hours, found.lines_of, path)
         if self._wanted.signatures:
             self._find_signatures(layout, block, stream)
 

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.blocks import CUT
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.compression import LONGEST_MAGIC, compression_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile, Vanished
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.patterns import find_files
@@ -116,7 +117,10 @@ def _layouts_of_stream(file: LogFile, files: list[LogFile]) -> tuple[AnyLayout, 
 
 
 def _sample(file: LogFile, count: int) -> bytes:
-    """Lines of `count` places, from the beginning to the end; of a compressed file from its beginning."""
+    """Lines of `count` places, from the beginning to the end; of a compressed file from its beginning.
+
+    What follows a line that is too long is left out, because the end of that line may be far away.
+    """
     if file.compressed:
         ranges = [(0, _SAMPLE * count)]
     elif file.size <= _SAMPLE * count:
@@ -124,7 +128,13 @@ def _sample(file: LogFile, count: int) -> bytes:
     else:
         starts = [(file.size - _SAMPLE) * number // (count - 1) for number in range(count)]
         ranges = [(start, start + _SAMPLE) for start in starts]
-    return b"".join(block[1:] for start, end in ranges for offset, block in file.blocks(start, end, _SAMPLE))
+    result = []
+    for start, end in ranges:
+        for _offset, block in file.blocks(start, end, _SAMPLE):
+            result.append(block[1:])
+            if block.endswith(CUT + b"\n"):
+                break
+    return b"".join(result)
 
 
 def _not_a_log(path: str, sample: bytes, known: _Format) -> SynapseError:

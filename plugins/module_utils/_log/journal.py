@@ -157,6 +157,9 @@ def _require_entry(name: str, tools: Tools) -> None:
         raise _failed(done.status, done.errors)
     if any(line.startswith("{") for line in done.output.split("\n")):
         return
+    if not _NO_PERMISSION.search(done.errors):
+        # With JSON, journalctl does not print the hint that the user sees only some entries.
+        done = tools.run(["env", "LC_ALL=C", *_arguments(tools, [name], as_json=False), "--lines=1"], _TIMEOUT)
     if _NO_PERMISSION.search(done.errors):
         raise _not_permitted([name])
     raise SynapseError(f"The journal has no entry of unit {name}: {_reason(name, tools)}.")
@@ -179,8 +182,9 @@ def _reason(name: str, tools: Tools) -> str:
     return f"it may log to a file, to a namespace of its own (LogNamespace=), or not have run yet; {general}"
 
 
-def _arguments(tools: Tools, names: t.Sequence[str]) -> list[str]:
-    return [tools.journalctl, *(f"--unit={_pattern(name)}" for name in names), "--output=json", "--no-pager"]
+def _arguments(tools: Tools, names: t.Sequence[str], *, as_json: bool = True) -> list[str]:
+    output = ["--output=json"] if as_json else []
+    return [tools.journalctl, *(f"--unit={_pattern(name)}" for name in names), *output, "--no-pager"]
 
 
 def _pattern(name: str) -> str:

@@ -15,7 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal im
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal_entry import Entry, record_of_entry
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import AnyLayout, canonical_line, recognise
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK, Unread
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK, Unread, is_continuation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
@@ -49,7 +49,7 @@ class JournalLog:
         self._tools = tools
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
-        self._formats: list[str] = []
+        self._known: tuple[AnyLayout, ...] = ()
         self._dropped: dict[str, int] = {}
         self._reported: dict[str, None] = {}
 
@@ -66,8 +66,7 @@ class JournalLog:
             tools=self._tools,
         )
         sample = list(itertools.islice(entries, _SAMPLE))
-        layouts = self._layouts(sample)
-        self._formats = [layout.text for layout in layouts]
+        layouts = self._known = self._layouts(sample)
         self._dropped = {}
         for entry in itertools.chain(sample, entries):
             if self._window.until is not None and entry.time >= self._window.until:
@@ -87,7 +86,8 @@ class JournalLog:
         sizes: dict[str, int] = {}
         for entry, record in self.entries():
             if record is None:
-                if unread is not None and MARK in entry.message:
+                continues = MARK not in entry.message or is_continuation(entry.message, self._known)
+                if unread is not None and not continues:
                     unread.note(entry.unit, entry.message.partition(b"\n")[0], "format")
                 continue
             line = canonical_line(record)
@@ -119,7 +119,7 @@ class JournalLog:
         return [
             {
                 "unit": unit,
-                "formats": self._formats,
+                "formats": [layout.text for layout in self._known],
                 **returned_time("first", round(self._first[unit] * 1000)),
                 **returned_time("last", round(self._last[unit] * 1000)),
             }

@@ -65,6 +65,10 @@ class JsonLayout:
             match.group(1),
         )
 
+    def begins(self, line: bytes) -> bool:
+        """Whether a line begins as a record does, also if `record` cannot tell what it is."""
+        return self.record(line) is not None
+
 
 def json_object(text: bytes) -> dict[str, t.Any] | None:
     """Return the object in a text of JSON, None if it is not one. Bytes that are not UTF-8 become surrogates."""

@@ -23,6 +23,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.blocks imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.canonical import CANONICAL, canonical_line
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.compression import decompressed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.pieces import (
+    Pieces,
+    joined_blocks,
+    kind_of,
+    pieces_before,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognition import AnyLayout, record_of
 
 # Without waiting: at a pipe, opening would wait for a writer.
@@ -67,9 +73,19 @@ class LogFile:
     def blocks(self, start: int = 0, end: int | None = None, size: int = BLOCK) -> t.Iterator[tuple[int, bytes]]:
         """Return the lines that begin in [start, end), offsets in the (decompressed) text, as `blocks` describes them.
 
-        A compressed file is read from its beginning each time. Raises SynapseError.
+        Lines that a container engine has divided are joined; each belongs to where it begins. A compressed file is read
+        from its beginning each time. Raises SynapseError.
         """
         end = self.end if end is None else end
+        kind = kind_of(self.layouts)
+        if not kind:
+            return self._blocks(start, end, size)
+        pieces = pieces_before(kind, self.path, self.stream, self.modified) if start == 0 else Pieces(kind)
+        return joined_blocks(self._blocks, start, min(end, self.end), size, pieces)
+
+    def _blocks(self, start: int, end: int, size: int) -> t.Iterator[tuple[int, bytes]]:
+        if start >= self.end:
+            return
         with self.opened() as descriptor:
             if self.compression:
                 with decompressed(descriptor, self.path, self.compression) as read:

@@ -27,7 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.regions import regions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.request import require_tags
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK, RECEIVED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged import (
     START_MESSAGE,
     access_of,
@@ -37,7 +37,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.unfinished import Unfinished
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 
-_RECEIVED = b" - Received request: "
 _ANY = b" request: "
 # Neither a method nor a URI contains a space. The tag of the listener is a word, or the line is looked at by itself.
 _RECEIVED_LINE = rb"([^ \n]+ - [^ \n]+ - Received request: [^ \n]+ [^ \n]+)(?=\n)"
@@ -86,11 +85,11 @@ class Pairing:
 
     def add(self, layout: Layout, block: bytes, source: str, layouts: t.Sequence[AnyLayout]) -> None:
         """Read a block of the log `source`: the path of its files, or the unit that wrote to the journal."""
-        received = layout.pattern(_RECEIVED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED)
-        processed = layout.pattern(_PROCESSED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED)
+        received = layout.pattern(_RECEIVED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED, ambiguous=True)
+        processed = layout.pattern(_PROCESSED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED, ambiguous=True)
         began, ended = list(received.finditer(block)), list(processed.finditer(block))
         # Otherwise there are lines that clients or other loggers have made look like these.
-        is_usual = len(began) == block.count(_RECEIVED) and len(ended) == block.count(MARK)
+        is_usual = len(began) == block.count(RECEIVED) and len(ended) == block.count(MARK)
         if not is_usual or START_MESSAGE in block:
             self._read_lines(block, source, (layout, *layouts))
             return

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
@@ -17,6 +18,9 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 _MAGIC = re.compile(r"[*?\[]")
+# What it means to follow a link to nothing, or one that leads to itself.
+_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_OF_CONFIGURATION = "log_config"
 
 
 def find_files(paths: t.Sequence[str], option: str) -> dict[tuple[int, int], tuple[str, os.stat_result]]:
@@ -60,26 +64,33 @@ def _status(path: str, option: str) -> os.stat_result:
 
 
 def _status_if_there(path: str) -> os.stat_result | None:
-    """The status of what a pattern has matched; None if it is gone, or is a link to nothing."""
+    """The status of what a pattern has matched; None if it is gone, or is a link that leads nowhere."""
     try:
         return os.stat(path)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if error.errno in _NOTHING:
+            return None
         raise SynapseError(f"{path} cannot be examined: {error.strerror}. Run the task with become.") from error
 
 
 def _require_regular(path: str, status: os.stat_result, option: str) -> None:
     kinds = {
-        stat.S_IFDIR: f"a directory: write {path.rstrip('/')}/*.log* for the files in it",
-        stat.S_IFIFO: "a pipe, which cannot be read twice: name a file",
-        stat.S_IFSOCK: "a socket: name a file",
-        stat.S_IFCHR: "a device: name a file",
-        stat.S_IFBLK: "a device: name a file",
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a pipe, which cannot be read twice",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
     }
     kind = kinds.get(stat.S_IFMT(status.st_mode))
-    if kind is not None:
-        raise InvalidInput(f"{option} {path} is {kind}.")
+    if kind is None:
+        return
+    if option == _OF_CONFIGURATION:
+        raise InvalidInput(
+            f"The log configuration (log_config) writes to {path}, which is {kind}, not a log file: let it write to a"
+            " file, or set path or unit to where the log is."
+        )
+    fix = f"write {path.rstrip('/')}/*.log* for the files in it" if kind == "a directory" else "name a file"
+    raise InvalidInput(f"{option} {path} is {kind}: {fix}.")
 
 
 def _matches(pattern: str) -> list[str]:
@@ -103,12 +114,23 @@ def _names(directory: str, pattern: str, *, only_directories: bool) -> list[str]
                 for entry in entries
                 if fnmatch.fnmatchcase(entry.name, pattern)
                 and (pattern.startswith(".") or not entry.name.startswith("."))
-                and (entry.is_dir() or not only_directories)
+                and (not only_directories or _is_directory(entry))
             ]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
     except PermissionError as error:
         raise SynapseError(
             f"No permission to list the directory {directory or '.'}: run the task with become, or use a narrower"
             " pattern."
         ) from error
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return []
+        raise SynapseError(f"The directory {directory or '.'} cannot be listed: {error.strerror}.") from error
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return False
+        raise

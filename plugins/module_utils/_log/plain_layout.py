@@ -35,6 +35,11 @@ _MARKERS = (b" Processed request: ", b" Received request: ")
 # Bounded, so that a long line does not need the square of its length.
 _SOME_TEXT = rb"[^\n]{0,255}?"
 _LONG_TEXT = rb"[^\n]{0,8192}?"
+# Where a message of the access logger has to begin if clients choose the tags, so that the end of a tag is uncertain.
+_REQUEST = rb"[^ \n]* - [^ \n]+ - (?:\{[^ \n]*\} Processed|Received) request: "
+# In a format without the logger, another logger's text looks like a request: only this may be before the rest of it.
+_ADDRESS = rb"(?:(?=[^ \n]*[.:])\[?[0-9A-Fa-f:.]+(?:%[^ \n\]]*)?\]?(?::[0-9]+)?|None|unknown|-|/[^ \n]*|)(?= - )"
+_BEGINS_WITH_ADDRESS = re.compile(_ADDRESS + _REQUEST)
 _NO_SECOND_MARKER = rb"(?![^\n]* (?:Processed|Received) request: [^\n]* (?:Processed|Received) request: )"
 _NO_OTHER_LOGGER = rb"(?![^\n]*\b(?:synapse|twisted)\.[a-z])"
 
@@ -89,19 +94,29 @@ class Layout:
         self._loose = None
         if self._checked and not self._tag_first:
             self._loose = re.compile(self._whole_line(request=_LONG_TEXT))
+        self._loose_request = None
+        if self._loose is not None and self.has_logger:
+            self._loose_request = re.compile(self._whole_line(request=_LONG_TEXT, message=_REQUEST))
 
     def __repr__(self) -> str:
         return f"Layout({self.text!r}, prefix={self.prefix.expression!r})"
 
     def pattern(
-        self, message: bytes, *, logger: bytes = ANY_LOGGER, capture: t.Sequence[str] = ()
+        self,
+        message: bytes,
+        *,
+        logger: bytes = ANY_LOGGER,
+        capture: t.Sequence[str] = (),
+        ambiguous: bool = False,
     ) -> re.Pattern[bytes]:
         """Return the expression that finds whole records in a block of lines, which begins with a line feed.
 
         `message`: the expression for the message, up to and including what ends it, for example (?=\\n). `logger`: the
         one for the name of the logger; ANY_LOGGER in it stands for the rest of a name. `capture`: any of time, logger,
         level, request and prefix, which become named groups in their order of appearance, before those of the message.
-        One that the format does not contain is a group that is always empty, in front of the others.
+        One that the format does not contain is a group that is always empty, in front of the others. `ambiguous`:
+        whether lines with two messages about a request are found although clients choose the tags, which is faster; the
+        caller has to look at each of these lines by `record`.
 
         Raises ValueError if the message is not the last field of the format (see `direct`).
         """
@@ -112,13 +127,17 @@ class Layout:
         absent = b"".join(_group(name, b"") for name in capture if name in missing)
         check = b""
         if self.free_tags and self._checked:
-            check = _NO_SECOND_MARKER + (_NO_OTHER_LOGGER if self._tag_first else b"")
+            check = (b"" if ambiguous else _NO_SECOND_MARKER) + (_NO_OTHER_LOGGER if self._tag_first else b"")
+        if not self.has_logger and logger == ACCESS_LOGGER:
+            check += b"(?=" + _ADDRESS + b")"
         return re.compile(rb"\n" + absent + head + check + message)
 
     def record(self, line: bytes) -> Record | None:
         """Return the record that begins with a line (without its line feed), None if none does.
 
-        A line of which the request's tag could end at several places is not a record: a client may have forged it.
+        A line of which the request's tag could end at several places is not a record: a client may have forged it. If
+        clients choose the tags, that is each line with two messages about a request. In a format without the logger, a
+        message about a request is one of the access logger only if it begins with an address.
         """
         match = self._strict.match(line)
         strict = match is not None
@@ -131,11 +150,19 @@ class Layout:
         if self.has_time and moment is None and group["time"]:
             return None
         logger = readable(group.get("logger", b""))
-        if self._checked and (not self.has_logger or logger.startswith(_ACCESS_PREFIX)):
-            tag, message = group["request"], group["message"]
-            safe = strict and not self.free_tags and (not self.has_logger or _NUMBERED_TAG.match(tag))
-            if not safe and not self._is_unambiguous(message, logger):
-                return None
+        is_request = logger.startswith(_ACCESS_PREFIX)
+        if not self.has_logger:
+            is_request = any(marker in group["message"] for marker in _MARKERS)
+        if self._checked and is_request:
+            safe = strict and not self.free_tags and (not self.has_logger or _NUMBERED_TAG.match(group["request"]))
+            if not safe and not self._is_unambiguous(group["message"], logger):
+                # A tag that contains the text between tag and message is a longer one.
+                match = self._loose_request.match(line) if self._loose_request is not None else None
+                if match is None or not self._is_unambiguous(match["message"], logger):
+                    return None
+                group = match.groupdict(b"")
+        if is_request and not self.has_logger and not _BEGINS_WITH_ADDRESS.match(group["message"]):
+            return None
         return Record(
             moment,
             logger,
@@ -144,6 +171,10 @@ class Layout:
             group["message"],
             group["prefix"],
         )
+
+    def begins(self, line: bytes) -> bool:
+        """Whether a line begins as a record does, also if `record` cannot tell what it is."""
+        return self._strict.match(line) is not None or (self._loose is not None and bool(self._loose.match(line)))
 
     def moment(self, text: bytes) -> float | None:
         """Return the seconds since 1970 of a captured time, None if it is not one.
@@ -163,10 +194,17 @@ class Layout:
         expression = rb"[^ \n]* - " + tag_expression + rb" - (?:\{[^ \n]*\} Processed|Received) request: "
         return re.match(expression, message) is not None
 
-    def _whole_line(self, request: bytes = b"") -> bytes:
+    def _whole_line(self, request: bytes = b"", message: bytes = b"") -> bytes:
         names = {"prefix", "time", "logger", "level", "request"}
         head = self._head(names, request=request)
-        return head + rb"(?P<message>[^\n]*)" + self._expression(self._tail, names, request=request) + rb"\Z"
+        return (
+            head
+            + rb"(?P<message>"
+            + message
+            + rb"[^\n]*)"
+            + self._expression(self._tail, names, request=request)
+            + rb"\Z"
+        )
 
     def _head(self, names: set[str], *, logger: bytes = ANY_LOGGER, request: bytes = b"") -> bytes:
         """Return the expression for what stands before the message, with groups for `names`, which are removed."""

@@ -31,9 +31,16 @@ class Prefix(t.NamedTuple):
         """The regular expression for the whole prefix, without groups."""
         return self.before + (b"" if self.time is None else self.time.expression) + self.after
 
+    @property
+    def is_divided(self) -> bool:
+        """Whether long lines are divided into several lines with this prefix, which tells it (see `pieces`)."""
+        return self.after == _PIECE
+
 
 NO_PREFIX = Prefix()
 
+# As the container runtimes of Kubernetes (CRI) write it: F for the last piece of a line, P for one before it.
+_PIECE = rb" std[a-z]+ [FP] "
 _HOST_AND_PROGRAM = rb" [^ \n]+ [^ \n]+: "
 # The name of a service, which is not the level of a record.
 _COMPOSE = rb"(?!(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) )[a-zA-Z0-9][a-zA-Z0-9_.-]* +\| "
@@ -50,7 +57,7 @@ def prefixes(written: float | None = None) -> tuple[Prefix, ...]:
     precise = DirectiveTime("%b %e %H:%M:%S", written, fraction=True)
     full = DirectiveTime("%a %Y-%m-%d %H:%M:%S %Z", written)
     return (
-        Prefix(b"", _ISO_WITH_ZONE, rb" std[a-z]+ [FP] "),
+        Prefix(b"", _ISO_WITH_ZONE, _PIECE),
         Prefix(rb"(?:<[0-9]+>)?", syslog, _HOST_AND_PROGRAM),
         Prefix(b"", precise, _HOST_AND_PROGRAM),
         Prefix(b"", full, _HOST_AND_PROGRAM),

@@ -20,9 +20,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window imp
 # Records may be written this many seconds later than others that were made after them: threads, and the buffer that
 # Synapse puts before its file, which is written every five seconds.
 _DISORDER = 10.0
-_PLACES = 1024
-# A part that is not longer than this is read rather than divided further.
-_SHORT = 256 << 10
+# By less than this, the clock of the file system and local times of another time zone differ.
+_DAY = 86_400
+# A file that is not longer than this is read completely, which takes a tenth of a second.
+_SHORT = 32 << 20
+# The distance of the places at which a longer file is looked at, and the most of them.
+_DISTANCE = 256 << 10
+_PLACES = 8192
 _FIRST_LOOK, _LONGEST_LOOK = 4 << 10, 1 << 20
 # From this share of places on that are not in order, the file is read completely.
 _MOST_BREAKS = 0.1
@@ -38,53 +42,59 @@ class _Place(t.NamedTuple):
 def regions(file: LogFile, window: Window) -> list[tuple[int, int]]:
     """Return the parts [start, end) of the (decompressed) file that can contain records of the window, in order.
 
-    The times of at most 1024 records in equal distances are read. Between two of them that are in order, allowing for
-    ten seconds, all times are taken to lie between theirs; where they are not (several files put together, a clock that
-    was set back), what is between them is always returned. So what is returned has to be filtered by time.
+    A file of up to 32 MiB is one part, unless it is older than the window by a day: by its first record, by its last
+    record and as a file. A compressed file is one part, unless it begins after the window or a later file shows that it
+    is older. Of a longer file, one record in every 256 kB is looked at, or 8192 records of more than 2 GiB. Between two
+    of them that are in order, allowing for ten seconds, all times are taken to lie between theirs; where they are not
+    (several files put together, a clock that was set back), what is between them is always returned, and so is what is
+    next to a part with times of the window. So what is returned has to be filtered by time.
+
+    What remains: in a file of more than 32 MiB, records that are more than ten seconds out of order are missed if they
+    lie between two records that are looked at, whose times and those of their neighbours are outside the window.
+
     Raises InvalidInput if records of the file have no time, unless the window has no limits.
     """
     if not window.limited:
         return [(0, file.end)]
     if file.first is None or not all(layout.has_time for layout in file.layouts):
         raise InvalidInput(
-            f"since and until cannot be used with {file.path}, because the records in it have no time: leave them out,"
-            " or add %(asctime)s to the format in Synapse's log configuration."
+            f"since and until cannot be used with {file.path}, because the records in it have no time that is"
+            " recognised: if they have one, set log_format and log_datefmt as in Synapse's log configuration, else"
+            " leave since and until out, and add %(asctime)s to the format there."
         )
     if file.compressed:
         reachable = window.overlaps(file.first - _DISORDER, math.inf if file.not_after is None else file.not_after)
         return [(0, file.end)] if reachable else []
     if file.last is None:
         return [(0, file.end)]
+    if file.size <= _SHORT:
+        # Both its records and its file system tell that it is old, whatever is between the first and the last record.
+        latest = max(file.first, file.last, file.modified)
+        return [(0, file.end)] if window.since is None or latest >= window.since - _DAY else []
     with file.opened() as descriptor:
-        found = _within(file, descriptor, window, _Place(0, file.first), _Place(file.size, file.last))
-    return _joined(found)
+        places = [_Place(0, file.first), *_places(file, descriptor), _Place(file.size, file.last)]
+    return _joined(_between(places, window))
 
 
-def _within(file: LogFile, descriptor: int, window: Window, start: _Place, end: _Place) -> list[tuple[int, int]]:
-    places = [start, *_places(file, descriptor, start.offset, end.offset), end]
+def _between(places: list[_Place], window: Window) -> t.Iterator[tuple[int, int]]:
+    """The parts between two places that can contain records of the window, and those on both sides of them."""
     pairs = list(zip(places, places[1:]))
-    breaks = sum(after.time < before.time - _DISORDER for before, after in pairs)
-    if breaks > 2 + _MOST_BREAKS * len(pairs):
-        return [(start.offset, end.offset)]
-    result = []
-    for before, after in pairs:
-        in_order = after.time >= before.time - _DISORDER
-        if in_order and not window.overlaps(before.time - _DISORDER, after.time + _DISORDER):
-            continue
-        if in_order and len(pairs) > 1 and after.offset - before.offset > 4 * _SHORT:
-            result += _within(file, descriptor, window, before, after)
-        else:
-            result.append((before.offset, after.offset))
-    return result
+    ordered = [after.time >= before.time - _DISORDER for before, after in pairs]
+    if ordered.count(False) > 2 + _MOST_BREAKS * len(pairs):
+        yield places[0].offset, places[-1].offset
+        return
+    needed = [window.overlaps(before.time - _DISORDER, after.time + _DISORDER) for before, after in pairs]
+    for number, (before, after) in enumerate(pairs):
+        if not ordered[number] or any(needed[max(0, number - 1) : number + 2]):
+            yield before.offset, after.offset
 
 
-def _places(file: LogFile, descriptor: int, start: int, end: int) -> list[_Place]:
-    """The first records behind equally distant offsets in (start, end)."""
-    count = min(_PLACES, (end - start) // _SHORT + 1)
+def _places(file: LogFile, descriptor: int) -> list[_Place]:
+    """The first records behind equally distant offsets of the file."""
+    count = min(_PLACES, file.size // _DISTANCE + 1)
     result: list[_Place] = []
     for number in range(1, count):
-        lower = start + (end - start) * number // count
-        upper = start + (end - start) * (number + 1) // count
+        lower, upper = file.size * number // count, file.size * (number + 1) // count
         # A record may begin far behind the offset, for example after a long traceback.
         if not result or result[-1].offset < lower:
             place = _first_record(file, descriptor, lower, upper)
@@ -100,6 +110,9 @@ def _first_record(file: LogFile, descriptor: int, lower: int, upper: int) -> _Pl
         # One byte more before it tells whether a line begins at `lower`.
         text = os.pread(descriptor, look, position - 1)
         begin = text.find(b"\n") + 1
+        # Nothing but zeros is the rest of a crash, or of a truncation, and may be very long.
+        if begin == 0 and not text.strip(b"\0"):
+            return None
         stop = text.rfind(b"\n")
         if begin == 0 or stop < begin:
             # The file ends here, or this line is too long to be read for its time.
@@ -121,7 +134,7 @@ def _first_record(file: LogFile, descriptor: int, lower: int, upper: int) -> _Pl
     return None
 
 
-def _joined(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _joined(found: t.Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     result: list[tuple[int, int]] = []
     for start, end in found:
         if result and result[-1][1] == start:

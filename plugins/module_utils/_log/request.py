@@ -29,14 +29,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
     Started,
     belongs_to,
     is_start,
+    mentions_request,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 
 MOST_OCCURRENCES = 1000
 EVER = Window()
 
-# The method is a token (RFC 9110). With `request_id_header`, what follows is chosen by the client or a proxy.
-_TAG = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z][-!#$%&'*+.^_`|~0-9A-Za-z]*-\S(?:[^\r\n]*\S)?")
+# The method is a token (RFC 9110). With `request_id_header`, what follows is chosen by the client or a proxy: it may be
+# empty, but it does not end with a blank.
+_TAG = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+-(?:[^\n]*[^ \t\n])?")
 # About how much memory the records of one part of a file may need, and all of them together.
 _ROOM_OF_PART = 8 << 20
 _ROOM = 32 << 20
@@ -60,10 +62,10 @@ class Requests(t.NamedTuple):
 
 def checked_tag(tag: str) -> str:
     """Return `tag` if Synapse can give it to a request; raises InvalidInput otherwise."""
-    if not _TAG.fullmatch(tag) or tag.partition("-")[0].islower():
+    if not _TAG.fullmatch(tag):
         raise InvalidInput(
-            f"request {tag!r} is not the tag of a request: write it as in the log, with the method in capital letters,"
-            " for example GET-37."
+            f"request {tag!r} is not the tag of a request: write it as in the log, with the method and a hyphen in"
+            " front, for example GET-37."
         )
     return tag
 
@@ -107,8 +109,11 @@ def find_in_records(tag: str, records: t.Iterable[tuple[Entry, Record | None]], 
         origin = Origin(entry.unit, "", entry.pid)
         before = gathering.get(origin)
         if record is None:
-            if before is not None:
+            if before is not None and not mentions_request(entry.message):
                 before.add(entry.message)
+            elif before is not None:
+                # It may be a record of the access logger with a tag that a client has chosen.
+                collected.add(gathering.pop(origin).tagged())
             continue
         if before is not None:
             collected.add(gathering.pop(origin).tagged())

@@ -58,5 +58,5 @@ class Slow(t.NamedTuple):
 
     @property
     def order(self) -> tuple[t.Any, ...]:
-        """The slowest come first, of equal ones the first, however the log is divided into parts."""
-        return -self.seconds, self.row, self.path, self.line
+        """The slowest come first. Those that are equal have the order of the log, however it is divided into parts."""
+        return -self.seconds, self.row, self.path

@@ -12,6 +12,7 @@ line is looked at by itself, so that a text that a client has sent never counts 
 
 from __future__ import annotations
 
+import collections
 import math
 import re
 import typing as t
@@ -29,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 
 MARK = b" Processed request: "
+RECEIVED = b" Received request: "
 MOST_SAMPLES = 5
 ACCESS = "synapse.access."
 
@@ -85,11 +87,14 @@ class Unread:
 
 
 class Found(t.NamedTuple):
-    """The processed requests in a block, and a function that returns the line of one of them."""
+    """The processed requests in a block, with the hours in which they ended.
+
+    `lines_of` returns the lines of some rows: of those that are equal, the first ones in the order of the block.
+    """
 
     rows: t.Sequence[Row]
     hours: t.Sequence[float | None]
-    line_of: t.Callable[[Row], bytes]
+    lines_of: t.Callable[[t.Sequence[Row]], t.Sequence[bytes]]
 
 
 class Scanner:
@@ -99,33 +104,34 @@ class Scanner:
         self._layout = layout
         self._layouts = (layout, *(other for other in layouts if other is not layout))
         self._window = window
-        self._usual = layout.pattern(_USUAL, logger=ACCESS_LOGGER, capture=("time",))
+        self._usual = layout.pattern(_USUAL, logger=ACCESS_LOGGER, capture=("time",), ambiguous=True)
         self._hours: dict[bytes, float | None] = {}
 
     def find(self, block: bytes, path: str, unread: Unread) -> Found:
         """Return the requests of a block that ended within the window, and note in `unread` what cannot be read."""
         rows = t.cast("list[Row]", self._usual.findall(block))
-        if block.count(MARK) != len(rows):
+        if block.count(MARK) != len(rows) or self._is_ambiguous(block):
             return self._find_in_lines(block, path, unread)
         if self._window.limited:
             moments = [self._layout.moment(row[0]) for row in rows]
             if None in moments:
                 return self._find_in_lines(block, path, unread)
             rows = [row for row, moment in zip(rows, moments) if self._is_wanted(moment)]
-        return Found(rows, self._hours_of([row[0] for row in rows]), lambda row: self._line_of(row, block))
+        return Found(rows, self._hours_of([row[0] for row in rows]), lambda some: self._lines_of(some, block))
 
     def _find_in_lines(self, block: bytes, path: str, unread: Unread) -> Found:
         rows: list[Row] = []
         hours: list[float | None] = []
-        lines: dict[Row, bytes] = {}
+        lines: dict[Row, list[bytes]] = {}
         for _start, line in lines_with(MARK, block):
             match = self._usual.match(b"\n" + line + b"\n")
-            if match is not None and line.count(MARK) == 1:
+            if match is not None and line.count(MARK) == 1 and not self._is_ambiguous(line):
                 row, time = t.cast("Row", match.groups()), self._layout.moment(match[1])
             else:
                 record = record_of(line, self._layouts)
                 if record is None:
-                    unread.note(path, shown(line, self._layout), "format")
+                    if not is_continuation(line, self._layouts):
+                        unread.note(path, shown(line, self._layout), "format")
                     continue
                 if record.logger and not record.logger.startswith(ACCESS):
                     # Another logger quotes what a client has sent.
@@ -135,14 +141,18 @@ class Scanner:
                     if record.time is None or self._is_wanted(record.time):
                         unread.note(path, shown(line, self._layout), "message")
                     continue
-                row, time = _row_of(processed), record.time
+                row, time = _row_of(processed, record.time), record.time
             if time is None and self._window.limited:
                 unread.note(path, shown(line, self._layout), "time")
             elif self._is_wanted(time):
                 rows.append(row)
                 hours.append(_hour_of(time))
-                lines[row] = line
-        return Found(rows, hours, lines.__getitem__)
+                lines.setdefault(row, []).append(line)
+        return Found(rows, hours, lambda some: _taken_from(lines, some))
+
+    def _is_ambiguous(self, block: bytes) -> bool:
+        """Whether a tag that a client has chosen may be in a line with one mark, so that its layout has to read it."""
+        return self._layout.free_tags and any(MARK in line for _start, line in lines_with(RECEIVED, block))
 
     def _is_wanted(self, time: float | None) -> bool:
         return not self._window.limited or (time is not None and self._window.contains(time))
@@ -159,14 +169,23 @@ class Scanner:
                 known[minute] = _hour_of(self._layout.moment(text))
         return [known[minute] for minute in minutes]
 
-    def _line_of(self, row: Row, block: bytes) -> bytes:
-        """The line of a row that `find` has found in a block."""
-        needle = b"{" + row[1] + b"}" + MARK + row[2] + b"sec/"
-        for _start, line in lines_with(needle, block):
-            match = self._usual.match(b"\n" + line + b"\n")
-            if match is not None and match.groups() == tuple(row):
-                return line
-        return b""
+    def _lines_of(self, rows: t.Sequence[Row], block: bytes) -> list[bytes]:
+        """The lines of rows that `find` has found in a block."""
+        wanted: dict[bytes, collections.Counter[tuple[bytes, ...]]] = {}
+        for row in rows:
+            needle = b"{" + row[1] + b"}" + MARK + row[2] + b"sec/"
+            wanted.setdefault(needle, collections.Counter())[tuple(row)] += 1
+        found: dict[Row, list[bytes]] = {row: [] for row in rows}
+        for needle, missing in wanted.items():
+            for _start, line in lines_with(needle, block):
+                match = self._usual.match(b"\n" + line + b"\n")
+                row = t.cast("Row", () if match is None else match.groups())
+                if missing[row] > 0:
+                    found[row].append(line)
+                    missing[row] -= 1
+                    if not any(missing.values()):
+                        break
+        return _taken_from(found, rows)
 
 
 def lines_with(needle: bytes, block: bytes) -> t.Iterator[tuple[int, bytes]]:
@@ -182,6 +201,17 @@ def lines_with(needle: bytes, block: bytes) -> t.Iterator[tuple[int, bytes]]:
         yield start, block[start:end]
 
 
+def is_continuation(line: bytes, layouts: t.Sequence[AnyLayout]) -> bool:
+    """Whether a line that none of the `layouts` of its log reads continues a record of another logger.
+
+    Clients can put the words of an access record there, for example in the last line of a traceback. An access record
+    names its logger before them, where each line of the log does that.
+    """
+    own = [layout for layout in layouts if layout is not CANONICAL]
+    names_loggers = bool(own) and all(layout.has_logger and not layout.is_json for layout in own)
+    return names_loggers and ACCESS.encode() not in line.partition(MARK)[0]
+
+
 def shown(line: bytes, layout: Layout) -> bytes:
     """Return a line of a block with this layout as it can be shown."""
     return line.replace(b"\x1f", b" - ") if layout is CANONICAL else line
@@ -191,12 +221,18 @@ def _hour_of(time: float | None) -> float | None:
     return None if time is None else math.floor(time / 3600) * 3600.0
 
 
-def _row_of(processed: Processed) -> Row:
+def _taken_from(lines: t.Mapping[Row, t.Sequence[bytes]], rows: t.Sequence[Row]) -> list[bytes]:
+    """The next of the `lines` for each row."""
+    following = {row: iter(lines[row]) for row in rows}
+    return [next(following[row], b"") for row in rows]
+
+
+def _row_of(processed: Processed, time: float | None) -> Row:
     requester = processed.requester or "None"
     if processed.authenticated_entity:
         requester = f"{processed.authenticated_entity}|{requester}"
     return Row(
-        time=b"",
+        time=b"" if time is None else b"%.6f" % time,
         requester=requester.encode(),
         processing=b"%.3f" % processed.processing_seconds,
         user_cpu=b"%.3f" % processed.user_cpu_seconds,

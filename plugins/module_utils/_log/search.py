@@ -42,12 +42,10 @@ def search(part: Part, tag: str, window: Window, room: int) -> Collected:
     may need. Raises what `LogFile.blocks` raises.
     """
     scan = _Scan(part.file, tag, window, room)
-    end = part.start
-    for offset, block in part.file.blocks(part.start, part.end, _BLOCK):
+    for _offset, block in part.file.blocks(part.start, part.end, _BLOCK):
         scan.block(block)
-        end = offset + len(block) - 1
-    if scan.gathering is not None and end < part.file.end and not part.file.compressed:
-        for _offset, line in part.file.lines(end):
+    if scan.gathering is not None and part.end < part.file.end and not part.file.compressed:
+        for _offset, line in part.file.lines(part.end):
             if not scan.continued(line):
                 break
     scan.close()
@@ -85,6 +83,9 @@ class _Scan:
     def continued(self, line: bytes) -> bool:
         """Add a line to the record before it, unless it is the beginning of another one."""
         if self.gathering is None or self._read(line) is not None:
+            return False
+        if any(layout.begins(line) for layout in self._file.layouts):
+            # It may be a record of the access logger with a tag that a client has chosen.
             return False
         self.gathering.add(self._text(line))
         return True

@@ -48,7 +48,8 @@ def returned_summary(
         "by_endpoint": sorted(endpoints, key=_importance),
         "by_status": [{"status": status, **_measures(by_status[status])} for status in sorted(by_status)],
         "by_requester": _requesters(tally, most_requesters),
-        "requesters": len(tally.requesters),
+        # Otherwise it is only how many were kept.
+        **({"requesters": len(tally.requesters)} if tally.requesters_are_exact else {}),
         "requesters_are_exact": tally.requesters_are_exact,
         "by_hour": [
             {**returned_time("hour", round(hour * 1000)), **_measures_of_hour(tally, hour)}

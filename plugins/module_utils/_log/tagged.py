@@ -148,6 +148,11 @@ def access_of(record: Record) -> Processed | Received | None:
     return parse_processed(record.message) or parse_received(record.message)
 
 
+def mentions_request(line: bytes) -> bool:
+    """Whether a line contains what only a record of the access logger, or a forged one, contains."""
+    return b" Processed request: " in line or b" Received request: " in line
+
+
 def belongs_to(record: Record, tag: str) -> bool:
     """Whether a record was written for the request with this tag.
 

@@ -26,17 +26,23 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Columns, Row, Slow
 
 # Requesters are counted exactly up to this number; afterwards those with the fewest requests are dropped.
-MOST_REQUESTERS = 100_000
+MOST_REQUESTERS = 20_000
 # Endpoints that Synapse does not serve are counted up to this number, because clients can request any number of them.
 MOST_UNSERVED = 500
 _METHODS = frozenset({b"DELETE", b"GET", b"HEAD", b"OPTIONS", b"PATCH", b"POST", b"PUT"})
-_CACHED_PATHS = 20_000
+_CACHED_TIMES = 20_000
 _LONGEST_CACHED_PATH = 200
+# Of all paths together.
+_CACHED_BYTES = 4 << 20
+# What a path needs in memory besides its text, about.
+_CACHED_ENTRY = 140
 # Longer texts of a time, in characters, lose their last digits: 12.345 counts as 12.34.
 _TIME_DIGITS = 5
 # So many characters have more digits before the point.
 _LONG_TIME = 10
 _LONG_POLLS = ("/sync", "/events")
+
+LinesOf = t.Callable[[t.Sequence[Row]], t.Sequence[bytes]]
 
 
 class Endpoint(t.NamedTuple):
@@ -109,18 +115,17 @@ class Tally:
         self.slowest: list[Slow] = []
         self._unserved: set[str] = set()
         self._endpoints: dict[bytes, Endpoint] = {}
+        self._cached_bytes = 0
         self._rounded = _Rounded()
 
     def __getstate__(self) -> dict[str, t.Any]:
-        return {**vars(self), "_endpoints": {}, "_rounded": _Rounded()}
+        return {**vars(self), "_endpoints": {}, "_cached_bytes": 0, "_rounded": _Rounded()}
 
-    def count(
-        self, rows: t.Sequence[Row], hours: t.Sequence[float | None], line_of: t.Callable[[Row], bytes], path: str
-    ) -> None:
-        """Count `rows` of the file `path`.
+    def count(self, rows: t.Sequence[Row], hours: t.Sequence[float | None], lines_of: LinesOf, path: str) -> None:
+        """Count `rows` of the file `path`, which come in the order of the log.
 
-        `hours`: for each row the beginning of the hour in which it ended, in seconds since 1970, or None. `line_of`
-        returns the line of a row; it is only called for slow requests.
+        `hours`: for each row the beginning of the hour in which it ended, in seconds since 1970, or None. `lines_of`
+        returns the lines of some rows, see `scan.Found`; it is only called for slow requests.
         """
         by_hour: dict[float | None, t.Sequence[Row]] = dict.fromkeys(hours, rows)
         if len(by_hour) > 1:
@@ -129,13 +134,11 @@ class Tally:
                 chosen[hour].append(row)
             by_hour.update(chosen)
         for hour, its_rows in by_hour.items():
-            self._count_hour(hour, its_rows, line_of, path)
+            self._count_hour(hour, its_rows, lines_of, path)
         if len(self.requesters) > 2 * MOST_REQUESTERS:
             self._drop_requesters()
 
-    def _count_hour(
-        self, hour: float | None, rows: t.Sequence[Row], line_of: t.Callable[[Row], bytes], path: str
-    ) -> None:
+    def _count_hour(self, hour: float | None, rows: t.Sequence[Row], lines_of: LinesOf, path: str) -> None:
         columns = Columns(*zip(*rows))
         endpoints = self._endpoints_of(columns.what)
         processing = list(map(float, columns.processing))
@@ -162,7 +165,7 @@ class Tally:
             _add_values(self.cells.setdefault(cell, Sums()), [take(column) for column in values])
         self._count_requesters(columns.requester, processing, cpu, values[4])
         if self.most_slow:
-            self._find_slow(rows, processing, endpoints, line_of, path)
+            self._find_slow(rows, processing, endpoints, lines_of, path)
 
     def _endpoints_of(self, what: t.Iterable[bytes]) -> list[Endpoint]:
         known = self._endpoints
@@ -172,8 +175,9 @@ class Tally:
             if endpoint is None:
                 endpoint = self._endpoint(text)
                 # Most paths of rooms and events occur once, those of others again and again.
-                if len(known) < _CACHED_PATHS and len(text) <= _LONGEST_CACHED_PATH:
+                if len(text) <= _LONGEST_CACHED_PATH and self._cached_bytes < _CACHED_BYTES:
                     known[text] = endpoint
+                    self._cached_bytes += len(text) + _CACHED_ENTRY
             found.append(endpoint)
         return found
 
@@ -211,7 +215,7 @@ class Tally:
         rows: t.Sequence[Row],
         processing: list[float],
         endpoints: list[Endpoint],
-        line_of: t.Callable[[Row], bytes],
+        lines_of: LinesOf,
         path: str,
     ) -> None:
         is_full = len(self.slowest) >= self.most_slow
@@ -226,14 +230,16 @@ class Tally:
             slow = Slow(processing[place], rows[place], b"", path)
             if is_full and slow.order >= self.slowest[-1].order:
                 break
-            found.append(slow._replace(line=line_of(slow.row)))
-        self._keep_slow(found)
+            found.append(slow)
+        lines = lines_of([slow.row for slow in found])
+        self._keep_slow([slow._replace(line=line) for slow, line in zip(found, lines)])
 
     def _keep_slow(self, found: t.Sequence[Slow]) -> None:
+        # Of equal ones, nsmallest keeps the first: they come in the order of the log.
         self.slowest = heapq.nsmallest(self.most_slow, [*self.slowest, *found], key=lambda slow: slow.order)
 
     def add(self, other: Tally) -> None:
-        """Add the counts of other requests."""
+        """Add the counts of other requests, which come later in the log."""
         new = sorted(other._unserved - self._unserved)
         room = MOST_UNSERVED - len(self._unserved)
         self._unserved.update(new[:room])
@@ -258,7 +264,7 @@ class _Rounded(dict[bytes, bytes]):
 
     def __missing__(self, text: bytes) -> bytes:
         rounded = b"%.3g" % float(text)
-        if len(self) < _CACHED_PATHS:
+        if len(self) < _CACHED_TIMES:
             self[text] = rounded
         return rounded
 

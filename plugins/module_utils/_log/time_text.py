@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import calendar
+import datetime
 import re
 import time
 import typing as t
@@ -87,7 +88,8 @@ class TimeText:
     def moment(self, text: bytes) -> float | None:
         """Return the seconds since 1970 of a text, None if it is not such a text.
 
-        A time without an offset from UTC is local time, as Python's logging writes it.
+        A time without an offset from UTC is local time, as Python's logging writes it; in an hour that the clock
+        repeats, it is the first of the two.
         """
         whole, fraction = self._parted(text)
         try:
@@ -237,11 +239,14 @@ def _offset(text: bytes | None) -> int | None:
 def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: int, offset: int | None) -> float | None:
     if not (1 <= month <= 12 and 1 <= day <= 31 and hour <= 23 and minute <= 59 and second <= 60):
         return None
-    parts = (year, month, day, hour, minute, second, 0, 0, -1)
     try:
-        return time.mktime(parts) if offset is None else float(calendar.timegm(parts) - offset)
-    except (OverflowError, ValueError):
+        if offset is not None:
+            return float(calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)) - offset)
+        # Not time.mktime: what it makes of an hour that the clock repeats depends on what it was asked before.
+        moment = datetime.datetime(year, month, day, hour, minute, min(second, 59)).timestamp()
+    except (OverflowError, ValueError, OSError):
         return None
+    return moment + second - min(second, 59)
 
 
 ISO: t.Final = IsoTime()

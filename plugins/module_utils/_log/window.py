@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import typing as t
 
@@ -61,15 +62,36 @@ def parse_window(since: str | None, until: str | None, now: float) -> Window:
         None if until is None else parse_moment(until, "until", now),
     )
     if window.since is not None and window.until is not None and window.since >= window.until:
+        option, change = "since", _clock_change(since, before=window.until)
+        if not change:
+            option, change = "until", _clock_change(until, after=window.since)
+        if change:
+            raise InvalidInput(
+                f"since ({since}) is not before until ({until}), because {option} is in an hour that the clock of this"
+                f" host {change}: write both with their offset from UTC, such as 2026-11-28T14:05:30+00:00."
+            )
         raise InvalidInput(f"since ({since}) is not before until ({until}): exchange them.")
     return window
+
+
+def _clock_change(text: str | None, *, after: float = -math.inf, before: float = math.inf) -> str:
+    """Whether the clock "skips" or "repeats" a local time that in its other meaning is in these limits; "" if not."""
+    iso = _ISO.fullmatch((text or "").strip())
+    if not iso or iso.group(8):
+        return ""
+    moment = _datetime_of(iso)
+    first, second = moment.timestamp(), moment.replace(fold=1).timestamp()
+    if first == second or not after < second < before:
+        return ""
+    return "skips" if first > second else "repeats"
 
 
 def parse_moment(text: str, option: str, now: float) -> float:
     """Return the point in time `text`, the value of `option`, in seconds since 1970. `now`: as well.
 
-    ISO 8601 (without an offset: the local time of this host), seconds or milliseconds since 1970, before now (such as
-    -15min or -1h30min), now, today or yesterday (when they began). Raises InvalidInput for everything else.
+    ISO 8601 (without an offset: the local time of this host, the first of the two in an hour that its clock repeats),
+    seconds or milliseconds since 1970, before now (such as -15min or -1h30min), now, today or yesterday (when they
+    began). Raises InvalidInput for everything else.
     """
     text = text.strip()
     try:
@@ -87,7 +109,7 @@ def parse_moment(text: str, option: str, now: float) -> float:
 def _moment(text: str, now: float) -> float | None:
     iso = _ISO.fullmatch(text)
     if iso:
-        return _iso_moment(iso)
+        return _datetime_of(iso).timestamp()
     if _EPOCH.fullmatch(text):
         number = float(text)
         return number / 1000 if number > _MOST_SECONDS else number
@@ -104,7 +126,7 @@ def _moment(text: str, now: float) -> float | None:
     return None
 
 
-def _iso_moment(iso: re.Match[str]) -> float:
+def _datetime_of(iso: re.Match[str]) -> datetime.datetime:
     year, month, day, hour, minute, second, fraction, offset = iso.groups()
     if offset and hour is None:
         raise ValueError
@@ -113,7 +135,7 @@ def _iso_moment(iso: re.Match[str]) -> float:
         digits = "0000" if offset in "Zz" else offset[1:].replace(":", "").ljust(4, "0")
         away = datetime.timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
         zone = datetime.timezone(-away if offset[0] == "-" else away)
-    moment = datetime.datetime(
+    return datetime.datetime(
         int(year),
         int(month),
         int(day),
@@ -123,4 +145,3 @@ def _iso_moment(iso: re.Match[str]) -> float:
         int((fraction or "0")[:6].ljust(6, "0")),
         zone,
     )
-    return moment.timestamp()

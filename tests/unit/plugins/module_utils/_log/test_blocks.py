@@ -139,6 +139,60 @@ def test_that_a_last_line_which_is_too_long_is_cut(read: Read, monkeypatch: pyte
     assert [line for offset, line in lines_of(read(text, 0, len(text), 16))][1].endswith(CUT)
 
 
+def test_that_the_end_of_a_line_which_is_too_long_is_only_searched_for_when_more_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "LONGEST_LINE", 100)
+    text = b"one\n" + b"x" * 5000 + b"\ntwo\n"
+    source = io.BytesIO(text)
+    for offset, block in stream_blocks(source.read, 0, len(text), 16):
+        if offset == 4:
+            assert block.endswith(CUT + b"\n") and source.tell() < 200
+    path = tmp_path / "log"
+    path.write_bytes(text)
+    with path.open("rb") as opened:
+        found = file_blocks(opened.fileno(), 0, len(text), len(text), 16)
+        assert [next(found)[0], next(found)[0]] == [0, 4]
+        monkeypatch.setattr(os, "pread", None)
+        with pytest.raises(TypeError):
+            next(found)
+
+
+def test_that_holes_of_a_sparse_file_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as written:
+        written.write(b"one\n")
+        written.seek(20 << 30)
+        written.write(b"\ntwo\n")
+        written.truncate(40 << 30)
+    read: list[int] = []
+    pread = os.pread
+
+    def count(descriptor: int, length: int, offset: int) -> bytes:
+        read.append(length)
+        return pread(descriptor, length, offset)
+
+    with path.open("rb") as opened:
+        try:
+            os.lseek(opened.fileno(), 4096, os.SEEK_DATA)
+        except OSError:
+            pytest.skip("This file system does not tell where the holes of a file are.")
+        monkeypatch.setattr(os, "pread", count)
+        found = file_blocks(opened.fileno(), 0, 40 << 30, 40 << 30, 1 << 20)
+        lines = [line for offset, block in found for line in block[1:-1].split(b"\n")]
+    assert [line for line in lines if b"\0" not in line] == [b"one", b"two"]
+    assert sum(read) < 200 << 20
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_that_a_byte_order_mark_hides_no_line(read: Read, size: int) -> None:
+    text = b"\xef\xbb\xbfone\ntwo \xef\xbb\xbf\n\xef\xbb\xbfthree\n"
+    lines = [(0, b""), (1, b""), (2, b""), (3, b"one"), (7, b"two \xef\xbb\xbf"), (15, b"\xef\xbb\xbfthree")]
+    assert lines_of(read(text, 0, len(text), size)) == lines
+    for start in range(1, len(text)):
+        assert lines_of(read(text, start, len(text), size)) == [line for line in lines if line[0] >= start]
+
+
 def test_that_what_is_appended_meanwhile_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"one\ntwo\nthree\n")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import files
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import blocks, files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.files import open_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.patterns import find_files
@@ -167,6 +167,37 @@ def test_that_a_long_traceback_does_not_hide_the_records(tmp_path: Path, monkeyp
     (tmp_path / "a.log").write_bytes(content.replace(record(1), log(1)))
     (file,) = open_files([f"{tmp_path}/a.log"])
     assert (file.first, file.last) == (DAY + 3600.25, DAY + 7200.25)
+
+
+def test_a_file_without_an_end_of_a_line(tmp_path: Path) -> None:
+    with open(tmp_path / "a.log", "wb") as opened:
+        opened.truncate(200 << 30)
+    begin = time.monotonic()
+    with pytest.raises(InvalidInput, match=r"a.log is a binary file, not a log of Synapse: leave it out."):
+        open_files([f"{tmp_path}/a.log"])
+    assert time.monotonic() - begin < 5
+
+
+def test_that_a_log_with_a_tail_of_zeros_is_a_log(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(log(8, 9))
+    os.truncate(tmp_path / "a.log", 20 << 30)
+    begin = time.monotonic()
+    (file,) = open_files([f"{tmp_path}/a.log"])
+    assert (file.first, file.last) == (DAY + 8 * 3600 + 0.25, None)
+    assert time.monotonic() - begin < 5
+
+
+def test_that_a_sample_ends_with_a_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "LONGEST_LINE", 3000)
+    (tmp_path / "a.log").write_bytes(log(8) + b"x" * 50_000 + b"\n" + log(9))
+    (file,) = open_files([f"{tmp_path}/a.log"])
+    assert (file.first, file.last) == (DAY + 8 * 3600 + 0.25, DAY + 9 * 3600 + 59 * 60 + 0.25)
+
+
+def test_that_a_byte_order_mark_hides_no_record(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"\xef\xbb\xbf" + log(8))
+    (file,) = open_files([f"{tmp_path}/a.log"])
+    assert file.first == DAY + 8 * 3600 + 0.25
 
 
 def test_that_a_log_without_times_has_none(tmp_path: Path) -> None:

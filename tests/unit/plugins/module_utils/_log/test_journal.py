@@ -27,7 +27,7 @@ HINT = """Hint: You are currently not seeing messages from other users and the s
 PROGRAM = """#!/bin/sh
 cd {directory}
 printf '%s\\n' "$@" . >> asked
-case "$*" in *--lines=1*) kind=probe ;; *) kind=main ;; esac
+case "$*" in *--output=json*--lines=1*) kind=probe ;; *--lines=1*) kind=plain ;; *) kind=main ;; esac
 cat $kind.errors >&2
 cat $kind.output
 exit "$(cat $kind.status)"
@@ -45,6 +45,7 @@ class Journal:
         self.units: dict[str, str] = {}
         self.answer("main")
         self.answer("probe")
+        self.answer("plain")
 
     def answer(self, kind: str, output: str = "", status: int = 0, errors: str = "") -> None:
         for name, text in (("output", output), ("status", str(status)), ("errors", errors)):
@@ -188,6 +189,13 @@ def test_a_user_who_may_not_read_the_journal(status: int, errors: str, host: Jou
     host.answer("probe", status=status, errors=errors)
     with pytest.raises(SynapseError, match="^This user is not allowed to read the journal.*: run the task with become"):
         host.read()
+
+
+def test_a_user_to_whom_journalctl_says_so_only_in_plain_text(host: Journal) -> None:
+    host.answer("plain", output="-- No entries --\n", errors=HINT)
+    with pytest.raises(SynapseError, match="^This user is not allowed to read the journal of matrix-synapse.service"):
+        host.read()
+    assert host.asked()[-1] == [f"--unit={UNIT}", "--no-pager", "--lines=1"]
 
 
 def test_a_user_who_may_read_these_entries(host: Journal) -> None:

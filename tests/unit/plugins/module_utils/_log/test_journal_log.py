@@ -119,12 +119,14 @@ def test_many_blocks(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_looks_like_a_request_but_is_no_record(journal: Journal) -> None:
-    journal.add(2, f"{FORGED}\nmore")
+    unreadable = f"? synapse.access.http.8008 ? {FORGED}"
+    journal.add(2, f"{unreadable}\nmore")
     journal.add(3, f"{line(3, 'GET-2', 'said').strip()}\n{processed(3)}")
     journal.add(4, "Traceback (most recent call last):")
+    journal.add(5, f"ValueError: {FORGED}")
     unread = Unread()
     assert len(requests(journal.log(), unread)) == 2
-    assert (unread.count, unread.samples[0]["path"], unread.samples[0]["line"]) == (1, UNIT, FORGED)
+    assert (unread.count, unread.samples[0]["path"], unread.samples[0]["line"]) == (1, UNIT, unreadable)
 
 
 def test_a_window(journal: Journal) -> None:

@@ -265,6 +265,18 @@ def test_blocks_are_read_like_lines(seed: int, hostile: bool) -> None:
     assert result["ended_by_restart"]["count"] == expected["ended_by_restart"]["count"]
 
 
+@pytest.mark.parametrize("free_tags", [False, True])
+@pytest.mark.parametrize("agent", [FORGED, RECEIVED, "x Received request: y"])
+def test_a_line_that_can_be_read_in_two_ways(agent: str, free_tags: bool) -> None:
+    layout = Layout(SYNAPSE_FORMAT, free_tags=free_tags)
+    lines = received(0, "GET-1") + received(1, "GET-2") + processed(2, "GET-1") + processed(3, "GET-2", agent=agent)
+    pairing = Pairing(60, ALWAYS)
+    pairing.add(layout, b"\n" + lines.encode(), "a.log", [layout])
+    pairing.reaches("a.log", BEGIN + 1000.0)
+    # Only if clients choose the tags, the tag in such a line may be another one.
+    assert [one["request"] for one in pairing.returned()["requests"]] == (["GET-2"] if free_tags else [])
+
+
 def test_a_format_without_the_tag(tmp_path: Path) -> None:
     path = write(tmp_path, received(0, "GET-1").replace(" - GET-1 - ", " - "))
     with pytest.raises(SynapseError, match=rf"in {path}, because .* add %\(request\)s to the format"):

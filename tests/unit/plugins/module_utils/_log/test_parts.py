@@ -81,6 +81,12 @@ def test_the_text_of_a_compressed_file_counts(files: list[LogFile], monkeypatch:
 
 
 def test_a_window(files: list[LogFile]) -> None:
-    assert names(parts_of(files, Window(BEGIN + 190.0, None))) == ["homeserver.log.1.gz", "homeserver.log"]
-    assert parts_of(files, Window(None, BEGIN - 100.0)) == []
+    for file in files:
+        file.modified = BEGIN + 200.0
+    files[0].not_after = BEGIN + 200.0
+    everything = ["homeserver.log.1.gz", "homeserver.log", "worker.log"]
+    assert names(parts_of(files, Window(BEGIN + 190.0, None))) == everything
+    # Small files need not be in order.
+    assert names(parts_of(files, Window(None, BEGIN - 100.0))) == everything[1:]
+    assert parts_of(files, Window(BEGIN + 100_000.0, None)) == []
     assert processes_for([]) == 1

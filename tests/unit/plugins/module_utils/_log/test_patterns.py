@@ -71,6 +71,17 @@ def test_that_links_to_nothing_among_matches_do_not_count(logs: Path) -> None:
     assert names(logs, "a/*") == ["a/x.log"]
 
 
+@pytest.mark.parametrize("target", ["loop", "x.log/y"])
+def test_that_links_which_lead_nowhere_do_not_count(logs: Path, target: str) -> None:
+    (logs / "a/loop").symlink_to(target)
+    assert names(logs, "a/*") == ["a/x.log"]
+    (logs / "c").mkdir()
+    (logs / "c/loop").symlink_to(target)
+    for pattern in ("c/*", "c/*/*", "c/loop/*"):
+        with pytest.raises(InvalidInput, match="matches no file"):
+            names(logs, pattern)
+
+
 def test_that_a_file_which_is_removed_meanwhile_does_not_count(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matches = patterns._matches
     monkeypatch.setattr(patterns, "_matches", lambda pattern: [*matches(pattern), str(logs / "a/removed.log")])
@@ -114,6 +125,17 @@ def test_devices_and_sockets() -> None:
         opened.bind(f"{directory}/s")
         with pytest.raises(InvalidInput, match="is a socket: name a file."):
             find_files([f"{directory}/s"], "path")
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/dev/null", "a device"), ("{0}/a", "a directory")])
+def test_that_the_log_configuration_names_no_file(logs: Path, path: str, kind: str) -> None:
+    path = path.format(logs)
+    with pytest.raises(InvalidInput) as caught:
+        find_files([path], "log_config")
+    assert str(caught.value) == (
+        f"The log configuration (log_config) writes to {path}, which is {kind}, not a log file: let it write to a file,"
+        " or set path or unit to where the log is."
+    )
 
 
 def test_missing_permission(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,26 +246,33 @@ def test_a_tag_is_not_a_request(numbered: bool) -> None:
     assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER).search(f"\n{line}\n".encode())
 
 
-@pytest.mark.parametrize("tag", ["GET-0f8c", "GET-", "GET-a b", "GET-\t1", "GET-37 -x"])
+LONGER_TAGS = [
+    "GET-37 - x",
+    "GET-evil - text about GET-37",
+    "GET-a - 9.9.9.9 - 8008 - {@admin:x}",
+    "GET-a - 9.9.9.9 - 8008 - {x",
+]
+
+
+@pytest.mark.parametrize("tag", ["GET-0f8c", "GET-", "GET-a b", "GET-\t1", "GET-37 -x", *LONGER_TAGS])
 @pytest.mark.parametrize("message", [MESSAGE, RECEIVED])
 def test_a_tag_of_a_client_is_read_if_there_is_one_way_to_read_it(tag: str, message: str) -> None:
-    record = read(DEFAULT, HEAD.replace("GET-37", tag) + message)
+    record = read(DEFAULT, HEAD.replace("GET-37", tag) + message, free_tags=True)
     assert (record.request, record.message) == (tag, message.encode())
 
 
 @pytest.mark.parametrize(
     "tag",
     [
-        "GET-a - b",
-        "GET-a - 9.9.9.9 - 8008 - {@admin:x}",
         "GET-a - 9.9.9.9 - 8008 - Received request: GET /forged",
         f"GET-a - 9.9.9.9 - 8008 - {{@admin:x}} {NUMBERS}",
-        "GET-a - 9.9.9.9 - 8008 - {x",
+        f"GET-7 - 9.9.9.9 - 8008 - {{@admin:x}} {NUMBERS}",
     ],
 )
 @pytest.mark.parametrize("message", [MESSAGE, RECEIVED])
 def test_a_tag_that_could_end_at_several_places_is_not_a_record(tag: str, message: str) -> None:
-    assert not is_record(DEFAULT, HEAD.replace("GET-37", tag) + message)
+    assert not is_record(DEFAULT, HEAD.replace("GET-37", tag) + message, free_tags=True)
+    assert Layout(DEFAULT).begins((HEAD.replace("GET-37", tag) + message).encode())
 
 
 def test_a_tag_in_front_of_the_logger_does_not_choose_the_logger() -> None:
@@ -285,3 +292,51 @@ def test_the_records_of_other_loggers_may_have_any_tag() -> None:
     assert (record.request, record.message) == ("GET-a b", b"text - more")
     assert read(DEFAULT, OTHER.replace("GET-37", "") + "text").request == ""
     assert read(DEFAULT, OTHER.replace("GET-37", "sentinel") + "text").request == "sentinel"
+
+
+def test_ambiguous_lines_can_be_found_as_well() -> None:
+    block = f"\n{HEAD}{MESSAGE} - {MESSAGE}\n".encode()
+    layout = Layout(DEFAULT, free_tags=True)
+    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER).search(block)
+    assert layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER, ambiguous=True).search(block)
+    # That another logger may have written it cannot be seen in a line with one message.
+    layout = Layout("%(asctime)s %(request)s %(name)s: %(message)s", free_tags=True)
+    forged = f"\n{TIME} GET-x synapse.access.http.8008: {MESSAGE} synapse.storage: text\n".encode()
+    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER, ambiguous=True).search(forged)
+
+
+@pytest.mark.parametrize("text", ["%(asctime)s %(message)s", "%(asctime)s - %(request)s - %(message)s"])
+@pytest.mark.parametrize("free_tags", [True, False])
+@pytest.mark.parametrize(
+    ("before", "is_request"),
+    [
+        ("SynapseError: 400 - Unknown session ID: ", False),
+        ("SynapseError: 400 - ", False),
+        ("Unknown - ", False),
+        ("SynapseError:", False),
+        ("", True),
+    ],
+)
+def test_another_logger_does_not_log_a_request_in_a_format_without_the_logger(
+    text: str, free_tags: bool, before: str, is_request: bool
+) -> None:
+    head = TIME + (" - GET-37 - " if "request" in text else " ")
+    layout = Layout(text, free_tags=free_tags)
+    for message in (MESSAGE, RECEIVED):
+        line = f"{head}{before}{message}".encode()
+        assert (layout.record(line) is not None) == is_request
+        assert layout.begins(line)
+        pattern = layout.pattern(rb"[^ \n]* - [^ \n]+ - [^\n]*", logger=ACCESS_LOGGER)
+        assert bool(pattern.search(b"\n" + line + b"\n")) == is_request
+    assert layout.record(f"{head}SynapseError: 400 - Unknown session".encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["192.0.2.9", "192.0.2.9:4711", "::1", "fe80::1%eth0", "[2001::1]:80", "-", "None", "/run/s.sock", ""],
+)
+def test_an_address_in_a_format_without_the_logger(address: str) -> None:
+    line = f"{TIME} {MESSAGE.replace('192.0.2.9', address)}"
+    assert is_record("%(asctime)s %(message)s", line)
+    pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008", logger=ACCESS_LOGGER)
+    assert pattern.search(f"\n{line}\n".encode())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 import typing as t
@@ -28,6 +29,7 @@ DAY = 1_795_824_000
 def small(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[None]:
     """Small steps, so that small files are divided often. UTC, because a log contains local time."""
     monkeypatch.setattr(tested, "_SHORT", 400)
+    monkeypatch.setattr(tested, "_DISTANCE", 400)
     monkeypatch.setattr(tested, "_FIRST_LOOK", 150)
     monkeypatch.setattr(tested, "_LONGEST_LOOK", 5000)
     monkeypatch.setenv("TZ", "UTC")
@@ -131,6 +133,65 @@ def test_that_only_what_is_needed_of_files_put_together_is_read(tmp_path: Path) 
     assert size_of(regions(file, window(5000, 5100))) < file.size / 20
 
 
+def test_that_a_short_file_is_read_completely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    hour = b"".join(record(seconds, "x" * 300) for seconds in range(0, 3600, 9))
+    late = b"".join(record(seconds - 120) for seconds in range(1000, 1010))
+    for text in (hour + hour, hour + late + hour[-1000:]):
+        assert_complete(log_file(tmp_path, text), text, window(600, 900))
+
+
+def test_that_a_short_file_is_not_read_if_it_is_old_in_every_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    file = log_file(tmp_path, record(0) + record(5))
+    file.modified = DAY + 5.0
+    assert regions(file, window(5 + 86_400, None)) == [(0, file.size)]
+    assert regions(file, window(6 + 86_400, None)) == []
+    for name in ("modified", "first", "last"):
+        with monkeypatch.context() as patched:
+            patched.setattr(file, name, DAY + 6.0)
+            assert regions(file, window(6 + 86_400, None)) == [(0, file.size)]
+
+
+@pytest.mark.parametrize("late", [30, 120])
+def test_late_records_next_to_a_part_of_the_window(tmp_path: Path, late: int) -> None:
+    """Wherever the places are, because they lie behind the first record of a place or not."""
+    size = len(record(0))
+    for place in range(300, 310):
+        # What is next to it ends at most one distance, 400 bytes, behind the part of the window.
+        text = b"".join(map(record, [*range(place), place - late, *range(place, 600)]))
+        file = log_file(tmp_path, text)
+        assert_complete(file, text, window(place - 10 - 400 // size - 2, place - 10))
+        assert_complete(file, text, window(place - late, place - 9))
+
+
+def test_that_the_places_are_bounded_in_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tested, "_PLACES", 10)
+    text = b"".join(record(seconds) for seconds in range(10001))
+    file = log_file(tmp_path, text)
+    assert_complete(file, text, window(4000, 4300))
+    # One tenth has it, or two, and there is one on each side.
+    assert size_of(regions(file, window(4100, 4101))) in range(file.size // 4, file.size // 2)
+
+
+def test_zeros_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tested, "_DISTANCE", 1 << 20)
+    half = b"".join(record(seconds) for seconds in range(1000))
+    file = log_file(tmp_path, half + record(1000))
+    with open(file.path, "r+b") as opened:
+        opened.write(half)
+        opened.seek(20 << 30)
+        opened.write(b"\n" + half.replace(b"2026-11-28", b"2026-11-29"))
+    status = os.stat(file.path)
+    long = LogFile(file.path, status)
+    long.layouts, long.first, long.last = file.layouts, file.first, DAY + 86400 + 999
+    begin = time.monotonic()
+    parts = regions(long, window(10, 20))
+    assert parts[0][0] == 0 and time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize("wanted", WINDOWS)
 def test_a_clock_that_was_set(tmp_path: Path, wanted: Window) -> None:
     times = [*range(2000), *range(500, 3000), *range(9000, 9500), *range(3500, 10001)]
@@ -213,5 +274,10 @@ def test_that_a_log_without_times_is_refused(tmp_path: Path) -> None:
     assert regions(file, Window()) == [(0, file.size)]
     file = log_file(tmp_path, record(0))
     file.layouts = (FORMAT, Layout("%(levelname)s:%(name)s:%(message)s"))
-    with pytest.raises(InvalidInput, match=r"add %\(asctime\)s to the format in Synapse's log configuration"):
+    with pytest.raises(InvalidInput) as caught:
         regions(file, window(None, 5))
+    # The time may be there, but in a form that is not known.
+    assert "if they have one, set log_format and log_datefmt as in Synapse's log configuration, else" in str(
+        caught.value
+    )
+    assert "add %(asctime)s to the format there" in str(caught.value)

@@ -183,7 +183,19 @@ def test_memory_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    "tag", ["GET-37", "M-SEARCH-5", "GET-37-5", "POST-d290f1ee-6c54", "PUT-a b", "GET-\u00fc", "G!-0"]
+    "tag",
+    [
+        "GET-37",
+        "M-SEARCH-5",
+        "GET-37-5",
+        "POST-d290f1ee-6c54",
+        "PUT-a b",
+        "GET-\u00fc",
+        "G!-0",
+        "get-49",
+        "--55",
+        "GET-",
+    ],
 )
 def test_tags(tag: str) -> None:
     assert checked_tag(tag) == tag
@@ -195,15 +207,14 @@ def test_tags(tag: str) -> None:
         "",
         "37",
         "GET",
-        "GET-",
         "-37",
-        "get-37",
+        "get",
         "GET 37",
         "GET-37\n",
         "GET-3\n7",
         " GET-37",
         "GET-37 ",
-        "GET-\r",
+        "GET- ",
         "\u00dc-37",
     ],
 )
@@ -279,6 +290,15 @@ class TestJournal:
         message = line(1, "GET-37", "a") + "Traceback:\n  b"
         (each,) = find_in_records("GET-37", self.records(("a.service", 1, message))).occurrences
         assert each.lines == message.encode().split(b"\n")
+
+    def test_a_request_that_cannot_be_read_continues_no_other_one(self) -> None:
+        strange = processed(2, "GET-7 - 6.6.6.6 - 8008 - {@admin:x} Processed request: 1.000sec")
+        layout = Layout(SYNAPSE_FORMAT, free_tags=True)
+        assert layout.record(strange.rstrip("\n").encode()) is None
+        texts = [each.rstrip("\n").encode() for each in (processed(1), strange, "text")]
+        records = [(Entry(BEGIN, 1, "a.service", "synapse", each), layout.record(each)) for each in texts]
+        (occurrence,) = find_in_records("GET-37", records).occurrences
+        assert occurrence.lines == texts[:1]
 
     def test_a_window(self) -> None:
         entries = [("a.service", 1, line(second, "GET-37", "a")) for second in range(5)]

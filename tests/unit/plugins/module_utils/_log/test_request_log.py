@@ -260,6 +260,7 @@ class TestJournal:
             received(3, "GET-2"),
         )
         self.add(journal, *[line(4, "main", "x")] * 100, FORGED)
+        self.add(journal, line(5, "GET-5", "x Processed request: y", "synapse.access.http.8008"))
         answers = read(request="GET-1", summary=True, signature_failures=True, unfinished_after=60.0)
         (found,) = answers["requests"]
         assert (len(found["lines"]), found["process"]["pid"]) == (2, 12)
@@ -271,7 +272,7 @@ class TestJournal:
         # The journal goes on after the last request.
         assert [(each["request"], each["source"]) for each in answers["unfinished"]["requests"]] == [("GET-2", UNIT)]
         (source,) = answers["sources"]
-        assert (source["unit"], source["last_ts"]) == (UNIT, (BEGIN + 104) * 1000)
+        assert (source["unit"], source["last_ts"]) == (UNIT, (BEGIN + 105) * 1000)
         assert answers["warnings"] == ["Beware."]
 
     def test_warnings_of_what_was_read(self, journal: list[Entry]) -> None:

@@ -11,6 +11,11 @@ def row(time: bytes) -> Row:
     return Row(time, *([b""] * 11))
 
 
+def test_equal_requests_keep_the_order_of_the_log() -> None:
+    equal = [Slow(1.0, row(b"1"), line, "a.log") for line in (b"b", b"a")]
+    assert sorted(equal, key=lambda slow: slow.order) == equal
+
+
 def test_the_order_of_slow_requests() -> None:
     first, second, other_file, slower = (
         Slow(1.0, row(b"1"), b"x", "b.log"),

@@ -303,3 +303,22 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     collected = found(log_file(tmp_path, content), room=10_000)
     assert 4 < len(collected.records) < 10
     assert len(lines_of(collected)) + collected.omitted_lines == 40
+
+
+def test_a_request_that_cannot_be_read_continues_no_other_one(tmp_path: Path) -> None:
+    forged = processed("GET-7 - 6.6.6.6 - 8008 - {@admin:x} Processed request: 9.999sec/0.000sec")
+    layout = Layout(SYNAPSE_FORMAT, free_tags=True)
+    assert layout.record(forged[:-1]) is None
+    file = log_file(tmp_path, processed("GET-37") + forged + b"  continued\n", layout)
+    (found,) = search(Part(file, 0, file.size), "GET-37", ALWAYS, ROOM).records
+    assert isinstance(found, Tagged)
+    assert found.lines == (processed("GET-37")[:-1],)
+
+
+@pytest.mark.parametrize("tag", ["GET-37 - x", "GET-evil - text about GET-37"])
+def test_a_tag_with_a_separator(tag: str, tmp_path: Path) -> None:
+    file = log_file(tmp_path, processed("GET-37") + processed(tag), Layout(SYNAPSE_FORMAT, free_tags=True))
+    for wanted in ("GET-37", tag):
+        (found,) = search(Part(file, 0, file.size), wanted, ALWAYS, ROOM).records
+        assert isinstance(found, Tagged)
+        assert found.lines == (processed(wanted)[:-1],)

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import tally as tally_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import SYNAPSE_FORMAT
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import Scanner, Unread
@@ -29,7 +30,7 @@ def summary(*lines: str, most_slow: int = 10, most_requesters: int = 10, parts: 
     for number in range(parts):
         part, scanner = Tally(most_slow), Scanner(LAYOUT, [LAYOUT], Window())
         found = scanner.find(b"\n" + "".join(lines[number::parts]).encode(), "a.log", Unread())
-        part.count(found.rows, found.hours, found.line_of, "a.log")
+        part.count(found.rows, found.hours, found.lines_of, "a.log")
         tally.add(part)
     found_summary = returned_summary(tally, {"a.log": [LAYOUT]}.__getitem__, most_requesters)
     json.dumps(found_summary, allow_nan=False)
@@ -151,6 +152,18 @@ def test_the_most_frequent_requesters() -> None:
     assert summary(*lines, most_requesters=0)["by_requester"] == []
 
 
+def test_how_many_requesters_is_left_out_if_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally_module, "MOST_REQUESTERS", 2)
+    result = summary(*(processed(0, requester=f"@{number}:x") for number in range(5)))
+    assert (result["requesters_are_exact"], len(result["by_requester"])) == (False, 2)
+    assert "requesters" not in result
+
+
+def test_equal_requests_are_different_ones() -> None:
+    lines = [processed(0, f"GET-{number}") for number in (4, 0, 3, 1, 2)]
+    assert [one["request"] for one in summary(*lines, most_slow=3)["slowest"]] == ["GET-4", "GET-0", "GET-3"]
+
+
 def test_the_slowest_first() -> None:
     lines = [processed(number, f"GET-{number}", processing=f"{number % 3}.000") for number in range(6)]
     result = summary(*lines, most_slow=4)
@@ -166,7 +179,7 @@ def test_a_slow_line_that_its_layouts_do_not_read() -> None:
     tally = Tally(1)
     text = processed(0).encode()
     found = Scanner(LAYOUT, [LAYOUT], Window()).find(b"\n" + text, "a.log", Unread())
-    tally.count(found.rows, found.hours, found.line_of, "a.log")
+    tally.count(found.rows, found.hours, found.lines_of, "a.log")
     (slow,) = returned_summary(tally, lambda path: [], 1)["slowest"]
     assert slow == {"path": "a.log", "processing_seconds": 0.214, "line": text.decode().strip()}
 

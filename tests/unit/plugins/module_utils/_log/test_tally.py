@@ -50,6 +50,10 @@ def line_of(one: Row) -> bytes:
     return b"line of " + b" ".join(one)
 
 
+def lines_of(rows: t.Sequence[Row]) -> list[bytes]:
+    return [line_of(one) for one in rows]
+
+
 def tally(counted: t.Iterable[Counted], most_slow: int = 3, path: str = "a.log", parts: int = 1) -> Tally:
     """The counts of all rows. `parts`: how many tallies are added up."""
     all_of = list(counted)
@@ -58,7 +62,7 @@ def tally(counted: t.Iterable[Counted], most_slow: int = 3, path: str = "a.log",
     for start in range(0, len(all_of), size):
         some = all_of[start : start + size]
         part = Tally(most_slow)
-        part.count([one for one, _hour in some], [hour for _one, hour in some], line_of, path)
+        part.count([one for one, _hour in some], [hour for _one, hour in some], lines_of, path)
         result.add(pickle.loads(pickle.dumps(part)))
     return result
 
@@ -141,7 +145,7 @@ def test_blocks_of_one_part() -> None:
     found = Tally(3)
     for start in range(0, len(rows), 7):
         some = rows[start : start + 7]
-        found.count([one for one, _hour in some], [hour for _one, hour in some], line_of, "a.log")
+        found.count([one for one, _hour in some], [hour for _one, hour in some], lines_of, "a.log")
     assert everything(found) == everything(tally(rows))
 
 
@@ -219,16 +223,33 @@ def test_of_equally_slow_ones_the_first_count(parts: int) -> None:
     # Those of another worker are read later.
     later = Tally(4)
     for start in (50, 0):
-        later.count([one for one, _hour in rows[start : start + 50]], [None] * 50, line_of, "a.log")
+        later.count([one for one, _hour in rows[start : start + 50]], [None] * 50, lines_of, "a.log")
     assert [slow.row for slow in later.slowest] == [one for one, _hour in rows[:4]]
+
+
+def first_of(lines: list[bytes]) -> t.Callable[[t.Sequence[Row]], list[bytes]]:
+    return lambda rows: lines[: len(rows)]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7, 20])
+def test_equal_requests_are_different_ones(parts: int) -> None:
+    # Of the same values, only the lines are different.
+    lines = [b"%d" % (number * 7 % 20) for number in range(20)]
+    found = Tally(5)
+    for part in range(parts):
+        some = lines[part * 20 // parts : (part + 1) * 20 // parts]
+        one_part = Tally(5)
+        one_part.count([row()] * len(some), [None] * len(some), first_of(some), "a.log")
+        found.add(one_part)
+    assert [slow.line for slow in found.slowest] == lines[:5]
 
 
 def test_lines_are_looked_for_only_if_they_are_needed() -> None:
     asked: list[Row] = []
 
-    def asked_for(one: Row) -> bytes:
-        asked.append(one)
-        return b""
+    def asked_for(rows: t.Sequence[Row]) -> list[bytes]:
+        asked.extend(rows)
+        return [b""] * len(rows)
 
     found = Tally(3)
     for start in range(0, 1000, 100):
@@ -267,7 +288,7 @@ def test_clients_cannot_make_up_endpoints_without_end() -> None:
         for number, word in zip(range(3 * MOST_UNSERVED), words(1))
     ]
     one_part = Tally(0)
-    one_part.count([one for one, _hour in made_up + served], [None] * len(made_up + served), line_of, "a.log")
+    one_part.count([one for one, _hour in made_up + served], [None] * len(made_up + served), lines_of, "a.log")
     for found in (one_part, tally(made_up + served, parts=3)):
         paths = {endpoint.path for endpoint, _status in found.cells}
         assert len(paths - {OTHER, PROFILE}) == MOST_UNSERVED
@@ -280,8 +301,20 @@ def test_long_paths_are_not_remembered() -> None:
     found = Tally(0)
     for number in range(100):
         path = f"/_matrix/client/v3/profile/{'a' * 5000}{number}"
-        found.count([row(what=f"GET {path}"), row(what="GET /")], [None] * 2, line_of, "a.log")
+        found.count([row(what=f"GET {path}"), row(what="GET /")], [None] * 2, lines_of, "a.log")
     assert list(found._endpoints) == [b"GET /"]
+
+
+def test_few_paths_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally_module, "_CACHED_BYTES", 10_000)
+    found = tally([(row(what=f"GET /{number:0150d}"), None) for number in range(100)])
+    assert not found._endpoints
+    one_part = Tally(0)
+    rows = [row(what=f"GET /{number:0150d}") for number in range(100)]
+    one_part.count(rows, [None] * 100, lines_of, "a.log")
+    assert 30 < len(one_part._endpoints) < 40
+    (cell,) = one_part.cells.values()
+    assert cell.transactions == 700
 
 
 def test_hours_in_any_order() -> None:

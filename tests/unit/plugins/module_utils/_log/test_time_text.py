@@ -16,7 +16,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text 
     EPOCH,
     ISO,
     DirectiveTime,
+    IsoTime,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import parse_moment
 
 # 2026-05-20T11:01:31Z
 NOON = 1779274891
@@ -76,6 +78,21 @@ def test_the_hour_that_the_clock_repeats_is_in_order_with_an_offset() -> None:
     assert first is not None and second is not None
     assert second - first == 3600
     assert ISO.moment(b"2026-10-25 02:30:00,000") in (first, second)
+
+
+def test_that_a_repeated_hour_does_not_depend_on_what_was_asked_before() -> None:
+    first = ISO.moment(b"2026-10-25T02:30:00+02:00")
+    for before in (b"2026-01-25 12:00:00", b"2026-07-25 12:00:00", b"2026-10-25 03:30:00"):
+        for kind in (IsoTime(), DirectiveTime("%Y-%m-%d %H:%M:%S")):
+            kind.moment(before)
+            assert kind.moment(b"2026-10-25 02:30:00") == first
+    # As for since and until.
+    assert parse_moment("2026-10-25 02:30", "since", 0) == first
+
+
+def test_a_leap_second_and_a_day_that_does_not_exist() -> None:
+    assert ISO.moment(b"2016-12-31 00:59:60") == ISO.moment(b"2016-12-31 01:00:00")
+    assert ISO.moment(b"2026-02-30 12:00:00") is None
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import unfinished as unfinished_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Received
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.unfinished import (
     LOG_RECEIVED_REQUESTS,
+    MOST_REQUESTS,
     Unfinished,
 )
 
@@ -46,6 +48,7 @@ def test_a_request_without_processed() -> None:
                 "seconds": 99.5,
             }
         ],
+        "omitted_requests": 0,
         "waiting": 1,
         "ended_by_restart": {"count": 0, "requests": []},
     }
@@ -56,7 +59,7 @@ def test_the_longest_is_first_and_the_limit_itself_is_not_longer() -> None:
     for stream, moment, tag in (("b", 50.0, "GET-1"), ("a", 20.0, "GET-2"), ("a", 90.0, "GET-3"), ("a", 20.0, "GET-1")):
         found.received(stream, moment, tag, request())
     returned = found.returned({"a": 100.0, "b": 70.0})
-    assert tags(returned["requests"]) == ["GET-1", "GET-2", "GET-1"]
+    assert tags(returned["requests"]) == ["GET-2", "GET-1", "GET-1"]
     assert [one["source"] for one in returned["requests"]] == ["a", "a", "b"]
     assert returned["waiting"] == 1
 
@@ -103,6 +106,7 @@ def test_a_long_poll_may_wait_for_its_timeout(uri: str, method: str, wait: float
     limit = 110.0 + (wait or 0)
     assert found.returned({"main": limit}) == {
         "requests": [],
+        "omitted_requests": 0,
         "waiting": 1,
         "ended_by_restart": {"count": 0, "requests": []},
     }
@@ -191,6 +195,113 @@ def test_only_pending_requests_are_in_memory() -> None:
         found.received("main", 1.0, f"GET-{number}", request())
         found.processed("main", 1.0, f"GET-{number}")
     assert not found._streams["main"].pending
+
+
+def test_only_the_longest_are_returned() -> None:
+    found = Unfinished(10)
+    for number in reversed(range(MOST_REQUESTS + 7)):
+        found.received("main", float(number), f"GET-{number + 100}", request())
+    returned = found.returned({"main": 10_000.0})
+    assert tags(returned["requests"]) == [f"GET-{number + 100}" for number in range(MOST_REQUESTS)]
+    assert (returned["omitted_requests"], returned["waiting"]) == (7, 0)
+
+
+def test_without_times_the_first_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished_module, "MOST_REQUESTS", 2)
+    found = Unfinished(10)
+    for number in (9, 8, 10):
+        found.received("main", None, f"GET-{number}", request())
+    returned = found.returned({"main": None})
+    assert (tags(returned["requests"]), returned["omitted_requests"]) == (["GET-9", "GET-8"], 1)
+
+
+def full(monkeypatch: pytest.MonkeyPatch, most: int = 3, count: int = 10) -> Unfinished:
+    """Requests at the seconds from 100 on, of which only the first are remembered."""
+    monkeypatch.setattr(unfinished_module, "_MOST_PENDING", most)
+    found = Unfinished(10)
+    for number in range(count):
+        found.received("main", 100.0 + number, f"GET-{number}", request())
+    return found
+
+
+def counts(found: Unfinished, end: float = 1000.0) -> tuple[list[object], int, int, int]:
+    returned = found.returned({"main": end})
+    ended = returned["ended_by_restart"]["count"]
+    return tags(returned["requests"]), returned["omitted_requests"], returned["waiting"], ended
+
+
+def test_the_newest_of_too_many_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = full(monkeypatch)
+    first = ["GET-0", "GET-1", "GET-2"]
+    assert counts(found) == (first, 7, 0, 0)
+    assert len(found._streams["main"].pending) == 3
+    # One that there was no room for, one that was received before the log began, and one that is remembered.
+    found.processed("main", 106.0, "GET-5", 1.0)
+    assert counts(found) == (first, 6, 0, 0)
+    found.processed("main", 106.0, "GET-77", 80.0)
+    assert counts(found) == (first, 6, 0, 0)
+    found.processed("main", 107.0, "GET-1", 6.0)
+    assert counts(found) == (["GET-0", "GET-2"], 6, 0, 0)
+    # There is room again, for one.
+    found.received("main", 120.0, "GET-20", request())
+    found.received("main", 121.0, "GET-21", request())
+    assert counts(found) == (["GET-0", "GET-2", "GET-20"], 7, 0, 0)
+    for number in range(100):
+        found.processed("main", 130.0, f"GET-{number}", 1.0)
+    assert counts(found) == ([], 0, 0, 0)
+    for number in range(3):
+        found.received("main", 140.0, f"GET-{number}", request())
+    assert counts(found) == (first, 0, 0, 0)
+
+
+def test_those_that_are_only_counted_may_not_be_pending_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = full(monkeypatch)
+    assert counts(found, 112.5) == (["GET-0", "GET-1", "GET-2"], 0, 7, 0)
+    assert counts(found, 113.5) == (["GET-0", "GET-1", "GET-2"], 7, 0, 0)
+
+
+def test_those_that_are_only_counted_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = full(monkeypatch)
+    found.started("main", 200.0)
+    assert counts(found) == ([], 0, 0, 10)
+    found = full(monkeypatch, count=300)
+    # Without the line of the start: when it is known that the numbers begin again, there is room for the last one.
+    for number in range(10):
+        found.received("main", 500.0, f"PUT-{number}", request())
+    assert counts(found) == (["PUT-9"], 9, 0, 300)
+
+
+def test_the_value_of_a_header_that_there_was_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished_module, "_MOST_PENDING", 1)
+    found = Unfinished(10)
+    found.received("main", 100.0, "GET-a", request("/first"))
+    found.received("main", 150.0, "GET-a", request("/second"))
+    found.processed("main", 151.0, "GET-a", 1.0)
+    assert counts(found) == (["GET-a"], 0, 0, 0)
+    assert found.returned({"main": 1000.0})["requests"][0]["uri"] == "/first"
+    found.processed("main", 160.0, "GET-a", 60.0)
+    assert counts(found) == ([], 0, 0, 0)
+
+
+def test_long_texts_are_cut() -> None:
+    found = Unfinished(10)
+    long = "/_matrix/client/v3/sync?since=" + "a" * 3000
+    found.received("main", 1.0, "GET-1", Received("b" * 3000, "8008", "GET", f"{long}&timeout=30000"))
+    assert found.returned({"main": 30.0})["waiting"] == 1
+    [one] = found.returned({"main": 50.0})["requests"]
+    assert (one["uri"], one["client_address"], one["long_poll"]) == (long[:2000], "b" * 2000, True)
+
+
+def test_long_texts_need_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished_module, "_MOST_TEXT", 10_000)
+    found = Unfinished(10)
+    for repetition in range(3):
+        for number in range(20):
+            found.received("main", 100.0, f"GET-{number}", request("/" + "a" * 5000))
+        assert counts(found) == ([f"GET-{number}" for number in range(4)], 16, 0, 0), repetition
+        for number in range(20):
+            found.processed("main", 101.0, f"GET-{number}", 1.0)
+        assert counts(found) == ([], 0, 0, 0)
 
 
 def test_the_lines_for_the_log_configuration() -> None:

@@ -130,6 +130,23 @@ def test_that_a_window_without_time_is_refused(since: str, until: str) -> None:
     assert str(caught.value) == f"since ({since}) is not before until ({until}): exchange them."
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "reason"),
+    [
+        ("2026-03-29 02:30", "2026-03-29 03:00", "because since is in an hour that the clock of this host skips:"),
+        ("2026-10-25 02:50", "2026-10-25T02:10", "because until is in an hour that the clock of this host repeats:"),
+        # In no meaning of these is since before until.
+        ("2026-03-29 02:30", "2026-03-29 01:00", "exchange them."),
+        ("2026-10-25 02:50", "2026-10-25T01:10", "exchange them."),
+        ("2026-10-25 02:50Z", "2026-10-25T02:10Z", "exchange them."),
+    ],
+)
+def test_limits_in_the_hours_when_the_clock_changes(since: str, until: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_window(since, until, NOW)
+    assert reason in str(caught.value)
+
+
 def test_that_the_message_names_the_option() -> None:
     with pytest.raises(InvalidInput, match="since 'x' is"):
         parse_window("x", None, NOW)
