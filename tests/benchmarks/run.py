@@ -22,6 +22,7 @@ import bulk
 import events
 import measurement
 import media
+import request_log
 import rooms
 from commands import Failed
 from machine import REPOSITORY, CannotRun, InstallationFailed
@@ -34,6 +35,7 @@ GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
     "rooms": rooms.measure,
     "media": media.measure,
     "events": events.measure,
+    "log": request_log.measure,
     "site": roles.measure,
 }
 _RESULTS = REPOSITORY / ".bench" / "results.json"

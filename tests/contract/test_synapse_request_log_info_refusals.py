@@ -78,7 +78,7 @@ _CASES = [
         ("a unit with an option", _only(unit=["--all"]), "'--all', which is not the name of a systemd unit"),
         ("both a path and a unit", _with("good.log", unit=["x"]), "mutually exclusive: path\\|unit"),
         ("a number instead of a tag", _with("good.log", request="37"), "'37' is not the tag of a request: .*GET-37"),
-        ("a tag in small letters", _with("good.log", request="get-37"), "'get-37' is not the tag of a request"),
+        ("a tag without a hyphen", _with("good.log", request="GET37"), "'GET37' is not the tag of a request"),
         ("an empty tag", _with("good.log", request=""), "'' is not the tag of a request"),
         ("a time that is none", _with("good.log", since="yesteryear"), "since .*yesteryear.*-15min"),
         ("an end before the beginning", _with("good.log", since="2026-11-24", until="2026-11-23"), "since .* until"),
