@@ -53,9 +53,7 @@ class Counts:
             scanner = self._scanners.get(id(layout))
             if scanner is None:
                 scanner = self._scanners[id(layout)] = Scanner(layout, layouts, self._wanted.window)
-            found = scanner.find(block, path, self.unread)
-            if found.rows:
-                self.tally.count(found.rows, found.hours, found.lines_of, path)
+            self.tally.count(scanner.find(block, path, self.unread), path)
         if self._wanted.signatures:
             self._find_signatures(layout, block, stream)
 

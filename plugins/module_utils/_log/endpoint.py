@@ -99,6 +99,19 @@ def served_endpoint(path: bytes) -> str | None:
     return _find(_TREE, segments)
 
 
+def takes_any(path: bytes) -> bool:
+    """Whether Synapse serves whatever is behind `path` and a slash, as long as it is one segment, as one endpoint."""
+    node = _TREE
+    for segment in path.split(b"/"):
+        following = node.get(segment)
+        if following is None:
+            following = node.get(None)
+            if following is None:
+                return False
+        node = following
+    return list(node) == [None] and node[None].endpoint is not None
+
+
 def _find(node: _Node, segments: t.Sequence[bytes], place: int = 0) -> str | None:
     """The endpoint below `node` for the segments from `place` on: a word is preferred to an identifier."""
     if place == len(segments):

@@ -34,6 +34,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognitio
 # Without waiting: at a pipe, opening would wait for a writer.
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+# Larger blocks do not fit into the cache of a processor, which makes counting slower.
+_COUNTED = 1 << 20
+
 
 class Vanished(SynapseError):
     """The file is not there any more, or another one has its name."""
@@ -111,7 +114,7 @@ class LogFile:
         blocks of one layout each.
         """
         direct = [layout for layout in self.layouts if isinstance(layout, Layout) and layout.direct]
-        for _offset, block in self.blocks(start, end):
+        for _offset, block in self.blocks(start, end, _COUNTED):
             if len(direct) < len(self.layouts):
                 yield CANONICAL, self._canonical(block)
             elif len(direct) == 1:

@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""What is counted of a processed request, in the texts of its line."""
+"""What is counted of processed requests."""
 
 from __future__ import annotations
 
@@ -12,40 +12,49 @@ import typing as t
 
 
 class Row(t.NamedTuple):
-    """One processed request, in the order in which `scan` finds its parts. All are texts of the log.
+    """One processed request, in texts of the log: for the order of requests that took equally long.
 
-    `what`: the method, a space, and the path without its query.
+    `what`: the method, a space, and the path without its query. `numbers`: see the module of this name.
     """
 
     time: bytes
     requester: bytes
     processing: bytes
-    user_cpu: bytes
-    system_cpu: bytes
-    database_wait: bytes
-    database: bytes
-    transactions: bytes
-    size: bytes
     status: bytes
     what: bytes
-    events: bytes
+    numbers: int
 
 
-class Columns(t.NamedTuple):
-    """The same of many requests: each value is a tuple with the texts of all of them."""
+class Rows(t.NamedTuple):
+    """The same of many requests: each value is a list with those of all of them.
 
-    time: tuple[bytes, ...]
-    requester: tuple[bytes, ...]
-    processing: tuple[bytes, ...]
-    user_cpu: tuple[bytes, ...]
-    system_cpu: tuple[bytes, ...]
-    database_wait: tuple[bytes, ...]
-    database: tuple[bytes, ...]
-    transactions: tuple[bytes, ...]
-    size: tuple[bytes, ...]
-    status: tuple[bytes, ...]
-    what: tuple[bytes, ...]
-    events: tuple[bytes, ...]
+    `hours`: the beginning of the hour in which each ended, in seconds since 1970, or None. `lines`: where they are
+    written, without line feeds at the end; there may be one at the beginning.
+    """
+
+    time: t.Sequence[bytes]
+    requester: t.Sequence[bytes]
+    processing: t.Sequence[bytes]
+    status: t.Sequence[bytes]
+    what: t.Sequence[bytes]
+    numbers: t.Sequence[int]
+    hours: t.Sequence[float | None]
+    lines: t.Sequence[bytes]
+
+    def row(self, place: int) -> Row:
+        """Return one of them."""
+        return Row(
+            self.time[place],
+            self.requester[place],
+            self.processing[place],
+            self.status[place],
+            self.what[place],
+            self.numbers[place],
+        )
+
+    def chosen(self, places: t.Sequence[int]) -> Rows:
+        """Return some of them."""
+        return Rows(*t.cast("t.Any", ([column[place] for place in places] for column in self)))
 
 
 class Slow(t.NamedTuple):

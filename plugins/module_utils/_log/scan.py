@@ -12,7 +12,6 @@ line is looked at by itself, so that a text that a client has sent never counts 
 
 from __future__ import annotations
 
-import collections
 import math
 import re
 import typing as t
@@ -24,9 +23,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout imp
     Layout,
     record_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.numbers import NotANumber, NumberTexts, packed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Processed, parse_processed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row, Rows
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 
 MARK = b" Processed request: "
@@ -34,27 +34,14 @@ RECEIVED = b" Received request: "
 MOST_SAMPLES = 5
 ACCESS = "synapse.access."
 
-_TIME = rb"(-?[0-9]{1,12}\.[0-9]{3})sec"
-_NUMBER = rb"([0-9]{1,18})"
+# The message, as far as it is not read in `numbers`. A line feed is excluded only where that costs nothing, see
+# `_usual_rows`.
 _USUAL = (
-    rb"[^ \n]+ - [^ \n]+ - \{([^} \n]+)\} Processed request: "
-    + _TIME
-    + rb"/-?[0-9]{1,12}\.[0-9]{3}sec (?:ru=)?\("
-    + _TIME
-    + rb", "
-    + _TIME
-    + rb"\) (?:db=)?\("
-    + _TIME
-    + b"/"
-    + _TIME
-    + b"/"
-    + _NUMBER
-    + rb"\) "
-    + _NUMBER
-    + rb'B ([0-9]{3}!?) "([^ \n]+ [^ ?\n]+)(?:\?[^ \n]*)? [^ \n]+" "[^\n]*" \['
-    + _NUMBER
-    + rb" dbevts\]\"?\r?(?=\n)"
+    rb"[^ ]+ - [^ ]+ - \{([^} \n]+)\} Processed request: ([^s]+)sec/-?[0-9]{1,12}\.[0-9]{3}sec (?:ru=)?\(([^)]+)sec\)"
+    rb' (?:db=)?\(([^)]+)\) ([^B]+)B ([0-9]{3}!?) "([^ ?]+ [^ ]+) [^ ]+" "[^\n]*" \[([^ ]+)'
 )
+_ENDS = frozenset(b" dbevts]" + quote + feed for quote in (b"", b'"') for feed in (b"", b"\r"))
+_WITHOUT_LINE_FEED = {rb"[^ \n]": rb"[^ ]", rb"[^\x1f\n]": rb"[^\x1f]"}
 # A longer line is cut in a sample, in characters.
 _SAMPLE = 500
 _UNUSUAL = {
@@ -86,17 +73,6 @@ class Unread:
         self.samples = [*self.samples, *other.samples][:MOST_SAMPLES]
 
 
-class Found(t.NamedTuple):
-    """The processed requests in a block, with the hours in which they ended.
-
-    `lines_of` returns the lines of some rows: of those that are equal, the first ones in the order of the block.
-    """
-
-    rows: t.Sequence[Row]
-    hours: t.Sequence[float | None]
-    lines_of: t.Callable[[t.Sequence[Row]], t.Sequence[bytes]]
-
-
 class Scanner:
     """Finds the requests in blocks of one layout. `layouts`: in which formats a line can be that it does not fit."""
 
@@ -104,34 +80,57 @@ class Scanner:
         self._layout = layout
         self._layouts = (layout, *(other for other in layouts if other is not layout))
         self._window = window
-        self._usual = layout.pattern(_USUAL, logger=ACCESS_LOGGER, capture=("time",), ambiguous=True)
+        expression = layout.pattern(_USUAL, logger=ACCESS_LOGGER, capture=("time",), ambiguous=True).pattern
+        for usual, faster in _WITHOUT_LINE_FEED.items():
+            expression = expression.replace(usual, faster)
+        self._usual = re.compile(expression)
         self._hours: dict[bytes, float | None] = {}
 
-    def find(self, block: bytes, path: str, unread: Unread) -> Found:
+    def find(self, block: bytes, path: str, unread: Unread) -> Rows:
         """Return the requests of a block that ended within the window, and note in `unread` what cannot be read."""
-        rows = t.cast("list[Row]", self._usual.findall(block))
-        if block.count(MARK) != len(rows) or self._is_ambiguous(block):
-            return self._find_in_lines(block, path, unread)
-        if self._window.limited:
-            moments = [self._layout.moment(row[0]) for row in rows]
-            if None in moments:
-                return self._find_in_lines(block, path, unread)
-            rows = [row for row, moment in zip(rows, moments) if self._is_wanted(moment)]
-        return Found(rows, self._hours_of([row[0] for row in rows]), lambda some: self._lines_of(some, block))
+        lines = _marked_lines(block)
+        rows = self._usual_rows(lines)
+        if rows is not None and self._window.limited:
+            moments = list(map(self._layout.moment, rows.time))
+            wanted = [place for place, moment in enumerate(moments) if self._is_wanted(moment)]
+            rows = None if None in moments else rows.chosen(wanted)
+        return self._read_each(lines, path, unread) if rows is None else rows
 
-    def _find_in_lines(self, block: bytes, path: str, unread: Unread) -> Found:
-        rows: list[Row] = []
-        hours: list[float | None] = []
-        lines: dict[Row, list[bytes]] = {}
-        for _start, line in lines_with(MARK, block):
-            match = self._usual.match(b"\n" + line + b"\n")
-            if match is not None and line.count(MARK) == 1 and not self._is_ambiguous(line):
-                row, time = t.cast("Row", match.groups()), self._layout.moment(match[1])
+    def _usual_rows(self, lines: t.Sequence[bytes]) -> Rows | None:
+        """The requests in lines of which each begins with a line feed; None if one of them is not usual."""
+        if not lines:
+            return Rows([], [], [], [], [], [], [], [])
+        # Clients may have chosen the tag: then the layout has to read a line with more than one mark.
+        if self._layout.free_tags and any(RECEIVED in line or line.count(MARK) > 1 for line in lines):
+            return None
+        pieces = self._usual.split(b"".join(lines))
+        step = self._usual.groups + 1
+        # There are no other line feeds, and each match begins with one of them: so each is one line, without its end.
+        if len(pieces) != len(lines) * step + 1 or pieces[0] or not _ENDS.issuperset(pieces[step::step]):
+            return None
+        time, requester, processing, cpu, database, size, status, what, events = (
+            pieces[place::step] for place in range(1, step)
+        )
+        try:
+            numbers = packed(NumberTexts(processing, cpu, database, size, events))
+        except NotANumber:
+            return None
+        paths = [text.partition(b"?")[0] for text in what]
+        return Rows(time, requester, processing, status, paths, numbers, self._hours_of(time), lines)
+
+    def _read_each(self, lines: t.Sequence[bytes], path: str, unread: Unread) -> Rows:
+        """The requests in lines of which not all are usual."""
+        found: list[tuple[t.Any, ...]] = []
+        for line in lines:
+            usual = self._usual_rows([line]) if line.count(MARK) == 1 else None
+            if usual is not None:
+                row: tuple[t.Any, ...] = (*usual.row(0), usual.hours[0], line)
+                time = self._layout.moment(usual.time[0])
             else:
-                record = record_of(line, self._layouts)
+                record = record_of(line[1:], self._layouts)
                 if record is None:
-                    if not is_continuation(line, self._layouts):
-                        unread.note(path, shown(line, self._layout), "format")
+                    if not is_continuation(line[1:], self._layouts):
+                        unread.note(path, shown(line[1:], self._layout), "format")
                     continue
                 if record.logger and not record.logger.startswith(ACCESS):
                     # Another logger quotes what a client has sent.
@@ -139,20 +138,15 @@ class Scanner:
                 processed = parse_processed(record.message)
                 if processed is None:
                     if record.time is None or self._is_wanted(record.time):
-                        unread.note(path, shown(line, self._layout), "message")
+                        unread.note(path, shown(line[1:], self._layout), "message")
                     continue
-                row, time = _row_of(processed, record.time), record.time
+                time = record.time
+                row = (*_row_of(processed, time), _hour_of(time), line)
             if time is None and self._window.limited:
-                unread.note(path, shown(line, self._layout), "time")
+                unread.note(path, shown(line[1:], self._layout), "time")
             elif self._is_wanted(time):
-                rows.append(row)
-                hours.append(_hour_of(time))
-                lines.setdefault(row, []).append(line)
-        return Found(rows, hours, lambda some: _taken_from(lines, some))
-
-    def _is_ambiguous(self, block: bytes) -> bool:
-        """Whether a tag that a client has chosen may be in a line with one mark, so that its layout has to read it."""
-        return self._layout.free_tags and any(MARK in line for _start, line in lines_with(RECEIVED, block))
+                found.append(row)
+        return Rows(*map(list, zip(*found))) if found else Rows([], [], [], [], [], [], [], [])
 
     def _is_wanted(self, time: float | None) -> bool:
         return not self._window.limited or (time is not None and self._window.contains(time))
@@ -164,28 +158,27 @@ class Scanner:
         known = self._hours
         # All texts of one minute begin alike.
         minutes = [text[:16] for text in texts]
-        for minute, text in dict(zip(minutes, texts)).items():
-            if minute not in known:
-                known[minute] = _hour_of(self._layout.moment(text))
-        return [known[minute] for minute in minutes]
+        different = set(minutes)
+        if not different.issubset(known):
+            for minute, text in zip(minutes, texts):
+                if minute not in known:
+                    known[minute] = _hour_of(self._layout.moment(text))
+        hours = {known[minute] for minute in different}
+        return list(hours) * len(texts) if len(hours) == 1 else [known[minute] for minute in minutes]
 
-    def _lines_of(self, rows: t.Sequence[Row], block: bytes) -> list[bytes]:
-        """The lines of rows that `find` has found in a block."""
-        wanted: dict[bytes, collections.Counter[tuple[bytes, ...]]] = {}
-        for row in rows:
-            needle = b"{" + row[1] + b"}" + MARK + row[2] + b"sec/"
-            wanted.setdefault(needle, collections.Counter())[tuple(row)] += 1
-        found: dict[Row, list[bytes]] = {row: [] for row in rows}
-        for needle, missing in wanted.items():
-            for _start, line in lines_with(needle, block):
-                match = self._usual.match(b"\n" + line + b"\n")
-                row = t.cast("Row", () if match is None else match.groups())
-                if missing[row] > 0:
-                    found[row].append(line)
-                    missing[row] -= 1
-                    if not any(missing.values()):
-                        break
-        return _taken_from(found, rows)
+
+def _marked_lines(block: bytes) -> list[bytes]:
+    """Return each line of a block that contains MARK, with the line feed before it instead of its own."""
+    lines: list[bytes] = []
+    find, rfind = block.find, block.rfind
+    end = 0
+    while True:
+        place = find(MARK, end)
+        if place < 0:
+            return lines
+        start = rfind(b"\n", 0, place)
+        end = find(b"\n", place)
+        lines.append(block[start:end])
 
 
 def lines_with(needle: bytes, block: bytes) -> t.Iterator[tuple[int, bytes]]:
@@ -221,27 +214,25 @@ def _hour_of(time: float | None) -> float | None:
     return None if time is None else math.floor(time / 3600) * 3600.0
 
 
-def _taken_from(lines: t.Mapping[Row, t.Sequence[bytes]], rows: t.Sequence[Row]) -> list[bytes]:
-    """The next of the `lines` for each row."""
-    following = {row: iter(lines[row]) for row in rows}
-    return [next(following[row], b"") for row in rows]
-
-
 def _row_of(processed: Processed, time: float | None) -> Row:
     requester = processed.requester or "None"
     if processed.authenticated_entity:
         requester = f"{processed.authenticated_entity}|{requester}"
+    texts = NumberTexts(
+        [b"%.3f" % processed.processing_seconds],
+        [b"%.3fsec, %.3f" % (processed.user_cpu_seconds, processed.system_cpu_seconds)],
+        [
+            b"%.3fsec/%.3fsec/%d"
+            % (processed.database_wait_seconds, processed.database_seconds, processed.database_transactions)
+        ],
+        [b"%d" % processed.response_bytes],
+        [b"%d" % processed.database_events],
+    )
     return Row(
         time=b"" if time is None else b"%.6f" % time,
         requester=requester.encode(),
-        processing=b"%.3f" % processed.processing_seconds,
-        user_cpu=b"%.3f" % processed.user_cpu_seconds,
-        system_cpu=b"%.3f" % processed.system_cpu_seconds,
-        database_wait=b"%.3f" % processed.database_wait_seconds,
-        database=b"%.3f" % processed.database_seconds,
-        transactions=b"%d" % processed.database_transactions,
-        size=b"%d" % processed.response_bytes,
+        processing=texts.processing[0],
         status=b"%03d%s" % (processed.status, b"!" if processed.client_disconnected else b""),
         what=f"{processed.method} {processed.uri.partition('?')[0]}".encode(),
-        events=b"%d" % processed.database_events,
+        numbers=packed(texts)[0],
     )

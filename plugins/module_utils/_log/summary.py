@@ -19,7 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import parse_processed, returned_fields
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Slow
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tally import Sums, Tally
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tally import Requester, Sums, Tally
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
 _PERCENTILES = (50, 95, 99)
@@ -42,14 +42,15 @@ def returned_summary(
     endpoints = [
         {"method": method, "endpoint": path, **_measures(cells)} for (method, path), cells in by_endpoint.items()
     ]
+    requesters = tally.requesters
     everything = [cell for cells in by_endpoint.values() for cell in cells]
     return {
         **_measures(everything),
         "by_endpoint": sorted(endpoints, key=_importance),
         "by_status": [{"status": status, **_measures(by_status[status])} for status in sorted(by_status)],
-        "by_requester": _requesters(tally, most_requesters),
+        "by_requester": _requesters(requesters, most_requesters),
         # Otherwise it is only how many were kept.
-        **({"requesters": len(tally.requesters)} if tally.requesters_are_exact else {}),
+        **({"requesters": len(requesters)} if tally.requesters_are_exact else {}),
         "requesters_are_exact": tally.requesters_are_exact,
         "by_hour": [
             {**returned_time("hour", round(hour * 1000)), **_measures_of_hour(tally, hour)}
@@ -107,11 +108,11 @@ def _seconds(time: float) -> float:
 
 
 def _importance(endpoint: Values) -> tuple[float, str, str]:
-    return -endpoint["processing_seconds"]["total"], endpoint["endpoint"], endpoint["method"]
+    return (-endpoint["processing_seconds"]["total"], endpoint["endpoint"], endpoint["method"])
 
 
-def _requesters(tally: Tally, most: int) -> list[Values]:
-    found = sorted(tally.requesters.items(), key=lambda item: (-item[1].count, item[0]))
+def _requesters(requesters: t.Mapping[bytes, Requester], most: int) -> list[Values]:
+    found = sorted(requesters.items(), key=lambda item: (-item[1].count, item[0]))
     return [
         {
             "requester": "" if name == b"None" else readable(name),

@@ -75,8 +75,8 @@ def requests(log: JournalLog, unread: Unread | None = None) -> list[tuple[str, b
     """The unit and the path of each request in the blocks."""
     found: list[tuple[str, bytes]] = []
     for unit, block in log.blocks(unread):
-        rows = Scanner(CANONICAL, [CANONICAL], Window()).find(block, unit, Unread()).rows
-        found += [(unit, row[10]) for row in rows]
+        rows = Scanner(CANONICAL, [CANONICAL], Window()).find(block, unit, Unread())
+        found += [(unit, what) for what in rows.what]
     return found
 
 

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Columns, Row, Slow
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row, Rows, Slow
 
 
 def row(time: bytes) -> Row:
-    return Row(time, *([b""] * 11))
+    return Row(time, b"", b"", b"", b"", 0)
 
 
 def test_equal_requests_keep_the_order_of_the_log() -> None:
@@ -31,6 +31,10 @@ def test_the_order_of_slow_requests() -> None:
     ]
 
 
-def test_columns_have_the_order_of_rows() -> None:
-    assert Columns._fields == Row._fields
-    assert Columns(*zip(row(b"1"), row(b"2"))).time == (b"1", b"2")
+def test_rows() -> None:
+    rows = Rows(
+        [b"1", b"2"], [b"a", b"b"], [b"0.1", b"0.2"], [b"200"] * 2, [b"GET /"] * 2, [5, 6], [None, 0.0], [b"x", b"y"]
+    )
+    assert rows.row(1) == Row(b"2", b"b", b"0.2", b"200", b"GET /", 6)
+    assert rows.chosen([1]) == Rows([b"2"], [b"b"], [b"0.2"], [b"200"], [b"GET /"], [6], [0.0], [b"y"])
+    assert Rows._fields[: len(Row._fields)] == Row._fields

@@ -21,13 +21,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout imp
     record_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import SYNAPSE_FORMAT
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.numbers import NumberTexts, packed, unpacked
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import parse_processed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, readable
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row, Rows
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import (
     MARK,
     MOST_SAMPLES,
-    Found,
     Scanner,
     Unread,
     lines_with,
@@ -53,20 +53,24 @@ def scan(
     window: Window | None = None,
     layout: Layout = LAYOUT,
     others: t.Sequence[AnyLayout] = (),
-) -> tuple[Found, Unread]:
+) -> tuple[Rows, Unread]:
     text = content.encode() if isinstance(content, str) else content
     unread = Unread()
     found = Scanner(layout, (layout, *others), window or Window()).find(b"\n" + text, "a.log", unread)
-    assert len(found.rows) == len(found.hours)
+    assert {len(column) for column in found} == {len(found.time)}
     return found, unread
 
 
-def values(row: Row) -> Values:
-    """What a row tells, however it is written."""
-    row = Row(*row)
-    seconds = (row.processing, row.user_cpu, row.system_cpu, row.database_wait, row.database)
-    counts = (row.transactions, row.size, row.events)
-    return (row.requester, *map(float, seconds), *map(int, counts), row.status, readable(row.what))
+def values(rows: Rows) -> list[Values]:
+    """What rows tell, however they are written."""
+    return [
+        (row.requester, float(row.processing), numbers, row.status, readable(row.what))
+        for row, numbers in zip(rows_of(rows), map(unpacked, rows.numbers))
+    ]
+
+
+def rows_of(rows: Rows) -> list[Row]:
+    return [rows.row(place) for place in range(len(rows.time))]
 
 
 def expected(text: bytes) -> tuple[list[Values], int, int]:
@@ -89,28 +93,29 @@ def expected(text: bytes) -> tuple[list[Values], int, int]:
                 requester = f"{one.authenticated_entity}|{requester}"
             what = f"{one.method} {one.uri.partition('?')[0]}"
             status = f"{one.status:03d}{'!' if one.client_disconnected else ''}"
-            seconds = (
-                one.processing_seconds,
-                one.user_cpu_seconds,
-                one.system_cpu_seconds,
-                one.database_wait_seconds,
-                one.database_seconds,
+            texts = NumberTexts(
+                [f"{one.processing_seconds:.3f}".encode()],
+                [f"{one.user_cpu_seconds:.3f}sec, {one.system_cpu_seconds:.3f}".encode()],
+                [
+                    f"{one.database_wait_seconds:.3f}sec/{one.database_seconds:.3f}sec/{one.database_transactions}".encode()
+                ],
+                [str(one.response_bytes).encode()],
+                [str(one.database_events).encode()],
             )
-            counts = (one.database_transactions, one.response_bytes, one.database_events)
-            found.append((requester.encode(), *seconds, *counts, status.encode(), what))
+            numbers = unpacked(packed(texts)[0])
+            found.append((requester.encode(), one.processing_seconds, numbers, status.encode(), what))
     return found, unread, ignored
 
 
 def check(text: bytes) -> None:
     found, unread = scan(text)
     rows, its_unread, ignored = expected(text)
-    assert [values(row) for row in found.rows] == rows
+    assert values(found) == rows
     assert unread.count == its_unread
-    assert len(found.rows) + unread.count + ignored == sum(MARK in each for each in text.split(b"\n"))
-    # A scanner finds the lines of all requests, whatever they are, and each line once.
-    lines = found.lines_of(found.rows)
-    assert all(MARK in each for each in lines)
-    assert [each for each in text.split(b"\n") if MARK in each and each in lines] == list(lines)
+    assert len(found.time) + unread.count + ignored == sum(MARK in each for each in text.split(b"\n"))
+    assert all(MARK in each for each in found.lines)
+    lines = [each.strip(b"\n") for each in found.lines]
+    assert [each for each in text.split(b"\n") if MARK in each and each in lines] == lines
 
 
 MARKED = "a} Processed request: b"
@@ -237,7 +242,7 @@ def test_each_hostile_value(name: str, value: str) -> None:
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_is_no_request(other: str) -> None:
     check((other + processed(1) + other).encode())
-    assert scan(other)[0].rows == []
+    assert scan(other)[0].time == []
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -260,7 +265,7 @@ def test_a_line_with_two_marks_does_not_hide_another_one() -> None:
     for content in (hostile + unusual, unusual + hostile, hostile + unusual + OTHERS[1], hostile + processed(3)[:-20]):
         check(content.encode())
     found, unread = scan(hostile + unusual + UNKNOWN)
-    assert (len(found.rows), unread.count) == (2, 1)
+    assert (len(found.time), unread.count) == (2, 1)
 
 
 FREE_TAGS = Layout(SYNAPSE_FORMAT, free_tags=True)
@@ -277,63 +282,31 @@ AMBIGUOUS = (
 def test_a_line_that_can_be_read_in_two_ways(hostile: str, others: str) -> None:
     assert FREE_TAGS.record(hostile.strip().encode()) is None
     usual = processed(0, "GET-a") + processed(3, "GET-b")
-    expected_rows = [values(row) for row in scan(usual + others, layout=FREE_TAGS)[0].rows]
+    expected_rows = values(scan(usual + others, layout=FREE_TAGS)[0])
     for content in (usual + others + hostile, hostile + usual + others):
         found, unread = scan(content, layout=FREE_TAGS)
-        assert [values(row) for row in found.rows] == expected_rows
+        assert values(found) == expected_rows
         assert [sample["line"] for sample in unread.samples] == [hostile.strip()]
     # A log of received requests, without such a line, is read as a whole.
     found, unread = scan(usual + received(0, "GET-9") * 3, layout=FREE_TAGS)
-    assert (len(found.rows), unread.count) == (2, 0)
+    assert (len(found.time), unread.count) == (2, 0)
 
 
 def test_an_address_with_the_beginning_of_a_requester() -> None:
     found, unread = scan(processed(1, address="x - y - {@admin:x", requester="None"))
-    assert [Row(*row).requester for row in found.rows] == [b"None"]
+    assert found.requester == [b"None"]
     assert unread.count == 0
 
 
 def test_the_usual_line() -> None:
     text = processed(1.5, uri="/a/b?c=/d?e").encode()
     found, unread = scan(text)
-    (row,) = found.rows
-    assert Row(*row)._replace(time=b"") == Row(
-        b"",
-        b"@a:example.org",
-        b"0.214",
-        b"0.207",
-        b"0.003",
-        b"0.001",
-        b"0.002",
-        b"7",
-        b"201",
-        b"200",
-        b"GET /a/b",
-        b"5",
-    )
+    (row,) = rows_of(found)
+    assert row[1:5] == (b"@a:example.org", b"0.214", b"200", b"GET /a/b")
+    assert unpacked(row.numbers) == (1, 210, 2, 1, 7, 5, 201, 214)
     assert found.hours == [BEGIN // 3600 * 3600.0]
-    assert found.lines_of([row]) == [text.rstrip(b"\n")]
+    assert found.lines == [b"\n" + text.rstrip(b"\n")]
     assert (unread.count, unread.samples) == (0, [])
-
-
-@pytest.mark.parametrize("other", ["", UNKNOWN, line(0, "GET-1", FORGED, ACCESS, "debug")])
-def test_the_lines_of_equal_requests(other: str) -> None:
-    same = [processed(0, f"GET-{number}") for number in (3, 1, 2)]
-    unusual = [processed(number, f"GET-{number + 4}", status="!200") for number in (0, 0, 1)] if other else []
-    found, _unread = scan("".join([*same, *unusual]) + processed(1) + other)
-    lines = found.lines_of(found.rows)
-    assert [each.decode() + "\n" for each in lines] == [*same, *unusual, processed(1)]
-    assert found.lines_of(found.rows[1:3]) == lines[:2]
-    assert found.lines_of([]) == []
-    # The second unusual one is at another time.
-    assert len(set(found.rows)) == (4 if other else 2)
-
-
-def test_many_equal_requests_need_no_more_than_their_length() -> None:
-    found, _unread = scan("".join(processed(0, f"GET-{number}") for number in range(20_000)))
-    began = time.perf_counter()
-    assert len(set(found.lines_of(found.rows[:5000]))) == 5000
-    assert time.perf_counter() - began < 5
 
 
 def test_a_line_that_continues_another_record_is_not_unread() -> None:
@@ -354,7 +327,7 @@ def test_a_line_that_continues_another_record_is_not_unread() -> None:
 def test_unread_lines_are_shown() -> None:
     bad = line(1, "GET-1", "x Processed request: y", ACCESS)
     found, unread = scan(bad + processed(2) + f"{ACCESS}: {FORGED}{'x' * 1000}\n" + bad * 10)
-    assert (len(found.rows), unread.count, len(unread.samples)) == (1, 12, MOST_SAMPLES)
+    assert (len(found.time), unread.count, len(unread.samples)) == (1, 12, MOST_SAMPLES)
     first, second = unread.samples[:2]
     assert (first["path"], first["line"]) == ("a.log", bad.strip())
     assert first["reason"].startswith("It is a record of synapse.access, but not in the form")
@@ -378,22 +351,22 @@ def test_a_window(other: str) -> None:
     found, unread = scan(
         "".join(processed(second, f"GET-{second}") for second in range(10)) + other, Window(BEGIN + 2.0, BEGIN + 4.0)
     )
-    assert [each.partition(b"GET-")[2][:1] for each in found.lines_of(found.rows)] == [b"2", b"3"]
+    assert [each.partition(b"GET-")[2][:1] for each in found.lines] == [b"2", b"3"]
     assert unread.count == 0
 
 
 def test_what_is_unread_outside_of_the_window_is_not_counted() -> None:
     bad = [line(second, "GET-1", "x Processed request: y", ACCESS) for second in range(5)]
     found, unread = scan("".join(bad), Window(BEGIN + 1.0, BEGIN + 3.0))
-    assert (len(found.rows), [sample["line"] for sample in unread.samples]) == (0, [each.strip() for each in bad[1:3]])
+    assert (len(found.time), [sample["line"] for sample in unread.samples]) == (0, [each.strip() for each in bad[1:3]])
 
 
 def test_a_time_that_cannot_be_read() -> None:
     text = "2026-13-40" + processed(1)[10:] + processed(2)
     found, unread = scan(text)
-    assert (len(found.rows), found.hours[0], unread.count) == (2, None, 0)
+    assert (len(found.time), found.hours[0], unread.count) == (2, None, 0)
     found, unread = scan(text, Window(BEGIN + 0.0, None))
-    assert (len(found.rows), unread.count) == (1, 1)
+    assert (len(found.time), unread.count) == (1, 1)
     assert unread.samples[0]["reason"].startswith("Its time cannot be read")
 
 
@@ -416,7 +389,7 @@ def test_hours(zone: str) -> None:
         found, _unread = scan(block)
         assert found.hours == [
             hour if hour is None else float(hour)
-            for hour in ((LAYOUT.moment(row[0]) or 0) // 3600 * 3600 for row in found.rows)
+            for hour in ((LAYOUT.moment(text) or 0) // 3600 * 3600 for text in found.time)
         ]
         differences = [(BEGIN + moment) // 3600 * 3600 - (hour or 0) for moment, hour in zip(moments, found.hours)]
         # The hour that exists twice cannot be told apart.
@@ -440,7 +413,7 @@ def test_lines_of_another_layout() -> None:
     other = Layout("%(levelname)s:%(name)s:%(message)s")
     text = processed(1) + f"INFO:{ACCESS}:{message()}\nINFO:synapse.x:{message()}\n"
     found, unread = scan(text, others=[other])
-    assert (len(found.rows), unread.count) == (2, 0)
+    assert (len(found.time), unread.count) == (2, 0)
     assert scan(text)[1].count == 1
 
 
@@ -450,7 +423,7 @@ def test_json() -> None:
     bad = record._replace(message=b"x Processed request: y")
     text = b"".join(map(canonical_line, (record, forged, bad, record._replace(logger="synapse.x"))))
     found, unread = scan(text + b'{"log": " Processed request: "}\n', layout=CANONICAL, others=[JsonLayout()])
-    assert [values(row) for row in found.rows] == expected(processed(1).encode())[0] * 2
+    assert values(found) == expected(processed(1).encode())[0] * 2
     assert found.hours == [BEGIN // 3600 * 3600.0] * 2
     assert [sample["line"] for sample in unread.samples] == [
         f"{BEGIN + 1.5:.6f} - {ACCESS} - INFO - GET-1 - x Processed request: y",

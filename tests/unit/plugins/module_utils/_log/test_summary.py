@@ -30,7 +30,7 @@ def summary(*lines: str, most_slow: int = 10, most_requesters: int = 10, parts: 
     for number in range(parts):
         part, scanner = Tally(most_slow), Scanner(LAYOUT, [LAYOUT], Window())
         found = scanner.find(b"\n" + "".join(lines[number::parts]).encode(), "a.log", Unread())
-        part.count(found.rows, found.hours, found.lines_of, "a.log")
+        part.count(found, "a.log")
         tally.add(part)
     found_summary = returned_summary(tally, {"a.log": [LAYOUT]}.__getitem__, most_requesters)
     json.dumps(found_summary, allow_nan=False)
@@ -179,7 +179,7 @@ def test_a_slow_line_that_its_layouts_do_not_read() -> None:
     tally = Tally(1)
     text = processed(0).encode()
     found = Scanner(LAYOUT, [LAYOUT], Window()).find(b"\n" + text, "a.log", Unread())
-    tally.count(found.rows, found.hours, found.lines_of, "a.log")
+    tally.count(found, "a.log")
     (slow,) = returned_summary(tally, lambda path: [], 1)["slowest"]
     assert slow == {"path": "a.log", "processing_seconds": 0.214, "line": text.decode().strip()}
 

@@ -13,11 +13,12 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import tally as tally_module
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.cells import Endpoint
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import OTHER
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.numbers import NumberTexts, packed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row, Rows
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tally import (
     MOST_UNSERVED,
-    Endpoint,
     Requester,
     Sums,
     Tally,
@@ -43,15 +44,31 @@ def row(number: int = 0, **values: t.Any) -> Row:
         "events": "5",
         **values,
     }
-    return Row(**{name: value.encode() for name, value in fields.items()})
+    text = {name: str(value).encode() for name, value in fields.items()}
+    cpu = b"%ssec, %s" % (text["user_cpu"], text["system_cpu"])
+    database = b"%ssec/%ssec/%s" % (text["database_wait"], text["database"], text["transactions"])
+    texts = NumberTexts([text["processing"]], [cpu], [database], [text["size"]], [text["events"]])
+    return Row(
+        text["time"], text["requester"], text["processing"], text["status"], text["what"], numbers=packed(texts)[0]
+    )
 
 
 def line_of(one: Row) -> bytes:
-    return b"line of " + b" ".join(one)
+    return b"line of " + b" ".join(one[:5])
 
 
-def lines_of(rows: t.Sequence[Row]) -> list[bytes]:
-    return [line_of(one) for one in rows]
+def rows_of(counted: t.Sequence[Counted], lines: t.Sequence[bytes] = ()) -> Rows:
+    rows, hours = [one for one, _hour in counted], [hour for _one, hour in counted]
+    return Rows(
+        [one.time for one in rows],
+        [one.requester for one in rows],
+        [one.processing for one in rows],
+        [one.status for one in rows],
+        [one.what for one in rows],
+        [one.numbers for one in rows],
+        hours,
+        lines or list(map(line_of, rows)),
+    )
 
 
 def tally(counted: t.Iterable[Counted], most_slow: int = 3, path: str = "a.log", parts: int = 1) -> Tally:
@@ -62,7 +79,7 @@ def tally(counted: t.Iterable[Counted], most_slow: int = 3, path: str = "a.log",
     for start in range(0, len(all_of), size):
         some = all_of[start : start + size]
         part = Tally(most_slow)
-        part.count([one for one, _hour in some], [hour for _one, hour in some], lines_of, path)
+        part.count(rows_of(some), path)
         result.add(pickle.loads(pickle.dumps(part)))
     return result
 
@@ -103,7 +120,7 @@ def random_rows(seed: int, count: int = 300) -> list[Counted]:
 
 
 def test_the_sums_of_requests() -> None:
-    other = row(1, processing="12.345", user_cpu="1.0", system_cpu="-0.500", size="1", requester="None", events="0")
+    other = row(1, processing="12.345", user_cpu="1.000", system_cpu="-0.500", size="1", requester="None", events="0")
     found = tally([(row(), 0.0), (other, 0.0), (row(2, status="404"), 3600.0)])
     cell = found.cells[Endpoint("GET", PROFILE), b"200"]
     assert numbers(cell) == (
@@ -145,7 +162,7 @@ def test_blocks_of_one_part() -> None:
     found = Tally(3)
     for start in range(0, len(rows), 7):
         some = rows[start : start + 7]
-        found.count([one for one, _hour in some], [hour for _one, hour in some], lines_of, "a.log")
+        found.count(rows_of(some), "a.log")
     assert everything(found) == everything(tally(rows))
 
 
@@ -223,12 +240,8 @@ def test_of_equally_slow_ones_the_first_count(parts: int) -> None:
     # Those of another worker are read later.
     later = Tally(4)
     for start in (50, 0):
-        later.count([one for one, _hour in rows[start : start + 50]], [None] * 50, lines_of, "a.log")
+        later.count(rows_of(rows[start : start + 50]), "a.log")
     assert [slow.row for slow in later.slowest] == [one for one, _hour in rows[:4]]
-
-
-def first_of(lines: list[bytes]) -> t.Callable[[t.Sequence[Row]], list[bytes]]:
-    return lambda rows: lines[: len(rows)]
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 20])
@@ -239,22 +252,9 @@ def test_equal_requests_are_different_ones(parts: int) -> None:
     for part in range(parts):
         some = lines[part * 20 // parts : (part + 1) * 20 // parts]
         one_part = Tally(5)
-        one_part.count([row()] * len(some), [None] * len(some), first_of(some), "a.log")
+        one_part.count(rows_of([(row(), None)] * len(some), some), "a.log")
         found.add(one_part)
     assert [slow.line for slow in found.slowest] == lines[:5]
-
-
-def test_lines_are_looked_for_only_if_they_are_needed() -> None:
-    asked: list[Row] = []
-
-    def asked_for(rows: t.Sequence[Row]) -> list[bytes]:
-        asked.extend(rows)
-        return [b""] * len(rows)
-
-    found = Tally(3)
-    for start in range(0, 1000, 100):
-        found.count([row(number) for number in range(start, start + 100)], [None] * 100, asked_for, "a.log")
-    assert asked == [row(number) for number in range(3)]
 
 
 def test_many_requesters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,33 +288,13 @@ def test_clients_cannot_make_up_endpoints_without_end() -> None:
         for number, word in zip(range(3 * MOST_UNSERVED), words(1))
     ]
     one_part = Tally(0)
-    one_part.count([one for one, _hour in made_up + served], [None] * len(made_up + served), lines_of, "a.log")
+    one_part.count(rows_of(made_up + served), "a.log")
     for found in (one_part, tally(made_up + served, parts=3)):
         paths = {endpoint.path for endpoint, _status in found.cells}
         assert len(paths - {OTHER, PROFILE}) == MOST_UNSERVED
         assert found.cells[Endpoint("GET", PROFILE), b"200"].transactions == 70
         assert {endpoint.method for endpoint, _status in found.cells} == {"GET", OTHER}
         assert sum(sums.transactions for sums in found.cells.values()) == 7 * (len(made_up) + 10)
-
-
-def test_long_paths_are_not_remembered() -> None:
-    found = Tally(0)
-    for number in range(100):
-        path = f"/_matrix/client/v3/profile/{'a' * 5000}{number}"
-        found.count([row(what=f"GET {path}"), row(what="GET /")], [None] * 2, lines_of, "a.log")
-    assert list(found._endpoints) == [b"GET /"]
-
-
-def test_few_paths_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tally_module, "_CACHED_BYTES", 10_000)
-    found = tally([(row(what=f"GET /{number:0150d}"), None) for number in range(100)])
-    assert not found._endpoints
-    one_part = Tally(0)
-    rows = [row(what=f"GET /{number:0150d}") for number in range(100)]
-    one_part.count(rows, [None] * 100, lines_of, "a.log")
-    assert 30 < len(one_part._endpoints) < 40
-    (cell,) = one_part.cells.values()
-    assert cell.transactions == 700
 
 
 def test_hours_in_any_order() -> None:
