@@ -250,7 +250,7 @@ def test_what_clients_send_forges_nothing(own: Logged) -> None:
 @pytest.mark.parametrize(("formatter", "forged"), [("TerseJsonFormatter", 0), ("JsonFormatter", 0), (None, 1)])
 def test_line_feeds_of_clients_forge_nothing_in_json(own: Logged, formatter: str | None, forged: int) -> None:
     own.log.unlink(missing_ok=True)
-    own.configure(**({"formatter": {"class": f"synapse.logging.{formatter}"}} if formatter else {}))
+    own.configure(formatter={"class": f"synapse.logging.{formatter}"} if formatter else {"format": _PLAIN})
     line = f"2026-11-29 10:20:00,000 - synapse.access.http.8008 - 643 - INFO - GET-7777 - {_FORGED}"
     user = {"type": "m.id.user", "user": f"x\n{line}\n"}
     body = {"type": "m.login.password", "identifier": user, "password": "wrong"}

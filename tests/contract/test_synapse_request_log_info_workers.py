@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 import urllib.error
@@ -26,7 +27,9 @@ _ANSWERED = re.compile(r"^synapse_http_server_response_count_total\{([^\n]*)\} (
 @pytest.fixture(scope="module")
 def divided(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[tuple[Place, list[workers.Worker]]]:
     """A server with two workers."""
-    with servers.own_servers("postgresql") as [server], workers.with_workers(server, 2) as started:
+    with contextlib.ExitStack() as running:
+        [server] = running.enter_context(servers.own_servers("postgresql"))
+        started = running.enter_context(workers.with_workers(server, 2))
         yield Place(server, "divided", tmp_path_factory.mktemp("divided")), started
 
 

@@ -42,7 +42,7 @@ def decompressed(descriptor: int, path: str, compression: str) -> t.Iterator[t.C
     It raises SynapseError if the content is incomplete or damaged. Raises SynapseError if this compression cannot be
     read at all. `path`: for these messages.
     """
-    name = next(module for magic, kind, module in _KINDS if kind == compression)
+    name = {kind: module for _magic, kind, module in _KINDS}[compression]
     if not name:
         raise SynapseError(f"{path} is compressed with {compression}, which cannot be read here: unpack it first.")
     try:

@@ -112,12 +112,17 @@ class EntryReader:
             return
         self._held[stream] = entry, divider_of_next
         if len(self._held) > _HELD_AT_MOST:
-            yield self._held.pop(next(iter(self._held)))[0]
+            yield self._released()
 
     def rest(self) -> t.Iterator[Entry]:
         """Yield the entries that were waiting for the end of their lines, when there are no more lines."""
         while self._held:
-            yield self._held.pop(next(iter(self._held)))[0]
+            yield self._released()
+
+    def _released(self) -> Entry:
+        """The entry that has waited longest, without the rest of its line."""
+        oldest = list(self._held)[0]
+        return self._held.pop(oldest)[0]
 
     def _entry(self, fields: dict[str, t.Any]) -> Entry:
         units = [unit for unit in (_text(fields.get(name)) for name in _UNITS) if unit]

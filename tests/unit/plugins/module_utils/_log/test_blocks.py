@@ -121,7 +121,7 @@ def test_that_a_line_which_is_too_long_is_cut(read: Read, monkeypatch: pytest.Mo
     monkeypatch.setattr(blocks, "_SHOWN", 7)
     text = b"one\n" + b"long " * 30 + b"\ntwo\nthree\n"
     found = read(text, 0, len(text), size)
-    by_offset = {offset: block for offset, block in found}
+    by_offset = dict(found)
     lines = b"".join(block[1:] for offset, block in found).split(b"\n")
     assert lines == [b"one", b"long lo" + CUT, b"two", b"three", b""]
     # What is after a line that was cut is found where it is.

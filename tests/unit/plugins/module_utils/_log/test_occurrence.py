@@ -295,7 +295,7 @@ def test_a_client_that_went_away() -> None:
 
 def test_each_record_belongs_to_exactly_one_request() -> None:
     kinds: list[t.Callable[[str, float], Tagged | Started]] = [
-        lambda name, time: tagged(name, time),
+        tagged,
         lambda name, time: tagged(name, time, received()),
         lambda name, time: tagged(name, time, processed(seconds=1.5)),
         lambda name, time: Started(MAIN, time),

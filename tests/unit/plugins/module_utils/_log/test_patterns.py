@@ -159,5 +159,7 @@ def test_missing_permission(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_that_the_result_tells_device_inode_and_status(logs: Path) -> None:
-    ((identity, (path, status)),) = find_files([str(logs / "homeserver.log")], "path").items()
+    found = find_files([str(logs / "homeserver.log")], "path")
+    [identity] = list(found)
+    status = found[identity][1]
     assert identity == (status.st_dev, status.st_ino) and status.st_size == 1 and stat.S_ISREG(status.st_mode)

@@ -80,7 +80,7 @@ def test_formats_and_prefixes(head: str, text: str, prefix: str) -> None:
     sample = lines(*[prefix + head + MESSAGE] * 3, *[prefix + head + RECEIVED] * 3, prefix + "Traceback:")
     layouts = recognise(sample)
     assert [layout.text for layout in layouts] == [text]
-    for message, line in ((MESSAGE, sample.split(b"\n")[0]), (RECEIVED, sample.split(b"\n")[3])):
+    for message, line in ((MESSAGE, sample.partition(b"\n")[0]), (RECEIVED, sample.split(b"\n")[3])):
         record = read(line, layouts)
         assert (record.logger, record.message, record.prefix) == (NAME, message.encode(), prefix.encode())
         assert record.request == ("GET-167" if "request" in text else "")
@@ -118,7 +118,7 @@ def test_json(event: dict[str, object], prefix: str) -> None:
     layouts = recognise(sample)
     assert [(layout.text, layout.is_json, layout.direct) for layout in layouts] == [("JSON", True, False)]
     assert layouts[0].has_time == ("time" in event or len(prefix) > 20)
-    record = read(sample.split(b"\n")[0], layouts)
+    record = read(sample.partition(b"\n")[0], layouts)
     assert (record.logger, record.message, record.prefix) == (NAME, MESSAGE.encode(), prefix.encode())
     assert recognise(lines(prefix + json.dumps({**event, "namespace": "synapse.x", "logger": "synapse.x"})))
 
@@ -154,7 +154,7 @@ def test_a_given_format(text: str, datefmt: str | None, head: str, prefix: str) 
     sample = lines(*[prefix + head + MESSAGE] * 3, prefix + head.replace("NAME", "synapse.x") + "other")
     layouts = recognise(sample, text, datefmt=datefmt)
     assert [layout.text for layout in layouts] == [text]
-    record = read(sample.split(b"\n")[0], layouts)
+    record = read(sample.partition(b"\n")[0], layouts)
     assert (record.message, record.prefix) == (MESSAGE.encode(), prefix.encode())
     assert (record.time is None) == (head == "")
 

@@ -49,7 +49,7 @@ def record(message: bytes, logger: str = "synapse.access.http.8008", level: str 
     ],
 )
 def test_access(logger: str, message: bytes, kind: type) -> None:
-    assert type(access_of(record(message, logger))) is kind
+    assert isinstance(access_of(record(message, logger)), kind)
 
 
 @pytest.mark.parametrize(
