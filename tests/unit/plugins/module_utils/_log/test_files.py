@@ -111,7 +111,7 @@ def test_that_empty_files_do_not_count_unless_there_is_nothing_else(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (os.urandom(5000), "is a binary file, not a log of Synapse: leave it out."),
+        (bytes(range(256)) * 20, "is a binary file, not a log of Synapse: leave it out."),
         (b"\x7fELF\x02\x01\x01" + b"\0" * 1000, "is a binary file"),
         (b'127.0.0.1 - - [28/Nov/2026:00:00:01 +0000] "GET / HTTP/1.1" 200 5\n' * 100, "contains no record as Synapse"),
         (b"hello\n", "contains no record as Synapse writes them: leave it out if another program has written it"),
@@ -120,6 +120,7 @@ def test_that_empty_files_do_not_count_unless_there_is_nothing_else(tmp_path: Pa
         (gzip.compress(log(1)) + b"garbage", "is damaged: its gzip data cannot be read to the end."),
         (b"\x28\xb5\x2f\xfd" + b"x" * 100, "is compressed with zstd, which cannot be read here: unpack it first."),
     ],
+    ids=["bytes", "program", "nginx", "text", "Latin-1", "incomplete", "damaged", "zstd"],
 )
 def test_that_another_file_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.log").write_bytes(log(1))
