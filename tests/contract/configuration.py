@@ -8,60 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import json
 import os
 import pwd
 import secrets
 import stat
-import subprocess
-import tempfile
 import typing as t
 from pathlib import Path
 
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result, play
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
+from ansible_collections.matrix_ops.synapse.tests.contract.synapse_code import Ask, synapse_code
 
 OWN_NAME = "50-own.yaml"
 
-_READER = Path(__file__).with_name("read_as_synapse.py")
-
 
 class SynapseReader:
-    """Synapse's own code, in a separate process that loads it only once."""
+    """Synapse's own code that reads configurations."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
 
     def says(self, paths: t.Sequence[str]) -> Json:
         """Return all settings in these files and directories."""
-        return self._ask(paths, ())
+        return self.takes(paths)
 
     def takes(self, paths: t.Sequence[str], *settings: str) -> Json:
         """Return settings as Synapse has parsed them, by its internal names, such as server.server_name."""
-        return self._ask(paths, settings)
-
-    def _ask(self, paths: t.Sequence[str], settings: t.Sequence[str]) -> Json:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps({"paths": paths, "settings": settings}), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
-        assert "error" not in answer, answer["error"]
-        return t.cast("Json", answer["read"])
+        return t.cast("Json", self._ask({"paths": paths, "settings": settings})["read"])
 
 
 @contextlib.contextmanager
 def synapse_reader() -> t.Iterator[SynapseReader]:
     """Start a process that reads configurations as Synapse does."""
-    with subprocess.Popen(
-        [os.environ["CONTRACT_SYNAPSE_PYTHON"], _READER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ""},
-        cwd=tempfile.gettempdir(),
-    ) as process:
-        yield SynapseReader(process)
+    with synapse_code("read_as_synapse.py") as ask:
+        yield SynapseReader(ask)
 
 
 def unstarted(directory: Path) -> Place:

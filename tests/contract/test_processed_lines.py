@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
 import tempfile
 import typing as t
-from pathlib import Path
 
 import hypothesis.configuration
 import pytest
@@ -28,8 +25,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
     returned_fields,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed_line import processed_line
+from ansible_collections.matrix_ops.synapse.tests.contract.synapse_code import Ask, synapse_code
 
-_WRITER = Path(__file__).with_name("log_as_synapse.py")
 _FORMATTERS = ("default", "json", "terse", "gcp")
 
 # The same examples in every run, and nothing is kept from one run to the next. The directory is removed at the end.
@@ -158,34 +155,11 @@ _CASES = st.fixed_dictionaries(
 )
 
 
-class Writer:
-    """Synapse's own code that logs requests, in a separate process that loads it only once."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def write(self, case: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return what is logged about a request, and the values that it contains."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(case), file=self._process.stdin, flush=True)
-        answer = json.loads(self._process.stdout.readline())
-        assert "error" not in answer, answer["error"]
-        return t.cast("dict[str, t.Any]", answer)
-
-
 @pytest.fixture(scope="module")
-def writer() -> t.Iterator[Writer]:
-    """Start Synapse's code, which needs no server."""
-    with subprocess.Popen(
-        [os.environ["CONTRACT_SYNAPSE_PYTHON"], _WRITER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": ""},
-        cwd=tempfile.gettempdir(),
-    ) as process:
-        yield Writer(process)
+def log_as_synapse() -> t.Iterator[Ask]:
+    """Start Synapse's own code that logs requests."""
+    with synapse_code("log_as_synapse.py") as ask:
+        yield ask
 
 
 def _expected(case: dict[str, t.Any], values: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -220,9 +194,9 @@ def _expected(case: dict[str, t.Any], values: dict[str, t.Any]) -> dict[str, t.A
 
 @_DETERMINISTIC
 @given(case=_CASES)
-def test_what_synapse_logs_is_read_as_it_was(writer: Writer, case: dict[str, t.Any]) -> None:
+def test_what_synapse_logs_is_read_as_it_was(log_as_synapse: Ask, case: dict[str, t.Any]) -> None:
     case["requester"], case["authenticated_entity"] = case.pop("requesters")
-    answer = writer.write(case)
+    answer = log_as_synapse(case)
     values, processed, received = answer["expected"], answer["processed"], answer["received"]
     expected = _expected(case, values)
 

@@ -306,17 +306,10 @@ def test_requests_of_each_start_are_told_apart(own: Logged) -> None:
 def test_a_request_that_hangs_is_unfinished(own: Logged) -> None:
     own.log.unlink(missing_ok=True)
     own.configure(access_level="DEBUG")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
-        hanging = threading.Thread(target=_ask_quietly, args=(own.server, path), daemon=True)
-        hanging.start()
-        silent.settimeout(30)
-        connection, _address = silent.accept()
-        with connection:
-            begun = time.time()
-            until(time.time, lambda now: now > begun + 2.1)
-            seen = own.look(gather=["unfinished"], unfinished_after=1)["unfinished"]
-        hanging.join(60)
+    with _hanging_request(own.server):
+        begun = time.time()
+        until(time.time, lambda now: now > begun + 2.1)
+        seen = own.look(gather=["unfinished"], unfinished_after=1)["unfinished"]
     assert seen["received_lines"]
     [found] = seen["requests"]
     assert (found["method"], found["endpoint"]) == ("GET", "/_matrix/client/v3/publicRooms")
@@ -324,6 +317,20 @@ def test_a_request_that_hangs_is_unfinished(own: Logged) -> None:
     assert found["source"] == str(own.log)
     assert not found["long_poll"]
     assert own.look(gather=["unfinished"], unfinished_after=0)["unfinished"]["requests"] == []
+
+
+@contextlib.contextmanager
+def _hanging_request(server: Server) -> t.Iterator[None]:
+    """Let a request wait for another server, which does not answer, until the end of the block."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
+        hanging = threading.Thread(target=_ask_quietly, args=(server, path), daemon=True)
+        hanging.start()
+        silent.settimeout(30)
+        connection, _address = silent.accept()
+        with connection:
+            yield
+        hanging.join(60)
 
 
 def _ask_quietly(server: Server, path: str) -> None:
@@ -338,15 +345,8 @@ def _ask_quietly(server: Server, path: str) -> None:
 def test_without_debug_the_metrics_tell_what_is_in_flight(own: Logged) -> None:
     own.log.unlink(missing_ok=True)
     own.configure()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
-        hanging = threading.Thread(target=_ask_quietly, args=(own.server, path), daemon=True)
-        hanging.start()
-        silent.settimeout(30)
-        connection, _address = silent.accept()
-        with connection:
-            seen = own.look(gather=["unfinished"])
-        hanging.join(60)
+    with _hanging_request(own.server):
+        seen = own.look(gather=["unfinished"])
     assert not seen["unfinished"]["received_lines"]
     assert {"pid": own.pid, "method": "GET", "servlet": "PublicRoomListRestServlet", "count": 1} in seen["unfinished"][
         "in_flight"

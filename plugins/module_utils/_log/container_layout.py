@@ -12,12 +12,11 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import (
     JsonLayout,
-    json_bytes,
     json_object,
     json_time,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import Layout
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of
 
 
 class ContainerLayout(JsonLayout):
@@ -70,5 +69,5 @@ def _stored(line: bytes) -> tuple[bytes, t.Any] | None:
     event = stored_event(line)
     if event is None:
         return None
-    text = json_bytes(event["log"])
+    text = bytes_of(event["log"])
     return text[:-1] if text.endswith(b"\n") else text, event.get("time")

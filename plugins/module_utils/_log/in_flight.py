@@ -17,13 +17,11 @@ import math
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
     NoMetrics,
     Sample,
-    fetch_from,
-    metrics_urls,
-    parse,
+    read_metrics,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
     MAIN_APP,
@@ -64,43 +62,24 @@ def in_flight_requests(
 
 
 def _of_process(process: Process, timeout: float, proc: str, unknown: list[Unknown]) -> list[dict[str, t.Any]]:
-    worker = process.app != MAIN_APP
     try:
         settings = read_configuration(process.config_path).settings
     except ConfigurationError as error:
         fix = f"Run the task with become, as root, or correct the configuration of process {process.pid}."
         unknown.append(Unknown(_NAME, error.message, fix))
         return []
-    urls = metrics_urls(settings, worker=worker)
-    if isinstance(urls, NoMetrics):
-        reason = f"The requests in flight of process {process.pid} are unknown: {urls.reason}"
-        unknown.append(Unknown(_NAME, reason, urls.fix))
+    metrics = read_metrics(settings, process, timeout, proc)
+    if isinstance(metrics, NoMetrics):
+        reason = f"The requests in flight of process {process.pid} are unknown: {metrics.reason}"
+        unknown.append(Unknown(_NAME, reason, metrics.fix))
         return []
-    samples = _samples(urls, process, timeout, proc, unknown)
-    named = {"worker": str(settings["worker_name"])} if worker and settings.get("worker_name") else {}
+    if metrics.doubt is not None:
+        unknown.append(metrics.doubt)
+    named = {"worker": str(settings["worker_name"])} if process.app != MAIN_APP and settings.get("worker_name") else {}
     return [
         {"pid": process.pid, **named, "method": method, "servlet": servlet, "count": count}
-        for (method, servlet), count in _counts(samples).items()
+        for (method, servlet), count in _counts(metrics.samples).items()
     ]
-
-
-def _samples(urls: list[str], process: Process, timeout: float, proc: str, unknown: list[Unknown]) -> list[Sample]:
-    reason = ""
-    for url in urls:
-        try:
-            answer = fetch_from(url, process.pid, timeout, proc)
-            samples = parse(answer.text)
-        except SynapseError as error:
-            reason = error.message
-            continue
-        if not answer.is_certain:
-            doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the"
-            doubt += " answer was used without this check."
-            unknown.append(Unknown("metrics_url", doubt, "Run the task with become, as root."))
-        return samples
-    fix = "Restart Synapse, so that it opens the configured listener, and check that its port is free."
-    unknown.append(Unknown(_NAME, reason, fix))
-    return []
 
 
 def _counts(samples: t.Iterable[Sample]) -> dict[tuple[str, str], int]:

@@ -14,7 +14,7 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.prefix import NO_PREFIX, Prefix
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text import ISO
 
 
@@ -61,7 +61,7 @@ class JsonLayout:
             _text(logger),
             _text(level),
             _text(request) if isinstance(request, str) else "",
-            json_bytes(message),
+            bytes_of(message),
             match.group(1),
         )
 
@@ -91,13 +91,5 @@ def json_time(value: object) -> float | None:
         return None
 
 
-def json_bytes(text: str) -> bytes:
-    """Return the bytes of a text from `json_object`: those that were read, other surrogates as escapes."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace")
-
-
 def _text(text: str) -> str:
-    return json_bytes(text).decode("utf-8", "backslashreplace")
+    return readable(bytes_of(text))

@@ -22,8 +22,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.container_
     ContainerLayout,
     stored_event,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import JsonLayout, json_bytes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import JsonLayout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import Layout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import bytes_of
 
 # The next piece of a line is at most this far away, because both engines write it at once. In bytes.
 DISTANCE = 512 << 10
@@ -141,7 +142,7 @@ class Pieces:
         event = stored_event(line)
         if event is None:
             return None
-        text = json_bytes(event["log"])
+        text = bytes_of(event["log"])
         return _Piece(str(event["stream"]).encode("utf-8", "backslashreplace"), text, text.endswith(b"\n"))
 
     def _joined(self, held: _Held, *, is_whole: bool = True) -> bytes:
@@ -154,7 +155,7 @@ class Pieces:
         event = {**(stored_event(held.line) or {}), "log": text.decode("utf-8", "surrogateescape")}
         if not text.endswith(b"\n"):
             event["log"] += "\n"
-        return json_bytes(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+        return bytes_of(json.dumps(event, ensure_ascii=False, separators=(",", ":")))
 
 
 def kind_of(layouts: t.Iterable[Layout | JsonLayout]) -> str:

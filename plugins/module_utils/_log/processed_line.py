@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
     parse_received,
     returned_fields,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, readable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time, timestamp
 
 _OF_SYNAPSE = Layout(SYNAPSE_FORMAT)
@@ -68,21 +68,14 @@ def processed_line(text: str) -> dict[str, t.Any]:
 def _record(line: str) -> Record:
     """Return the record of a line, one that has only a message if nothing is known to be before the message."""
     for copied in (line.rstrip(_BLANK), line.strip(_BLANK)):
-        content = _encoded(copied)
+        content = bytes_of(copied)
         # One line alone does not show where an address with a space begins, but this format does.
         record = _OF_SYNAPSE.record(content) or record_of(content, recognise(content))
         if record is not None and _has_head(record):
             return record
     # An address that is empty comes after nothing, and the space that follows it belongs to the message.
     message = line.rstrip(_BLANK) if line.startswith(" - ") else line.strip(_BLANK)
-    return Record(None, "", "", "", _encoded(message))
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "backslashreplace")
+    return Record(None, "", "", "", bytes_of(message))
 
 
 def _has_head(record: Record) -> bool:
@@ -117,7 +110,7 @@ def _reason(record: Record, line: str) -> str:
 
 def _quoted(text: str) -> str:
     """Return the beginning of a text that may contain anything, as it can be printed."""
-    beginning = readable(_encoded(text[: _LONGEST_QUOTE + 1]))
+    beginning = readable(bytes_of(text[: _LONGEST_QUOTE + 1]))
     shown = "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in beginning
     )

@@ -30,3 +30,11 @@ class Record(t.NamedTuple):
 def readable(text: bytes) -> str:
     """Return `text` as it can be printed: UTF-8, where a byte that is not valid becomes an escape such as \\xff."""
     return text.decode("utf-8", "backslashreplace")
+
+
+def bytes_of(text: str) -> bytes:
+    """Return the bytes that were decoded to `text` with `surrogateescape`. Other surrogates become escapes."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")

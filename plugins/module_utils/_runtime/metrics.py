@@ -19,8 +19,13 @@ import urllib.error
 import urllib.request
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConnectionFailed,
+    SynapseError,
+    UnexpectedAnswer,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import owner_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP, Process, Unknown
 
 _PATH = "/_synapse/metrics"
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -45,11 +50,44 @@ class Answer(t.NamedTuple):
     is_certain: bool
 
 
+class Metrics(t.NamedTuple):
+    """The metrics of a process. `doubt`: why it is uncertain that the process itself serves them at `url`, or None."""
+
+    url: str
+    samples: list[Sample]
+    doubt: Unknown | None = None
+
+
 class NoMetrics(t.NamedTuple):
     """The reason why a process serves no metrics that can be read, and the fix."""
 
     reason: str
     fix: str
+
+
+def read_metrics(settings: Settings, process: Process, timeout: float, proc: str = "/proc") -> Metrics | NoMetrics:
+    """Return the metrics at the first URL where `process`, with the configuration `settings`, serves them.
+
+    `timeout` in seconds, for each response. Raises FileNotFoundError or ProcessLookupError if the process has ended.
+    """
+    urls = metrics_urls(settings, worker=process.app != MAIN_APP)
+    if isinstance(urls, NoMetrics):
+        return urls
+    reason = ""
+    for url in urls:
+        try:
+            answer = fetch_from(url, process.pid, timeout, proc)
+            samples = parse(answer.text)
+        except SynapseError as error:
+            reason = error.message
+            continue
+        doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the answer was"
+        doubt += " used without this check."
+        fix = "Run the task with become, as root."
+        return Metrics(url, samples, None if answer.is_certain else Unknown("metrics_url", doubt, fix))
+    return NoMetrics(
+        reason, "Restart Synapse, so that it opens the configured listener, and check that its port is free."
+    )
 
 
 def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:

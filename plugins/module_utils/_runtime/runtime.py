@@ -25,13 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings, compare_caches
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock, read_clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import configuration_inputs
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
-    NoMetrics,
-    Sample,
-    fetch_from,
-    metrics_urls,
-    parse,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import NoMetrics, read_metrics
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import (
     Finding,
     Start,
@@ -229,45 +223,21 @@ class RuntimeReader:
     def _cache_sizes(
         self, process: Process, settings: Settings, environment: dict[str, str] | None, reader: ProcessReader
     ) -> dict[str, t.Any]:
-        urls = metrics_urls(settings, worker=process.app != MAIN_APP)
-        if isinstance(urls, NoMetrics):
-            reader.unknown.append(Unknown("caches", *urls))
+        metrics = read_metrics(settings, process, self._timeout, self._host.proc)
+        if isinstance(metrics, NoMetrics):
+            reader.unknown.append(Unknown("caches", *metrics))
             return {}
-        answer = self._samples(urls, process, reader)
-        if isinstance(answer, Unknown):
-            reader.unknown.append(answer)
-            return {}
-        url, samples = answer
+        if metrics.doubt is not None:
+            reader.unknown.append(metrics.doubt)
         if self._bases is None:
             self._bases = self._read_bases(process)
         if isinstance(self._bases, Unknown):
             reader.unknown.append(self._bases)
         bases = self._bases if isinstance(self._bases, BaseSizes) else None
         return {
-            "metrics_url": url,
-            "caches": compare_caches(samples, bases, CacheSettings.read(settings), environment),
+            "metrics_url": metrics.url,
+            "caches": compare_caches(metrics.samples, bases, CacheSettings.read(settings), environment),
         }
-
-    def _samples(self, urls: list[str], process: Process, reader: ProcessReader) -> tuple[str, list[Sample]] | Unknown:
-        """Return the first of `urls` that the process serves, and its metrics."""
-        reason = ""
-        for url in urls:
-            try:
-                answer = fetch_from(url, process.pid, self._timeout, self._host.proc)
-                samples = parse(answer.text)
-            except SynapseError as error:
-                reason = error.message
-                continue
-            if not answer.is_certain:
-                doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the"
-                doubt += " answer was used without this check."
-                reader.unknown.append(Unknown("metrics_url", doubt, "Run the task with become, as root."))
-            return url, samples
-        return Unknown(
-            "caches",
-            reason,
-            "Restart Synapse, so that it opens the configured listener, and check that its port is free.",
-        )
 
     def _read_bases(self, process: Process) -> BaseSizes | Unknown:
         try:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import in_flight
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.in_flight import in_flight_requests
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import metrics
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Answer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Process, Unknown
 
@@ -73,7 +74,7 @@ class Host:
 def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     monkeypatch.setattr(in_flight, "find_processes", made.find)
-    monkeypatch.setattr(in_flight, "fetch_from", made.fetch)
+    monkeypatch.setattr(metrics, "fetch_from", made.fetch)
     return made
 
 
@@ -106,7 +107,8 @@ def test_metrics_that_cannot_be_read(host: Host, error: Exception) -> None:
     host.answers[MAIN_URL] = error
     requests, [unknown] = host.read()
     assert [one["pid"] for one in requests] == [8]
-    assert (unknown.name, unknown.reason) == ("in_flight_requests", str(error))
+    assert unknown.name == "in_flight_requests"
+    assert unknown.reason == f"The requests in flight of process 7 are unknown: {error}"
     assert unknown.fix.startswith("Restart Synapse")
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, readable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of, readable
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,19 @@ def test_bytes_as_they_can_be_printed(text: bytes, shown: str) -> None:
     assert readable(text) == shown
     # Nothing that cannot be written again.
     readable(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("\u00e4", b"\xc3\xa4"),
+        ("a\udcff", b"a\xff"),
+        ("\ud800", b"\\ud800"),
+        ("", b""),
+    ],
+)
+def test_the_bytes_of_a_text(text: str, read: bytes) -> None:
+    assert bytes_of(text) == read
 
 
 def test_a_record_without_a_prefix() -> None:
