@@ -14,9 +14,8 @@ from __future__ import annotations
 import operator
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import takes_any
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import is_long_poll, takes_any
 
-_LONG_POLLS = ("/sync", "/events")
 # A key is the number of an endpoint and, in so many bits, the number of a status.
 _STATUS_BITS = 16
 _REMEMBERED = 10_000
@@ -35,7 +34,7 @@ class Endpoint(t.NamedTuple):
     @property
     def is_long_poll(self) -> bool:
         """Whether its requests wait on purpose until something happens."""
-        return self.path.endswith(_LONG_POLLS)
+        return is_long_poll(self.path)
 
 
 class CellKeys:

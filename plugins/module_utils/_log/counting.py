@@ -62,7 +62,7 @@ class Counts:
         lines = {place: line for needle in NEEDLES for place, line in lines_with(needle, block)}
         for place in sorted(lines):
             record = layout.record(lines[place])
-            if record is None or (window.limited and (record.time is None or not window.contains(record.time))):
+            if record is None or not window.admits(record.time):
                 continue
             self.signatures.add(record, stream, shown(lines[place], layout))
 

@@ -23,7 +23,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sink impor
 
 # The root logger has this level and name if nothing sets them.
 _LEVEL_OF_ROOT, ROOT = logging.WARNING, "root"
-_HANDLERS_IN_A_ROW = 20
 _LEVELS = {
     "CRITICAL": logging.CRITICAL,
     "FATAL": logging.CRITICAL,
@@ -79,7 +78,7 @@ class DictConfiguration:
             settings = self._loggers.get(name, {})
             for handler in self._names(settings, "handlers", f"loggers.{name}"):
                 level = self._level_of(self._handler(handler), f"handlers.{handler}")
-                found += self._ends(handler, logger, level, ())
+                found += self._ends(handler, logger, level)
             propagate = self._read.value(settings, "propagate")
             if propagate is not None and not propagate:
                 break
@@ -120,7 +119,7 @@ class DictConfiguration:
             read_format(formatter, f"formatters.{name}", self._read)
         self._require_order()
         for name in self._handlers:
-            list(self._ends(name, ROOT, logging.NOTSET, ()))
+            list(self._ends(name, ROOT, logging.NOTSET))
             self._sink(name, name, logging.NOTSET)
 
     def _require_order(self) -> None:
@@ -139,23 +138,25 @@ class DictConfiguration:
                 "hands its messages on to itself, or to a handler behind it in the alphabet that also waits for one",
             )
 
-    def _ends(self, name: str, logger: str, level: int, passed: tuple[str, ...]) -> t.Iterator[Sink]:
-        """Yield where the handler `name` writes in the end. `passed`: the handlers before it."""
-        if len(passed) == _HANDLERS_IN_A_ROW:
-            raise self._read.wrong(f"handlers.{name}", "is behind too many other handlers")
-        if not self._lets_pass(name, logger):
-            return
-        following = self._following(name)
-        if not following:
-            yield self._sink(name, (*passed, name)[0], level)
-        for handler in following:
+    def _ends(self, entry: str, logger: str, level: int) -> t.Iterator[Sink]:
+        """Yield where a handler that gets messages writes them in the end: itself, or the handlers behind it."""
+        seen: set[str] = set()
+        waiting = [entry]
+        while waiting:
+            name = waiting.pop()
+            if name in seen or not self._lets_pass(name, logger):
+                continue
+            seen.add(name)
+            following = self._following(name)
+            if not following:
+                yield self._sink(name, entry, level)
             # The levels of these handlers do not count, because only a logger compares levels.
-            yield from self._ends(handler, logger, level, (*passed, name))
+            waiting += reversed(following)
 
     def _following(self, name: str) -> list[str]:
         """Return the handlers to which a handler hands its messages on."""
         settings, where = self._handler(name), f"handlers.{name}"
-        factory = str(self._read.value(settings, "()", self._read.value(settings, "class")))
+        factory = str(self._read.factory(settings))
         names = self._names(settings, "handlers", where) if factory.endswith("QueueHandler") else []
         target = self._read.value(settings, "target")
         if factory.endswith("MemoryHandler") and target is not None:

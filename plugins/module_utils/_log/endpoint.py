@@ -32,6 +32,9 @@ _KINDS = {
     "$": "{event_id}",
     "%24": "{event_id}",
 }
+_LONG_POLL = re.compile(
+    r"/_matrix/client/(?:api/v1|r0|v[0-9]{1,2}|unstable)/(?:sync|events|org\.matrix\.simplified_msc3575/sync)"
+)
 _VERSIONS = ("r0", "v1", "v2", "v3", "v2_alpha", "unstable", "api/v1")
 _PLAIN = (
     "/",
@@ -77,39 +80,34 @@ def endpoint_of(path: bytes) -> str:
     A path below Synapse's APIs that Synapse does not serve keeps only segments that are plain words. Every path that is
     not below them is "(other)".
     """
-    return served_endpoint(path) or _unknown(path)
+    return served_endpoint(path) or unserved_endpoint(path)
 
 
 def served_endpoint(path: bytes) -> str | None:
     """Return what `endpoint_of` returns for a path that Synapse serves, None for any other."""
     # A slash at the end does not begin an identifier.
     segments = (path[:-1] if path.endswith(b"/") and path != b"/" else path).split(b"/")
+    node = _place_of(segments)
+    return _find(_TREE, segments) if node is None or node.endpoint is None else node.endpoint
+
+
+def takes_any(path: bytes) -> bool:
+    """Whether Synapse serves whatever is behind `path` and a slash, as long as it is one segment, as one endpoint."""
+    node = _place_of(path.split(b"/"))
+    return node is not None and list(node) == [None] and node[None].endpoint is not None
+
+
+def _place_of(segments: t.Sequence[bytes]) -> _Node | None:
+    """Where the segments lead. The usual path has no place where both a word and an identifier fit."""
     node = _TREE
-    # The usual path has no place where both a word and an identifier fit.
     for segment in segments:
         following = node.get(segment)
         if following is None:
             following = node.get(None)
             if following is None:
-                break
+                return None
         node = following
-    else:
-        if node.endpoint is not None:
-            return node.endpoint
-    return _find(_TREE, segments)
-
-
-def takes_any(path: bytes) -> bool:
-    """Whether Synapse serves whatever is behind `path` and a slash, as long as it is one segment, as one endpoint."""
-    node = _TREE
-    for segment in path.split(b"/"):
-        following = node.get(segment)
-        if following is None:
-            following = node.get(None)
-            if following is None:
-                return False
-        node = following
-    return list(node) == [None] and node[None].endpoint is not None
+    return node
 
 
 def _find(node: _Node, segments: t.Sequence[bytes], place: int = 0) -> str | None:
@@ -123,7 +121,7 @@ def _find(node: _Node, segments: t.Sequence[bytes], place: int = 0) -> str | Non
     return None
 
 
-def _unknown(path: bytes) -> str:
+def unserved_endpoint(path: bytes) -> str:
     """The endpoint of a path that Synapse does not serve."""
     texts = [segment.decode("ascii", "replace") for segment in path.split(b"/")]
     for root in (*PATHS, "/_synapse/client", "/_matrix/client/api"):
@@ -139,6 +137,11 @@ def _unknown(path: bytes) -> str:
         if path.startswith(start.encode()):
             return f"{start}{OTHER}"
     return OTHER
+
+
+def is_long_poll(path: str) -> bool:
+    """Whether requests to a path or an endpoint wait on purpose until something happens (synapse/rest/client)."""
+    return _LONG_POLL.fullmatch(path) is not None
 
 
 def _words_of(segments: t.Sequence[str]) -> str:

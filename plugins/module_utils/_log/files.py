@@ -16,6 +16,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.blocks import CUT
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.compression import LONGEST_MAGIC, compression_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile, Vanished
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.patterns import find_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognition import AnyLayout, recognise, record_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.rotation import in_order, stream_of
@@ -32,36 +33,27 @@ _ATTEMPTS = 3
 _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x7f]")
 
 
-class _Format(t.NamedTuple):
-    """What is known about the format of the files."""
-
-    text: str | None
-    datefmt: str | None
-    free_tags: bool
-
-
 def open_files(
     paths: t.Sequence[str],
-    log_format: str | None = None,
+    known: Format | None = None,
     *,
-    datefmt: str | None = None,
     free_tags: bool = False,
     option: str = "path",
 ) -> list[LogFile]:
     """Return the files at `paths` without the empty ones: each stream together, and both in order of the first record.
 
     A path may be a pattern such as /var/log/matrix-synapse/*.log*; one that exists as it stands is never a pattern.
-    A file with several names counts once. `log_format`, `datefmt`, `free_tags`: see `recognise`, None to recognise the
-    format of each file. `option`: where the paths come from, for messages. Raises InvalidInput or SynapseError for
-    everything that cannot be read as a log of Synapse.
+    A file with several names counts once. `known`, `free_tags`: see `recognise`. `option`: where the paths come from,
+    for messages. Raises InvalidInput or SynapseError for everything that cannot be read as a log of Synapse.
     """
     if not paths or not all(paths):
         raise InvalidInput(f"{option} is empty: name at least one log file.")
-    known = _Format(log_format, datefmt, free_tags)
     for attempt in range(_ATTEMPTS):
         found = find_files(paths, option)
         try:
-            files = _read([LogFile(path, status) for path, status in found.values() if status.st_size], known)
+            files = _read(
+                [LogFile(path, status) for path, status in found.values() if status.st_size], known, free_tags
+            )
         except Vanished:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -78,9 +70,9 @@ def open_files(
     return in_order(files)
 
 
-def _read(files: list[LogFile], known: _Format) -> list[LogFile]:
+def _read(files: list[LogFile], known: Format | None, free_tags: bool) -> list[LogFile]:
     """Add to the files what their content tells. Returns those that are not empty."""
-    files = [file for file in files if _recognise(file, known)]
+    files = [file for file in files if _recognise(file, known, free_tags)]
     for file in files:
         # A file just begun may contain only records of other packages than Synapse.
         file.layouts = file.layouts or _layouts_of_stream(file, files)
@@ -92,7 +84,7 @@ def _read(files: list[LogFile], known: _Format) -> list[LogFile]:
     return files
 
 
-def _recognise(file: LogFile, known: _Format) -> bool:
+def _recognise(file: LogFile, known: Format | None, free_tags: bool) -> bool:
     """Add compression, stream and layouts. Returns whether there is any text."""
     with file.opened() as descriptor:
         file.compression = compression_of(os.pread(descriptor, LONGEST_MAGIC, 0))
@@ -101,9 +93,7 @@ def _recognise(file: LogFile, known: _Format) -> bool:
         sample = _sample(file, count)
         if not sample:
             return False
-        file.layouts = recognise(
-            sample, known.text, datefmt=known.datefmt, free_tags=known.free_tags, written=file.modified
-        )
+        file.layouts = recognise(sample, known, free_tags=free_tags, written=file.modified)
         if file.layouts:
             break
     return True
@@ -137,10 +127,10 @@ def _sample(file: LogFile, count: int) -> bytes:
     return b"".join(result)
 
 
-def _not_a_log(path: str, sample: bytes, known: _Format) -> SynapseError:
+def _not_a_log(path: str, sample: bytes, known: Format | None) -> SynapseError:
     if b"\0" in sample or len(_CONTROLS.findall(sample[:_SAMPLE])) * 50 > len(sample[:_SAMPLE]):
         return InvalidInput(f"{path} is a binary file, not a log of Synapse: leave it out.")
-    if known.text is not None:
+    if known is not None:
         return InvalidInput(
             f"{path} contains no record in the format that log_format sets: copy it from Synapse's log configuration,"
             " or leave it out so that the format is recognised."

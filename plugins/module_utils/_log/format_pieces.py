@@ -19,6 +19,11 @@ _PERCENT = re.compile(r"%(?:%|\((?P<name>[^()]*)\)(?P<flags>[#0+ -]*)(?P<width>\
 _BRACE_SPEC = re.compile(
     r"(?:(?P<fill>.)?(?P<align>[<>=^]))?[+ -]?#?(?P<zero>0?)(?P<width>\d*)[_,]?(?:\.\d+)?[a-zA-Z%]?\Z"
 )
+_MESSAGES = {
+    "%": re.compile(r"%\(message\)"),
+    "$": re.compile(r"\$(?:message\b|\{message\})"),
+    "{": re.compile(r"\{message[^}]*\}"),
+}
 _FIELD = re.compile(r"[^\s.\[\]{}!]+\Z")
 
 
@@ -37,6 +42,10 @@ class Piece(t.NamedTuple):
 
 def style_of(text: str) -> str:
     """Return the style in which a format is written: %, { or $; % if it has no field at all."""
+    # In another style, what looks like a field can be text.
+    for style, message in _MESSAGES.items():
+        if message.search(text):
+            return style
     if re.search(r"%\(\w+\)", text):
         return "%"
     if re.search(r"\$\{?[a-zA-Z_]", text):

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import AnyLayout, record_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import ACCESS_LOGGER
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 
 # The fields that are read here. __REALTIME_TIMESTAMP is always printed.
@@ -48,7 +49,6 @@ _DIVIDED = {"nul": b"\0", "line-max": b""}
 # In bytes. Synapse writes no request that is longer.
 _LONGEST_MESSAGE = 1024 * 1024
 _HELD_AT_MOST = 64
-_ACCESS = "synapse.access."
 
 
 class Entry(t.NamedTuple):
@@ -158,7 +158,7 @@ def record_of_entry(entry: Entry, layouts: t.Sequence[AnyLayout]) -> Record | No
     if record is None:
         return None
     logger = entry.logger or record.logger
-    if line_feed and logger.startswith(_ACCESS):
+    if line_feed and logger.startswith(ACCESS_LOGGER):
         return None
     return Record(
         entry.time if record.time is None else record.time,

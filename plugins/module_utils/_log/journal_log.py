@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal import Tools, read_journal
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal_entry import Entry, record_of_entry
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import AnyLayout, canonical_line, recognise
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK, Unread, is_continuation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
@@ -27,23 +28,21 @@ _BLOCK = 1 << 20
 class JournalLog:
     """The entries of `units` in `window`. The journal is read anew for each question.
 
-    `log_format`: that of the messages, with `log_datefmt` for its time; None to recognise it. `free_tags`: see
-    `recognise`. `warnings`: what the journal may lack.
+    `known`: the format of the messages, None to recognise it. `free_tags`: see `recognise`. `warnings`: what the
+    journal may lack.
     """
 
     def __init__(
         self,
         units: t.Sequence[str],
-        log_format: str | None,
-        log_datefmt: str | None,
+        known: Format | None,
         window: Window,
         *,
         free_tags: bool = False,
         tools: Tools | None = None,
     ) -> None:
         self._units = list(units)
-        self._log_format = log_format
-        self._log_datefmt = log_datefmt
+        self._format = known
         self._free_tags = free_tags
         self._window = window
         self._tools = tools
@@ -129,4 +128,4 @@ class JournalLog:
     def _layouts(self, sample: t.Sequence[Entry]) -> tuple[AnyLayout, ...]:
         lines = [entry.message.partition(b"\n")[0] for entry in sample]
         text = b"\n".join(lines) + b"\n"
-        return recognise(text, self._log_format, datefmt=self._log_datefmt, free_tags=self._free_tags)
+        return recognise(text, self._format, free_tags=self._free_tags)

@@ -13,6 +13,7 @@ import math
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import JSON
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.prefix import NO_PREFIX, Prefix
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text import ISO
@@ -27,7 +28,7 @@ class JsonLayout:
 
     is_json: t.Final = True
     direct: t.Final = False
-    text: t.Final = "JSON"
+    text: t.Final = JSON
     has_logger = True
     has_request = True
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.canonical import CANONICAL, canonical_line
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import JsonLayout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import (
-    ACCESS_LOGGER,
+    ACCESS_LOGGERS,
     ANY_LOGGER,
     Layout,
 )
@@ -22,7 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognitio
 )
 
 __all__ = [
-    "ACCESS_LOGGER",
+    "ACCESS_LOGGERS",
     "ANY_LOGGER",
     "CANONICAL",
     "AnyLayout",

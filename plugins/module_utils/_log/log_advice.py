@@ -41,7 +41,7 @@ def why_nothing(log: LogSinks) -> str:
     kept = log.keeping(logging.INFO)
     if not kept:
         return f"{_why_unreadable(log)}{_unused_files(log)}"
-    absent = [_absence(sink.path) for sink in kept if sink.kind == FILE]
+    absent = [absence(sink.path) for sink in kept if sink.kind == FILE]
     # One that exists is enough.
     if len(absent) < len(kept) or not all(absent):
         return ""
@@ -146,7 +146,7 @@ def _unused_files(log: LogSinks) -> str:
     )
 
 
-def _absence(path: str) -> str:
+def absence(path: str) -> str:
     """Return why a log file cannot be found, or an empty text if it can."""
     if not os.path.isabs(path):
         return (

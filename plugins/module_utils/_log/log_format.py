@@ -11,9 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.format_pieces import style_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.logging_settings import LoggingSettings
 
 MESSAGE_ALONE = "%(message)s"
+# The formatters that write an object for each record have no format.
+JSON = "JSON"
 # What Synapse 1.163 uses without a log configuration, and suggests in the one that it generates.
 SYNAPSE_FORMAT = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - %(request)s - %(message)s"
 _DEFAULTS = {"%": MESSAGE_ALONE, "{": "{message}", "$": "${message}"}
@@ -31,12 +34,22 @@ class Format(t.NamedTuple):
     is_json: bool = False
 
 
+def given_format(text: str | None, datefmt: str | None = None) -> Format | None:
+    """Return the format that a user gives, in any of Python's styles; None if none is given.
+
+    Raises ConfigurationError if the text has no style, because it does not contain the message.
+    """
+    if text is None:
+        return None
+    return Format("", is_json=True) if text == JSON else Format(text, style_of(text), datefmt)
+
+
 def read_format(settings: Settings, where: str, read: LoggingSettings) -> Format:
     """Return the format of a formatter, whose settings are the value of the key `where`.
 
     Raises ConfigurationError for wrong types.
     """
-    factory = read.value(settings, "()", read.value(settings, "class"))
+    factory = read.factory(settings)
     if factory is not None and not isinstance(factory, str):
         raise read.wrong(where, "has a class that is not text")
     style = read.value(settings, "style", "%")

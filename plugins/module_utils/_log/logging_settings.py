@@ -36,6 +36,10 @@ class LoggingSettings:
         """
         return self._resolved(settings.get(key, default), 0)
 
+    def factory(self, settings: Settings) -> t.Any:
+        """Return what makes a handler or a formatter, "()" or class, None if there is neither."""
+        return self.value(settings, "()", self.value(settings, "class"))
+
     def mapping(self, value: t.Any, where: str) -> Settings:
         """Return `value`, the value of the key `where`, as a mapping, or raise ConfigurationError if it is not one."""
         if not isinstance(value, dict):

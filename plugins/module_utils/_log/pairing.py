@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import endpoint_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import (
-    ACCESS_LOGGER,
+    ACCESS_LOGGERS,
     AnyLayout,
     Layout,
     record_of,
@@ -85,8 +85,8 @@ class Pairing:
 
     def add(self, layout: Layout, block: bytes, source: str, layouts: t.Sequence[AnyLayout]) -> None:
         """Read a block of the log `source`: the path of its files, or the unit that wrote to the journal."""
-        received = layout.pattern(_RECEIVED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED, ambiguous=True)
-        processed = layout.pattern(_PROCESSED_LINE, logger=ACCESS_LOGGER, capture=_CAPTURED, ambiguous=True)
+        received = layout.pattern(_RECEIVED_LINE, logger=ACCESS_LOGGERS, capture=_CAPTURED, ambiguous=True)
+        processed = layout.pattern(_PROCESSED_LINE, logger=ACCESS_LOGGERS, capture=_CAPTURED, ambiguous=True)
         began, ended = list(received.finditer(block)), list(processed.finditer(block))
         # Otherwise there are lines that clients or other loggers have made look like these.
         is_usual = len(began) == block.count(RECEIVED) and len(ended) == block.count(MARK)
@@ -140,7 +140,7 @@ class Pairing:
                 self._note(source, record.prefix, record.time, record.request, record.message)
 
     def _note(self, source: str, prefix: bytes, time: float | None, tag: str, message: bytes) -> None:
-        if not self._is_wanted(time):
+        if not self._window.admits(time):
             return
         found = parse_processed(message) or parse_received(message)
         if found is None:
@@ -160,7 +160,7 @@ class Pairing:
             self._unfinished.received(stream, time, tag, found)
 
     def _start(self, source: str, prefix: bytes, time: float | None) -> None:
-        if not self._is_wanted(time):
+        if not self._window.admits(time):
             return
         name = _name(source, prefix)
         self._end_process(name, time)
@@ -177,9 +177,6 @@ class Pairing:
             number, time = self._starts.get(_without_pid(name), (-1, None))
             if process.last <= number:
                 self._end_process(name, time)
-
-    def _is_wanted(self, time: float | None) -> bool:
-        return not self._window.limited or (time is not None and self._window.contains(time))
 
 
 def _name(source: str, prefix: bytes) -> str:

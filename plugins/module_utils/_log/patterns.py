@@ -100,7 +100,9 @@ def _matches(pattern: str) -> list[str]:
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if not _MAGIC.search(part):
-            found = [path for path in (os.path.join(each, part) for each in found) if os.path.lexists(path)]
+            found = [
+                path for path in (os.path.join(each, part) for each in found) if _status_if_there(path) is not None
+            ]
             continue
         found = [os.path.join(each, name) for each in found for name in _names(each, part, only_directories=not last)]
     return sorted(found)

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.format_pieces import Piece, pieces_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.prefix import NO_PREFIX, Prefix
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import ACCESS_LOGGER
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text import (
     EPOCH,
@@ -23,9 +24,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text 
 
 # In the expression for a logger it stands for the rest of its name; a layout replaces it by what its format allows.
 ANY_LOGGER: t.Final = rb"[^ \n]+"
-ACCESS_LOGGER: t.Final = rb"synapse\.access\.https?\." + ANY_LOGGER
+ACCESS_LOGGERS: t.Final = rb"synapse\.access\.https?\." + ANY_LOGGER
 
-_ACCESS_PREFIX = "synapse.access."
 _SEPARATOR = b"\x1f"
 _CAPTURED = {"name": "logger", "levelname": "level", "request": "request"}
 _NUMBERS = {"levelno", "lineno", "process", "thread", "msecs", "relativeCreated", "created"}
@@ -128,7 +128,7 @@ class Layout:
         check = b""
         if self.free_tags and self._checked:
             check = (b"" if ambiguous else _NO_SECOND_MARKER) + (_NO_OTHER_LOGGER if self._tag_first else b"")
-        if not self.has_logger and logger == ACCESS_LOGGER:
+        if not self.has_logger and logger == ACCESS_LOGGERS:
             check += b"(?=" + _ADDRESS + b")"
         return re.compile(rb"\n" + absent + head + check + message)
 
@@ -150,7 +150,7 @@ class Layout:
         if self.has_time and moment is None and group["time"]:
             return None
         logger = readable(group.get("logger", b""))
-        is_request = logger.startswith(_ACCESS_PREFIX)
+        is_request = logger.startswith(ACCESS_LOGGER)
         if not self.has_logger:
             is_request = any(marker in group["message"] for marker in _MARKERS)
         if self._checked and is_request:

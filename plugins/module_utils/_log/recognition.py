@@ -17,10 +17,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.container_
     stored_line,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.deduction import deduce
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.format_pieces import style_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import JsonLayout
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.prefix import Prefix, prefixes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import ACCESS_LOGGER
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 
 AnyLayout = t.Union[Layout, JsonLayout]
@@ -56,20 +57,19 @@ _ENOUGH = 0.8
 
 def recognise(
     sample: bytes,
-    log_format: str | None = None,
+    known: Format | None = None,
     *,
-    datefmt: str | None = None,
     free_tags: bool = False,
     written: float | None = None,
 ) -> tuple[AnyLayout, ...]:
     """Return the layouts that fit the lines of a log, the one of most records first; none if it is not Synapse's.
 
-    `sample`: whole lines of it, some hundred kB. `log_format`: the format of the log configuration (in any of Python's
-    styles), with `datefmt` for its time; others are looked for too, as it may have been changed. `free_tags`: whether
-    clients may choose the tags of requests (request_id_header); the tags of the sample may show it too. `written`: in
-    seconds since 1970, when the log was written last, for times without a year.
+    `sample`: whole lines of it, some hundred kB. `known`: the format of the log configuration; others are looked for
+    too, as it may have been changed. `free_tags`: whether clients may choose the tags of requests (request_id_header);
+    the tags of the sample may show it too. `written`: in seconds since 1970, when the log was written last, for times
+    without a year.
 
-    Raises ConfigurationError if `log_format` cannot be read.
+    Raises ConfigurationError if the format `known` cannot be read.
     """
     lines = sample.split(b"\n")
     text = [line for line in lines if line and b"\0" not in line]
@@ -78,9 +78,9 @@ def recognise(
         return ()
     stored = [line for line in map(stored_line, text) if line is not None]
     if len(stored) * 2 > len(text):
-        inner = recognise(b"\n".join(stored), log_format, datefmt=datefmt, free_tags=free_tags, written=written)
+        inner = recognise(b"\n".join(stored), known, free_tags=free_tags, written=written)
         return tuple(map(ContainerLayout, inner))
-    search = _Search(log_format if log_format != JsonLayout.text else None, datefmt, written)
+    search = _Search(known, written)
     layouts = search.layouts([line for line in text if _ACCESS_LINE.search(line)], _is_access)
     if not layouts:
         layouts = search.layouts([line for line in text if b"synapse." in line or b"twisted" in line], _is_other)
@@ -109,9 +109,9 @@ def record_of(line: bytes, layouts: t.Iterable[AnyLayout]) -> Record | None:
 class _Search:
     """The search for the layouts of one log. `lines`: those that were looked at last."""
 
-    def __init__(self, log_format: str | None, datefmt: str | None, written: float | None) -> None:
+    def __init__(self, known: Format | None, written: float | None) -> None:
         self.lines: list[bytes] = []
-        self._given = None if log_format is None else (log_format, style_of(log_format), datefmt)
+        self._given = (known.text, known.style, known.datefmt) if known and known.text else None
         self._written = written
         self._prefixes = [(prefix, re.compile(prefix.expression)) for prefix in prefixes(written)]
         # In the order of their first use.
@@ -162,7 +162,7 @@ class _Search:
             if record is not None and fits(layout, record):
                 return layout
             if record is not None and _OF_SYNAPSE.match(record.logger):
-                of_other_logger = of_other_logger or not record.logger.startswith("synapse.access.")
+                of_other_logger = of_other_logger or not record.logger.startswith(ACCESS_LOGGER)
         # What looks like a request may be the text of another logger.
         return None if of_other_logger or fits is not _is_access else self._deduced(line)
 

@@ -34,7 +34,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 
 MOST_OCCURRENCES = 1000
-EVER = Window()
 
 # The method is a token (RFC 9110). With `request_id_header`, what follows is chosen by the client or a proxy: it may be
 # empty, but it does not end with a blank.
@@ -94,16 +93,19 @@ def find_request(tag: str, files: t.Sequence[LogFile], window: Window) -> Reques
     return _limited(occurrences(collected.records), collected.omitted_lines)
 
 
-def find_in_records(tag: str, records: t.Iterable[tuple[Entry, Record | None]], window: Window = EVER) -> Requests:
+def find_in_records(tag: str, records: t.Iterable[tuple[Entry, Record | None]], window: Window) -> Requests:
     """Return the requests with exactly this tag in the journal.
 
     `records`: its entries in their order, each with what `journal_entry.record_of_entry` returns for it. An entry
     without a record continues the record of the same process before it. Only records of the window count.
 
-    Raises InvalidInput if it cannot be a tag, and what the iteration over `records` raises.
+    Raises InvalidInput if it cannot be a tag, SynapseError if no record has a tag, and what the iteration over
+    `records` raises.
     """
     checked_tag(tag)
     collected = Collected(_ROOM)
+    without_tag: str | None = None
+    has_tags = False
     gathering: dict[Origin, Gathering] = {}
     for entry, record in records:
         origin = Origin(entry.unit, "", entry.pid)
@@ -117,17 +119,22 @@ def find_in_records(tag: str, records: t.Iterable[tuple[Entry, Record | None]], 
             continue
         if before is not None:
             collected.add(gathering.pop(origin).tagged())
-        time = entry.time if record.time is None else record.time
+        has_tags = has_tags or bool(record.request)
+        without_tag = without_tag or entry.unit
         if belongs_to(record, tag):
-            if window.contains(time):
+            if window.admits(record.time):
                 first, *rest = entry.message.split(b"\n")
-                gathering[origin] = Gathering(record._replace(time=time), origin, first)
+                gathering[origin] = Gathering(record, origin, first)
                 for line in rest:
                     gathering[origin].add(line)
         elif is_start(record):
-            collected.add(Started(origin, time))
+            collected.add(Started(origin, record.time))
     for last in gathering.values():
         collected.add(last.tagged())
+    if without_tag is not None and not has_tags:
+        # Synapse writes a word if there is no request.
+        fix = "add %(request)s to the format, or use TerseJsonFormatter instead of GcpJsonFormatter,"
+        raise _no_tags(f"the journal of {without_tag}", fix)
     return _limited(occurrences(collected.records), collected.omitted_lines)
 
 
@@ -149,8 +156,12 @@ def require_tags(file: LogFile) -> None:
         if any(record is not None and record.request for record in records):
             return
     fix = "use TerseJsonFormatter instead of GcpJsonFormatter" if formats else "add %(request)s to the format"
-    raise SynapseError(
-        f"Requests cannot be found in {file.path}, because its records do not have the tag of their request: {fix} in"
+    raise _no_tags(file.path, fix)
+
+
+def _no_tags(place: str, fix: str) -> SynapseError:
+    return SynapseError(
+        f"Requests cannot be found in {place}, because its records do not have the tag of their request: {fix} in"
         " Synapse's log configuration, for what will be logged from then on."
     )
 

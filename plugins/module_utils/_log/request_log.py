@@ -19,17 +19,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.occurrence import returned
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.pairing import Pairing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.request import (
-    Requests,
     checked_tag,
     find_in_records,
     find_request,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sources import Places, Sources, find_sources
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.summary import returned_summary
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.unfinished import (
-    LOG_RECEIVED_REQUESTS,
-    NO_RECEIVED_LINES,
-)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
@@ -40,13 +35,18 @@ _NO_REQUESTS_FIX = (
     "Check that the path or the unit is that of the process that answers the requests, and that the logger"
     " synapse.access has the level INFO in Synapse's log configuration."
 )
-
-
 _NO_TAGS = "{count} lines about received requests do not have the tag of their request, so they were not paired."
 _NO_TAGS_FIX = "Add %(request)s to the format in Synapse's log configuration."
 _KEPT_ALREADY = (
     "The log configuration keeps such lines: if it was changed, reload Synapse (SIGHUP), and read the log of a time"
     " after that."
+)
+
+
+_NO_RECEIVED = "The log has no lines about received requests. Synapse writes them only at the level DEBUG."
+_NO_RECEIVED_FIX = (
+    "Add this to the log configuration, and reload Synapse (SIGHUP):\n"
+    "disable_existing_loggers: false\nloggers:\n    synapse.access:\n        level: DEBUG"
 )
 
 
@@ -84,50 +84,53 @@ class RequestLog:
         answers: Values = {}
         if questions.request is not None:
             answers.update(self._requests(questions.request, sources.files, journal))
-        if questions.summary or questions.signature_failures:
-            answers.update(self._counts(questions, sources.files, journal))
-        if questions.unfinished_after is not None:
-            answers["unfinished"] = self._unfinished(questions.unfinished_after, sources, journal)
+        wanted = self._wanted(questions)
+        counts = count_files(sources.files, wanted) if wanted.summary or wanted.signatures else None
+        pairing = None if questions.unfinished_after is None else Pairing(questions.unfinished_after, self._window)
+        if pairing is not None:
+            for file in sources.files:
+                pairing.read(file)
+        if journal is not None and (counts or pairing):
+            _read_journal(journal, counts, pairing)
+        if counts is not None:
+            answers.update(self._counted(questions, counts, sources.files))
+        if pairing is not None:
+            answers["unfinished"] = self._unfinished(pairing, sources, journal)
         warnings = [*sources.warnings, *(journal.warnings if journal else ())]
         return {
             "sources": [*map(_returned_file, sources.files), *(journal.returned() if journal else ())],
             "not_read": list(sources.not_read),
             **answers,
-            "unknown": self._unknown,
+            "unknown": [*(each._asdict() for each in sources.unknown), *self._unknown],
             "warnings": warnings,
         }
 
     def _journal(self, sources: Sources) -> JournalLog:
-        return JournalLog(
-            sources.units, sources.log_format, sources.log_datefmt, self._window, free_tags=sources.free_tags
-        )
+        return JournalLog(sources.units, sources.known, self._window, free_tags=sources.free_tags)
 
     def _requests(self, tag: str, files: list[LogFile], journal: JournalLog | None) -> Values:
-        found = find_request(tag, files, self._window) if files else Requests([], 0, 0)
-        if journal is not None:
-            found = find_in_records(tag, journal.entries())
+        if journal is None:
+            found = find_request(tag, files, self._window)
+        else:
+            found = find_in_records(tag, journal.entries(), self._window)
         return {
             "requests": [returned(occurrence) for occurrence in found.occurrences],
             "omitted_requests": found.omitted_occurrences,
             "omitted_lines": found.omitted_lines,
         }
 
-    def _counts(self, questions: Questions, files: list[LogFile], journal: JournalLog | None) -> Values:
-        wanted = Wanted(
+    def _wanted(self, questions: Questions) -> Wanted:
+        return Wanted(
             self._window,
             questions.most_slow if questions.summary else 0,
             summary=questions.summary,
             signatures=questions.signature_failures,
         )
-        counts = count_files(files, wanted)
+
+    def _counted(self, questions: Questions, counts: Counts, files: list[LogFile]) -> Values:
         # A rotation may have given a file another path meanwhile.
         everything = (CANONICAL, *dict.fromkeys(layout for file in files for layout in file.layouts))
         layouts: dict[str, tuple[AnyLayout, ...]] = {file.path: (CANONICAL, *file.layouts) for file in files}
-        if journal is not None:
-            journal_counts = Counts(wanted)
-            for unit, block in journal.blocks(journal_counts.unread):
-                journal_counts.count(CANONICAL, block, unit, unit, (CANONICAL,))
-            counts.add(journal_counts)
         answers: Values = {}
         if questions.signature_failures:
             answers["signature_failures"] = counts.signatures.returned()
@@ -142,15 +145,7 @@ class RequestLog:
                 self._note("summary", _NO_REQUESTS.format(within=within), _NO_REQUESTS_FIX)
         return answers
 
-    def _unfinished(self, after: float, sources: Sources, journal: JournalLog | None) -> Values:
-        pairing = Pairing(after, self._window)
-        for file in sources.files:
-            pairing.read(file)
-        if journal is not None:
-            for unit, block in journal.blocks(None):
-                pairing.add(CANONICAL, block, unit, (CANONICAL,))
-            for unit, end in journal.ends.items():
-                pairing.reaches(unit, end)
+    def _unfinished(self, pairing: Pairing, sources: Sources, journal: JournalLog | None) -> Values:
         if sources.is_live:
             for source in {*(file.stream for file in sources.files), *(journal.ends if journal else ())}:
                 pairing.reaches(source, self._now)
@@ -158,7 +153,7 @@ class RequestLog:
             self._note("unfinished", _NO_TAGS.format(count=pairing.without_tag), _NO_TAGS_FIX)
         if pairing.has_received:
             return {"received_lines": True, **pairing.returned()}
-        self._note("unfinished", NO_RECEIVED_LINES, _how_to_keep_received(sources))
+        self._note("unfinished", _NO_RECEIVED, _how_to_keep_received(sources))
         in_flight, unknown = in_flight_requests(self._places.config_path, self._metrics_timeout)
         self._unknown += [entry._asdict() for entry in unknown]
         return {"received_lines": False, "in_flight": in_flight}
@@ -167,9 +162,21 @@ class RequestLog:
         self._unknown.append({"name": name, "reason": reason, "fix": fix})
 
 
+def _read_journal(journal: JournalLog, counts: Counts | None, pairing: Pairing | None) -> None:
+    """Read the journal once for both."""
+    for unit, block in journal.blocks(counts.unread if counts else None):
+        if counts is not None:
+            counts.count(CANONICAL, block, unit, unit, (CANONICAL,))
+        if pairing is not None:
+            pairing.add(CANONICAL, block, unit, (CANONICAL,))
+    if pairing is not None:
+        for unit, end in journal.ends.items():
+            pairing.reaches(unit, end)
+
+
 def _how_to_keep_received(sources: Sources) -> str:
     if not sources.sinks:
-        return f"Add this to the log configuration, and reload Synapse (SIGHUP):\n{LOG_RECEIVED_REQUESTS}".strip()
+        return _NO_RECEIVED_FIX
     advice = how_to_keep_received(sources.sinks[0])
     return f"{advice.text}\n{advice.lines}".strip() or _KEPT_ALREADY
 

@@ -11,8 +11,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader, find_processes
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host, RuntimeReader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    ProcessReader,
+    Unknown,
+    find_processes,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import read_unit
 
 # In seconds, for systemctl.
 _TIMEOUT = 60
@@ -30,15 +35,15 @@ class Started(t.NamedTuple):
     pid: int | None = None
 
 
-def started_processes(config_path: t.Sequence[str], host: Host | None = None) -> list[Started]:
+def started_processes(config_path: t.Sequence[str], host: Host | None = None) -> tuple[list[Started], list[Unknown]]:
     """Return how each running process with this configuration was started, the main process before workers.
 
-    If none runs, or none can be seen, the list has one element: the configuration itself. Raises SynapseError if there
-    is no /proc.
+    If none runs, or none can be seen, the list has one element: the configuration itself. The second value: which
+    processes cannot be seen. Raises SynapseError if there is no /proc.
     """
     proc = (host or Host()).proc
     found: list[Started] = []
-    processes, _unknown = find_processes(config_path, proc)
+    processes, hidden = find_processes(config_path, proc)
     for process in processes:
         try:
             directory = ProcessReader(process.pid, proc).directory_at_start(process.daemonized)
@@ -49,33 +54,39 @@ def started_processes(config_path: t.Sequence[str], host: Host | None = None) ->
             continue
         else:
             found.append(Started(process.config_path, directory, process.daemonized, process.pid))
-    return found or [Started(tuple(config_path), None)]
+    return found or [Started(tuple(config_path), None)], hidden
 
 
-def units_of(config_path: t.Sequence[str], host: Host | None = None) -> list[str]:
-    """Return the names of the systemd units that run the processes with this configuration, that of the main first.
+def units_of(processes: t.Sequence[Started], hidden: t.Sequence[Unknown] = (), host: Host | None = None) -> list[str]:
+    """Return the names of the systemd units that run what `started_processes` returns, that of the main first.
 
     Raises SynapseError if no process runs, or if one of them does not belong to a unit.
     """
-    reader = RuntimeReader(
-        config_path, caches=False, freshness=False, synapse_python="", timeout=_TIMEOUT, host=host or Host()
-    )
-    state = reader.read()
-    if not state["processes"]:
-        hidden = [each for each in state["unknown"] if each["name"] == "processes"]
+    host = host or Host()
+    units = [_unit_of(process.pid, host) for process in processes if process.pid is not None]
+    found = [unit for unit in units if unit is not None]
+    if not found:
         reason = " Some processes cannot be seen by this user: run the task with become." if hidden else ""
         raise SynapseError(
-            f"Synapse logs to the journal, and no running process with the configuration {config_path[0]} shows with"
-            f" which unit: set unit to the units that run Synapse.{reason}"
+            "Synapse logs to the journal, and no running process with the configuration"
+            f" {processes[0].config_path[0]} shows with which unit: set unit to the units that run Synapse.{reason}"
         )
-    units: list[str] = []
-    for process in state["processes"]:
-        if "unit" not in process:
-            reasons = [each["reason"] for each in process["unknown"] if each["name"] == "unit"]
-            reason = reasons[0] if reasons else "It was not started by a unit of systemd."
-            raise SynapseError(
-                f"Synapse logs to standard output, standard error or the journal, and the unit of its process"
-                f" {process['pid']} is not known: set unit to the units that run Synapse. {reason}"
-            )
-        units.append(process["unit"])
-    return list(dict.fromkeys(units))
+    return list(dict.fromkeys(found))
+
+
+def _unit_of(pid: int, host: Host) -> str | None:
+    """Return the unit of a process, None if the process has ended."""
+    reader = ProcessReader(pid, host.proc)
+    try:
+        unit = read_unit(reader.control_group(), (pid, reader.parent()), host.run, _TIMEOUT, host.systemd)
+        reason = "It was not started by a unit of systemd."
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except SynapseError as error:
+        unit, reason = None, error.message
+    if unit is None:
+        raise SynapseError(
+            f"Synapse logs to standard output, standard error or the journal, and the unit of its process {pid} is not"
+            f" known: set unit to the units that run Synapse. {reason}"
+        )
+    return unit.name

@@ -17,14 +17,18 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import (
-    ACCESS_LOGGER,
+    ACCESS_LOGGERS,
     CANONICAL,
     AnyLayout,
     Layout,
     record_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.numbers import NotANumber, NumberTexts, packed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Processed, parse_processed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import (
+    ACCESS_LOGGER,
+    Processed,
+    parse_processed,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Row, Rows
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
@@ -32,7 +36,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window imp
 MARK = b" Processed request: "
 RECEIVED = b" Received request: "
 MOST_SAMPLES = 5
-ACCESS = "synapse.access."
 
 # The message, as far as it is not read in `numbers`. A line feed is excluded only where that costs nothing, see
 # `_usual_rows`.
@@ -80,7 +83,7 @@ class Scanner:
         self._layout = layout
         self._layouts = (layout, *(other for other in layouts if other is not layout))
         self._window = window
-        expression = layout.pattern(_USUAL, logger=ACCESS_LOGGER, capture=("time",), ambiguous=True).pattern
+        expression = layout.pattern(_USUAL, logger=ACCESS_LOGGERS, capture=("time",), ambiguous=True).pattern
         for usual, faster in _WITHOUT_LINE_FEED.items():
             expression = expression.replace(usual, faster)
         self._usual = re.compile(expression)
@@ -92,7 +95,7 @@ class Scanner:
         rows = self._usual_rows(lines)
         if rows is not None and self._window.limited:
             moments = list(map(self._layout.moment, rows.time))
-            wanted = [place for place, moment in enumerate(moments) if self._is_wanted(moment)]
+            wanted = [place for place, moment in enumerate(moments) if self._window.admits(moment)]
             rows = None if None in moments else rows.chosen(wanted)
         return self._read_each(lines, path, unread) if rows is None else rows
 
@@ -132,24 +135,21 @@ class Scanner:
                     if not is_continuation(line[1:], self._layouts):
                         unread.note(path, shown(line[1:], self._layout), "format")
                     continue
-                if record.logger and not record.logger.startswith(ACCESS):
+                if record.logger and not record.logger.startswith(ACCESS_LOGGER):
                     # Another logger quotes what a client has sent.
                     continue
                 processed = parse_processed(record.message)
                 if processed is None:
-                    if record.time is None or self._is_wanted(record.time):
+                    if record.time is None or self._window.admits(record.time):
                         unread.note(path, shown(line[1:], self._layout), "message")
                     continue
                 time = record.time
                 row = (*_row_of(processed, time), _hour_of(time), line)
             if time is None and self._window.limited:
                 unread.note(path, shown(line[1:], self._layout), "time")
-            elif self._is_wanted(time):
+            elif self._window.admits(time):
                 found.append(row)
         return Rows(*map(list, zip(*found))) if found else Rows([], [], [], [], [], [], [], [])
-
-    def _is_wanted(self, time: float | None) -> bool:
-        return not self._window.limited or (time is not None and self._window.contains(time))
 
     def _hours_of(self, texts: t.Sequence[bytes]) -> list[float | None]:
         # A text with an offset from UTC is longer, and the same minute may come again with another one.
@@ -202,7 +202,7 @@ def is_continuation(line: bytes, layouts: t.Sequence[AnyLayout]) -> bool:
     """
     own = [layout for layout in layouts if layout is not CANONICAL]
     names_loggers = bool(own) and all(layout.has_logger and not layout.is_json for layout in own)
-    return names_loggers and ACCESS.encode() not in line.partition(MARK)[0]
+    return names_loggers and ACCESS_LOGGER.encode() not in line.partition(MARK)[0]
 
 
 def shown(line: bytes, layout: Layout) -> bytes:

@@ -113,7 +113,7 @@ class _Scan:
             return False
         record, layout = read
         if belongs_to(record, self._tag):
-            if self._window.limited and (record.time is None or not self._window.contains(record.time)):
+            if not self._window.admits(record.time):
                 return False
             self.gathering = Gathering(record, self._origin(record.prefix), self._text(line), self._file.path)
             written = layout.inner if isinstance(layout, ContainerLayout) else layout

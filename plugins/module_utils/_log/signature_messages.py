@@ -26,30 +26,9 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged import mentions_request
 
 INBOUND, OUTBOUND, ANSWER = "inbound", "outbound", "answer"
-
-# Each cause, and what it means. `event_` and a cause: not the request but an event in it failed.
-CAUSES = {
-    "invalid_signature": "The signature does not match. A reverse proxy may have changed the path of the request.",
-    "key_not_found": "The key that signed could not be fetched, or it was no longer valid.",
-    "not_signed": "There is no signature of this server with a supported algorithm.",
-    "banned_key": "Synapse refuses this key, because its private part is known to others.",
-    "missing_authentication": "The request has no X-Matrix header.",
-    "malformed_authentication": "The X-Matrix header of the request cannot be read.",
-    "wrong_destination": "The request was signed for a different server than the one that received it.",
-    "federation_denied": "The server is not in federation_domain_whitelist.",
-    "refused": "The other server answered 401 to a request of this server, and its reason was not logged.",
-    "key_response": "The answer with the keys of the server is not signed as it must be, or cannot be used.",
-    "policy_signature": "The signature of the room's policy server on an event does not match.",
-    "event_invalid_signature": "The signature on an event does not match.",
-    "event_key_not_found": "The key that signed an event could not be fetched, or it was not valid at that time.",
-    "event_not_signed": "An event has no signature of the server that must sign it.",
-    "event_banned_key": "An event is signed with a key that Synapse refuses.",
-    "event_hash_mismatch": "The content of an event does not match its hash. Synapse keeps it without this content.",
-    "event_other": "The signature on an event could not be checked for another reason, which the line contains.",
-    "other": "The authentication of a request failed for another reason, which the line contains.",
-}
 
 _BASE = "synapse.federation.transport.server"
 _EVENTS = ("synapse.federation.federation_base", "synapse.federation.federation_client")
@@ -72,15 +51,6 @@ NEEDLES = (
     b"failed to verify event using public key",
     b": HttpResponseException(",
     b"> SynapseError: 40",
-)
-
-# A whole message that may be one of them, as the group `message`. It decides nothing: `parse_failure` does.
-PATTERN = (
-    rb"(?P<message>(?:authenticate_request failed|event id |Signature |Event \S+ content has been tampered"
-    rb"|Error (?:looking up|getting) keys from |Unable to get key from |Error processing response from key notary "
-    rb"|failed to verify event using public key|TX \[[^\]\n]*\] \{[^}\n]*\} Remote returned error for "
-    rb"|\{\S+\} \[\S+\] Request failed: \S+ \S+ HttpResponseException\("
-    rb"|<\w+ at 0x[0-9a-f]+ method=\S+ uri=\S+ [^>\n]*> SynapseError: 40[013] - )[^\n]*)(?=\n)"
 )
 
 # What Synapse accepts as the name of a server (util/stringutils.py). Other text is not returned as a name.
@@ -170,7 +140,7 @@ def parse_failure(logger: str, message: bytes) -> Failure | None:
     """
     if logger and logger not in LOGGERS:
         return None
-    if not logger and (b" Processed request: " in message or b" Received request: " in message):
+    if not logger and mentions_request(message):
         return None
     text = readable(message)
     readers = _READERS.get(logger)

@@ -67,7 +67,7 @@ def read_place(name: str, settings: Settings, read: LoggingSettings, directory: 
     `directory`: for relative paths, which stay relative without it. Raises ConfigurationError for wrong types.
     """
     where = f"handlers.{name}"
-    factory = read.value(settings, "()", read.value(settings, "class"))
+    factory = read.factory(settings)
     if not isinstance(factory, str) or not factory:
         raise read.wrong(where, "has no class")
     kind, path = _place(settings, where, factory, read)

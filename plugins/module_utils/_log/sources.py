@@ -20,13 +20,18 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.files import open_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal import full_unit_name
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_advice import stopped_by_reload, why_nothing
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_advice import (
+    absence,
+    stopped_by_reload,
+    why_nothing,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_configuration import LogSinks, read_log_sinks
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format, given_format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.rotation import stream_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.running import started_processes, units_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sink import FILE, Sink
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 
 _NOT_READ = (
     "The process with the configuration {path} writes its requests to the journal only, and others to files, which were"
@@ -49,22 +54,23 @@ class Places(t.NamedTuple):
 
 
 class Sources(t.NamedTuple):
-    """What is read: `files`, or the journal of `units`, whose messages have `log_format` and `log_datefmt`.
+    """What is read: `files`, or the journal of `units`, whose messages have the format `known`.
 
-    `sinks`: where the log configuration makes Synapse write, one for each process, if it was followed. `warnings`:
-    sentences about what the log may lack. `free_tags`: whether clients choose the tags of requests. `is_live`:
-    whether a process was found that writes it now. `not_read`: files that get the same requests a second time.
+    `free_tags`: whether clients choose the tags of requests. `sinks`: where the log configuration makes Synapse write,
+    one for each process, if it was followed. `warnings`: sentences about what the log may lack. `is_live`: whether a
+    process was found that writes it now. `not_read`: files that get the same requests a second time. `unknown`:
+    processes that cannot be seen, whose log may be a different one.
     """
 
     files: list[LogFile]
     units: list[str]
-    log_format: str | None
-    log_datefmt: str | None
-    sinks: list[LogSinks]
-    warnings: list[str]
-    free_tags: bool = False
+    known: Format | None
+    free_tags: bool
+    sinks: t.Sequence[LogSinks] = ()
+    warnings: t.Sequence[str] = ()
     is_live: bool = False
-    not_read: tuple[str, ...] = ()
+    not_read: t.Sequence[str] = ()
+    unknown: t.Sequence[Unknown] = ()
 
 
 def find_sources(places: Places) -> Sources:
@@ -74,17 +80,15 @@ def find_sources(places: Places) -> Sources:
     """
     if places.path is not None and places.unit is not None:
         raise InvalidInput("path and unit are both set: set only one of them.")
+    if places.path is None and places.unit is None:
+        return _followed(places)
+    known = given_format(places.log_format, places.log_datefmt)
+    free_tags = _clients_choose_tags(places.config_path)
     if places.path is not None:
-        free_tags = _clients_choose_tags(places.config_path)
-        files = open_files(places.path, places.log_format, datefmt=places.log_datefmt, free_tags=free_tags)
-        return Sources(files, [], places.log_format, places.log_datefmt, [], [], free_tags)
-    if places.unit is not None:
-        if not places.unit:
-            raise InvalidInput("unit is empty: set it to the systemd units that run Synapse.")
-        units = [full_unit_name(unit) for unit in places.unit]
-        free_tags = _clients_choose_tags(places.config_path)
-        return Sources([], units, places.log_format, places.log_datefmt, [], [], free_tags)
-    return _followed(places)
+        return Sources(open_files(places.path, known, free_tags=free_tags), [], known, free_tags)
+    if not places.unit:
+        raise InvalidInput("unit is empty: set it to the systemd units that run Synapse.")
+    return Sources([], [full_unit_name(unit) for unit in places.unit], known, free_tags)
 
 
 def _followed(places: Places) -> Sources:
@@ -95,7 +99,7 @@ def _followed(places: Places) -> Sources:
     free_tags = False
     in_journal: dict[str, Format] = {}
     others: list[str] = []
-    processes = started_processes(places.config_path)
+    processes, hidden = started_processes(places.config_path)
     is_live = any(process.pid is not None for process in processes)
     for process in processes:
         configuration = read_configuration(process.config_path)
@@ -104,7 +108,7 @@ def _followed(places: Places) -> Sources:
         free_tags = free_tags or _has_request_id_header(configuration)
         kept = sinks.keeping(logging.INFO)
         # A file keeps more than a journal, which drops entries when there are many. Another file has the same requests.
-        there = sorted((sink for sink in kept if sink.kind == FILE and os.path.exists(sink.path)), key=_use)
+        there = sorted((sink for sink in kept if sink.kind == FILE and not absence(sink.path)), key=_use)
         for sink in there[:1]:
             formats.setdefault(sink.path, sink.format)
         others += [sink.path for sink in there[1:]]
@@ -115,15 +119,22 @@ def _followed(places: Places) -> Sources:
     if not formats and not in_journal:
         raise SynapseError(reasons[0] if reasons else "Synapse writes its requests nowhere.")
     warnings = [*reasons, *dict.fromkeys(filter(None, map(stopped_by_reload, found)))]
+    given = given_format(places.log_format, places.log_datefmt)
+    files: list[LogFile] = []
+    units: list[str] = []
     if formats:
-        files = _configured_files(formats, places, free_tags=free_tags)
+        files = _configured_files(formats, given, places.log_datefmt, free_tags=free_tags)
         warnings += [_NOT_READ.format(path=path) for path in in_journal]
-        not_read = tuple(path for path in dict.fromkeys(others) if path not in formats)
-        return Sources(files, [], places.log_format, places.log_datefmt, found, warnings, free_tags, is_live, not_read)
-    journal = next(iter(in_journal.values()))
-    log_format = places.log_format or (None if journal.is_json else journal.text or None)
-    datefmt = places.log_datefmt or journal.datefmt
-    return Sources([], units_of(places.config_path), log_format, datefmt, found, warnings, free_tags, is_live)
+    else:
+        given = given or _configured(next(iter(in_journal.values())), places.log_datefmt)
+        units = units_of(processes, hidden)
+    not_read = [path for path in dict.fromkeys(others) if path not in formats]
+    return Sources(files, units, given, free_tags, found, warnings, is_live, not_read, hidden)
+
+
+def _configured(known: Format, datefmt: str | None) -> Format:
+    """The format of a log configuration, where a user may know better which time is in the log."""
+    return known._replace(datefmt=datefmt or known.datefmt)
 
 
 def _use(sink: Sink) -> tuple[int, bool]:
@@ -131,7 +142,9 @@ def _use(sink: Sink) -> tuple[int, bool]:
     return sink.level, not sink.format.is_json and "request" not in sink.format.text
 
 
-def _configured_files(formats: t.Mapping[str, Format], places: Places, *, free_tags: bool) -> list[LogFile]:
+def _configured_files(
+    formats: t.Mapping[str, Format], given: Format | None, datefmt: str | None, *, free_tags: bool
+) -> list[LogFile]:
     """The files that Synapse writes, with those that a rotation has renamed."""
     files: list[LogFile] = []
     all_paths = {path: _rotated(path) for path in formats}
@@ -139,14 +152,13 @@ def _configured_files(formats: t.Mapping[str, Format], places: Places, *, free_t
     some = {path: paths for path, paths in all_paths.items() if any(map(_has_content, paths))} or all_paths
     for known in dict.fromkeys(formats[path] for path in some):
         paths = [rotated for path, found in some.items() if formats[path] == known for rotated in found]
-        text = places.log_format or (None if known.is_json else known.text or None)
-        datefmt = places.log_datefmt or known.datefmt
-        files += open_files(paths, text, datefmt=datefmt, free_tags=free_tags, option="log_config")
+        files += open_files(paths, given or _configured(known, datefmt), free_tags=free_tags, option="log_config")
     return files
 
 
 def _rotated(path: str) -> list[str]:
-    others = [other for other in glob.glob(f"{glob.escape(path)}*") if stream_of(other) == stream_of(path)]
+    beside = glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "*"))
+    others = [other for other in beside if stream_of(other) == stream_of(path)]
     return list(dict.fromkeys([path, *sorted(others)]))
 
 

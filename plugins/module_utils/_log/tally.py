@@ -20,8 +20,8 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.cells import CellKeys, Endpoint
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import (
     OTHER,
-    endpoint_of,
     served_endpoint,
+    unserved_endpoint,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.numbers import (
     Numbers,
@@ -206,7 +206,7 @@ class Tally:
         name = method.decode() if method in _METHODS else OTHER
         found = served_endpoint(path)
         if found is None:
-            found = endpoint_of(path)
+            found = unserved_endpoint(path)
             if found not in self._unserved:
                 if len(self._unserved) >= MOST_UNSERVED:
                     return Endpoint(name, OTHER)

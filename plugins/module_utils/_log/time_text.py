@@ -61,6 +61,8 @@ _DIRECTIVES = {
     "z": rb"[+-][0-9]{4}",
 }
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+# Of a number that always has two characters.
+_TWO_DIGITS = re.compile(rb"\[0-9\]\{2\}|\[ 0-9\]\[0-9\]")
 _DIRECTIVE = re.compile(r"%([-_0^#EO]?)([a-zA-Z+%])")
 _FRACTION = re.compile(rb"\.[0-9]{1,9}\Z")
 _ISO = re.compile(
@@ -174,9 +176,10 @@ class DirectiveTime(TimeText):
         year = _year(parts)
         if year is not None:
             return _moment(parts, year)
-        year = time.localtime(limit).tm_year
-        moment = _moment(parts, year)
-        return _moment(parts, year - 1) if moment is not None and moment > limit else moment
+        latest = time.localtime(limit).tm_year
+        # The 29th of February was up to eight years ago.
+        moments = (_moment(parts, year) for year in range(latest, latest - 9, -1))
+        return next((moment for moment in moments if moment is not None and moment <= limit), None)
 
 
 def _parts(datefmt: str) -> t.Iterator[tuple[bytes, str]]:
@@ -191,7 +194,7 @@ def _parts(datefmt: str) -> t.Iterator[tuple[bytes, str]]:
             # The C library writes what it does not know as it stands, for example %f.
             yield re.escape(b"%" if kind == "%" else _encoded(match.group())), ""
         elif flag in "-_" and flag:
-            yield expression.replace(b"[0-9]{2}", b"[0-9]{1,2}" if flag == "-" else b"[ 0-9][0-9]"), kind
+            yield _TWO_DIGITS.sub(b"[0-9]{1,2}" if flag == "-" else b"[ 0-9][0-9]", expression), kind
         else:
             yield expression, kind
     yield re.escape(_encoded(datefmt[end:])), ""
@@ -211,7 +214,7 @@ def _year(parts: dict[str, bytes]) -> int | None:
 
 
 def _moment(parts: dict[str, bytes], year: int) -> float | None:
-    name = parts.get("b", parts.get("B", b""))[:3]
+    name = parts.get("b", parts.get("B", b""))[:3].capitalize()
     month = _MONTHS.index(name) + 1 if name in _MONTHS else int(parts.get("m", b"0"))
     day = int(parts.get("d", parts.get("e", b"0")))
     minute, second = int(parts.get("M", b"0")), int(parts.get("S", b"0"))

@@ -19,12 +19,9 @@ import sys
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import is_long_poll
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Received
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
-
-NO_RECEIVED_LINES = "The log has no lines about received requests. Synapse writes them only at the level DEBUG."
-# What to add to the log configuration. A reload (SIGHUP) applies it.
-LOG_RECEIVED_REQUESTS = "loggers:\n  synapse.access:\n    level: DEBUG\n"
 
 # How many requests are returned.
 MOST_REQUESTS = 1000
@@ -39,7 +36,6 @@ _PRECISION = 1.0
 _NUMBERED = re.compile(r"[A-Z]{1,20}-([0-9]{1,15})")
 # Synapse was started again if as many requests in a row have these numbers, although there were higher ones before.
 _NEW_NUMBERS, _NEW_NUMBER, _OLD_NUMBER = 10, 50, 200
-_WAITS = re.compile(r"/_matrix/client/(?:[^?]*/sync|(?:api/v1|r0|v1|v3|unstable)/events)")
 _TIMEOUT = re.compile(r"[0-9]{1,12}")
 # What /events waits for without a timeout (rest/client/events.py), in milliseconds.
 _TIMEOUT_OF_EVENTS = 30_000
@@ -297,7 +293,7 @@ def _order(stream: str, one: _Pending, end: float | None) -> tuple[float, str, i
 def _long_poll_seconds(request: Received) -> float | None:
     """Return for how many seconds a request waits on purpose, None if it is no long poll."""
     path, _mark, query = request.uri.partition("?")
-    if request.method not in ("GET", "POST") or not _WAITS.fullmatch(path):
+    if request.method not in ("GET", "POST") or not is_long_poll(path):
         return None
     values = urllib.parse.parse_qs(query).get("timeout", [])
     if not values:

@@ -47,6 +47,10 @@ class Window(t.NamedTuple):
         """Whether it contains a time from `first` to `last`, both included."""
         return (self.since is None or last >= self.since) and (self.until is None or first < self.until)
 
+    def admits(self, time: float | None) -> bool:
+        """Whether a record counts; `time`: None if it has none, so that it only counts without limits."""
+        return not self.limited or (time is not None and self.contains(time))
+
     @property
     def limited(self) -> bool:
         return self.since is not None or self.until is not None

@@ -290,9 +290,11 @@ def test_a_long_row_of_handlers() -> None:
         f"h{number}": {"class": "logging.handlers.MemoryHandler", "target": f"h{number - 1}"}
         for number in range(1001, 3000)
     }
-    handlers["h1000"] = {"class": "logging.NullHandler"}
-    with pytest.raises(ConfigurationError, match="behind too many other handlers"):
-        evaluated(configuration(handlers=handlers))
+    handlers["h1000"] = {"class": "logging.FileHandler", "filename": "/var/log/x"}
+    root = {"level": "INFO", "handlers": ["h2999"]}
+    assert [sink.path for sink in evaluated(configuration(handlers=handlers, root=root)).sinks(ACCESS)] == [
+        "/var/log/x"
+    ]
 
 
 def test_whether_a_reload_disables_a_logger() -> None:

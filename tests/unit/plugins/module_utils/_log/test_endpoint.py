@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import (
     OTHER,
     endpoint_of,
+    is_long_poll,
     served_endpoint,
 )
 
@@ -92,6 +93,25 @@ def test_bytes_that_are_no_text_have_an_endpoint() -> None:
 )
 def test_what_synapse_serves(path: str, endpoint: str | None) -> None:
     assert served_endpoint(path.encode()) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("path", "waits"),
+    [
+        ("/_matrix/client/v3/sync", True),
+        ("/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", True),
+        ("/_matrix/client/api/v1/events", True),
+        ("/_matrix/client/v3/events", True),
+        ("/_matrix/client/v3/rooms/!a:b/state/x/sync", False),
+        ("/_matrix/client/v3/user/@a:b/account_data/sync", False),
+        ("/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device/{device_id}/events", False),
+        ("/_matrix/client/v3/sync/", False),
+        ("/_matrix/client/v3/events/{event_id}", False),
+        ("(other)", False),
+    ],
+)
+def test_what_waits_on_purpose(path: str, *, waits: bool) -> None:
+    assert is_long_poll(path) is waits
 
 
 def test_a_client_cannot_make_up_endpoints_without_end() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import blocks, files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.files import open_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.patterns import find_files
 
 
@@ -134,7 +135,7 @@ def test_that_another_file_is_an_error(tmp_path: Path, content: bytes, message: 
 def test_a_format_that_does_not_fit(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(log(1))
     (tmp_path / "b.log").write_bytes(b"hello\n")
-    given = "[%(levelname)s] %(name)s %(message)s"
+    given = Format("[%(levelname)s] %(name)s %(message)s")
     with pytest.raises(
         InvalidInput, match=r"b.log contains no record in the format that log_format sets: copy it from"
     ):
@@ -203,7 +204,7 @@ def test_that_a_byte_order_mark_hides_no_record(tmp_path: Path) -> None:
 
 def test_that_a_log_without_times_has_none(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"synapse.handlers.sync: [GET-1] something\n" * 100)
-    (file,) = open_files([f"{tmp_path}/a.log"], "%(name)s: [%(request)s] %(message)s")
+    (file,) = open_files([f"{tmp_path}/a.log"], Format("%(name)s: [%(request)s] %(message)s"))
     assert (file.first, file.last) == (None, None)
 
 

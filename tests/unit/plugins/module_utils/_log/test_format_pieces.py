@@ -17,6 +17,21 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.format_pie
 
 
 @pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("{asctime} ${name} {message}", "{"),
+        ("{asctime} %(name)s {message!s:>5}", "{"),
+        ("$asctime {name} ${message}", "$"),
+        ("%(asctime)s {name} $name %(message)s", "%"),
+        ("$messages", "$"),
+        ("text", "%"),
+    ],
+)
+def test_the_style_is_that_of_the_message(text: str, style: str) -> None:
+    assert style_of(text) == style
+
+
+@pytest.mark.parametrize(
     ("style", "text"),
     [
         ("%", "%(asctime)s - %(levelname)-8s: %(message)s"),

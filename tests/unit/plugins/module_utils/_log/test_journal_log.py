@@ -17,7 +17,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import jou
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal import Tools
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal_log import JournalLog
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import CANONICAL
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import SYNAPSE_FORMAT
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import (
+    SYNAPSE_FORMAT,
+    Format,
+    given_format,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import Scanner, Unread
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._log.made_log import (
@@ -59,7 +63,7 @@ class Journal:
 
     def log(self, window: Window | None = None, log_format: str | None = None, **more: t.Any) -> JournalLog:
         tools = Tools(str(self.program))
-        return JournalLog([UNIT, WORKER], log_format, None, window or Window(), tools=tools, **more)
+        return JournalLog([UNIT, WORKER], given_format(log_format), window or Window(), tools=tools, **more)
 
 
 @pytest.fixture
@@ -162,8 +166,8 @@ def test_the_time_in_a_format_that_is_given(journal: Journal) -> None:
     journal.entries.clear()
     journal.add(0, "23/11/2026 10:00:00 synapse.app GET-1 text")
     journal.add(1, "x", WORKER)
-    form = "%(asctime)s %(name)s %(request)s %(message)s"
-    log = JournalLog([UNIT, WORKER], form, "%d/%m/%Y %H:%M:%S", Window(), tools=Tools(str(journal.program)))
+    form = Format("%(asctime)s %(name)s %(request)s %(message)s", datefmt="%d/%m/%Y %H:%M:%S")
+    log = JournalLog([UNIT, WORKER], form, Window(), tools=Tools(str(journal.program)))
     assert [record.request for _entry, record in log.entries() if record] == ["GET-1"]
 
 

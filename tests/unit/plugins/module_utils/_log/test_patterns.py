@@ -138,6 +138,21 @@ def test_that_the_log_configuration_names_no_file(logs: Path, path: str, kind: s
     )
 
 
+def test_missing_permission_behind_a_name(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.stat
+
+    def refuse(path: str, **options: t.Any) -> os.stat_result:
+        if str(path).endswith("containers"):
+            raise PermissionError(13, "Permission denied", path)
+        return original(path, **options)
+
+    with monkeypatch.context() as patched:
+        # Root may look at every directory.
+        patched.setattr(os, "stat", refuse)
+        with pytest.raises(SynapseError, match="containers cannot be examined: .* Run the task with become"):
+            find_files([f"{logs}/containers/*/*-json.log"], "path")
+
+
 def test_missing_permission(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: t.Any, **options: t.Any) -> t.NoReturn:
         raise PermissionError(13, "Permission denied")

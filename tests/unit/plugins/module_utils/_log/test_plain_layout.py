@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import (
-    ACCESS_LOGGER,
+    ACCESS_LOGGERS,
     ANY_LOGGER,
     Layout,
 )
@@ -158,7 +158,7 @@ def test_the_pattern_finds_whole_records() -> None:
     block = f"\n{HEAD}{MESSAGE}\ntext {HEAD}{MESSAGE}\n{OTHER}{HEAD}{MESSAGE}\n{HEAD}{RECEIVED}\n".encode()
     layout = Layout(DEFAULT)
     message = rb"([^\n]*)(?=\n)"
-    assert layout.pattern(message, logger=ACCESS_LOGGER).findall(block) == [MESSAGE.encode(), RECEIVED.encode()]
+    assert layout.pattern(message, logger=ACCESS_LOGGERS).findall(block) == [MESSAGE.encode(), RECEIVED.encode()]
     loggers = layout.pattern(message, capture=("time", "logger", "level", "request")).findall(block)
     assert [found[1] for found in loggers] == [b"synapse.access.http.8008", b"synapse.handlers.directory"] + [
         b"synapse.access.http.8008"
@@ -170,7 +170,7 @@ def test_the_pattern_finds_whole_records() -> None:
 
 def test_a_name_that_the_format_lacks_is_an_empty_group() -> None:
     pattern = Layout("%(levelname)s:%(name)s:%(message)s").pattern(
-        rb"([^\n]*)", logger=ACCESS_LOGGER, capture=("time", "logger", "request")
+        rb"([^\n]*)", logger=ACCESS_LOGGERS, capture=("time", "logger", "request")
     )
     assert pattern.findall(b"\nINFO:synapse.access.http.1:a - 1 - x\n") == [
         (b"", b"", b"synapse.access.http.1", b"a - 1 - x")
@@ -243,7 +243,7 @@ def test_a_tag_is_not_a_request(numbered: bool) -> None:
     assert is_record(DEFAULT, line) == numbered
     assert not is_record(DEFAULT, line, free_tags=True)
     layout = Layout(DEFAULT, free_tags=True)
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER).search(f"\n{line}\n".encode())
+    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS).search(f"\n{line}\n".encode())
 
 
 LONGER_TAGS = [
@@ -282,7 +282,7 @@ def test_a_tag_in_front_of_the_logger_does_not_choose_the_logger() -> None:
     assert not is_record(text, f"{TIME} {forged} synapse.access.http.8008: {MESSAGE}")
     assert not is_record(text, f"{TIME} some text synapse.access.http.8008: {MESSAGE}")
     assert read(text, f"{TIME} GET-0f8c synapse.access.http.8008: {MESSAGE}").request == "GET-0f8c"
-    pattern = Layout(text, free_tags=True).pattern(rb"[^\n]*", logger=ACCESS_LOGGER)
+    pattern = Layout(text, free_tags=True).pattern(rb"[^\n]*", logger=ACCESS_LOGGERS)
     assert not pattern.search(f"\n{TIME} GET-1 synapse.access.http.8008: {MESSAGE} synapse.storage: text\n".encode())
     assert pattern.search(f"\n{TIME} GET-1 synapse.access.http.8008: {MESSAGE}\n".encode())
 
@@ -297,12 +297,12 @@ def test_the_records_of_other_loggers_may_have_any_tag() -> None:
 def test_ambiguous_lines_can_be_found_as_well() -> None:
     block = f"\n{HEAD}{MESSAGE} - {MESSAGE}\n".encode()
     layout = Layout(DEFAULT, free_tags=True)
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER).search(block)
-    assert layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER, ambiguous=True).search(block)
+    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS).search(block)
+    assert layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS, ambiguous=True).search(block)
     # That another logger may have written it cannot be seen in a line with one message.
     layout = Layout("%(asctime)s %(request)s %(name)s: %(message)s", free_tags=True)
     forged = f"\n{TIME} GET-x synapse.access.http.8008: {MESSAGE} synapse.storage: text\n".encode()
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGER, ambiguous=True).search(forged)
+    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS, ambiguous=True).search(forged)
 
 
 @pytest.mark.parametrize("text", ["%(asctime)s %(message)s", "%(asctime)s - %(request)s - %(message)s"])
@@ -326,7 +326,7 @@ def test_another_logger_does_not_log_a_request_in_a_format_without_the_logger(
         line = f"{head}{before}{message}".encode()
         assert (layout.record(line) is not None) == is_request
         assert layout.begins(line)
-        pattern = layout.pattern(rb"[^ \n]* - [^ \n]+ - [^\n]*", logger=ACCESS_LOGGER)
+        pattern = layout.pattern(rb"[^ \n]* - [^ \n]+ - [^\n]*", logger=ACCESS_LOGGERS)
         assert bool(pattern.search(b"\n" + line + b"\n")) == is_request
     assert layout.record(f"{head}SynapseError: 400 - Unknown session".encode()) is not None
 
@@ -338,5 +338,5 @@ def test_another_logger_does_not_log_a_request_in_a_format_without_the_logger(
 def test_an_address_in_a_format_without_the_logger(address: str) -> None:
     line = f"{TIME} {MESSAGE.replace('192.0.2.9', address)}"
     assert is_record("%(asctime)s %(message)s", line)
-    pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008", logger=ACCESS_LOGGER)
+    pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008", logger=ACCESS_LOGGERS)
     assert pattern.search(f"\n{line}\n".encode())

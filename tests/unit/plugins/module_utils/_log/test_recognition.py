@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout imp
     recognise,
     record_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import Format, given_format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 
 NAME = "synapse.access.http.8008"
@@ -152,7 +153,7 @@ def test_the_files_of_docker(program: str) -> None:
 @pytest.mark.parametrize("prefix", ["", "synapse-1  | "])
 def test_a_given_format(text: str, datefmt: str | None, head: str, prefix: str) -> None:
     sample = lines(*[prefix + head + MESSAGE] * 3, prefix + head.replace("NAME", "synapse.x") + "other")
-    layouts = recognise(sample, text, datefmt=datefmt)
+    layouts = recognise(sample, given_format(text, datefmt))
     assert [layout.text for layout in layouts] == [text]
     record = read(sample.partition(b"\n")[0], layouts)
     assert (record.message, record.prefix) == (MESSAGE.encode(), prefix.encode())
@@ -160,11 +161,13 @@ def test_a_given_format(text: str, datefmt: str | None, head: str, prefix: str) 
 
 
 def test_a_given_format_that_does_not_fit_is_not_used() -> None:
-    assert [layout.text for layout in recognise(lines(HEADS[0][0] + MESSAGE), "%(levelname)s %(message)s")] == [DEFAULT]
-    assert recognise(b"text\n", DEFAULT) == ()
-    assert [layout.text for layout in recognise(b"text\n", "%(message)s")] == ["%(message)s"]
+    assert [layout.text for layout in recognise(lines(HEADS[0][0] + MESSAGE), Format("%(levelname)s %(message)s"))] == [
+        DEFAULT
+    ]
+    assert recognise(b"text\n", Format(DEFAULT)) == ()
+    assert [layout.text for layout in recognise(b"text\n", Format("%(message)s"))] == ["%(message)s"]
     with pytest.raises(ConfigurationError, match="does not contain the message"):
-        recognise(b"text\n", "%(asctime)s")
+        recognise(b"text\n", Format("%(asctime)s"))
 
 
 def test_a_format_that_was_changed() -> None:

@@ -222,7 +222,7 @@ def test_what_is_no_tag(tag: str) -> None:
     with pytest.raises(InvalidInput, match="is not the tag of a request: write it as in the log.*GET-37"):
         find_request(tag, [], ALWAYS)
     with pytest.raises(InvalidInput, match="is not the tag of a request"):
-        find_in_records(tag, [])
+        find_in_records(tag, [], Window())
 
 
 def test_a_format_without_the_tag(tmp_path: Path) -> None:
@@ -276,6 +276,7 @@ class TestJournal:
                 (main, 4, start(5)),
                 (main, 4, line(6, "GET-37", "x")),
             ),
+            Window(),
         )
         assert [(each.process.get("pid"), each.started, len(each.lines)) for each in result.occurrences] == [
             (1, BEGIN, 3),
@@ -288,7 +289,7 @@ class TestJournal:
 
     def test_an_entry_with_several_lines(self) -> None:
         message = line(1, "GET-37", "a") + "Traceback:\n  b"
-        (each,) = find_in_records("GET-37", self.records(("a.service", 1, message))).occurrences
+        (each,) = find_in_records("GET-37", self.records(("a.service", 1, message)), Window()).occurrences
         assert each.lines == message.encode().split(b"\n")
 
     def test_a_request_that_cannot_be_read_continues_no_other_one(self) -> None:
@@ -297,7 +298,7 @@ class TestJournal:
         assert layout.record(strange.rstrip("\n").encode()) is None
         texts = [each.rstrip("\n").encode() for each in (processed(1), strange, "text")]
         records = [(Entry(BEGIN, 1, "a.service", "synapse", each), layout.record(each)) for each in texts]
-        (occurrence,) = find_in_records("GET-37", records).occurrences
+        (occurrence,) = find_in_records("GET-37", records, Window()).occurrences
         assert occurrence.lines == texts[:1]
 
     def test_a_window(self) -> None:
@@ -308,6 +309,6 @@ class TestJournal:
     def test_memory_is_limited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(request_module, "_ROOM", 20_000)
         entries = [("a.service", 1, line(second, "GET-37", "a" * 1000)) for second in range(100)]
-        result = find_in_records("GET-37", self.records(*entries))
+        result = find_in_records("GET-37", self.records(*entries), Window())
         assert len(result.occurrences[0].lines) + result.omitted_lines == 100
         assert result.omitted_lines > 50

@@ -202,7 +202,7 @@ def test_no_lines_about_received_requests(tmp_path: Path, in_flight: list[tuple[
     first, second = answers["unknown"]
     assert first["name"] == "unfinished"
     assert "only at the level DEBUG" in first["reason"]
-    assert first["fix"].endswith("reload Synapse (SIGHUP):\nloggers:\n  synapse.access:\n    level: DEBUG")
+    assert first["fix"].startswith("Add this to the log configuration, and reload Synapse (SIGHUP):")
     assert second == {"name": "metrics", "reason": "No.", "fix": "Do."}
 
 
@@ -222,7 +222,7 @@ def test_the_advice_for_a_log_configuration(
     tmp_path: Path, level: int, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = open_files([write(tmp_path, processed(0))])
-    found = Sources(files, [], None, None, [sinks(files[0].path, level)], ["Beware."])
+    found = Sources(files, [], None, False, [sinks(files[0].path, level)], ["Beware."])
     monkeypatch.setattr(request_log_module, "find_sources", lambda places: found)
     answers = read(unfinished_after=0.0)
     assert fix in answers["unknown"][0]["fix"]
@@ -243,7 +243,7 @@ class TestJournal:
         monkeypatch.setattr(
             "ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal_log.read_journal", read_journal
         )
-        found = Sources([], [UNIT], None, None, [], ["Beware."])
+        found = Sources([], [UNIT], None, False, [], ["Beware."])
         monkeypatch.setattr(request_log_module, "find_sources", lambda places: found)
         return entries
 
@@ -288,6 +288,33 @@ class TestJournal:
         (unknown,) = answers["unknown"]
         assert unknown["reason"].startswith("3 lines about received requests do not have the tag")
 
+    def test_a_request_whose_records_have_no_tag(self, journal: list[Entry]) -> None:
+        self.add(journal, *(processed(number, "GET-1").replace(" - GET-1 - ", " - ") for number in range(3)))
+        with pytest.raises(SynapseError, match=f"^Requests cannot be found in the journal of {UNIT}, because .* add %"):
+            read(request="GET-1")
+        journal.clear()
+        assert read(request="GET-1")["requests"] == []
+
+    def test_the_time_of_the_record_counts_not_that_of_the_entry(self, journal: list[Entry]) -> None:
+        journal.append(Entry(BEGIN + 5.0, 12, UNIT, "synapse", processed(1, "GET-1").strip().encode()))
+        window = Window(BEGIN + 3.0, None)
+        assert read(window=window, request="GET-1", summary=True)["requests"] == []
+        assert read(window=Window(BEGIN + 1.0, None), request="GET-1")["requests"]
+
+    def test_the_journal_is_read_once_for_what_is_counted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reads: list[t.Any] = []
+
+        def read_journal(*arguments: t.Any, **more: t.Any) -> t.Iterator[Entry]:
+            reads.append(arguments)
+            return iter(())
+
+        monkeypatch.setattr(
+            "ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal_log.read_journal", read_journal
+        )
+        monkeypatch.setattr(request_log_module, "find_sources", lambda places: Sources([], [UNIT], None, False))
+        read(summary=True, signature_failures=True, unfinished_after=0.0)
+        assert len(reads) == 1
+
     def test_no_lines_about_received_requests(self, journal: list[Entry]) -> None:
         self.add(journal, processed(0))
         assert read(unfinished_after=0.0)["unfinished"]["received_lines"] is False
@@ -299,12 +326,13 @@ class TestJournal:
             made.append((arguments, more))
             return JournalLog(*arguments, **more)
 
-        found = Sources([], [UNIT], "%(message)s", "%c", [], [], free_tags=True)
+        known = Format("%(message)s", datefmt="%c")
+        found = Sources([], [UNIT], known, free_tags=True)
         monkeypatch.setattr(request_log_module, "find_sources", lambda places: found)
         monkeypatch.setattr(request_log_module, "JournalLog", make)
         self.add(journal, processed(0))
         read(summary=True)
-        assert made == [(([UNIT], "%(message)s", "%c", ALWAYS), {"free_tags": True})]
+        assert made == [(([UNIT], known, ALWAYS), {"free_tags": True})]
 
 
 def test_a_format_without_the_tag(tmp_path: Path) -> None:
@@ -322,8 +350,25 @@ def test_a_log_in_which_a_process_that_hangs_writes_nothing(
 ) -> None:
     files = open_files([write(tmp_path, received(0, "GET-1"))])
     monkeypatch.setattr(
-        request_log_module, "find_sources", lambda places: Sources(files, [], None, None, [], [], is_live=is_live)
+        request_log_module, "find_sources", lambda places: Sources(files, [], None, free_tags=False, is_live=is_live)
     )
     places = Places(None, None, ["/nonexistent/a.yaml"], None)
     answers = RequestLog(places, Window(None, until), 5, BEGIN + 500.0).read(questions(unfinished_after=60.0))
     assert [request["seconds"] for request in answers["unfinished"]["requests"]] == seconds
+
+
+def test_processes_that_cannot_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = open_files([write(tmp_path, processed(0))])
+    found = Sources(files, [], None, free_tags=False, unknown=[Unknown("processes", "It is hidden.", "Become root.")])
+    monkeypatch.setattr(request_log_module, "find_sources", lambda places: found)
+    assert read(summary=True)["unknown"] == [{"name": "processes", "reason": "It is hidden.", "fix": "Become root."}]
+
+
+def test_the_advice_where_the_log_configuration_is_unknown(tmp_path: Path) -> None:
+    fix = read(write(tmp_path, processed(0)), unfinished_after=0.0)["unknown"][0]["fix"]
+    assert fix.split("\n")[1:] == [
+        "disable_existing_loggers: false",
+        "loggers:",
+        "    synapse.access:",
+        "        level: DEBUG",
+    ]

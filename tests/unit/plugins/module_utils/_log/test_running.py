@@ -61,6 +61,12 @@ class Proc:
     def host(self) -> Host:
         return Host(proc=str(self._proc), run=self._run, systemd=self._systemd)
 
+    def started(self) -> list[Started]:
+        return started_processes(self.paths(), self.host())[0]
+
+    def units(self) -> list[str]:
+        return units_of(*started_processes(self.paths(), self.host()), self.host())
+
     def paths(self) -> list[str]:
         return [str(self.config)]
 
@@ -77,14 +83,14 @@ def test_the_units_of_the_main_process_and_its_workers(proc: Proc) -> None:
     proc.add(10, "worker@1.service", "generic_worker", "-c", "/etc/worker.yaml")
     proc.add(20, "matrix-synapse.service")
     proc.add(30, "worker@1.service", "generic_worker")
-    assert units_of(proc.paths(), proc.host()) == ["matrix-synapse.service", "worker@1.service"]
+    assert proc.units() == ["matrix-synapse.service", "worker@1.service"]
 
 
 def test_a_process_without_a_unit(proc: Proc) -> None:
     proc.add(20, "matrix-synapse.service")
     proc.add(30, None, "generic_worker")
     with pytest.raises(SynapseError, match="the unit of its process 30 is not known: set unit to the units that run"):
-        units_of(proc.paths(), proc.host())
+        proc.units()
 
 
 def test_a_unit_of_a_user(proc: Proc) -> None:
@@ -92,20 +98,20 @@ def test_a_unit_of_a_user(proc: Proc) -> None:
     with pytest.raises(
         SynapseError, match="process 20 is not known.* synapse.service is a unit of the systemd of a user"
     ):
-        units_of(proc.paths(), proc.host())
+        proc.units()
 
 
 def test_nothing_runs(proc: Proc) -> None:
     with pytest.raises(SynapseError, match="^Synapse logs to the journal, and no running process.*set unit"):
-        units_of(proc.paths(), proc.host())
-    assert started_processes(proc.paths(), proc.host()) == [Started((str(proc.config),), None)]
+        proc.units()
+    assert proc.started() == [Started((str(proc.config),), None)]
 
 
 def test_how_the_processes_were_started(proc: Proc) -> None:
     proc.add(10, None, "generic_worker", "--config-path=worker.yaml")
     proc.add(20, None, "homeserver", "-D")
     main, worker = (str(proc.config),), (str(proc.config), "/var/lib/synapse/worker.yaml")
-    assert started_processes(proc.paths(), proc.host()) == [
+    assert proc.started() == [
         Started(main, "/start", True, 20),
         Started(worker, "/var/lib/synapse", False, 10),
     ]
@@ -121,7 +127,7 @@ def test_a_directory_that_this_user_cannot_see(proc: Proc, monkeypatch: pytest.M
         return original(path, **options)
 
     monkeypatch.setattr(os, "readlink", refused)
-    assert started_processes(proc.paths(), proc.host()) == [Started((str(proc.config),), None, False, 20)]
+    assert proc.started() == [Started((str(proc.config),), None, False, 20)]
 
 
 def test_a_process_that_has_just_ended(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +141,4 @@ def test_a_process_that_has_just_ended(proc: Proc, monkeypatch: pytest.MonkeyPat
         return original(path, **options)
 
     monkeypatch.setattr(os, "readlink", gone)
-    assert [started.pid for started in started_processes(proc.paths(), proc.host())] == [30]
+    assert [started.pid for started in proc.started()] == [30]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import sources as sources_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import Layout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import SYNAPSE_FORMAT
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format import SYNAPSE_FORMAT, Format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.running import Started
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sources import Places, Sources, find_sources
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._log.made_log import processed, write
 
 HEADER = "listeners: [{type: http, port: 8008, request_id_header: X-Request-ID}]\n"
@@ -42,6 +44,7 @@ class Host:
         self.directory = directory
         self.processes: list[Started] = []
         self.units = ["matrix-synapse.service"]
+        self.hidden: list[Unknown] = []
 
     def add(
         self,
@@ -71,8 +74,8 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(tmp_path)
-    monkeypatch.setattr(sources_module, "started_processes", lambda config_path: found.processes)
-    monkeypatch.setattr(sources_module, "units_of", lambda config_path: found.units)
+    monkeypatch.setattr(sources_module, "started_processes", lambda config_path: (found.processes, found.hidden))
+    monkeypatch.setattr(sources_module, "units_of", lambda processes, hidden: found.units)
     return found
 
 
@@ -93,14 +96,16 @@ def test_a_path(host: Host) -> None:
     host.write("a.log")
     # The configuration does not have to be there.
     found = host.find(path=[str(host.directory / "*.log")])
-    assert (names(found.files), found.units, found.sinks, found.warnings) == (["a.log"], [], [], [])
+    assert (names(found.files), found.units, found.sinks, found.warnings) == (["a.log"], [], (), ())
     assert found.files[0].layouts[0].text == SYNAPSE_FORMAT
     assert not found.free_tags
 
 
 def test_a_unit(host: Host) -> None:
     found = host.find(unit=["synapse", "worker@1.service"], log_format="%(message)s", log_datefmt="%c")
-    assert found == Sources([], ["synapse.service", "worker@1.service"], "%(message)s", "%c", [], [])
+    assert found == Sources(
+        [], ["synapse.service", "worker@1.service"], Format("%(message)s", datefmt="%c"), free_tags=False
+    )
     with pytest.raises(InvalidInput, match="is not the name of a systemd unit"):
         host.find(unit=["a b"])
 
@@ -181,8 +186,8 @@ def test_a_format_that_is_set_counts_more(host: Host) -> None:
 def test_the_journal(host: Host) -> None:
     host.add(handlers="console", form="%(name)s %(message)s")
     found = host.find()
-    assert (found.files, found.units, found.log_format) == ([], host.units, "%(name)s %(message)s")
-    assert host.find(log_format="%(message)s", log_datefmt="%c")[2:4] == ("%(message)s", "%c")
+    assert (found.files, found.units, found.known) == ([], host.units, Format("%(name)s %(message)s"))
+    assert host.find(log_format="%(message)s", log_datefmt="%c").known == Format("%(message)s", datefmt="%c")
 
 
 def test_a_file_that_does_not_exist(host: Host) -> None:
@@ -263,4 +268,40 @@ def test_of_two_files_with_the_same_requests_one_is_read(host: Host) -> None:
         host.write(name)
     found = host.find()
     assert names(found.files) == ["a.log"]
-    assert found.not_read == tuple(str(directory / name) for name in ("most.log", "more.log"))
+    assert found.not_read == [str(directory / name) for name in ("most.log", "more.log")]
+
+
+def test_a_relative_path_is_not_looked_for_in_the_directory_of_this_process(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.add()
+    host.processes[0] = host.processes[0]._replace(directory=None)
+    host.write("homeserver.log")
+    monkeypatch.chdir(host.directory)
+    with pytest.raises(SynapseError, match="homeserver.log is relative to the directory that Synapse is started in"):
+        host.find()
+
+
+def test_a_rotation_that_puts_the_date_before_the_ending(host: Host) -> None:
+    host.add()
+    for number, name in enumerate(("homeserver-20260101.log", "homeserver-20260102.log", "homeserver.log")):
+        host.write(name, processed(number))
+    host.write("other.log")
+    (host.directory / "homeserver-20260103.log.d").mkdir()
+    assert names(host.find().files) == ["homeserver-20260101.log", "homeserver-20260102.log", "homeserver.log"]
+
+
+def test_processes_that_cannot_be_seen_are_reported(host: Host) -> None:
+    host.add()
+    host.write("homeserver.log")
+    host.hidden = [Unknown("processes", "Process 7 is hidden.", "Become root.")]
+    assert host.find().unknown == host.hidden
+
+
+def test_the_style_in_the_log_configuration_counts(host: Host) -> None:
+    # In the style $, it would have no message.
+    form = "{asctime} ${name} {levelname} {request} {message}"
+    host.add(form=f'{form}", style: "{{')
+    text = re.sub(r" - (\S+) - \d+ - (\w+) - (\S+) - ", r" $\1 \2 \3 ", processed(1))
+    host.write("homeserver.log", text)
+    assert host.find().files[0].layouts[0].text == form

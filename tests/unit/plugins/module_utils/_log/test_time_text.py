@@ -117,6 +117,10 @@ def test_epoch_times(text: bytes, moment: float | None) -> None:
         ("%-d. %B %Y, %H.%M.%S", b"20. May 2026, 13.01.31"),
         ("%Y-%m-%dT%H:%M:%S.%f", b"2026-05-20T13:01:31.%f"),
         ("%Y%m%d %H%M%S%%", b"20260520 130131%"),
+        ("%Y-%-m-%-e %-l:%M:%S %p", b"2026-5-20 1:01:31 PM"),
+        ("%Y-%m-%d %-k:%M:%S", b"2026-05-20 13:01:31"),
+        ("%d-%^b-%Y %T", b"20-MAY-2026 13:01:31"),
+        ("%_d %b %Y %_H:%M:%S", b"20 May 2026 13:01:31"),
     ],
 )
 def test_a_datefmt(datefmt: str, text: bytes) -> None:
@@ -140,6 +144,13 @@ def test_without_a_day_it_is_not_a_point_in_time(datefmt: str) -> None:
 )
 def test_a_time_without_a_year_is_not_later_than_the_file(text: bytes, moment: float) -> None:
     assert DirectiveTime("%b %e %H:%M:%S", NOON).moment(text) == moment
+
+
+def test_a_leap_day_without_a_year() -> None:
+    # In January 2025, and in 2104, because the year 2100 has no leap day.
+    for written, moment in ((1736510400, 1709204400), (4229280000, 3981351600)):
+        assert DirectiveTime("%b %e %H:%M:%S", written).moment(b"Feb 29 12:00:00") == moment
+    assert DirectiveTime("%b %e %H:%M:%S", NOON).moment(b"Feb 30 12:00:00") is None
 
 
 def test_a_fraction_behind_directives() -> None:

@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import unfinished as unfinished_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Received
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.unfinished import (
-    LOG_RECEIVED_REQUESTS,
     MOST_REQUESTS,
     Unfinished,
 )
@@ -302,7 +301,3 @@ def test_long_texts_need_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(20):
             found.processed("main", 101.0, f"GET-{number}", 1.0)
         assert counts(found) == ([], 0, 0, 0)
-
-
-def test_the_lines_for_the_log_configuration() -> None:
-    assert LOG_RECEIVED_REQUESTS.split() == ["loggers:", "synapse.access:", "level:", "DEBUG"]
