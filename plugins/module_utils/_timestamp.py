@@ -40,6 +40,11 @@ def returned_time(name: str, milliseconds: int | None) -> dict[str, int | str]:
     return {**({} if text is None else {name: text}), f"{name}_ts": milliseconds}
 
 
+def returned_seconds(name: str, seconds: float | None) -> dict[str, int | str]:
+    """Return what `returned_time` does, for a time in seconds since 1970."""
+    return returned_time(name, None if seconds is None else round(seconds * 1000))
+
+
 def timestamp(value: object) -> int | None:
     """Return `value` if it is a time in milliseconds since 1970, else None."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < _FIRST_INVALID_MS:

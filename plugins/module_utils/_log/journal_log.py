@@ -18,7 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_format
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import MARK, Unread, is_continuation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 # From so many entries the format is recognised.
 _SAMPLE = 5_000
@@ -119,8 +119,8 @@ class JournalLog:
             {
                 "unit": unit,
                 "formats": [layout.text for layout in self._known],
-                **returned_time("first", round(self._first[unit] * 1000)),
-                **returned_time("last", round(self._last[unit] * 1000)),
+                **returned_seconds("first", self._first[unit]),
+                **returned_seconds("last", self._last[unit]),
             }
             for unit in self._first
         ]

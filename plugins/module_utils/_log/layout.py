@@ -11,8 +11,6 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.canonical import CANONICAL, canonical_line
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.json_layout import JsonLayout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import (
-    ACCESS_LOGGERS,
-    ANY_LOGGER,
     Layout,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognition import (
@@ -22,8 +20,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognitio
 )
 
 __all__ = [
-    "ACCESS_LOGGERS",
-    "ANY_LOGGER",
     "CANONICAL",
     "AnyLayout",
     "JsonLayout",

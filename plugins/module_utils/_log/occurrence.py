@@ -18,7 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged import LINES, Origin, Started, Tagged
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 # A record may have a time that is this much earlier than the calculated beginning of its request.
 _ROUNDING = 0.02
@@ -56,7 +56,7 @@ class Occurrence:
             result["pid"] = self.origin.pid
         if access is not None:
             result["site_tag"] = access.site_tag
-        return {**result, **returned_time("started", _milliseconds(self.started))}
+        return {**result, **returned_seconds("started", self.started)}
 
     def add(self, record: Tagged) -> None:
         """Add the next record of this request."""
@@ -80,8 +80,8 @@ def returned(occurrence: Occurrence) -> dict[str, t.Any]:
     processed = occurrence.processed
     return {
         "process": occurrence.process,
-        **returned_time("first", _milliseconds(occurrence.first)),
-        **returned_time("last", _milliseconds(occurrence.last)),
+        **returned_seconds("first", occurrence.first),
+        **returned_seconds("last", occurrence.last),
         "received": occurrence.received is not None,
         "finished": processed is not None,
         **({} if processed is None else {"processed": returned_fields(processed)}),
@@ -210,7 +210,3 @@ def _begin(record: Tagged, processed: Processed) -> float | None:
         return None
     # It is negative if the client went away before the response was ready.
     return record.time - processed.processing_seconds - max(processed.response_seconds, 0.0)
-
-
-def _milliseconds(time: float | None) -> int | None:
-    return None if time is None else round(time * 1000)

@@ -13,7 +13,6 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import endpoint_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import (
-    ACCESS_LOGGERS,
     AnyLayout,
     Layout,
     record_of,
@@ -85,8 +84,8 @@ class Pairing:
 
     def add(self, layout: Layout, block: bytes, source: str, layouts: t.Sequence[AnyLayout]) -> None:
         """Read a block of the log `source`: the path of its files, or the unit that wrote to the journal."""
-        received = layout.pattern(_RECEIVED_LINE, logger=ACCESS_LOGGERS, capture=_CAPTURED, ambiguous=True)
-        processed = layout.pattern(_PROCESSED_LINE, logger=ACCESS_LOGGERS, capture=_CAPTURED, ambiguous=True)
+        received = layout.pattern(_RECEIVED_LINE, _CAPTURED)
+        processed = layout.pattern(_PROCESSED_LINE, _CAPTURED)
         began, ended = list(received.finditer(block)), list(processed.finditer(block))
         # Otherwise there are lines that clients or other loggers have made look like these.
         is_usual = len(began) == block.count(RECEIVED) and len(ended) == block.count(MARK)

@@ -22,10 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text 
     TimeText,
 )
 
-# In the expression for a logger it stands for the rest of its name; a layout replaces it by what its format allows.
-ANY_LOGGER: t.Final = rb"[^ \n]+"
-ACCESS_LOGGERS: t.Final = rb"synapse\.access\.https?\." + ANY_LOGGER
-
+_ACCESS_LOGGERS = rb"synapse\.access\.https?\."
 _SEPARATOR = b"\x1f"
 _CAPTURED = {"name": "logger", "levelname": "level", "request": "request"}
 _NUMBERS = {"levelno", "lineno", "process", "thread", "msecs", "relativeCreated", "created"}
@@ -40,7 +37,6 @@ _REQUEST = rb"[^ \n]* - [^ \n]+ - (?:\{[^ \n]*\} Processed|Received) request: "
 # In a format without the logger, another logger's text looks like a request: only this may be before the rest of it.
 _ADDRESS = rb"(?:(?=[^ \n]*[.:])\[?[0-9A-Fa-f:.]+(?:%[^ \n\]]*)?\]?(?::[0-9]+)?|None|unknown|-|/[^ \n]*|)(?= - )"
 _BEGINS_WITH_ADDRESS = re.compile(_ADDRESS + _REQUEST)
-_NO_SECOND_MARKER = rb"(?![^\n]* (?:Processed|Received) request: [^\n]* (?:Processed|Received) request: )"
 _NO_OTHER_LOGGER = rb"(?![^\n]*\b(?:synapse|twisted)\.[a-z])"
 
 
@@ -101,34 +97,24 @@ class Layout:
     def __repr__(self) -> str:
         return f"Layout({self.text!r}, prefix={self.prefix.expression!r})"
 
-    def pattern(
-        self,
-        message: bytes,
-        *,
-        logger: bytes = ANY_LOGGER,
-        capture: t.Sequence[str] = (),
-        ambiguous: bool = False,
-    ) -> re.Pattern[bytes]:
-        """Return the expression that finds whole records in a block of lines, which begins with a line feed.
+    def pattern(self, message: bytes, capture: t.Sequence[str] = ()) -> re.Pattern[bytes]:
+        """Return the expression that finds records of the access logger in a block of lines.
 
-        `message`: the expression for the message, up to and including what ends it, for example (?=\\n). `logger`: the
-        one for the name of the logger; ANY_LOGGER in it stands for the rest of a name. `capture`: any of time, logger,
-        level, request and prefix, which become named groups in their order of appearance, before those of the message.
-        One that the format does not contain is a group that is always empty, in front of the others. `ambiguous`:
-        whether lines with two messages about a request are found although clients choose the tags, which is faster; the
-        caller has to look at each of these lines by `record`.
+        A block begins with a line feed. `message`: the expression for the message, up to and including what ends it,
+        for example (?=\\n). `capture`: any of time, request and prefix, which become named groups in their order of
+        appearance, before those of the message. One that the format does not contain is a group that is always empty,
+        in front of the others. If clients choose the tags, lines with two messages about a request are found too, and
+        the caller has to look at each of these lines by `record`.
 
         Raises ValueError if the message is not the last field of the format (see `direct`).
         """
         if not self.direct:
             raise ValueError(f"The message is not the last field of {self.text!r}.")
         missing = set(capture)
-        head = self._head(missing, logger=logger)
+        head = self._head(missing, access=True)
         absent = b"".join(_group(name, b"") for name in capture if name in missing)
-        check = b""
-        if self.free_tags and self._checked:
-            check = (b"" if ambiguous else _NO_SECOND_MARKER) + (_NO_OTHER_LOGGER if self._tag_first else b"")
-        if not self.has_logger and logger == ACCESS_LOGGERS:
+        check = _NO_OTHER_LOGGER if self.free_tags and self._checked and self._tag_first else b""
+        if not self.has_logger:
             check += b"(?=" + _ADDRESS + b")"
         return re.compile(rb"\n" + absent + head + check + message)
 
@@ -206,8 +192,11 @@ class Layout:
             + rb"\Z"
         )
 
-    def _head(self, names: set[str], *, logger: bytes = ANY_LOGGER, request: bytes = b"") -> bytes:
-        """Return the expression for what stands before the message, with groups for `names`, which are removed."""
+    def _head(self, names: set[str], *, access: bool = False, request: bytes = b"") -> bytes:
+        """Return the expression for what stands before the message, with groups for `names`, which are removed.
+
+        `access`: only before a message of the access logger. `request`: the expression for the tag.
+        """
         before, moment, after = self.prefix
         has_prefix = "prefix" in names
         names.discard("prefix")
@@ -217,10 +206,10 @@ class Layout:
         prefix = before + time + after
         if has_prefix:
             prefix = _group("prefix", prefix)
-        return prefix + self._expression(self._pieces, names, logger=logger, request=request)
+        return prefix + self._expression(self._pieces, names, access=access, request=request)
 
     def _expression(
-        self, pieces: tuple[Piece, ...], names: set[str], *, logger: bytes = ANY_LOGGER, request: bytes = b""
+        self, pieces: tuple[Piece, ...], names: set[str], *, access: bool = False, request: bytes = b""
     ) -> bytes:
         parts = []
         for index, piece in enumerate(pieces):
@@ -229,17 +218,19 @@ class Layout:
                 continue
             follows = pieces[index + 1].literal if index + 1 < len(pieces) else b""
             name = "time" if piece.field == self._time_field else _CAPTURED.get(piece.field, "")
-            value = request if request and name == "request" else self._value(piece.field, follows, logger)
+            value = request if request and name == "request" else self._value(piece.field, follows)
+            if access and name == "logger":
+                value = _ACCESS_LOGGERS + value
             parts.append(b" *" * piece.before + _named(name, value, names) + b" *" * piece.after)
         return b"".join(parts)
 
-    def _value(self, field: str, follows: bytes, logger: bytes) -> bytes:
+    def _value(self, field: str, follows: bytes) -> bytes:
         if field == "asctime":
             return self._asctime.expression
         if field in _NUMBERS:
             return rb"[0-9.]*" if field == "created" else rb"[0-9.]+"
         if field == "name":
-            return logger.replace(ANY_LOGGER, _word(follows) + b"+")
+            return _word(follows) + b"+"
         if field == "levelname":
             return _word(follows) + b"*" if follows.startswith(_SEPARATOR) else rb"[A-Z]+"
         if field == "request" or field in _ONE_WORD:

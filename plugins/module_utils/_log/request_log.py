@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.request im
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sources import Places, Sources, find_sources
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.summary import returned_summary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 Values = dict[str, t.Any]
 
@@ -187,6 +187,6 @@ def _returned_file(file: LogFile) -> Values:
         "stream": file.stream,
         "size": file.size,
         "formats": [layout.text for layout in file.layouts],
-        **returned_time("first", None if file.first is None else round(file.first * 1000)),
-        **returned_time("last", None if file.last is None else round(file.last * 1000)),
+        **returned_seconds("first", file.first),
+        **returned_seconds("last", file.last),
     }

@@ -17,7 +17,6 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout import (
-    ACCESS_LOGGERS,
     CANONICAL,
     AnyLayout,
     Layout,
@@ -83,7 +82,7 @@ class Scanner:
         self._layout = layout
         self._layouts = (layout, *(other for other in layouts if other is not layout))
         self._window = window
-        expression = layout.pattern(_USUAL, logger=ACCESS_LOGGERS, capture=("time",), ambiguous=True).pattern
+        expression = layout.pattern(_USUAL, ("time",)).pattern
         for usual, faster in _WITHOUT_LINE_FEED.items():
             expression = expression.replace(usual, faster)
         self._usual = re.compile(expression)

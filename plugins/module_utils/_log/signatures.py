@@ -19,7 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.signature_
     Failure,
     parse_failure,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 # How many groups are returned, and how many may be in memory before the smallest are added up.
 MOST_GROUPS = 1000
@@ -150,8 +150,8 @@ class SignatureFailures:
                 "direction": direction,
                 "key_ids": counted.key_ids,
                 "count": counted.count,
-                **returned_time("first", _milliseconds(counted.first)),
-                **returned_time("last", _milliseconds(counted.last)),
+                **returned_seconds("first", counted.first),
+                **returned_seconds("last", counted.last),
                 "line": counted.line,
                 "requests": counted.requests,
             }
@@ -254,7 +254,3 @@ def _importance(item: tuple[_Group, _Counted]) -> tuple[int, float]:
 
 def _in_order(groups: t.Mapping[_Group, _Counted]) -> list[tuple[_Group, _Counted]]:
     return sorted(groups.items(), key=lambda item: (-item[1].count, item[0]))
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)

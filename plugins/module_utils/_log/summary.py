@@ -20,7 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.row import Slow
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tally import Requester, Sums, Tally
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 _PERCENTILES = (50, 95, 99)
 
@@ -53,7 +53,7 @@ def returned_summary(
         **({"requesters": len(requesters)} if tally.requesters_are_exact else {}),
         "requesters_are_exact": tally.requesters_are_exact,
         "by_hour": [
-            {**returned_time("hour", round(hour * 1000)), **_measures_of_hour(tally, hour)}
+            {**returned_seconds("hour", hour), **_measures_of_hour(tally, hour)}
             for hour in sorted(hour for hour in tally.hours if hour is not None)
         ],
         "slowest": [_returned_slow(slow, layouts_of(slow.path)) for slow in tally.slowest],
@@ -132,7 +132,7 @@ def _returned_slow(slow: Slow, layouts: t.Sequence[AnyLayout]) -> Values:
         return {"path": slow.path, "processing_seconds": slow.seconds, "line": readable(slow.line)}
     return {
         "request": record.request,
-        **({} if record.time is None else returned_time("time", round(record.time * 1000))),
+        **returned_seconds("time", record.time),
         "endpoint": endpoint_of(processed.uri.partition("?")[0].encode()),
         **returned_fields(processed),
         "path": slow.path,

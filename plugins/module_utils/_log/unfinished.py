@@ -21,7 +21,7 @@ import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint import is_long_poll
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed import Received
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 # How many requests are returned.
 MOST_REQUESTS = 1000
@@ -269,7 +269,7 @@ def _began_before(one: _Pending, begin: float | None) -> bool:
 def _described(stream: str, one: _Pending, end: float | None) -> dict[str, t.Any]:
     described: dict[str, t.Any] = {
         "request": one.tag,
-        **returned_time("received", None if one.time is None else round(one.time * 1000)),
+        **returned_seconds("received", one.time),
         "method": one.request.method,
         "uri": one.request.uri,
         "client_address": one.request.client_address,

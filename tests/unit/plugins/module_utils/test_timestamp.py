@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time, returned_time, timestamp
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import (
+    iso_time,
+    returned_seconds,
+    returned_time,
+    timestamp,
+)
 
 YEAR_10000 = 253_402_300_800_000
 
@@ -33,6 +38,8 @@ def test_returned_time() -> None:
     assert returned_time("seen", 0) == {"seen": "1970-01-01T00:00:00Z", "seen_ts": 0}
     assert returned_time("seen", YEAR_10000) == {"seen_ts": YEAR_10000}
     assert returned_time("seen", None) == {}
+    assert returned_seconds("seen", 1_700_000_000.9994) == returned_time("seen", 1_700_000_000_999)
+    assert returned_seconds("seen", None) == {}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.canonical 
     CANONICAL,
     canonical_line,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import ACCESS_LOGGERS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record
 
 FULL = Record(1779274891.265, "synapse.access.http.8008", "INFO", "GET-1 a - b", b"192.0.2.9 - \xff", b"")
@@ -45,12 +44,12 @@ def test_a_separator_or_a_line_feed_cannot_make_a_field_or_a_line() -> None:
     found = CANONICAL.record(line[:-1])
     assert found is not None
     assert found.logger == "synapse.x synapse.access.http.8008 INFO 1.0  "
-    assert not CANONICAL.pattern(b"", logger=ACCESS_LOGGERS).search(b"\n" + line)
+    assert not CANONICAL.pattern(b"").search(b"\n" + line)
 
 
 def test_the_pattern_finds_it() -> None:
     block = b"\n" + canonical_line(FULL) + canonical_line(FULL._replace(time=-1.0, logger="synapse.x"))
-    pattern = CANONICAL.pattern(rb"([^\n]*)(?=\n)", logger=ACCESS_LOGGERS, capture=("time", "request"))
+    pattern = CANONICAL.pattern(rb"([^\n]*)(?=\n)", capture=("time", "request"))
     assert pattern.findall(block) == [(b"1779274891.265000", b"GET-1 a - b", b"192.0.2.9 - \xff")]
     assert CANONICAL.moment(b"") is None
 

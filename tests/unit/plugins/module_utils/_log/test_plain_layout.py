@@ -12,8 +12,6 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.plain_layout import (
-    ACCESS_LOGGERS,
-    ANY_LOGGER,
     Layout,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.prefix import prefixes
@@ -158,23 +156,13 @@ def test_the_pattern_finds_whole_records() -> None:
     block = f"\n{HEAD}{MESSAGE}\ntext {HEAD}{MESSAGE}\n{OTHER}{HEAD}{MESSAGE}\n{HEAD}{RECEIVED}\n".encode()
     layout = Layout(DEFAULT)
     message = rb"([^\n]*)(?=\n)"
-    assert layout.pattern(message, logger=ACCESS_LOGGERS).findall(block) == [MESSAGE.encode(), RECEIVED.encode()]
-    loggers = layout.pattern(message, capture=("time", "logger", "level", "request")).findall(block)
-    assert [found[1] for found in loggers] == [b"synapse.access.http.8008", b"synapse.handlers.directory"] + [
-        b"synapse.access.http.8008"
-    ]
-    assert loggers[0][:4] == (TIME.encode(), b"synapse.access.http.8008", b"INFO", b"GET-37")
-    named = layout.pattern(message, logger=rb"synapse\.handlers\." + ANY_LOGGER, capture=["logger"])
-    assert [found[0] for found in named.findall(block)] == [b"synapse.handlers.directory"]
+    found = layout.pattern(message, ("time", "request")).findall(block)
+    assert found == [(TIME.encode(), b"GET-37", text.encode()) for text in (MESSAGE, RECEIVED)]
 
 
 def test_a_name_that_the_format_lacks_is_an_empty_group() -> None:
-    pattern = Layout("%(levelname)s:%(name)s:%(message)s").pattern(
-        rb"([^\n]*)", logger=ACCESS_LOGGERS, capture=("time", "logger", "request")
-    )
-    assert pattern.findall(b"\nINFO:synapse.access.http.1:a - 1 - x\n") == [
-        (b"", b"", b"synapse.access.http.1", b"a - 1 - x")
-    ]
+    pattern = Layout("%(levelname)s:%(name)s:%(message)s").pattern(rb"([^\n]*)", ("time", "request"))
+    assert pattern.findall(b"\nINFO:synapse.access.http.1:a - 1 - x\n") == [(b"", b"", b"a - 1 - x")]
 
 
 def test_text_behind_the_message() -> None:
@@ -242,8 +230,6 @@ def test_a_tag_is_not_a_request(numbered: bool) -> None:
     # If clients do not choose tags, it is the user agent that contains it.
     assert is_record(DEFAULT, line) == numbered
     assert not is_record(DEFAULT, line, free_tags=True)
-    layout = Layout(DEFAULT, free_tags=True)
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS).search(f"\n{line}\n".encode())
 
 
 LONGER_TAGS = [
@@ -282,7 +268,7 @@ def test_a_tag_in_front_of_the_logger_does_not_choose_the_logger() -> None:
     assert not is_record(text, f"{TIME} {forged} synapse.access.http.8008: {MESSAGE}")
     assert not is_record(text, f"{TIME} some text synapse.access.http.8008: {MESSAGE}")
     assert read(text, f"{TIME} GET-0f8c synapse.access.http.8008: {MESSAGE}").request == "GET-0f8c"
-    pattern = Layout(text, free_tags=True).pattern(rb"[^\n]*", logger=ACCESS_LOGGERS)
+    pattern = Layout(text, free_tags=True).pattern(rb"[^\n]*")
     assert not pattern.search(f"\n{TIME} GET-1 synapse.access.http.8008: {MESSAGE} synapse.storage: text\n".encode())
     assert pattern.search(f"\n{TIME} GET-1 synapse.access.http.8008: {MESSAGE}\n".encode())
 
@@ -294,15 +280,9 @@ def test_the_records_of_other_loggers_may_have_any_tag() -> None:
     assert read(DEFAULT, OTHER.replace("GET-37", "sentinel") + "text").request == "sentinel"
 
 
-def test_ambiguous_lines_can_be_found_as_well() -> None:
+def test_the_pattern_finds_lines_with_two_messages() -> None:
     block = f"\n{HEAD}{MESSAGE} - {MESSAGE}\n".encode()
-    layout = Layout(DEFAULT, free_tags=True)
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS).search(block)
-    assert layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS, ambiguous=True).search(block)
-    # That another logger may have written it cannot be seen in a line with one message.
-    layout = Layout("%(asctime)s %(request)s %(name)s: %(message)s", free_tags=True)
-    forged = f"\n{TIME} GET-x synapse.access.http.8008: {MESSAGE} synapse.storage: text\n".encode()
-    assert not layout.pattern(rb"[^\n]*", logger=ACCESS_LOGGERS, ambiguous=True).search(forged)
+    assert Layout(DEFAULT, free_tags=True).pattern(rb"[^\n]*").search(block)
 
 
 @pytest.mark.parametrize("text", ["%(asctime)s %(message)s", "%(asctime)s - %(request)s - %(message)s"])
@@ -326,7 +306,7 @@ def test_another_logger_does_not_log_a_request_in_a_format_without_the_logger(
         line = f"{head}{before}{message}".encode()
         assert (layout.record(line) is not None) == is_request
         assert layout.begins(line)
-        pattern = layout.pattern(rb"[^ \n]* - [^ \n]+ - [^\n]*", logger=ACCESS_LOGGERS)
+        pattern = layout.pattern(rb"[^ \n]* - [^ \n]+ - [^\n]*")
         assert bool(pattern.search(b"\n" + line + b"\n")) == is_request
     assert layout.record(f"{head}SynapseError: 400 - Unknown session".encode()) is not None
 
@@ -338,5 +318,5 @@ def test_another_logger_does_not_log_a_request_in_a_format_without_the_logger(
 def test_an_address_in_a_format_without_the_logger(address: str) -> None:
     line = f"{TIME} {MESSAGE.replace('192.0.2.9', address)}"
     assert is_record("%(asctime)s %(message)s", line)
-    pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008", logger=ACCESS_LOGGERS)
+    pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008")
     assert pattern.search(f"\n{line}\n".encode())
