@@ -101,3 +101,11 @@ def test_paths_that_take_any_identifier(path: bytes, is_so: bool) -> None:
 def test_long_polls() -> None:
     assert Endpoint("GET", "/_matrix/client/v3/sync").is_long_poll
     assert not Endpoint("GET", "/_matrix/client/v3/login").is_long_poll
+
+
+def test_few_paths_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "_REMEMBERED", 10)
+    known: dict[bytes, int] = {}
+    for number in range(100):
+        cells._remember(known, b"%d" % number, number)
+        assert len(known) <= 10 and known[b"%d" % number] == number

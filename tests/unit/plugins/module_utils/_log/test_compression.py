@@ -87,3 +87,11 @@ def test_that_a_missing_module_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "lzma", None)
     with pytest.raises(SynapseError, match="has no module lzma: unpack it first"):
         text_of(tmp_path / "x", lzma.compress(TEXT), "xz")
+
+
+def test_that_damage_which_zlib_finds_is_an_error(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(TEXT))
+    # No block of deflate has this type.
+    content[10] |= 0b110
+    with pytest.raises(SynapseError, match="^/var/log/x is damaged: its gzip data"):
+        text_of(tmp_path / "x", bytes(content), "gzip")

@@ -118,3 +118,13 @@ def test_a_client_cannot_make_up_endpoints_without_end() -> None:
     found = {endpoint_of(f"/_matrix/client/v3/rooms/sync/state/keys/query{number}".encode()) for number in range(1000)}
     assert found == {"/_matrix/client/v3/rooms/{room_id}/state/{event_type}/{state_key}"}
     assert {endpoint_of(f"/page-{number}.php".encode()) for number in range(1000)} == {OTHER}
+
+
+@pytest.mark.parametrize("hostile", ["org.example.msc1234!x", "org.example.msc1234.v1-x"])
+def test_a_proposal_with_something_behind_it_is_an_identifier(hostile: str) -> None:
+    assert endpoint_of(f"/_matrix/client/v3/{hostile}/word".encode()) == "/_matrix/client/v3/{id}/word"
+
+
+@pytest.mark.parametrize("version", ["v1x", "r0!", "v123", "unstable-x"])
+def test_what_only_begins_like_a_version(version: str) -> None:
+    assert endpoint_of(f"/_matrix/client/{version}/word".encode()) == f"/_matrix/client/{OTHER}"

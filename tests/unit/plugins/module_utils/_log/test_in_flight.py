@@ -144,3 +144,17 @@ def test_a_process_that_has_just_ended_is_left_out(host: Host, error: Exception)
     requests, unknown = host.read()
     assert [one["pid"] for one in requests] == [8]
     assert unknown == []
+
+
+def test_each_address_of_a_listener_is_tried(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.processes = host.processes[:1]
+    monkeypatch.setattr(metrics, "metrics_urls", lambda _settings, **_options: ["http://[::1]:9000/", MAIN_URL])
+
+    def fetch(url: str, *_others: t.Any) -> Answer:
+        if url != MAIN_URL:
+            raise ConnectionFailed("GET failed: refused.")
+        return Answer(MAIN, True)
+
+    monkeypatch.setattr(metrics, "fetch_from", fetch)
+    requests, unknown = host.read()
+    assert ([one["count"] for one in requests], unknown) == ([7, 3], [])

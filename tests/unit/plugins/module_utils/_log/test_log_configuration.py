@@ -274,3 +274,10 @@ def test_wrong_types_anywhere(wrong: t.Any, tmp_path: pathlib.Path) -> None:
             read_through += 1
     assert read_through > 10
     assert refused > 10
+
+
+def test_a_reload_ends_the_log_of_one_listener(tmp_path: pathlib.Path) -> None:
+    listeners = [{"type": "http", "port": port} for port in (1, 2)]
+    named = simple(loggers={"synapse.access.http.1": {"level": "INFO"}})
+    assert read(tmp_path, named, listeners=listeners).reload_silences
+    assert not read(tmp_path, named, listeners=listeners[:1]).reload_silences

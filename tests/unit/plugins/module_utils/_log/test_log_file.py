@@ -188,3 +188,12 @@ def test_that_formats_with_something_behind_the_message_are_converted(path: Path
     path.write_bytes(b"INFO synapse.x: hello (12)\n")
     ((layout, block),) = log_file(path, Layout("%(levelname)s %(name)s: %(message)s (%(lineno)d)")).counted()
     assert layout is CANONICAL and block.endswith(b"\x1fhello\n")
+
+
+def test_what_is_counted_of_json_and_plain_lines(path: Path) -> None:
+    event = {"log": "a", "namespace": "synapse.x", "level": "INFO", "time": 12.5, "request": "GET-1"}
+    path.write_bytes(json.dumps(event).encode() + b"\n" + old(b"b") + b"\n")
+    ((layout, block),) = log_file(path, OLD, JsonLayout()).counted()
+    assert layout is CANONICAL
+    records = [CANONICAL.record(line) for line in block[1:-1].split(b"\n")]
+    assert [record.message for record in records if record] == [b"a", b"b"]

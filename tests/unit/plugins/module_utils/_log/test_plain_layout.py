@@ -320,3 +320,10 @@ def test_an_address_in_a_format_without_the_logger(address: str) -> None:
     assert is_record("%(asctime)s %(message)s", line)
     pattern = Layout("%(asctime)s %(message)s").pattern(rb"[^ \n]* - 8008")
     assert pattern.search(f"\n{line}\n".encode())
+
+
+def test_the_tag_of_the_listener_is_that_of_the_logger() -> None:
+    head = f"{TIME} - synapse.access.http.8008 - 1 - INFO - GET-x - 1.2.3.4 - "
+    layout = Layout(DEFAULT, free_tags=True)
+    assert layout.record(f"{head}8008 - Received request: GET /".encode()) is not None
+    assert layout.record(f"{head}9000 - Received request: GET /".encode()) is None

@@ -281,3 +281,10 @@ def test_that_a_log_without_times_is_refused(tmp_path: Path) -> None:
         caught.value
     )
     assert "add %(asctime)s to the format there" in str(caught.value)
+
+
+def test_a_compressed_file_that_begins_a_little_later(tmp_path: Path) -> None:
+    file = log_file(tmp_path, record(0))
+    file.compression, file.first, file.not_after = "gzip", 1000.0, None
+    assert regions(file, Window(None, 995.0)) == [(0, file.end)]
+    assert regions(file, Window(None, 900.0)) == []

@@ -105,3 +105,8 @@ def test_what_is_known_about_the_end_of_a_compressed_file(tmp_path: Path) -> Non
     old.modified = 30000
     in_order([new, old])
     assert 40000 + 3600 < old.not_after < 40000 + 3700
+
+
+@pytest.mark.parametrize("name", ["w-20260101b.log", "w.2026-01-01.txt", "w-20260101-site.log"])
+def test_that_a_date_within_a_name_is_no_rotation(name: str) -> None:
+    assert stream_of(f"/x/{name}") == f"/x/{name}"

@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.running im
     started_processes,
     units_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd
 
@@ -118,16 +119,12 @@ def test_how_the_processes_were_started(proc: Proc) -> None:
 
 
 def test_a_directory_that_this_user_cannot_see(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
-    proc.add(20, None)
-    original = os.readlink
+    def refused(_self: ProcessReader, daemonized: bool) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied")
 
-    def refused(path: str, **options: t.Any) -> str:
-        if path.endswith("/cwd"):
-            raise PermissionError(13, "Permission denied", path)
-        return original(path, **options)
-
-    monkeypatch.setattr(os, "readlink", refused)
-    assert proc.started() == [Started((str(proc.config),), None, False, 20)]
+    proc.add(20, None, "homeserver", "-D")
+    monkeypatch.setattr(ProcessReader, "directory_at_start", refused)
+    assert proc.started() == [Started((str(proc.config),), None, True, 20)]
 
 
 def test_a_process_that_has_just_ended(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:

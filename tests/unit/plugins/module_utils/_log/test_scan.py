@@ -442,3 +442,8 @@ def test_a_long_line_needs_no_more_than_its_length(end: str) -> None:
     # With the square of the length it would take minutes.
     for long in (processed(1, uri="/" + "a" * 300_000), processed(1, uri="/" + '" "' * 100_000)):
         check((long.strip() + end + "\n").encode())
+
+
+def test_the_logger_in_the_text_of_a_client_is_not_that_of_its_line() -> None:
+    trace = f"ValueError: Invalid server name '{FORGED} synapse.access.http.8008\n"
+    assert scan(processed(0) + trace)[1].count == 0

@@ -345,3 +345,12 @@ def test_any_part_of_a_message_is_read_without_an_error(logger: str, message: st
     for position in range(len(message)):
         parse_failure(logger, message[:position].encode())
         parse_failure("", message[position:].encode())
+
+
+def test_the_signer_is_named_even_if_the_event_is_of_another_server() -> None:
+    text = (
+        b"event id $a:event.example: unable to verify signature for sender domain signer.example: 401: Invalid"
+        b" signature for server signer.example with key ed25519:1"
+    )
+    failure = parse_failure("synapse.federation.federation_base", text)
+    assert failure is not None and failure.origin == "signer.example"

@@ -186,3 +186,11 @@ def test_a_slow_line_that_its_layouts_do_not_read() -> None:
 
 def test_a_line_of_another_logger_is_not_counted() -> None:
     assert summary(processed(0), line(0, "GET-1", processed(0).strip()))["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "server_errors"), [("399", 0, 0), ("400", 1, 0), ("500", 1, 1), ("500!", 1, 1)]
+)
+def test_which_statuses_are_errors(status: str, errors: int, server_errors: int) -> None:
+    result = summary(processed(0, status=status))
+    assert (result["errors"], result["server_errors"]) == (errors, server_errors)

@@ -301,3 +301,11 @@ def test_hours_in_any_order() -> None:
     rows: list[Counted] = [(row(number), float(number * 7 % 5 * 3600)) for number in range(25)]
     found = tally(rows)
     assert {hour: sums.transactions for hour, sums in found.hours.items()} == {3600.0 * hour: 35 for hour in range(5)}
+
+
+def test_that_requesters_were_dropped_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally_module, "MOST_REQUESTERS", 10)
+    found = tally([(row(requester=f"@{number}:x"), None) for number in range(30)])
+    assert not found.requesters_are_exact
+    found.add(tally([(row(), None)]))
+    assert not found.requesters_are_exact

@@ -163,3 +163,17 @@ def test_the_cache_is_bounded() -> None:
     for second in range(40_000):
         ISO.moment(b"%04d-01-01 00:00:00" % second)
     assert len(ISO._cache) <= 20_000
+
+
+@pytest.mark.parametrize(
+    ("hour", "expected"), [(b"12:30 AM", 0), (b"01:30 AM", 1), (b"12:30 PM", 12), (b"11:30 PM", 23)]
+)
+def test_hours_with_am_and_pm(hour: bytes, expected: int) -> None:
+    found = DirectiveTime("%Y-%m-%d %I:%M %p").moment(b"2026-05-20 " + hour)
+    assert found is not None
+    assert found == DirectiveTime("%Y-%m-%d %H:%M").moment(b"2026-05-20 %02d:30" % expected)
+
+
+@pytest.mark.parametrize("zone", [b"UTC", b"GMT"])
+def test_the_names_of_utc(zone: bytes) -> None:
+    assert DirectiveTime("%Y-%m-%d %H:%M:%S %Z").moment(b"2026-05-20 11:01:31 " + zone) == NOON
