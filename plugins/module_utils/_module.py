@@ -57,11 +57,20 @@ def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]
     _exit(module, {"changed": bool(steps), "steps": steps, **_diff(module, plan), **result})
 
 
-def run_info(spec: ArgumentSpec, read: t.Callable[[Parameters], dict[str, t.Any]]) -> t.NoReturn:
-    """Run a module that only reads: `read` returns what it found."""
+def run_info(
+    spec: ArgumentSpec,
+    read: t.Callable[[Parameters], dict[str, t.Any]],
+    keep: t.Callable[[Parameters, dict[str, t.Any]], None] | None = None,
+) -> t.NoReturn:
+    """Run a module that only reads: `read` returns what it found.
+
+    `keep` writes a part of it into a file of the module itself, for its next run. It is not called in check mode.
+    """
     module = _started(spec)
     try:
         result = read(module.params)
+        if keep and not module.check_mode:
+            keep(module.params, result)
     except Exception as error:
         _fail(module, told(error))
     _exit(module, {"changed": False, **result})

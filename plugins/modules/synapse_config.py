@@ -338,7 +338,7 @@ def running_users(config_path: t.Sequence[str]) -> list[str]:
     users: list[str] = []
     # Nothing is found without /proc, or if a process ends at the same moment.
     with contextlib.suppress(SynapseError):
-        for process in find_processes(config_path)[0]:
+        for process in find_processes(config_path).processes:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 users.append(ProcessReader(process.pid).user())
     return list(dict.fromkeys(users))

@@ -18,7 +18,7 @@ description:
     fix. The sizes of caches are the only exception, see O(require_cache_proof).
   - It always fails if no process of this Synapse runs on the host.
   - Warns of settings that have no effect yet, but will change a declared value at the next start of Synapse.
-  - No access token is needed or sent.
+  - An access token is only sent for O(presence), and is not needed. All other requests are made without it.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -110,6 +110,52 @@ options:
         such as the media store.
     type: bool
     default: false
+  presence:
+    description:
+      - The mode of presence that each process must have. V(enabled), V(disabled) and V(untracked) are the values
+        C(true), C(false) and C("untracked") of the setting C(presence.enabled).
+      - Each process must have the mode in its own configuration, and must have been started after the configuration
+        was changed, also if O(fresh) is V(false). With V(disabled), it must not have made updates of presence since its
+        start.
+      - If an access token is set, the server at O(base_url) is asked too. That changes nothing, because the requests
+        set a state of presence that does not exist, and ask for the presence of an account that does not exist. The
+        token can be that of any user of the server. No proxy may answer requests for presence instead of Synapse.
+      - If C(stream_writers.presence) names a worker, only that worker can prove V(untracked). O(base_url) must then be
+        its URL.
+      - After a restart, set O(answers) and O(wait_timeout) as well, so that the server is not asked before it answers.
+    type: str
+    choices:
+      - enabled
+      - disabled
+      - untracked
+  require_presence_proof:
+    description:
+      - Whether to fail if the server at O(base_url) was not asked, because no access token is set or because it
+        limits the rate of the requests. Needs O(presence).
+      - Otherwise RV(presence_proven) is then V(false), and RV(proofs.presence) contains the reason.
+    type: bool
+    default: false
+  workers:
+    description:
+      - How many workers of this Synapse must run on this host, neither fewer nor more. Each must have a name of its
+        own.
+      - A failure names the workers in the configuration that do not run, and the units of O(worker_unit) that are not
+        active.
+    type: int
+  worker_unit:
+    description:
+      - The template of the systemd units of the workers, for the messages of O(workers). Set it to an empty string if
+        they do not have one.
+    type: str
+    default: matrix-synapse-worker@.service
+  in_flight_requests:
+    description:
+      - How many requests can be in flight in each process, at most. Requests that wait for news, such as C(/sync), do
+        not count.
+      - A failure names the endpoints with the most requests, and whether they wait for the database or for the event
+        loop.
+      - The number changes all the time, so set it to a number that only a process with a problem reaches.
+    type: int
   working_directory:
     description:
       - The directory that Synapse runs in. Relative paths in the configuration start there.
@@ -126,9 +172,11 @@ options:
     type: path
   wait_timeout:
     description:
-      - How many seconds to wait until the processes run, the server at O(base_url) answers, and the caches are resized
-        after a reload, all together, before it is a failure. For the caches at most 10.
-      - A single request then needs at most the seconds that are left, or 1, and does not wait for a rate limit.
+      - How many seconds to wait until the processes and the declared number of O(workers) run, the server at
+        O(base_url) answers, and the caches are resized after a reload, all together, before it is a failure. For the
+        caches at most 10.
+      - A single request then needs at most the seconds that are left, or 1, and does not wait for a rate limit. The
+        requests for O(presence) are made afterwards, within O(timeout) and O(rate_limit_retry_timeout).
     type: int
     default: 0
   option_names:
@@ -196,6 +244,18 @@ EXAMPLES = r"""
     configured_paths: true
     working_directory: /var/lib/matrix-synapse
 
+- name: Check that presence is disabled in all processes, and that the server answers accordingly
+  matrix_ops.synapse.synapse_runtime_check:
+    presence: disabled
+    access_token_path: /etc/matrix-synapse/admin.token
+    require_presence_proof: true
+
+- name: Wait until three workers run, and check that no process is overloaded
+  matrix_ops.synapse.synapse_runtime_check:
+    workers: 3
+    in_flight_requests: 50
+    wait_timeout: 60
+
 - name: Use the names of your own variables in messages
   matrix_ops.synapse.synapse_runtime_check:
     open_files: "{{ chat_open_files | default(4096) }}"
@@ -261,6 +321,30 @@ proofs:
       returned: if O(caches), O(cache_factor), O(require_cache_proof) or O(report_caches) is set and a process runs
       type: str
       sample: "Caches: 42 caches of the running server have the size that global_factor 2.0 sets."
+    presence:
+      description: The mode of presence, and whether the server answers accordingly or why it was not asked.
+      returned: if O(presence) is set and the processes are as declared
+      type: str
+      sample: >-
+        Presence: disabled in the configuration that main started with, and the server at http://127.0.0.1:8008 answers
+        accordingly.
+    workers:
+      description: Which workers run.
+      returned: if O(workers) is set and the processes are as declared
+      type: str
+      sample: "Workers: 2 workers run: federation_sender1, sync1."
+    in_flight_requests:
+      description: How many requests are in flight.
+      returned: if O(in_flight_requests) is set and the processes are as declared
+      type: str
+      sample: "Requests: 3 in flight in main. At most 50 are allowed."
+presence_proven:
+  description:
+    - Whether the server at O(base_url) was asked and has the mode of presence in O(presence), as all processes have.
+    - Always V(false) if O(presence) or the access token is not set.
+  returned: success
+  type: bool
+  sample: true
 caches_proven:
   description:
     - Whether each process shows at least one cache of the size that the configuration sets, and none of a different
@@ -332,9 +416,14 @@ processes:
       returned: always
       type: int
       sample: 1769860800000
+    uptime_seconds:
+      description: How many seconds ago the process was started.
+      returned: always
+      type: int
+      sample: 86400
     outdated_by:
       description: What was changed after the process was started with it. Empty if nothing was changed.
-      returned: if O(fresh) is true
+      returned: if O(fresh) is true or O(presence) is set
       type: list
       elements: dict
       contains:
@@ -365,7 +454,7 @@ processes:
           were changed or added after the process was started. They are not in RV(processes[].outdated_by).
         - Only RV(processes[].caches) shows whether the process has applied them. Empty if there is none.
         - If RV(processes[].unknown) contains C(outdated_by), the list may be incomplete.
-      returned: if O(fresh) is true
+      returned: if O(fresh) is true or O(presence) is set
       type: list
       elements: str
       sample: []
@@ -374,7 +463,7 @@ processes:
         - Whether RV(processes[].outdated_by) contains a change, so that the process must be restarted.
         - If RV(processes[].unknown) contains C(outdated_by), the module could not check everything, and V(false) is not
           certain.
-      returned: if O(fresh) is true
+      returned: if O(fresh) is true or O(presence) is set
       type: bool
       sample: false
     file_limits:
@@ -422,9 +511,72 @@ processes:
         PYTHONMALLOC: malloc
     metrics_url:
       description: The URL where the process serves its metrics.
-      returned: if a cache option is set and the metrics can be read
+      returned: if a cache option, O(presence) or O(in_flight_requests) is set, and the metrics can be read
       type: str
       sample: http://127.0.0.1:9000/_synapse/metrics
+    version:
+      description: The version of Synapse that the process runs.
+      returned: if the metrics are read and contain it
+      type: str
+      sample: 1.163.2
+    presence_settings:
+      description:
+        - The mode of presence in the configuration of the process, and the file and the key that set it.
+        - See M(matrix_ops.synapse.synapse_runtime_info) for the keys. In addition, C(problem) is a sentence about a
+          text that Synapse takes for true, if there is one.
+      returned: if O(presence) is set and the configuration of the process can be read
+      type: dict
+      sample:
+        mode: disabled
+        key: presence.enabled
+        path: /etc/matrix-synapse/conf.d/presence.yaml
+        ignored: []
+    requests:
+      description: The requests in flight. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        in_flight: 3
+        long_polls: 12
+        endpoints: []
+        database_wait_seconds: 0.0
+        database_seconds: 0.01
+    database:
+      description: The use of the database. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        connections:
+          working: 1
+          open: 5
+          max: 10
+    event_loop:
+      description: The turns of the event loop. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        ticks: 20000
+        average_tick_seconds: 0.001
+    garbage_collection:
+      description: The garbage collection of Python. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        collections: 17
+        seconds: 0.4
+    federation:
+      description: What is sent and received. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        sent_transactions: 12
+        pending_pdus: 0
+    presence:
+      description: The updates of presence. See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) or O(in_flight_requests) is set and the metrics can be read
+      type: dict
+      sample:
+        updates: 0
     caches:
       description: The caches that the process has used so far.
       returned: if a cache option is set and the metrics can be read
@@ -542,7 +694,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 
-# What is asked of the server is public: a token that cannot be read or is not valid must not matter.
+# Except for presence, what is asked is public: a token that cannot be read or is not valid must not matter.
 _NO_TOKEN = {"access_token": None, "access_token_path": None}
 
 
@@ -558,19 +710,25 @@ def check(parameters: Parameters) -> dict[str, t.Any]:
         hurried = {"timeout": min(parameters["timeout"], seconds), "rate_limit_retry_timeout": 0}
         return connect({**parameters, **_NO_TOKEN, **hurried})
 
+    def connected_as_user() -> Client:
+        return connect(parameters)
+
+    # Options that are not valid are a mistake in the task, whatever the processes do.
     if declared.reads_server:
-        # Options that are not valid are a mistake in the task, whatever the processes do.
         connected(None)
+    if declared.reads_presence:
+        connected_as_user()
     reader = RuntimeReader(
         declared.config_path,
-        caches=declared.reads_caches,
-        freshness=declared.fresh,
+        declared.wanted,
         restart_record=parameters["restart_record"],
         synapse_python=declared.synapse_python,
         timeout=timeout,
     )
     connecting = connected if declared.reads_server else None
-    return RuntimeCheck(declared, reader.read, timeout=timeout, connect=connecting).run()
+    return RuntimeCheck(
+        declared, reader.read, timeout=timeout, connect=connecting, connect_as_user=connected_as_user
+    ).run()
 
 
 def main() -> None:
@@ -592,6 +750,11 @@ def main() -> None:
             "fresh": {"type": "bool", "default": True},
             "writable_paths": {"type": "list", "elements": "path", "default": []},
             "configured_paths": {"type": "bool", "default": False},
+            "presence": {"type": "str", "choices": ["enabled", "disabled", "untracked"]},
+            "require_presence_proof": {"type": "bool", "default": False},
+            "workers": {"type": "int"},
+            "worker_unit": {"type": "str", "default": "matrix-synapse-worker@.service"},
+            "in_flight_requests": {"type": "int"},
             "working_directory": {"type": "path"},
             "unit": {"type": "str", "default": "matrix-synapse.service"},
             "log_path": {"type": "path"},

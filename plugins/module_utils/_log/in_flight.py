@@ -45,7 +45,7 @@ def in_flight_requests(
     answers) and `count`, which is above 0; the highest count first. `timeout`: in seconds, for each response. Raises
     SynapseError if there is no /proc, and MissingLibrary without PyYAML.
     """
-    processes, unknown = find_processes(config_path, proc)
+    processes, unknown, _in_containers = find_processes(config_path, proc)
     if not processes and not unknown:
         reason = f"No running process of Synapse was started with the configuration {config_path[0]}."
         unknown.append(

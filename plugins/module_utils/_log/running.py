@@ -43,7 +43,7 @@ def started_processes(config_path: t.Sequence[str], host: Host | None = None) ->
     """
     proc = (host or Host()).proc
     found: list[Started] = []
-    processes, hidden = find_processes(config_path, proc)
+    processes, hidden, _in_containers = find_processes(config_path, proc)
     for process in processes:
         try:
             directory = ProcessReader(process.pid, proc).directory_at_start(process.daemonized)

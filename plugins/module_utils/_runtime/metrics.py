@@ -4,50 +4,53 @@
 
 # Private to this collection: it may change in any release.
 
-"""The metrics of a running process: the URLs where it serves them, and their content.
+"""The metrics of a running process of Synapse: read from the first of its listeners that serves them.
 
-Relies on the listeners of Synapse 1.163 (synapse/config/server.py: type `metrics`, or `http` with the resource
-`metrics`) and on the text format of Prometheus, version 0.0.4.
+Relies on the listeners of Synapse 1.163 (see metrics_listeners.py).
 """
 
 from __future__ import annotations
 
-import http.client
-import re
+import os
 import typing as t
-import urllib.error
-import urllib.request
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
-    ConnectionFailed,
+    ConfigurationError,
     SynapseError,
     UnexpectedAnswer,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.certificate import first_certificate
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import owner_of
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP, Process, Unknown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_connection import fetch
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_listeners import (
+    NoMetrics,
+    metrics_urls,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_text import Sample, parse
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    MAIN_APP,
+    Process,
+    ProcessReader,
+    Unknown,
+)
 
-_PATH = "/_synapse/metrics"
-_EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-_LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))')
-_SAMPLE = re.compile(rf"({_NAME})\s*(\{{)?")
-_ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
+__all__ = ["Answer", "Metrics", "NoMetrics", "Sample", "fetch_from", "metrics_urls", "parse", "read_metrics"]
 
-
-class Sample(t.NamedTuple):
-    """One line of the metrics."""
-
-    name: str
-    labels: dict[str, str]
-    value: float
+_AS_ROOT = "Run the task with become, as root."
 
 
 class Answer(t.NamedTuple):
-    """The metrics that were read. `is_certain`: it was proven that this process serves them."""
+    """The metrics that were read. `is_certain`: it was proven that this process serves them.
+
+    `certificate`: the one that the server presented, as DER, None without TLS. `shared_with`: a text that names other
+    processes with a socket at the same address, "" if none are known.
+    """
 
     text: str
     is_certain: bool
+    certificate: bytes | None = None
+    shared_with: str = ""
 
 
 class Metrics(t.NamedTuple):
@@ -58,67 +61,31 @@ class Metrics(t.NamedTuple):
     doubt: Unknown | None = None
 
 
-class NoMetrics(t.NamedTuple):
-    """The reason why a process serves no metrics that can be read, and the fix."""
-
-    reason: str
-    fix: str
-
-
 def read_metrics(settings: Settings, process: Process, timeout: float, proc: str = "/proc") -> Metrics | NoMetrics:
     """Return the metrics at the first URL where `process`, with the configuration `settings`, serves them.
 
-    `timeout` in seconds, for each response. Raises FileNotFoundError or ProcessLookupError if the process has ended.
+    `timeout` in seconds, for each response as a whole. Raises FileNotFoundError or ProcessLookupError if the process
+    has ended.
     """
-    urls = metrics_urls(settings, worker=process.app != MAIN_APP)
+    worker = process.app != MAIN_APP
+    urls = metrics_urls(settings, worker=worker, working_directory=lambda: _working_directory(process, proc))
     if isinstance(urls, NoMetrics):
         return urls
-    reason = ""
+    key = "worker_listeners" if worker else "listeners"
+    restart = (
+        f"Restart Synapse, so that it opens the listener for metrics in {key}, and check that its address is free."
+    )
+    failures: dict[str, str] = {}
     for url in urls:
         try:
             answer = fetch_from(url, process.pid, timeout, proc)
-            samples = parse(answer.text)
+            refused = _refusal(answer, url, settings, process, proc)
+            if refused is None:
+                return Metrics(url, parse(answer.text), _doubt(answer, url, process.pid))
+            failures[refused.reason] = refused.fix
         except SynapseError as error:
-            reason = error.message
-            continue
-        doubt = f"This user is not allowed to see whether process {process.pid} itself serves {url}, so the answer was"
-        doubt += " used without this check."
-        fix = "Run the task with become, as root."
-        return Metrics(url, samples, None if answer.is_certain else Unknown("metrics_url", doubt, fix))
-    return NoMetrics(
-        reason, "Restart Synapse, so that it opens the configured listener, and check that its port is free."
-    )
-
-
-def metrics_urls(settings: Settings, *, worker: bool) -> list[str] | NoMetrics:
-    """Return the URLs where a process with the configuration `settings` serves its metrics, the best first.
-
-    A worker has the listeners of `worker_listeners`. An address that stands for all addresses becomes loopback.
-    """
-    key = "worker_listeners" if worker else "listeners"
-    example = f"a listener {{type: metrics, port: 9000, bind_addresses: [127.0.0.1]}} to {key}, and restart Synapse."
-    listeners = [listener for listener in _mappings(settings.get(key)) if _serves_metrics(listener)]
-    if not worker and settings.get("metrics_port"):
-        address = settings.get("metrics_bind_host", "127.0.0.1")
-        listeners.append({"type": "http", "port": settings["metrics_port"], "bind_addresses": [address]})
-    if not listeners:
-        return NoMetrics("The configuration has no listener for metrics.", f"Set enable_metrics to true, add {example}")
-    if not settings.get("enable_metrics"):
-        return NoMetrics(
-            "enable_metrics is not true, so Synapse ignores the listener for metrics.",
-            "Set enable_metrics to true and restart Synapse.",
-        )
-    plain = [listener for listener in listeners if listener.get("port") and not listener.get("tls")]
-    if not plain:
-        return NoMetrics(
-            "The metrics are only served over TLS or on a Unix socket, and this module cannot read them there.",
-            f"Add {example}",
-        )
-    # The listener of type `metrics` has its own thread, and answers while Synapse is busy.
-    plain.sort(key=lambda listener: listener["type"] != "metrics")
-    return [
-        f"http://{_host(address)}:{listener['port']}{_PATH}" for listener in plain for address in _addresses(listener)
-    ]
+            failures[error.message] = restart
+    return NoMetrics(" ".join(failures), " ".join(dict.fromkeys(failures.values())))
 
 
 def fetch_from(url: str, pid: int, timeout: float, proc: str = "/proc") -> Answer:
@@ -130,82 +97,59 @@ def fetch_from(url: str, pid: int, timeout: float, proc: str = "/proc") -> Answe
     before = owner_of(url, pid, proc)
     if before.is_own is False and before.inodes:
         raise UnexpectedAnswer(f"{url} is served by a different process{before.other and f', {before.other}'}.")
-    text = fetch(url, timeout)
+    response = fetch(url, pid, timeout, proc)
+    if response.is_certain:
+        return Answer(response.text, True)
     # In the meantime, another process may have opened the socket.
     after = owner_of(url, pid, proc)
-    if after != before:
+    if after[:2] != before[:2]:
         raise UnexpectedAnswer(f"A different process began to serve {url} during the request. Run the task again.")
     if after.is_own is False:
         raise UnexpectedAnswer(f"{url} is served by a different process, which this user is not allowed to see.")
-    return Answer(text, after.is_own is True)
+    return Answer(response.text, after.is_own is True, response.certificate, after.other)
 
 
-def fetch(url: str, timeout: float) -> str:
-    """Return the metrics that `url` serves. Raises ConnectionFailed or UnexpectedAnswer. `timeout` in seconds."""
-    # The URL leads to this host, so no proxy is used.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(url, headers={"Accept": "text/plain; version=0.0.4"})
+def _working_directory(process: Process, proc: str) -> str | None:
     try:
-        with opener.open(request, timeout=timeout) as answer:
-            return str(answer.read().decode("utf-8", errors="replace"))
-    except urllib.error.HTTPError as error:
-        raise UnexpectedAnswer(f"GET {url} failed: status {error.code}.") from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise ConnectionFailed(f"GET {url} failed: {getattr(reason, 'strerror', None) or reason}.") from error
+        return os.readlink(os.path.join(proc, str(process.pid), "cwd"))
+    except PermissionError:
+        return None
 
 
-def parse(text: str) -> list[Sample]:
-    """Return the samples in `text`. Raises UnexpectedAnswer if it is not in the format of Prometheus."""
-    return [_parse_line(line) for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-
-
-def _parse_line(line: str) -> Sample:
-    match = _SAMPLE.match(line.strip())
-    if match is None:
-        raise _malformed(line)
-    name, has_labels = match.groups()
-    rest = line.strip()[match.end() :]
-    labels: dict[str, str] = {}
-    if has_labels:
-        position = 0
-        while not rest[position:].lstrip().startswith("}"):
-            label = _LABEL.match(rest, position)
-            if label is None:
-                raise _malformed(line)
-            labels[label[1]] = re.sub(r"\\.", lambda escape: _ESCAPES.get(escape[0], escape[0]), label[2])
-            position = label.end()
-        rest = rest[position:].lstrip()[1:]
-    fields = rest.split()
+def _refusal(answer: Answer, url: str, settings: Settings, process: Process, proc: str) -> NoMetrics | None:
+    """Return why an answer over TLS is not used. If its process is not proven, it must have Synapse's certificate."""
+    if answer.is_certain or answer.certificate is None:
+        return None
+    configured = settings.get("tls_certificate_path")
+    if not isinstance(configured, str) or not configured:
+        reason = f"It is uncertain which process serves {url}, and tls_certificate_path is not set."
+        return NoMetrics(reason, f"{_AS_ROOT} Set tls_certificate_path.")
     try:
-        # A timestamp can follow the value.
-        return Sample(name, labels, float(fields[0]))
-    except (IndexError, ValueError):
-        raise _malformed(line) from None
+        if not os.path.isabs(configured):
+            directory = ProcessReader(process.pid, proc).directory_at_start(process.daemonized)
+            configured = os.path.join(directory, configured)
+        expected = first_certificate(configured)
+    except PermissionError:
+        reason = f"This user is not allowed to see whether process {process.pid} itself serves {url}, nor to read"
+        return NoMetrics(f"{reason} tls_certificate_path {configured}.", _AS_ROOT)
+    except ConfigurationError as error:
+        return NoMetrics(
+            f"It is uncertain which process serves {url}: {error.message}", "Correct tls_certificate_path."
+        )
+    if answer.certificate == expected:
+        return None
+    reason = f"It is uncertain which process serves {url}, and its certificate is not the first one in"
+    reason += f" tls_certificate_path {configured}."
+    return NoMetrics(reason, f"{_AS_ROOT} If the certificate was renewed, reload Synapse, so that it uses the new one.")
 
 
-def _malformed(line: str) -> UnexpectedAnswer:
-    return UnexpectedAnswer(f"The response is not in the text format of Prometheus: {line[:100]!r}.")
-
-
-def _serves_metrics(listener: Settings) -> bool:
-    if listener.get("type") == "metrics":
-        return True
-    names = [name for resource in _mappings(listener.get("resources")) for name in resource.get("names") or []]
-    return listener.get("type") == "http" and "metrics" in names
-
-
-def _addresses(listener: Settings) -> list[str]:
-    addresses = [str(address) for address in listener.get("bind_addresses") or []]
-    if listener.get("bind_address"):
-        addresses.append(str(listener["bind_address"]))
-    return addresses or ["0.0.0.0"]
-
-
-def _host(address: str) -> str:
-    address = _EVERYWHERE.get(address, address)
-    return f"[{address}]" if ":" in address else address
-
-
-def _mappings(value: t.Any) -> list[Settings]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def _doubt(answer: Answer, url: str, pid: int) -> Unknown | None:
+    if answer.is_certain:
+        return None
+    if answer.shared_with:
+        reason = (
+            f"The address of {url} is shared by process {pid} and {answer.shared_with}, so the metrics may be those"
+        )
+        return Unknown("metrics_url", f"{reason} of another process.", "Give each process an address of its own.")
+    doubt = f"This user is not allowed to see whether process {pid} itself serves {url}, so the answer was"
+    return Unknown("metrics_url", f"{doubt} used without this check.", _AS_ROOT)

@@ -16,15 +16,26 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.command_line import (
+    MAIN_APP,
+    CommandLine,
+    parse_command_line,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.container import InContainer, container_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.hidden_processes import hiding_option
 
-MAIN_APP = "synapse.app.homeserver"
+__all__ = [
+    "MAIN_APP",
+    "Found",
+    "InContainer",
+    "Process",
+    "ProcessReader",
+    "Unknown",
+    "find_processes",
+    "parse_command_line",
+    "user_name",
+]
 
-# The scripts that Synapse's package installs, and what they run.
-_SCRIPTS = {"synapse_homeserver": MAIN_APP, "synapse_worker": "synapse.app.generic_worker"}
-_NOT_SERVERS = frozenset({"synapse.app.admin_cmd"})
-# With these options Synapse writes files and exits.
-_ONE_SHOT = frozenset({"--generate-config", "--generate-keys", "--generate-missing-configs"})
-_INTERPRETER = re.compile(r"(python|pypy)[0-9.]*")
 _JEMALLOC = re.compile(r"/\S*/libjemalloc\S*")
 _EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
 _OPEN_FILES = re.compile(r"^Max open files\s+(\S+)\s+(\S+)", re.MULTILINE)
@@ -37,6 +48,8 @@ _HIDDEN = {
 }
 # The kernel adds this to the name of a program whose file was removed.
 _DELETED = " (deleted)"
+# In characters. The kernel allows 6 MiB.
+_LONGEST_COMMAND_LINE = 2**18
 T = t.TypeVar("T")
 
 
@@ -49,19 +62,10 @@ class Unknown(t.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class CommandLine:
-    """How a process of Synapse was started: the module that it runs, and the values of its `--config-path` options."""
-
-    app: str
-    config_path: tuple[str, ...]
-    daemonized: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
 class Process:
     """A running process of Synapse. `config_path`: the absolute paths of its configuration.
 
-    `interpreter`: the first word of its command line, which the user who started it could choose. `daemonized`: it was
+    `interpreter`: the Python that it was started with, which the user who started it could choose. `daemonized`: it was
     started with -D.
     """
 
@@ -72,56 +76,50 @@ class Process:
     daemonized: bool = False
 
 
-def parse_command_line(arguments: t.Sequence[str]) -> CommandLine | None:
-    """Return how Synapse was started, or None if these are not the arguments of a server process.
+class Found(t.NamedTuple):
+    """The running processes of a Synapse, the main process before workers.
 
-    A wrapper that starts Synapse (sudo, a shell) has the same words in its arguments, but is not a Python interpreter.
+    `unknown`: what could not be found out. `in_containers`: the processes of any Synapse that see other files.
     """
-    if not arguments or not _INTERPRETER.fullmatch(os.path.basename(arguments[0])):
-        return None
-    position, module = 1, None
-    while position < len(arguments) and arguments[position].startswith("-"):
-        option = arguments[position]
-        if option.endswith("m") and not option.startswith("--"):
-            module = arguments[position + 1] if position + 1 < len(arguments) else None
-        # -m, -W and -X use the next argument if no value follows in the same word.
-        position += 2 if option[-1] in "mWX" and not option.startswith("--") else 1
-        if module:
-            break
-    if module is None and position < len(arguments):
-        module = _SCRIPTS.get(os.path.basename(arguments[position]))
-        position += 1
-    options = arguments[position:]
-    if not module or not module.startswith("synapse.app.") or module in _NOT_SERVERS or _ONE_SHOT & set(options):
-        return None
-    return CommandLine(module, _config_paths(options), bool({"-D", "--daemonize"} & set(options)))
+
+    processes: list[Process]
+    unknown: list[Unknown]
+    in_containers: list[InContainer]
 
 
-def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> tuple[list[Process], list[Unknown]]:
-    """Return the running processes that were started with the first of `config_path`, the main process before workers.
+def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> Found:
+    """Return the running processes that were started with the first of `config_path`.
 
     There may be workers only. Workers are started with the same configuration and a file of their own. Processes in
-    containers are left out, because they have different files at the same paths. The second value: what could not be
-    found out. Raises SynapseError if there is no /proc.
+    containers are listed on their own, because they have different files at the same paths. Raises SynapseError if
+    there is no /proc.
     """
     if not os.path.isdir(os.path.join(proc, "self")):
         raise SynapseError(f"{proc} shows no processes. Run this module on Linux, with {proc} mounted.")
     wanted = os.path.realpath(config_path[0])
-    found: list[Process] = []
-    unknown: list[Unknown] = []
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+    found = Found([], [], [])
+    hidden: list[int] = []
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdecimal()):
         try:
-            process = _read_process(proc, pid, os.path.basename(wanted))
+            _look_at(proc, pid, wanted, found, hidden)
         except (FileNotFoundError, ProcessLookupError):
             # It has just ended.
             continue
         except PermissionError:
             reason = f"This user is not allowed to see whether process {pid} runs with this configuration."
-            unknown.append(Unknown("processes", reason, _FIX))
-            continue
-        if process and wanted in (os.path.realpath(path) for path in process.config_path):
-            found.append(process)
-    return sorted(found, key=lambda process: (process.app != MAIN_APP, process.pid)), unknown
+            found.unknown.append(Unknown("processes", reason, _FIX))
+    option = hiding_option(proc)
+    if option:
+        reason = f"{proc} is mounted with {option}, so this user cannot see the processes of other users."
+        found.unknown.append(Unknown("processes", reason, _FIX))
+    elif hidden:
+        reason = (
+            f"This user is not allowed to see the command lines of some processes ({len(hidden)}, such as {hidden[0]}),"
+            " and so whether they run with this configuration."
+        )
+        found.unknown.append(Unknown("processes", reason, _FIX))
+    found.processes.sort(key=lambda process: (process.app != MAIN_APP, process.pid))
+    return found
 
 
 def user_name(number: int) -> str:
@@ -220,44 +218,48 @@ class ProcessReader:
             return None
 
 
-def _read_process(proc: str, pid: int, main_file: str) -> Process | None:
-    with open(os.path.join(proc, str(pid), "cmdline"), encoding="utf-8", errors="replace") as file:
-        arguments = file.read().split("\0")[:-1]
-    started = parse_command_line(arguments)
-    if started is None or not started.config_path or not _sees_same_files(proc, pid):
-        return None
+def _look_at(proc: str, pid: int, wanted: str, found: Found, hidden: list[int]) -> None:
+    """Add a process to what was found, or to `hidden` if this user is not allowed to see its command line."""
+    try:
+        started = _read_command_line(proc, pid)
+    except PermissionError:
+        hidden.append(pid)
+        return
+    if started is None or not started.config_path:
+        return
+    container = container_of(pid, proc)
+    if container:
+        found.in_containers.append(InContainer(pid, started.app, started.config_path, container))
+        return
     paths = started.config_path
     if not all(os.path.isabs(path) for path in paths):
         try:
             directory = ProcessReader(pid, proc).directory_at_start(started.daemonized)
         except PermissionError:
-            if main_file in (os.path.basename(path) for path in paths):
+            if os.path.basename(wanted) in (os.path.basename(path) for path in paths):
                 raise
-            return None
+            return
         paths = tuple(os.path.join(directory, path) for path in paths)
-    return Process(pid, started.app, paths, arguments[0], started.daemonized)
+    if wanted in (os.path.realpath(path) for path in paths):
+        found.processes.append(Process(pid, started.app, paths, started.interpreter, started.daemonized))
 
 
-def _sees_same_files(proc: str, pid: int) -> bool:
-    try:
-        other = os.readlink(os.path.join(proc, str(pid), "ns", "pid"))
-    except PermissionError:
-        # This process belongs to another user. It can be in a container, but most hosts have none.
-        return True
-    return other == os.readlink(os.path.join(proc, "self", "ns", "pid"))
+def _read_command_line(proc: str, pid: int) -> CommandLine | None:
+    directory = os.path.join(proc, str(pid))
 
+    def program() -> str:
+        try:
+            return os.readlink(os.path.join(directory, "exe")).removesuffix(_DELETED)
+        except PermissionError:
+            # Every user is allowed to see its name without its directory.
+            with open(os.path.join(directory, "comm"), encoding="utf-8", errors="replace") as file:
+                return file.read().rstrip("\n")
 
-def _config_paths(options: t.Sequence[str]) -> tuple[str, ...]:
-    paths: list[str] = []
-    following = iter(options)
-    for option in following:
-        if option in ("-c", "--config-path"):
-            paths.append(next(following, ""))
-        elif option.startswith("--config-path="):
-            paths.append(option.partition("=")[2])
-        elif option.startswith("-c"):
-            paths.append(option[2:])
-    return tuple(path for path in paths if path)
+    with open(os.path.join(directory, "cmdline"), encoding="utf-8", errors="replace", newline="") as file:
+        text = file.read(_LONGEST_COMMAND_LINE + 1)
+    if len(text) > _LONGEST_COMMAND_LINE:
+        return None
+    return parse_command_line(text.removesuffix("\0").split("\0"), program)
 
 
 def _found(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:

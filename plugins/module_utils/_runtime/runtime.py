@@ -14,24 +14,29 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import (
-    BaseSizes,
-    Run,
-    read_base_sizes,
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings, compare_caches
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import Run
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock, read_clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import configuration_inputs
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import NoMetrics, read_metrics
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.measuring import Measured, Measuring
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.memory import (
+    memory_limit,
+    read_host,
+    read_memory,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.open_files import read_open_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdated import (
     Finding,
     Start,
     changed_for_reload,
     outdated_by,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.presence_mode import presence_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
     MAIN_APP,
     Process,
@@ -44,6 +49,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.start import read_start, take_snapshot
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd, Unit, read_unit
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 
@@ -61,6 +67,7 @@ class _LookedAt(t.NamedTuple):
     reader: ProcessReader
     start: Start | None
     known: list[Finding]
+    measured: Measured | None
 
 
 class RuntimeReader:
@@ -69,58 +76,64 @@ class RuntimeReader:
     def __init__(
         self,
         config_path: t.Sequence[str],
+        wanted: Wanted,
         *,
-        caches: bool,
-        freshness: bool,
         synapse_python: str,
         timeout: float,
         restart_record: str | None = None,
         client: Client | None = None,
         host: Host | None = None,
     ) -> None:
-        """`config_path`: the configuration that Synapse is started with. `caches`: whether to read the caches.
+        """`config_path`: the configuration that Synapse is started with. `wanted`: what to read of its processes.
 
-        `freshness`: whether to compare the start of each process with its files. `restart_record`: the path of the file
-        with their state before the last restart. `synapse_python`: the Python that runs Synapse. `timeout`: how many
-        seconds to wait for metrics and for each command. `client`: to read the name and the version of the server, if
-        they are wanted. `host`: by default this one.
+        `restart_record`: the path of the file with the state of its files before the last restart. `synapse_python`:
+        the Python that runs Synapse. `timeout`: how many seconds to wait for metrics and for each command. `client`: to
+        read the name and the version of the server, if they are wanted. `host`: by default this one.
         """
         self._host = host or Host()
         self._config_path = tuple(config_path)
-        self._caches = caches
-        self._freshness = freshness
+        self._wanted = wanted
         self._restart_record = restart_record
-        self._synapse_python = synapse_python
         self._timeout = timeout
         self._client = client
-        self._bases: BaseSizes | Unknown | None = None
+        self._measuring = Measuring(wanted, synapse_python, timeout, self._host.proc, self._host.run)
 
     def read(self) -> dict[str, t.Any]:
-        """Return `processes` and `unknown`, and where they are wanted `server`, `cache_settings` and `restart_record`.
+        """Return `processes`, `in_containers` and `unknown`, and what is wanted in addition.
 
-        A host can have workers without a main process. Raises ConfigurationError if the caches are wanted and the
+        A host can have workers without a main process. Raises ConfigurationError if settings are wanted and the
         configuration cannot be read.
         """
-        settings = CacheSettings.read(read_configuration(self._config_path).settings) if self._caches else None
+        wanted = self._wanted
+        configuration = read_configuration(self._config_path) if wanted.configuration else None
+        settings = CacheSettings.read(configuration.settings) if configuration and wanted.caches else None
+        presence = presence_settings(configuration) if configuration and wanted.presence else None
         server, unknown = read_server(self._client) if self._client else ({}, [])
-        found, hidden = find_processes(self._config_path, self._host.proc)
-        unknown += hidden
+        found = find_processes(self._config_path, self._host.proc)
+        unknown += found.unknown
         looked_at: list[_LookedAt] = []
-        for process in found:
+        for process in found.processes:
             try:
                 looked_at.append(self._look_at(process))
             except (FileNotFoundError, ProcessLookupError):
                 # It has just ended.
                 continue
-        restart_record = self._compare(looked_at, unknown) if self._freshness else None
+        restart_record = self._compare(looked_at, unknown) if wanted.freshness else None
+        self._measuring.read_again([one.measured for one in looked_at if one.measured])
         for one in looked_at:
+            if one.measured:
+                self._measuring.complete(one.measured, one.described)
             one.described["unknown"] = [item._asdict() for item in one.reader.unknown]
         processes = [_known(one.described) for one in looked_at]
         return _known(
             {
                 "server": server or None,
                 "processes": processes,
+                "in_containers": [item._asdict() for item in found.in_containers],
+                "database_engine": _database_engine(configuration.settings) if configuration else None,
+                "host": read_host(self._host.proc) if wanted.memory else None,
                 "cache_settings": None if settings is None else dataclasses.asdict(settings),
+                "presence_settings": presence,
                 "restart_record": restart_record,
                 "unknown": [item._asdict() for item in unknown]
                 + [each for one in processes for each in one["unknown"]],
@@ -128,17 +141,20 @@ class RuntimeReader:
         )
 
     def _look_at(self, process: Process) -> _LookedAt:
-        reader = ProcessReader(process.pid, self._host.proc)
+        wanted, proc = self._wanted, self._host.proc
+        reader = ProcessReader(process.pid, proc)
         worker = process.app != MAIN_APP
-        environment = reader.environment()
         missing = [path for path in self._config_path if not _is_among(path, process.config_path)]
         if missing:
             reader.unknown.append(_started_without(process, missing))
-        settings = self._settings(process, missing, reader) if worker or self._caches else None
+        environment = reader.environment()
+        configuration = self._configuration(process, missing, reader) if worker or wanted.configuration else None
         unit = self._unit(process, reader)
-        started_ts = int(self._host.clock().wall_time(reader.started()) * 1000)
+        clock = self._host.clock()
+        started = reader.started()
+        started_ts = int(clock.wall_time(started) * 1000)
         described: dict[str, t.Any] = {
-            "name": "main" if not worker else (settings or {}).get("worker_name") or None,
+            "name": "main" if not worker else (configuration.settings if configuration else {}).get("worker_name"),
             "app": process.app,
             "pid": process.pid,
             "user": reader.user(),
@@ -146,6 +162,7 @@ class RuntimeReader:
             "config_path": list(process.config_path),
             "started": iso_time(started_ts),
             "started_ts": started_ts,
+            "uptime_seconds": max(int(clock.boottime - started), 0),
             "outdated_by": None,
             "changed_for_reload": None,
             "restart_required": None,
@@ -156,10 +173,53 @@ class RuntimeReader:
             "metrics_url": None,
             "caches": None,
         }
-        if self._caches and settings is not None:
-            described.update(self._cache_sizes(process, settings, environment, reader))
-        start, known = read_start(process, reader, unit) if self._freshness else (None, [])
-        return _LookedAt(described, reader, start, known)
+        if wanted.memory:
+            described.update(self._memory(process, reader, clock.boottime - started))
+        if wanted.open_files and configuration is not None and described["open_files"] is not None:
+            described.update(self._open_files(process, configuration, reader))
+        if wanted.presence and configuration is not None:
+            described["presence_settings"] = self._presence(process, configuration, reader)
+        measured = self._measuring.read(process, configuration, reader)
+        start, known = read_start(process, reader, unit) if wanted.freshness else (None, [])
+        return _LookedAt(described, reader, start, known, measured)
+
+    def _memory(self, process: Process, reader: ProcessReader, uptime: float) -> dict[str, t.Any]:
+        found = read_memory(process.pid, self._host.proc)
+        if not found.is_complete:
+            reason = f"Only root and the user of process {process.pid} are allowed to see its proportional memory."
+            reader.unknown.append(Unknown("memory", reason, "Run the task with become, as root."))
+        memory = dict(found.memory)
+        limit = memory_limit(reader.control_group())
+        if limit is not None:
+            memory["limit_bytes"] = limit
+        cpu = {"seconds": round(found.cpu_seconds, 2)}
+        if uptime > 0:
+            cpu["average_share"] = round(found.cpu_seconds / uptime, 4)
+        return {"memory": memory, "threads": found.threads, "cpu": cpu}
+
+    def _open_files(self, process: Process, configuration: Configuration, reader: ProcessReader) -> dict[str, t.Any]:
+        try:
+            directory: str | None = reader.directory_at_start(process.daemonized)
+        except PermissionError:
+            directory = None
+        try:
+            found = read_open_files(
+                process.pid, configuration.settings, process.app != MAIN_APP, directory, self._host.proc
+            )
+        except PermissionError:
+            # The number of the open files has been added to the unknown ones for the same reason.
+            return {}
+        return {"open_files_by_kind": found.by_kind, "remote_hosts": found.remote_hosts}
+
+    def _presence(
+        self, process: Process, configuration: Configuration, reader: ProcessReader
+    ) -> dict[str, t.Any] | None:
+        try:
+            return presence_settings(configuration)
+        except ConfigurationError as error:
+            fix = f"Correct the configuration of process {process.pid}."
+            reader.unknown.append(Unknown("presence_settings", error.message, fix))
+            return None
 
     def _unit(self, process: Process, reader: ProcessReader) -> Unit | None:
         numbers = (process.pid, reader.parent())
@@ -167,7 +227,7 @@ class RuntimeReader:
             return read_unit(reader.control_group(), numbers, self._host.run, self._timeout, self._host.systemd)
         except SynapseError as error:
             reader.unknown.append(Unknown("unit", error.message, f"Run systemctl status {process.pid} on the host."))
-            if self._freshness:
+            if self._wanted.freshness:
                 fix = f"Restart process {process.pid} if its unit was changed after it was started."
                 reader.unknown.append(Unknown("outdated_by", error.message, fix))
             return None
@@ -198,56 +258,30 @@ class RuntimeReader:
                 one.reader.unknown += [Unknown("outdated_by", hidden[path], fix) for path in paths]
         return now.as_record()
 
-    def _settings(self, process: Process, missing: list[str], reader: ProcessReader) -> Settings | None:
-        """Return the settings in the files of the process and in those of `config_path` that it was started without."""
+    def _configuration(self, process: Process, missing: list[str], reader: ProcessReader) -> Configuration | None:
+        """Return the configuration in the files of the process and in those of `config_path` that it does not have."""
         paths = process.config_path
         if missing:
             paths = (*self._config_path, *(path for path in paths if not _is_among(path, self._config_path)))
         try:
-            settings = read_configuration(paths).settings
-            if self._caches:
-                CacheSettings.read(settings)
+            configuration = read_configuration(paths)
+            if self._wanted.caches:
+                CacheSettings.read(configuration.settings)
         except ConfigurationError as error:
             fix = f"Run the task with become, as root, or correct the configuration of process {process.pid}."
-            for name in self._needing_settings(process):
-                reader.unknown.append(Unknown(name, error.message, fix))
+            names = [*(["name"] if process.app != MAIN_APP else []), *self._wanted.needing_configuration]
+            reader.unknown += [Unknown(name, error.message, fix) for name in names]
             return None
-        return settings
+        return configuration
 
-    def _needing_settings(self, process: Process) -> t.Iterator[str]:
-        if process.app != MAIN_APP:
-            yield "name"
-        if self._caches:
-            yield "caches"
 
-    def _cache_sizes(
-        self, process: Process, settings: Settings, environment: dict[str, str] | None, reader: ProcessReader
-    ) -> dict[str, t.Any]:
-        metrics = read_metrics(settings, process, self._timeout, self._host.proc)
-        if isinstance(metrics, NoMetrics):
-            reader.unknown.append(Unknown("caches", *metrics))
-            return {}
-        if metrics.doubt is not None:
-            reader.unknown.append(metrics.doubt)
-        if self._bases is None:
-            self._bases = self._read_bases(process)
-        if isinstance(self._bases, Unknown):
-            reader.unknown.append(self._bases)
-        bases = self._bases if isinstance(self._bases, BaseSizes) else None
-        return {
-            "metrics_url": metrics.url,
-            "caches": compare_caches(metrics.samples, bases, CacheSettings.read(settings), environment),
-        }
-
-    def _read_bases(self, process: Process) -> BaseSizes | Unknown:
-        try:
-            return read_base_sizes(self._synapse_python, self._timeout, self._host.run)
-        except SynapseError as error:
-            return Unknown(
-                "base_size",
-                error.message,
-                f"Set synapse_python to the Python of Synapse. Process {process.pid} runs {process.interpreter}.",
-            )
+def _database_engine(settings: t.Mapping[str, t.Any]) -> str | None:
+    """Return the name of the engine as in synapse/config/database.py, or None if there is none or several engines."""
+    several = settings.get("databases")
+    databases = list(several.values()) if isinstance(several, dict) and several else [settings.get("database")]
+    names = {database.get("name", "sqlite3") for database in databases if isinstance(database, dict)}
+    name = names.pop() if len(names) == 1 else None
+    return name if isinstance(name, str) else None
 
 
 def _known(values: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -23,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host, RuntimeReader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server import read_server
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.systemctl import (
     Shown,
     running_instances,
@@ -131,8 +132,7 @@ class ServiceReader:
     def _runtime(self, *, freshness: bool) -> dict[str, t.Any]:
         reader = RuntimeReader(
             self._declared.config_path,
-            caches=False,
-            freshness=freshness,
+            Wanted(freshness=freshness),
             restart_record=self._declared.restart_record,
             synapse_python=self._declared.synapse_python,
             timeout=self._declared.timeout,

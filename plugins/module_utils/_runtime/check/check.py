@@ -21,6 +21,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     judge_jemalloc,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.open_files import judge_open_files
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.presence import judge_presence
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.requests import judge_requests
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.running import judge_running
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.server import (
     health_problem,
@@ -28,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.workers import judge_workers, workers_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.writing import RunScript, judge_writing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server import read_server
@@ -63,6 +66,7 @@ class RuntimeCheck:
         *,
         timeout: float,
         connect: Connect | None = None,
+        connect_as_user: t.Callable[[], Client] | None = None,
         host: Host | None = None,
         waiting: Waiting | None = None,
         run_script: RunScript = run_command,
@@ -70,12 +74,13 @@ class RuntimeCheck:
         """`read`: that of a RuntimeReader for what is declared, without a client.
 
         `timeout`: how many seconds to wait for each command. `connect`: to ask the server, if something is declared of
-        it.
+        it. `connect_as_user`: to ask it with the access token, if there may be one.
         """
         self._declared = declared
         self._read = read
         self._timeout = timeout
         self._connect = connect
+        self._connect_as_user = connect_as_user
         self._host = host or Host()
         self._waiting = waiting or Waiting()
         self._run_script = run_script
@@ -90,13 +95,17 @@ class RuntimeCheck:
         found, health = self._settled()
         declared, verdict = self._declared, Verdict()
         judge_server(declared, found, health, verdict, self._waited)
-        caches_proven = False
-        if judge_running(declared, found, verdict):
-            processes, units = found["processes"], Units(self._host, self._timeout)
+        caches_proven = presence_proven = False
+        units = Units(self._host, self._timeout)
+        if judge_running(declared, found, verdict, units):
+            processes = found["processes"]
             judge_open_files(declared, processes, units, verdict)
             judge_jemalloc(declared, processes, units, verdict)
             caches_proven = judge_caches(declared, found, verdict)
             judge_autotuning(declared, processes, verdict)
+            judge_workers(declared, found, self._host, self._timeout, verdict)
+            judge_requests(declared, processes, verdict)
+            presence_proven = judge_presence(declared, found, self._connect_as_user, verdict)
             judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host)
         if verdict.failures:
             # The state of all processes would hide the sentences.
@@ -104,6 +113,7 @@ class RuntimeCheck:
         return {
             **{key: found[key] for key in _RETURNED if key in found},
             "caches_proven": caches_proven,
+            "presence_proven": presence_proven,
             "proofs": verdict.proofs,
             "warnings": verdict.warnings,
         }
@@ -149,6 +159,9 @@ class RuntimeCheck:
         return {**shown, **found, "unknown": [*(one._asdict() for one in unknown), *found["unknown"]]}
 
     def _runs(self, found: Mapping) -> bool:
+        workers = self._declared.workers
+        if workers is not None and len(workers_of(found["processes"])) != workers:
+            return False
         if self._declared.answers:
             # Its processes run and its name is known before it is healthy.
             return True

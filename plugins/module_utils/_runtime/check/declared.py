@@ -12,8 +12,11 @@ import dataclasses
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 
 Mapping = t.Mapping[str, t.Any]
+
+_LEAST = {"open_files": 1, "wait_timeout": 0, "workers": 0, "in_flight_requests": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Declared:
     unit: str = ""
     log_path: str | None = None
     wait_timeout: float = 0
+    presence: str | None = None
+    require_presence_proof: bool = False
+    workers: int | None = None
+    worker_unit: str = ""
+    in_flight_requests: int | None = None
     option_names: Mapping = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -51,9 +59,11 @@ class Declared:
             raise InvalidInput(
                 "config_path is empty. Set it to the files and directories that Synapse is started with."
             )
-        for option, least in (("open_files", 1), ("wait_timeout", 0)):
+        for option, least in _LEAST.items():
             if parameters[option] is not None and parameters[option] < least:
                 raise InvalidInput(f"{option} is {parameters[option]}. Set it to {least} or more.")
+        if parameters["require_presence_proof"] and not parameters["presence"]:
+            raise InvalidInput("require_presence_proof is true, but presence is not set. Set it to a mode of presence.")
         given = {field.name: parameters[field.name] for field in dataclasses.fields(cls)}
         tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
         return cls(**{**given, **tuples, "option_names": given["option_names"] or {}})
@@ -78,6 +88,25 @@ class Declared:
             or self.needs_jemalloc
             or self.cache_autotuning
             or self.judges_caches
+            or self.reads_presence
+            or self.workers is not None
+            or self.in_flight_requests is not None
+        )
+
+    @property
+    def reads_presence(self) -> bool:
+        """Whether the configured mode of presence of each process is needed."""
+        return self.presence is not None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What to read of each process."""
+        return Wanted(
+            caches=self.reads_caches,
+            # A process uses the mode of presence that was configured when it was started.
+            freshness=self.fresh or self.reads_presence,
+            activity=self.reads_presence or self.in_flight_requests is not None,
+            presence=self.reads_presence,
         )
 
     @property

@@ -20,13 +20,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     names_of,
     unknown_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.elf import wrong_library
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_environment import (
     VARIABLE,
     Preload,
     libraries,
+    missing_files,
     read_preload,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import UnitNow
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import Line, UnitNow
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 
@@ -104,22 +106,20 @@ class _Search:
             unit = self._units.of(self._process)
         except SynapseError as error:
             return "systemd", f"Why is unknown, because its unit cannot be read. {error.message}"
-        if unit:
-            preload = read_preload(unit)
-            if preload.hidden:
-                reason = (
-                    f"{preload.hidden[0]} of {unit.name} cannot be read by this user, so why is unknown. Run the task"
-                )
-                return "hidden", f"{reason} with become, as root."
-            if not self._is_in(preload.value):
-                return _of_unit(unit, preload)
+        preload = read_preload(unit) if unit else Preload()
+        if preload.hidden:
+            owner = self._process.get("unit")
+            reason = f"{preload.hidden[0]} of {owner} cannot be read by this user, so why is unknown. Run the task"
+            return "hidden", f"{reason} with become, as root."
+        if unit and not self._is_in(preload.value):
+            return self._of_unit(unit, preload)
         environment = self._process.get("environment")
         if environment is None:
             doubt = unknown_of(self._process["unknown"], ("environment",))
             return "environment", f"Its {VARIABLE} is unknown. {doubt}".strip()
         value = environment.get(VARIABLE, "")
         if self._is_in(value):
-            return "library", self._of_library(value)
+            return self._of_library(value, preload.line if unit and preload.value == value else None)
         own = f"Its {VARIABLE} is '{value}'" if value else f"It was started without {VARIABLE}"
         if unit is None:
             where = self._library or "the path of jemalloc"
@@ -140,11 +140,15 @@ class _Search:
         except SynapseError:
             return
         if unit:
+            for line, path in missing_files(unit):
+                reason = f"{unit.name} does not start again, because {path} does not exist. {line.place} sets"
+                how = f"EnvironmentFile={line.value}: create that file, or write a hyphen before its path."
+                yield f"EnvironmentFile {line.place} {unit.name}", f"{reason} {how}"
             preload = read_preload(unit)
             # A script in ExecStart can set the variable, too.
             certain = not preload.hidden and (preload.line is not None or _starts_python(unit))
             if certain and not self._is_in(preload.value):
-                cause, reason = _of_unit(unit, preload)
+                cause, reason = self._of_unit(unit, preload)
                 with_what = self._library or "jemalloc"
                 yield cause, f"After its next start, {unit.name} runs without {with_what}. {reason}"
 
@@ -157,28 +161,44 @@ class _Search:
             return os.path.basename(self._library) == library
         return self.is_wanted(library)
 
-    def _of_library(self, value: str) -> str:
-        missing = [
-            path for path in libraries(value) if self._is_meant(path) and "/" in path and not os.path.exists(path)
-        ]
-        if missing:
-            return f"Its {VARIABLE} names {missing[0]}, which does not exist: install it, and restart {self._restart}."
-        return (
-            f"Its {VARIABLE} is '{value}', but the library was not loaded when it was started: it did not exist then,"
-            f" the user of the process cannot read it, or it has another architecture. Correct that, and restart"
+    def _of_library(self, value: str, line: Line | None) -> tuple[str, str]:
+        """Return why a library in a value of the variable was not loaded. `line`: the assignment, if a file has it."""
+        meant = [path for path in libraries(value) if self._is_meant(path)]
+        setter = f"{line.place} sets its {VARIABLE} to" if line else f"Its {VARIABLE} is"
+        cause = f"{VARIABLE} {line.place}" if line else "library"
+        for path in meant:
+            problem = self._problem(path)
+            if problem:
+                how = "correct the path" if os.path.exists(path) else "install it or correct the path"
+                return cause, f"{setter} {path}, {problem}: {how}, and restart {self._restart}."
+        return "library", (
+            f"{setter} '{value}', but the library was not loaded when it was started: it did not exist then, or the"
+            f" user of the process cannot read it, or it has another architecture. Correct that, and restart"
             f" {self._restart}."
         )
+
+    def _problem(self, path: str) -> str:
+        """Return why the loader ignores a library, or ""."""
+        # Without a directory, the loader searches for it.
+        if "/" not in path:
+            return ""
+        if not os.path.exists(path):
+            return "which does not exist"
+        return wrong_library(path, self._units.program(self._process))
+
+    def _of_unit(self, unit: UnitNow, preload: Preload) -> tuple[str, str]:
+        if preload.line is None:
+            reason = f"No file of {unit.name} sets {VARIABLE}. Set it in a drop-in, and {unit.apply} ({unit.hint})."
+            return f"unset {unit.name}", reason
+        what = f"sets {VARIABLE} to '{preload.value}'"
+        if preload.removed:
+            what = f"removes {VARIABLE} ({preload.line.key})"
+        problems = [(path, self._problem(path)) for path in libraries(preload.value)]
+        why = next((f" ({path}, {problem})" for path, problem in problems if problem), "")
+        reason = f"{preload.line.place} {what}{why}: remove that there, and {unit.apply} ({unit.hint})."
+        return f"{VARIABLE} {preload.line.place} {unit.name}", reason
 
 
 def _starts_python(unit: UnitNow) -> bool:
     commands = [line.value for line in unit.lines() if line.key == "ExecStart" and line.value]
     return bool(commands) and os.path.basename(commands[-1].split()[0]).startswith("python")
-
-
-def _of_unit(unit: UnitNow, preload: Preload) -> tuple[str, str]:
-    if preload.line is None:
-        reason = f"No file of {unit.name} sets {VARIABLE}. Set it in a drop-in, and {unit.apply} ({unit.hint})."
-        return f"unset {unit.name}", reason
-    what = f"removes {VARIABLE} ({preload.line.key})" if preload.removed else f"sets {VARIABLE} to '{preload.value}'"
-    reason = f"{preload.line.place} {what}: remove that there, and {unit.apply} ({unit.hint})."
-    return f"{VARIABLE} {preload.line.place} {unit.name}", reason

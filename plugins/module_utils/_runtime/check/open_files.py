@@ -34,7 +34,7 @@ _SETTING = "soft_file_limit"
 
 
 class Culprit(t.NamedTuple):
-    """What limits a process. `cause` identifies it, `reason` is one or more sentences."""
+    """What causes a failure. `cause` identifies it, `reason` is one or more sentences."""
 
     cause: str
     reason: str
@@ -137,6 +137,13 @@ class _Limits:
         return self._not_restarted()
 
     def _not_restarted(self) -> Culprit:
+        if self._process.get("outdated_by") == []:
+            reason = "None of its files has changed since it was started, so another program (prlimit), or the command"
+            hint = self._process.get("unit")
+            shown = f" (systemctl cat {hint} shows it)" if hint else ""
+            return Culprit(
+                "lowered", f"{reason} that starts it{shown}, has lowered its limit: restart {self._restart}."
+            )
         return Culprit("restart", f"It was not restarted after the limit was set: restart {self._restart}.")
 
     def _setting(self) -> tuple[str, int] | None:

@@ -14,23 +14,29 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     identified,
     unknown_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import why_not_running
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 
+_SHOWN_CONTAINERS = 3
 
-def judge_running(declared: Declared, found: Mapping, verdict: Verdict) -> bool:
+
+def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: Units | None = None) -> bool:
     """Return whether processes of this Synapse run, and that each of them is `fresh` and has the `user`.
 
-    `found`: what RuntimeReader returns.
+    `found`: what RuntimeReader returns. `units`: to find out why none runs.
     """
     doubt = unknown_of(found["unknown"], ("processes",))
     if doubt and (declared.judges_processes or not found["processes"]):
         verdict.fail("config_path", f"Whether all processes are as declared is unknown. {doubt}")
     if not found["processes"] and not doubt:
+        why = why_not_running(declared, units) if units else ""
+        why = why or f"Start Synapse. {declared.log_hint} if it does not stay up."
         verdict.fail(
             "config_path",
-            f"No Synapse process runs on this host with the configuration {', '.join(declared.config_path)}. Start"
-            f" Synapse. {declared.log_hint} if it does not stay up. If a server still answers at {declared.base_url},"
-            f" it is a different one: set {declared.called('base_url')} to the URL of this server.",
+            f"No Synapse process runs on this host with the configuration {', '.join(declared.config_path)}. {why}"
+            f"{_in_containers(found)} If a server still answers at {declared.base_url}, it is a different one: set"
+            f" {declared.called('base_url')} to the URL of this server.",
         )
     for process in found["processes"]:
         if declared.user and process["user"] != declared.user:
@@ -39,6 +45,18 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict) -> bool:
         if declared.fresh:
             _judge_freshness(declared, process, verdict)
     return bool(found["processes"])
+
+
+def _in_containers(found: Mapping) -> str:
+    """Return which processes of any Synapse run in containers, as sentences that follow others."""
+    others = found.get("in_containers", [])
+    shown = [
+        f"process {one['pid']} with {', '.join(one['config_path'])} in {one['container']}"
+        for one in others[:_SHOWN_CONTAINERS]
+    ]
+    more = f", and {len(others) - len(shown)} more" if len(others) > len(shown) else ""
+    reason = f" In containers, Synapse runs as {'; '.join(shown)}{more}. A process in a container has other files at"
+    return f"{reason} the same paths, so it is never taken for this one." if others else ""
 
 
 def _judge_freshness(declared: Declared, process: Mapping, verdict: Verdict) -> None:

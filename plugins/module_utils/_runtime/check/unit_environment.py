@@ -13,6 +13,7 @@ UnsetEnvironment removes a variable after all of them.
 from __future__ import annotations
 
 import glob
+import os
 import re
 import shlex
 import typing as t
@@ -70,6 +71,25 @@ def read_preload(unit: UnitNow) -> Preload:
         if {VARIABLE, f"{VARIABLE}={found.value}"} & set(_words(line.value)):
             return Preload("", line, True, hidden)
     return found
+
+
+def missing_files(unit: UnitNow) -> list[tuple[Line, str]]:
+    """Return the files of variables without which systemd does not start the unit and that do not exist, with the line
+    that names each. Only a file whose path begins with a hyphen may be missing.
+    """
+    found: list[tuple[Line, str]] = []
+    for line in unit.lines():
+        if line.key == "EnvironmentFile":
+            found = [*found, *((line, path) for path in _missing(line.value, unit.name))] if line.value else []
+    return found
+
+
+def _missing(value: str, name: str) -> list[str]:
+    if value.startswith("-"):
+        return []
+    paths = _paths(value, name)
+    # The others contain what only systemd knows.
+    return [path for path in paths or [value] if "%" not in path and not os.path.lexists(path)]
 
 
 def _words(value: str) -> list[str]:

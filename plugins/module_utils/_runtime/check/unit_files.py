@@ -157,12 +157,20 @@ def variable_lines(path: str) -> list[Line]:
         return []
 
 
-def _shown(properties: t.Sequence[str], rest: t.Sequence[str], run: Run, timeout: float) -> dict[str, str]:
+def shown_lines(properties: t.Sequence[str], rest: t.Sequence[str], run: Run, timeout: float) -> list[tuple[str, str]]:
+    """Return names and values of properties, as `systemctl show` prints them. A list of commands has a line for each.
+
+    `rest`: further arguments, such as the unit. `timeout` in seconds. Raises SynapseError if systemd fails.
+    """
     done = run(["env", "LC_ALL=C", "systemctl", "show", f"--property={','.join(properties)}", *rest], timeout)
     if done.status != 0:
         reason = (done.errors.strip().splitlines() or [f"status {done.status}"])[-1]
         raise SynapseError(f"{' '.join(['systemctl show', *rest[1:]])} failed: {reason.rstrip('.')}.")
-    return dict(line.partition("=")[::2] for line in done.output.splitlines())
+    return [(name, value) for name, _equals, value in (line.partition("=") for line in done.output.splitlines())]
+
+
+def _shown(properties: t.Sequence[str], rest: t.Sequence[str], run: Run, timeout: float) -> dict[str, str]:
+    return dict(shown_lines(properties, rest, run, timeout))
 
 
 def _logical_lines(path: str) -> t.Iterator[tuple[int, str]]:

@@ -28,17 +28,19 @@ class Units:
     def __init__(self, host: Host, timeout: float) -> None:
         """`timeout`: how many seconds to wait for systemd."""
         self._host = host
-        self._timeout = timeout
+        self.run, self.timeout = host.run, timeout
         self._read: dict[str, UnitNow | SynapseError] = {}
 
     def of(self, process: Mapping) -> UnitNow | None:
         """Return the unit of a process, or None if systemd has not started it. Raises SynapseError if systemd fails."""
         name = process.get("unit")
-        if name is None:
-            return None
+        return None if name is None else self.called(name)
+
+    def called(self, name: str) -> UnitNow:
+        """Return the unit with this name, whether it runs or not. Raises SynapseError if systemd fails."""
         if name not in self._read:
             try:
-                self._read[name] = read_unit_now(name, self._host.run, self._timeout, self._host.systemd)
+                self._read[name] = read_unit_now(name, self.run, self.timeout, self._host.systemd)
             except SynapseError as error:
                 self._read[name] = error
         found = self._read[name]
@@ -46,10 +48,19 @@ class Units:
             raise found
         return found
 
+    @property
+    def has_systemd(self) -> bool:
+        """Whether systemd runs on the host."""
+        return os.path.isdir(self._host.systemd.running)
+
+    def program(self, process: Mapping) -> str:
+        """Return the path at which the program of a process can be read."""
+        return os.path.join(self._host.proc, str(process["pid"]), "exe")
+
     def default_limit(self, unit: UnitNow) -> float | None:
         """Return the hard limit for open files of a unit whose files set none, or None if systemd does not show it."""
         try:
-            return read_default_limit(self._host.run, self._timeout)
+            return read_default_limit(self.run, self.timeout)
         except SynapseError:
             return unit.limit
 

@@ -14,7 +14,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import in_
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.in_flight import in_flight_requests
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import metrics
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Answer
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Process, Unknown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Found, Process, Unknown
 
 GAUGE = "synapse_http_server_in_flight_requests_count"
 MAIN_URL, WORKER_URL = "http://127.0.0.1:9000/_synapse/metrics", "http://127.0.0.1:9001/_synapse/metrics"
@@ -55,9 +55,9 @@ class Host:
             WORKER_URL: Answer(f'{GAUGE}{{method="GET",servlet="X"}} 4\n', True),
         }
 
-    def find(self, config_path: t.Sequence[str], proc: str) -> tuple[list[Process], list[Unknown]]:
+    def find(self, config_path: t.Sequence[str], proc: str) -> Found:
         assert (list(config_path), proc) == (self.config_path, "/p")
-        return self.processes, self.hidden
+        return Found(self.processes, self.hidden, [])
 
     def fetch(self, url: str, pid: int, timeout: float, proc: str) -> Answer:
         assert (pid, timeout, proc) == ({MAIN_URL: 7, WORKER_URL: 8}[url], 2.5, "/p")

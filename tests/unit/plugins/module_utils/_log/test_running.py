@@ -43,6 +43,7 @@ class Proc:
         place = self._proc / str(pid)
         (place / "ns").mkdir(parents=True)
         (place / "ns" / "pid").symlink_to("pid:[1]")
+        (place / "root").symlink_to("/")
         (place / "cwd").symlink_to("/var/lib/synapse")
         (place / "fd").mkdir()
         words = ["/venv/bin/python", "-m", f"synapse.app.{app}", "-c", str(self.config), *options]

@@ -8,12 +8,18 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import BaseSizes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import (
     CacheSettings,
+    cache_sources,
     canonical_name,
     compare_caches,
+    parse_size,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
 
@@ -57,6 +63,8 @@ def test_settings_of_the_caches(settings: dict[str, t.Any], expected: CacheSetti
             {"caches": {"per_cache_factors": {"a": None}}},
             r"caches.per_cache_factors.a in the configuration is not a number",
         ),
+        ({"caches": {"global_factor": float("nan")}}, "caches.global_factor in the configuration is not a number"),
+        ({"caches": {"global_factor": 10**400}}, "caches.global_factor in the configuration is not a number"),
         ({"event_cache_size": "10X"}, "event_cache_size in the configuration is not a size"),
         ({"event_cache_size": ""}, "event_cache_size in the configuration is not a size"),
     ],
@@ -82,9 +90,16 @@ def test_factor(cache: str, environment: dict[str, str], factor: float) -> None:
     assert settings.factor(cache, environment) == factor
 
 
-def test_a_factor_in_the_environment_that_is_not_a_number_is_ignored() -> None:
+@pytest.mark.parametrize("text", ["much", "nan", "inf", ""])
+def test_a_factor_in_the_environment_that_is_not_a_number_is_ignored(text: str) -> None:
     # Synapse cannot start with it, so the process does not use it.
-    assert CacheSettings(2.0, {}, 1, {}).factor("a", {"SYNAPSE_CACHE_FACTOR_A": "much"}) == 2.0
+    assert CacheSettings(2.0, {}, 1, {}).factor("a", {"SYNAPSE_CACHE_FACTOR_A": text}) == 2.0
+
+
+def test_the_last_of_two_variables_or_keys_with_the_same_name_counts() -> None:
+    settings = CacheSettings(2.0, {"a": 3.0, "*A*": 4.0}, 1, {})
+    assert settings.factor("a", {}) == 4.0
+    assert settings.factor("a", {"SYNAPSE_CACHE_FACTOR_A": "5", "SYNAPSE_CACHE_FACTOR_a0": "6"}) == 6.0
 
 
 def samples(**maximums: float | None) -> list[Sample]:
@@ -119,6 +134,7 @@ def test_every_cache_is_compared() -> None:
         "expected_max_size": 5120,
         "as_configured": True,
     }
+    assert found["get_user_by_id"]["hits"] == 9
     assert (found["get_user_by_id"]["expected_max_size"], found["get_user_by_id"]["as_configured"]) == (500, False)
     # Synapse rounds down.
     assert (found["is_host_joined"]["expected_max_size"], found["is_host_joined"]["as_configured"]) == (167, True)
@@ -144,3 +160,119 @@ def test_as_configured_is_left_out_if_it_is_unknown() -> None:
 def test_a_variable_of_the_process_counts() -> None:
     environment = {"SYNAPSE_CACHE_FACTOR_GET_USER_BY_ID": "3"}
     assert compare(samples(get_user_by_id=3000), environment=environment)["get_user_by_id"]["as_configured"] is True
+
+
+def gauge(name: str, value: float, **labels: str) -> Sample:
+    """Return one sample of a gauge of the cache get_user_by_id."""
+    return Sample(f"synapse_util_caches_cache{name}", {"name": "get_user_by_id", **labels}, value)
+
+
+def use(lookups: float, hits: float) -> dict[str, t.Any]:
+    """Return what is found about a cache with these counts."""
+    found: dict[str, t.Any] = compare([*samples(get_user_by_id=500), gauge("", lookups), gauge("_hits", hits)])
+    return dict(found["get_user_by_id"])
+
+
+def test_how_a_cache_is_used() -> None:
+    found = use(12, 9)
+    assert (found["lookups"], found["hits"], found["hit_ratio"]) == (12, 9, 0.75)
+    # Without lookups, there is no ratio; a process that is read while it counts can show more hits than lookups.
+    assert "hit_ratio" not in use(0, 0)
+    assert "hit_ratio" not in use(8, 9)
+
+
+def test_evictions_are_counted_by_reason() -> None:
+    reasons = [gauge("_evicted_size", number, reason=reason) for number, reason in ((1, "size"), (2, "time"))]
+    assert "evicted" not in compare([*samples(get_user_by_id=500), *reasons])["get_user_by_id"]
+    reasons.append(gauge("_evicted_size", 3, reason="invalidation", server_name="x"))
+    found = compare([*samples(get_user_by_id=500), *reasons])["get_user_by_id"]
+    assert found["evicted"] == {"size": 1, "time": 2, "invalidation": 3}
+
+
+def test_values_that_are_not_finite_are_left_out() -> None:
+    found = [gauge("", float("nan")), gauge("_hits", float("inf")), gauge("_max_size", float("nan"))]
+    assert compare([*found, gauge("_size", 5)])["get_user_by_id"] == {"name": "get_user_by_id", "size": 5}
+    assert compare([gauge("_size", float("nan"))]) == {}
+    huge = compare(samples(get_user_by_id=500), factor=1e308)["get_user_by_id"]
+    assert "expected_max_size" not in huge and "as_configured" not in huge
+
+
+CONFIGURATION = Configuration(
+    (
+        ConfigurationFile("/a.yaml", {"caches": {"global_factor": 4}, "event_cache_size": "1K"}),
+        ConfigurationFile("/b.yaml", {"server_name": "x"}),
+        ConfigurationFile("/c.yaml", {"caches": {"per_cache_factors": {"get_user_by_id": 3}}}),
+    )
+)
+
+
+def test_sources() -> None:
+    sources = cache_sources(CONFIGURATION, ["/c.yaml", "/b.yaml"])
+    assert tuple(sources) == ("/c.yaml", ["/a.yaml"], ["/c.yaml"], False, "/a.yaml")
+    assert tuple(cache_sources(Configuration(()), [])) == (None, [], [], False, None)
+    wrong = Configuration((ConfigurationFile("/a.yaml", {"caches": None}),))
+    assert tuple(cache_sources(wrong, [])) == ("/a.yaml", [], [], False, None)
+
+
+def source_of(cache: str, environment: dict[str, str] | None, configuration: Configuration = CONFIGURATION) -> t.Any:
+    """Return what sets the factor of a cache."""
+    settings = CacheSettings.read(configuration.settings)
+    sources = cache_sources(configuration, [])
+    found = compare_caches(samples(**{cache: 1.0}), BASES, settings, environment, sources)
+    return found[0].get("factor_source")
+
+
+def test_what_sets_the_factor() -> None:
+    variable = {"SYNAPSE_CACHE_FACTOR_GET_USER_BY_ID": "3"}
+    assert source_of("get_user_by_id", variable) == {
+        "kind": "environment_variable",
+        "name": "SYNAPSE_CACHE_FACTOR_GET_USER_BY_ID",
+    }
+    assert source_of("get_user_by_id", {}) == {
+        "kind": "per_cache_factors",
+        "name": "caches.per_cache_factors.get_user_by_id",
+        "path": "/c.yaml",
+    }
+    assert source_of("is_host_joined", {}) == {"kind": "default", "name": "caches.global_factor"}
+    first = Configuration(CONFIGURATION.files[:1])
+    assert source_of("is_host_joined", {}, first) == {
+        "kind": "global_factor",
+        "name": "caches.global_factor",
+        "path": "/a.yaml",
+    }
+    # An unknown variable may set it, and a cache with an unknown base size may not be scaled.
+    assert source_of("is_host_joined", None) is None
+    assert source_of("unknown", {}) is None
+    without = compare(samples(is_host_joined=1), environment={})["is_host_joined"]
+    assert "factor_source" not in without
+
+
+def test_a_difference_is_explained() -> None:
+    found = compare(samples(get_user_by_id=999, is_host_joined=167), environment={})
+    assert "caches.global_factor" in found["get_user_by_id"]["difference"]
+    assert "difference" not in found["is_host_joined"]
+
+
+def test_the_real_metrics_of_a_server_without_traffic() -> None:
+    labels = {"name": "*getEvent*", "server_name": "postgresql.test:8448"}
+    names = ("_size", "_hits", "")
+    real = [Sample(f"synapse_util_caches_cache{name}", labels, 0.0) for name in names]
+    real += [
+        Sample("synapse_util_caches_cache_evicted_size", {**labels, "reason": reason}, 0.0)
+        for reason in ("size", "time", "invalidation")
+    ]
+    real.append(Sample("synapse_util_caches_cache_max_size", labels, 5120.0))
+    found = compare(real, environment={})["*getEvent*"]
+    assert (found["lookups"], found["hits"], found["as_configured"]) == (0, 0, True)
+    assert found["evicted"] == {"size": 0, "time": 0, "invalidation": 0}
+
+
+@pytest.mark.parametrize(("value", "size"), [(5, 5), ("5", 5), ("2K", 2048), ("1G", 1024**3), ("1T", 1024**4)])
+def test_a_size_is_read_as_synapse_reads_it(value: t.Any, size: int) -> None:
+    assert parse_size(value) == size
+
+
+@pytest.mark.parametrize("value", ["", "K", "1k", "1.5G", 1.5, True, None, []])
+def test_a_size_that_synapse_refuses(value: t.Any) -> None:
+    with pytest.raises(ValueError):
+        parse_size(value)

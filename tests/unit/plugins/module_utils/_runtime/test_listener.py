@@ -21,6 +21,7 @@ PORT = 9000
 V4, ANY4 = "0100007F:2328", "00000000:2328"
 V6, ANY6 = "00000000000000000000000001000000:2328", "00000000000000000000000000000000:2328"
 MAPPED = "0000000000000000FFFF00000100007F:2328"
+LOCAL = "000080FE000000000000000001000000:2328"
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 
@@ -84,6 +85,9 @@ def own(*inodes: int) -> Owner:
         ("127.0.0.1", "tcp6", MAPPED),
         ("[::1]", "tcp6", V6),
         ("[::1]", "tcp6", ANY6),
+        ("[::ffff:127.0.0.1]", "tcp6", MAPPED),
+        ("[::ffff:127.0.0.1]", "tcp", ANY4),
+        ("[fe80::1%25lo]", "tcp6", LOCAL),
     ],
 )
 def test_every_way_to_listen(kernel: Kernel, host: str, family: str, address: str) -> None:
@@ -116,7 +120,7 @@ def test_a_socket_that_several_processes_share(kernel: Kernel) -> None:
     kernel.socket("tcp", V4, 102)
     kernel.process(7, 101)
     kernel.process(8, 102)
-    assert kernel.ask() == Owner(None, frozenset({101, 102}))
+    assert kernel.ask() == Owner(None, frozenset({101, 102}), "process 8 (python)")
     assert kernel.ask(pid=8).is_own is None
 
 
@@ -221,3 +225,73 @@ def test_a_host_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert owner_of("http://metrics.invalid:9000/", os.getpid()) == Owner(False, frozenset())
+
+
+@pytest.fixture
+def unix(kernel: Kernel) -> t.Callable[..., Owner]:
+    """Return a function that writes the sockets (inode, path, flags) of process 7 to /proc and asks for one path."""
+
+    def ask(*sockets: tuple[int, str, str], path: str = "%2Frun%2Fs%20s", pid: int = 7) -> Owner:
+        lines = [
+            f"00000000efc53012: 00000002 00000000 {flags} 0001 01 {inode} {name}" for inode, name, flags in sockets
+        ]
+        net = kernel.proc / str(pid) / "net"
+        net.mkdir()
+        (net / "unix").write_text("\n".join(["Num Path", "broken", *lines, ""]))
+        return owner_of(f"http+unix://{path}/_synapse/metrics", pid, str(kernel.proc))
+
+    return ask
+
+
+LISTENS, CONNECTED = "00010000", "00000000"
+
+
+def test_the_unix_socket_of_the_process(kernel: Kernel, unix: t.Callable[..., Owner]) -> None:
+    kernel.process(7, 100, 102)
+    kernel.process(8, 101)
+    sockets = [(101, "/run/other", LISTENS), (102, "/run/s s", CONNECTED), (100, "/run/s s", LISTENS)]
+    assert unix(*sockets) == own(100)
+
+
+def test_the_unix_socket_of_another_process(kernel: Kernel, unix: t.Callable[..., Owner]) -> None:
+    kernel.process(7)
+    kernel.process(8, 101, name="nc")
+    assert unix((101, "/run/s s", LISTENS)) == Owner(False, frozenset({101}), "process 8 (nc)")
+
+
+def test_a_unix_socket_that_was_replaced(kernel: Kernel, unix: t.Callable[..., Owner]) -> None:
+    kernel.process(7, 100)
+    kernel.process(8, 101, name="nc")
+    found = unix((100, "/run/s s", LISTENS), (101, "/run/s s", LISTENS))
+    assert found == Owner(None, frozenset({100, 101}), "process 8 (nc)")
+
+
+def test_a_unix_socket_that_is_not_open(kernel: Kernel, unix: t.Callable[..., Owner]) -> None:
+    kernel.process(7)
+    assert unix() == Owner(False, frozenset())
+
+
+def test_a_unix_socket_with_a_relative_path(kernel: Kernel, unix: t.Callable[..., Owner]) -> None:
+    kernel.process(7, 100)
+    kernel.process(8, 101)
+    (kernel.proc / "7" / "cwd").symlink_to("/run")
+    assert unix((100, "s s", LISTENS), (101, "s s", LISTENS)) == own(100)
+
+
+def test_a_unix_socket_of_a_process_whose_files_are_hidden(
+    kernel: Kernel, unix: t.Callable[..., Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.process(7, 100)
+    kernel.hide(monkeypatch, 7)
+    assert unix((100, "/run/s s", LISTENS)) == Owner(None, frozenset({100}))
+
+
+def test_a_unix_socket_of_this_machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (f"{tmp_path}/absolute", "relative"):
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(name)
+            url = f"http+unix://{str(tmp_path / name).replace('/', '%2F')}/"
+            assert owner_of(url, os.getpid()) == Owner(False, frozenset())
+            listening.listen()
+            assert owner_of(url, os.getpid()) == own(os.fstat(listening.fileno()).st_ino)

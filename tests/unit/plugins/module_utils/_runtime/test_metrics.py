@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import math
 import os
+import pathlib
 import re
 import socket
 import threading
@@ -15,117 +15,37 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import UnexpectedAnswer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import metrics
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import Owner
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
+    Answer,
+    Metrics,
     NoMetrics,
     Sample,
-    fetch,
     fetch_from,
-    metrics_urls,
     parse,
+    read_metrics,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Process
 
-METRICS = {"type": "metrics", "port": 9000}
-
-
-@pytest.mark.parametrize(
-    ("line", "sample"),
-    [
-        ("up 1", Sample("up", {}, 1.0)),
-        ("up 1.5e+06 1700000000000", Sample("up", {}, 1500000.0)),
-        ("a:b_c{} +Inf", Sample("a:b_c", {}, math.inf)),
-        (
-            'a{name="*getEvent*",server_name="x:8448"} 5120.0',
-            Sample("a", {"name": "*getEvent*", "server_name": "x:8448"}, 5120),
-        ),
-        ('a { b = "1" , c = "2" , } 3', Sample("a", {"b": "1", "c": "2"}, 3)),
-        (r'a{b="q\"q\\n\nn\\"} 4', Sample("a", {"b": 'q"q\\n\nn\\'}, 4)),
-        ('a{b="} 9",c=","} 5', Sample("a", {"b": "} 9", "c": ","}, 5)),
-        ('a{b=""} 6', Sample("a", {"b": ""}, 6)),
-        ('a{b="é\u2028"} 7', Sample("a", {"b": "é\u2028"}, 7)),
-        ("  a\t8", Sample("a", {}, 8)),
-    ],
-)
-def test_parse_a_sample(line: str, sample: Sample) -> None:
-    assert parse(f"# HELP x y\n# TYPE x gauge\n\n{line}\n# EOF\n") == [sample]
-
-
-def test_parse_a_value_that_is_not_a_number() -> None:
-    assert math.isnan(parse("a NaN")[0].value)
-
-
-@pytest.mark.parametrize(
-    "line", ["<html>", "a", "a{b=1} 1", 'a{b="1" 1', 'a{b="1"', "1a 1", "a one", 'a{b="1"c="2"} 1', "{}"]
-)
-def test_another_format_is_refused(line: str) -> None:
-    with pytest.raises(UnexpectedAnswer, match="The response is not in the text format of Prometheus"):
-        parse(f"up 1\n{line}\n")
-
-
-def resource(*names: str, **listener: t.Any) -> dict[str, t.Any]:
-    return {"type": "http", "port": 8008, "resources": [{"names": list(names), "compress": False}], **listener}
-
-
-@pytest.mark.parametrize(
-    ("settings", "urls"),
-    [
-        ({"listeners": [METRICS]}, ["http://127.0.0.1:9000"]),
-        (
-            {"listeners": [{**METRICS, "bind_addresses": ["::1", "127.0.0.1"]}]},
-            ["http://[::1]:9000", "http://127.0.0.1:9000"],
-        ),
-        ({"listeners": [{**METRICS, "bind_address": "192.0.2.1"}]}, ["http://192.0.2.1:9000"]),
-        ({"listeners": [{**METRICS, "bind_addresses": ["0.0.0.0"]}]}, ["http://127.0.0.1:9000"]),
-        ({"listeners": [{**METRICS, "bind_addresses": ["::"]}]}, ["http://[::1]:9000"]),
-        ({"listeners": [resource("client", "metrics"), METRICS]}, ["http://127.0.0.1:9000", "http://127.0.0.1:8008"]),
-        ({"listeners": [resource("client"), resource("metrics", port=8009)]}, ["http://127.0.0.1:8009"]),
-        (
-            {"listeners": [resource("metrics", tls=True), resource("metrics", port=None, path="/run/s"), METRICS]},
-            ["http://127.0.0.1:9000"],
-        ),
-        ({"metrics_port": 9100}, ["http://127.0.0.1:9100"]),
-        ({"metrics_port": 9100, "metrics_bind_host": "192.0.2.1", "listeners": None}, ["http://192.0.2.1:9100"]),
-    ],
-)
-def test_where_the_main_process_serves_its_metrics(settings: dict[str, t.Any], urls: list[str]) -> None:
-    settings = {"enable_metrics": True, "worker_listeners": [{**METRICS, "port": 9999}], **settings}
-    assert metrics_urls(settings, worker=False) == [f"{url}/_synapse/metrics" for url in urls]
-
-
-def test_where_a_worker_serves_its_metrics() -> None:
-    settings = {"enable_metrics": True, "listeners": [METRICS], "worker_listeners": [{**METRICS, "port": 9001}]}
-    assert metrics_urls(settings, worker=True) == ["http://127.0.0.1:9001/_synapse/metrics"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason", "fix"),
-    [
-        ({}, "no listener for metrics", "enable_metrics to true, add a listener .* to listeners, and restart"),
-        ({"listeners": [resource("client")], "enable_metrics": True}, "no listener", "add a listener"),
-        ({"listeners": ["broken", 5]}, "no listener", "add a listener"),
-        ({"listeners": [METRICS]}, "enable_metrics is not true", "Set enable_metrics to true and restart"),
-        (
-            {"listeners": [resource("metrics", tls=True)], "enable_metrics": True},
-            "over TLS or on a Unix socket",
-            "Add a",
-        ),
-        ({"listeners": [resource("metrics", port=None, path="/s")], "enable_metrics": True}, "Unix socket", "Add a"),
-    ],
-)
-def test_why_there_are_no_metrics(settings: dict[str, t.Any], reason: str, fix: str) -> None:
-    answer = metrics_urls(settings, worker=False)
-    assert isinstance(answer, NoMetrics)
-    assert reason in answer.reason
-    assert re.search(fix, answer.fix)
+PROCESS = Process(os.getpid(), "synapse.app.homeserver", ("/c.yaml",), "python3")
+TLS = {
+    "type": "http",
+    "port": 8448,
+    "tls": True,
+    "bind_addresses": ["127.0.0.1"],
+    "resources": [{"names": ["metrics"]}],
+}
+PEM = "-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----\n"
+URL = "https://127.0.0.1:8448/_synapse/metrics"
 
 
 class Page(http.server.BaseHTTPRequestHandler):
-    """Answers /metrics, and nothing else."""
+    """Answers /_synapse/metrics, and nothing else."""
 
     def do_GET(self) -> None:
-        found = self.path == "/metrics"
+        found = self.path == "/_synapse/metrics"
         body = 'a{b="é"} 1\n'.encode() if found else b"<html>"
         self.send_response(200 if found else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -137,22 +57,53 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def served() -> t.Iterator[str]:
+def port() -> t.Iterator[int]:
     server = http.server.HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     with contextlib.closing(server.socket):
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server.server_port
         server.shutdown()
 
 
-def test_fetch_ignores_proxies(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.delenv("no_proxy", raising=False)
-    assert parse(fetch(f"{served}/metrics", 10)) == [Sample("a", {"b": "é"}, 1)]
+@pytest.fixture
+def served(port: int) -> str:
+    return f"http://127.0.0.1:{port}/_synapse/metrics"
+
+
+def test_read_metrics(port: int, served: str) -> None:
+    listeners = [{"type": "metrics", "port": number, "bind_addresses": ["127.0.0.1"]} for number in (1, port)]
+    found = read_metrics({"enable_metrics": True, "listeners": listeners}, PROCESS, 10)
+    assert found == Metrics(served, [Sample("a", {"b": "é"}, 1)])
+
+
+def test_each_reason_why_no_metrics_were_read() -> None:
+    listeners = [{"type": "metrics", "port": 1, "bind_addresses": ["127.0.0.1", "127.0.0.2"]}]
+    found = read_metrics({"enable_metrics": True, "listeners": listeners}, PROCESS, 10)
+    assert isinstance(found, NoMetrics)
+    assert "//127.0.0.1:1/" in found.reason and "//127.0.0.2:1/" in found.reason
+    assert found.fix.count("Restart Synapse, so that it opens the listener for metrics in listeners") == 1
+    worker = Process(os.getpid(), "synapse.app.generic_worker", ("/c.yaml",), "python3")
+    found = read_metrics({"enable_metrics": True, "worker_listeners": listeners}, worker, 10)
+    assert isinstance(found, NoMetrics) and "in worker_listeners" in found.fix
+
+
+def test_a_unix_socket_with_a_relative_path(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"enable_metrics": True, "listeners": [{**TLS, "tls": False, "port": None, "path": "s"}]}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(metrics, "fetch_from", lambda url, *_: Answer("a 1", True) if "%2Fs/" in url else None)
+    found = read_metrics(settings, PROCESS, 10)
+    assert isinstance(found, Metrics) and found.doubt is None
+    assert found.url == f"http+unix://{str(tmp_path).replace('/', '%2F')}%2Fs/_synapse/metrics"
+
+    def forbidden(_path: str) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "readlink", forbidden)
+    assert isinstance(read_metrics(settings, PROCESS, 10), NoMetrics)
 
 
 def test_metrics_of_the_process_itself_are_certain(served: str) -> None:
-    answer = fetch_from(f"{served}/metrics", os.getpid(), 10)
+    answer = fetch_from(served, os.getpid(), 10)
     assert (parse(answer.text), answer.is_certain) == ([Sample("a", {"b": "é"}, 1)], True)
 
 
@@ -160,6 +111,22 @@ def owners(monkeypatch: pytest.MonkeyPatch, *answers: Owner) -> None:
     """Return these owners of the socket, one after the other."""
     following = iter(answers)
     monkeypatch.setattr(metrics, "owner_of", lambda *_: next(following))
+
+
+def test_a_unix_socket_proves_its_process_by_itself(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owners(monkeypatch, Owner(None, frozenset({1})))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        server = http.server.HTTPServer(("", 0), Page, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listening
+        monkeypatch.setattr(server, "get_request", lambda: (listening.accept()[0], ("", 0)))
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http+unix://{str(tmp_path / 's').replace('/', '%2F')}/_synapse/metrics"
+        assert fetch_from(url, os.getpid(), 10) == Answer('a{b="é"} 1\n', True)
+        thread.join()
 
 
 def test_metrics_of_another_process_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,47 +152,85 @@ def test_a_socket_that_changes_its_owner_during_the_request(
 ) -> None:
     owners(monkeypatch, before, after)
     with pytest.raises(UnexpectedAnswer, match="^A different process began to serve http.* during the request"):
-        fetch_from(f"{served}/metrics", 7, 10)
+        fetch_from(served, 7, 10)
 
 
 def test_metrics_without_a_socket_are_of_another_process(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owners(monkeypatch, Owner(False, frozenset()), Owner(False, frozenset()))
     with pytest.raises(UnexpectedAnswer, match="served by a different process, which this user is not allowed to see"):
-        fetch_from(f"{served}/metrics", 7, 10)
+        fetch_from(served, 7, 10)
 
 
 def test_metrics_of_an_unknown_process_are_not_certain(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    owners(monkeypatch, Owner(None, frozenset({1})), Owner(None, frozenset({1})))
-    assert fetch_from(f"{served}/metrics", 7, 10).is_certain is False
+    owners(monkeypatch, Owner(None, frozenset({1}), "process 8 (a)"), Owner(None, frozenset({1}), "process 8 (b)"))
+    assert fetch_from(served, 7, 10) == Answer('a{b="é"} 1\n', False, None, "process 8 (b)")
 
 
-def test_the_message_of_a_failed_fetch(served: str) -> None:
-    with pytest.raises(UnexpectedAnswer, match=rf"GET {served}/other failed: status 404\."):
-        fetch(f"{served}/other", 10)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(ConnectionFailed, match=rf"GET http://127.0.0.1:{port}/ failed: Connection refused\."):
-        fetch(f"http://127.0.0.1:{port}/", 10)
+@pytest.mark.parametrize(
+    ("answer", "reason", "fix"),
+    [
+        (Answer("a 1", True), None, None),
+        (Answer("a 1", False), "not allowed to see whether process", "with become"),
+        (Answer("a 1", False, None, "process 8 (nc)"), "shared by process .* and process 8 \\(nc\\)", "of its own"),
+    ],
+)
+def test_a_doubt(monkeypatch: pytest.MonkeyPatch, answer: Answer, reason: str | None, fix: str | None) -> None:
+    monkeypatch.setattr(metrics, "fetch_from", lambda *_: answer)
+    found = read_metrics({"enable_metrics": True, "metrics_port": 9000}, PROCESS, 10)
+    assert isinstance(found, Metrics)
+    if reason is None or fix is None:
+        assert found.doubt is None
+        return
+    assert found.doubt and found.doubt.name == "metrics_url"
+    assert re.search(reason, found.doubt.reason) and fix in found.doubt.fix
 
 
-@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nx"])
-def test_fetch_from_another_service(answer: bytes) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+class Encrypted:
+    """What a server presents over TLS, and what the file of Synapse contains."""
 
-        def serve() -> None:
-            connection, _address = listening.accept()
-            with connection:
-                connection.recv(1000)
-                connection.sendall(answer)
+    def __init__(self, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = directory / "cert.pem"
+        self.path.write_text(PEM)
+        self.configured: t.Any = str(self.path)
+        self._monkeypatch = monkeypatch
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        with pytest.raises(ConnectionFailed, match="GET http://127.0.0.1:.* failed: "):
-            fetch(f"http://127.0.0.1:{listening.getsockname()[1]}/", 10)
-        thread.join()
+    def read(self, certificate: bytes, is_certain: bool = False) -> Metrics | NoMetrics:
+        self._monkeypatch.setattr(metrics, "fetch_from", lambda *_: Answer("a 1", is_certain, certificate))
+        settings = {"enable_metrics": True, "listeners": [TLS], "tls_certificate_path": self.configured}
+        return read_metrics(settings, PROCESS, 10)
 
 
-def test_fetch_has_a_timeout() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ConnectionFailed, match="timed out"):
-        fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/", 0.2)
+@pytest.fixture
+def encrypted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Encrypted:
+    return Encrypted(tmp_path, monkeypatch)
+
+
+def test_the_certificate_of_a_process_that_is_not_proven(encrypted: Encrypted, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = encrypted.read(b"one")
+    assert isinstance(found, Metrics) and found.doubt and found.url == URL
+    monkeypatch.chdir(encrypted.path.parent)
+    encrypted.configured = encrypted.path.name
+    assert isinstance(encrypted.read(b"one"), Metrics)
+    found = encrypted.read(b"two")
+    assert isinstance(found, NoMetrics)
+    assert f"not the first one in tls_certificate_path {encrypted.path}." in found.reason
+    assert "with become" in found.fix and "reload Synapse" in found.fix
+
+
+@pytest.mark.parametrize("configured", [None, 5, "/missing"])
+def test_the_certificate_of_a_process_that_is_proven_does_not_matter(encrypted: Encrypted, configured: t.Any) -> None:
+    encrypted.configured = configured
+    assert encrypted.read(b"two", is_certain=True) == Metrics(URL, [Sample("a", {}, 1)])
+    found = encrypted.read(b"one")
+    assert isinstance(found, NoMetrics)
+    assert "tls_certificate_path" in found.reason and "tls_certificate_path" in found.fix
+
+
+def test_a_certificate_that_this_user_cannot_read(encrypted: Encrypted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_path: str) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(metrics, "first_certificate", forbidden)
+    found = encrypted.read(b"one")
+    assert isinstance(found, NoMetrics)
+    assert "nor to read tls_certificate_path" in found.reason and "become" in found.fix

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import pathlib
@@ -18,45 +19,17 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
-    CommandLine,
+    Found,
+    InContainer,
     Process,
     ProcessReader,
+    Unknown,
     find_processes,
-    parse_command_line,
 )
 
 MAIN, WORKER = "synapse.app.homeserver", "synapse.app.generic_worker"
 # A program that is started like Synapse, prints a line when it runs, and ends with its standard input.
 PROGRAM = "import sys\nprint('runs', flush=True)\nsys.stdin.read()\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (f"/opt/venv/bin/python -m {MAIN} -c a.yaml", CommandLine(MAIN, ("a.yaml",))),
-        (f"python3 -m {MAIN} --config-path=a -cb --config-path c/", CommandLine(MAIN, ("a", "b", "c/"))),
-        (f"python3.13 -B -m {MAIN} -c a -D", CommandLine(MAIN, ("a",), True)),
-        (f"python -X dev -W error -Im {WORKER} -c a --daemonize", CommandLine(WORKER, ("a",), True)),
-        ("/v/bin/python /v/bin/synapse_homeserver -c a", CommandLine(MAIN, ("a",))),
-        ("/v/bin/python -u /v/bin/synapse_worker -c a", CommandLine(WORKER, ("a",))),
-        (f"pypy3 -m {MAIN}", CommandLine(MAIN, ())),
-        (f"python -m {MAIN} -c", CommandLine(MAIN, ())),
-        ("python -m synapse.app.admin_cmd -c a export-data @x:y", None),
-        (f"python -m {MAIN} -c a --generate-keys", None),
-        (f"python -m {MAIN} --generate-config -c a", None),
-        (f"sudo -u matrix-synapse python -m {MAIN} -c a", None),
-        (f"bash -c python -m {MAIN} -c a", None),
-        (f"grep python -m {MAIN} -c a", None),
-        (f"watch-python -m {MAIN} -c a", None),
-        (f"python script.py -m {MAIN} -c a", None),
-        ("python -m http.server", None),
-        ("python -m", None),
-        ("python", None),
-        ("", None),
-    ],
-)
-def test_parse_command_line(words: str, expected: CommandLine | None) -> None:
-    assert parse_command_line(words.split()) == expected
 
 
 class Program:
@@ -100,19 +73,20 @@ def test_the_processes_of_a_configuration_are_found(program: Program, tmp_path: 
     program.start(MAIN, "-c", other)
     program.start(MAIN, "-c", "homeserver.yaml", "-D", PWD="/elsewhere")
     program.start("synapse.app.admin_cmd", "-c", own)
-    found, unknown = find_processes([own, str(tmp_path / "conf.d")])
+    found, unknown, in_containers = find_processes([own, str(tmp_path / "conf.d")])
     assert found == [
         Process(main, MAIN, (own, f"{tmp_path}/conf.d/"), sys.executable),
         Process(daemon, MAIN, (own,), sys.executable, daemonized=True),
         Process(worker, WORKER, (own, str(tmp_path / "worker.yaml")), sys.executable),
     ]
     assert unknown == []
+    assert [one for one in in_containers if str(tmp_path) in one.config_path[0]] == []
 
 
 def test_a_wrapper_is_not_a_process_of_synapse(program: Program, tmp_path: pathlib.Path) -> None:
     own = str(tmp_path / "homeserver.yaml")
     wrapper = program.start(MAIN, "-c", own, wrapper=["/bin/sh", "-c", '"$@"; exit', "sh"])
-    found, _unknown = find_processes([own])
+    found = find_processes([own]).processes
     assert len(found) == 1
     assert found[0].pid != wrapper
 
@@ -121,7 +95,7 @@ def test_a_linked_configuration_is_the_same(program: Program, tmp_path: pathlib.
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     pid = program.start(MAIN, "-c", str(tmp_path / "link" / "homeserver.yaml"))
-    found, _unknown = find_processes([str(tmp_path / "real" / "homeserver.yaml")])
+    found = find_processes([str(tmp_path / "real" / "homeserver.yaml")]).processes
     assert [process.pid for process in found] == [pid]
 
 
@@ -220,13 +194,188 @@ def test_where_a_daemon_was_started(tmp_path: pathlib.Path) -> None:
     assert (reader.directory_at_start(True), reader.directory_at_start(False)) == ("/srv/chat", "/")
 
 
-def test_the_processes_of_a_container_are_ignored(tmp_path: pathlib.Path) -> None:
-    command = f"python -m {MAIN} -c /etc/matrix-synapse/homeserver.yaml ".replace(" ", "\0")
-    tree(tmp_path, "self", "pid:[1]")
-    tree(tmp_path, "7", "pid:[1]", cmdline=command)
-    tree(tmp_path, "8", "pid:[2]", cmdline=command)
-    found, _unknown = find_processes(["/etc/matrix-synapse/homeserver.yaml"], str(tmp_path))
-    assert [process.pid for process in found] == [7]
+CONFIG = "/etc/matrix-synapse/homeserver.yaml"
+CONTAINER = f"0::/system.slice/docker-0123456789ab{'c' * 52}.scope\n"
+
+
+class Proc:
+    """A directory like /proc, with processes that are started like Synapse."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        tree(path, "self", "pid:[1]")
+
+    def add(
+        self,
+        pid: int,
+        *words: str,
+        root: str = "/",
+        namespace: str = "pid:[1]",
+        program: str | None = None,
+        **files: str,
+    ) -> pathlib.Path:
+        """Add a process with this command line, by default that of a main process."""
+        words = words or ("/venv/bin/python", "-m", MAIN, "-c", CONFIG)
+        files = {"cmdline": "".join(f"{word}\0" for word in words), "cgroup": "0::/\n", **files}
+        directory = tree(self.path, str(pid), namespace, **files)
+        (directory / "root").symlink_to(root)
+        if program:
+            (directory / "exe").symlink_to(program)
+        return directory
+
+    def find(self, config_path: str = CONFIG) -> Found:
+        return find_processes([config_path], str(self.path))
+
+    def found(self) -> list[int]:
+        return [process.pid for process in self.find().processes]
+
+
+@pytest.fixture
+def proc(tmp_path: pathlib.Path) -> Proc:
+    return Proc(tmp_path / "proc")
+
+
+def test_processes_in_containers_are_listed_on_their_own(proc: Proc, tmp_path: pathlib.Path) -> None:
+    other = str(tmp_path)
+    proc.add(7)
+    # A hardened unit has a PID namespace of its own, and the same files.
+    proc.add(8, namespace="pid:[2]")
+    proc.add(9, root=other, namespace="pid:[3]", cgroup=CONTAINER)
+    proc.add(10, "python", "-m", WORKER, "-c", "a.yaml", "--c", "w.yaml", root=other, namespace="pid:[4]")
+    proc.add(11, root=other)
+    proc.add(12, "python", "-m", MAIN, root=other)
+    proc.add(13, "vim", CONFIG, root=other)
+    proc.add(14, "python", "-m", MAIN, "-c", CONFIG, "--generate-k", root=other)
+    assert proc.find() == Found(
+        [
+            Process(7, MAIN, (CONFIG,), "/venv/bin/python"),
+            Process(8, MAIN, (CONFIG,), "/venv/bin/python"),
+        ],
+        [],
+        [
+            InContainer(9, MAIN, (CONFIG,), "docker 0123456789ab"),
+            InContainer(10, WORKER, ("a.yaml", "w.yaml"), "another PID namespace"),
+            InContainer(11, MAIN, (CONFIG,), "another root directory"),
+        ],
+    )
+
+
+def test_programs_with_a_name_of_their_own(proc: Proc) -> None:
+    options = ("-m", MAIN, "-c", CONFIG)
+    proc.add(7, "synapse main", *options, program="/usr/bin/python3.13")
+    proc.add(8, "synapse main", *options, program="/usr/bin/python3.13 (deleted)")
+    proc.add(9, "synapse main", *options, program="/usr/bin/dash")
+    proc.add(10, "/bin/sh", "/venv/bin/synapse_homeserver", "-c", CONFIG, program="/usr/bin/dash")
+    proc.add(11, "/lib64/ld-linux-x86-64.so.2", "/v/bin/python", *options, program="/lib64/ld-linux-x86-64.so.2")
+    assert proc.find() == Found(
+        [
+            Process(7, MAIN, (CONFIG,), "/usr/bin/python3.13"),
+            Process(8, MAIN, (CONFIG,), "/usr/bin/python3.13"),
+            Process(11, MAIN, (CONFIG,), "/v/bin/python"),
+        ],
+        [],
+        [],
+    )
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, place: t.Any, function: str, *ends: str) -> None:
+    """Do not allow this user to read the paths with these ends."""
+    original = getattr(place, function)
+
+    def refused(path: t.Any, *arguments: t.Any, **options: t.Any) -> t.Any:
+        if str(path).endswith(ends):
+            raise PermissionError(13, "Permission denied", path)
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(place, function, refused)
+
+
+def test_the_program_of_another_user(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("-m", MAIN, "-c", CONFIG)
+    proc.add(7, "synapse main", *options, comm="python3.13\n")
+    proc.add(8, "synapse main", *options, comm="dash\n")
+    refuse(monkeypatch, os, "readlink", "/exe")
+    assert proc.find().processes == [Process(7, MAIN, (CONFIG,), "python3.13")]
+    assert proc.find().unknown == []
+
+
+def test_processes_of_another_user(proc: Proc, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.add(7)
+    proc.add(8, root=str(tmp_path), namespace="pid:[2]")
+    refuse(monkeypatch, os, "stat", "/root")
+    # As it was before this could be compared: only the namespace counts, if this user is allowed to see it.
+    assert proc.found() == [7]
+    refuse(monkeypatch, os, "readlink", "/7/ns/pid", "/8/ns/pid")
+    assert proc.found() == [7, 8]
+
+
+def test_relative_paths_of_another_user(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.add(7, "python", "-m", MAIN, "-c", "homeserver.yaml")
+    proc.add(8, "python", "-m", MAIN, "-c", "other.yaml")
+    refuse(monkeypatch, os, "readlink", "/cwd")
+    reason = "This user is not allowed to see whether process 7 runs with this configuration."
+    assert proc.find() == Found([], [Unknown("processes", reason, "Run the task with become, as root.")], [])
+
+
+def test_command_lines_that_this_user_cannot_see(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid in range(7, 100):
+        proc.add(pid)
+    refuse(monkeypatch, builtins, "open", *(f"/{pid}/cmdline" for pid in range(8, 100)))
+    found = proc.find()
+    assert [process.pid for process in found.processes] == [7]
+    assert [item.name for item in found.unknown] == ["processes"]
+    assert "some processes (92, such as 8)" in found.unknown[0].reason
+
+
+@pytest.mark.parametrize("option", ["hidepid=1", "hidepid=invisible"])
+def test_processes_that_the_kernel_hides(proc: Proc, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    proc.add(7)
+    proc.add(8)
+    (proc.path / "self" / "mounts").write_text(f"proc {proc.path} proc rw,{option} 0 0\n")
+    assert proc.find().unknown == []
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getegid", lambda: 1000)
+    monkeypatch.setattr(os, "getgroups", lambda: [1000])
+    refuse(monkeypatch, builtins, "open", "/8/cmdline")
+    reason = f"{proc.path} is mounted with {option}, so this user cannot see the processes of other users."
+    assert proc.find().unknown == [Unknown("processes", reason, "Run the task with become, as root.")]
+    assert proc.found() == [7]
+
+
+@pytest.mark.parametrize("name", ["cmdline", "root", "exe", "cgroup"])
+def test_a_process_that_ends_while_it_is_looked_at(proc: Proc, tmp_path: pathlib.Path, name: str) -> None:
+    words = ("name", "-m", MAIN, "-c", CONFIG)
+    directory = proc.add(7, *words, program="/usr/bin/python3", root=str(tmp_path))
+    proc.add(8)
+    (directory / name).unlink()
+    assert proc.find() == Found([Process(8, MAIN, (CONFIG,), "/venv/bin/python")], [], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\0", "\0" * 9, "python", "python\0-m", f"python\0-m\0{MAIN}\0-c\0\0", "\udcff\0", "a\0" * 2**20],
+)
+def test_command_lines_of_other_programs(proc: Proc, text: str) -> None:
+    (proc.add(7) / "cmdline").write_text(text, errors="surrogateescape")
+    assert proc.find() == Found([], [], [])
+
+
+def test_a_huge_command_line_that_begins_like_synapse(proc: Proc) -> None:
+    (proc.add(7) / "cmdline").write_text(f"python\0-m\0{MAIN}\0-c\0{CONFIG}\0-f\0" + "a" * 2**20)
+    assert proc.find() == Found([], [], [])
+
+
+def test_a_command_line_without_its_last_end(proc: Proc) -> None:
+    (proc.add(7) / "cmdline").write_text(f"python\0-m\0{MAIN}\0-c\0{CONFIG}")
+    assert proc.found() == [7]
+
+
+def test_unusual_characters_in_a_path(proc: Proc) -> None:
+    path = "/etc/a\r\nb \x1b/homeserver.yaml"
+    proc.add(7, "python", "-m", MAIN, "-c", path)
+    (proc.add(8) / "cmdline").write_bytes(f"python\0-m\0{MAIN}\0-c\0{path}\0-c\0/\xff\0".encode("latin-1"))
+    found = proc.find(path).processes
+    assert [process.config_path for process in found] == [(path,), (path, "/\ufffd")]
 
 
 def test_a_host_without_proc(tmp_path: pathlib.Path) -> None:
@@ -267,7 +416,7 @@ def test_values_that_another_user_is_not_allowed_to_see(program: Program, tmp_pa
             reader.user(),
             reader.file_limits()["soft"],
         ]
-        _found, unknown = find_processes([str(tmp_path / "homeserver.yaml")])
+        unknown = find_processes([str(tmp_path / "homeserver.yaml")]).unknown
         assert all(item.fix == "Run the task with become, as root." for item in [*reader.unknown, *unknown])
         hidden = [item.name for item in unknown if str(pid) in item.reason]
         return f"{seen} {[item.name for item in reader.unknown]} {hidden}"

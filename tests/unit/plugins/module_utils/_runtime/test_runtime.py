@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import listener, runtime
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 # A program that is started like Synapse. In its metrics the start is `argv[-1]` seconds later than the real start, as
@@ -92,8 +93,7 @@ class Host:
     ) -> dict[str, t.Any]:
         reader = RuntimeReader(
             self.config_path,
-            caches=caches,
-            freshness=freshness,
+            Wanted(caches=caches, freshness=freshness),
             synapse_python="/synapse/python",
             timeout=10,
             client=client,
@@ -114,14 +114,14 @@ def metrics(port: int) -> dict[str, t.Any]:
 
 def test_nothing_runs(host: Host) -> None:
     settings = {"global_factor": 0.5, "per_cache_factors": {}, "event_cache_size": 10240, "cache_autotuning": {}}
-    assert host.read() == {"processes": [], "cache_settings": settings, "unknown": []}
+    assert host.read() == {"processes": [], "in_containers": [], "cache_settings": settings, "unknown": []}
 
 
 def test_processes_alone_need_no_configuration(host: Host) -> None:
     program, _port = host.start("homeserver", host.config_path)
     os.unlink(host.config_path[0])
     found = host.read(caches=False)
-    assert found.keys() == {"processes", "unknown"}
+    assert found.keys() == {"processes", "in_containers", "unknown"}
     assert found["unknown"] == []
     main = found["processes"][0]
     assert (main["name"], main["app"], main["pid"]) == ("main", "synapse.app.homeserver", program.pid)
@@ -301,7 +301,12 @@ def test_a_server_that_answers(host: Host) -> None:
             Call("GET", "/_synapse/admin/v1/server_version", {"server_version": "1.163.2"}, token=None),
         )
         found = host.read(caches=False, client=Client(server.base_url))
-    assert found == {"server": {"name": "example.org", "version": "1.163.2"}, "processes": [], "unknown": []}
+    assert found == {
+        "server": {"name": "example.org", "version": "1.163.2"},
+        "processes": [],
+        "in_containers": [],
+        "unknown": [],
+    }
 
 
 def test_a_server_that_does_not_answer(host: Host) -> None:

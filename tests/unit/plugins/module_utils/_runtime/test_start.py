@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host, RuntimeReader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.snapshot import Seen, look_at
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 
 UNIT = "matrix-synapse.service"
 COMMAND = "{python} -m synapse.app.{app} -c {main} -c {folder}"
@@ -92,8 +93,7 @@ class Machine:
         systemd = Systemd(str(self.directory), (str(self.directory / "units"),))
         reader = RuntimeReader(
             [str(self.main), str(self.folder)],
-            caches=False,
-            freshness=self.freshness,
+            Wanted(freshness=self.freshness),
             synapse_python="/synapse/python",
             timeout=5,
             restart_record=str(record) if record else None,
@@ -121,7 +121,7 @@ class Machine:
         process = self.proc / "7"
         (process / "ns").mkdir(parents=True, exist_ok=True)
         (process / "fd").mkdir(exist_ok=True)
-        links = {"ns/pid": "pid:[1]", "exe": self.program, "cwd": "/"}
+        links = {"ns/pid": "pid:[1]", "exe": self.program, "cwd": "/", "root": "/"}
         for name, target in links.items():
             if not (process / name).is_symlink():
                 (process / name).symlink_to(target)

@@ -21,7 +21,10 @@ UNIT = "matrix-synapse.service"
 
 
 class Machine:
-    """A host below a directory of a test. `shown`: what systemd shows of the unit."""
+    """A host below a directory of a test. `shown`: what systemd shows of the unit, and `others` of others.
+
+    `commands`: its ExecStartPre commands as systemd shows them. `journal`: the entries of the journal.
+    """
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
@@ -34,6 +37,9 @@ class Machine:
         self.shown: dict[str, str] = {"NeedDaemonReload": "no", "LimitNOFILE": "524288", "DropInPaths": ""}
         self.default_limit = "524288"
         self.asked = 0
+        self.others: dict[str, dict[str, str]] = {}
+        self.commands: list[str] = []
+        self.journal: list[dict[str, t.Any]] = []
         self.fails = ""
         self.fragment = self.write(self.usr / UNIT, "[Unit]\nLimitNOFILE=1\n[Service]\nExecStart=/bin/true\n")
         self.shown["FragmentPath"] = self.fragment
@@ -61,12 +67,17 @@ class Machine:
         (self.proc / "sys" / "fs" / "nr_open").write_text(f"{nr_open}\n")
 
     def run(self, arguments: t.Sequence[str], timeout: float) -> Completed:
-        """Answer as systemctl."""
+        """Answer as systemctl and journalctl."""
         self.asked += 1
         if self.fails:
             raise SynapseError(self.fails)
-        shown = self.shown if UNIT in arguments else {"DefaultLimitNOFILE": self.default_limit}
-        return Completed(0, "".join(f"{key}={value}\n" for key, value in shown.items()), "")
+        if "journalctl" in arguments:
+            return Completed(0, "".join(f"{json.dumps(entry)}\n" for entry in self.journal), "")
+        shown = self.others.get(arguments[-1], {"DefaultLimitNOFILE": self.default_limit})
+        lines = [f"{key}={value}\n" for key, value in (self.shown if UNIT in arguments else shown).items()]
+        if UNIT in arguments:
+            lines += [f"ExecStartPre={command}\n" for command in self.commands]
+        return Completed(0, "".join(lines), "")
 
     @property
     def host(self) -> runtime.Host:

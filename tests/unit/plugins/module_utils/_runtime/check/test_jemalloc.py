@@ -81,7 +81,8 @@ def test_a_file_of_variables_that_sets_another_library(machine: Machine, library
     variables = machine.write(machine.directory / "default", "A=1\nLD_PRELOAD=/opt/libtcmalloc.so\n")
     machine.drop_in("a.conf", f"[Service]\nEnvironment=LD_PRELOAD={library}\nEnvironmentFile=-{variables}\n")
     verdict = judge(machine, machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": "/opt/libtcmalloc.so"}))
-    assert f"{variables}, line 2, sets LD_PRELOAD to '/opt/libtcmalloc.so': remove that there" in verdict.message
+    reason = "sets LD_PRELOAD to '/opt/libtcmalloc.so' (/opt/libtcmalloc.so, which does not exist): remove that there"
+    assert f"{variables}, line 2, {reason}" in verdict.message
 
 
 def test_a_different_jemalloc(machine: Machine, library: str) -> None:
@@ -104,12 +105,73 @@ def test_a_process_that_was_not_restarted(machine: Machine, library: str) -> Non
     assert "but systemd has not read all files of the unit: run" in judge(machine, process, library=library).message
 
 
-@pytest.mark.parametrize(("exists", "reason"), [(False, "which does not exist: install it"), (True, "architecture")])
-def test_a_library_that_was_not_loaded(machine: Machine, library: str, exists: bool, reason: str) -> None:
-    wanted = library if exists else f"{library}.gone"
-    machine.drop_in("a.conf", f"[Service]\nEnvironment=LD_PRELOAD={wanted}\n")
-    process = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": f"/other.so:{wanted}"})
-    assert reason in judge(machine, process, library=wanted).message
+def elf(machine: int) -> bytes:
+    """Return the beginning of a program or library for a machine, as in elf(5)."""
+    return b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00" + machine.to_bytes(2, "little") + bytes(40)
+
+
+X86, ARM = 62, 183
+OTHER = "which is a library for aarch64 (64 bits), but Synapse runs on x86_64 (64 bits): correct the path"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "which does not exist: install it or correct the path"),
+        (b"text", "which is not a library: correct the path"),
+        (elf(ARM), OTHER),
+    ],
+)
+def test_a_library_that_the_loader_ignores(machine: Machine, library: str, content: bytes | None, reason: str) -> None:
+    (machine.proc / "70").mkdir()
+    (machine.proc / "70" / "exe").write_bytes(elf(X86))
+    wanted = machine.directory / "lib" / "aarch64-linux-gnu" / "libjemalloc.so.2"
+    wanted.parent.mkdir()
+    if content is not None:
+        wanted.write_bytes(content)
+    variables = machine.write(machine.directory / "matrix-synapse", f"A=1\nLD_PRELOAD={wanted}\n")
+    machine.drop_in("a.conf", f"[Service]\nEnvironmentFile=-{variables}\n")
+    process = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": str(wanted)})
+    expected = f"{variables}, line 2, sets its LD_PRELOAD to {wanted}, {reason}, and restart {UNIT}."
+    assert judge(machine, process).message.endswith(expected)
+    # Another one is declared, so this line must be removed, and the reason is the same.
+    message = judge(machine, process, library=library).message
+    assert (
+        f"{variables}, line 2, sets LD_PRELOAD to '{wanted}' ({wanted}, {reason.partition(':')[0]}): remove" in message
+    )
+    alone = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": f"/other.so:{wanted}"}, unit=None)
+    assert f"Its LD_PRELOAD is {wanted}, {reason}" in judge(machine, alone).message
+
+
+@pytest.mark.parametrize("is_program_known", [True, False])
+def test_a_library_that_the_loader_could_load(machine: Machine, library: str, is_program_known: bool) -> None:
+    pathlib.Path(library).write_bytes(elf(X86))
+    if is_program_known:
+        (machine.proc / "70").mkdir()
+        (machine.proc / "70" / "exe").write_bytes(elf(X86))
+    process = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": library})
+    machine.drop_in("a.conf", f"[Service]\nEnvironment=LD_PRELOAD={library}\n")
+    assert "was not loaded when it was started: it did not exist then" in judge(machine, process).message
+    bare = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": "libjemalloc.so.2"}, unit=None)
+    assert "Its LD_PRELOAD is 'libjemalloc.so.2', but" in judge(machine, bare).message
+
+
+def test_a_value_that_the_files_no_longer_set(machine: Machine, library: str) -> None:
+    path = machine.drop_in("a.conf", f"[Service]\nEnvironment=LD_PRELOAD={library}\n")
+    process = machine.process(jemalloc=WITHOUT, environment={"LD_PRELOAD": "/gone/libjemalloc.so"})
+    message = judge(machine, process).message
+    assert "Its LD_PRELOAD is /gone/libjemalloc.so, which does not exist" in message
+    assert path not in message
+
+
+def test_a_missing_file_of_variables_is_a_warning(machine: Machine, library: str) -> None:
+    path = machine.drop_in("a.conf", f"[Service]\nEnvironmentFile=/gone\nEnvironment=LD_PRELOAD={library}\n")
+    verdict = judge(machine, machine.process(**loading(library)))
+    assert verdict.failures == []
+    assert verdict.warnings == [
+        f"{UNIT} does not start again, because /gone does not exist. {path}, line 2, sets EnvironmentFile=/gone: create"
+        " that file, or write a hyphen before its path."
+    ]
 
 
 def test_a_process_without_a_unit(machine: Machine, library: str) -> None:

@@ -177,3 +177,52 @@ def test_a_warning_of_another_unit_with_the_same_file(machine: Machine) -> None:
     assert [failure["pid"] for failure in verdict.failures] == [70]
     [warning] = verdict.warnings
     assert warning.startswith("After its next start, other.service can open 1000 files, but")
+
+
+def test_a_limit_of_one_instance(machine: Machine) -> None:
+    machine.drop_in("10.conf", "[Service]\nLimitNOFILE=65536\n")
+    one, two = "matrix-synapse-worker@one.service", "matrix-synapse-worker@two.service"
+    template = machine.write(
+        machine.etc / "matrix-synapse-worker@.service.d" / "10.conf", "[Service]\nLimitNOFILE=65536\n"
+    )
+    path = machine.write(machine.etc / f"{one}.d" / "limit.conf", "[Service]\nLimitNOFILE=2048\n")
+    machine.others[one] = {"LimitNOFILE": "2048", "DropInPaths": f"{template} {path}"}
+    machine.others[two] = {"LimitNOFILE": "65536", "DropInPaths": template}
+    verdict = judge(
+        machine,
+        machine.process(),
+        machine.process(pid=71, name="one", unit=one, file_limits=FEW),
+        machine.process(pid=72, name="two", unit=two, file_limits={"soft": 65536, "hard": 65536}),
+    )
+    assert [failure["process"] for failure in verdict.failures] == ["one"]
+    assert f"{path}, line 2, sets LimitNOFILE=2048: remove it there, and run systemctl" in verdict.message
+    assert f"restart {one} (" in verdict.message
+    assert verdict.warnings == []
+
+
+def test_a_soft_limit_in_a_later_file_undoes_that_of_the_unit(machine: Machine) -> None:
+    machine.drop_in("10.conf", "[Service]\nLimitNOFILE=65536\n")
+    directory = machine.directory / "conf.d"
+    path = machine.write(directory / "50-mine.yaml", "soft_file_limit: 1024\n")
+    process = machine.process(
+        file_limits={"soft": 1024, "hard": 65536}, config_path=[str(machine.configuration), str(directory)]
+    )
+    message = judge(machine, process).message
+    assert message.endswith(f"{path} sets soft_file_limit to 1024: remove that setting, and restart {UNIT}.")
+
+
+@pytest.mark.parametrize("limits", [{"soft": 2048, "hard": 65536}, {"soft": 2048, "hard": 2048}])
+def test_a_limit_that_was_lowered_at_run_time(machine: Machine, limits: dict[str, int]) -> None:
+    message = judge(machine, machine.process(file_limits=limits, outdated_by=[])).message
+    assert message.endswith(
+        "None of its files has changed since it was started, so another program (prlimit), or the command that starts"
+        f" it (systemctl cat {UNIT} shows it), has lowered its limit: restart {UNIT}."
+    )
+    changed = [{"path": "/u", "kind": "unit", "reason": "/u was changed."}]
+    assert judge(machine, machine.process(file_limits=limits, outdated_by=changed)).message.endswith(RESTART)
+
+
+def test_the_limit_of_a_container_without_systemd(machine: Machine) -> None:
+    machine.system_gives(4096, 1048576)
+    verdict = judge(machine, machine.process(file_limits={"soft": 4096, "hard": 4096}, unit=None, outdated_by=[]))
+    assert "The system gives at most 4096 (the hard limit of process 1)" in verdict.message

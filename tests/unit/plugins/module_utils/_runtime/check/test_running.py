@@ -104,6 +104,7 @@ def test_a_process_as_declared(machine: Machine, clock: Clock) -> None:
         "processes": found["processes"],
         "unknown": [],
         "caches_proven": False,
+        "presence_proven": False,
         "proofs": {},
         "warnings": [],
     }

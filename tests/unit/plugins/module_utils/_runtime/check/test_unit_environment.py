@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_environment import (
     Preload,
     libraries,
+    missing_files,
     read_preload,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import UnitNow
@@ -90,3 +91,24 @@ def test_the_libraries_of_a_value() -> None:
     assert libraries("/a:/b  /c") == ["/a", "/b", "/c"]
     assert libraries("'/a' \"/b\"") == ["/a", "/b"]
     assert libraries("") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("EnvironmentFile=/gone", ["/gone"]),
+        ("EnvironmentFile=-/gone", []),
+        ("EnvironmentFile=DIRECTORY/0.conf", []),
+        ("EnvironmentFile=/gone\nEnvironmentFile=", []),
+        ("EnvironmentFile=/gone/%i", ["/gone/one"]),
+        ("EnvironmentFile=%t/gone", []),
+        ("EnvironmentFile=/gone/*.conf", ["/gone/*.conf"]),
+        ("EnvironmentFile=DIRECTORY/*.conf", []),
+    ],
+)
+def test_missing_files(tmp_path: pathlib.Path, text: str, missing: list[str]) -> None:
+    path = tmp_path / "0.conf"
+    path.write_text(f"[Service]\n{text}\n".replace("DIRECTORY", str(tmp_path)))
+    found = missing_files(UnitNow("chat@one.service", None, (str(path),), True))
+    assert [gone for _line, gone in found] == missing
+    assert [line.number for line, _gone in found] == [2] * len(missing)

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Advice about a server with too much work: connections to the database, the event loop, and workers.
+
+Relies on how Synapse 1.163 works: a transaction waits if all connections of the pool of a process (cp_max) are in use;
+all Python code of a process runs in one thread, the event loop, so that it can use about one processor core.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_figures import (
+    Advice,
+    Found,
+    average,
+    entries,
+    figure,
+    named,
+    percent,
+    section,
+    share,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import Thresholds
+
+_SQLITE = "sqlite3"
+
+
+def advise_on_database(found: Found, thresholds: Thresholds) -> t.Iterator[Advice]:
+    """Yield the advice about connections to the database. SQLite allows only one, and has an advice of its own."""
+    evidence: list[str] = []
+    for process in entries(found, "processes") if section(found).get("database_engine") != _SQLITE else ():
+        wait = average(process, "average_wait_seconds", "database", "transactions", thresholds.database_transactions)
+        if wait is None or wait < thresholds.average_wait_seconds:
+            continue
+        evidence.append(
+            f"A transaction of {named(process)} waits {wait:.3f} seconds on average for a connection to the database."
+        )
+        working, most = (figure(process, "database", "connections", name) for name in ("working", "max"))
+        # Without the wait, it is one moment that says nothing.
+        if working is not None and most is not None and working >= most:
+            evidence.append(f"{named(process)} uses all of its {most:.0f} connections to the database now.")
+    if evidence:
+        advice = (
+            "Look for slow queries and a slow disk in PostgreSQL first. If PostgreSQL has capacity left, raise cp_max"
+            " in database.args of the configuration, and max_connections of PostgreSQL for all processes together."
+        )
+        yield Advice("database", advice, evidence, {})
+
+
+def advise_on_event_loop(found: Found, thresholds: Thresholds) -> t.Iterator[Advice]:
+    """Yield the advice about an event loop that is late."""
+    evidence: list[str] = []
+    for process in entries(found, "processes"):
+        tick = average(process, "average_tick_seconds", "event_loop", "ticks", thresholds.event_loop_ticks)
+        ticks = figure(process, "event_loop", "ticks")
+        slow = share(figure(process, "event_loop", "slow_ticks"), ticks)
+        is_slow = (
+            slow is not None and (ticks or 0) >= thresholds.event_loop_ticks and slow > thresholds.slow_ticks_share
+        )
+        if tick is not None and tick >= thresholds.average_tick_seconds:
+            evidence.append(f"One turn of the event loop of {named(process)} takes {tick:.3f} seconds on average.")
+        elif is_slow:
+            evidence.append(
+                f"{percent(slow or 0)} of the turns of the event loop of {named(process)} took longer than one second."
+            )
+    if evidence:
+        advice = (
+            "Reduce the work of this process: each request waits for one turn of its event loop or more. Look for"
+            " expensive requests in its log, and for a host without free processors."
+        )
+        yield Advice("event_loop", advice, evidence, {})
+
+
+def advise_on_workers(found: Found, thresholds: Thresholds) -> t.Iterator[Advice]:
+    """Yield the advice to use workers if a process is near the one core that it can use. They need PostgreSQL."""
+    evidence: list[str] = []
+    for process in entries(found, "processes") if section(found).get("database_engine") != _SQLITE else ():
+        cpu = _processor_share(process, thresholds)
+        if cpu is not None and cpu >= thresholds.processor_share:
+            evidence.append(
+                f"{named(process)} uses {percent(cpu)} of a processor core, and can use little more than one."
+            )
+    if evidence:
+        processors = figure(found, "host", "processors")
+        if processors is not None and processors <= len(entries(found, "processes")):
+            evidence.append(
+                f"The number of processor cores of the host is {processors:.0f}, and each worker needs one more."
+            )
+        advice = "Move work from this process to workers, after all other advice. No role of this collection does that."
+        yield Advice("workers", advice, evidence, {})
+
+
+def _processor_share(process: Found, thresholds: Thresholds) -> float | None:
+    """Return the use of the processor if it lasts: a few busy seconds, or the work of a start, are no reason."""
+    measured, since_start = figure(process, "rates", "cpu_share"), figure(process, "cpu", "average_share")
+    if measured is not None:
+        return measured if since_start is None or since_start >= thresholds.processor_share / 2 else None
+    uptime = figure(process, "uptime_seconds")
+    return since_start if uptime is not None and uptime >= thresholds.uptime_seconds else None

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""That the check of the processes judges presence, workers and requests, and waits for workers."""
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck, Waiting
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import Machine
+
+DISABLED = {"mode": "disabled", "key": "presence.enabled", "path": "/e/h.yaml", "ignored": []}
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def run(machine: Machine, *states: list[dict[str, t.Any]], **declared: t.Any) -> tuple[dict[str, t.Any], list[float]]:
+    """Check the processes that are read one after another, the last ones again and again. Return the pauses too."""
+    remaining = list(states)
+    pauses: list[float] = []
+
+    def read() -> dict[str, t.Any]:
+        return {"processes": remaining.pop(0) if len(remaining) > 1 else remaining[0], "unknown": []}
+
+    check = RuntimeCheck(
+        machine.declared(**declared),
+        read,
+        timeout=5,
+        host=machine.host,
+        waiting=Waiting(lambda: 1000.0 + sum(pauses), pauses.append),
+    )
+    return check.run(), pauses
+
+
+def worker(machine: Machine, name: str, pid: int) -> dict[str, t.Any]:
+    return machine.process(app="synapse.app.generic_worker", name=name, pid=pid)
+
+
+def test_everything_as_declared(machine: Machine) -> None:
+    main = machine.process(presence_settings=DISABLED, outdated_by=[], requests={"in_flight": 1})
+    found, pauses = run(machine, [main], presence="disabled", workers=0, in_flight_requests=1)
+    assert found["proofs"].keys() == {"presence", "workers", "in_flight_requests"}
+    assert (found["presence_proven"], found["warnings"], pauses) == (False, [], [])
+
+
+def test_nothing_as_declared(machine: Machine) -> None:
+    main = machine.process(presence_settings=DISABLED, requests={"in_flight": 1})
+    with pytest.raises(StateNotReached) as raised:
+        run(machine, [main], presence="enabled", workers=1, in_flight_requests=0)
+    declared = [failure["declared"] for failure in raised.value.details["failures"]]
+    assert declared == ["workers", "in_flight_requests", "presence"]
+
+
+def test_waiting_for_workers(machine: Machine) -> None:
+    main, one, two = machine.process(), worker(machine, "a", 71), worker(machine, "b", 72)
+    found, pauses = run(machine, [main], [main, one], [main, one, two], workers=2, wait_timeout=30)
+    assert (found["proofs"]["workers"], pauses) == ("Workers: 2 workers run: a, b.", [0.25, 0.5])
+    # Those that end need time too.
+    assert run(machine, [main, one, two], [main, one], workers=1, wait_timeout=30)[1] == [0.25]
+    assert run(machine, [main, one], [main], workers=0, wait_timeout=30)[1] == [0.25]
+    # They are not waited for if nothing is declared of them.
+    assert run(machine, [main], [main, one], wait_timeout=30)[1] == []
+    with pytest.raises(StateNotReached, match="^0 workers of this Synapse run"):
+        run(machine, [main], workers=1, wait_timeout=3)
+    with pytest.raises(StateNotReached, match="^0 workers of this Synapse run"):
+        run(machine, [main], [main, one], workers=1)

@@ -1,0 +1,265 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.running import judge_running
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
+    UNIT,
+    Machine,
+)
+
+CONTAINER = {
+    "pid": 9,
+    "app": "synapse.app.homeserver",
+    "config_path": ["/data/homeserver.yaml"],
+    "container": "docker-1",
+}
+STOPPED = {"LoadState": "loaded", "ActiveState": "inactive", "SubState": "dead", "Result": "success", "NRestarts": "0"}
+FAILED = {**STOPPED, "ActiveState": "failed", "SubState": "failed", "Result": "exit-code", "InvocationID": "a1"}
+LOOPING = {**FAILED, "ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "7"}
+STARTING = {**LOOPING, "SubState": "start", "Result": "success"}
+APPLY = f"run systemctl daemon-reload, and restart {UNIT}"
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def why(machine: Machine, shown: dict[str, str], *containers: dict[str, t.Any], **declared: t.Any) -> str:
+    """Return what the failure reports between the configuration and the URL."""
+    machine.shown.update(shown)
+    verdict, options = Verdict(), {"base_url": "http://a", **declared}
+    found = {"processes": [], "unknown": [], **({"in_containers": list(containers)} if containers else {})}
+    assert not judge_running(machine.declared(**options), found, verdict, machine.units())
+    before = f"No Synapse process runs on this host with the configuration {machine.configuration}. "
+    after = " If a server still answers at http://a, it is a different one: set base_url to the URL of this server."
+    assert verdict.message.startswith(before)
+    assert verdict.message.endswith(after)
+    [failure] = verdict.failures
+    assert failure["declared"] == "config_path"
+    return verdict.message[len(before) : -len(after)]
+
+
+def command(words: str, start: str = "n/a", stop: str = "n/a", code: str = "(null)", status: str = "0/0") -> str:
+    """Return a command as systemctl shows it."""
+    return (
+        f"{{ path=/bin/x ; argv[]={words} ; ignore_errors=no ; start_time=[{start}] ; stop_time=[{stop}] ; pid=0 ;"
+        f" code={code} ; status={status} }}"
+    )
+
+
+def synapse_wrote(machine: Machine, *lines: str) -> None:
+    machine.journal = [{"MESSAGE": line, "_SYSTEMD_UNIT": UNIT, "_SYSTEMD_INVOCATION_ID": "a1"} for line in lines]
+
+
+@pytest.mark.parametrize("case", ["no reason", "no unit", "no systemd", "no units"])
+def test_without_a_reason(machine: Machine, case: str) -> None:
+    unit = "" if case == "no unit" else UNIT
+    units: Units | None = machine.units()
+    if case == "no systemd":
+        units = Units(machine.host._replace(systemd=machine.host.systemd._replace(running="/gone")), 5)
+    if case == "no units":
+        units = None
+    verdict = Verdict()
+    judge_running(machine.declared(unit=unit), {"processes": [], "unknown": []}, verdict, units)
+    hint = f"journalctl --unit {UNIT}" if unit else "the log of Synapse"
+    assert f". Start Synapse. See {hint} if it does not stay up. If a server" in verdict.message
+    assert machine.asked == (1 if case == "no reason" else 0)
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"),
+    [
+        (STOPPED, f"{UNIT} was not started: run systemctl start {UNIT}."),
+        ({**STOPPED, "InvocationID": "a1"}, f"{UNIT} was stopped: run systemctl start {UNIT}."),
+        # Before that, systemd has restarted it.
+        ({**STOPPED, "InvocationID": "a1", "NRestarts": "2"}, f"{UNIT} was stopped: run systemctl start {UNIT}."),
+        (
+            {**STOPPED, "UnitFileState": "disabled"},
+            f"{UNIT} was not started, and is not started at boot (disabled): run systemctl enable --now {UNIT}.",
+        ),
+        (
+            {**STOPPED, "LoadState": "masked", "UnitFileState": "masked"},
+            f"{UNIT} is masked, so systemd never starts it: run systemctl unmask {UNIT}, and start it.",
+        ),
+        (
+            {**STOPPED, "LoadState": "not-found"},
+            f"There is no unit {UNIT} on this host: install Synapse, or set my_unit to the unit that starts it.",
+        ),
+        (
+            {**STOPPED, "LoadState": "bad-setting"},
+            f"{UNIT} has files that systemd refuses: run systemd-analyze verify {UNIT}, and correct what it reports.",
+        ),
+        (
+            {**FAILED, "Result": "oom-kill"},
+            f"{UNIT} was ended by the kernel because of too little memory (Result=oom-kill): give the host more memory"
+            " or Synapse smaller caches, and start it.",
+        ),
+        (
+            {**FAILED, "Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "9"},
+            f"{UNIT} does not stay up: it was ended by the signal SIGKILL (Result=signal). See journalctl --unit"
+            f" {UNIT}, correct what is reported there, and start {UNIT}.",
+        ),
+        (
+            {**FAILED, "Result": "signal", "ExecMainCode": "2", "ExecMainStatus": "999"},
+            f"{UNIT} does not stay up: it was ended by the signal 999 (Result=signal). See journalctl --unit"
+            f" {UNIT}, correct what is reported there, and start {UNIT}.",
+        ),
+        (
+            {**FAILED, "ExecMainCode": "1", "ExecMainStatus": "1"},
+            f"{UNIT} does not stay up: it was ended with exit status 1 (Result=exit-code). See journalctl --unit"
+            f" {UNIT}, correct what is reported there, and start {UNIT}.",
+        ),
+        (
+            {**STOPPED, "ActiveState": "deactivating"},
+            f"{UNIT} is being stopped: wait until it has ended, and start it.",
+        ),
+        (
+            STARTING,
+            f"{UNIT} is still starting, and has no process of Synapse yet: wait. See journalctl --unit {UNIT} if it"
+            " does not start.",
+        ),
+    ],
+)
+def test_what_systemd_knows(machine: Machine, shown: dict[str, str], reason: str) -> None:
+    assert why(machine, shown, option_names={"unit": "my_unit"}) == reason
+
+
+def test_a_command_that_takes_longer_than_the_limit(machine: Machine) -> None:
+    machine.drop_in("10.conf", "[Service]\nExecStartPre=/bin/true\nTimeoutStartSec=300\n")
+    path = machine.drop_in("20.conf", "[Service]\nExecStartPre=-/bin/sleep  100\nTimeoutStartSec=90\n")
+    machine.commands = [
+        command("/bin/true", "Mon", "Mon", "exited"),
+        command("/bin/sleep 100", "Mon", "Tue", "killed", "15/TERM"),
+    ]
+    shown = {**FAILED, "Result": "timeout", "TimeoutStartUSec": "1min 30s"}
+    assert why(machine, shown) == (
+        f"{UNIT} does not start: ExecStartPre=-/bin/sleep  100 ({path}, line 2) takes longer than TimeoutStartSec=90"
+        f" ({path}, line 3), so systemd ends it: make it faster or remove it, or raise that limit, and {APPLY}."
+    )
+    machine.commands[1] = command("/bin/sleep 100", "Mon")
+    for state in ({**STARTING, "SubState": "start-pre"}, {**STARTING, "SubState": "start-pre", "NRestarts": "0"}):
+        assert why(machine, state) == (
+            f"{UNIT} is still starting: ExecStartPre=-/bin/sleep  100 ({path}, line 2) has not ended. systemd ends it"
+            f" after TimeoutStartSec=90 ({path}, line 3): wait, or remove it if it never ends."
+        )
+
+
+def test_a_command_that_is_written_differently(machine: Machine) -> None:
+    path = machine.drop_in(
+        "10.conf", '[Service]\nExecStartPre=/bin/false\nExecStartPre=\nExecStartPre="/bin/sleep" %i1\n'
+    )
+    machine.commands = [command("/bin/sleep 1", "Mon", "Tue", "killed", "15/TERM")]
+    shown = {**FAILED, "Result": "timeout", "TimeoutStartUSec": "1min 30s"}
+    assert why(machine, shown).startswith(
+        f'{UNIT} does not start: ExecStartPre="/bin/sleep" %i1 ({path}, line 4) takes longer than 1min 30s, which is'
+        " DefaultTimeoutStartSec of systemd (set TimeoutStartSec to change it)"
+    )
+    later = machine.drop_in("20.conf", "[Service]\nExecStartPre=%h\n")
+    machine.commands.append(command("/root", "Mon"))
+    assert f"ExecStartPre=%h ({later}, line 2) takes longer" in why(machine, shown)
+    machine.commands = [machine.commands[0], command("/bin/true"), command("/bin/true")]
+    assert "ExecStartPre=/bin/sleep 1 takes longer" in why(machine, shown)
+
+
+def test_a_command_that_fails(machine: Machine) -> None:
+    path = machine.drop_in("10.conf", "[Service]\nExecStartPre=/bin/false\n")
+    machine.commands = [command("/bin/false", "Mon", "Mon", "exited", "1/FAILURE")]
+    reason = f"{UNIT} does not start, because ExecStartPre=/bin/false ({path}, line 2) fails: correct or remove it"
+    assert why(machine, LOOPING).startswith(reason)
+    machine.commands = [machine.commands[0].replace("errors=no", "errors=yes")]
+    assert "ExecStartPre" not in why(machine, LOOPING)
+
+
+def test_synapse_itself_takes_longer_than_the_limit(machine: Machine) -> None:
+    path = machine.drop_in("10.conf", "[Service]\nTimeoutSec=30\n")
+    assert why(machine, {**LOOPING, "Result": "timeout"}) == (
+        f"{UNIT} does not start: Synapse was not ready within TimeoutSec=30 ({path}, line 2), so systemd ended it. An"
+        f" update of the database schema can take that long: raise that limit in a drop-in, and {APPLY}. See journalctl"
+        f" --unit {UNIT}."
+    )
+
+
+def test_a_missing_file_of_variables(machine: Machine) -> None:
+    gone = machine.directory / "gone"
+    path = machine.drop_in("10.conf", f"[Service]\nEnvironmentFile=-/no\nEnvironmentFile={gone}\n")
+    assert why(machine, {**LOOPING, "Result": "resources"}) == (
+        f"{UNIT} does not start, because {gone} does not exist. {path}, line 3, sets EnvironmentFile={gone}: create"
+        f" that file, or write a hyphen before its path, and {APPLY}."
+    )
+    gone.write_text("")
+    assert "(Result=resources)" in why(machine, {**LOOPING, "Result": "resources"})
+
+
+@pytest.mark.parametrize(
+    ("status", "setting", "problem"),
+    [
+        (200, "WorkingDirectory=/gone", "it cannot enter the directory"),
+        (203, "ExecStart=/gone/python", "it cannot run the command, which does not exist or is not a program"),
+        (216, "Group=gone", "the group does not exist"),
+        (217, "User=gone", "the user does not exist"),
+    ],
+)
+def test_what_systemd_cannot_prepare(machine: Machine, status: int, setting: str, problem: str) -> None:
+    path = machine.drop_in("10.conf", f"[Service]\n{setting}\n")
+    assert why(machine, {**LOOPING, "ExecMainCode": "1", "ExecMainStatus": str(status)}) == (
+        f"{UNIT} does not start, because systemd reports {problem} (exit status {status}). {path}, line 2, sets"
+        f" {setting}: correct that, and {APPLY}."
+    )
+    # That of a signal has another meaning.
+    assert "exit status" not in why(machine, {**LOOPING, "ExecMainCode": "2", "ExecMainStatus": str(status)})
+
+
+def test_the_words_of_synapse_without_secrets(machine: Machine) -> None:
+    machine.configure({"macaroon_secret_key": "hunter2222"})
+    synapse_wrote(machine, "Error in configuration at 'redis':", "  'hunter2222' is not of type 'object'")
+    expected = (
+        f"{UNIT} does not stay up (systemd has restarted it 7 times). Synapse reported: Error in configuration at"
+        " 'redis': '(hidden)' is not of type 'object'. Correct that, and run systemctl restart {UNIT}."
+    ).replace("{UNIT}", UNIT)
+    assert why(machine, LOOPING) == expected
+    # Between two failures, it is starting.
+    assert why(machine, STARTING) == expected
+    assert "(systemd has restarted it" not in why(machine, FAILED)
+    machine.configuration.write_text("a: [")
+    assert "'redis': '(hidden)' is not of type '(hidden)'" in why(machine, LOOPING)
+
+
+def test_words_of_an_earlier_start_are_not_those_of_a_stop(machine: Machine) -> None:
+    synapse_wrote(machine, "Error in configuration:", "  bad")
+    assert "bad" in why(machine, FAILED)
+    assert "bad" not in why(machine, STOPPED)
+
+
+def test_a_unit_that_runs_something_else(machine: Machine) -> None:
+    reason = why(machine, {**STOPPED, "ActiveState": "active", "MainPID": "77"})
+    assert reason == (
+        f"{UNIT} runs (process 77), but not with this configuration. {machine.fragment}, line 4, sets"
+        " ExecStart=/bin/true: correct that, or set config_path to the paths in the command."
+    )
+    assert f"{UNIT} is active, but" in why(machine, {**STOPPED, "ActiveState": "active", "MainPID": "odd"})
+
+
+def test_systemd_or_the_journal_that_fails(machine: Machine) -> None:
+    machine.fails = "systemctl cannot be run: No such file."
+    assert why(machine, FAILED) == f"Why is unknown, because its unit cannot be read. {machine.fails}"
+
+
+def test_processes_in_containers(machine: Machine) -> None:
+    reason = why(machine, STOPPED, CONTAINER)
+    assert reason.endswith(
+        " In containers, Synapse runs as process 9 with /data/homeserver.yaml in docker-1. A process in a container has"
+        " other files at the same paths, so it is never taken for this one."
+    )
+    many = [{**CONTAINER, "pid": number} for number in range(5)]
+    assert "process 2 with /data/homeserver.yaml in docker-1, and 2 more. A process" in why(machine, STOPPED, *many)
