@@ -117,7 +117,8 @@ options:
       - Each process must have the mode in its own configuration, and must have been started after the configuration
         was changed, also if O(fresh) is V(false). With V(disabled), it must not have made updates of presence since its
         start.
-      - If an access token is set, the server at O(base_url) is asked too. That changes nothing, because the requests
+      - If an access token is set, the server at O(base_url) is asked too. It is not asked if the file
+        O(access_token_path) does not exist. That changes nothing, because the requests
         set a state of presence that does not exist, and ask for the presence of an account that does not exist. The
         token can be that of any user of the server. No proxy may answer requests for presence instead of Synapse.
       - If C(stream_writers.presence) names a worker, only that worker can prove V(untracked). O(base_url) must then be
@@ -133,6 +134,12 @@ options:
       - Whether to fail if the server at O(base_url) was not asked, because no access token is set or because it
         limits the rate of the requests. Needs O(presence).
       - Otherwise RV(presence_proven) is then V(false), and RV(proofs.presence) contains the reason.
+    type: bool
+    default: false
+  report_presence:
+    description:
+      - Whether to read the mode of presence in the configuration of each process for RV(proofs), although nothing is
+        declared of it. The server is not asked.
     type: bool
     default: false
   workers:
@@ -323,7 +330,7 @@ proofs:
       sample: "Caches: 42 caches of the running server have the size that global_factor 2.0 sets."
     presence:
       description: The mode of presence, and whether the server answers accordingly or why it was not asked.
-      returned: if O(presence) is set and the processes are as declared
+      returned: if O(presence) is set and the processes are as declared, or if O(report_presence) is true
       type: str
       sample: >-
         Presence: disabled in the configuration that main started with, and the server at http://127.0.0.1:8008 answers
@@ -680,6 +687,7 @@ unknown:
         listeners, and restart Synapse.
 """
 
+import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
@@ -711,7 +719,9 @@ def check(parameters: Parameters) -> dict[str, t.Any]:
         return connect({**parameters, **_NO_TOKEN, **hurried})
 
     def connected_as_user() -> Client:
-        return connect(parameters)
+        # Without the file, what can be proven without a token is still worth it.
+        path = parameters["access_token_path"]
+        return connect(parameters if not path or os.path.lexists(path) else {**parameters, "access_token_path": None})
 
     # Options that are not valid are a mistake in the task, whatever the processes do.
     if declared.reads_server:
@@ -752,6 +762,7 @@ def main() -> None:
             "configured_paths": {"type": "bool", "default": False},
             "presence": {"type": "str", "choices": ["enabled", "disabled", "untracked"]},
             "require_presence_proof": {"type": "bool", "default": False},
+            "report_presence": {"type": "bool", "default": False},
             "workers": {"type": "int"},
             "worker_unit": {"type": "str", "default": "matrix-synapse-worker@.service"},
             "in_flight_requests": {"type": "int"},

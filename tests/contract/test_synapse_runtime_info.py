@@ -284,7 +284,7 @@ REFUSALS = (
     _refused(
         "a threshold with a typing error",
         parameters=_look(advice_thresholds={"open_file_share": 0.5}),
-        message="^advice_thresholds contains 'open_file_share', which is not a threshold. Did you mean open_files_share",
+        message="^advice_thresholds contains 'open_file_share', which is not a threshold[.] Did you mean open_files_",
     ),
     _refused(
         "a threshold that is text",

@@ -47,6 +47,8 @@ class Declared:
     wait_timeout: float = 0
     presence: str | None = None
     require_presence_proof: bool = False
+    report_presence: bool = False
+    access_token_path: str | None = None
     workers: int | None = None
     worker_unit: str = ""
     in_flight_requests: int | None = None
@@ -106,7 +108,7 @@ class Declared:
             # A process uses the mode of presence that was configured when it was started.
             freshness=self.fresh or self.reads_presence,
             activity=self.reads_presence or self.in_flight_requests is not None,
-            presence=self.reads_presence,
+            presence=self.reads_presence or self.report_presence,
         )
 
     @property

@@ -93,6 +93,8 @@ def judge_presence(
     Raises MissingLibrary if the API must be asked without the library for it.
     """
     if declared.presence is None:
+        if declared.report_presence:
+            verdict.proofs["presence"] = _report(declared, found["processes"], verdict)
         return False
     for process in found["processes"]:
         _judge_configuration(declared, process, verdict)
@@ -131,11 +133,37 @@ def _judge_configuration(declared: Declared, process: Mapping, verdict: Verdict)
         )
         verdict.fail("presence", reason, process, f"presence {settings.get('path', '')}")
         return
-    if problem:
-        verdict.warn(f"presence {settings.get('path', '')}", problem)
+    _warn(settings, verdict)
     without = unknown_of(process["unknown"], ("config_path",))
     if without:
         verdict.fail("presence", f"{who} may not have the declared {option}. {without}", process)
+
+
+def _warn(settings: Mapping, verdict: Verdict) -> None:
+    """Warn of a value that Synapse takes for another one, and of the old setting if it has no effect."""
+    if "problem" in settings:
+        verdict.warn(f"presence {settings.get('path', '')}", settings["problem"])
+    for one in settings.get("ignored", ()):
+        if one["key"] == OLD_KEY:
+            reason = f"{one['path']} sets {OLD_KEY}, without effect: {one['reason']} Remove it there."
+            verdict.warn(f"presence {OLD_KEY} {one['path']}", reason)
+
+
+def _report(declared: Declared, processes: t.Sequence[Mapping], verdict: Verdict) -> str:
+    """Return which mode each process has by its configuration, as sentences."""
+    found: dict[str, list[Mapping]] = {}
+    for process in processes:
+        settings = process.get("presence_settings")
+        if settings is None:
+            how = "has an unknown mode, because its configuration cannot be read"
+        elif settings["key"] == DEFAULT:
+            how = f"has presence {settings['mode']}, which is the default of Synapse"
+        else:
+            how = f"has presence {settings['mode']}, because {settings['path']} sets {settings['key']}"
+        found.setdefault(how, []).append(process)
+        _warn(settings or {}, verdict)
+    shown = "".join(f" By its configuration, {names_of(those)} {how}." for how, those in found.items())
+    return f"Presence: not managed ({declared.called('presence')} is not set).{shown}"
 
 
 def _culprit(settings: Mapping, wanted: str) -> str:
@@ -191,7 +219,9 @@ def _asked(declared: Declared, connect: t.Callable[[], Client] | None, verdict: 
     option, token = declared.called("presence"), declared.called("access_token_path")
     client = connect() if connect else None
     if client is None or not client.has_token:
-        return f"The API was not asked: set {token}."
+        path = declared.access_token_path
+        missing = f" ({path} does not exist)" if path else ""
+        return f"The API was not asked: set {token} to a file with the access token of any account{missing}."
     try:
         mode = asked_mode(client)
     except MissingLibrary:

@@ -149,16 +149,18 @@ def test_proven(machine: Machine) -> None:
 def test_without_a_token(machine: Machine) -> None:
     proof = (
         "Presence: disabled in the configuration that main started with, but NOT proven over the API. The API was not"
-        " asked: set my_path."
+        " asked: set my_path to a file with the access token of any account"
     )
     names = {"access_token_path": "my_path", "require_presence_proof": "my_proof"}
     for client in (None, Client("http://127.0.0.1:1")):
         proven, verdict = judge(machine, settled(machine), client=client, option_names=names)
-        assert (proven, verdict.failures, verdict.proofs["presence"]) == (False, [], proof)
+        assert (proven, verdict.failures, verdict.proofs["presence"]) == (False, [], f"{proof}.")
+    proven, verdict = judge(machine, settled(machine), option_names=names, access_token_path="/root/token")
+    assert (proven, verdict.proofs["presence"]) == (False, f"{proof} (/root/token does not exist).")
     proven, verdict = judge(machine, settled(machine), require_presence_proof=True, option_names=names)
     [failure] = verdict.failures
     assert (proven, failure["declared"]) == (False, "require_presence_proof")
-    assert verdict.message == f"{proof} (my_proof is true)"
+    assert verdict.message == f"{proof}. (my_proof is true)"
 
 
 def test_the_api_shows_another_mode(machine: Machine) -> None:
@@ -251,6 +253,32 @@ def test_a_text_that_happens_to_be_right(machine: Machine) -> None:
     settings = {**STATES["enabled"], "problem": "/e/h.yaml sets it to a text."}
     _proven, verdict = judge(machine, settled(machine, presence_settings=settings), presence="enabled")
     assert (verdict.failures, verdict.warnings) == ([], ["/e/h.yaml sets it to a text."])
+
+
+def test_the_old_setting_without_effect(machine: Machine) -> None:
+    old = {"key": "use_presence", "path": "/e/a.yaml", "reason": "presence.enabled is set."}
+    replaced = {"key": "presence.enabled", "path": "/e/b.yaml", "reason": "It is replaced."}
+    settings = {**STATES["enabled"], "ignored": [old, replaced]}
+    _proven, verdict = judge(machine, settled(machine, presence_settings=settings), presence="enabled")
+    sentence = "/e/a.yaml sets use_presence, without effect: presence.enabled is set. Remove it there."
+    assert (verdict.failures, verdict.warnings) == ([], [sentence])
+
+
+def test_presence_is_only_reported(machine: Machine) -> None:
+    text = {**STATES["enabled"], "problem": "/e/h.yaml sets it to a text."}
+    processes = [
+        settled(machine, presence_settings=text),
+        settled(machine, name="one", presence_settings={"mode": "enabled", "key": "default", "ignored": []}),
+        settled(machine, name="two", presence_settings=None),
+    ]
+    names = {"presence": "my_mode"}
+    proven, verdict = judge(machine, *processes, presence=None, report_presence=True, option_names=names)
+    assert (proven, verdict.failures, verdict.warnings) == (False, [], ["/e/h.yaml sets it to a text."])
+    assert verdict.proofs["presence"] == (
+        "Presence: not managed (my_mode is not set). By its configuration, main has presence enabled, because"
+        " /e/h.yaml sets presence.enabled. By its configuration, one has presence enabled, which is the default of"
+        " Synapse. By its configuration, two has an unknown mode, because its configuration cannot be read."
+    )
 
 
 def test_a_configuration_that_cannot_be_read(machine: Machine) -> None:

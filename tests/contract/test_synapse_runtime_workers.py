@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What synapse_runtime_info sees of a main process and two workers: connections, a leak, a storm of presence."""
+"""What synapse_runtime_info and synapse_runtime_check see of a main process and two workers, and of what goes wrong."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import http.client
 import json
 import math
 import os
+import signal
 import socket
 import threading
 import typing as t
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -195,3 +197,57 @@ def _toggle(server: Server, clients: t.Sequence[_Client], over: threading.Event)
             count += 1
     connection.close()
     return count
+
+
+def _check(place: Place, **declared: t.Any) -> Result:
+    return play(place, "synapse_runtime_check", runtime.parameters(place, **declared), token=False)
+
+
+def test_requests_in_flight_are_counted_and_named(divided: _Divided) -> None:
+    place = divided.place
+    assert not _check(place, in_flight_requests=0).get("failed")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
+        hanging = threading.Thread(target=_ask_quietly, args=(place.server, path), daemon=True)
+        hanging.start()
+        connection, _address = silent.accept()
+        with connection:
+            seen = _by_name(runtime.look(place, gather=["activity"]))
+            refused = _check(place, in_flight_requests=0)
+            allowed = _check(place, in_flight_requests=1)
+        hanging.join(60)
+    assert seen["main"]["requests"]["in_flight"] == 1
+    assert seen["main"]["requests"]["endpoints"] == [
+        {"method": "GET", "servlet": "PublicRoomListRestServlet", "in_flight": 1}
+    ]
+    assert seen["worker1"]["requests"]["in_flight"] == 0
+    [failure] = refused["failures"]
+    assert (failure["declared"], failure["process"]) == ("in_flight_requests", "main")
+    assert "PublicRoomListRestServlet" in failure["reason"]
+    assert not allowed.get("failed")
+
+
+def _ask_quietly(server: Server, path: str) -> None:
+    request = urllib.request.Request(
+        f"{server.base_url}{path}", headers={"Authorization": f"Bearer {server.user_token}"}
+    )
+    with contextlib.suppress(OSError):
+        urllib.request.urlopen(request, timeout=60).read()
+
+
+def test_a_worker_that_does_not_run_is_missed(divided: _Divided) -> None:
+    place = divided.place
+    proven = _check(place, workers=2)
+    assert not proven.get("failed"), proven
+    refused = _check(place, workers=3)
+    assert "worker1" in refused["msg"]
+    assert "worker2" in refused["msg"]
+    [pid] = [process["pid"] for process in runtime.look(place, gather=[])["processes"][2:]]
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: len(runtime.look(place, gather=[])["processes"]), lambda count: count == 2)
+    refused = _check(place, workers=2)
+    [failure] = refused["failures"]
+    assert failure["declared"] == "workers"
+    assert "worker1" in failure["reason"]
+    assert not _check(place, workers=1).get("failed")
