@@ -15,7 +15,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-SIZE = re.compile(r'^synapse_util_caches_cache_max_size\{[^}]*name="([^"]*)"[^}]*\} (\S+)$', re.MULTILINE)
+SIZE = re.compile(r'^synapse_util_caches_cache_max_size\{(?:[^}]*,)?name="([^"]*)"[^}]*\} (\S+)$', re.MULTILINE)
 
 
 def main_pid(unit: str) -> str:
