@@ -16,7 +16,10 @@ description:
     systemd unit.
   - Only what is declared is read and compared. It also fails if a declared value cannot be read, with the reason and a
     fix. The sizes of caches are the only exception, see O(require_cache_proof).
-  - It always fails if no process of this Synapse runs on the host.
+  - It always fails if no process of this Synapse runs on the host, and names what keeps O(unit) from running.
+  - It also fails if only workers run, although O(unit) starts the main process on this host. That is so if the command
+    of the unit contains the first path of O(config_path), and the unit has failed, is restarted again and again, or is
+    enabled and does not run. If O(answers) is not as declared, a unit that is not enabled counts as well.
   - Warns of settings that have no effect yet, but will change a declared value at the next start of Synapse.
   - An access token is only sent for O(presence), and is not needed. All other requests are made without it.
 author:
@@ -116,11 +119,11 @@ options:
         C(true), C(false) and C("untracked") of the setting C(presence.enabled).
       - Each process must have the mode in its own configuration, and must have been started after the configuration
         was changed, also if O(fresh) is V(false). With V(disabled), it must not have made updates of presence since its
-        start.
+        start. This is only checked if its metrics can be read.
       - If an access token is set, the server at O(base_url) is asked too. It is not asked if the file
-        O(access_token_path) does not exist. That changes nothing, because the requests
-        set a state of presence that does not exist, and ask for the presence of an account that does not exist. The
-        token can be that of any user of the server. No proxy may answer requests for presence instead of Synapse.
+        O(access_token_path) does not exist. The requests change nothing, because they set a state of presence that does
+        not exist, and ask for the presence of an account that does not exist. The token can be that of any user of the
+        server. No proxy may answer requests for presence instead of Synapse.
       - If C(stream_writers.presence) names a worker, only that worker can prove V(untracked). O(base_url) must then be
         its URL.
       - After a restart, set O(answers) and O(wait_timeout) as well, so that the server is not asked before it answers.
@@ -146,8 +149,8 @@ options:
     description:
       - How many workers of this Synapse must run on this host, neither fewer nor more. Each must have a name of its
         own.
-      - A failure names the workers in the configuration that do not run, and the units of O(worker_unit) that are not
-        active.
+      - If there are too few, the failure names the workers in the configuration that do not run on this host, and the
+        units of O(worker_unit) that are not active.
     type: int
   worker_unit:
     description:
@@ -280,7 +283,7 @@ failures:
     declared:
       description:
         - The name of the option.
-        - V(config_path) if no process runs, or if not all processes can be seen.
+        - V(config_path) if no process or no main process runs, or if not all processes can be seen.
       returned: always
       type: str
       sample: open_files
@@ -508,6 +511,18 @@ processes:
           returned: if it is loaded
           type: str
           sample: /usr/lib/x86_64-linux-gnu/libjemalloc.so.2
+        memory:
+          description:
+            - The memory of the process as jemalloc counts it, in bytes. Without jemalloc, Synapse does not
+              publish it.
+          returned: if it is loaded and the metrics are read
+          type: dict
+          sample:
+            allocated_bytes: 402653184
+            active_bytes: 440401920
+            resident_bytes: 482344960
+            mapped_bytes: 530579456
+            metadata_bytes: 8388608
     environment:
       description:
         - The environment variables C(LD_PRELOAD), C(PYTHONMALLOC) and those whose names start with
@@ -518,7 +533,8 @@ processes:
         PYTHONMALLOC: malloc
     metrics_url:
       description: The URL where the process serves its metrics.
-      returned: if a cache option, O(presence) or O(in_flight_requests) is set, and the metrics can be read
+      returned: >-
+        if O(presence) or O(in_flight_requests) is set or RV(cache_settings) is returned, and the metrics can be read
       type: str
       sample: http://127.0.0.1:9000/_synapse/metrics
     version:
@@ -529,9 +545,8 @@ processes:
     presence_settings:
       description:
         - The mode of presence in the configuration of the process, and the file and the key that set it.
-        - See M(matrix_ops.synapse.synapse_runtime_info) for the keys. In addition, C(problem) is a sentence about a
-          text that Synapse takes for true, if there is one.
-      returned: if O(presence) is set and the configuration of the process can be read
+        - See M(matrix_ops.synapse.synapse_runtime_info) for the keys.
+      returned: if O(presence) is set or O(report_presence) is true, and the configuration of the process can be read
       type: dict
       sample:
         mode: disabled
@@ -586,7 +601,7 @@ processes:
         updates: 0
     caches:
       description: The caches that the process has used so far.
-      returned: if a cache option is set and the metrics can be read
+      returned: together with RV(cache_settings), if the metrics can be read
       type: list
       elements: dict
       contains:
@@ -600,6 +615,31 @@ processes:
           returned: always
           type: int
           sample: 17
+        lookups:
+          description: How often the process has looked for an entry since its start.
+          returned: if it is known
+          type: int
+          sample: 90123
+        hits:
+          description: How often it has found one.
+          returned: if it is known
+          type: int
+          sample: 88001
+        hit_ratio:
+          description: The share of the lookups that found an entry.
+          returned: if there were lookups
+          type: float
+          sample: 0.9765
+        evicted:
+          description:
+            - How many entries were removed because the cache was full (C(size)), because they were old or the
+              memory was short (C(time)), and because they were not valid any more (C(invalidation)).
+          returned: if it is known
+          type: dict
+          sample:
+            size: 1200
+            time: 34
+            invalidation: 560
         max_size:
           description: How many entries the cache can contain.
           returned: if the metrics contain it
@@ -615,6 +655,26 @@ processes:
           returned: together with RV(processes[].caches[].base_size)
           type: float
           sample: 0.5
+        factor_source:
+          description: Where the factor comes from.
+          returned: together with RV(processes[].caches[].factor)
+          type: dict
+          contains:
+            kind:
+              description: V(environment_variable), V(per_cache_factors), V(global_factor) or V(default).
+              returned: always
+              type: str
+              sample: per_cache_factors
+            name:
+              description: The name of the variable or of the setting.
+              returned: always
+              type: str
+              sample: caches.per_cache_factors.get_users_in_room
+            path:
+              description: The file with the setting.
+              returned: if a file sets it
+              type: str
+              sample: /etc/matrix-synapse/conf.d/caches.yaml
         expected_max_size:
           description: The maximum size that results from the base size and the factor.
           returned: together with RV(processes[].caches[].base_size)
@@ -625,6 +685,24 @@ processes:
           returned: if it is known
           type: bool
           sample: true
+        difference:
+          description:
+            - Why the cache does not have the size that the files set, as sentences with the cause and the fix.
+          returned: if the size is different, or an environment variable has priority over the files
+          type: str
+          sample: >-
+            The process has not read /etc/matrix-synapse/conf.d/caches.yaml, which was changed after its
+            start. Reload Synapse.
+    autotuning:
+      description: The setting C(caches.cache_autotuning), and whether it has an effect.
+      returned: together with RV(processes[].caches), if the setting is set
+      type: dict
+      sample:
+        max_bytes: 1073741824
+        target_bytes: 794820608
+        min_ttl_seconds: 300
+        in_force: true
+        is_evicting: false
     unknown:
       description: What could not be found out about this process, as in RV(unknown).
       returned: always

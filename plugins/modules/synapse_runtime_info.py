@@ -51,8 +51,8 @@ options:
       - V(rates) reads the metrics of each process a second time, O(rate_interval) seconds after the first time, and
         returns what happened in between. The default does not contain it, because it takes this time.
       - V(server) requests the name and the version of the server at O(base_url).
-      - For V(activity), V(caches), V(open_files), V(presence) and V(rates), the module fails if the configuration in
-        O(config_path) cannot be read.
+      - For all except V(freshness), V(memory) and V(server), the module fails if the configuration in O(config_path)
+        cannot be read.
     type: list
     elements: str
     choices:
@@ -83,6 +83,7 @@ options:
     description:
       - The path of a file on the host in which the module keeps the number of open files and the memory of each
         process, so that the next call can return RV(processes[].growth). A number that always grows shows a leak.
+        Its directory must exist.
       - The file has the mode V(0600). In check mode, it is read and not written. That the module writes it never counts
         as a change.
       - The module ignores the file unless it is a regular file that belongs to root or to the user of the task, and
@@ -108,16 +109,19 @@ options:
         that of the host is available. The default is V(0.2).
       - V(synapse_memory_share) - Smaller caches help only if Synapse uses at least this share of the memory of
         the host, or is near its limit. The default is V(0.25).
-      - V(resident_bytes) (bytes) - Jemalloc is worth it for a process that uses at least this memory. The
-        default is V(524288000).
-      - V(presence_updates_per_minute) (number) - In one process. The default is V(1000).
+      - V(memory_without_jemalloc_bytes) (bytes) - Jemalloc is worth it for a process that uses at least this memory.
+        The default is V(524288000).
+      - V(presence_updates_per_minute) (number) - States of users that one process handles, changed or not. The
+        default is V(1000).
       - V(presence_edus_sent_per_minute) (number) - Messages with presence that one process sends to other
         servers, each counted once for each server. The default is V(1000).
-      - V(uptime_seconds) (seconds) - Totals since the start count only in a process that runs for as long. The
-        default is V(600).
-      - V(open_files_share) - Of the soft limit. The default is V(0.7).
+      - V(uptime_seconds) (seconds) - Totals and averages of a process that has not run for as long do not count.
+        Measured waits, turns of the event loop and use of the processor count only if the average since the start is
+        at least half of their thresholds. The default is V(600).
+      - V(open_files_share) - Of the soft limit of open files. The default is V(0.7).
       - V(file_limit_hours) (hours) - The limit of open files is near if it would be reached so soon, at the
-        rate of an hour or more in which the files increased. The default is V(24).
+        rate of an hour or more in which the files increased. It counts only if half of V(open_files_share) is reached.
+        The default is V(24).
       - V(average_wait_seconds) (seconds) - How long a transaction waits for a connection to the database. The
         default is V(0.1).
       - V(database_transactions) (number) - Averages of fewer transactions do not count. The default is V(1000).
@@ -232,13 +236,13 @@ EXAMPLES = r"""
   matrix_ops.synapse.synapse_runtime_info:
     gather:
       - open_files
-    state_path: /var/lib/matrix_ops.synapse/open-files.json
+    state_path: /var/lib/matrix-synapse-open-files.json
   register: synapse_runtime
 
 - name: Fail if a process has a thousand more open files than at the last call
   ansible.builtin.assert:
-    that: item.growth is undefined or item.growth.open_files < 1000
-    fail_msg: "{{ item.growth }} {{ item.remote_hosts }}"
+    that: (item.growth | default({})).open_files | default(0) < 1000
+    fail_msg: "{{ item.growth | default('') }} {{ item.remote_hosts | default('') }}"
   loop: "{{ synapse_runtime.processes }}"
   loop_control:
     label: "{{ item.pid }}"
@@ -261,7 +265,7 @@ EXAMPLES = r"""
 - name: Fail if a process can open too few files
   ansible.builtin.assert:
     that: item.file_limits.soft is undefined or item.file_limits.soft >= 4096
-    fail_msg: "Process {{ item.pid }} can open only {{ item.file_limits.soft }} files."
+    fail_msg: "Process {{ item.pid }} can open only {{ item.file_limits.soft | default('') }} files."
   loop: "{{ synapse_runtime.processes }}"
   loop_control:
     label: "{{ item.pid }}"
@@ -290,8 +294,8 @@ processes:
   elements: dict
   contains:
     name:
-      description: V(main), or the C(worker_name) of a worker.
-      returned: for the main process, and for a worker if its configuration can be read
+      description: V(main), or the C(worker_name) of a worker. Without one, Synapse uses its C(worker_app).
+      returned: for the main process, and for a worker if its configuration can be read and sets one of them
       type: str
       sample: main
     app:
@@ -339,7 +343,7 @@ processes:
       sample: 86400
     version:
       description: The version of Synapse that the process runs.
-      returned: if the metrics are read
+      returned: together with RV(processes[].metrics_url), if the metrics contain it
       type: str
       sample: 1.163.2
     outdated_by:
@@ -409,7 +413,9 @@ processes:
       sample: 120
     open_files_by_kind:
       description: What the open files and sockets are. The sum is the number of those that could be seen.
-      returned: if O(gather) contains V(open_files) or V(advice), and the user of the task is allowed to see it
+      returned: >-
+        if O(gather) contains V(open_files) or V(advice), the configuration of the process can be read, and the user of
+        the task is allowed to see it
       type: dict
       contains:
         listening:
@@ -557,7 +563,7 @@ processes:
           sample: 812.4
         average_share:
           description: The average share of one processor core since the start.
-          returned: if it is known
+          returned: if the process was not started in this moment
           type: float
           sample: 0.0094
     jemalloc:
@@ -579,14 +585,34 @@ processes:
           description:
             - The memory of the process as jemalloc counts it, in bytes. Without jemalloc, Synapse does not
               publish it.
-          returned: if it is loaded and the metrics are read
+          returned: if it is loaded, and together with RV(processes[].metrics_url)
           type: dict
-          sample:
-            allocated_bytes: 402653184
-            active_bytes: 440401920
-            resident_bytes: 482344960
-            mapped_bytes: 530579456
-            metadata_bytes: 8388608
+          contains:
+            allocated_bytes:
+              description: What the process has allocated.
+              returned: if it is known
+              type: int
+              sample: 402653184
+            active_bytes:
+              description: The pages that contain it.
+              returned: if it is known
+              type: int
+              sample: 440401920
+            resident_bytes:
+              description: What is in the memory of the host.
+              returned: if it is known
+              type: int
+              sample: 482344960
+            mapped_bytes:
+              description: What is mapped.
+              returned: if it is known
+              type: int
+              sample: 530579456
+            metadata_bytes:
+              description: What jemalloc needs itself.
+              returned: if it is known
+              type: int
+              sample: 8388608
     environment:
       description:
         - The environment variables C(LD_PRELOAD), C(PYTHONMALLOC) and those whose names start with
@@ -700,12 +726,44 @@ processes:
       description: The setting C(caches.cache_autotuning), and whether it has an effect.
       returned: if O(gather) contains V(caches) or V(advice), the setting is set, and the metrics can be read
       type: dict
-      sample:
-        max_bytes: 1073741824
-        target_bytes: 794820608
-        min_ttl_seconds: 300
-        in_force: true
-        is_evicting: false
+      contains:
+        max_bytes:
+          description: Above this allocated memory, Synapse removes entries.
+          returned: if it is set and valid
+          type: int
+          sample: 1073741824
+        target_bytes:
+          description: Below this allocated memory, it removes no more.
+          returned: if it is set and valid
+          type: int
+          sample: 794820608
+        min_ttl_seconds:
+          description: It removes only entries that were not used for as long.
+          returned: if it is set and valid
+          type: float
+          sample: 300.0
+        in_force:
+          description: Whether it has an effect.
+          returned: if it is known
+          type: bool
+          sample: true
+        reason:
+          description: Why it has no effect, or why this is unknown, with the fix.
+          returned: if RV(processes[].autotuning.in_force) is not V(true)
+          type: str
+          sample: >-
+            jemalloc is not loaded in the process, and without it Synapse ignores caches.cache_autotuning. Load
+            jemalloc with LD_PRELOAD and restart Synapse.
+        allocated_bytes:
+          description: The allocated memory that Synapse compares.
+          returned: if it is known, and the setting has an effect
+          type: int
+          sample: 402653184
+        is_evicting:
+          description: Whether the process has so much allocated memory that it removes entries.
+          returned: together with RV(processes[].autotuning.allocated_bytes)
+          type: bool
+          sample: false
     requests:
       description: The requests that the process is processing now.
       returned: if O(gather) contains V(activity) or V(advice), and the metrics can be read
@@ -713,12 +771,12 @@ processes:
       contains:
         in_flight:
           description: How many, without long polls and without the one that reads the metrics.
-          returned: always
+          returned: if it is known
           type: int
           sample: 3
         long_polls:
           description: How many requests wait for events, such as C(/sync).
-          returned: always
+          returned: if it is known
           type: int
           sample: 40
         endpoints:
@@ -726,10 +784,22 @@ processes:
           returned: always
           type: list
           elements: dict
-          sample:
-            - method: GET
-              servlet: SyncRestServlet
-              in_flight: 40
+          contains:
+            method:
+              description: The method of the requests.
+              returned: always
+              type: str
+              sample: GET
+            servlet:
+              description: The name of the endpoint in Synapse.
+              returned: always
+              type: str
+              sample: SyncRestServlet
+            in_flight:
+              description: How many requests.
+              returned: always
+              type: int
+              sample: 40
         database_wait_seconds:
           description:
             - How long these requests have waited for a connection to the database so far, all together, without
@@ -748,15 +818,25 @@ processes:
       type: dict
       contains:
         connections:
-          description:
-            - The connections of the pool that are used now (C(working)), that are open (C(open)), and that are
-              possible (C(max)).
+          description: The connections of the pool.
           returned: if it is known
           type: dict
-          sample:
-            working: 1
-            open: 5
-            max: 10
+          contains:
+            working:
+              description: Those that are used now.
+              returned: if it is known
+              type: int
+              sample: 1
+            open:
+              description: Those that are open.
+              returned: if it is known
+              type: int
+              sample: 5
+            max:
+              description: How many are possible.
+              returned: if it is known
+              type: int
+              sample: 10
         transactions:
           description: How many transactions.
           returned: if it is known
@@ -913,15 +993,102 @@ processes:
           type: int
           sample: 1234
     rates:
-      description: What happened between the two readings of the metrics, per minute if nothing else is said.
-      returned: if O(gather) contains V(rates), and it is known
+      description:
+        - What happened between the two readings of the metrics.
+        - Without metrics, it contains only C(seconds) and C(cpu_share).
+      returned: if O(gather) contains V(rates), and its configuration can be read
       type: dict
-      sample:
-        seconds: 5.01
-        cpu_share: 0.1123
-        requests_per_minute: 840.0
-        database_transactions_per_minute: 1234.5
-        presence_updates_per_minute: 24.0
+      contains:
+        seconds:
+          description: How many seconds are between the two readings.
+          returned: always
+          type: float
+          sample: 5.01
+        cpu_share:
+          description: The share of one processor core that the process used.
+          returned: if it is known
+          type: float
+          sample: 0.1123
+        requests_per_minute:
+          description: Requests that the process has received, without those that read the metrics.
+          returned: if it is known
+          type: float
+          sample: 840.0
+        database_transactions_per_minute:
+          description: Transactions in the database.
+          returned: if it is known
+          type: float
+          sample: 1234.5
+        average_wait_seconds:
+          description: How long a transaction waited for a connection to the database on average.
+          returned: if it is known, and there was one
+          type: float
+          sample: 0.0005
+        average_query_seconds:
+          description: How long a query took on average.
+          returned: if it is known, and there was one
+          type: float
+          sample: 0.0011
+        average_tick_seconds:
+          description: How long a turn of the event loop took on average.
+          returned: if it is known, and there was one
+          type: float
+          sample: 0.0012
+        garbage_collection_share:
+          description: The share of the time that the garbage collection of Python needed.
+          returned: if it is known
+          type: float
+          sample: 0.0031
+        sent_transactions_per_minute:
+          description: As RV(processes[].federation.sent_transactions).
+          returned: if it is known
+          type: float
+          sample: 60.0
+        sent_pdus_per_minute:
+          description: As RV(processes[].federation.sent_pdus).
+          returned: if it is known
+          type: float
+          sample: 120.0
+        sent_edus_per_minute:
+          description: As RV(processes[].federation.sent_edus).
+          returned: if it is known
+          type: float
+          sample: 420.0
+        received_pdus_per_minute:
+          description: As RV(processes[].federation.received_pdus).
+          returned: if it is known
+          type: float
+          sample: 240.0
+        received_edus_per_minute:
+          description: As RV(processes[].federation.received_edus).
+          returned: if it is known
+          type: float
+          sample: 960.0
+        presence_updates_per_minute:
+          description: As RV(processes[].presence.updates).
+          returned: if it is known
+          type: float
+          sample: 24.0
+        presence_state_transitions_per_minute:
+          description: As RV(processes[].presence.state_transitions).
+          returned: if it is known
+          type: float
+          sample: 12.0
+        presence_keep_alives_per_minute:
+          description: As RV(processes[].presence.keep_alives).
+          returned: if it is known
+          type: float
+          sample: 36.0
+        presence_edus_sent_per_minute:
+          description: As RV(processes[].presence.sent_edus).
+          returned: if it is known
+          type: float
+          sample: 84.0
+        cache_evictions_per_minute:
+          description: Entries that were removed because their cache was full.
+          returned: if it is known
+          type: float
+          sample: 12.0
     presence_settings:
       description: The settings of presence in the configuration of the process, as in RV(presence_settings).
       returned: if O(gather) contains V(presence) or V(advice), and its configuration can be read
@@ -1000,13 +1167,37 @@ host:
   description: The memory and the processors of the host.
   returned: if O(gather) contains V(memory) or V(advice)
   type: dict
-  sample:
-    memory_total_bytes: 8589934592
-    memory_available_bytes: 2147483648
-    swap_total_bytes: 0
-    swap_free_bytes: 0
-    processors: 4
-    io_pressure_share: 0.012
+  contains:
+    memory_total_bytes:
+      description: The memory of the host.
+      returned: if it is known
+      type: int
+      sample: 8589934592
+    memory_available_bytes:
+      description: The memory that programs can still use without swapping.
+      returned: if it is known
+      type: int
+      sample: 2147483648
+    swap_total_bytes:
+      description: The swap of the host.
+      returned: if it is known
+      type: int
+      sample: 0
+    swap_free_bytes:
+      description: The part of it that is free.
+      returned: if it is known
+      type: int
+      sample: 0
+    processors:
+      description: How many processor cores are online.
+      returned: if it is known
+      type: int
+      sample: 4
+    io_pressure_share:
+      description: The share of the last minute in which at least one task waited for the disk.
+      returned: if the kernel measures it
+      type: float
+      sample: 0.012
 presence_settings:
   description: The settings of presence in the configuration on disk.
   returned: if O(gather) contains V(presence) or V(advice)
@@ -1034,17 +1225,31 @@ presence_settings:
       sample: >-
         /etc/matrix-synapse/homeserver.yaml sets presence.enabled to the text "false", which Synapse takes for true.
     ignored:
-      description: Settings that have no effect, with C(key), C(path) and C(reason).
+      description: Settings that have no effect.
       returned: always
       type: list
       elements: dict
-      sample:
-        - key: use_presence
-          path: /etc/matrix-synapse/homeserver.yaml
-          reason: presence.enabled has priority.
+      contains:
+        key:
+          description: The setting.
+          returned: always
+          type: str
+          sample: use_presence
+        path:
+          description: The file with this setting.
+          returned: always
+          type: str
+          sample: /etc/matrix-synapse/homeserver.yaml
+        reason:
+          description: Why it has no effect.
+          returned: always
+          type: str
+          sample: >-
+            Synapse uses use_presence only if presence.enabled is not set, but
+            /etc/matrix-synapse/conf.d/presence.yaml sets it.
 database_engine:
-  description: The C(name) of the database in the configuration.
-  returned: if the configuration is read and sets one
+  description: The C(name) of the database in the configuration, V(psycopg2) or V(sqlite3).
+  returned: if the configuration is read and sets a database, or several of the same kind
   type: str
   sample: psycopg2
 advice:
@@ -1096,7 +1301,9 @@ unknown:
     name:
       description:
         - The name of the return value that is missing or uncertain.
-        - V(restart_record) if the module ignored the file in O(restart_record).
+        - V(activity) for all return values about what a process does, such as RV(processes[].requests).
+        - V(restart_record) if the module ignored the file in O(restart_record), and V(growth) if it ignored the one in
+          O(state_path).
       returned: always
       type: str
       sample: caches

@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.endpoint_paths import PATHS
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.long_polls import LONG_POLLS
 
 OTHER = "(other)"
 
@@ -33,7 +34,7 @@ _KINDS = {
     "%24": "{event_id}",
 }
 _LONG_POLL = re.compile(
-    r"/_matrix/client/(?:api/v1|r0|v[0-9]{1,2}|unstable)/(?:sync|events|org\.matrix\.simplified_msc3575/sync)"
+    rf"/_matrix/client/(?:api/v1|r0|v[0-9]{{1,2}}|unstable)/(?:{'|'.join(map(re.escape, LONG_POLLS.values()))})"
 )
 _VERSIONS = ("r0", "v1", "v2", "v3", "v2_alpha", "unstable", "api/v1")
 _PLAIN = (

@@ -6,34 +6,26 @@
 
 """The requests that the running processes of a Synapse are processing now, as their metrics count them.
 
-Relies on the gauge synapse_http_server_in_flight_requests_count of Synapse 1.163 (http/request_metrics.py). It has no
-line for an endpoint without requests.
+Relies on a gauge of Synapse 1.163 (see `requests_in_flight`), which has no line for an endpoint without requests.
 """
 
 from __future__ import annotations
 
-import collections
-import math
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
-    NoMetrics,
-    Sample,
-    read_metrics,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.activity import requests_in_flight
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import NoMetrics, read_metrics
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
     MAIN_APP,
     Process,
     Unknown,
     find_processes,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.sample_index import SampleIndex
 
-_GAUGE = "synapse_http_server_in_flight_requests_count"
 _NAME = "in_flight_requests"
-# The request that reads the metrics is in flight too, if a listener of type `http` serves them.
-_OWN_REQUEST = ("GET", "MetricsResource")
 
 
 def in_flight_requests(
@@ -77,15 +69,7 @@ def _of_process(process: Process, timeout: float, proc: str, unknown: list[Unkno
         unknown.append(metrics.doubt)
     named = {"worker": str(settings["worker_name"])} if process.app != MAIN_APP and settings.get("worker_name") else {}
     return [
-        {"pid": process.pid, **named, "method": method, "servlet": servlet, "count": count}
-        for (method, servlet), count in _counts(metrics.samples).items()
+        {"pid": process.pid, **named, "method": method, "servlet": servlet, "count": int(count)}
+        for (method, servlet), count in requests_in_flight(SampleIndex(metrics.samples)).items()
+        if count
     ]
-
-
-def _counts(samples: t.Iterable[Sample]) -> dict[tuple[str, str], int]:
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for sample in samples:
-        endpoint = (sample.labels.get("method", ""), sample.labels.get("servlet", ""))
-        if sample.name == _GAUGE and math.isfinite(sample.value) and sample.value > 0 and endpoint != _OWN_REQUEST:
-            counts[endpoint] += int(sample.value)
-    return counts

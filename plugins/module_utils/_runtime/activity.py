@@ -15,11 +15,11 @@ from __future__ import annotations
 import collections
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.long_polls import LONG_POLLS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.sample_index import SampleIndex, valid_sum
 
 METRICS_SERVLET = "MetricsResource"
-_LONG_POLLS = frozenset({"SyncRestServlet", "SlidingSyncRestServlet", "EventStreamRestServlet"})
 _MOST_ENDPOINTS = 10
 _LONGEST_NAME = 100
 _SLOW_TICK = "1.0"
@@ -43,6 +43,18 @@ def read_activity(samples: t.Sequence[Sample]) -> dict[str, dict[str, t.Any]]:
         "presence": _presence(index),
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def requests_in_flight(index: SampleIndex) -> dict[Endpoint, float | None]:
+    """Return the number of requests in flight of each method and servlet, without those that read the metrics.
+
+    None if a value is negative, infinite or not a number.
+    """
+    given: dict[Endpoint, list[float]] = collections.defaultdict(list)
+    for sample in index.named("synapse_http_server_in_flight_requests_count"):
+        if _endpoint(sample)[1] != METRICS_SERVLET:
+            given[_endpoint(sample)].append(sample.value)
+    return {endpoint: valid_sum(values) for endpoint, values in given.items()}
 
 
 def jemalloc_memory(samples: t.Iterable[Sample]) -> dict[str, int] | None:
@@ -85,25 +97,22 @@ def _requests(index: SampleIndex) -> dict[str, t.Any]:
     `http`. The seconds of `..._in_flight_requests_db_*` are not those of requests in flight: they grow while a request
     runs and never fall. `..._response_db_*` gets the same seconds when the request ends, so the difference of the two
     is what the requests that are in flight have used. It is taken only of the servlets with requests in flight, because
-    a request that ended in the wrong logging context is missing in the second.
+    a request that ended in the wrong logging context is missing in the second, and without long polls, which would look
+    like requests that the database delays.
     """
     if not index.is_synapse:
         return {}
-    given: dict[Endpoint, list[float]] = collections.defaultdict(list)
-    for sample in index.named("synapse_http_server_in_flight_requests_count"):
-        if _endpoint(sample)[1] != METRICS_SERVLET:
-            given[_endpoint(sample)].append(sample.value)
-    counts = {endpoint: valid_sum(values) for endpoint, values in given.items()}
+    counts = requests_in_flight(index)
     busiest = sorted(((count, endpoint) for endpoint, count in counts.items() if count), key=lambda pair: _order(*pair))
     endpoints = [
         {"method": method[:_LONGEST_NAME], "servlet": servlet[:_LONGEST_NAME], "in_flight": int(count)}
         for count, (method, servlet) in busiest[:_MOST_ENDPOINTS]
     ]
-    present = {endpoint for endpoint, count in counts.items() if count != 0}
+    present = {endpoint for endpoint, count in counts.items() if count != 0 and endpoint[1] not in LONG_POLLS}
     return {
         **_integers(
-            in_flight=_sum(count for (_method, servlet), count in counts.items() if servlet not in _LONG_POLLS),
-            long_polls=_sum(count for (_method, servlet), count in counts.items() if servlet in _LONG_POLLS),
+            in_flight=_sum(count for (_method, servlet), count in counts.items() if servlet not in LONG_POLLS),
+            long_polls=_sum(count for (_method, servlet), count in counts.items() if servlet in LONG_POLLS),
         ),
         "endpoints": endpoints,
         **_seconds(

@@ -7,7 +7,8 @@
 """Advice about the factor of the caches: larger if caches are too small, smaller if memory is short, never both.
 
 Relies on the FAQ of Synapse ("Synapse is slow and eats all my RAM/CPU"): a larger factor, for which 2.0 is a good
-start, helps where disks are slow; a smaller one saves memory, but can make a slow server worse. A cache is too small
+start, helps where disks are slow; a smaller one saves memory, but where requests wait for a slow disk it makes memory
+and speed worse, so then the factor is never reduced. A cache is too small
 only if it removed entries because it was full: without that, a larger one would find nothing more.
 """
 
@@ -18,7 +19,6 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_figures import (
     Advice,
     Found,
-    average,
     entries,
     figure,
     mebibytes,
@@ -28,6 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice
     section,
     share,
     used_bytes,
+    waiting,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import (
     Thresholds,
@@ -63,24 +64,41 @@ def advise_on_caches(found: Found, thresholds: Thresholds) -> t.Iterator[Advice]
     elif factor and small and factor < _LARGEST:
         larger = _GOOD_START if factor < _GOOD_START else min(factor * 2, _LARGEST)
         advice = f"Increase the factor of the caches from {factor:g} to {larger:g} ({_VARIABLE}), and watch the memory."
-        yield Advice("cache_factor", advice, [*small, *_slow_disks(found, thresholds)], {_VARIABLE: larger})
+        available = figure(found, "host", "memory_available_bytes")
+        room = [] if available is None else [f"{mebibytes(available)} of the memory of the host are available."]
+        yield Advice("cache_factor", advice, [*small, *_slow_disks(found, thresholds), *room], {_VARIABLE: larger})
     yield from _ignored_variable(found)
 
 
 def _less_memory(
     found: Found, thresholds: Thresholds, factor: float, short: list[str], small: list[str]
 ) -> t.Iterator[Advice]:
-    is_cause, used = _memory_of_synapse(found, thresholds)
-    if is_cause and factor > _SMALLEST:
-        smaller = round(max(factor / 2, _SMALLEST), 3)
+    is_limited = any(_near_limit(process, thresholds) for process in entries(found, "processes"))
+    used = _memory_of_synapse(found, thresholds)
+    is_cause = is_limited or bool(used)
+    slow = _slow_disks(found, thresholds) if small else []
+    if slow and is_cause and factor < _GOOD_START and not is_limited:
+        advice = (
+            f"Increase the factor of the caches from {factor:g} to {_GOOD_START:g} ({_VARIABLE}), although memory is"
+            " short: requests that wait for the disk or the database can use more memory than larger caches. Watch the"
+            " memory, and add memory if it stays short."
+        )
+        yield Advice("cache_factor", advice, [*short, *used, *small, *slow], {_VARIABLE: _GOOD_START})
+    elif is_cause and factor > _SMALLEST and not slow:
+        smaller = round(min(max(factor / 2, _SMALLEST), _LARGEST), 3)
         advice = f"Reduce the factor of the caches from {factor:g} to {smaller:g} ({_VARIABLE}), or add memory."
         if small:
             advice += " Caches are too small as well, but memory is short, so a larger factor would make it worse:"
             advice += " adding memory is better."
         yield Advice("cache_factor", advice, [*short, *used, *small], {_VARIABLE: smaller})
-    elif small:
-        advice = "Add memory to the host or stop what uses it, before you increase the factor of the caches"
-        yield Advice("memory", f"{advice} ({_VARIABLE}): caches are too small, but memory is short.", short + small, {})
+    elif small or is_cause:
+        advice = "Add memory to the host or stop what uses it"
+        if is_limited:
+            advice = "Give Synapse more memory, with a higher limit of its control group"
+        if small:
+            advice += f", before you increase the factor of the caches ({_VARIABLE}): caches are too small, but memory"
+            advice += " is short"
+        yield Advice("memory", f"{advice}.", [*short, *used, *small, *slow], {})
 
 
 def _short_memory(found: Found, thresholds: Thresholds) -> list[str]:
@@ -91,12 +109,12 @@ def _short_memory(found: Found, thresholds: Thresholds) -> list[str]:
         evidence.append(f"Only {mebibytes(available or 0)} of the memory of the host are available ({percent(free)}).")
     for process in entries(found, "processes"):
         resident, swapped = (figure(process, "memory", f"{name}_bytes") for name in ("resident", "swapped"))
-        limit = figure(process, "memory", "limit_bytes")
-        part = share(resident, limit)
-        if part is not None and part > thresholds.memory_limit_share:
+        part = _near_limit(process, thresholds)
+        if part is not None:
+            limit = figure(process, "memory", "limit_bytes") or 0
             evidence.append(
                 f"{named(process)} uses {mebibytes(resident or 0)} of memory, {percent(part)} of the limit of its"
-                f" control group ({mebibytes(limit or 0)})."
+                f" control group ({mebibytes(limit)})."
             )
         part = share(swapped, None if resident is None or swapped is None else resident + swapped)
         if part is not None and part > thresholds.swapped_share and free is not None and free < _PLENTY:
@@ -106,18 +124,19 @@ def _short_memory(found: Found, thresholds: Thresholds) -> list[str]:
     return evidence
 
 
-def _memory_of_synapse(found: Found, thresholds: Thresholds) -> tuple[bool, list[str]]:
-    """Return whether Synapse itself uses much of the memory that is short, and a sentence about it, if there is one."""
-    processes = entries(found, "processes")
-    used = sum(used_bytes(process) or 0 for process in processes)
+def _near_limit(process: Found, thresholds: Thresholds) -> float | None:
+    """Return the share that a process uses of the limit of its control group, or None if the limit is not near."""
+    part = share(figure(process, "memory", "resident_bytes"), figure(process, "memory", "limit_bytes"))
+    return part if part is not None and part > thresholds.memory_limit_share else None
+
+
+def _memory_of_synapse(found: Found, thresholds: Thresholds) -> list[str]:
+    """Return a sentence if Synapse itself uses much of the memory of the host."""
+    used = sum(used_bytes(process) or 0 for process in entries(found, "processes"))
     part = share(used, figure(found, "host", "memory_total_bytes"))
-    if part is not None and part >= thresholds.synapse_memory_share:
-        return True, [f"The processes of Synapse use {mebibytes(used)}, {percent(part)} of the memory of the host."]
-    limited = [
-        share(figure(process, "memory", "resident_bytes"), figure(process, "memory", "limit_bytes"))
-        for process in processes
-    ]
-    return any(one is not None and one > thresholds.memory_limit_share for one in limited), []
+    if part is None or part < thresholds.synapse_memory_share:
+        return []
+    return [f"The processes of Synapse use {mebibytes(used)}, {percent(part)} of the memory of the host."]
 
 
 def _small_caches(found: Found, thresholds: Thresholds) -> list[str]:
@@ -154,18 +173,12 @@ def _ratio_of_small_cache(cache: Found, thresholds: Thresholds) -> float | None:
 
 
 def _slow_disks(found: Found, thresholds: Thresholds) -> list[str]:
+    """Return the sentences that show that requests wait for a disk or for the database."""
     evidence: list[str] = []
     pressure = figure(found, "host", "io_pressure_share")
     if pressure is not None and pressure >= thresholds.io_pressure_share:
         evidence.append(f"Tasks of the host waited for the disk for {percent(pressure)} of the last minute.")
-    for process in entries(found, "processes"):
-        least = thresholds.database_transactions
-        wait = average(process, "average_wait_seconds", "database", "transactions", least)
-        if wait is not None and wait >= thresholds.average_wait_seconds:
-            evidence.append(f"{named(process)} waits {wait:.3f} seconds on average for a connection to the database.")
-    available = figure(found, "host", "memory_available_bytes")
-    if available is not None:
-        evidence.append(f"{mebibytes(available)} of the memory of the host are available for larger caches.")
+    evidence += filter(None, (waiting(process, thresholds) for process in entries(found, "processes")))
     return evidence
 
 

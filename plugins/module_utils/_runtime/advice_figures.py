@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import Thresholds
+
 Found = t.Mapping[str, t.Any]
 
 _LONGEST_NAME = 80
@@ -67,16 +69,34 @@ def per_minute(process: Found, rate: tuple[str, str], total: tuple[str, str], le
     return average * 60 if average is not None and (uptime or 0) >= least_uptime else None
 
 
-def average(process: Found, name: str, group: str, count: str, least: float) -> float | None:
-    """Return an average of a process that did at least `least` things: the measured one, or that since its start.
+def lasting(measured: float | None, since_start: float | None, least: float) -> float | None:
+    """Return the measured figure, or that since the start if none was measured; None if it is less than `least`.
 
-    `group`: where the average since the start is, and with it the number of things, `count`.
+    A few busy seconds are no reason for advice, so a measured figure counts only if that since the start is at least
+    half of `least`, or unknown.
     """
-    number = figure(process, group, count)
-    if number is None or number < least:
+    found = since_start if measured is None else measured
+    if found is None or found < least or (since_start is not None and since_start < least / 2):
         return None
-    measured = figure(process, "rates", name)
-    return figure(process, group, name) if measured is None else measured
+    return found
+
+
+def has_run(process: Found, thresholds: Thresholds) -> bool:
+    """Return whether a process runs for so long that the work of its start does not distort its figures."""
+    uptime = figure(process, "uptime_seconds")
+    return uptime is not None and uptime >= thresholds.uptime_seconds
+
+
+def waiting(process: Found, thresholds: Thresholds) -> str:
+    """Return the sentence that transactions wait for a connection to the database, or an empty text if they do not."""
+    transactions = figure(process, "database", "transactions")
+    if transactions is None or transactions < thresholds.database_transactions or not has_run(process, thresholds):
+        return ""
+    measured, since_start = (figure(process, group, "average_wait_seconds") for group in ("rates", "database"))
+    wait = lasting(measured, since_start, thresholds.average_wait_seconds)
+    if wait is None:
+        return ""
+    return f"A transaction of {named(process)} waits {wait:.3f} seconds on average for a connection to the database."
 
 
 def processor_share(process: Found) -> float | None:
@@ -86,9 +106,10 @@ def processor_share(process: Found) -> float | None:
 
 
 def used_bytes(process: Found) -> float | None:
-    """Return the memory of a process: its proportional share of shared pages if it is known, else all pages."""
+    """Return the memory of a process with what is in swap: its proportional share if it is known, else all pages."""
     proportional = figure(process, "memory", "proportional_bytes")
-    return figure(process, "memory", "resident_bytes") if proportional is None else proportional
+    used = figure(process, "memory", "resident_bytes") if proportional is None else proportional
+    return None if used is None else used + (figure(process, "memory", "swapped_bytes") or 0)
 
 
 def plain(name: t.Any) -> str:
@@ -104,8 +125,11 @@ def named(process: Found) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a share as text."""
-    return f"{part * 100:.3g} %"
+    """Return a share as text, without an exponent."""
+    value = part * 100
+    if 0 < value < 0.001:
+        return "less than 0.001 %"
+    return f"{value:.0f} %" if value >= 999.5 else f"{value:.3g} %"
 
 
 def mebibytes(number: float) -> str:

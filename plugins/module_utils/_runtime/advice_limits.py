@@ -27,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice
     processor_share,
     section,
     share,
+    waiting,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import (
     Thresholds,
@@ -60,7 +61,7 @@ def advise_on_version(found: Found, thresholds: Thresholds) -> t.Iterator[Advice
         yield Advice("version", advice, evidence, {"synapse_homeserver_version": oldest})
 
 
-def advise_on_database_engine(found: Found, _thresholds: Thresholds) -> t.Iterator[Advice]:
+def advise_on_database_engine(found: Found, thresholds: Thresholds) -> t.Iterator[Advice]:
     """Yield the advice to use PostgreSQL."""
     if section(found).get("database_engine") == "sqlite3":
         advice = (
@@ -68,6 +69,7 @@ def advise_on_database_engine(found: Found, _thresholds: Thresholds) -> t.Iterat
             " role does not move the data."
         )
         evidence = ["The configuration sets the database sqlite3, which is only for trying Synapse out."]
+        evidence += filter(None, (waiting(process, thresholds) for process in entries(found, "processes")))
         yield Advice("database_engine", advice, evidence, {"synapse_homeserver_database": "postgresql"})
 
 
@@ -76,11 +78,13 @@ def advise_on_jemalloc(found: Found, thresholds: Thresholds) -> t.Iterator[Advic
     evidence: list[str] = []
     for process in entries(found, "processes"):
         resident = figure(process, "memory", "resident_bytes")
-        is_large = resident is not None and resident >= thresholds.resident_bytes
+        is_large = resident is not None and resident >= thresholds.memory_without_jemalloc_bytes
         if is_large and section(process, "jemalloc").get("loaded") is False:
             evidence.append(f"{named(process)} uses {mebibytes(resident or 0)} of memory and has not loaded jemalloc.")
     if evidence:
         advice = "Load jemalloc (synapse_jemalloc_state), which needs less memory and returns more of it to the host."
+        if any(section(process, "jemalloc").get("loaded") is True for process in entries(found, "processes")):
+            advice += " Other processes have loaded it, so it may be enough to restart these."
         yield Advice("jemalloc", advice, evidence, {"synapse_jemalloc_state": "present"})
 
 
@@ -111,7 +115,9 @@ def advise_on_file_limit(found: Found, thresholds: Thresholds) -> t.Iterator[Adv
         part = share(used, limit)
         if used is None or limit is None or part is None:
             continue
-        growing = _soon_reached(process, limit - used, thresholds)
+        # A process opens many files in its first hours, and then no more.
+        is_half_way = part >= thresholds.open_files_share / 2
+        growing = _soon_reached(process, limit - used, thresholds) if is_half_way else ""
         if part >= thresholds.open_files_share or growing:
             wanted = max(wanted, min(2 * int(limit), _MOST_FILES))
             evidence.append(f"{named(process)} has {used:.0f} of {limit:.0f} files open ({percent(part)}){growing}.")

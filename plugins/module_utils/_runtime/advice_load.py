@@ -17,13 +17,15 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_figures import (
     Advice,
     Found,
-    average,
     entries,
     figure,
+    has_run,
+    lasting,
     named,
     percent,
     section,
     share,
+    waiting,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import Thresholds
 
@@ -34,12 +36,10 @@ def advise_on_database(found: Found, thresholds: Thresholds) -> t.Iterator[Advic
     """Yield the advice about connections to the database. SQLite allows only one, and has an advice of its own."""
     evidence: list[str] = []
     for process in entries(found, "processes") if section(found).get("database_engine") != _SQLITE else ():
-        wait = average(process, "average_wait_seconds", "database", "transactions", thresholds.database_transactions)
-        if wait is None or wait < thresholds.average_wait_seconds:
+        sentence = waiting(process, thresholds)
+        if not sentence:
             continue
-        evidence.append(
-            f"A transaction of {named(process)} waits {wait:.3f} seconds on average for a connection to the database."
-        )
+        evidence.append(sentence)
         working, most = (figure(process, "database", "connections", name) for name in ("working", "max"))
         # Without the wait, it is one moment that says nothing.
         if working is not None and most is not None and working >= most:
@@ -56,22 +56,22 @@ def advise_on_event_loop(found: Found, thresholds: Thresholds) -> t.Iterator[Adv
     """Yield the advice about an event loop that is late."""
     evidence: list[str] = []
     for process in entries(found, "processes"):
-        tick = average(process, "average_tick_seconds", "event_loop", "ticks", thresholds.event_loop_ticks)
         ticks = figure(process, "event_loop", "ticks")
+        if ticks is None or ticks < thresholds.event_loop_ticks or not has_run(process, thresholds):
+            continue
+        measured, since_start = (figure(process, group, "average_tick_seconds") for group in ("rates", "event_loop"))
+        tick = lasting(measured, since_start, thresholds.average_tick_seconds)
         slow = share(figure(process, "event_loop", "slow_ticks"), ticks)
-        is_slow = (
-            slow is not None and (ticks or 0) >= thresholds.event_loop_ticks and slow > thresholds.slow_ticks_share
-        )
-        if tick is not None and tick >= thresholds.average_tick_seconds:
+        if tick is not None:
             evidence.append(f"One turn of the event loop of {named(process)} takes {tick:.3f} seconds on average.")
-        elif is_slow:
+        elif slow is not None and slow > thresholds.slow_ticks_share:
             evidence.append(
-                f"{percent(slow or 0)} of the turns of the event loop of {named(process)} took longer than one second."
+                f"{percent(slow)} of the turns of the event loop of {named(process)} took longer than one second."
             )
     if evidence:
         advice = (
-            "Reduce the work of this process: each request waits for one turn of its event loop or more. Look for"
-            " expensive requests in its log, and for a host without free processors."
+            "Reduce the work of these processes: each request waits for one turn of the event loop or more. Look for"
+            " slow requests in their logs, and check whether the host has processor time left."
         )
         yield Advice("event_loop", advice, evidence, {})
 
@@ -80,8 +80,11 @@ def advise_on_workers(found: Found, thresholds: Thresholds) -> t.Iterator[Advice
     """Yield the advice to use workers if a process is near the one core that it can use. They need PostgreSQL."""
     evidence: list[str] = []
     for process in entries(found, "processes") if section(found).get("database_engine") != _SQLITE else ():
-        cpu = _processor_share(process, thresholds)
-        if cpu is not None and cpu >= thresholds.processor_share:
+        if not has_run(process, thresholds):
+            continue
+        measured, since_start = figure(process, "rates", "cpu_share"), figure(process, "cpu", "average_share")
+        cpu = lasting(measured, since_start, thresholds.processor_share)
+        if cpu is not None:
             evidence.append(
                 f"{named(process)} uses {percent(cpu)} of a processor core, and can use little more than one."
             )
@@ -89,16 +92,8 @@ def advise_on_workers(found: Found, thresholds: Thresholds) -> t.Iterator[Advice
         processors = figure(found, "host", "processors")
         if processors is not None and processors <= len(entries(found, "processes")):
             evidence.append(
-                f"The number of processor cores of the host is {processors:.0f}, and each worker needs one more."
+                f"The number of processor cores of the host is {processors:.0f}, and each worker can use one more."
             )
-        advice = "Move work from this process to workers, after all other advice. No role of this collection does that."
+        advice = "Move work from these processes to more workers, after all other advice. No role of this collection"
+        advice += " does that."
         yield Advice("workers", advice, evidence, {})
-
-
-def _processor_share(process: Found, thresholds: Thresholds) -> float | None:
-    """Return the use of the processor if it lasts: a few busy seconds, or the work of a start, are no reason."""
-    measured, since_start = figure(process, "rates", "cpu_share"), figure(process, "cpu", "average_share")
-    if measured is not None:
-        return measured if since_start is None or since_start >= thresholds.processor_share / 2 else None
-    uptime = figure(process, "uptime_seconds")
-    return since_start if uptime is not None and uptime >= thresholds.uptime_seconds else None

@@ -40,14 +40,17 @@ class Thresholds:
       of the host is available. Default 0.2.
     - `synapse_memory_share`: smaller caches help only if Synapse uses at least this share of the memory of the host, or
       is near its limit. Default 0.25.
-    - `resident_bytes` (bytes): jemalloc is worth it for a process that uses at least this memory. Default 524288000.
-    - `presence_updates_per_minute` (number): in one process. Default 1000.
+    - `memory_without_jemalloc_bytes` (bytes): jemalloc is worth it for a process that uses at least this memory.
+      Default 524288000.
+    - `presence_updates_per_minute` (number): states of users that one process handles, changed or not. Default 1000.
     - `presence_edus_sent_per_minute` (number): messages with presence that one process sends to other servers, each
       counted once for each server. Default 1000.
-    - `uptime_seconds` (seconds): totals since the start count only in a process that runs for as long. Default 600.
-    - `open_files_share`: of the soft limit. Default 0.7.
+    - `uptime_seconds` (seconds): totals and averages of a process that has not run for as long do not count. Measured
+      waits, turns of the event loop and use of the processor count only if the average since the start is at least half
+      of their thresholds. Default 600.
+    - `open_files_share`: of the soft limit of open files. Default 0.7.
     - `file_limit_hours` (hours): the limit of open files is near if it would be reached so soon, at the rate of an hour
-      or more in which the files increased. Default 24.
+      or more in which the files increased. It counts only if half of `open_files_share` is reached. Default 24.
     - `average_wait_seconds` (seconds): how long a transaction waits for a connection to the database. Default 0.1.
     - `database_transactions` (number): averages of fewer transactions do not count. Default 1000.
     - `average_tick_seconds` (seconds): how long one turn of the event loop takes. Default 0.1.
@@ -67,7 +70,7 @@ class Thresholds:
     memory_limit_share: float = 0.9
     swapped_share: float = 0.2
     synapse_memory_share: float = 0.25
-    resident_bytes: float = 524_288_000
+    memory_without_jemalloc_bytes: float = 524_288_000
     presence_updates_per_minute: float = 1000
     presence_edus_sent_per_minute: float = 1000
     uptime_seconds: float = 600

@@ -78,7 +78,11 @@ class Scaled:
 
 def scaled_size(base: int, factor: float) -> int | None:
     """Return the maximal size of a cache as Synapse computes it, or None if that is too large for any number."""
-    size = base * factor
+    try:
+        size = base * factor
+    except OverflowError:
+        # A setting can have any number of digits.
+        return None
     return int(size) if math.isfinite(size) else None
 
 
@@ -100,7 +104,7 @@ def difference(
         return None
     cause = _cause(cache, known, sources)
     if sources and sources.path and sources.replaced:
-        return f"{cause} The key caches of {sources.path} replaces the whole key of {', '.join(sources.replaced)}."
+        return f"{cause} The whole key caches of {', '.join(sources.replaced)} is replaced by that of {sources.path}."
     if BARE_VARIABLE in environment:
         return f"{cause} The variable {BARE_VARIABLE} of the process has had no effect since Synapse 1.60."
     return cause
@@ -124,15 +128,12 @@ def _cause(cache: Scaled, known: t.Sequence[Scaled], sources: Sources | None) ->
     named = _named(cache.factor, sources)
     if cache.factor.kind == GLOBAL_FACTOR and _is_in_force(cache, known):
         return _another_base(cache, f"Other caches have the factor {cache.factor.value} of {named}", sources)
-    if sources and sources.path in sources.changed_since_start:
-        return (
-            f"The process has not read {sources.path}, which was changed after its start, and{_used(cache)} instead of"
-            f" the factor {cache.factor.value} that is now set there: reload Synapse."
-        )
     unread = f"The process has not read the factor {cache.factor.value} of {named}"
+    if sources and sources.path in sources.changed_since_start:
+        return f"{unread}, and{_used(cache)}. {sources.path} was changed after the process was started: reload Synapse."
     if cache.is_event_cache and not _has_old_factor(cache, known):
         return (
-            f"{unread}, or was started with another event_cache_size than {cache.base}, and{_used(cache)}: restart"
+            f"{unread}, or was started with an event_cache_size other than {cache.base}, and{_used(cache)}: restart"
             " Synapse, because a reload does not apply event_cache_size."
         )
     return f"{unread}, and{_used(cache)}: reload Synapse, or restart it if a file is new or was removed."
@@ -142,8 +143,9 @@ def _another_base(cache: Scaled, proof: str, sources: Sources | None) -> str:
     if cache.is_event_cache:
         path = sources.event_cache_size_path if sources else None
         return (
-            f"{proof}, but the process was started with another event_cache_size than {cache.base}"
-            f"{f' in {path}' if path else ''}. Restart Synapse, because a reload does not apply event_cache_size."
+            f"{proof}, but the process was started with an event_cache_size other than {cache.base}"
+            f"{f', which {path} sets' if path else ''}. Restart Synapse, because a reload does not apply"
+            " event_cache_size."
         )
     another = "" if cache.factor.kind == ENVIRONMENT_VARIABLE else " was started with another factor for this cache, or"
     return (

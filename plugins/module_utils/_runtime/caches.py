@@ -38,6 +38,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_
     difference,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.sample_index import LARGEST
 
 _METRIC = "synapse_util_caches_cache"
 _SIZE, _MAX_SIZE, _HITS, _EVICTED = (f"{_METRIC}_{name}" for name in ("size", "max_size", "hits", "evicted_size"))
@@ -117,12 +118,13 @@ class CacheSettings:
 
 
 class _Counts:
-    """The finite values of the gauges of the caches. `names`: the caches that show a size, sorted."""
+    """The values of the gauges of the caches that are possible. `names`: the caches that show a size, sorted."""
 
     def __init__(self, samples: t.Iterable[Sample]) -> None:
         self._values: dict[tuple[str, str, str], float] = {}
         for sample in samples:
-            if sample.name.startswith(_METRIC) and "name" in sample.labels and math.isfinite(sample.value):
+            is_possible = 0 <= sample.value <= LARGEST
+            if sample.name.startswith(_METRIC) and "name" in sample.labels and is_possible:
                 self._values[(sample.name, sample.labels["name"], sample.labels.get("reason", ""))] = sample.value
         self.names = sorted({cache for metric, cache, _reason in self._values if metric == _SIZE})
 

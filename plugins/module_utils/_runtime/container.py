@@ -6,7 +6,7 @@
 
 """Whether a process sees other files at the paths of this task, and which container it runs in.
 
-Relies on /proc/PID/root, /proc/PID/ns/pid and /proc/PID/cgroup (proc(5), Linux), and on the names that Docker, Podman,
+Relies on /proc/PID/root, /proc/PID/ns and /proc/PID/cgroup (proc(5), Linux), and on the names that Docker, Podman,
 containerd, CRI-O, Kubernetes, LXC and systemd-nspawn give to the control groups of their containers.
 """
 
@@ -64,12 +64,24 @@ def container_of(pid: int, proc: str = "/proc", root: str = "/") -> str | None:
         raise
     except OSError:
         # This process belongs to another user. It can be in a container, but most hosts have none.
-        is_same = not _has_other_namespace(directory, proc)
+        is_same = not has_other_namespace(pid, "pid", proc)
     if is_same:
         return None
     with open(os.path.join(directory, "cgroup"), encoding="utf-8", errors="replace") as file:
         named = named_container(file.read(_MOST_CHARACTERS))
-    return named or (_OTHER_NAMESPACE if _has_other_namespace(directory, proc) else _OTHER_ROOT)
+    return named or (_OTHER_NAMESPACE if has_other_namespace(pid, "pid", proc) else _OTHER_ROOT)
+
+
+def has_other_namespace(pid: int, kind: str, proc: str = "/proc") -> bool:
+    """Return whether a process has another namespace than this one, False also if this user is not allowed to see it.
+
+    `kind`: `pid` or `net` (namespaces(7)). Raises FileNotFoundError or ProcessLookupError if the process has ended.
+    """
+    try:
+        other = os.readlink(os.path.join(proc, str(pid), "ns", kind))
+    except PermissionError:
+        return False
+    return other != os.readlink(os.path.join(proc, "self", "ns", kind))
 
 
 def named_container(control_groups: str) -> str | None:
@@ -102,11 +114,3 @@ def _container_at(name: str, below: t.Sequence[str]) -> str | None:
         return f"{_ENGINES[match['engine']]} {match['id'][:12]}"
     match = _BY_NAME.fullmatch(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), name))
     return f"{'lxc' if match['lxc'] else 'systemd-nspawn'} {match[match.lastindex or 0]}" if match else None
-
-
-def _has_other_namespace(directory: str, proc: str) -> bool:
-    try:
-        other = os.readlink(os.path.join(directory, "ns", "pid"))
-    except PermissionError:
-        return False
-    return other != os.readlink(os.path.join(proc, "self", "ns", "pid"))

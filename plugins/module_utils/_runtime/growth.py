@@ -31,9 +31,13 @@ _LARGEST = 2**63
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What is compared of one process. `started`: in seconds since the boot. What is unknown is None."""
+    """What is compared of one process. `started`: in seconds since the boot. What is unknown is None.
+
+    `uptime_seconds`: for how long it had run when it was read. Other processes were read earlier or later.
+    """
 
     started: float
+    uptime_seconds: int
     open_files: int | None
     open_files_by_kind: dict[str, int] | None
     resident_bytes: int | None
@@ -41,9 +45,9 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The figures of an earlier run, by process id, at the time of `clock`."""
+    """The figures of an earlier run, by process id, in the boot `boot_id` (None if that was unknown)."""
 
-    clock: Clock
+    boot_id: str | None
     processes: dict[int, Figures]
 
 
@@ -53,8 +57,14 @@ def read_state(path: str) -> State | Unknown | None:
 
 
 def with_growth(found: dict[str, t.Any], path: str, now: Clock) -> dict[str, t.Any]:
-    """Return what RuntimeReader has found at `now`, with the `growth` of each process since the state in the file."""
+    """Return what RuntimeReader has found, with the `growth` of each process since the state in the file.
+
+    `now`: the current time. A file that is ignored is added to `unknown`.
+    """
     state = read_state(path)
+    if isinstance(state, State) and now.boot_id is None:
+        reason = f"The boot ID of the kernel is unknown, so the figures in {path} were ignored."
+        state = Unknown("growth", reason, "Allow the task to read /proc/sys/kernel/random/boot_id.")
     if isinstance(state, Unknown):
         return {**found, "unknown": [*found["unknown"], state._asdict()]}
     if state is None:
@@ -69,16 +79,16 @@ def with_growth(found: dict[str, t.Any], path: str, now: Clock) -> dict[str, t.A
 def growth_of(process: t.Mapping[str, t.Any], state: State, now: Clock) -> dict[str, t.Any] | None:
     """Return how the figures of `process` grew since `state`, with the time of it and the `seconds` that passed since.
 
-    `process`: as synapse_runtime_info describes it, read at `now`. A figure that fell is negative, and one that is
-    unknown in one of the two is left out. None if the process was not there, if less than a second passed, or if there
-    is nothing to compare.
+    `process`: as synapse_runtime_info describes it. `now`: the current time. A figure that fell is negative, and one
+    that is unknown in one of the two is left out. None if the process was not there, if less than a second passed, or
+    if there is nothing to compare.
     """
     before = state.processes.get(process["pid"])
-    seconds = int(now.boottime - state.clock.boottime)
-    if before is None or now.boot_id is None or state.clock.boot_id != now.boot_id or seconds < 1:
+    if before is None or now.boot_id is None or state.boot_id != now.boot_id:
         return None
     after = _figures(process, now)
-    if abs(after.started - before.started) > _SAME_START_SECONDS:
+    seconds = after.uptime_seconds - before.uptime_seconds
+    if seconds < 1 or abs(after.started - before.started) > _SAME_START_SECONDS:
         return None
     changes: dict[str, t.Any] = {
         "open_files": _change(before.open_files, after.open_files),
@@ -88,14 +98,17 @@ def growth_of(process: t.Mapping[str, t.Any], state: State, now: Clock) -> dict[
         earlier, later = before.open_files_by_kind, after.open_files_by_kind
         changes["open_files_by_kind"] = {kind: later[kind] - earlier[kind] for kind in later if kind in earlier} or None
     known = {name: change for name, change in changes.items() if change is not None}
-    since_ts = int(now.wall_time(state.clock.boottime) * 1000)
+    since_ts = process["started_ts"] + before.uptime_seconds * 1000
     return {**returned_time("since", since_ts), "seconds": seconds, **known} if known else None
 
 
 def state_text(processes: t.Iterable[t.Mapping[str, t.Any]], now: Clock) -> str:
-    """Return the content of the file for the next run: the figures of `processes`, read at `now`, and nothing older."""
+    """Return the content of the file for the next run: the figures of `processes`, and nothing older.
+
+    `now`: the current time.
+    """
     figures = {str(process["pid"]): _known(dataclasses.asdict(_figures(process, now))) for process in processes}
-    return json.dumps({**_known(now._asdict()), "processes": figures}, indent=2, sort_keys=True) + "\n"
+    return json.dumps({**_known({"boot_id": now.boot_id}), "processes": figures}, indent=2, sort_keys=True)
 
 
 def _figures(process: t.Mapping[str, t.Any], now: Clock) -> Figures:
@@ -103,6 +116,7 @@ def _figures(process: t.Mapping[str, t.Any], now: Clock) -> Figures:
     started = round(process["started_ts"] / 1000 - now.wall_time(0.0), 3)
     return Figures(
         started,
+        process["uptime_seconds"],
         process.get("open_files"),
         process.get("open_files_by_kind"),
         (process.get("memory") or {}).get("resident_bytes"),
@@ -114,13 +128,14 @@ def _from_record(record: t.Any) -> State:
     if boot_id is not None and not isinstance(boot_id, str):
         raise TypeError("the boot ID is not text")
     processes = {int(pid): _recorded(given) for pid, given in dict(record["processes"]).items()}
-    return State(Clock(boot_id, _number(record["boottime"]), _number(record["wall"])), processes)
+    return State(boot_id, processes)
 
 
 def _recorded(given: t.Any) -> Figures:
     by_kind = given.get("open_files_by_kind") if isinstance(given, dict) else None
     return Figures(
-        _number(given["started"]),
+        _time(given["started"]),
+        _whole(given["uptime_seconds"]),
         _count(given.get("open_files")),
         None if by_kind is None else {str(kind): _whole(number) for kind, number in dict(by_kind).items()},
         _count(given.get("resident_bytes")),
@@ -141,9 +156,8 @@ def _whole(value: t.Any) -> int:
     return value
 
 
-def _number(value: t.Any) -> float:
-    # The time must fit into a date.
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e11:
+def _time(value: t.Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError("this is not a time")
     return float(value)
 

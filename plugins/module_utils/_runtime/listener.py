@@ -20,12 +20,12 @@ import sys
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_url import Place, place_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader
 
 _LISTENS = "0A"
 # A line of /proc/net/unix: number, references, protocol, flags (__SO_ACCEPTCON), type, state, inode, path.
 _UNIX_LISTENS = re.compile(r"\S+: \S+ \S+ 00010000 0001 \S+ +(\d+) (.+)")
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
 
 
 class Socket(t.NamedTuple):
@@ -62,7 +62,9 @@ def owner_of(url: str, pid: int, proc: str = "/proc") -> Owner:
     own = _sockets_of(pid, proc)
     if own is None:
         others = _holders(inodes, pid, proc)
-        if inodes and (others or {found.uid for found in sockets}.isdisjoint({_effective_user(pid, proc), None})):
+        if inodes and (
+            others or {found.uid for found in sockets}.isdisjoint({ProcessReader(pid, proc).user_number(), None})
+        ):
             return Owner(False, inodes, others)
         return Owner(None, inodes)
     if not inodes & own:
@@ -163,9 +165,3 @@ def _holders(inodes: frozenset[int], pid: int, proc: str) -> str:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return ", ".join(found)
-
-
-def _effective_user(pid: int, proc: str) -> int | None:
-    with open(os.path.join(proc, str(pid), "status"), encoding="utf-8", errors="replace") as file:
-        match = _EFFECTIVE_USER.search(file.read())
-    return int(match[1]) if match else None

@@ -121,7 +121,12 @@ class Measuring:
     def complete(self, one: Measured, described: dict[str, t.Any]) -> None:
         """Add what was measured to the description of the process, which has its start and its environment already."""
         if one.second is not None:
-            described["rates"] = rates_between(one.first, one.second)
+            rates = rates_between(one.first, one.second)
+            if rates:
+                described["rates"] = rates
+            else:
+                reason = f"The two readings of process {one.process.pid} show processes with different starts."
+                one.reader.unknown.append(Unknown("rates", reason, "Run the task again."))
         if one.metrics is None:
             return
         samples = one.metrics.samples

@@ -12,6 +12,7 @@ Relies on the listeners of Synapse 1.163 (see metrics_listeners.py).
 from __future__ import annotations
 
 import os
+import socket
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     UnexpectedAnswer,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.certificate import first_certificate
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.container import has_other_namespace
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.listener import owner_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_connection import fetch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_listeners import (
@@ -28,7 +30,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metric
     metrics_urls,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_text import Sample, parse
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_url import place_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    AS_ROOT,
     MAIN_APP,
     Process,
     ProcessReader,
@@ -36,8 +40,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.proces
 )
 
 __all__ = ["Answer", "Metrics", "NoMetrics", "Sample", "fetch_from", "metrics_urls", "parse", "read_metrics"]
-
-_AS_ROOT = "Run the task with become, as root."
 
 
 class Answer(t.NamedTuple):
@@ -72,19 +74,20 @@ def read_metrics(settings: Settings, process: Process, timeout: float, proc: str
     if isinstance(urls, NoMetrics):
         return urls
     key = "worker_listeners" if worker else "listeners"
-    restart = (
-        f"Restart Synapse, so that it opens the listener for metrics in {key}, and check that its address is free."
-    )
     failures: dict[str, str] = {}
     for url in urls:
         try:
+            unreachable = _unreachable(url, process.pid, key, proc)
+            if unreachable:
+                failures[unreachable.reason] = unreachable.fix
+                continue
             answer = fetch_from(url, process.pid, timeout, proc)
             refused = _refusal(answer, url, settings, process, proc)
             if refused is None:
                 return Metrics(url, parse(answer.text), _doubt(answer, url, process.pid))
             failures[refused.reason] = refused.fix
         except SynapseError as error:
-            failures[error.message] = restart
+            failures[error.message] = _fix(error, key)
     return NoMetrics(" ".join(failures), " ".join(dict.fromkeys(failures.values())))
 
 
@@ -116,6 +119,24 @@ def _working_directory(process: Process, proc: str) -> str | None:
         return None
 
 
+def _unreachable(url: str, pid: int, key: str, proc: str) -> NoMetrics | None:
+    """Return why this process cannot connect to an address of the process, or another process would answer there."""
+    if place_of(url).unix_path or not has_other_namespace(pid, "net", proc):
+        return None
+    reason = f"Process {pid} has a network of its own (such as PrivateNetwork= in its unit), so {url} is not reachable."
+    fix = "Add a listener {type: http, path: /run/matrix-synapse/metrics.sock, resources: [{names: [metrics]}]} to"
+    return NoMetrics(reason, f"{fix} {key}, and restart Synapse.")
+
+
+def _fix(error: SynapseError, key: str) -> str:
+    # Before Python 3.10, the timeout of a socket is not a TimeoutError.
+    if isinstance(error.__cause__, (TimeoutError, socket.timeout)):
+        return (
+            f"Increase metrics_timeout, or add a listener of type metrics to {key}, which a busy Synapse answers too."
+        )
+    return f"Restart Synapse, so that it opens the listener for metrics in {key}, and check that its address is free."
+
+
 def _refusal(answer: Answer, url: str, settings: Settings, process: Process, proc: str) -> NoMetrics | None:
     """Return why an answer over TLS is not used. If its process is not proven, it must have Synapse's certificate."""
     if answer.is_certain or answer.certificate is None:
@@ -123,7 +144,7 @@ def _refusal(answer: Answer, url: str, settings: Settings, process: Process, pro
     configured = settings.get("tls_certificate_path")
     if not isinstance(configured, str) or not configured:
         reason = f"It is uncertain which process serves {url}, and tls_certificate_path is not set."
-        return NoMetrics(reason, f"{_AS_ROOT} Set tls_certificate_path.")
+        return NoMetrics(reason, f"{AS_ROOT} Set tls_certificate_path.")
     try:
         if not os.path.isabs(configured):
             directory = ProcessReader(process.pid, proc).directory_at_start(process.daemonized)
@@ -131,7 +152,7 @@ def _refusal(answer: Answer, url: str, settings: Settings, process: Process, pro
         expected = first_certificate(configured)
     except PermissionError:
         reason = f"This user is not allowed to see whether process {process.pid} itself serves {url}, nor to read"
-        return NoMetrics(f"{reason} tls_certificate_path {configured}.", _AS_ROOT)
+        return NoMetrics(f"{reason} tls_certificate_path {configured}.", AS_ROOT)
     except ConfigurationError as error:
         return NoMetrics(
             f"It is uncertain which process serves {url}: {error.message}", "Correct tls_certificate_path."
@@ -140,7 +161,7 @@ def _refusal(answer: Answer, url: str, settings: Settings, process: Process, pro
         return None
     reason = f"It is uncertain which process serves {url}, and its certificate is not the first one in"
     reason += f" tls_certificate_path {configured}."
-    return NoMetrics(reason, f"{_AS_ROOT} If the certificate was renewed, reload Synapse, so that it uses the new one.")
+    return NoMetrics(reason, f"{AS_ROOT} If the certificate was renewed, reload Synapse, so that it uses the new one.")
 
 
 def _doubt(answer: Answer, url: str, pid: int) -> Unknown | None:
@@ -152,4 +173,4 @@ def _doubt(answer: Answer, url: str, pid: int) -> Unknown | None:
         )
         return Unknown("metrics_url", f"{reason} of another process.", "Give each process an address of its own.")
     doubt = f"This user is not allowed to see whether process {pid} itself serves {url}, so the answer was"
-    return Unknown("metrics_url", f"{doubt} used without this check.", _AS_ROOT)
+    return Unknown("metrics_url", f"{doubt} used without this check.", AS_ROOT)

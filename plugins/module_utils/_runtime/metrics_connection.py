@@ -129,19 +129,18 @@ def _connect(place: Place, pid: int, deadline: _Deadline, proc: str) -> socket.s
 
 
 def _connect_at_path(path: str, pid: int, deadline: _Deadline, proc: str) -> socket.socket:
-    directory, name = os.path.split(path)
     try:
         # The process can have a /tmp of its own (PrivateTmp of systemd).
-        opened = os.open(f"{proc}/{pid}/root{directory}", os.O_PATH | os.O_DIRECTORY)
+        opened = os.open(f"{proc}/{pid}/root{path}", os.O_PATH)
     except PermissionError:
-        opened = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+        opened = os.open(path, os.O_PATH)
     connection = socket.socket(socket.AF_UNIX)
     try:
         while True:
             connection.settimeout(deadline.left())
             try:
                 # The path of a socket has at most 107 bytes. This one is short.
-                connection.connect(f"/proc/self/fd/{opened}/{name}")
+                connection.connect(f"/proc/self/fd/{opened}")
                 break
             except BlockingIOError:
                 # A busy process has not accepted the connections that wait, and a Unix socket has no room for more.

@@ -20,7 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _LINES_AT_MOST = 500_000
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_START = re.compile(rf"({_NAME.pattern})\s*(\{{)?")
+_START = re.compile(rf"({_NAME.pattern})(?:\s*(\{{)|\s)")
 _LABEL = re.compile(rf'\s*({_LABEL_NAME.pattern})\s*=\s*"([^"\\]*(?:\\.[^"\\]*)*)"\s*(,|(?=\}}))')
 _LABELS_END = re.compile(r"\s*\}")
 _ESCAPED = re.compile(r"\\.")

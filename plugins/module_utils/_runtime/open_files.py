@@ -134,12 +134,8 @@ class _Files:
 
     def __init__(self, settings: Settings, worker: bool, working_directory: str | None) -> None:
         self._working_directory = working_directory
-        databases = settings.get("databases")
-        found = list(databases.values()) if isinstance(databases, dict) else [settings.get("database")]
         self._databases = frozenset(
-            path + suffix
-            for path in self._absolute(_sqlite_path(database) for database in mappings(found))
-            for suffix in _SQLITE_FILES
+            path + suffix for path in self._absolute(_sqlite_paths(settings)) for suffix in _SQLITE_FILES
         )
         self._media = tuple(f"{path}/" for path in self._absolute(_media_directories(settings)))
         self._logs = self._absolute(self._log_files(settings.get("worker_log_config" if worker else "log_config")))
@@ -172,11 +168,17 @@ class _Files:
         return [os.path.realpath(path) for path in found if os.path.isabs(path) and "\0" not in path]
 
 
-def _sqlite_path(database: Settings) -> t.Any:
-    if database.get("name", "sqlite3") != "sqlite3":
-        return None
-    arguments = database.get("args")
-    return (arguments.get("database") if isinstance(arguments, dict) else None) or _DATABASE
+def _sqlite_paths(settings: Settings) -> t.Iterator[t.Any]:
+    databases = settings.get("databases")
+    found = mappings(list(databases.values()) if isinstance(databases, dict) else [settings.get("database")])
+    used = [database for database in found if database.get("name", "sqlite3") == "sqlite3"]
+    if settings.get("database_path") and len(used) == len(found):
+        # It has priority over a path in `database`, and Synapse ignores it with PostgreSQL.
+        yield settings["database_path"]
+        return
+    for database in used:
+        arguments = database.get("args")
+        yield (arguments.get("database") if isinstance(arguments, dict) else None) or _DATABASE
 
 
 def _media_directories(settings: Settings) -> t.Iterator[t.Any]:

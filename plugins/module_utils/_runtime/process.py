@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.contai
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.hidden_processes import hiding_option
 
 __all__ = [
+    "AS_ROOT",
     "MAIN_APP",
     "Found",
     "InContainer",
@@ -39,7 +40,7 @@ __all__ = [
 _JEMALLOC = re.compile(r"/\S*/libjemalloc\S*")
 _EFFECTIVE_USER = re.compile(r"^Uid:\s+\d+\s+(\d+)", re.MULTILINE)
 _OPEN_FILES = re.compile(r"^Max open files\s+(\S+)\s+(\S+)", re.MULTILINE)
-_FIX = "Run the task with become, as root."
+AS_ROOT = "Run the task with become, as root."
 _HIDDEN = {
     "open_files": "open files",
     "jemalloc": "libraries",
@@ -107,17 +108,17 @@ def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> Found:
             continue
         except PermissionError:
             reason = f"This user is not allowed to see whether process {pid} runs with this configuration."
-            found.unknown.append(Unknown("processes", reason, _FIX))
+            found.unknown.append(Unknown("processes", reason, AS_ROOT))
     option = hiding_option(proc)
     if option:
         reason = f"{proc} is mounted with {option}, so this user cannot see the processes of other users."
-        found.unknown.append(Unknown("processes", reason, _FIX))
+        found.unknown.append(Unknown("processes", reason, AS_ROOT))
     elif hidden:
         reason = (
             f"This user is not allowed to see the command lines of some processes ({len(hidden)}, such as {hidden[0]}),"
             " and so whether they run with this configuration."
         )
-        found.unknown.append(Unknown("processes", reason, _FIX))
+        found.unknown.append(Unknown("processes", reason, AS_ROOT))
     found.processes.sort(key=lambda process: (process.app != MAIN_APP, process.pid))
     return found
 
@@ -143,7 +144,11 @@ class ProcessReader:
 
     def user(self) -> str:
         """Return the name of the user that the process runs as, or the number of the user if it has no name."""
-        return user_name(int(_found(_EFFECTIVE_USER, self._read("status"))[0]))
+        return user_name(self.user_number())
+
+    def user_number(self) -> int:
+        """Return the number of the user that the process runs as."""
+        return int(_found(_EFFECTIVE_USER, self._read("status"))[0])
 
     def file_limits(self) -> dict[str, int]:
         """Return how many files the process may have open: `soft` and `hard`, without a key where there is no limit."""
@@ -214,7 +219,7 @@ class ProcessReader:
             return read()
         except PermissionError:
             reason = f"Only root and the user of process {self._pid} are allowed to see its {_HIDDEN[name]}."
-            self.unknown.append(Unknown(name, reason, _FIX))
+            self.unknown.append(Unknown(name, reason, AS_ROOT))
             return None
 
 

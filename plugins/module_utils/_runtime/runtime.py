@@ -38,6 +38,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.outdat
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.presence_mode import presence_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    AS_ROOT,
     MAIN_APP,
     Process,
     ProcessReader,
@@ -154,7 +155,7 @@ class RuntimeReader:
         started = reader.started()
         started_ts = int(clock.wall_time(started) * 1000)
         described: dict[str, t.Any] = {
-            "name": "main" if not worker else (configuration.settings if configuration else {}).get("worker_name"),
+            "name": _worker_name(configuration) if worker else "main",
             "app": process.app,
             "pid": process.pid,
             "user": reader.user(),
@@ -178,7 +179,7 @@ class RuntimeReader:
         if wanted.open_files and configuration is not None and described["open_files"] is not None:
             described.update(self._open_files(process, configuration, reader))
         if wanted.presence and configuration is not None:
-            described["presence_settings"] = self._presence(process, configuration, reader)
+            described.update(_presence(process, configuration, reader))
         measured = self._measuring.read(process, configuration, reader)
         start, known = read_start(process, reader, unit) if wanted.freshness else (None, [])
         return _LookedAt(described, reader, start, known, measured)
@@ -187,11 +188,8 @@ class RuntimeReader:
         found = read_memory(process.pid, self._host.proc)
         if not found.is_complete:
             reason = f"Only root and the user of process {process.pid} are allowed to see its proportional memory."
-            reader.unknown.append(Unknown("memory", reason, "Run the task with become, as root."))
-        memory = dict(found.memory)
-        limit = memory_limit(reader.control_group())
-        if limit is not None:
-            memory["limit_bytes"] = limit
+            reader.unknown.append(Unknown("memory", reason, AS_ROOT))
+        memory = _known({**found.memory, "limit_bytes": memory_limit(reader.control_group())})
         cpu = {"seconds": round(found.cpu_seconds, 2)}
         if uptime > 0:
             cpu["average_share"] = round(found.cpu_seconds / uptime, 4)
@@ -199,27 +197,14 @@ class RuntimeReader:
 
     def _open_files(self, process: Process, configuration: Configuration, reader: ProcessReader) -> dict[str, t.Any]:
         try:
-            directory: str | None = reader.directory_at_start(process.daemonized)
+            directory = reader.directory_at_start(process.daemonized)
+            worker = process.app != MAIN_APP
+            found = read_open_files(process.pid, configuration.settings, worker, directory, self._host.proc)
         except PermissionError:
-            directory = None
-        try:
-            found = read_open_files(
-                process.pid, configuration.settings, process.app != MAIN_APP, directory, self._host.proc
-            )
-        except PermissionError:
-            # The number of the open files has been added to the unknown ones for the same reason.
+            reason = f"Only root and the user of process {process.pid} are allowed to see what its open files are."
+            reader.unknown.append(Unknown("open_files_by_kind", reason, AS_ROOT))
             return {}
         return {"open_files_by_kind": found.by_kind, "remote_hosts": found.remote_hosts}
-
-    def _presence(
-        self, process: Process, configuration: Configuration, reader: ProcessReader
-    ) -> dict[str, t.Any] | None:
-        try:
-            return presence_settings(configuration)
-        except ConfigurationError as error:
-            fix = f"Correct the configuration of process {process.pid}."
-            reader.unknown.append(Unknown("presence_settings", error.message, fix))
-            return None
 
     def _unit(self, process: Process, reader: ProcessReader) -> Unit | None:
         numbers = (process.pid, reader.parent())
@@ -254,8 +239,7 @@ class RuntimeReader:
                     restart_required=bool(findings),
                 )
                 paths = dict.fromkeys(place.path for place in one.start.inputs if place.path in hidden)
-                fix = "Run the task with become, as root."
-                one.reader.unknown += [Unknown("outdated_by", hidden[path], fix) for path in paths]
+                one.reader.unknown += [Unknown("outdated_by", hidden[path], AS_ROOT) for path in paths]
         return now.as_record()
 
     def _configuration(self, process: Process, missing: list[str], reader: ProcessReader) -> Configuration | None:
@@ -279,8 +263,24 @@ def _database_engine(settings: t.Mapping[str, t.Any]) -> str | None:
     """Return the name of the engine as in synapse/config/database.py, or None if there is none or several engines."""
     several = settings.get("databases")
     databases = list(several.values()) if isinstance(several, dict) and several else [settings.get("database")]
-    names = {database.get("name", "sqlite3") for database in databases if isinstance(database, dict)}
-    name = names.pop() if len(names) == 1 else None
+    names = [database.get("name", "sqlite3") for database in databases if isinstance(database, dict)]
+    name = names[0] if names and names.count(names[0]) == len(names) else None
+    return name if isinstance(name, str) else None
+
+
+def _presence(process: Process, configuration: Configuration, reader: ProcessReader) -> dict[str, t.Any]:
+    try:
+        return {"presence_settings": presence_settings(configuration)}
+    except ConfigurationError as error:
+        fix = f"Correct the configuration of process {process.pid}."
+        reader.unknown.append(Unknown("presence_settings", error.message, fix))
+        return {}
+
+
+def _worker_name(configuration: Configuration | None) -> str | None:
+    settings = configuration.settings if configuration else {}
+    # As in synapse/config/workers.py.
+    name = settings.get("worker_name", settings.get("worker_app"))
     return name if isinstance(name, str) else None
 
 

@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
 
 # No real figure is larger. An answer can contain anything, and NaN and infinity do not exist in JSON.
-_LARGEST = float(2**63)
+LARGEST = float(2**63)
 
 
 class SampleIndex:
@@ -57,7 +57,7 @@ def valid_sum(values: t.Iterable[float]) -> float | None:
             return None
         result += value
     # This comparison is false for NaN.
-    return result if result <= _LARGEST else None
+    return result if result <= LARGEST else None
 
 
 def _has(sample: Sample, labels: t.Mapping[str, str]) -> bool:

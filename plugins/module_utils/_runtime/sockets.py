@@ -165,11 +165,15 @@ def _listed(path: str, inodes: t.Collection[int]) -> dict[int, UnixSocket]:
     with open(path, "rb") as file:
         for line in file:
             fields = line.rstrip(b"\n").split(None, 7)
-            if len(fields) < 7 or not fields[6].isdigit() or int(fields[6]) not in inodes:
+            # Any user can give a socket a name with a line break, and so add lines with any content.
+            try:
+                inode, flags = int(fields[6]), int(fields[3], 16)
+            except (IndexError, ValueError):
                 continue
-            inode, flags = int(fields[6]), int(fields[3], 16)
+            if inode not in inodes:
+                continue
             name = os.fsdecode(fields[7]) if len(fields) > 7 else ""
-            # Any user can give a socket a name with a line break, and so add lines. Then neither line is used.
+            # If a line was added for the same socket, neither is used.
             found[inode] = UnixSocket(False, "", "") if inode in found else UnixSocket(bool(flags & _ACCEPTS), name, "")
     return found
 

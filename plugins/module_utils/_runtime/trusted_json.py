@@ -13,7 +13,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import AS_ROOT, Unknown
 
 _MOST_BYTES = 4 * 1024**2
 T = t.TypeVar("T")
@@ -37,6 +37,8 @@ class TrustedFile(t.NamedTuple):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return self._ignored(path, "cannot be read by this user")._replace(fix=AS_ROOT)
         except OSError as error:
             is_link = os.path.islink(path)
             return self._ignored(path, "is a link" if is_link else f"cannot be read ({error.strerror})")

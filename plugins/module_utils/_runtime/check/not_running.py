@@ -11,6 +11,7 @@ Relies on `systemctl show` (org.freedesktop.systemd1(5)), on the exit codes of s
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import typing as t
@@ -21,11 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import last_words
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_environment import missing_files
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import (
-    Line,
-    UnitNow,
-    shown_lines,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import UnitNow, shown_lines
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 
 _PROPERTIES = (
@@ -75,6 +72,22 @@ def why_not_running(declared: Declared, units: Units) -> str:
         return f"Why is unknown, because its unit cannot be read. {error.message}"
 
 
+def why_no_main_process(declared: Declared, units: Units, *, answers: bool) -> str:
+    """Return why the unit `declared.unit` runs no main process, on a host that has workers, or "" if it need not run.
+
+    A host can have workers only. The main process belongs to it if the unit starts it with the declared configuration,
+    and has failed, is started again and again, or is enabled. If the server does not answer although that is declared
+    (`answers` is false), then also if the unit is not enabled. Nothing is reported of a unit that cannot be read.
+    """
+    if not declared.unit or not units.has_systemd:
+        return ""
+    try:
+        search = _Search(declared, units)
+        return search.reason() if search.is_needed(answers=answers) else ""
+    except SynapseError:
+        return ""
+
+
 class _Search:
     """Searches for what keeps a unit from running."""
 
@@ -84,6 +97,15 @@ class _Search:
         self._units = units
         self._lines = shown_lines(_PROPERTIES, ["--", self._name], units.run, units.timeout)
         self._shown = dict(self._lines)
+
+    def is_needed(self, *, answers: bool) -> bool:
+        """Return whether the unit does not run, but the main process of a host with workers must be in it."""
+        state = self._shown.get("ActiveState", "")
+        is_tried = state == "failed" or (state == "activating" and self._number("NRestarts") > 0)
+        is_expected = self._shown.get("UnitFileState") == "enabled" and state == "inactive"
+        if self._shown.get("LoadState") == "not-found" or state in ("", "active"):
+            return False
+        return (is_tried or is_expected or not answers) and self._has_configuration
 
     def reason(self) -> str:
         """Return the reason as sentences, or "" if systemd shows none."""
@@ -200,7 +222,7 @@ class _Search:
         if not meant:
             return ""
         index, words = meant[-1]
-        lines = _assigned(self._unit, _START_PRE)
+        lines = self._unit.assigned(_START_PRE)
         same = [line for line in lines if line.value.lstrip(_PREFIXES).split() == words.split()]
         # A line can have quotes and specifiers, and several commands.
         line = same[0] if same else (lines[index] if len(lines) == len(commands) else None)
@@ -224,7 +246,7 @@ class _Search:
         return self._of_unit(f"{reason}: correct that, and {self._unit.apply}")
 
     def _of_another_configuration(self) -> str:
-        lines = [line for line in self._unit.lines() if line.key == "ExecStart" and line.value]
+        lines = self._unit.assigned("ExecStart")
         where = (
             f" {lines[-1].place} sets ExecStart={lines[-1].value[:_LONGEST_COMMAND]}:"
             if lines
@@ -237,15 +259,20 @@ class _Search:
         return f"{reason} correct that, or set {option} to the paths in the command."
 
     def _words(self) -> str:
-        try:
-            secrets = secret_values(read_configuration(self._declared.config_path).settings)
-        except SynapseError:
-            secrets = None
+        secrets: set[str] | None = None
+        with contextlib.suppress(SynapseError):
+            # The words of a Synapse with another configuration can contain other secrets.
+            if self._has_configuration:
+                secrets = secret_values(read_configuration(self._declared.config_path).settings)
         try:
             return last_words(self._name, self._units.run, self._units.timeout, secrets)
         except SynapseError:
             # What systemd knows is still a reason.
             return ""
+
+    @property
+    def _has_configuration(self) -> bool:
+        return self._unit.starts_with(self._declared.config_path[0])
 
     @property
     def _unit(self) -> UnitNow:
@@ -257,15 +284,6 @@ class _Search:
 
     def _of_unit(self, reason: str) -> str:
         return f"{self._name} {reason}."
-
-
-def _assigned(unit: UnitNow, key: str) -> list[Line]:
-    """Return the lines in force of a setting that is a list; an empty value removes those before."""
-    found: list[Line] = []
-    for line in unit.lines():
-        if line.key == key:
-            found = [*found, line] if line.value else []
-    return found
 
 
 def _signal_name(number: int) -> str:

@@ -27,12 +27,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     unknown_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.long_polls import LONG_POLLS
 
 _MOST_ENDPOINTS = 3
 _LONGEST_LABEL = 60
 _RAISE = ": raise it if PostgreSQL is not busy, or look for slow queries."
-# They wait until there is something new, so they are not slow.
-_LONG_POLLS = ("SyncRestServlet", "SlidingSyncRestServlet", "EventStreamRestServlet")
 # Seconds that one request has waited on average. A connection that is free is given out within a millisecond.
 _LONG_WAIT = 0.1
 # Seconds. A turn of the event loop that is longer delays every request.
@@ -65,7 +64,7 @@ def judge_requests(declared: Declared, processes: t.Sequence[Mapping], verdict: 
 
 
 def _endpoints(requests: Mapping) -> str:
-    shown = [one for one in requests.get("endpoints", ()) if one["servlet"] not in _LONG_POLLS][:_MOST_ENDPOINTS]
+    shown = [one for one in requests.get("endpoints", ()) if one["servlet"] not in LONG_POLLS][:_MOST_ENDPOINTS]
     if not shown:
         return ""
     named = ", ".join(f"{one['in_flight']} of {_label(one['method'])} {_label(one['servlet'])}" for one in shown)

@@ -8,23 +8,30 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import (
     Declared,
     Mapping,
     identified,
+    names_of,
     unknown_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import why_not_running
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import (
+    why_no_main_process,
+    why_not_running,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.workers import workers_of
 
 _SHOWN_CONTAINERS = 3
 
 
 def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: Units | None = None) -> bool:
-    """Return whether processes of this Synapse run, and that each of them is `fresh` and has the `user`.
+    """Return whether processes of this Synapse run, and check that each of them is `fresh` and has the `user`.
 
-    `found`: what RuntimeReader returns. `units`: to find out why none runs.
+    `found`: what RuntimeReader returns. `units`: to find out why none or no main process runs.
     """
     doubt = unknown_of(found["unknown"], ("processes",))
     if doubt and (declared.judges_processes or not found["processes"]):
@@ -38,6 +45,8 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: U
             f"{_in_containers(found)} If a server still answers at {declared.base_url}, it is a different one: set"
             f" {declared.called('base_url')} to the URL of this server.",
         )
+    if units and found["processes"] and not doubt:
+        _judge_main_process(declared, found["processes"], units, verdict)
     for process in found["processes"]:
         if declared.user and process["user"] != declared.user:
             reason = f"{identified(process)} runs as {process['user']}, not as {declared.user}."
@@ -45,6 +54,20 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: U
         if declared.fresh:
             _judge_freshness(declared, process, verdict)
     return bool(found["processes"])
+
+
+def _judge_main_process(declared: Declared, processes: t.Sequence[Mapping], units: Units, verdict: Verdict) -> None:
+    """Report a main process that is missing next to workers. A host that has only workers needs none."""
+    if len(workers_of(processes)) < len(processes):
+        return
+    why = why_no_main_process(declared, units, answers=not verdict.failed("answers"))
+    if why:
+        elsewhere = f"If the main process runs on another host, run systemctl disable --now {declared.unit} here"
+        verdict.fail(
+            "config_path",
+            f"No main process of this Synapse runs on this host, but the workers {names_of(processes)} do. {why}"
+            f" {elsewhere}, and systemctl reset-failed {declared.unit}.",
+        )
 
 
 def _in_containers(found: Mapping) -> str:

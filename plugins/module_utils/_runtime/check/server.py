@@ -24,11 +24,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 # As the declared version: any version of Synapse.
 ANY = "*"
 _HEALTH = "/health"
-# As a library writes an error of the system.
 # Far more than OK.
 _MOST_BYTES = 64
 # What the libraries write around a reason.
 _OF_A_LIBRARY = re.compile(r"Pool\(|Caused by|object at 0x|\w+(?:Error|Exception)\(")
+# As a library writes an error of the system.
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _RELEASE = re.compile(r"v?([0-9]+(?:[.][0-9]+)*)(?:[-_.]?(?:rc|c|pre|preview)[-_.]?([0-9]*))?")
 

@@ -27,8 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit i
 UNLIMITED = math.inf
 
 _PROPERTIES = ("FragmentPath", "DropInPaths", "LimitNOFILE", "NeedDaemonReload")
-# As systemd reads numbers of files. Python refuses to read thousands of digits.
-# As safe_atou64() of systemd 252 reads a number, each form with its base.
+# As safe_atou64() of systemd 252 reads a number, each form with its base. Python refuses to read thousands of digits.
 _NUMBERS = (
     (re.compile(r"\s*[+]?([1-9][0-9]{0,40})"), 10),
     (re.compile(r"\s*[+]?(0[0-7]{0,80})"), 8),
@@ -80,6 +79,19 @@ class UnitNow:
     def lines(self) -> list[Line]:
         """Return the assignments in the section [Service] of all files. A file that cannot be read has none."""
         return [line for path in self.paths for line in service_lines(path)]
+
+    def assigned(self, key: str) -> list[Line]:
+        """Return the lines in force of a setting that is a list; an empty value removes those before."""
+        found: list[Line] = []
+        for line in self.lines():
+            if line.key == key:
+                found = [*found, line] if line.value else []
+        return found
+
+    def starts_with(self, path: str) -> bool:
+        """Return whether the command of the unit contains this path. False if only systemd or a script knows it."""
+        word = re.compile(rf"(?<![^\s\"'=]){re.escape(path.rstrip('/') or '/')}/*(?![^\s\"'])")
+        return any(word.search(line.value) for line in self.assigned("ExecStart"))
 
     def limit_line(self) -> tuple[Line, float] | None:
         """Return the line on disk that sets the limit for open files, and the hard limit in it. None if none does."""

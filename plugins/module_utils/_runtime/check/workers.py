@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     Declared,
     Mapping,
     identified,
+    named,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP
@@ -44,12 +45,11 @@ _MOST = 10
 
 
 class UnitState(t.NamedTuple):
-    """A unit of a worker as systemd lists it. `result`: why it ended, "" if systemd does not show it."""
+    """A unit of a worker as systemd lists it."""
 
     name: str
     state: str
     detail: str
-    result: str = ""
 
 
 def workers_of(processes: t.Iterable[Mapping]) -> list[Mapping]:
@@ -82,7 +82,7 @@ def judge_workers(declared: Declared, found: Mapping, host: Host, timeout: float
             culprits = culprits or [f"Start the missing workers, or set {option} to {len(running)}."]
         verdict.fail("workers", " ".join([reason, *culprits]))
     if not verdict.failed("workers"):
-        names = f": {_listed([str(process.get('name', 'worker')) for process in running])}" if running else ""
+        names = f": {_listed([named(process) for process in running])}" if running else ""
         verdict.proofs["workers"] = f"Workers: {_count(len(running))}{names}."
 
 
@@ -135,7 +135,8 @@ def _unstarted(declared: Declared, running: t.Sequence[Mapping]) -> t.Iterator[s
     if missing:
         hidden = [process for process in running if "name" not in process]
         doubt = " (some of them may be the workers whose name is unknown)" if hidden else ""
-        yield f"The configuration names workers that do not run on this host: {_listed(missing)}{doubt}. Start them."
+        reason = f"The configuration names workers that do not run on this host: {_listed(missing)}{doubt}."
+        yield f"{reason} Start those that belong here."
 
 
 def _unit_culprits(declared: Declared, running: t.Sequence[Mapping], host: Host, timeout: float) -> t.Iterator[str]:
@@ -154,7 +155,8 @@ def _unit_culprits(declared: Declared, running: t.Sequence[Mapping], host: Host,
     active = [unit.name for unit in units if unit.state == "active" and unit.name not in known]
     if active and None not in known:
         paths = ", ".join(declared.config_path)
-        yield f"{_listed(active)} run, but not with the configuration {paths}: correct --config-path in their command."
+        names = f"{_listed(active)} {'runs' if len(active) == 1 else 'run'}"
+        yield f"{names}, but not with the configuration {paths}: correct --config-path in their command."
 
 
 def _results(names: t.Sequence[str], host: Host, timeout: float) -> dict[str, str]:

@@ -25,6 +25,8 @@ MAIN = f"""# TYPE {GAUGE} gauge
 {GAUGE}{{method="PUT",servlet="Nothing",server_name="a.example"}} 0.0
 {GAUGE}{{method="PUT",servlet="Broken",server_name="a.example"}} NaN
 {GAUGE}{{method="PUT",servlet="Endless",server_name="a.example"}} +Inf
+{GAUGE}{{method="PUT",servlet="Huge",server_name="a.example"}} 1e308
+{GAUGE}{{method="PUT",servlet="Negative",server_name="a.example"}} -3.0
 {GAUGE}{{method="GET",servlet="MetricsResource",server_name="a.example"}} 1.0
 synapse_http_server_in_flight_requests_ru_utime_seconds_total{{method="GET",servlet="SyncRestServlet"}} 9.0
 """
@@ -75,6 +77,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     monkeypatch.setattr(in_flight, "find_processes", made.find)
     monkeypatch.setattr(metrics, "fetch_from", made.fetch)
+    monkeypatch.setattr(metrics, "has_other_namespace", lambda *_given: False)
     return made
 
 

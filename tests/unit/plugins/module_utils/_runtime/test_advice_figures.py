@@ -9,17 +9,21 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_figures import (
-    average,
     entries,
     figure,
+    has_run,
+    lasting,
     named,
     per_minute,
+    percent,
     plain,
     processor_share,
     section,
     share,
     used_bytes,
+    waiting,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import Thresholds
 
 
 @pytest.mark.parametrize("value", [None, True, "5", -1, float("nan"), float("inf"), 10**400, [5], {}])
@@ -47,12 +51,49 @@ def test_rates_and_averages_since_the_start() -> None:
     assert per_minute({"presence": {"updates": 1200}}, rate, total, 0) is None
 
 
-def test_averages() -> None:
-    process: dict[str, t.Any] = {"loop": {"ticks": 10, "tick": 0.5}, "rates": {"tick": 0.25}}
-    assert average(process, "tick", "loop", "ticks", 10) == 0.25
-    assert average(process, "tick", "loop", "ticks", 11) is None
-    assert average({"loop": process["loop"]}, "tick", "loop", "ticks", 10) == 0.5
-    assert average({"rates": process["rates"]}, "tick", "loop", "ticks", 0) is None
+@pytest.mark.parametrize(
+    ("measured", "since_start", "expected"),
+    [
+        (0.9, 0.5, 0.9),
+        (0.9, 0.4, 0.9),
+        (0.9, None, 0.9),
+        (None, 0.9, 0.9),
+        # A few busy seconds.
+        (0.9, 0.39, None),
+        # It was busy, and is not now.
+        (0.7, 0.9, None),
+        (None, 0.7, None),
+        (None, None, None),
+    ],
+)
+def test_what_lasts(measured: float | None, since_start: float | None, expected: float | None) -> None:
+    assert lasting(measured, since_start, 0.8) == expected
+
+
+def test_a_process_that_has_just_been_started() -> None:
+    assert has_run({"uptime_seconds": 600}, Thresholds())
+    assert not has_run({"uptime_seconds": 599}, Thresholds())
+    assert not has_run({}, Thresholds())
+
+
+def test_transactions_that_wait() -> None:
+    process = {"name": "main", "database": {"transactions": 1000, "average_wait_seconds": 0.2}, "uptime_seconds": 600}
+    assert waiting(process, Thresholds()) == (
+        "A transaction of main waits 0.200 seconds on average for a connection to the database."
+    )
+    assert waiting({**process, "uptime_seconds": 599}, Thresholds()) == ""
+    assert waiting(process, Thresholds(database_transactions=1001)) == ""
+    # One transaction of an idle server waited while the rates were measured.
+    idle = {**process, "database": {"transactions": 1000, "average_wait_seconds": 0.001}}
+    assert waiting({**idle, "rates": {"average_wait_seconds": 0.4}}, Thresholds()) == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [(0, "0 %"), (1e-9, "less than 0.001 %"), (0.0123456, "1.23 %"), (0.9999, "100 %"), (12.34, "1234 %")],
+)
+def test_shares_have_no_exponent(part: float, text: str) -> None:
+    assert percent(part) == text
 
 
 def test_the_processor_and_the_memory() -> None:
@@ -60,6 +101,9 @@ def test_the_processor_and_the_memory() -> None:
     assert processor_share({"cpu": {"average_share": 0.9}}) == 0.9
     assert used_bytes({"memory": {"proportional_bytes": 1, "resident_bytes": 2}}) == 1
     assert used_bytes({"memory": {"resident_bytes": 2}}) == 2
+    # Memory that is short is already in swap.
+    assert used_bytes({"memory": {"proportional_bytes": 1, "resident_bytes": 2, "swapped_bytes": 4}}) == 5
+    assert used_bytes({"memory": {"swapped_bytes": 4}}) is None
 
 
 def test_names() -> None:

@@ -33,7 +33,25 @@ def test_jemalloc() -> None:
     assert advised(FOUND)["jemalloc"]["variables"] == {"synapse_jemalloc_state": "present"}
     assert "jemalloc" not in advised(changed({"jemalloc": {"loaded": True}}))
     assert "jemalloc" not in advised(changed({"jemalloc": None}))
-    assert "jemalloc" not in advised(FOUND, resident_bytes=3 * 1024**3)
+    assert "jemalloc" not in advised(FOUND, memory_without_jemalloc_bytes=3 * 1024**3)
+
+
+def test_only_one_of_two_workers_has_loaded_jemalloc() -> None:
+    memory = {"resident_bytes": 1024**3}
+    with_it = {"name": "w1", "pid": 8, "memory": memory, "jemalloc": {"loaded": True}}
+    without = {"name": "w2", "pid": 9, "memory": memory, "jemalloc": {"loaded": False}}
+    advice = advised({"processes": [with_it, without]})["jemalloc"]
+    assert advice["evidence"] == ["w2 (process 9) uses 1024 MiB of memory and has not loaded jemalloc."]
+    assert advice["advice"].endswith(" Other processes have loaded it, so it may be enough to restart these.")
+    assert "Other processes" not in advised(FOUND)["jemalloc"]["advice"]
+
+
+def test_sqlite_with_transactions_that_wait() -> None:
+    assert advised(changed(database_engine="sqlite3"))["database_engine"]["evidence"] == [
+        "The configuration sets the database sqlite3, which is only for trying Synapse out.",
+        "A transaction of main (process 7) waits 0.500 seconds on average for a connection to the database.",
+    ]
+    assert len(advised({"database_engine": "sqlite3", "processes": [{}]})["database_engine"]["evidence"]) == 1
 
 
 def test_presence() -> None:
@@ -65,5 +83,7 @@ def test_the_limit_of_open_files() -> None:
     assert "file_limit" not in advised(changed({**few, "growth": {"seconds": 7200, "open_files": -100}}))
     assert "file_limit" not in advised(changed({**few, "growth": {"seconds": 7200, "open_files": 10}}))
     assert "file_limit" not in advised(changed({"file_limits": {}}))
+    # A server opens many files in its first hours, and then no more.
+    assert "file_limit" not in advised(changed({"open_files": 300, "growth": {"seconds": 3600, "open_files": 200}}))
     large = advised(changed({"open_files": 50_000, "file_limits": {"soft": 65_536}}))["file_limit"]
     assert large["variables"] == {"synapse_file_limits_nofile": 131_072}

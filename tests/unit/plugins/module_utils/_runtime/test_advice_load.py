@@ -20,6 +20,7 @@ def test_the_database() -> None:
     assert "database" not in advised(changed({"database": {**PROCESS["database"], "average_wait_seconds": 0.01}}))
     few = {"average_wait_seconds": 9, "transactions": 5}
     assert "database" not in advised(changed({"database": few}))
+    assert "database" not in advised(changed({"uptime_seconds": 60}))
 
 
 def test_the_event_loop() -> None:
@@ -28,6 +29,11 @@ def test_the_event_loop() -> None:
     assert "2 % of the turns" in advised(changed({"event_loop": loop}))["event_loop"]["evidence"][0]
     assert "event_loop" not in advised(changed({"event_loop": {**loop, "slow_ticks": 5}}))
     assert "event_loop" not in advised(changed({"event_loop": {**PROCESS["event_loop"], "ticks": 5}}))
+    assert "event_loop" not in advised(changed({"uptime_seconds": 60}))
+    # One long turn while the rates were measured.
+    rates = {"average_tick_seconds": 0.5}
+    assert "event_loop" not in advised(changed({"event_loop": {**loop, "slow_ticks": 5}, "rates": rates}))
+    assert "takes 0.500 seconds" in advised(changed({"rates": rates}))["event_loop"]["evidence"][0]
 
 
 def test_workers() -> None:
@@ -36,4 +42,5 @@ def test_workers() -> None:
     # A few busy seconds, or a start.
     assert "workers" not in advised(changed({"rates": {"cpu_share": 0.9}, "cpu": {"average_share": 0.1}}))
     assert "workers" not in advised(changed({"uptime_seconds": 60}))
+    assert "workers" not in advised(changed({"uptime_seconds": 60, "rates": {"cpu_share": 0.9}}))
     assert "workers" not in advised(changed({"cpu": None}))

@@ -9,12 +9,14 @@ import re
 import typing as t
 
 import pytest
+import yaml
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import (
     Thresholds,
     parse_version,
 )
+from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_runtime_info
 
 
 def test_defaults_and_given_thresholds() -> None:
@@ -23,7 +25,7 @@ def test_defaults_and_given_thresholds() -> None:
         {"oldest_version": "1.170.0", "cache_lookups": 5, "open_files_share": 1, "uptime_seconds": 0}
     )
     assert given == Thresholds(oldest_version="1.170.0", cache_lookups=5, open_files_share=1, uptime_seconds=0)
-    assert Thresholds.read({"resident_bytes": 10**400}).resident_bytes == float("inf")
+    assert Thresholds.read({"memory_without_jemalloc_bytes": 10**400}).memory_without_jemalloc_bytes == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,15 @@ def test_every_threshold_and_its_default_is_documented() -> None:
         default = field.default if isinstance(field.default, str) else f"{field.default:.10g}"
         line = text.partition(f"- `{field.name}`")[2].partition("- `")[0]
         assert f"Default {default}." in " ".join(line.split()), field.name
+
+
+def test_the_documentation_of_the_module_agrees() -> None:
+    described = yaml.safe_load(synapse_runtime_info.DOCUMENTATION)["options"]["advice_thresholds"]["description"]
+    ours = [" ".join(item.split()) for item in (Thresholds.__doc__ or "").split("\n    - ")[1:]]
+    theirs = [re.sub(r"V\((.*?)\)", r"\1", line).replace(" - ", ": ", 1) for line in described if " - " in line]
+    assert [item.replace("`", "").lower() for item in ours] == [
+        item.replace("The default is ", "Default ").lower() for item in theirs
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_not_reloaded() -> None:
     )
     changed = SOURCES._replace(changed_since_start=["/conf.d/z.yaml"])
     assert told(cache(500), sources=changed) == (
-        "The process has not read /conf.d/z.yaml, which was changed after its start, and uses a factor of about 0.5"
-        " instead of the factor 2.0 that is now set there: reload Synapse."
+        "The process has not read the factor 2.0 of caches.global_factor in /conf.d/z.yaml, and uses a factor of about"
+        " 0.5. /conf.d/z.yaml was changed after the process was started: reload Synapse."
     )
     # A changed file that has no effect is not the cause.
     assert "changed" not in told(cache(500), sources=SOURCES._replace(changed_since_start=["/a.yaml"]))
@@ -63,7 +63,7 @@ def test_not_reloaded() -> None:
 
 def test_a_file_that_replaces_another_is_named() -> None:
     text = told(cache(500), sources=SOURCES._replace(replaced=["/a.yaml", "/b.yaml"]))
-    assert text.endswith(" The key caches of /conf.d/z.yaml replaces the whole key of /a.yaml, /b.yaml.")
+    assert text.endswith(" The whole key caches of /a.yaml, /b.yaml is replaced by that of /conf.d/z.yaml.")
 
 
 def test_the_variable_without_effect_is_named() -> None:
@@ -90,12 +90,13 @@ def test_the_size_of_the_cache_of_events_needs_a_restart() -> None:
     event_cache = cache(500, event_cache=True)
     assert told(event_cache, [cache(4000, base=2000)], sources=sources) == (
         "Other caches have the factor 2.0 of caches.global_factor in /conf.d/z.yaml, but the process was started with"
-        " another event_cache_size than 1000 in /e.yaml. Restart Synapse, because a reload does not apply"
+        " an event_cache_size other than 1000, which /e.yaml sets. Restart Synapse, because a reload does not apply"
         " event_cache_size."
     )
     # No other cache shows which of the two it is.
-    assert "2.0 of caches.global_factor in /conf.d/z.yaml, or was started with another event_cache_size" in told(
-        event_cache
+    assert (
+        "2.0 of caches.global_factor in /conf.d/z.yaml, or was started with an event_cache_size other than 1000"
+        in told(event_cache)
     )
 
 
@@ -121,6 +122,8 @@ def test_small_caches_prove_nothing() -> None:
     assert "Other caches have the factor" in told(cache(2500), [cache(20, base=10)])
 
 
-@pytest.mark.parametrize(("base", "factor", "size"), [(335, 0.5, 167), (10, 1e308, None), (10, float("nan"), None)])
+@pytest.mark.parametrize(
+    ("base", "factor", "size"), [(335, 0.5, 167), (10, 1e308, None), (10, float("nan"), None), (10**400, 0.5, None)]
+)
 def test_scaled_size(base: int, factor: float, size: int | None) -> None:
     assert scaled_size(base, factor) == size

@@ -189,10 +189,12 @@ def test_evictions_are_counted_by_reason() -> None:
     assert found["evicted"] == {"size": 1, "time": 2, "invalidation": 3}
 
 
-def test_values_that_are_not_finite_are_left_out() -> None:
+def test_values_that_are_impossible_are_left_out() -> None:
     found = [gauge("", float("nan")), gauge("_hits", float("inf")), gauge("_max_size", float("nan"))]
     assert compare([*found, gauge("_size", 5)])["get_user_by_id"] == {"name": "get_user_by_id", "size": 5}
     assert compare([gauge("_size", float("nan"))]) == {}
+    impossible = [gauge("", 1e308), gauge("_hits", -5.0), gauge("_max_size", -500.0)]
+    assert compare([gauge("_size", 3), *impossible])["get_user_by_id"] == {"name": "get_user_by_id", "size": 3}
     huge = compare(samples(get_user_by_id=500), factor=1e308)["get_user_by_id"]
     assert "expected_max_size" not in huge and "as_configured" not in huge
 

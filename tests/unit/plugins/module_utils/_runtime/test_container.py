@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.container import (
     container_of,
+    has_other_namespace,
     named_container,
 )
 
@@ -184,3 +185,20 @@ def test_a_process_with_another_root_directory(tmp_path: pathlib.Path) -> None:
         assert container_of(process.pid) == "another root directory"
     os.close(reading)
     os.close(writing)
+
+
+def test_namespaces_of_each_kind(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for pid, network in (("self", "net:[1]"), ("7", "net:[1]"), ("8", "net:[2]")):
+        (tmp_path / pid / "ns").mkdir(parents=True)
+        (tmp_path / pid / "ns" / "net").symlink_to(network)
+        (tmp_path / pid / "ns" / "pid").symlink_to("pid:[1]")
+    assert [has_other_namespace(pid, "net", str(tmp_path)) for pid in (7, 8)] == [False, True]
+    assert [has_other_namespace(pid, "pid", str(tmp_path)) for pid in (7, 8)] == [False, False]
+    with pytest.raises(FileNotFoundError):
+        has_other_namespace(9, "net", str(tmp_path))
+
+    def forbidden(_path: str) -> t.NoReturn:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "readlink", forbidden)
+    assert not has_other_namespace(8, "net", str(tmp_path))

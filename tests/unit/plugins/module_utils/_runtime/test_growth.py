@@ -16,17 +16,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.growth
     growth_of,
     read_state,
     state_text,
+    with_growth,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 
 BEFORE = Clock("boot", 1000.0, 1_700_000_000.0)
-NOW = Clock("boot", 4600.5, 1_700_003_600.5)
+# Some seconds after the figures were read.
+NOW = Clock("boot", 4650.5, 1_700_003_650.5)
 
 
 def process(**changes: t.Any) -> dict[str, t.Any]:
     described: dict[str, t.Any] = {
         "pid": 7,
         "started_ts": 1_699_999_500_000,
+        "uptime_seconds": 4100,
         "name": "main",
         "environment": {"LD_PRELOAD": "/secret"},
         "open_files": 100,
@@ -43,7 +46,7 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def written(path: pathlib.Path, *processes: dict[str, t.Any], clock: Clock = BEFORE) -> State:
-    path.write_text(state_text(processes, clock))
+    path.write_text(state_text([{**each, "uptime_seconds": 500} for each in processes], clock))
     path.chmod(0o600)
     state = read_state(str(path))
     assert isinstance(state, State)
@@ -117,20 +120,62 @@ def test_a_wall_clock_that_was_set_in_between(path: pathlib.Path) -> None:
     assert growth["since_ts"] == 1_700_086_400_000
 
 
-@pytest.mark.parametrize("boottime", [1000.0, 1000.9, 900.0])
-def test_without_time_in_between_there_is_no_growth(path: pathlib.Path, boottime: float) -> None:
-    assert growth_of(process(), written(path, process()), Clock("boot", boottime, 1_700_000_000.0)) is None
+def test_the_time_counts_at_which_the_figures_were_read(path: pathlib.Path) -> None:
+    # The earlier run waited for metrics after it had read the figures, this one did not.
+    state = written(path, process(), clock=Clock("boot", 1060.0, 1_700_000_060.0))
+    growth = growth_of(process(uptime_seconds=561), state, Clock("boot", 1061.0, 1_700_000_061.0))
+    assert growth is not None
+    assert (growth["seconds"], growth["since_ts"]) == (61, 1_700_000_000_000)
+
+
+@pytest.mark.parametrize("uptime", [500, 400])
+def test_without_time_in_between_there_is_no_growth(path: pathlib.Path, uptime: int) -> None:
+    assert growth_of(process(uptime_seconds=uptime), written(path, process()), BEFORE) is None
+
+
+def test_growth_is_added_to_each_process_that_was_there(path: pathlib.Path) -> None:
+    written(path, process(open_files=90))
+    found = {"processes": [process(), process(pid=8)], "unknown": [], "host": {}}
+    grown = with_growth(found, str(path), NOW)
+    assert [each.get("growth", {}).get("open_files") for each in grown["processes"]] == [10, None]
+    assert [{**each, "growth": None} for each in grown["processes"]] == [
+        {**each, "growth": None} for each in found["processes"]
+    ]
+    assert "growth" not in grown["processes"][1]
+    assert (grown["unknown"], grown["host"]) == ([], {})
+
+
+def test_growth_without_a_boot_id(path: pathlib.Path) -> None:
+    unknown = NOW._replace(boot_id=None)
+    found = {"processes": [process()], "unknown": []}
+    # In the first run there is nothing to compare.
+    assert with_growth(found, str(path), unknown) == found
+    written(path, process())
+    bad = with_growth(found, str(path), unknown)
+    assert bad["processes"] == found["processes"]
+    assert [item["name"] for item in bad["unknown"]] == ["growth"]
+    assert bad["unknown"][0]["fix"] == "Allow the task to read /proc/sys/kernel/random/boot_id."
+
+
+def test_growth_without_a_file_or_with_a_bad_one(path: pathlib.Path) -> None:
+    found = {"processes": [process()], "unknown": [{"name": "server"}]}
+    assert with_growth(found, str(path), NOW) == found
+    path.write_text("{")
+    path.chmod(0o600)
+    bad = with_growth(found, str(path), NOW)
+    assert bad["processes"] == found["processes"]
+    assert [item["name"] for item in bad["unknown"]] == ["server", "growth"]
+    assert bad["unknown"][1].keys() == {"name", "reason", "fix"}
 
 
 def test_the_text_contains_only_the_figures_of_the_given_processes() -> None:
     text = state_text([process()], BEFORE)
     assert json.loads(text) == {
         "boot_id": "boot",
-        "boottime": 1000.0,
-        "wall": 1_700_000_000.0,
         "processes": {
             "7": {
                 "started": 500.0,
+                "uptime_seconds": 4100,
                 "open_files": 100,
                 "open_files_by_kind": {"client": 60, "federation": 30, "other": 10},
                 "resident_bytes": 5000,
@@ -138,7 +183,8 @@ def test_the_text_contains_only_the_figures_of_the_given_processes() -> None:
         },
     }
     assert "secret" not in text
-    assert text.endswith("}\n")
+    # The newline at the end is added by the caller.
+    assert text.endswith("}")
 
 
 def test_the_text_is_stable() -> None:
@@ -177,7 +223,14 @@ def test_a_link_is_not_followed(path: pathlib.Path) -> None:
     assert reason(link) == f"{link} is a link, so it was ignored."
 
 
-RECORD = '{"boot_id": "a", "boottime": 1, "wall": 1, "processes": %s}'
+RECORD = '{"boot_id": "a", "processes": %s}'
+OTHERS = '"started": 1, "uptime_seconds": 1'
+
+
+def test_the_records_below_are_bad_for_one_reason_only(path: pathlib.Path) -> None:
+    path.write_text(RECORD % f'{{"7": {{{OTHERS}, "open_files": 1, "open_files_by_kind": {{"a": 1}}}}}}')
+    path.chmod(0o600)
+    assert isinstance(read_state(str(path)), State)
 
 
 @pytest.mark.parametrize(
@@ -189,24 +242,27 @@ RECORD = '{"boot_id": "a", "boottime": 1, "wall": 1, "processes": %s}'
         "{}",
         '"processes"',
         RECORD % "5",
-        RECORD % '{"x": {"started": 1}}',
+        RECORD % f'{{"x": {{{OTHERS}}}}}',
         RECORD % '{"7": 5}',
         RECORD % '{"7": []}',
         RECORD % '{"7": {}}',
-        RECORD % '{"7": {"started": "1"}}',
-        RECORD % '{"7": {"started": true}}',
-        RECORD % '{"7": {"started": NaN}}',
-        RECORD % '{"7": {"started": 1, "open_files": -1}}',
-        RECORD % '{"7": {"started": 1, "open_files": 1.5}}',
-        RECORD % '{"7": {"started": 1, "open_files": true}}',
-        RECORD % '{"7": {"started": 1, "open_files": 99999999999999999999}}',
-        RECORD % '{"7": {"started": 1, "resident_bytes": "5"}}',
-        RECORD % '{"7": {"started": 1, "open_files_by_kind": 5}}',
-        RECORD % '{"7": {"started": 1, "open_files_by_kind": {"a": null}}}',
-        '{"boot_id": 5, "boottime": 1, "wall": 1, "processes": {}}',
-        '{"boot_id": "a", "boottime": Infinity, "wall": 1, "processes": {}}',
-        '{"boot_id": "a", "boottime": 1, "wall": 1e300, "processes": {}}',
-        '{"boot_id": "a", "boottime": 1, "wall": [], "processes": {}}',
+        RECORD % '{"7": {"started": 1}}',
+        RECORD % '{"7": {"uptime_seconds": 1}}',
+        RECORD % '{"7": {"started": "1", "uptime_seconds": 1}}',
+        RECORD % '{"7": {"started": true, "uptime_seconds": 1}}',
+        RECORD % '{"7": {"started": NaN, "uptime_seconds": 1}}',
+        RECORD % '{"7": {"started": Infinity, "uptime_seconds": 1}}',
+        RECORD % '{"7": {"started": 1, "uptime_seconds": 1.5}}',
+        RECORD % '{"7": {"started": 1, "uptime_seconds": -1}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files": -1}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files": 1.5}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files": true}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files": 99999999999999999999}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "resident_bytes": "5"}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files_by_kind": 5}}}}',
+        RECORD % f'{{"7": {{{OTHERS}, "open_files_by_kind": {{"a": null}}}}}}',
+        '{"boot_id": 5, "processes": {}}',
+        '{"boot_id": "a"}',
     ],
 )
 def test_a_file_without_figures(path: pathlib.Path, text: str) -> None:
@@ -215,12 +271,13 @@ def test_a_file_without_figures(path: pathlib.Path, text: str) -> None:
     assert reason(path) == f"{path} does not contain figures of an earlier run, so it was ignored."
 
 
-def test_a_time_before_all_dates_is_left_out(path: pathlib.Path) -> None:
+def test_a_time_after_all_dates_is_left_out(path: pathlib.Path) -> None:
     path.write_text(
-        '{"boot_id": "boot", "boottime": -1e11, "wall": 0, "processes": {"7": {"started": 499, "open_files": 1}}}'
+        '{"boot_id": "boot", "processes": {"7": {"started": 500, "uptime_seconds": 999999999999, "open_files": 1}}}'
     )
+    path.chmod(0o600)
     state = read_state(str(path))
     assert isinstance(state, State)
-    growth = growth_of(process(), state, NOW)
+    growth = growth_of(process(uptime_seconds=999_999_999_999 + 1), state, NOW)
     assert growth is not None
     assert "since" not in growth

@@ -7,6 +7,7 @@ from __future__ import annotations
 import builtins
 import os
 import pathlib
+import time
 import typing as t
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.memory import (
     memory_limit,
+    read_cpu_seconds,
     read_host,
     read_memory,
 )
@@ -78,6 +80,23 @@ def test_this_process() -> None:
     assert found.memory["resident_bytes"] > 1024**2
     assert found.threads >= 1
     assert found.cpu_seconds > 0
+
+
+def test_the_cpu_time_alone(proc: pathlib.Path) -> None:
+    # It needs no other file, and no permission.
+    (proc / "7" / "status").unlink()
+    (proc / "7" / "smaps_rollup").unlink()
+    assert read_cpu_seconds(7, str(proc)) == 40 / TICKS
+    with pytest.raises(FileNotFoundError):
+        read_cpu_seconds(8, str(proc))
+    (proc / "7" / "stat").write_text("7 (a) S 1")
+    with pytest.raises(SynapseError, match=r"7/stat has no CPU time\.$"):
+        read_cpu_seconds(7, str(proc))
+
+
+def test_the_cpu_time_of_this_process_is_in_seconds() -> None:
+    used = time.process_time()
+    assert used - 0.1 <= read_cpu_seconds(os.getpid()) <= time.process_time() + 0.1
 
 
 def test_a_kernel_that_counts_shared_swap_in_full(proc: pathlib.Path) -> None:

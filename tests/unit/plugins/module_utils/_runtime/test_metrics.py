@@ -87,6 +87,31 @@ def test_each_reason_why_no_metrics_were_read() -> None:
     assert isinstance(found, NoMetrics) and "in worker_listeners" in found.fix
 
 
+def test_a_process_with_a_network_of_its_own(
+    port: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics_listener = {"type": "metrics", "port": port, "bind_addresses": ["127.0.0.1"]}
+    unix = {**TLS, "tls": False, "port": None, "path": f"{tmp_path}/s"}
+    monkeypatch.setattr(metrics, "has_other_namespace", lambda _pid, kind, _proc: kind == "net")
+    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener]}, PROCESS, 10)
+    # A process of this network answers at the address.
+    assert isinstance(found, NoMetrics)
+    assert f"Process {os.getpid()} has a network of its own" in found.reason
+    assert "type: http, path: " in found.fix and "to listeners, and restart" in found.fix
+    monkeypatch.setattr(metrics, "fetch_from", lambda *_: Answer("a 1", True))
+    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener, unix]}, PROCESS, 10)
+    assert isinstance(found, Metrics) and found.url.startswith("http+unix:")
+
+
+def test_a_listener_that_does_not_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        listener = {"type": "metrics", "port": silent.getsockname()[1], "bind_addresses": ["127.0.0.1"]}
+        found = read_metrics({"enable_metrics": True, "listeners": [listener]}, PROCESS, 0.2)
+    assert isinstance(found, NoMetrics)
+    assert found.reason.endswith(" timed out.")
+    assert found.fix.startswith("Increase metrics_timeout, or add a listener of type metrics to listeners")
+
+
 def test_a_unix_socket_with_a_relative_path(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"enable_metrics": True, "listeners": [{**TLS, "tls": False, "port": None, "path": "s"}]}
     monkeypatch.chdir(tmp_path)

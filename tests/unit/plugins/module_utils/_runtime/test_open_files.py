@@ -194,6 +194,14 @@ def test_default_paths(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel.kinds({"database": {}}, working_directory=None) == {"other": 3}
 
 
+def test_the_old_setting_of_a_sqlite_database(kernel: Kernel) -> None:
+    kernel.link("/old.db-wal")
+    sqlite, postgresql = ({"name": name, "args": {"database": "/new.db"}} for name in ("sqlite3", "psycopg2"))
+    assert kernel.kinds({"database_path": "/old.db"}) == {"database": 1}
+    assert kernel.kinds({"database_path": "/old.db", "database": sqlite}) == {"database": 1}
+    assert kernel.kinds({"database_path": "/old.db", "database": postgresql}) == {"other": 1}
+
+
 def test_several_databases(kernel: Kernel) -> None:
     kernel.link("/a.db")
     kernel.link("/b.db")

@@ -155,7 +155,7 @@ def test_jemalloc_and_limits_as_the_kernel_writes_them(tmp_path: pathlib.Path) -
     reader = ProcessReader(7, str(tmp_path))
     assert reader.jemalloc() == {"loaded": True, "library": library}
     assert reader.file_limits() == {"soft": 1024}
-    assert reader.user() == "54321"
+    assert (reader.user(), reader.user_number()) == ("54321", 54321)
 
 
 def test_the_empty_maps_of_a_process_that_has_ended(tmp_path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import listener, runtime
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import listener, memory, runtime
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
@@ -90,16 +90,20 @@ class Host:
         freshness: bool = False,
         bases: Completed = BASES,
         client: Client | None = None,
+        **wanted: t.Any,
     ) -> dict[str, t.Any]:
         reader = RuntimeReader(
             self.config_path,
-            Wanted(caches=caches, freshness=freshness),
+            Wanted(caches=caches, freshness=freshness, **wanted),
             synapse_python="/synapse/python",
             timeout=10,
             client=client,
             host=runtime.Host(run=lambda *_: bases),
         )
-        return reader.read()
+        found = reader.read()
+        # Other programs on this machine can start containers at the same time.
+        own = [one for one in found["in_containers"] if one["config_path"][0].startswith(str(self.directory))]
+        return {**found, "in_containers": own}
 
 
 @pytest.fixture
@@ -292,6 +296,91 @@ def test_factors_that_were_changed_after_the_start(host: Host) -> None:
     [process] = host.read(freshness=True)["processes"]
     assert process["changed_for_reload"] == [str(host.directory / drop_in)]
     assert (process["outdated_by"], process["restart_required"]) == ([], False)
+
+
+def test_a_worker_without_a_name_has_that_of_its_app(host: Host) -> None:
+    host.configure({"worker_app": "synapse.app.generic_worker"}, "worker.yaml")
+    host.start("generic_worker", [*host.config_path, str(host.directory / "worker.yaml")])
+    assert host.read(caches=False)["processes"][0]["name"] == "synapse.app.generic_worker"
+    host.configure({"worker_name": ["a"]}, "worker.yaml")
+    assert "name" not in host.read(caches=False)["processes"][0]
+
+
+def test_memory(host: Host) -> None:
+    program, _port = host.start("homeserver", host.config_path)
+    found = host.read(caches=False, memory=True)
+    [process] = found["processes"]
+    assert process["memory"]["resident_bytes"] > 2**20
+    assert process["threads"] >= 1
+    assert process["cpu"]["seconds"] > 0
+    assert found["host"]["memory_total_bytes"] > process["memory"]["resident_bytes"]
+    assert found["unknown"] == []
+    assert program.poll() is None
+
+
+def test_memory_that_only_root_sees(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, _port = host.start("homeserver", host.config_path)
+    complete = memory.read_memory(program.pid)
+    monkeypatch.setattr(runtime, "read_memory", lambda *_: complete._replace(is_complete=False))
+    assert host.read(caches=False, memory=True)["unknown"] == [
+        {
+            "name": "memory",
+            "reason": f"Only root and the user of process {program.pid} are allowed to see its proportional memory.",
+            "fix": "Run the task with become, as root.",
+        }
+    ]
+
+
+def test_open_files(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, _port = host.start("homeserver", host.config_path)
+    [process] = host.read(caches=False, open_files=True)["processes"]
+    assert process["open_files_by_kind"]["listening"] == 1
+    assert sum(process["open_files_by_kind"].values()) == process["open_files"]
+    assert process["remote_hosts"] == []
+
+    def forbidden(*_: t.Any) -> t.NoReturn:
+        raise PermissionError
+
+    # The rights of the process have changed since its open files were counted.
+    monkeypatch.setattr(runtime, "read_open_files", forbidden)
+    [process] = host.read(caches=False, open_files=True)["processes"]
+    assert not {"open_files_by_kind", "remote_hosts"} & process.keys()
+    reason = f"Only root and the user of process {program.pid} are allowed to see what its open files are."
+    assert [(item["name"], item["reason"]) for item in process["unknown"]] == [("open_files_by_kind", reason)]
+
+
+def test_presence(host: Host) -> None:
+    host.configure({"presence": {"enabled": False}})
+    host.start("homeserver", host.config_path)
+    # What only this worker has is wrong.
+    host.configure({"presence": 5}, "worker.yaml")
+    host.start("generic_worker", [*host.config_path, str(host.directory / "worker.yaml")])
+    found = host.read(caches=False, presence=True)
+    assert found["presence_settings"]["mode"] == "disabled"
+    main, worker = found["processes"]
+    assert main["presence_settings"] == found["presence_settings"]
+    assert "presence_settings" not in worker
+    assert [(item["name"], item["fix"]) for item in worker["unknown"]] == [
+        ("presence_settings", f"Correct the configuration of process {worker['pid']}.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine"),
+    [
+        ({}, None),
+        ({"database": {"name": "psycopg2"}}, "psycopg2"),
+        ({"database": {"args": {}}}, "sqlite3"),
+        ({"database": {"name": ["psycopg2"]}}, None),
+        ({"database": {"name": {}}}, None),
+        ({"database": "psycopg2"}, None),
+        ({"databases": {"a": {"name": "psycopg2"}, "b": {"name": "psycopg2"}}}, "psycopg2"),
+        ({"databases": {"a": {"name": "psycopg2"}, "b": {}}}, None),
+    ],
+)
+def test_the_engine_of_the_database(host: Host, settings: dict[str, t.Any], engine: str | None) -> None:
+    host.configure(settings)
+    assert host.read().get("database_engine") == engine
 
 
 def test_a_server_that_answers(host: Host) -> None:

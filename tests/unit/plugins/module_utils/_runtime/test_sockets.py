@@ -252,7 +252,8 @@ def test_a_name_that_adds_a_line_to_the_list(tmp_path: pathlib.Path) -> None:
     (tmp_path / "7" / "net").mkdir(parents=True)
     line = "00000000efc53012: 00000003 00000000 00000000 0001 03 {} {}\n"
     hostile = line.format(9, "/tmp/x\n" + line.format(5, "/run/.s.PGSQL.5432"))
-    (tmp_path / "7" / "net" / "unix").write_text(HEADING + line.format(5, "") + hostile + "garbage\n\n")
+    no_number = line.format(9, "/tmp/y\na 3 0 flags 1 3 5 /run/x")
+    (tmp_path / "7" / "net" / "unix").write_text(HEADING + line.format(5, "") + hostile + no_number + "garbage\n\n")
     assert read_unix_sockets(7, [5], str(tmp_path)) == {5: UnixSocket(False, "", "")}
 
 

@@ -49,6 +49,28 @@ def test_a_file_with_other_content(path: pathlib.Path, text: str) -> None:
         assert found == Unknown("value", f"{path} does not contain a list of numbers, so it was ignored.", "Remove it.")
 
 
+def test_a_file_that_this_user_cannot_read(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: t.Any) -> t.NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", forbidden)
+    reason, fix = f"{path} cannot be read by this user, so it was ignored.", "Run the task with become, as root."
+    assert FILE.read(str(path), numbers) == Unknown("value", reason, fix)
+
+
+def test_a_file_below_a_file(path: pathlib.Path) -> None:
+    found = FILE.read(f"{path}/below", numbers)
+    assert isinstance(found, Unknown)
+    assert "cannot be read (Not a directory)" in found.reason
+
+
+def test_a_file_of_another_user(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(path, 4321, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    found = FILE.read(str(path), numbers)
+    assert isinstance(found, Unknown)
+    assert "can be written by users other than root and this user" in found.reason
+
+
 def test_a_link_is_not_followed(path: pathlib.Path) -> None:
     link = path.with_name("link")
     link.symlink_to(path)

@@ -57,6 +57,15 @@ class Machine:
             self.shown["DropInPaths"] = f"{self.shown['DropInPaths']} {path}".strip()
         return path
 
+    def start_synapse(self, path: str = "") -> None:
+        """Make the unit start Synapse with a configuration, by default with the declared one."""
+        command = f'/bin/python "-c={path or self.configuration}"'
+        self.drop_in("05.conf", f"[Service]\nExecStart=\nExecStart={command}\n")
+
+    def synapse_wrote(self, *lines: str) -> None:
+        """Set what Synapse has written in its last start."""
+        self.journal = [{"MESSAGE": line, "_SYSTEMD_UNIT": UNIT, "_SYSTEMD_INVOCATION_ID": "a1"} for line in lines]
+
     def configure(self, settings: dict[str, t.Any]) -> None:
         """Write the configuration of Synapse; JSON is YAML too."""
         self.configuration.write_text(json.dumps(settings))

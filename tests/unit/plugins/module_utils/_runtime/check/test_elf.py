@@ -38,7 +38,9 @@ def test_an_architecture(tmp_path: pathlib.Path, content: bytes, name: str) -> N
     assert str(read_architecture(str(path))) == name
 
 
-@pytest.mark.parametrize("content", [b"", b"\x7fELF", header(62)[:19], header(62, bits=0), b"#!" + bytes(40)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x7fELF", header(62)[:19], header(62, bits=0), b"#!" + bytes(40), b"#!lf" + header(62)[4:]]
+)
 def test_no_program(tmp_path: pathlib.Path, content: bytes) -> None:
     path = tmp_path / "library"
     path.write_bytes(content)

@@ -9,6 +9,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import why_no_main_process
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.running import judge_running
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
@@ -56,10 +57,6 @@ def command(words: str, start: str = "n/a", stop: str = "n/a", code: str = "(nul
         f"{{ path=/bin/x ; argv[]={words} ; ignore_errors=no ; start_time=[{start}] ; stop_time=[{stop}] ; pid=0 ;"
         f" code={code} ; status={status} }}"
     )
-
-
-def synapse_wrote(machine: Machine, *lines: str) -> None:
-    machine.journal = [{"MESSAGE": line, "_SYSTEMD_UNIT": UNIT, "_SYSTEMD_INVOCATION_ID": "a1"} for line in lines]
 
 
 @pytest.mark.parametrize("case", ["no reason", "no unit", "no systemd", "no units"])
@@ -181,6 +178,16 @@ def test_a_command_that_fails(machine: Machine) -> None:
     assert "ExecStartPre" not in why(machine, LOOPING)
 
 
+def test_a_command_that_is_not_to_blame(machine: Machine) -> None:
+    machine.synapse_wrote("Error in configuration:", "  bad")
+    before = {**STARTING, "SubState": "start-pre"}
+    assert "Error in configuration: bad." in why(machine, before)
+    # It was ended in a start before this one.
+    machine.commands = [command("/bin/sleep 9", "Mon", "Mon", "killed", "15/TERM")]
+    assert "/bin/sleep 9 has not ended" in why(machine, before)
+    assert "Error in configuration: bad." in why(machine, LOOPING)
+
+
 def test_synapse_itself_takes_longer_than_the_limit(machine: Machine) -> None:
     path = machine.drop_in("10.conf", "[Service]\nTimeoutSec=30\n")
     assert why(machine, {**LOOPING, "Result": "timeout"}) == (
@@ -197,6 +204,8 @@ def test_a_missing_file_of_variables(machine: Machine) -> None:
         f"{UNIT} does not start, because {gone} does not exist. {path}, line 3, sets EnvironmentFile={gone}: create"
         f" that file, or write a hyphen before its path, and {APPLY}."
     )
+    # Only with this result it is the reason.
+    assert f"{gone}" not in why(machine, LOOPING)
     gone.write_text("")
     assert "(Result=resources)" in why(machine, {**LOOPING, "Result": "resources"})
 
@@ -222,7 +231,8 @@ def test_what_systemd_cannot_prepare(machine: Machine, status: int, setting: str
 
 def test_the_words_of_synapse_without_secrets(machine: Machine) -> None:
     machine.configure({"macaroon_secret_key": "hunter2222"})
-    synapse_wrote(machine, "Error in configuration at 'redis':", "  'hunter2222' is not of type 'object'")
+    machine.start_synapse()
+    machine.synapse_wrote("Error in configuration at 'redis':", "  'hunter2222' is not of type 'object'")
     expected = (
         f"{UNIT} does not stay up (systemd has restarted it 7 times). Synapse reported: Error in configuration at"
         " 'redis': '(hidden)' is not of type 'object'. Correct that, and run systemctl restart {UNIT}."
@@ -235,8 +245,15 @@ def test_the_words_of_synapse_without_secrets(machine: Machine) -> None:
     assert "'redis': '(hidden)' is not of type '(hidden)'" in why(machine, LOOPING)
 
 
+def test_the_words_of_another_synapse_without_secrets(machine: Machine) -> None:
+    machine.configure({"macaroon_secret_key": "hunter2222"})
+    machine.start_synapse(f"{machine.configuration}.other")
+    machine.synapse_wrote("Error in configuration at 'redis':", "  'hunter3333' is not of type 'object'")
+    assert "hunter3333" not in why(machine, FAILED)
+
+
 def test_words_of_an_earlier_start_are_not_those_of_a_stop(machine: Machine) -> None:
-    synapse_wrote(machine, "Error in configuration:", "  bad")
+    machine.synapse_wrote("Error in configuration:", "  bad")
     assert "bad" in why(machine, FAILED)
     assert "bad" not in why(machine, STOPPED)
 
@@ -263,3 +280,76 @@ def test_processes_in_containers(machine: Machine) -> None:
     )
     many = [{**CONTAINER, "pid": number} for number in range(5)]
     assert "process 2 with /data/homeserver.yaml in docker-1, and 2 more. A process" in why(machine, STOPPED, *many)
+
+
+def missing(machine: Machine, shown: dict[str, str], *, answers: bool = True, units: bool = True) -> str:
+    """Return what is reported of a host with workers only."""
+    machine.shown.update(shown)
+    verdict = Verdict()
+    if not answers:
+        verdict.fail("answers", "Synapse does not answer.")
+    worker = machine.process(app="synapse.app.generic_worker", name="a", unit="w@a.service")
+    found = {"processes": [worker, {**worker, "name": "b"}], "unknown": []}
+    assert judge_running(machine.declared(), found, verdict, machine.units() if units else None)
+    failures = [failure for failure in verdict.failures if failure["declared"] == "config_path"]
+    assert all(failure.keys() == {"declared", "reason"} for failure in failures)
+    return " ".join(failure["reason"] for failure in failures)
+
+
+def test_a_main_process_that_is_missing_next_to_workers(machine: Machine) -> None:
+    machine.start_synapse()
+    machine.synapse_wrote("Error in configuration:", "  bad")
+    for shown, times in ((FAILED, ""), (LOOPING, " (systemd has restarted it 7 times)")):
+        assert missing(machine, shown) == (
+            "No main process of this Synapse runs on this host, but the workers a, b do."
+            f" {UNIT} does not stay up{times}. Synapse reported: Error in configuration: bad. Correct that, and run"
+            f" systemctl restart {UNIT}. If the main process runs on another host, run systemctl disable --now {UNIT}"
+            f" here, and systemctl reset-failed {UNIT}."
+        )
+    stopped = {**STOPPED, "InvocationID": "a1", "UnitFileState": "enabled"}
+    assert f"do. {UNIT} was stopped: run systemctl start {UNIT}. If the" in missing(machine, stopped)
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"),
+    [
+        ({**STOPPED, "UnitFileState": "disabled"}, "(disabled): run systemctl enable --now"),
+        ({**STOPPED, "UnitFileState": "masked", "LoadState": "masked"}, "is masked"),
+        ({**STARTING, "NRestarts": "0"}, "is still starting"),
+        ({**STOPPED, "ActiveState": "deactivating", "UnitFileState": "enabled"}, "is being stopped"),
+        ({**STOPPED, "LoadState": "not-found"}, ""),
+        ({**STOPPED, "ActiveState": "active", "UnitFileState": "enabled"}, ""),
+        ({"LoadState": "loaded", "ActiveState": "", "UnitFileState": "enabled"}, ""),
+    ],
+)
+def test_a_host_that_may_have_workers_only(machine: Machine, shown: dict[str, str], reason: str) -> None:
+    machine.start_synapse()
+    assert missing(machine, shown) == ""
+    found = missing(machine, shown, answers=False)
+    assert reason in found
+    assert bool(found) == bool(reason)
+
+
+def test_a_main_process_of_another_synapse_may_be_missing(machine: Machine) -> None:
+    assert missing(machine, FAILED) == missing(machine, FAILED, answers=False) == ""
+    machine.start_synapse()
+    assert missing(machine, FAILED) != ""
+    assert missing(machine, FAILED, units=False) == ""
+    systemd = machine.host.systemd._replace(running="/gone")
+    assert (
+        why_no_main_process(machine.declared(), Units(machine.host._replace(systemd=systemd), 5), answers=False) == ""
+    )
+    machine.fails = "systemctl cannot be run."
+    assert missing(machine, FAILED) == ""
+
+
+def test_the_unit_of_a_main_process_is_not_asked_for_without_a_reason(machine: Machine) -> None:
+    verdict = Verdict()
+    assert judge_running(
+        machine.declared(), {"processes": [machine.process()], "unknown": []}, verdict, machine.units()
+    )
+    hidden = {"name": "processes", "reason": "Process 7 is hidden.", "fix": "Run the task with become."}
+    worker = machine.process(app="synapse.app.generic_worker")
+    judge_running(machine.declared(), {"processes": [worker], "unknown": [hidden]}, verdict, machine.units())
+    judge_running(machine.declared(unit=""), {"processes": [worker], "unknown": []}, verdict, machine.units())
+    assert (machine.asked, verdict.failures) == (0, [])

@@ -86,6 +86,7 @@ def test_labels_of_another_program(machine: Machine) -> None:
         ({"database": {"name": "sqlite3"}}, "sets an SQLite database, which has only one: use PostgreSQL."),
         ({"database": {}}, "sets an SQLite database"),
         ({"database_path": "/x"}, "sets an SQLite database"),
+        ({"database_path": "/x", **POSTGRESQL}, "sets cp_max to 10"),
     ],
 )
 def test_all_connections_are_in_use(machine: Machine, configuration: dict[str, t.Any], pool: str) -> None:

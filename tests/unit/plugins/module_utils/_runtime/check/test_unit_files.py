@@ -180,3 +180,27 @@ def test_what_systemd_has_not_read(machine: Machine) -> None:
 def test_systemd_fails(machine: Machine) -> None:
     with pytest.raises(SynapseError, match=r"^systemctl show matrix-synapse\.service failed: No bus\.$"):
         read_unit_now(UNIT, lambda *_: Completed(1, "", "x\nNo bus.\n"), 5, machine.host.systemd)
+
+
+@pytest.mark.parametrize(
+    ("command", "starts"),
+    [
+        ("/bin/python -c /e/h.yaml -D", True),
+        ("/bin/python --config-path=/e/h.yaml", True),
+        ("/bin/python '-c=/e/h.yaml'", True),
+        ('/bin/python "--config-path" "/e/h.yaml"', True),
+        ("/bin/python -c /e/h.yaml.old", False),
+        ("/bin/python -c /other/e/h.yaml", False),
+        ("/bin/python -c /e/hayaml", False),
+        ("/bin/python -c ${CONFIGURATION}", False),
+    ],
+)
+def test_whether_a_unit_starts_with_a_path(machine: Machine, command: str, starts: bool) -> None:
+    machine.drop_in("10.conf", f"[Service]\nExecStart={command}\n")
+    assert read(machine).starts_with("/e/h.yaml") == starts
+    # An empty value removes the command before.
+    machine.drop_in("20.conf", "[Service]\nExecStart=\nExecStart=/bin/true /a/\n")
+    assert not read(machine).starts_with("/e/h.yaml")
+    assert read(machine).starts_with("/a")
+    assert read(machine).starts_with("/a//")
+    assert not read(machine).starts_with("/")

@@ -114,10 +114,12 @@ def test_too_few_without_a_culprit(machine: Machine, systemd: Units) -> None:
 def test_workers_of_the_configuration(machine: Machine, systemd: Units) -> None:
     machine.configure({"instance_map": {"main": {}, "a": {}, "b": {}}, "federation_sender_instances": ["c"]})
     verdict = judge(machine, systemd, worker(machine, "a"), wanted=3, worker_unit="")
-    assert verdict.message.endswith("The configuration names workers that do not run on this host: b, c. Start them.")
+    assert verdict.message.endswith(
+        "The configuration names workers that do not run on this host: b, c. Start those that belong here."
+    )
     assert systemd.asked == []
     verdict = judge(machine, systemd, worker(machine, None), wanted=3)
-    assert "a, b, c (some of them may be the workers whose name is unknown). Start them." in verdict.message
+    assert "a, b, c (some of them may be the workers whose name is unknown). Start those that belong" in verdict.message
 
 
 def test_a_configuration_that_cannot_be_read(machine: Machine, systemd: Units) -> None:
@@ -184,7 +186,7 @@ def test_units_that_do_not_run(machine: Machine, systemd: Units) -> None:
 def test_units_with_another_configuration(machine: Machine, systemd: Units) -> None:
     systemd.listed = "matrix-synapse-worker@c.service loaded active running c\n"
     message = judge(machine, systemd, wanted=1).message
-    assert "matrix-synapse-worker@c.service run, but not with the configuration" in message
+    assert "matrix-synapse-worker@c.service runs, but not with the configuration" in message
     assert len(systemd.asked) == 1
     # A process whose unit is unknown may belong to it.
     hidden = {**worker(machine, "x"), "unit": None}
@@ -195,6 +197,14 @@ def test_many_units(machine: Machine, systemd: Units) -> None:
     systemd.listed = "".join(f"w@{number}.service loaded failed failed x\n" for number in range(50))
     message = judge(machine, systemd, wanted=50, worker_unit="w@.service").message
     assert message.count("journalctl") == 10
+
+
+def test_many_workers(machine: Machine, systemd: Units) -> None:
+    names = [f"w{number:02}" for number in range(12)]
+    machine.configure({"pusher_instances": names[:10]})
+    assert f"on this host: {', '.join(names[:10])}. Start" in judge(machine, systemd, wanted=12).message
+    machine.configure({"pusher_instances": names})
+    assert f"on this host: {', '.join(names[:10])} and 2 more. Start" in judge(machine, systemd, wanted=12).message
 
 
 def test_a_systemd_that_fails(machine: Machine, systemd: Units) -> None:
