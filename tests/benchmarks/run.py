@@ -24,6 +24,7 @@ import measurement
 import media
 import request_log
 import rooms
+import runtime
 from commands import Failed
 from machine import REPOSITORY, CannotRun, InstallationFailed
 from measurement import Measurement, table
@@ -36,6 +37,7 @@ GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
     "media": media.measure,
     "events": events.measure,
     "log": request_log.measure,
+    "runtime": runtime.measure,
     "site": roles.measure,
 }
 _RESULTS = REPOSITORY / ".bench" / "results.json"

@@ -23,6 +23,10 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.configured_databases import (
+    POSTGRESQL,
+    configured_databases,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.sockets import (
     Address,
     TcpSocket,
@@ -144,11 +148,9 @@ class Connections:
                 self._listeners.setdefault(port, []).append((_bindings(listener), kind))
 
     def _add_databases(self, settings: Settings) -> None:
-        several = settings.get("databases")
-        databases = several.values() if isinstance(several, dict) else [settings.get("database")]
-        for database in mappings(list(databases)):
+        for database in configured_databases(settings):
             arguments = database.get("args")
-            if database.get("name") != "psycopg2" or not isinstance(arguments, dict):
+            if database["name"] != POSTGRESQL or not isinstance(arguments, dict):
                 continue
             # libpq accepts several hosts and as many ports, with commas. hostaddr has priority over host.
             hosts = _split(arguments.get("hostaddr")) or _split(arguments.get("host")) or [""]

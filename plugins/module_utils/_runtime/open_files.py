@@ -21,6 +21,10 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.configured_databases import (
+    SQLITE,
+    configured_databases,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.connections import (
     DATABASE,
     KINDS,
@@ -169,16 +173,10 @@ class _Files:
 
 
 def _sqlite_paths(settings: Settings) -> t.Iterator[t.Any]:
-    databases = settings.get("databases")
-    found = mappings(list(databases.values()) if isinstance(databases, dict) else [settings.get("database")])
-    used = [database for database in found if database.get("name", "sqlite3") == "sqlite3"]
-    if settings.get("database_path") and len(used) == len(found):
-        # It has priority over a path in `database`, and Synapse ignores it with PostgreSQL.
-        yield settings["database_path"]
-        return
-    for database in used:
+    for database in configured_databases(settings):
         arguments = database.get("args")
-        yield (arguments.get("database") if isinstance(arguments, dict) else None) or _DATABASE
+        if database["name"] == SQLITE:
+            yield (arguments.get("database") if isinstance(arguments, dict) else None) or _DATABASE
 
 
 def _media_directories(settings: Settings) -> t.Iterator[t.Any]:

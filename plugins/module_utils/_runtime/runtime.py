@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import Run
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock, read_clock
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.configured_databases import database_engine
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import configuration_inputs
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.measuring import Measured, Measuring
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.memory import (
@@ -131,7 +132,7 @@ class RuntimeReader:
                 "server": server or None,
                 "processes": processes,
                 "in_containers": [item._asdict() for item in found.in_containers],
-                "database_engine": _database_engine(configuration.settings) if configuration else None,
+                "database_engine": database_engine(configuration.settings) if configuration else None,
                 "host": read_host(self._host.proc) if wanted.memory else None,
                 "cache_settings": None if settings is None else dataclasses.asdict(settings),
                 "presence_settings": presence,
@@ -257,15 +258,6 @@ class RuntimeReader:
             reader.unknown += [Unknown(name, error.message, fix) for name in names]
             return None
         return configuration
-
-
-def _database_engine(settings: t.Mapping[str, t.Any]) -> str | None:
-    """Return the name of the engine as in synapse/config/database.py, or None if there is none or several engines."""
-    several = settings.get("databases")
-    databases = list(several.values()) if isinstance(several, dict) and several else [settings.get("database")]
-    names = [database.get("name", "sqlite3") for database in databases if isinstance(database, dict)]
-    name = names[0] if names and names.count(names[0]) == len(names) else None
-    return name if isinstance(name, str) else None
 
 
 def _presence(process: Process, configuration: Configuration, reader: ProcessReader) -> dict[str, t.Any]:
