@@ -86,8 +86,9 @@ options:
         Its directory must exist.
       - The file has the mode V(0600). In check mode, it is read and not written. That the module writes it never counts
         as a change.
-      - The module ignores the file unless it is a regular file that belongs to root or to the user of the task, and
-        that no other user can write to.
+      - If something else is at this path than a file of an earlier call, the module does not use or change it, and says
+        so in RV(unknown). It must be a regular file that belongs to root or to the user of the task, and that no other
+        user can write to.
     type: path
   advice_thresholds:
     description:
@@ -1330,12 +1331,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import require_writable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_info
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import write_private
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice import advise
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.advice_thresholds import Thresholds
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import read_clock
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.growth import state_text, with_growth
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.growth import keep_state, with_growth
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import RuntimeReader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 
@@ -1354,6 +1355,8 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     interval, path = parameters["rate_interval"], parameters["state_path"]
     if not 1 <= interval <= _LONGEST_INTERVAL:
         raise InvalidInput(f"rate_interval is {interval}. Set it to a number from 1 to {_LONGEST_INTERVAL}.")
+    if path:
+        require_writable(path, "state_path")
     thresholds = Thresholds.read(parameters["advice_thresholds"] or {})
     gather = set(parameters["gather"])
     if "advice" in gather:
@@ -1377,7 +1380,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
 def keep(parameters: Parameters, found: dict[str, t.Any]) -> None:
     """Write the figures that the next run compares with its own."""
     if parameters["state_path"]:
-        write_private(parameters["state_path"], state_text(found["processes"], read_clock()))
+        keep_state(parameters["state_path"], found["processes"], read_clock())
 
 
 def main() -> None:

@@ -18,12 +18,16 @@ import json
 import math
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import write_private
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.trusted_json import TrustedFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
-_FILE = TrustedFile("growth", "figures of an earlier run", "Remove it. The next run writes a new one.")
+_FILE = TrustedFile(
+    "growth", "figures of an earlier run", "Set state_path to another file, or remove this one. It was not changed."
+)
 # The start is read from two clocks one after the other, and one of them can be corrected in small steps.
 _SAME_START_SECONDS = 2
 _LARGEST = 2**63
@@ -54,6 +58,22 @@ class State:
 def read_state(path: str) -> State | Unknown | None:
     """Return the figures in the file, None if it does not exist, or the reason why it is ignored."""
     return _FILE.read(path, _from_record)
+
+
+def keep_state(path: str, processes: t.Iterable[t.Mapping[str, t.Any]], now: Clock) -> None:
+    """Write the figures of `processes` into the file for the next run, unless something else is in its place.
+
+    Raises SynapseError if the file cannot be written.
+    """
+    if isinstance(read_state(path), Unknown):
+        # Whatever it is, it is not a file of this collection.
+        return
+    try:
+        write_private(path, state_text(processes, now))
+    except SynapseError:
+        # The figures of another run, which has written them at the same moment, are as good.
+        if not isinstance(read_state(path), State):
+            raise
 
 
 def with_growth(found: dict[str, t.Any], path: str, now: Clock) -> dict[str, t.Any]:

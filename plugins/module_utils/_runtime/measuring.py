@@ -37,6 +37,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metric
     read_metrics,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    AS_ROOT,
     Process,
     ProcessReader,
     Unknown,
@@ -135,7 +136,15 @@ class Measuring:
         if jemalloc and memory:
             described["jemalloc"] = jemalloc = {**jemalloc, "memory": memory}
         if self._wanted.activity:
-            described.update(read_activity(samples))
+            activity = read_activity(samples)
+            described.update(activity)
+            if "in_flight" not in activity.get("requests", {}):
+                reason = (
+                    f"The metrics at {one.metrics.url} do not show how many requests are in flight, so they are not"
+                )
+                reason += " those of Synapse, or contain impossible values."
+                fix = "Check which program serves this URL, and restart Synapse if it is Synapse."
+                one.reader.unknown.append(Unknown("activity", reason, fix))
         if self._wanted.caches:
             settings = CacheSettings.read(one.configuration.settings)
             sources = cache_sources(one.configuration, described.get("changed_for_reload") or [])
@@ -152,8 +161,11 @@ class Measuring:
             try:
                 self._bases = read_base_sizes(self._synapse_python, self._timeout, self._run)
             except SynapseError as error:
-                fix = f"Set synapse_python to the Python of Synapse. Process {one.process.pid} runs"
-                self._bases = Unknown("base_size", error.message, f"{fix} {one.process.interpreter}.")
+                fix = "Set synapse_python to the Python of Synapse."
+                fix += f" Process {one.process.pid} runs {one.process.interpreter}."
+                if isinstance(error.__cause__, PermissionError):
+                    fix = AS_ROOT
+                self._bases = Unknown("base_size", error.message, fix)
         if isinstance(self._bases, Unknown):
             one.reader.unknown.append(self._bases)
             return None

@@ -132,7 +132,13 @@ def _fix(error: SynapseError, key: str) -> str:
     # Before Python 3.10, the timeout of a socket is not a TimeoutError.
     if isinstance(error.__cause__, (TimeoutError, socket.timeout)):
         return (
-            f"Increase metrics_timeout, or add a listener of type metrics to {key}, which a busy Synapse answers too."
+            "Increase metrics_timeout, and check that the process is not stopped or overloaded. A listener of type"
+            f" metrics in {key} answers even if Synapse is busy."
+        )
+    if isinstance(error, UnexpectedAnswer):
+        return (
+            f"Restart Synapse, so that it opens the listener for metrics in {key}, and check that no other program"
+            " answers at its address."
         )
     return f"Restart Synapse, so that it opens the listener for metrics in {key}, and check that its address is free."
 

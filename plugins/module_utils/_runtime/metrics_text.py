@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import UnexpectedAnswer
 
 # A busy process has about 40,000 lines. Each sample needs several hundred bytes of memory.
-_LINES_AT_MOST = 500_000
+_LINES_AT_MOST = 200_000
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _START = re.compile(rf"({_NAME.pattern})(?:\s*(\{{)|\s)")
@@ -38,7 +38,7 @@ class Sample(t.NamedTuple):
 def parse(text: str) -> list[Sample]:
     """Return the samples in `text`, in its order.
 
-    Raises UnexpectedAnswer if it is not in the format of Prometheus, or has more than 500,000 lines.
+    Raises UnexpectedAnswer if it is not in the format of Prometheus, or has more than 200,000 lines.
     """
     if text.count("\n") > _LINES_AT_MOST:
         raise UnexpectedAnswer(f"The metrics have more than {_LINES_AT_MOST} lines, so they were not read.")

@@ -110,9 +110,8 @@ class RuntimeReader:
         configuration = read_configuration(self._config_path) if wanted.configuration else None
         settings = CacheSettings.read(configuration.settings) if configuration and wanted.caches else None
         presence = presence_settings(configuration) if configuration and wanted.presence else None
-        server, unknown = read_server(self._client) if self._client else ({}, [])
         found = find_processes(self._config_path, self._host.proc)
-        unknown += found.unknown
+        unknown = list(found.unknown)
         looked_at: list[_LookedAt] = []
         for process in found.processes:
             try:
@@ -127,6 +126,8 @@ class RuntimeReader:
                 self._measuring.complete(one.measured, one.described)
             one.described["unknown"] = [item._asdict() for item in one.reader.unknown]
         processes = [_known(one.described) for one in looked_at]
+        # Only now, because its connection would be one of the open files.
+        server, doubts = read_server(self._client) if self._client else ({}, [])
         return _known(
             {
                 "server": server or None,
@@ -137,7 +138,7 @@ class RuntimeReader:
                 "cache_settings": None if settings is None else dataclasses.asdict(settings),
                 "presence_settings": presence,
                 "restart_record": restart_record,
-                "unknown": [item._asdict() for item in unknown]
+                "unknown": [item._asdict() for item in (*doubts, *unknown)]
                 + [each for one in processes for each in one["unknown"]],
             }
         )
@@ -177,7 +178,7 @@ class RuntimeReader:
         }
         if wanted.memory:
             described.update(self._memory(process, reader, clock.boottime - started))
-        if wanted.open_files and configuration is not None and described["open_files"] is not None:
+        if wanted.open_files and configuration is not None:
             described.update(self._open_files(process, configuration, reader))
         if wanted.presence and configuration is not None:
             described.update(_presence(process, configuration, reader))

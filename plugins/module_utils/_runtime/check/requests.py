@@ -44,8 +44,8 @@ def judge_requests(declared: Declared, processes: t.Sequence[Mapping], verdict: 
         return
     option, most = declared.called("in_flight_requests"), declared.in_flight_requests
     for process in processes:
-        requests = process.get("requests")
-        if requests is None:
+        requests = process.get("requests", {})
+        if "in_flight" not in requests:
             doubt = unknown_of(process["unknown"], ("requests", "activity", "metrics"))
             doubt = doubt or "Its metrics cannot be read. Add a listener for metrics, and restart it."
             reason = f"Whether {identified(process)} has at most the declared {option} is unknown. {doubt}"

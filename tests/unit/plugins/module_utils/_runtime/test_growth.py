@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime import growth
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.clock import Clock
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.growth import (
     State,
     growth_of,
+    keep_state,
     read_state,
     state_text,
     with_growth,
@@ -206,7 +210,7 @@ def reason(path: pathlib.Path) -> str:
     found = read_state(str(path))
     assert isinstance(found, Unknown)
     assert found.name == "growth"
-    assert found.fix == "Remove it. The next run writes a new one."
+    assert found.fix == "Set state_path to another file, or remove this one. It was not changed."
     return found.reason
 
 
@@ -281,3 +285,43 @@ def test_a_time_after_all_dates_is_left_out(path: pathlib.Path) -> None:
     growth = growth_of(process(uptime_seconds=999_999_999_999 + 1), state, NOW)
     assert growth is not None
     assert "since" not in growth
+
+
+def test_the_figures_are_kept_for_the_next_run(path: pathlib.Path) -> None:
+    keep_state(str(path), [process()], BEFORE)
+    assert path.stat().st_mode & 0o777 == 0o600
+    keep_state(str(path), [process(pid=8)], NOW)
+    state = read_state(str(path))
+    assert isinstance(state, State)
+    assert list(state.processes) == [8]
+
+
+@pytest.mark.parametrize("kind", ["configuration", "open to others", "link", "pipe", "device"])
+def test_something_else_is_never_replaced(path: pathlib.Path, kind: str) -> None:
+    target = path.with_name("target")
+    if kind == "configuration":
+        path.write_text("server_name: example.org\n")
+    elif kind == "open to others":
+        written(path, process())
+        path.chmod(0o666)
+    elif kind == "link":
+        written(target, process())
+        path.symlink_to(target)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    place = str(path) if kind != "device" else "/dev/zero"
+    before = os.lstat(place)
+    keep_state(place, [process(pid=8)], NOW)
+    after = os.lstat(place)
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+
+
+def test_two_runs_keep_their_figures_at_the_same_moment(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def disturbed(name: str, text: str) -> None:
+        raise SynapseError(f"Another process replaced {name} ({len(text)}).")
+
+    monkeypatch.setattr(growth, "write_private", disturbed)
+    with pytest.raises(SynapseError, match="Another process replaced"):
+        keep_state(str(path), [process()], NOW)
+    written(path, process())
+    keep_state(str(path), [process(pid=8)], NOW)

@@ -145,6 +145,15 @@ def test_activity_is_read_once(host: Host) -> None:
     assert one[1].unknown == []
 
 
+@pytest.mark.parametrize("text", ["", "foo 1\n"])
+def test_metrics_that_are_not_those_of_synapse(host: Host, text: str) -> None:
+    one = host.add(7, Metrics(URL, parse(text), None))
+    found = described(host.measuring(activity=True), read(host.measuring(activity=True), one))
+    assert "requests" not in found
+    assert [item.name for item in one[1].unknown] == ["activity"]
+    assert "not those of Synapse" in one[1].unknown[0].reason
+
+
 def test_caches_with_their_base_sizes(host: Host) -> None:
     ones = [host.add(7, metrics()), host.add(8, metrics())]
     reading = host.measuring(caches=True)

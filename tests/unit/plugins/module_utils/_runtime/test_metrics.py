@@ -109,7 +109,7 @@ def test_a_listener_that_does_not_answer_in_time() -> None:
         found = read_metrics({"enable_metrics": True, "listeners": [listener]}, PROCESS, 0.2)
     assert isinstance(found, NoMetrics)
     assert found.reason.endswith(" timed out.")
-    assert found.fix.startswith("Increase metrics_timeout, or add a listener of type metrics to listeners")
+    assert found.fix.startswith("Increase metrics_timeout, and check that the process is not stopped")
 
 
 def test_a_unix_socket_with_a_relative_path(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

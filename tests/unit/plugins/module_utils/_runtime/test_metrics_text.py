@@ -90,8 +90,8 @@ def test_another_format_is_refused(line: str) -> None:
 
 
 def test_too_many_lines_are_refused() -> None:
-    with pytest.raises(UnexpectedAnswer, match="more than 500000 lines"):
-        parse("a 1\n" * 500_001)
+    with pytest.raises(UnexpectedAnswer, match="more than 200000 lines"):
+        parse("a 1\n" * 200_001)
 
 
 @pytest.mark.parametrize("line", ["a{" + 'b="1" ,' * 200_000 + "} 1", "a{" + " " * 1_000_000 + "1", "a{" * 1_000_000])

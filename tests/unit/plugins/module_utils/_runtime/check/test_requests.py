@@ -141,4 +141,6 @@ def test_metrics_that_cannot_be_read(machine: Machine) -> None:
         "Whether main (process 70) has at most the declared in_flight_requests is unknown. It has no listener. Add one."
     )
     assert "Its metrics cannot be read." in judge(machine, machine.process()).message
+    impossible = machine.process(unknown=[hidden], requests={"endpoints": []})
+    assert "is unknown. It has no listener." in judge(machine, impossible).message
     assert verdict.proofs == {}
