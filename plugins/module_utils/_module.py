@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -31,6 +32,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 Parameters = dict[str, t.Any]
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
+# In characters. Tokens have some hundred.
+_LARGEST_TOKEN_FILE = 64 * 1024
 
 
 def run_resource(spec: ArgumentSpec, declare: t.Callable[[Parameters], Resource]) -> t.NoReturn:
@@ -107,16 +110,26 @@ def read_access_token(parameters: Parameters) -> str | None:
     if not path:
         return t.cast("str | None", parameters["access_token"])
     try:
-        with open(path, encoding="utf-8") as file:
-            token = file.read().strip()
+        with open(path, encoding="utf-8", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidInput(f"access_token_path {path} is not a regular file. Set it to a file with the token.")
+            text = file.read(_LARGEST_TOKEN_FILE + 1)
     except UnicodeDecodeError as error:
         raise InvalidInput(f"access_token_path {path} cannot be read: it is not text.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a path"
         raise InvalidInput(f"access_token_path {path} cannot be read: {reason}.") from error
+    if len(text) > _LARGEST_TOKEN_FILE:
+        raise InvalidInput(f"access_token_path {path} is too large to be a file with a token. Set it to such a file.")
+    token = text.strip()
     if not token:
         raise InvalidInput(f"access_token_path {path} is empty.")
     return token
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # Without O_NONBLOCK, opening a pipe waits until a process writes to it.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def require_one_access_token(parameters: Parameters) -> None:

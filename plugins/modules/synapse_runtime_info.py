@@ -86,9 +86,9 @@ options:
         Its directory must exist.
       - The file has the mode V(0600). In check mode, it is read and not written. That the module writes it never counts
         as a change.
-      - If something else is at this path than a file of an earlier call, the module does not use or change it, and says
-        so in RV(unknown). It must be a regular file that belongs to root or to the user of the task, and that no other
-        user can write to.
+      - If something else is at this path than a file of an earlier call, the module does not use or change it, and
+        reports it in RV(unknown). It must be a regular file that belongs to root or to the user of the task, and that
+        no other user can write to.
     type: path
   advice_thresholds:
     description:

@@ -76,7 +76,6 @@ def test_every_process_is_described(divided: _Divided) -> None:
     processes = _by_name(seen)
     assert list(processes) == ["main", "worker1", "worker2"]
     assert seen["unknown"] == []
-    assert seen["in_containers"] == []
     assert seen["database_engine"] == "psycopg2"
     assert seen["presence_settings"] == {"mode": "enabled", "key": "default", "ignored": []}
     assert seen["host"]["memory_total_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

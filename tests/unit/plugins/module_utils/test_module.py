@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import typing as t
 
@@ -263,6 +264,22 @@ class TestAccessToken:
     def test_of_what_is_no_path(self) -> None:
         with pytest.raises(InvalidInput, match="it is not a path"):
             read_access_token(connection(access_token_path="/tmp/a\0b"))
+
+
+def test_a_pipe_is_no_file_with_a_token(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "token"
+    os.mkfifo(path)
+    with pytest.raises(InvalidInput, match="is not a regular file"):
+        read_access_token(connection(access_token_path=str(path)))
+
+
+def test_a_large_file_is_no_file_with_a_token(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("a" * 64 * 1024)
+    assert read_access_token(connection(access_token_path=str(path))) == "a" * 64 * 1024
+    path.write_text("a" * 64 * 1024 + "a")
+    with pytest.raises(InvalidInput, match="is too large"):
+        read_access_token(connection(access_token_path=str(path)))
 
 
 class TestConnect:
