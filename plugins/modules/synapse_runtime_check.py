@@ -126,7 +126,8 @@ options:
         server. No proxy may answer requests for presence instead of Synapse.
       - If C(stream_writers.presence) names a worker, only that worker can prove V(untracked). O(base_url) must then be
         its URL.
-      - After a restart, set O(answers) and O(wait_timeout) as well, so that the server is not asked before it answers.
+      - If the server is asked, O(answers) is true as well. After a restart, set O(wait_timeout), so that the server is
+        not asked before it answers.
     type: str
     choices:
       - enabled
@@ -765,6 +766,7 @@ unknown:
         listeners, and restart Synapse.
 """
 
+import dataclasses
 import os
 import typing as t
 
@@ -804,8 +806,9 @@ def check(parameters: Parameters) -> dict[str, t.Any]:
     # Options that are not valid are a mistake in the task, whatever the processes do.
     if declared.reads_server:
         connected(None)
-    if declared.reads_presence:
-        connected_as_user()
+    if declared.reads_presence and connected_as_user().has_token:
+        # It is asked after a restart too, when it does not answer yet.
+        declared = dataclasses.replace(declared, answers=True)
     reader = RuntimeReader(
         declared.config_path,
         declared.wanted,

@@ -17,7 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     identified,
     unknown_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 
 # The values without which no size is known.
 _NEEDED = ("caches", "base_size")
@@ -45,7 +45,8 @@ def judge_caches(declared: Declared, found: Mapping, verdict: Verdict) -> bool:
         _judge_sizes(declared, process, verdict)
     verdict.proofs["caches"] = proof = _proof(declared, found, sum(map(len, judged)), len(wrong), proven)
     if declared.require_cache_proof and not proven and not verdict.failed("caches"):
-        verdict.fail("require_cache_proof", f"{proof} ({declared.called('require_cache_proof')} is true)")
+        reason = f"{proof} ({declared.called('require_cache_proof')} is true)"
+        verdict.fail("require_cache_proof", reason, need=None if wrong else Need.ANSWER)
     return proven
 
 

@@ -29,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     judge_server,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unready import explain_failures
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.workers import judge_workers, workers_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.writing import RunScript, judge_writing
@@ -107,6 +108,7 @@ class RuntimeCheck:
             judge_requests(declared, processes, verdict)
             presence_proven = judge_presence(declared, found, self._connect_as_user, verdict)
             judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host)
+            explain_failures(declared, processes, units, verdict)
         if verdict.failures:
             # The state of all processes would hide the sentences.
             raise StateNotReached(verdict.message, failures=verdict.failures, warnings=verdict.warnings)

@@ -134,7 +134,10 @@ class Declared:
 
     def restart(self, process: Mapping) -> str:
         """Return what to restart so that a process is started again: its unit, or the process."""
-        return str(process.get("unit") or self.unit or "it")
+        if self.unit and not process.get("unit"):
+            # Both would use the same ports and the same database.
+            return f"process {process['pid']} (it does not run in {self.unit}, so end it before that unit is started)"
+        return str(process.get("unit") or "it")
 
 
 def named(process: Mapping) -> str:

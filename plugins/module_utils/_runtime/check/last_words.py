@@ -6,31 +6,32 @@
 
 """Why Synapse has ended, in its own words, from the journal of its unit.
 
-Relies on `journalctl --output=json` (systemd.journal-fields(7)), and on what Synapse 1.163 writes to its standard
-error before it ends: `format_config_error` of synapse/config/_base.py, `quit_with_error` of synapse/app/_base.py, and
-the tracebacks of Python, in which PyYAML names the file and the line.
+Relies on what Synapse 1.163 writes to its standard error before it ends: `format_config_error` of
+synapse/config/_base.py, `quit_with_error` and `ListenerException` of synapse/app/_base.py, and the tracebacks of
+Python, in which PyYAML names the file and the line.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import parser
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN, SHORTEST_SECRET
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.journal import Attempt
 
-Run = t.Callable[[t.Sequence[str], float], Completed]
-
-# In entries of the journal: far more than what Synapse writes when it ends.
-_ENTRIES = 50
-# In characters, and in lines.
-_LONGEST = 300
+# In characters, and in lines. The first exception must have room beside the last one.
+_LONGEST, _LONGEST_OF_TWO = 300, 140
 _MOST_LINES = 10
 _CONFIGURATION = "Error in configuration"
 _TRACEBACK = "Traceback (most recent call last):"
+_DIRECT = "The above exception was the direct cause of the following exception:"
+_INDIRECT = "During handling of the above exception, another exception occurred:"
+# What Synapse prints about its files, which Python writes only after the reason.
+_UNRELATED = re.compile(r".*\bIGNORING\.?|Generating [a-z ]*(?:file|config)\b.*")
+# What follows the port is the whole configuration of the listener.
+_LISTENER = re.compile(r" with the given listener config: .*")
 _EXCEPTION = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?::\s.*)?")
 _IMPORTS = ("ModuleNotFoundError:", "ImportError:")
 _NO_MODULE = re.compile(r"\S+: (?:No module named|Error while finding module specification).*")
@@ -43,36 +44,56 @@ _QUOTED = re.compile(r"""(['"])((?:\\.|(?!\1).)*)\1""")
 _TOKEN = re.compile(r"<[a-z ]+>")
 
 
-def last_words(unit: str, run: Run, timeout: float, secrets: t.Collection[str] | None) -> str:
+def last_words(attempts: t.Sequence[Attempt], secrets: t.Collection[str] | None) -> str:
     """Return why the last or the last but one start of a unit has failed, as one sentence of Synapse, or "".
 
     `secrets`: the secrets in the configuration, which are hidden; None if they are unknown: then everything in
-    quotation marks that may be one is hidden. `timeout` in seconds. Raises SynapseError if journalctl cannot be run.
+    quotation marks that may be one is hidden.
     """
-    options = ["--output=json", f"--lines={_ENTRIES}", "--no-pager"]
-    done = run(["env", "LC_ALL=C", "journalctl", f"--unit={unit}", *options], timeout)
     # The newest start may just have begun.
-    for lines in list(reversed(_starts(done.output, unit)))[:2]:
-        words = words_in(lines)
+    for attempt in list(reversed(attempts))[:2]:
+        words, first = words_in(attempt.lines)
         if words:
-            return shown(words, secrets)
+            return shown(words, first, secrets)
     return ""
 
 
-def words_in(lines: t.Sequence[str]) -> list[str]:
-    """Return the lines in which Synapse or Python name the reason; none if there are no such lines."""
-    lines = [line for text in lines for line in text.splitlines()]
+def words_in(lines: t.Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the lines in which Synapse or Python name the reason, and those of the exception that led to it.
+
+    Both are empty if there are no such lines.
+    """
+    lines = [line for text in lines for line in text.splitlines() if not _UNRELATED.fullmatch(line.strip())]
     for position in range(len(lines) - 1, -1, -1):
         if lines[position].strip().startswith(_CONFIGURATION):
-            return _paragraph(lines[position:])
+            return _paragraph(lines[position:]), []
     traces = [position for position, line in enumerate(lines) if line.strip() == _TRACEBACK]
     if traces:
-        return _exception(lines[traces[-1] :])
-    return [line.strip() for line in lines if _NO_MODULE.fullmatch(line.strip())][-1:]
+        last = _exception(lines[traces[-1] :])
+        first = _exception(lines[_first_of_chain(lines, traces) :])
+        return last, first if first != last else []
+    return [line.strip() for line in lines if _NO_MODULE.fullmatch(line.strip())][-1:], []
 
 
-def shown(words: t.Sequence[str], secrets: t.Collection[str] | None) -> str:
-    """Return the words as one sentence, without secrets, of at most 300 characters."""
+def shown(words: t.Sequence[str], first: t.Sequence[str], secrets: t.Collection[str] | None) -> str:
+    """Return the words, and those of the exception that came first, as one sentence without secrets.
+
+    It has at most 300 characters.
+    """
+    text = _LISTENER.sub("", _without_secrets(words, secrets))
+    if first:
+        cause = _shortened(_without_secrets(first, secrets).rstrip("."), _LONGEST_OF_TWO)
+        text = f"{_shortened(text.rstrip('.'), _LONGEST_OF_TWO)} (the first error was {cause})"
+    text = _shortened(text, _LONGEST)
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _without_secrets(words: t.Sequence[str], secrets: t.Collection[str] | None) -> str:
+    """Return the words on one line, without secrets."""
     is_yaml = bool(_YAML_ERROR.match(words[0]))
     kept = _without_quotation(words) if is_yaml else words
     text = "".join(letter if letter.isprintable() else " " for letter in " ".join(kept))
@@ -82,10 +103,7 @@ def shown(words: t.Sequence[str], secrets: t.Collection[str] | None) -> str:
         head = _CONFIGURATION if text.startswith(_CONFIGURATION) else ""
         setting, colon, rest = text.partition(":") if head else ("", "", text)
         text = setting + colon + _hide_quoted(rest)
-    text = parser.Verdict(parser.CONFIGURATION, text).hiding(secrets or ()).complaint
-    if len(text) > _LONGEST:
-        return text[: _LONGEST - 1] + "…"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    return parser.Verdict(parser.CONFIGURATION, text).hiding(secrets or ()).complaint
 
 
 def _hide_quoted(text: str) -> str:
@@ -124,7 +142,7 @@ def _paragraph(lines: t.Sequence[str]) -> list[str]:
     found = [lines[0].strip()]
     for line in lines[1:_MOST_LINES]:
         text = line.strip()
-        if not text or _END.match(text) or text in (_TRACEBACK, found[0]):
+        if not text or _END.match(text) or text in (_TRACEBACK, _DIRECT, _INDIRECT, found[0]):
             break
         found.append(text)
     return found
@@ -140,31 +158,11 @@ def _exception(lines: t.Sequence[str]) -> list[str]:
     return []
 
 
-def _starts(output: str, unit: str) -> list[list[str]]:
-    """Return the lines that the processes of a unit have written, for each of its starts, the oldest first."""
-    found: dict[str, list[str]] = {}
-    for line in output.split("\n"):
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if not isinstance(entry, dict):
-            continue
-        if "UNIT" in entry:
-            # The words of systemd itself only show that there was a start.
-            found.setdefault(str(entry.get("INVOCATION_ID", "")), [])
-        elif entry.get("_SYSTEMD_UNIT", unit) == unit:
-            start = str(entry.get("_SYSTEMD_INVOCATION_ID", ""))
-            found.setdefault(start, []).append(_text(entry.get("MESSAGE")))
-    return list(found.values())
-
-
-def _text(message: t.Any) -> str:
-    """Return the text of a field: journalctl prints other bytes than text as numbers, and several values as a list."""
-    if isinstance(message, str):
-        return message
-    if not isinstance(message, list):
-        return ""
-    if all(isinstance(byte, int) and 0 <= byte < 256 for byte in message):
-        return bytes(message).decode("utf-8", "replace")
-    return "\n".join(_text(one) for one in message if isinstance(one, str))
+def _first_of_chain(lines: t.Sequence[str], traces: t.Sequence[int]) -> int:
+    """Return the position of the first traceback among those that led to the last one."""
+    first = traces[-1]
+    for position in reversed(traces[:-1]):
+        if not any(line.strip() in (_DIRECT, _INDIRECT) for line in lines[position:first]):
+            break
+        first = position
+    return first

@@ -28,9 +28,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     hidden_files,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 
 _SETTING = "soft_file_limit"
+_LOWERED, _RESTART = "lowered", "restart"
+_RAISED = (_LOWERED, _RESTART)
 
 
 class Culprit(t.NamedTuple):
@@ -50,7 +52,9 @@ def judge_open_files(declared: Declared, processes: t.Sequence[Mapping], units: 
         if limit is not None and limit < wanted:
             culprit = _Limits(declared, process, units).culprit()
             reason = f"{identified(process)} can open {limit} files, but {option} is {wanted}. {culprit.reason}"
-            verdict.fail("open_files", reason, process, culprit.cause)
+            # Synapse raises it itself before it is ready, up to the hard limit.
+            is_raised = culprit.cause in _RAISED and process["file_limits"].get("hard", UNLIMITED) >= wanted
+            verdict.fail("open_files", reason, process, culprit.cause, need=Need.READY if is_raised else None)
         for later in _Limits(declared, process, units).later():
             verdict.warn(later.cause, later.reason)
     if not verdict.failed("open_files"):
@@ -141,10 +145,8 @@ class _Limits:
             reason = "None of its files has changed since it was started, so another program (prlimit), or the command"
             hint = self._process.get("unit")
             shown = f" (systemctl cat {hint} shows it)" if hint else ""
-            return Culprit(
-                "lowered", f"{reason} that starts it{shown}, has lowered its limit: restart {self._restart}."
-            )
-        return Culprit("restart", f"It was not restarted after the limit was set: restart {self._restart}.")
+            return Culprit(_LOWERED, f"{reason} that starts it{shown}, has lowered its limit: restart {self._restart}.")
+        return Culprit(_RESTART, f"It was not restarted after the limit was set: restart {self._restart}.")
 
     def _setting(self) -> tuple[str, int] | None:
         """Return the file that sets too low a `soft_file_limit`, and the value. Raises SynapseError."""

@@ -12,12 +12,14 @@ Relies on the configuration, on the counter of presence updates, and on the serv
 
 from __future__ import annotations
 
+import os
 import secrets
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
+    ConnectionFailed,
     MissingLibrary,
     PermissionDenied,
     RateLimited,
@@ -31,7 +33,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     names_of,
     unknown_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.inputs import CONFIGURATION
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.presence_mode import (
     DEFAULT,
@@ -48,6 +50,8 @@ _STATUS = "/_matrix/client/v3/presence/{user_id}/status"
 _NO_STATE = "matrix_ops.synapse check"
 _REFUSAL = "Invalid presence state"
 _MOST_IGNORED = 5
+# In the names of the files that this collection writes.
+_OWN = "matrix_ops"
 
 
 def asked_mode(client: Client) -> str:
@@ -129,7 +133,7 @@ def _judge_configuration(declared: Declared, process: Mapping, verdict: Verdict)
     if settings["mode"] != wanted:
         reason = (
             f"The configuration of {who} sets presence to {settings['mode']}, but {option} is {wanted}."
-            f" {problem or _culprit(settings, wanted)} {_ignored(settings)}Restart {restart} after the change."
+            f" {problem or _culprit(settings, wanted, option)} {_ignored(settings)}Restart {restart} after the change."
         )
         verdict.fail("presence", reason, process, f"presence {settings.get('path', '')}")
         return
@@ -166,12 +170,15 @@ def _report(declared: Declared, processes: t.Sequence[Mapping], verdict: Verdict
     return f"Presence: not managed ({declared.called('presence')} is not set).{shown}"
 
 
-def _culprit(settings: Mapping, wanted: str) -> str:
+def _culprit(settings: Mapping, wanted: str, option: str) -> str:
     value, path = VALUES[wanted], settings.get("path", "")
     if settings["key"] == DEFAULT:
         return f"No file sets {KEY}, so the default applies: set {KEY} to {value}."
     if settings["key"] == OLD_KEY:
         return f"{path} sets the old setting {OLD_KEY}: remove it there, and set {KEY} to {value}."
+    if _OWN in os.path.basename(path):
+        how = f"do not edit it, but set {option}, and run the playbook again"
+        return f"{path} is the file whose {KEY} applies. The collection matrix_ops.synapse writes it: {how}."
     return f"{path} is the file whose {KEY} applies: set it to {value} there."
 
 
@@ -234,6 +241,7 @@ def _asked(declared: Declared, connect: t.Callable[[], Client] | None, verdict: 
             f"Whether the server at {declared.base_url} has the declared {option} is unknown. {error.message}"
             f" Correct {declared.called('base_url')} or {token}, or set neither {token} nor"
             f" {declared.called('access_token')} so that the API is not asked.",
+            need=Need.CONNECTION if isinstance(error, ConnectionFailed) else Need.ANSWER,
         )
         return ""
     if mode != declared.presence:

@@ -26,7 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     names_of,
     unknown_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.long_polls import LONG_POLLS
 
 _MOST_ENDPOINTS = 3
@@ -49,7 +49,7 @@ def judge_requests(declared: Declared, processes: t.Sequence[Mapping], verdict: 
             doubt = unknown_of(process["unknown"], ("requests", "activity", "metrics"))
             doubt = doubt or "Its metrics cannot be read. Add a listener for metrics, and restart it."
             reason = f"Whether {identified(process)} has at most the declared {option} is unknown. {doubt}"
-            verdict.fail("in_flight_requests", reason, process)
+            verdict.fail("in_flight_requests", reason, process, need=Need.ANSWER)
         elif requests["in_flight"] > most:
             reason = (
                 f"{identified(process)} has {_counted(requests['in_flight'])} in flight, but {option} is {most}."

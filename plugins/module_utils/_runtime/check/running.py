@@ -22,7 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     why_not_running,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.workers import workers_of
 
 _SHOWN_CONTAINERS = 3
@@ -37,14 +37,7 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: U
     if doubt and (declared.judges_processes or not found["processes"]):
         verdict.fail("config_path", f"Whether all processes are as declared is unknown. {doubt}")
     if not found["processes"] and not doubt:
-        why = why_not_running(declared, units) if units else ""
-        why = why or f"Start Synapse. {declared.log_hint} if it does not stay up."
-        verdict.fail(
-            "config_path",
-            f"No Synapse process runs on this host with the configuration {', '.join(declared.config_path)}. {why}"
-            f"{_in_containers(found)} If a server still answers at {declared.base_url}, it is a different one: set"
-            f" {declared.called('base_url')} to the URL of this server.",
-        )
+        _report_none(declared, found, verdict, units)
     if units and found["processes"] and not doubt:
         _judge_main_process(declared, found["processes"], units, verdict)
     for process in found["processes"]:
@@ -54,6 +47,22 @@ def judge_running(declared: Declared, found: Mapping, verdict: Verdict, units: U
         if declared.fresh:
             _judge_freshness(declared, process, verdict)
     return bool(found["processes"])
+
+
+def _report_none(declared: Declared, found: Mapping, verdict: Verdict, units: Units | None) -> None:
+    why = why_not_running(declared, units) if units else ""
+    reason = (
+        f"No Synapse process runs on this host with the configuration {', '.join(declared.config_path)}."
+        f" {why or f'Start Synapse. {declared.log_hint} if it does not stay up.'}{_in_containers(found)}"
+    )
+    if why and not found.get("server"):
+        # It is the reason why no server answers.
+        verdict.fail("config_path", reason)
+        verdict.explain((Need.ANSWER, Need.CONNECTION), [None], reason)
+        return
+    url = declared.called("base_url")
+    another = f"If a server still answers at {declared.base_url}, it is a different one: set {url} to the URL of this"
+    verdict.fail("config_path", f"{reason} {another} server.")
 
 
 def _judge_main_process(declared: Declared, processes: t.Sequence[Mapping], units: Units, verdict: Verdict) -> None:

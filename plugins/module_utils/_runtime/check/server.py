@@ -19,7 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     Mapping,
     unknown_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 
 # As the declared version: any version of Synapse.
 ANY = "*"
@@ -66,14 +66,18 @@ def judge_server(declared: Declared, found: Mapping, health: str | None, verdict
             f"Synapse does not answer at {declared.base_url}{_HEALTH}{after} ({health}). {declared.log_hint} for the"
             f" reason. If Synapse listens at another URL, set {url}."
         )
-        verdict.fail("answers", no_answer)
+        # A status comes from a server that was reached.
+        need = Need.ANSWER if health.startswith("status ") else Need.CONNECTION
+        verdict.fail("answers", no_answer, need=need)
         if not server:
             for option in _declared_of_server(declared):
-                verdict.fail(option, no_answer)
+                verdict.fail(option, no_answer, need=need)
             return
     wrong = [option for option in _declared_of_server(declared) if not _is_as_declared(option, declared, server)]
     for option in wrong:
-        verdict.fail(option, _difference(option, declared, server, found["unknown"]))
+        # Another server can have the port.
+        need_of_option = None if server else Need.CONNECTION
+        verdict.fail(option, _difference(option, declared, server, found["unknown"]), need=need_of_option)
     if declared.reads_server and not verdict.failed("answers", "version", "server_name"):
         version, name = server.get("version"), server.get("name")
         running = _running(version) if version else "of an unknown version"

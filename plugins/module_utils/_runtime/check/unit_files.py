@@ -76,9 +76,9 @@ class UnitNow:
         """How to apply a change of a file of the unit."""
         return f"run systemctl daemon-reload, and restart {self.name}"
 
-    def lines(self) -> list[Line]:
-        """Return the assignments in the section [Service] of all files. A file that cannot be read has none."""
-        return [line for path in self.paths for line in service_lines(path)]
+    def lines(self, section: str = "[Service]") -> list[Line]:
+        """Return the assignments in a section of all files. A file that cannot be read has none."""
+        return [line for path in self.paths for line in section_lines(path, section)]
 
     def assigned(self, key: str) -> list[Line]:
         """Return the lines in force of a setting that is a list; an empty value removes those before."""
@@ -149,14 +149,14 @@ def hidden_files(paths: t.Iterable[str]) -> tuple[str, ...]:
     return tuple(path for path in paths if os.path.exists(path) and not os.access(path, os.R_OK))
 
 
-def service_lines(path: str) -> list[Line]:
-    """Return the assignments in the section [Service] of a file; none if it cannot be read."""
+def section_lines(path: str, wanted: str) -> list[Line]:
+    """Return the assignments in a section, such as [Service], of a file; none if it cannot be read."""
     section, found = "", []
     for number, text in _logical_lines(path):
         key, equals, value = text.partition("=")
         if text.startswith("["):
             section = text
-        elif equals and section == "[Service]":
+        elif equals and section == wanted:
             found.append(Line(path, number, key.strip(), value.strip()))
     return found
 

@@ -49,6 +49,11 @@ class Units:
         return found
 
     @property
+    def proc(self) -> str:
+        """Where the processes of the host are."""
+        return self._host.proc
+
+    @property
     def has_systemd(self) -> bool:
         """Whether systemd runs on the host."""
         return os.path.isdir(self._host.systemd.running)

@@ -13,7 +13,10 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck, Waiting
-from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import Machine
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
+    UNIT,
+    Machine,
+)
 
 DISABLED = {"mode": "disabled", "key": "presence.enabled", "path": "/e/h.yaml", "ignored": []}
 
@@ -73,3 +76,23 @@ def test_waiting_for_workers(machine: Machine) -> None:
         run(machine, [main], workers=1, wait_timeout=3)
     with pytest.raises(StateNotReached, match="^0 workers of this Synapse run"):
         run(machine, [main], [main, one], workers=1)
+
+
+def test_everything_that_a_process_lacks_because_it_is_starting(machine: Machine) -> None:
+    machine.shown.update(LoadState="loaded", ActiveState="activating", SubState="start", Result="success")
+    main = machine.process(file_limits={"soft": 1024, "hard": 524288}, outdated_by=[], caches=[])
+    states = {"processes": [main], "unknown": [], "cache_settings": {"global_factor": 1.0}}
+    declared = {"open_files": 4096, "in_flight_requests": 1, "require_cache_proof": True}
+    check = RuntimeCheck(machine.declared(**declared), lambda: states, timeout=5, host=machine.host)
+    (machine.proc / "70").mkdir()
+    with pytest.raises(StateNotReached) as raised:
+        check.run()
+    assert [failure["declared"] for failure in raised.value.details["failures"]] == [
+        "open_files",
+        "require_cache_proof",
+        "in_flight_requests",
+    ]
+    assert raised.value.message == (
+        f"main (process 70) is not ready. {UNIT} is still starting, and Synapse is not ready yet: wait. See journalctl"
+        f" --unit {UNIT} if it does not start."
+    )

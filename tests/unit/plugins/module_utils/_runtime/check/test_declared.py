@@ -49,3 +49,11 @@ def test_what_must_be_read(
     assert (declared.judges_processes, declared.wanted.activity) == (judges, activity)
     assert (declared.reads_presence, declared.wanted.freshness) == (presence, freshness)
     assert not declared.reads_server
+
+
+def test_what_to_restart() -> None:
+    assert Declared(unit="u.service").restart({"pid": 7, "unit": "w@a.service"}) == "w@a.service"
+    assert Declared().restart({"pid": 7}) == "it"
+    assert Declared(unit="u.service").restart({"pid": 7}) == (
+        "process 7 (it does not run in u.service, so end it before that unit is started)"
+    )

@@ -10,6 +10,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.journal import read_attempts
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import last_words
 
 UNIT = "matrix-synapse.service"
@@ -86,10 +87,10 @@ def words(*lines: t.Any, secrets: t.Collection[str] | None = ()) -> str:
         assert timeout == 5
         return Completed(0, "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), "")
 
-    found = last_words(UNIT, run, 5, secrets)
+    found = last_words(read_attempts(UNIT, run, 5), secrets)
     [arguments] = asked
     assert f"--unit={UNIT}" in arguments
-    assert "--lines=50" in arguments
+    assert "--lines=400" in arguments
     return found
 
 
@@ -125,7 +126,7 @@ def words(*lines: t.Any, secrets: t.Collection[str] | None = ()) -> str:
             'psycopg2.OperationalError: connection to server at "127.0.0.1", port 5432 failed: Connection refused Is'
             " the server running on that host and accepting TCP/IP connections?",
         ),
-        (CHAINED, "ModuleNotFoundError: No module named 'psycopg2'."),
+        (CHAINED, "ModuleNotFoundError: No module named 'psycopg2' (the first error was ValueError: first)."),
         (NO_SYNAPSE, f"{NO_SYNAPSE}."),
         ("Config is missing macaroon_secret_key\nbye", ""),
         ('Traceback (most recent call last):\n  File "/a.py"', ""),
@@ -161,7 +162,9 @@ def test_secrets_are_hidden() -> None:
     assert words(*entries(text), secrets=None) == (
         "Error in configuration: Error accessing '/etc/gone', '(hidden)', \"(hidden)\" and '/12'."
     )
-    assert words(*entries(CHAINED), secrets=None) == "ModuleNotFoundError: No module named 'psycopg2'."
+    assert words(*entries(CHAINED), secrets=None) == (
+        "ModuleNotFoundError: No module named 'psycopg2' (the first error was ValueError: first)."
+    )
     assert "hunter2222" not in words(*entries(text.replace("'object'", "x" * 400)), secrets=["hunter2222"])
 
 
@@ -183,3 +186,75 @@ def test_messages_that_are_not_text() -> None:
 def test_an_output_that_is_no_journal() -> None:
     assert words("", "{", "[]", "7", "null", "[" * 100_000, '{"MESSAGE": "x"}', "-- No entries --") == ""
     assert words(*entries(YAML, _SYSTEMD_UNIT="other.service")) == ""
+
+
+MARKER = "Found file in config directory that does not end in '.yaml': '/e/conf.d/.matrix_ops.synapse'. IGNORING."
+# As Python 3.11 and Synapse 1.163.2 write them.
+READ_ONLY = """Traceback (most recent call last):
+  File "/usr/lib/python3.11/logging/config.py", line 573, in configure
+    handler = self.configure_handler(handlers[name])
+OSError: [Errno 30] Read-only file system: '/var/log/matrix-synapse/homeserver.log'
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/usr/lib/python3.11/logging/config.py", line 580, in configure
+    raise ValueError('Unable to configure handler '
+ValueError: Unable to configure handler 'file'"""
+PORT = """ Error during initialisation:
+     Traceback (most recent call last):
+       File "/venv/twisted/internet/tcp.py", line 1353, in startListening
+         skt.bind(addr)
+     OSError: [Errno 98] Address already in use
+
+     During handling of the above exception, another exception occurred:
+
+     Traceback (most recent call last):
+       File "/venv/synapse/app/_base.py", line 9, in a
+     twisted.internet.error.CannotListenError: Couldn't listen on 127.0.0.1:8008: [Errno 98] Address already in use.
+
+     The above exception was the direct cause of the following exception:
+
+     Traceback (most recent call last):
+       File "/venv/synapse/app/_base.py", line 10, in b
+     synapse.app._base.ListenerException: Failed to listen on TCP port (8008) with the given listener config: TCP"""
+PORT += f"ListenerConfig({'x' * 400})\n There may be more information in the logs."
+
+
+def test_the_first_exception_of_a_chain() -> None:
+    read_only = "OSError: [Errno 30] Read-only file system: '/var/log/matrix-synapse/homeserver.log'"
+    assert words(*entries(READ_ONLY), secrets=[]) == (
+        f"ValueError: Unable to configure handler 'file' (the first error was {read_only})."
+    )
+    in_use = "OSError: [Errno 98] Address already in use"
+    assert words(*entries(PORT), secrets=[]) == (
+        f"synapse.app._base.ListenerException: Failed to listen on TCP port (8008) (the first error was {in_use})."
+    )
+    # An exception before the chain belongs to something else.
+    assert "bad" not in words(*entries("Traceback (most recent call last):\nKeyError: 'bad'\n" + READ_ONLY), secrets=[])
+
+
+def test_a_long_chain_is_short_and_has_no_secrets() -> None:
+    text = READ_ONLY.replace("'file'", f"'hunter2222' {'word ' * 99}").replace(
+        "Read-only", f"hunter2222 {'long ' * 99}"
+    )
+    found = words(*entries(text), secrets=["hunter2222"])
+    assert len(found) <= 301
+    assert "hunter2222" not in found
+    assert "OSError: [Errno 30] (hidden) long" in found
+    yaml = QUOTING + "\n\nDuring handling of the above exception, another exception occurred:\n\n" + CHAINED
+    assert "my-secret-alias" not in words(*entries(yaml), secrets=[])
+
+
+def test_lines_that_do_not_belong_to_the_reason() -> None:
+    noise = [
+        MARKER,
+        "Found subdirectory in config directory: '/e/conf.d/a'. IGNORING.",
+        "Generating signing key file /e/a.signing.key",
+        "Generating log config file /e/nolog.yaml which will log to /v/h.log",
+    ]
+    reason = "OSError: [Errno 30] Read-only file system: '/e/a.signing.key'"
+    text = ["Traceback (most recent call last):", '  File "/a.py", line 1, in b', reason, *noise, "Correct."]
+    assert words(*entries("\n".join(text))) == f"{reason} Correct."
+    text = ["Error in configuration:", *noise, "  caches.global_factor must be a number", *noise]
+    assert words(*entries("\n".join(text))) == "Error in configuration: caches.global_factor must be a number."

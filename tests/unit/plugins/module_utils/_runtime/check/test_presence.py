@@ -17,7 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     asked_mode,
     judge_presence,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Verdict
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
     UNIT,
     Machine,
@@ -187,6 +187,7 @@ def test_the_api_cannot_be_asked(machine: Machine, call: Call | None) -> None:
     assert not proven
     assert verdict.message.startswith("Whether the server at http://a has the declared my_presence is unknown. GET ")
     assert "Correct my_url or my_path, or set neither my_path nor access_token" in verdict.message
+    assert verdict.needs([Need.ANSWER if call else Need.CONNECTION], [None])
     assert "secret" not in verdict.message
 
 
@@ -222,6 +223,11 @@ def test_a_missing_library(machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
     ("settings", "culprit"),
     [
         ({}, "/e/h.yaml is the file whose presence.enabled applies: set it to false there. "),
+        (
+            {"path": "/e/zz-matrix_ops-presence.yaml"},
+            "/e/zz-matrix_ops-presence.yaml is the file whose presence.enabled applies. The collection"
+            " matrix_ops.synapse writes it: do not edit it, but set presence, and run the playbook again. ",
+        ),
         (
             {"key": "use_presence"},
             "/e/h.yaml sets the old setting use_presence: remove it there, and set presence.enabled to false. ",

@@ -17,7 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
     drop_ins,
     hard_limit,
     read_unit_now,
-    service_lines,
+    section_lines,
     variable_lines,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
@@ -79,18 +79,18 @@ def test_lines_with_comments_and_continuations(tmp_path: pathlib.Path) -> None:
         "[Unit]\nLimitNOFILE=1\n[Service]\n# LimitNOFILE=2\n ; x=y\nA=one \\\n# between\n two\\\n\n B = =c \nno value\n"
         "[Install]\nC=3"
     )
-    lines = [(line.number, line.key, line.value) for line in service_lines(str(path))]
+    lines = [(line.number, line.key, line.value) for line in section_lines(str(path), "[Service]")]
     assert lines == [(6, "A", "one two"), (10, "B", "=c")]
 
 
 def test_files_that_cannot_be_read_have_no_lines(tmp_path: pathlib.Path) -> None:
     odd = tmp_path / "odd"
     odd.write_bytes(b"[Service]\n\xff\xfe=\xff\nLimitNOFILE=7\\")
-    assert [line.value for line in service_lines(str(odd))][-1:] == ["7"]
+    assert [line.value for line in section_lines(str(odd), "[Service]")][-1:] == ["7"]
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     for name in ("missing", "pipe", "loop", "", "nul\0"):
-        assert service_lines(str(tmp_path / name)) == []
+        assert section_lines(str(tmp_path / name), "[Service]") == []
 
 
 def test_variables(tmp_path: pathlib.Path) -> None:
@@ -116,7 +116,7 @@ def test_variables(tmp_path: pathlib.Path) -> None:
 def test_the_end_of_a_line(tmp_path: pathlib.Path, end: str, continued: bool) -> None:
     path = tmp_path / "a.conf"
     path.write_text(f"[Service]\nEnvironment=A=1{end}\nLimitNOFILE=1024\n")
-    keys = [line.key for line in service_lines(str(path))]
+    keys = [line.key for line in section_lines(str(path), "[Service]")]
     assert keys == (["Environment"] if continued else ["Environment", "LimitNOFILE"])
 
 

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What is known of a unit that does not run: what systemd shows, its files, and its last starts in the journal.
+
+Relies on `systemctl show` (org.freedesktop.systemd1(5)) and on the journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
+    Settings,
+    secret_values,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.conditions import PROPERTIES
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.held_ports import IN_USE, held_ports
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.journal import Attempt, read_attempts
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import last_words
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.start_commands import (
+    START_PRE,
+    StartCommands,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.unit_files import UnitNow, shown_lines
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
+
+_PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "NRestarts",
+    "MainPID",
+    "ExecMainStatus",
+    "ExecMainCode",
+    "TimeoutStartUSec",
+    "UnitFileState",
+    "InvocationID",
+    START_PRE,
+    *PROPERTIES,
+)
+
+
+class Evidence:
+    """What is known of one unit. `shown`: what systemd shows; `commands`: those before its start.
+
+    Its files and the journal are read when they are needed. Reading the files raises SynapseError if systemd fails.
+    """
+
+    def __init__(self, declared: Declared, units: Units, name: str) -> None:
+        """Raises SynapseError if systemd does not show the unit."""
+        self._declared = declared
+        self._units = units
+        self.name = name
+        lines = shown_lines(_PROPERTIES, ["--", name], units.run, units.timeout)
+        self.shown = dict(lines)
+        self.commands = StartCommands(lines, lambda: self.unit)
+
+    def state(self, name: str) -> str:
+        """Return a property that systemd shows, "" if it does not."""
+        return self.shown.get(name, "")
+
+    def number(self, name: str) -> int:
+        """Return a property that is a number, 0 if it is not."""
+        text = self.state(name)
+        return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether a start is in progress, so that systemd shows nothing of those before."""
+        return self.state("ActiveState") == "activating" and not self.state("SubState").startswith("auto-restart")
+
+    @property
+    def again(self) -> str:
+        """How often systemd has restarted it, in parentheses after a space, or ""."""
+        count = self.number("NRestarts")
+        times = {1: "once", 2: "twice"}.get(count, f"{count} times")
+        return f" (systemd has restarted it {times})" if count else ""
+
+    @property
+    def limit(self) -> str:
+        """The limit for the start, with its place."""
+        lines = [line for line in self.unit.lines() if line.key in ("TimeoutStartSec", "TimeoutSec") and line.value]
+        value = self.state("TimeoutStartUSec")
+        if not lines:
+            return f"{value}, which is DefaultTimeoutStartSec of systemd (set TimeoutStartSec to change it)"
+        line = lines[-1]
+        return f"{line.key}={line.value} ({line.path}, line {line.number})"
+
+    @functools.cached_property
+    def _settings(self) -> Settings | None:
+        """The settings of the Synapse in the unit; None if they are unknown."""
+        with contextlib.suppress(SynapseError):
+            if self.has_configuration:
+                return read_configuration(self._declared.config_path).settings
+        return None
+
+    @functools.cached_property
+    def attempts(self) -> list[Attempt]:
+        """The last starts; none if the journal cannot be read."""
+        try:
+            return read_attempts(self.name, self._units.run, self._units.timeout)
+        except SynapseError:
+            # What systemd knows is still a reason.
+            return []
+
+    def words(self) -> str:
+        """Return the last words of Synapse, and which process holds a port that it needs, as sentences, or ""."""
+        # The words of a Synapse with another configuration can contain other secrets.
+        secrets = None if self._settings is None else secret_values(self._settings)
+        words = last_words(self.attempts, secrets)
+        return f"{words}{self._held(words)}"
+
+    def _held(self, words: str) -> str:
+        """Return which process holds the port of which Synapse reports that it is in use, as sentences, or ""."""
+        if IN_USE not in words or self._settings is None:
+            return ""
+        held = held_ports(self._settings, self.number("MainPID"), self._units.proc)
+        return f" {held}" if held else ""
+
+    @property
+    def has_configuration(self) -> bool:
+        """Whether the unit starts Synapse with the declared configuration."""
+        return self.unit.starts_with(self._declared.config_path[0])
+
+    @property
+    def unit(self) -> UnitNow:
+        """The files of the unit."""
+        return self._units.called(self.name)
