@@ -79,15 +79,16 @@ class CacheSettings:
     cache_autotuning: Settings
 
     @classmethod
-    def read(cls, settings: Settings) -> CacheSettings:
+    def read(cls, configuration: Configuration) -> CacheSettings:
         """Return the settings of the caches. Raises ConfigurationError for values that Synapse does not accept."""
-        caches = _mapping(settings.get("caches"), "caches")
-        factors = _mapping(caches.get("per_cache_factors"), "caches.per_cache_factors")
-        autotuning = _mapping(caches.get("cache_autotuning"), "caches.cache_autotuning")
+        settings, file = configuration.settings, configuration.source_of("caches")
+        caches = _mapping(settings.get("caches"), "caches", file)
+        factors = _mapping(caches.get("per_cache_factors"), "caches.per_cache_factors", file)
+        autotuning = _mapping(caches.get("cache_autotuning"), "caches.cache_autotuning", file)
         return cls(
-            _factor(caches.get("global_factor", 0.5), "global_factor"),
-            {str(name): _factor(value, f"per_cache_factors.{name}") for name, value in factors.items()},
-            _event_cache_size(settings.get(EVENT_CACHE_SIZE, "10K")),
+            _factor(caches.get("global_factor", 0.5), "global_factor", file),
+            {str(name): _factor(value, f"per_cache_factors.{name}", file) for name, value in factors.items()},
+            _event_cache_size(settings.get(EVENT_CACHE_SIZE, "10K"), configuration.source_of(EVENT_CACHE_SIZE)),
             {name: value for name, value in autotuning.items() if value is not None},
         )
 
@@ -216,30 +217,27 @@ def parse_size(value: t.Any) -> int:
     return int(text[:-1]) * _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else int(text)
 
 
-def _factor(value: t.Any, name: str) -> float:
+def _factor(value: t.Any, name: str, file: str | None) -> float:
     if type(value) in (int, float):
         # A number that is too large, infinite or NaN ends Synapse when it sets the size of the first cache.
         with contextlib.suppress(OverflowError):
             if math.isfinite(float(value)):
                 return float(value)
     raise ConfigurationError(
-        f"caches.{name} in the configuration is not a number. Correct it, because Synapse does not accept it."
+        f"caches.{name} in {file} is not a number. Correct it, because Synapse does not accept it."
     )
 
 
-def _mapping(value: t.Any, name: str) -> Settings:
+def _mapping(value: t.Any, name: str, file: str | None) -> Settings:
     if not isinstance(value or {}, dict):
-        raise ConfigurationError(
-            f"{name} in the configuration is not a mapping. Correct it, because Synapse does not accept it."
-        )
+        raise ConfigurationError(f"{name} in {file} is not a mapping. Correct it, because Synapse does not accept it.")
     return t.cast("Settings", value or {})
 
 
-def _event_cache_size(value: t.Any) -> int:
+def _event_cache_size(value: t.Any, file: str | None) -> int:
     try:
         return parse_size(value)
     except ValueError:
         raise ConfigurationError(
-            "event_cache_size in the configuration is not a size such as 10K. Correct it, because Synapse cannot start"
-            " with it."
+            f"event_cache_size in {file} is not a size such as 10K. Correct it, because Synapse cannot start with it."
         ) from None

@@ -146,7 +146,7 @@ class Measuring:
                 fix = "Check which program serves this URL, and restart Synapse if it is Synapse."
                 one.reader.unknown.append(Unknown("activity", reason, fix))
         if self._wanted.caches:
-            settings = CacheSettings.read(one.configuration.settings)
+            settings = CacheSettings.read(one.configuration)
             sources = cache_sources(one.configuration, described.get("changed_for_reload") or [])
             bases = self._base_sizes(one)
             described["caches"] = compare_caches(samples, bases, settings, described["environment"], sources)

@@ -108,7 +108,7 @@ class RuntimeReader:
         """
         wanted = self._wanted
         configuration = read_configuration(self._config_path) if wanted.configuration else None
-        settings = CacheSettings.read(configuration.settings) if configuration and wanted.caches else None
+        settings = CacheSettings.read(configuration) if configuration and wanted.caches else None
         presence = presence_settings(configuration) if configuration and wanted.presence else None
         found = find_processes(self._config_path, self._host.proc)
         unknown = list(found.unknown)
@@ -252,7 +252,7 @@ class RuntimeReader:
         try:
             configuration = read_configuration(paths)
             if self._wanted.caches:
-                CacheSettings.read(configuration.settings)
+                CacheSettings.read(configuration)
         except ConfigurationError as error:
             fix = f"Run the task with become, as root, or correct the configuration of process {process.pid}."
             names = [*(["name"] if process.app != MAIN_APP else []), *self._wanted.needing_configuration]

@@ -8,6 +8,10 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_autotuning import autotuning_in_force
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings
 
@@ -18,7 +22,9 @@ Jemalloc = t.Optional[dict[str, t.Any]]
 
 def read(keys: dict[str, t.Any], jemalloc: Jemalloc, memory: dict[str, t.Any] | None = None) -> dict[str, t.Any] | None:
     """Return the autotuning of a process with these keys."""
-    settings = CacheSettings.read({"caches": {"cache_autotuning": keys}})
+    settings = CacheSettings.read(
+        Configuration((ConfigurationFile("/c.yaml", {"caches": {"cache_autotuning": keys}}),))
+    )
     return autotuning_in_force(settings, jemalloc, memory)
 
 

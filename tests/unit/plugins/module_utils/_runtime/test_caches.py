@@ -34,6 +34,10 @@ def test_canonical_name(cache: str, name: str) -> None:
     assert canonical_name(cache) == name
 
 
+def configured(settings: dict[str, t.Any]) -> Configuration:
+    return Configuration((ConfigurationFile("/etc/h.yaml", settings), ConfigurationFile("/etc/other.yaml", {})))
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -48,30 +52,30 @@ def test_canonical_name(cache: str, name: str) -> None:
     ],
 )
 def test_settings_of_the_caches(settings: dict[str, t.Any], expected: CacheSettings) -> None:
-    assert CacheSettings.read(settings) == expected
+    assert CacheSettings.read(configured(settings)) == expected
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"caches": [1]}, "caches in the configuration is not a mapping"),
-        ({"caches": {"per_cache_factors": [1]}}, "caches.per_cache_factors in the configuration is not a mapping"),
-        ({"caches": {"cache_autotuning": "1G"}}, "caches.cache_autotuning in the configuration is not a mapping"),
-        ({"caches": {"global_factor": "2"}}, "caches.global_factor in the configuration is not a number"),
-        ({"caches": {"global_factor": True}}, "caches.global_factor in the configuration is not a number"),
+        ({"caches": [1]}, "caches in /etc/h.yaml is not a mapping"),
+        ({"caches": {"per_cache_factors": [1]}}, "caches.per_cache_factors in /etc/h.yaml is not a mapping"),
+        ({"caches": {"cache_autotuning": "1G"}}, "caches.cache_autotuning in /etc/h.yaml is not a mapping"),
+        ({"caches": {"global_factor": "2"}}, "caches.global_factor in /etc/h.yaml is not a number"),
+        ({"caches": {"global_factor": True}}, "caches.global_factor in /etc/h.yaml is not a number"),
         (
             {"caches": {"per_cache_factors": {"a": None}}},
-            r"caches.per_cache_factors.a in the configuration is not a number",
+            r"caches.per_cache_factors.a in /etc/h.yaml is not a number",
         ),
-        ({"caches": {"global_factor": float("nan")}}, "caches.global_factor in the configuration is not a number"),
-        ({"caches": {"global_factor": 10**400}}, "caches.global_factor in the configuration is not a number"),
-        ({"event_cache_size": "10X"}, "event_cache_size in the configuration is not a size"),
-        ({"event_cache_size": ""}, "event_cache_size in the configuration is not a size"),
+        ({"caches": {"global_factor": float("nan")}}, "caches.global_factor in /etc/h.yaml is not a number"),
+        ({"caches": {"global_factor": 10**400}}, "caches.global_factor in /etc/h.yaml is not a number"),
+        ({"event_cache_size": "10X"}, "event_cache_size in /etc/h.yaml is not a size"),
+        ({"event_cache_size": ""}, "event_cache_size in /etc/h.yaml is not a size"),
     ],
 )
 def test_settings_that_synapse_refuses(settings: dict[str, t.Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        CacheSettings.read(settings)
+        CacheSettings.read(configured(settings))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_sources() -> None:
 
 def source_of(cache: str, environment: dict[str, str] | None, configuration: Configuration = CONFIGURATION) -> t.Any:
     """Return what sets the factor of a cache."""
-    settings = CacheSettings.read(configuration.settings)
+    settings = CacheSettings.read(configuration)
     sources = cache_sources(configuration, [])
     found = compare_caches(samples(**{cache: 1.0}), BASES, settings, environment, sources)
     return found[0].get("factor_source")
