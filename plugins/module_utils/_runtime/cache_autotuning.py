@@ -70,7 +70,7 @@ def autotuning_in_force(
 
 def _use(memory: t.Any, known: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     allocated = memory.get("allocated_bytes") if isinstance(memory, t.Mapping) else None
-    if type(allocated) is not int or allocated < 0:
+    if not isinstance(allocated, int) or isinstance(allocated, bool) or allocated < 0:
         return {}
     return {"allocated_bytes": allocated, "is_evicting": allocated > known["max_bytes"]}
 

@@ -171,7 +171,7 @@ def _count(value: t.Any) -> int | None:
 
 
 def _whole(value: t.Any) -> int:
-    if type(value) is not int or not 0 <= value <= _LARGEST:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
         raise ValueError("this is not a count")
     return value
 

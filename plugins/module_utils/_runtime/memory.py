@@ -116,8 +116,8 @@ def memory_limit(control_group_text: str, sys: str = "/sys/fs/cgroup") -> int | 
 
 def _limit_files(text: str, sys: str) -> t.Iterator[str]:
     for line in text.splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
+        number, _colon, rest = line.partition(":")
+        controllers, _colon, group = rest.partition(":")
         if (number, controllers) == ("0", ""):
             # With both versions in use, systemd mounts version 2 below `unified`.
             roots, name = (sys, os.path.join(sys, "unified")), "memory.max"

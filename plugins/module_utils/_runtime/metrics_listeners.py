@@ -119,7 +119,7 @@ def _serves_metrics(listener: Settings) -> bool:
 
 def _port(listener: Settings) -> int:
     port = listener.get("port")
-    return port if type(port) is int and 0 < port < 65536 else 0
+    return port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536 else 0
 
 
 def _unix_path(listener: Settings) -> str:

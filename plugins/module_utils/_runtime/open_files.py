@@ -188,5 +188,5 @@ def _media_directories(settings: Settings) -> t.Iterator[t.Any]:
 
 
 def _is_named_log(path: str) -> bool:
-    name, _, number = path.rpartition(".")
+    name, _dot, number = path.rpartition(".")
     return (name if number.isdigit() else path).endswith(".log")

@@ -75,7 +75,7 @@ def read_tcp_sockets(pid: int, inodes: t.Collection[int], proc: str = "/proc") -
                 fields = line.split(None, 10)
                 inode = int(fields[9])
                 if inode in inodes:
-                    (local, _, local_port), (remote, _, remote_port) = (
+                    (local, _colon, local_port), (remote, _colon, remote_port) = (
                         fields[1].partition(b":"),
                         fields[2].partition(b":"),
                     )

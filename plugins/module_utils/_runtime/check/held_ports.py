@@ -62,7 +62,7 @@ def configured_ports(settings: t.Mapping[str, t.Any]) -> list[Port]:
     return [
         Port(number, setting, _addresses(addresses))
         for number, setting, addresses in given
-        if type(number) is int and 0 < number <= _HIGHEST
+        if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= _HIGHEST
     ]
 
 

@@ -190,8 +190,8 @@ def test_counts_are_integers() -> None:
     found = activity(TEXT)
     for part in ("federation", "presence"):
         assert {type(value) for value in found[part].values()} == {int}
-    assert type(found["event_loop"]["slow_ticks"]) is int
-    assert type(found["database"]["connections"]["max"]) is int
+    assert isinstance(found["event_loop"]["slow_ticks"], int)
+    assert isinstance(found["database"]["connections"]["max"], int)
 
 
 def test_a_process_that_has_done_nothing_shows_0_and_no_averages() -> None:

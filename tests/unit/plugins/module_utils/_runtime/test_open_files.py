@@ -41,7 +41,7 @@ class Kernel:
 
     def tcp(self, local: str, remote: str, state: str = "01", times: int = 1, files: int = 1) -> None:
         family = "tcp6" if "[" in local else "tcp"
-        for _ in range(times):
+        for _time in range(times):
             self._number += 1
             inode = 1000 + self._number
             with (self.net / family).open("a") as table:
@@ -63,7 +63,7 @@ class Kernel:
 
 
 def as_kernel_writes(text: str) -> str:
-    host, _, port = text.rpartition(":")
+    host, _colon, port = text.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     address = socket.inet_pton(family, host.strip("[]"))
     words = (address[start : start + 4] for start in range(0, len(address), 4))
