@@ -119,7 +119,7 @@ def _version_text(value: t.Any) -> str:
 
 
 def _number(name: str, value: t.Any) -> float:
-    if type(value) not in (int, float) or math.isnan(value) or value < 0:
+    if type(value) not in (int, float) or (isinstance(value, float) and math.isnan(value)) or value < 0:
         raise InvalidInput(
             f"advice_thresholds.{name} is {value!r}: set a number that is 0 or greater, without quotation marks."
         )
