@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import typing as t
 
@@ -60,7 +61,7 @@ def test_every_threshold_and_its_default_is_documented() -> None:
 
 def test_the_documentation_of_the_module_agrees() -> None:
     described = yaml.safe_load(synapse_runtime_info.DOCUMENTATION)["options"]["advice_thresholds"]["description"]
-    ours = [" ".join(item.split()) for item in (Thresholds.__doc__ or "").split("\n    - ")[1:]]
+    ours = [" ".join(item.split()) for item in inspect.cleandoc(Thresholds.__doc__ or "").split("\n- ")[1:]]
     theirs = [re.sub(r"V\((.*?)\)", r"\1", line).replace(" - ", ": ", 1) for line in described if " - " in line]
     assert [item.replace("`", "").lower() for item in ours] == [
         item.replace("The default is ", "Default ").lower() for item in theirs

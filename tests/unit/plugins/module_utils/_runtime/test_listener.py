@@ -286,12 +286,12 @@ def test_a_unix_socket_of_a_process_whose_files_are_hidden(
     assert unix((100, "/run/s s", LISTENS)) == Owner(None, frozenset({100}))
 
 
-def test_a_unix_socket_of_this_machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in (f"{tmp_path}/absolute", "relative"):
+def test_a_unix_socket_of_this_machine(short_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(short_path)
+    for name in (f"{short_path}/absolute", "relative"):
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(name)
-            url = f"http+unix://{str(tmp_path / name).replace('/', '%2F')}/"
+            url = f"http+unix://{str(short_path / name).replace('/', '%2F')}/"
             assert owner_of(url, os.getpid()) == Owner(False, frozenset())
             listening.listen()
             assert owner_of(url, os.getpid()) == own(os.fstat(listening.fileno()).st_ino)

@@ -79,7 +79,8 @@ def test_this_process() -> None:
     found = read_memory(os.getpid())
     assert found.memory["resident_bytes"] > 1024**2
     assert found.threads >= 1
-    assert found.cpu_seconds > 0
+    # The kernel counts it in steps, and this process may have just been forked.
+    assert 0 <= found.cpu_seconds < 10_000
 
 
 def test_the_cpu_time_alone(proc: pathlib.Path) -> None:

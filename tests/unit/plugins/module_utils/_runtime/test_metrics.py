@@ -29,7 +29,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metric
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Process
 
-PROCESS = Process(os.getpid(), "synapse.app.homeserver", ("/c.yaml",), "python3")
 TLS = {
     "type": "http",
     "port": 8448,
@@ -39,6 +38,11 @@ TLS = {
 }
 PEM = "-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----\n"
 URL = "https://127.0.0.1:8448/_synapse/metrics"
+
+
+def this_process() -> Process:
+    # Each test can run in a process of its own.
+    return Process(os.getpid(), "synapse.app.homeserver", ("/c.yaml",), "python3")
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -72,13 +76,13 @@ def served(port: int) -> str:
 
 def test_read_metrics(port: int, served: str) -> None:
     listeners = [{"type": "metrics", "port": number, "bind_addresses": ["127.0.0.1"]} for number in (1, port)]
-    found = read_metrics({"enable_metrics": True, "listeners": listeners}, PROCESS, 10)
+    found = read_metrics({"enable_metrics": True, "listeners": listeners}, this_process(), 10)
     assert found == Metrics(served, [Sample("a", {"b": "é"}, 1)])
 
 
 def test_each_reason_why_no_metrics_were_read() -> None:
     listeners = [{"type": "metrics", "port": 1, "bind_addresses": ["127.0.0.1", "127.0.0.2"]}]
-    found = read_metrics({"enable_metrics": True, "listeners": listeners}, PROCESS, 10)
+    found = read_metrics({"enable_metrics": True, "listeners": listeners}, this_process(), 10)
     assert isinstance(found, NoMetrics)
     assert "//127.0.0.1:1/" in found.reason and "//127.0.0.2:1/" in found.reason
     assert found.fix.count("Restart Synapse, so that it opens the listener for metrics in listeners") == 1
@@ -93,38 +97,38 @@ def test_a_process_with_a_network_of_its_own(
     metrics_listener = {"type": "metrics", "port": port, "bind_addresses": ["127.0.0.1"]}
     unix = {**TLS, "tls": False, "port": None, "path": f"{tmp_path}/s"}
     monkeypatch.setattr(metrics, "has_other_namespace", lambda _pid, kind, _proc: kind == "net")
-    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener]}, PROCESS, 10)
+    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener]}, this_process(), 10)
     # A process of this network answers at the address.
     assert isinstance(found, NoMetrics)
     assert f"Process {os.getpid()} has a network of its own" in found.reason
     assert "type: http, path: " in found.fix and "to listeners, and restart" in found.fix
     monkeypatch.setattr(metrics, "fetch_from", lambda *_: Answer("a 1", True))
-    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener, unix]}, PROCESS, 10)
+    found = read_metrics({"enable_metrics": True, "listeners": [metrics_listener, unix]}, this_process(), 10)
     assert isinstance(found, Metrics) and found.url.startswith("http+unix:")
 
 
 def test_a_listener_that_does_not_answer_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         listener = {"type": "metrics", "port": silent.getsockname()[1], "bind_addresses": ["127.0.0.1"]}
-        found = read_metrics({"enable_metrics": True, "listeners": [listener]}, PROCESS, 0.2)
+        found = read_metrics({"enable_metrics": True, "listeners": [listener]}, this_process(), 0.2)
     assert isinstance(found, NoMetrics)
     assert found.reason.endswith(" timed out.")
     assert found.fix.startswith("Increase metrics_timeout, and check that the process is not stopped")
 
 
-def test_a_unix_socket_with_a_relative_path(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unix_socket_with_a_relative_path(short_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"enable_metrics": True, "listeners": [{**TLS, "tls": False, "port": None, "path": "s"}]}
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(short_path)
     monkeypatch.setattr(metrics, "fetch_from", lambda url, *_: Answer("a 1", True) if "%2Fs/" in url else None)
-    found = read_metrics(settings, PROCESS, 10)
+    found = read_metrics(settings, this_process(), 10)
     assert isinstance(found, Metrics) and found.doubt is None
-    assert found.url == f"http+unix://{str(tmp_path).replace('/', '%2F')}%2Fs/_synapse/metrics"
+    assert found.url == f"http+unix://{str(short_path).replace('/', '%2F')}%2Fs/_synapse/metrics"
 
     def forbidden(_path: str) -> str:
         raise PermissionError
 
     monkeypatch.setattr(os, "readlink", forbidden)
-    assert isinstance(read_metrics(settings, PROCESS, 10), NoMetrics)
+    assert isinstance(read_metrics(settings, this_process(), 10), NoMetrics)
 
 
 def test_metrics_of_the_process_itself_are_certain(served: str) -> None:
@@ -138,10 +142,10 @@ def owners(monkeypatch: pytest.MonkeyPatch, *answers: Owner) -> None:
     monkeypatch.setattr(metrics, "owner_of", lambda *_: next(following))
 
 
-def test_a_unix_socket_proves_its_process_by_itself(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unix_socket_proves_its_process_by_itself(short_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owners(monkeypatch, Owner(None, frozenset({1})))
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "s"))
+        listening.bind(str(short_path / "s"))
         listening.listen()
         server = http.server.HTTPServer(("", 0), Page, bind_and_activate=False)
         server.socket.close()
@@ -149,7 +153,7 @@ def test_a_unix_socket_proves_its_process_by_itself(tmp_path: pathlib.Path, monk
         monkeypatch.setattr(server, "get_request", lambda: (listening.accept()[0], ("", 0)))
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        url = f"http+unix://{str(tmp_path / 's').replace('/', '%2F')}/_synapse/metrics"
+        url = f"http+unix://{str(short_path / 's').replace('/', '%2F')}/_synapse/metrics"
         assert fetch_from(url, os.getpid(), 10) == Answer('a{b="é"} 1\n', True)
         thread.join()
 
@@ -201,7 +205,7 @@ def test_metrics_of_an_unknown_process_are_not_certain(served: str, monkeypatch:
 )
 def test_a_doubt(monkeypatch: pytest.MonkeyPatch, answer: Answer, reason: str | None, fix: str | None) -> None:
     monkeypatch.setattr(metrics, "fetch_from", lambda *_: answer)
-    found = read_metrics({"enable_metrics": True, "metrics_port": 9000}, PROCESS, 10)
+    found = read_metrics({"enable_metrics": True, "metrics_port": 9000}, this_process(), 10)
     assert isinstance(found, Metrics)
     if reason is None or fix is None:
         assert found.doubt is None
@@ -222,7 +226,7 @@ class Encrypted:
     def read(self, certificate: bytes, is_certain: bool = False) -> Metrics | NoMetrics:
         self._monkeypatch.setattr(metrics, "fetch_from", lambda *_: Answer("a 1", is_certain, certificate))
         settings = {"enable_metrics": True, "listeners": [TLS], "tls_certificate_path": self.configured}
-        return read_metrics(settings, PROCESS, 10)
+        return read_metrics(settings, this_process(), 10)
 
 
 @pytest.fixture

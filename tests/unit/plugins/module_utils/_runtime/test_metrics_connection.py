@@ -157,30 +157,30 @@ def test_a_unix_socket_with_a_long_path(site: Site, tmp_path: pathlib.Path, monk
         assert fetch(site.unix(name, GOOD)[0], os.getpid(), 10).text == BODY
 
 
-def test_a_unix_socket_of_another_process(tmp_path: pathlib.Path) -> None:
-    path = str(tmp_path / "s")
+def test_a_unix_socket_of_another_process(short_path: pathlib.Path) -> None:
+    path = str(short_path / "s")
     command = [sys.executable, "-c", LISTENS, path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout and other.stdout.readline()
         # A link, as another user could put it there.
-        (tmp_path / "link").symlink_to(path)
+        (short_path / "link").symlink_to(path)
         for name in ("s", "link"):
-            url = str(unix_url(str(tmp_path / name), "/"))
+            url = str(unix_url(str(short_path / name), "/"))
             with pytest.raises(UnexpectedAnswer, match=f"served by a different process, process {other.pid}\\."):
                 fetch(url, os.getpid(), 10)
         other.communicate(b"\n")
 
 
-def test_a_unix_socket_with_too_many_connections(tmp_path: pathlib.Path) -> None:
+def test_a_unix_socket_with_too_many_connections(short_path: pathlib.Path) -> None:
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listening.bind(str(tmp_path / "s"))
+        listening.bind(str(short_path / "s"))
         listening.listen(0)
         waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
-        waiting.connect(str(tmp_path / "s"))
+        waiting.connect(str(short_path / "s"))
         begin = time.monotonic()
         with pytest.raises(ConnectionFailed, match="timed out"):
-            fetch(str(unix_url(str(tmp_path / "s"), "/")), os.getpid(), 0.3)
+            fetch(str(unix_url(str(short_path / "s"), "/")), os.getpid(), 0.3)
         assert 0.2 < time.monotonic() - begin < 5
 
 

@@ -307,22 +307,22 @@ def test_a_process_that_has_ended(kernel: Kernel) -> None:
         read_open_files(PID, {}, False, None, str(kernel.proc))
 
 
-def test_the_real_process_of_this_test(tmp_path: pathlib.Path) -> None:
+def test_the_real_process_of_this_test(short_path: pathlib.Path) -> None:
     with contextlib.ExitStack() as stack:
         web = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         postgresql = stack.enter_context(socket.socket(socket.AF_UNIX))
-        postgresql.bind(str(tmp_path / ".s.PGSQL.5432"))
+        postgresql.bind(str(short_path / ".s.PGSQL.5432"))
         postgresql.listen()
         port = web.getsockname()[1]
-        settings = {"listeners": [{**SERVER, "port": port}], "media_store_path": str(tmp_path / "media")}
+        settings = {"listeners": [{**SERVER, "port": port}], "media_store_path": str(short_path / "media")}
         before = read_open_files(os.getpid(), settings, False, None)
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         stack.enter_context(web.accept()[0])
         client.shutdown(socket.SHUT_WR)
-        (tmp_path / "media").mkdir()
-        stack.enter_context((tmp_path / "media" / "x").open("w"))
-        stack.enter_context((tmp_path / "a.log").open("w")).flush()
-        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / ".s.PGSQL.5432"))
+        (short_path / "media").mkdir()
+        stack.enter_context((short_path / "media" / "x").open("w"))
+        stack.enter_context((short_path / "a.log").open("w")).flush()
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(short_path / ".s.PGSQL.5432"))
         after = read_open_files(os.getpid(), settings, False, None)
         more = {kind: after.by_kind[kind] - before.by_kind[kind] for kind in KINDS}
         # The outgoing end is not federation, because Synapse does not federate with loopback addresses.

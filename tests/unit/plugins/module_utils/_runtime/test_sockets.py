@@ -154,8 +154,8 @@ def test_a_process_that_has_ended() -> None:
         read_unix_sockets(ended.pid, [1])
 
 
-def test_unix_sockets_with_their_other_ends(opened: contextlib.ExitStack, tmp_path: pathlib.Path) -> None:
-    path = str(tmp_path / "a socket\nä")
+def test_unix_sockets_with_their_other_ends(opened: contextlib.ExitStack, short_path: pathlib.Path) -> None:
+    path = str(short_path / "a socket\nä")
     listener, client, accepted = connected(opened, socket.AF_UNIX, path)
     one, other = (opened.enter_context(end) for end in socket.socketpair())
     wanted = [inode(each) for each in (listener, client, accepted, one, other)]
@@ -183,9 +183,9 @@ def test_names_in_the_abstract_namespace_and_datagrams(opened: contextlib.ExitSt
 
 
 def test_without_diagnostics(
-    opened: contextlib.ExitStack, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    opened: contextlib.ExitStack, short_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = str(tmp_path / "a socket")
+    path = str(short_path / "a socket")
     listener, client, accepted = connected(opened, socket.AF_UNIX, path)
     wanted = [inode(each) for each in (listener, client, accepted)]
     monkeypatch.setattr(sockets, "ask_kernel", lambda inodes: None)
