@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import importlib.util
 import json
 import operator
 import os
 import subprocess
 import tempfile
+import types
 import typing as t
 from pathlib import Path
 
@@ -94,6 +97,22 @@ def wait_for_profiles(server: Server) -> None:
     """
     pending = "SELECT update_name FROM background_updates WHERE update_name = 'profiles_full_user_id_key_idx'"
     until(lambda: server.rows(pending), operator.not_)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free ports on loopback, which no other server of the tests gets while this process runs."""
+    return t.cast("list[int]", processes().free_ports(count))
+
+
+@functools.lru_cache
+def processes() -> types.ModuleType:
+    """Return the module that keeps ports, which lies beside the program that starts the servers."""
+    specification = importlib.util.spec_from_file_location("processes", PROGRAM.with_name("processes.py"))
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def _run(*arguments: str, owner: int = 0) -> str:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import socket
 
 import pytest
@@ -16,11 +15,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract import servers
 
 
 def test_a_port_is_kept_for_the_server_that_will_listen_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    specification = importlib.util.spec_from_file_location("processes", servers.PROGRAM.with_name("processes.py"))
-    assert specification is not None
-    assert specification.loader is not None
-    processes = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(processes)
+    processes = servers.processes.__wrapped__()
     address = ("127.0.0.1", processes.free_ports(1)[0])
     monkeypatch.setattr(processes.random, "sample", lambda ports, _all: [address[1], *ports])
     with contextlib.closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):

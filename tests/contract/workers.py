@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import socket
 import subprocess
 import typing as t
 import urllib.error
@@ -40,7 +39,7 @@ def with_workers(server: Server, count: int) -> t.Iterator[list[Worker]]:
     """Let a server of one's own, on PostgreSQL, be restarted with that many workers, and stop these afterwards."""
     directory = Path(server.directory)
     with contextlib.ExitStack() as running:
-        redis, replication = _free_port(), _free_port()
+        redis, replication = servers.free_ports(2)
         command = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
         program = os.environ["CONTRACT_REDIS_SERVER"]
         running.enter_context(_ended(subprocess.Popen(command, executable=program, stdout=subprocess.DEVNULL)))
@@ -55,17 +54,16 @@ def with_workers(server: Server, count: int) -> t.Iterator[list[Worker]]:
         Path(server.config_path[1], "80-workers.yaml").write_text(json.dumps(settings))
         servers.restart(server)
         workers = [_worker(server, number) for number in range(1, count + 1)]
-        for worker in workers:
-            running.enter_context(_ended(_start(server, worker)))
-        for worker in workers:
-            until(functools.partial(_answers, worker.base_url), bool)
+        processes = [running.enter_context(_ended(_start(server, worker))) for worker in workers]
+        for worker, process in zip(workers, processes):
+            until(functools.partial(_answers, server, worker, process), bool)
         yield workers
 
 
 def _worker(server: Server, number: int) -> Worker:
     name = f"worker{number}"
     directory = Path(server.directory)
-    client, metrics = _free_port(), _free_port()
+    client, metrics = servers.free_ports(2)
     worker = Worker(
         name,
         f"http://127.0.0.1:{client}",
@@ -104,10 +102,10 @@ def _start(server: Server, worker: Worker) -> subprocess.Popen[bytes]:
 
 
 @contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> t.Iterator[None]:
+def _ended(process: subprocess.Popen[bytes]) -> t.Iterator[subprocess.Popen[bytes]]:
     """End a process when it is not needed any more."""
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         try:
@@ -117,14 +115,14 @@ def _ended(process: subprocess.Popen[bytes]) -> t.Iterator[None]:
             process.wait()
 
 
-def _answers(base_url: str) -> bool:
+def _answers(server: Server, worker: Worker, process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether the worker answers. Raises RuntimeError with its last words if it has ended."""
+    if process.poll() is not None:
+        written = [Path(server.directory, f"{worker.name}.start"), worker.log]
+        said = "\n".join(path.read_text()[-2000:] for path in written if path.exists())
+        raise RuntimeError(f"{worker.name} has ended with status {process.returncode}:\n{said}")
     try:
-        with urllib.request.urlopen(f"{base_url}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"{worker.base_url}/health", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
