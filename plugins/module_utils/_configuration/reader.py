@@ -133,7 +133,7 @@ def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reade
     `users` have processes that seem to be Synapse. Any user can start such a process, but only Synapse and root can
     read the signing key.
     """
-    key = _signing_key(configuration)
+    key = signing_key_path(configuration)
     if key is None:
         return None
     try:
@@ -144,7 +144,7 @@ def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reade
     return next((reader for reader in map(reader_named, users) if reader.can(key, os.R_OK)), None)
 
 
-def _signing_key(configuration: Configuration) -> str | None:
+def signing_key_path(configuration: Configuration) -> str | None:
     """Return the path of the signing key of Synapse 1.163 (synapse/config/key.py), or None if it is unknown."""
     settings = configuration.settings
     path, name = settings.get("signing_key_path"), settings.get("server_name")

@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings, parse_size
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.size import parse_size
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches import CacheSettings
 
 _MAXIMUM, _TARGET, _TTL = "max_cache_memory_usage", "target_cache_memory_usage", "min_cache_ttl"
 # In milliseconds (parse_duration in synapse/config/_base.py).

@@ -22,6 +22,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.size import parse_size
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.cache_base_sizes import (
     EVENT_CACHE_SIZE,
@@ -44,7 +45,6 @@ _METRIC = "synapse_util_caches_cache"
 _SIZE, _MAX_SIZE, _HITS, _EVICTED = (f"{_METRIC}_{name}" for name in ("size", "max_size", "hits", "evicted_size"))
 _REASONS = ("size", "time", "invalidation")
 _VARIABLE = "SYNAPSE_CACHE_FACTOR_"
-_SUFFIXES = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
 def canonical_name(cache: str) -> str:
@@ -209,12 +209,6 @@ def _factor_source(factor: Factor, sources: Sources | None) -> dict[str, str] | 
         return {"kind": DEFAULT, "name": factor.name}
     source = {"kind": factor.kind, "name": factor.name}
     return {**source, "path": sources.path} if sources.path else source
-
-
-def parse_size(value: t.Any) -> int:
-    """Return a size in bytes or entries as Synapse reads it: a number, or text such as 10K. Raises ValueError."""
-    text = str(value)
-    return int(text[:-1]) * _SUFFIXES[text[-1]] if text[-1:] in _SUFFIXES else int(text)
 
 
 def _factor(value: t.Any, name: str, file: str | None) -> float:

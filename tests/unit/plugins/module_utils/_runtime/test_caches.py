@@ -19,7 +19,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches
     cache_sources,
     canonical_name,
     compare_caches,
-    parse_size,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import Sample
 
@@ -271,14 +270,3 @@ def test_the_real_metrics_of_a_server_without_traffic() -> None:
     found = compare(real, environment={})["*getEvent*"]
     assert (found["lookups"], found["hits"], found["as_configured"]) == (0, 0, True)
     assert found["evicted"] == {"size": 0, "time": 0, "invalidation": 0}
-
-
-@pytest.mark.parametrize(("value", "size"), [(5, 5), ("5", 5), ("2K", 2048), ("1G", 1024**3), ("1T", 1024**4)])
-def test_a_size_is_read_as_synapse_reads_it(value: t.Any, size: int) -> None:
-    assert parse_size(value) == size
-
-
-@pytest.mark.parametrize("value", ["", "K", "1k", "1.5G", 1.5, True, None, []])
-def test_a_size_that_synapse_refuses(value: t.Any) -> None:
-    with pytest.raises(ValueError):
-        parse_size(value)
