@@ -27,29 +27,33 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def checked_base_url(base_url: str) -> str:
-    """Return the URL in its normal form. Raises InvalidInput if it is not the URL of a server."""
+def checked_base_url(base_url: str, option: str = "base_url") -> str:
+    """Return the URL in its normal form. Raises InvalidInput, which names the option, if it is not that of a server."""
     try:
         parts = urllib.parse.urlsplit(base_url)
         labels = (parts.hostname or "").rstrip(".").split(".")
         valid = parts.scheme in ("http", "https") and all(labels) and (parts.port is None or parts.port > 0)
         (parts.hostname or "").encode("idna")
     except ValueError:
-        raise InvalidInput("base_url is not a URL. Set it to a URL such as http://127.0.0.1:8008.") from None
+        raise InvalidInput(f"{option} is not a URL. Set it to a URL such as {_example(option)}.") from None
     if parts.username or parts.password:
         raise InvalidInput(
-            "base_url contains a user name or password. Remove them, because Synapse uses access tokens."
+            f"{option} contains a user name or password. Remove them, because Synapse uses access tokens."
         )
     if not valid or parts.query or parts.fragment:
         raise InvalidInput(
-            f"base_url {base_url!r} is not the URL of a server. Set it to a URL such as http://127.0.0.1:8008."
+            f"{option} {base_url!r} is not the URL of a server. Set it to a URL such as {_example(option)}."
         )
     path = parts.path.rstrip("/")
     if path.startswith(("/_matrix", "/_synapse")):
         raise InvalidInput(
-            f"base_url {base_url!r} contains the path of an endpoint. Remove everything from {path[:8]} on."
+            f"{option} {base_url!r} contains the path of an endpoint. Remove everything from {path[:8]} on."
         )
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _example(option: str) -> str:
+    return "http://127.0.0.1:8008" if option == "base_url" else "https://matrix.example.org"
 
 
 def checked_authorities(verify: bool | str, source: str) -> bool | str:

@@ -843,6 +843,27 @@ signature_failures:
       elements: str
       sample:
         - GET-11752
+    uris:
+      description:
+        - The paths of up to five of the requests, without the query, at most 300 characters of each. For V(inbound), as
+          Synapse received them, which is after the reverse proxy. For V(outbound), as Synapse sent them.
+        - Empty if the log does not contain them, such as for an event, or if C(synapse.http.server) does not log at the
+          level INFO.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - /_matrix/federation/v1/make_join/!abc:example.org/@alice:matrix.example.com
+    decoded_uris:
+      description:
+        - How many of the requests arrived with a path in which one of the characters C(!), C($), C(#), C(@) and C(:)
+          was not percent-encoded, after the name of the endpoint.
+        - Synapse always encodes these. So if the other server runs Synapse, a proxy on the way has decoded the path,
+          and that is why the signature does not match. Some other servers (Conduit and those derived from it, Dendrite)
+          send some of these characters as they are.
+      returned: always
+      type: int
+      sample: 4
 other_signature_failures:
   description: The number of failures that are in none of the elements of RV(signature_failures).
   returned: if O(gather) contains V(signature_failures)

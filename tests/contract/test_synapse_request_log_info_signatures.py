@@ -65,6 +65,9 @@ def test_failures_are_counted_once_and_by_cause(pair: list[Server], tmp_path: Pa
     signed = f'X-Matrix origin="{other.name}",destination="{ours.name}",key="{key}",sig="{"A" * 86}"'
     for _attempt in range(3):
         assert _send(ours, signed) == 401
+    # As it arrives if a reverse proxy has decoded it.
+    for path in ("/_matrix/federation/v1/event/%24a%3Ab", "/_matrix/federation/v1/event/$a:b"):
+        assert _send(ours, signed, path) == 401
     assert _send(ours, signed.replace(f'destination="{ours.name}"', 'destination="nobody.test"')) == 401
     assert _send(ours, None) == 401
     assert _send(ours, "X-Matrix nonsense") in (400, 401)
@@ -74,15 +77,21 @@ def test_failures_are_counted_once_and_by_cause(pair: list[Server], tmp_path: Pa
     urllib.request.urlopen(request, timeout=60).read()
     found = {(each["origin"], each["cause"], each["direction"]): each for each in _failures(place, begun)}
     invalid = found[other.name, "invalid_signature", "inbound"]
-    assert invalid["count"] == 3
+    assert invalid["count"] == 5
     assert invalid["key_ids"] == [key]
-    assert len(invalid["requests"]) == 3
+    assert len(invalid["requests"]) == 5
+    assert invalid["uris"] == [
+        "/_matrix/federation/v1/query/profile",
+        "/_matrix/federation/v1/event/%24a%3Ab",
+        "/_matrix/federation/v1/event/$a:b",
+    ]
+    assert invalid["decoded_uris"] == 1
     assert begun * 1000 <= invalid["first_ts"] <= invalid["last_ts"] <= time.time() * 1000
     assert "Invalid signature for server" in invalid["line"]
     assert [cause for _origin, cause, _direction in found if cause == "wrong_destination"]
     assert [cause for _origin, cause, _direction in found if cause == "missing_authentication"]
     assert not [origin for origin, _cause, _direction in found if origin == "good.example"]
-    assert sum(each["count"] for each in found.values()) == 6
+    assert sum(each["count"] for each in found.values()) == 8
 
 
 @pytest.mark.usefixtures("pair")

@@ -12,8 +12,9 @@ http/matrixfederationclient.py and http/server.py, and on the wordings of older 
 
 Synapse logs most failures several times. Only one of these messages is read, the one that is always logged at WARNING:
 
-- a request of another server: `authenticate_request failed: ...` (not the DEBUG line of the keyring before it, not the
-  INFO line of synapse.http.server after it),
+- a request of another server: `authenticate_request failed: ...` (not the DEBUG line of the keyring before it). The
+  INFO line of synapse.http.server after it repeats the reason and has the URI, so that message is an `ARRIVAL`, which
+  only adds the URI to a failure,
 - an event: the line that names it and the reason (not `Error handling PDU`, not `Failed to find copy of`),
 - a request to another server: `Request failed: ... HttpResponseException('401: ...` (not `Got response headers: 401`).
   It does not contain the other server's reason. Synapse returns the reason to the client that caused the request, and
@@ -28,7 +29,8 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.tagged import mentions_request
 
-INBOUND, OUTBOUND, ANSWER = "inbound", "outbound", "answer"
+INBOUND, OUTBOUND, ANSWER, ARRIVAL = "inbound", "outbound", "answer", "arrival"
+_FEDERATION = "/_matrix/federation/"
 
 _BASE = "synapse.federation.transport.server"
 _EVENTS = ("synapse.federation.federation_base", "synapse.federation.federation_client")
@@ -105,11 +107,11 @@ _KEYS = (
 _FAILED = "authenticate_request failed"
 _POLICY_HEAD = "failed to verify event using public key in policy server event: 401: "
 _REQUEST = re.compile(
-    r"\{\S{1,100}\} \[(?P<origin>\S{1,300})\] Request failed: [A-Z]{1,20} \S+: "
+    r"\{\S{1,100}\} \[(?P<origin>\S{1,300})\] Request failed: [A-Z]{1,20} (?P<uri>\S+): "
     r"HttpResponseException\(u?['\"](?P<code>401|403): "
 )
 _ANSWER = re.compile(
-    r"<\w{1,100} at 0x[0-9a-f]{1,16} method=\S+ uri=u?['\"](?P<uri>\S+) clientproto=\S+ site=[^>]{1,300}> "
+    r"<\w{1,100} at 0x[0-9a-f]{1,16} method=\S+ uri=u?['\"](?P<uri>\S+)['\"] clientproto=\S+ site=[^>]{1,300}> "
     r"SynapseError: (?P<code>40[013]) - "
 )
 _RETURNED = re.compile(rf"TX \[(?P<origin>{_NAME})\] \{{[^}}]{{1,100}}\}} Remote returned error for (\S{{1,300}}): ")
@@ -118,10 +120,11 @@ _RETURNED = re.compile(rf"TX \[(?P<origin>{_NAME})\] \{{[^}}]{{1,100}}\}} Remote
 class Failure(t.NamedTuple):
     """What one message tells. A text that it does not contain is empty.
 
-    `direction`: INBOUND, OUTBOUND, or ANSWER (it only adds the reason to a refused request with the same tag).
+    `direction`: INBOUND, OUTBOUND, ANSWER (it only adds the reason to a refused request with the same tag) or ARRIVAL
+    (it only adds the URI to a failed request with the same tag, cause and origin).
     `origin`: the server that is named as the signer (inbound; nothing proves that it is, because the signature failed)
     or that refused (outbound). `event`: what failed, if several messages can tell of it. `code`: the status with which
-    the other server refused.
+    the other server refused. `path`: of the request, without the query, which can contain secrets.
     """
 
     direction: str
@@ -130,6 +133,7 @@ class Failure(t.NamedTuple):
     key_ids: tuple[str, ...] = ()
     event: str = ""
     code: int = 0
+    path: str = ""
 
 
 def parse_failure(logger: str, message: bytes) -> Failure | None:
@@ -196,7 +200,7 @@ def _refused(text: str) -> Failure | None:
     if match is None:
         return None
     name = re.fullmatch(_NAME, match["origin"])
-    return Failure(OUTBOUND, "refused", name[0] if name else "", code=int(match["code"]))
+    return Failure(OUTBOUND, "refused", name[0] if name else "", code=int(match["code"]), path=_path(match["uri"]))
 
 
 def _returned(text: str) -> Failure | None:
@@ -210,10 +214,12 @@ def _returned(text: str) -> Failure | None:
 
 def _answer(text: str) -> Failure | None:
     match = _ANSWER.match(text)
-    # A request to /_matrix/federation failed here, not at another server.
-    if match is None or match["uri"].startswith("/_matrix/federation/"):
+    if match is None:
         return None
     reason = text[match.end() :]
+    if match["uri"].startswith(_FEDERATION):
+        # This request failed here, not at another server.
+        return Failure(ARRIVAL, *_reason(reason), path=_path(match["uri"]))
     if match["code"] == "403":
         _before, found, rest = reason.partition(_UNABLE)
         if not reason.startswith("event id ") or not found:
@@ -243,6 +249,15 @@ def _event_reason(text: str) -> tuple[str, str, tuple[str, ...]]:
     if signer and signer["origin"]:
         origin = signer["origin"]
     return f"event_{cause}" if cause in _OF_EVENTS else "event_other", origin, key_ids
+
+
+def _path(uri: str) -> str:
+    """Return the path of a URI, which may begin with a scheme and a server, as it stands."""
+    path = uri.partition("?")[0]
+    if not path.startswith("/"):
+        _server, slash, rest = path.partition("://")[2].partition("/")
+        path = slash + rest
+    return path
 
 
 def _domain(event: str) -> str:

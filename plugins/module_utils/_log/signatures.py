@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.signature_messages import (
     ANSWER,
+    ARRIVAL,
     OUTBOUND,
     Failure,
     parse_failure,
@@ -33,6 +34,8 @@ _LONGEST_TEXT = 300
 _SAME_REQUEST_SECONDS = 600.0
 # Synapse adds the room and the event to the tag of the request that contains the event.
 _NESTED_TAG = re.compile(r"([A-Z]{1,20}-[0-9]{1,20})-(?:[!$].*)?")
+# What Synapse encodes after the endpoint in each path that it sends (`_create_path`, federation/transport/client.py).
+_DECODED = re.compile(r"/_matrix/federation/[^/]+/[^/]+/.*[!$#@:]")
 
 # The origin, the cause and the direction. A key: the stream, the tag, and what failed.
 _Group = tuple[str, str, str]
@@ -48,6 +51,8 @@ class _Counted:
     line: str = ""
     key_ids: list[str] = dataclasses.field(default_factory=list)
     requests: list[str] = dataclasses.field(default_factory=list)
+    uris: list[str] = dataclasses.field(default_factory=list)
+    decoded_uris: int = 0
 
     def add(self, other: _Counted) -> None:
         if not self.line:
@@ -57,6 +62,8 @@ class _Counted:
         self.first, self.last = min(times, default=None), max(times, default=None)
         self.key_ids = list(dict.fromkeys([*self.key_ids, *other.key_ids]))[:_EXAMPLES]
         self.requests = list(dict.fromkeys([*self.requests, *other.requests]))[:_EXAMPLES]
+        self.uris = list(dict.fromkeys([*self.uris, *other.uris]))[:_EXAMPLES]
+        self.decoded_uris += other.decoded_uris
 
 
 class _Seen(t.NamedTuple):
@@ -68,9 +75,11 @@ class _Seen(t.NamedTuple):
     line: str
     key_ids: tuple[str, ...]
     code: int = 0
+    path: str = ""
 
     def counted(self) -> _Counted:
-        return _Counted(1, self.time, self.time, self.line, list(self.key_ids), [self.request] if self.request else [])
+        requests = [self.request] if self.request else []
+        return _Counted(1, self.time, self.time, self.line, list(self.key_ids), requests, *_seen_uris(self.path))
 
 
 class SignatureFailures:
@@ -86,6 +95,10 @@ class SignatureFailures:
         self._refused: dict[_Key, _Seen] = {}
         # Answers to clients without a refused request before them: it may be in the part before.
         self._answers: dict[_Key, _Seen] = {}
+        # Requests that failed here: a later message may still tell their URI.
+        self._failed: dict[_Key, _Seen] = {}
+        # Such messages without a failed request before them: it may be in the part before.
+        self._arrivals: dict[_Key, _Seen] = {}
 
     def add(self, record: Record, stream: str, line: bytes) -> None:
         """Count the failure in `record`, if there is one. `stream`: the log of one process. `line`: the whole line.
@@ -99,15 +112,18 @@ class SignatureFailures:
         request = (nested[1] if nested else record.request)[:_LONGEST_TEXT]
         group = (failure.origin, failure.cause, failure.direction)
         text = readable(line[:_LONGEST_LINE])
-        seen = _Seen(group, record.time, request, text, failure.key_ids, failure.code)
+        seen = _Seen(group, record.time, request, text, failure.key_ids, failure.code, failure.path[:_LONGEST_LINE])
         if failure.direction == ANSWER:
             self._answer((stream, request, ""), seen)
+        elif failure.direction == ARRIVAL:
+            self._arrival(_failed_key(stream, seen), seen)
         elif failure.code:
             self._refuse((stream, request, ""), seen)
         elif failure.event:
             self._event(_event_key(stream, record, request, failure), seen)
         else:
             self._count(seen)
+            _remember(self._failed, _failed_key(stream, seen), seen._replace(line="", key_ids=()))
 
     def merge(self, later: SignatureFailures) -> None:
         """Add the failures in a later part of the log, or in the log of another process.
@@ -123,6 +139,8 @@ class SignatureFailures:
                     self._others -= 1
         for key, seen in later._answers.items():
             self._answer(key, seen)
+        for key, seen in later._arrivals.items():
+            self._arrival(key, seen)
         for group, counted in groups.items():
             if counted.count > 0:
                 self._groups.setdefault(group, _Counted()).add(counted)
@@ -132,6 +150,8 @@ class SignatureFailures:
             _remember_first(self._first_events, key, seen)
         for key, seen in later._events.items():
             _remember(self._events, key, seen)
+        for key, seen in later._failed.items():
+            _remember(self._failed, key, seen)
         self._others += later._others
         self._cut(_GROUPS_IN_MEMORY)
 
@@ -139,8 +159,10 @@ class SignatureFailures:
         """Return the groups of failures, the most frequent first: at most MOST_GROUPS, see `others`.
 
         Each has `origin`, `cause`, `direction`, `key_ids` (up to five), `count`, `first`, `first_ts`, `last`, `last_ts`
-        (without the times if the log has none), `line` (one of the lines, at most 4,000 bytes of it) and `requests`
-        (the tags of up to five).
+        (without the times if the log has none), `line` (one of the lines, at most 4,000 bytes of it), `requests` (the
+        tags of up to five), `uris` (the paths of up to five requests as Synapse received or sent them, without the
+        query, at most 300 characters of each; empty if the log does not have them) and `decoded_uris` (how many
+        requests arrived with a path that has a raw character which Synapse always encodes).
         """
         found = self._complete()
         return [
@@ -154,6 +176,8 @@ class SignatureFailures:
                 **returned_seconds("last", counted.last),
                 "line": counted.line,
                 "requests": counted.requests,
+                "uris": counted.uris,
+                "decoded_uris": counted.decoded_uris,
             }
             for (origin, cause, direction), counted in _in_order(found._groups)
         ]
@@ -218,6 +242,28 @@ class SignatureFailures:
             del self._refused[key]
             group = (refused.group[0], seen.group[1], OUTBOUND)
             self._count(refused._replace(group=group, line=seen.line, key_ids=seen.key_ids))
+
+    def _arrival(self, key: _Key, seen: _Seen) -> None:
+        failed = self._failed.get(key)
+        if failed is None:
+            # Many other requests are answered with an error too. Only those that name a cause can belong to a failure.
+            if seen.group[1] != "other":
+                _remember_first(self._arrivals, key, seen._replace(line="", key_ids=()))
+        elif _is_near(failed, seen):
+            del self._failed[key]
+            # The group is missing if there were too many.
+            if failed.group in self._groups:
+                self._groups[failed.group].add(_Counted(0, None, None, "", [], [], *_seen_uris(seen.path)))
+
+
+def _seen_uris(path: str) -> tuple[list[str], int]:
+    """Return what the path of one request adds to `uris` and `decoded_uris`."""
+    return [path[:_LONGEST_TEXT]] if path else [], 1 if _DECODED.match(path) else 0
+
+
+def _failed_key(stream: str, seen: _Seen) -> _Key:
+    origin, cause, _direction = seen.group
+    return stream, seen.request, f"{cause} {origin}"
 
 
 def _event_key(stream: str, record: Record, request: str, failure: Failure) -> _Key:

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.signature_messages import (
     ANSWER,
+    ARRIVAL,
     INBOUND,
     LOGGERS,
     NEEDLES,
@@ -43,6 +44,7 @@ NOT_FOUND = (
 CLIENT = (
     "<XForwardedForRequest at 0x7fa6 method='POST' uri='/_matrix/client/v3/join/x' clientproto='HTTP/1.1' site='8008'>"
 )
+ARRIVED = "<SynapseRequest at 0x7f method='PUT' uri='#' clientproto='HTTP/1.1' site='8008'>"
 
 MESSAGES = [
     (
@@ -186,17 +188,17 @@ MESSAGES = [
     (
         REQUESTS,
         f"{REQUEST}/_matrix/x?a=%20b: HttpResponseException('401: Unauthorized')",
-        Failure(OUTBOUND, "refused", "b.c", code=401),
+        Failure(OUTBOUND, "refused", "b.c", code=401, path="/_matrix/x"),
     ),
     (
         REQUESTS,
         "{GET-O-4} [b.c] Request failed: GET matrix://b.c/x: HttpResponseException(\"401: b'Unauthorized'\",)",
-        Failure(OUTBOUND, "refused", "b.c", code=401),
+        Failure(OUTBOUND, "refused", "b.c", code=401, path="/x"),
     ),
     (
         REQUESTS,
         "{PUT-O-4} [b.c:1] Request failed: PUT matrix-federation://b.c:1/x: HttpResponseException('403: No')",
-        Failure(OUTBOUND, "refused", "b.c:1", code=403),
+        Failure(OUTBOUND, "refused", "b.c:1", code=403, path="/x"),
     ),
     (
         SENDER,
@@ -218,6 +220,22 @@ MESSAGES = [
         HTTP,
         f"{CLIENT} SynapseError: 403 - event id $e: unable to verify signature for sender domain us: 401: {INVALID}",
         Failure(ANSWER, "event_invalid_signature", "", ("ed25519:a_x",), code=403),
+    ),
+    (
+        HTTP,
+        f"{ARRIVED.replace('#', '/_matrix/federation/v1/send/1')} SynapseError: 401 - {INVALID}",
+        Failure(ARRIVAL, "invalid_signature", "b.example", ("ed25519:a_x",), path="/_matrix/federation/v1/send/1"),
+    ),
+    (
+        HTTP,
+        f"{ARRIVED.replace('#', '/_matrix/federation/v1/make_join/%21a/@b:c?ver=1&token=x')} SynapseError: 401 - "
+        "Missing Authorization headers",
+        Failure(ARRIVAL, "missing_authentication", path="/_matrix/federation/v1/make_join/%21a/@b:c"),
+    ),
+    (
+        HTTP,
+        f"{ARRIVED.replace('#', '/_matrix/federation/v1/x?ver=1')} SynapseError: 403 - You are not in the room.",
+        Failure(ARRIVAL, "other", path="/_matrix/federation/v1/x"),
     ),
 ]
 
@@ -258,11 +276,6 @@ def test_the_causes_are_those_that_are_documented() -> None:
         (EVENT_CLIENT, "Failed to find copy of $e with valid signature"),
         (REQUESTS, "{GET-O-4} [b.c] Got response headers: 401 Unauthorized"),
         (SENDER, "TX [b.c] {1} got 401 response"),
-        (
-            HTTP,
-            "<SynapseRequest at 0x7f method='PUT' uri='/_matrix/federation/v1/send/1' clientproto='HTTP/1.1' site='x'>"
-            f" SynapseError: 401 - {INVALID}",
-        ),
         (
             BASE,
             f"Error parsing auth header 'X-Matrix authenticate_request failed: 401: {INVALID}': list",
@@ -338,6 +351,21 @@ def test_bytes_that_are_not_utf_8() -> None:
         REQUESTS, b"{GET-O-4} [\xff] Request failed: GET matrix://b: HttpResponseException('401: \xff')"
     )
     assert failure == Failure(OUTBOUND, "refused", "", code=401)
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("matrix-federation://b.c/_matrix/federation/v1/x/%21a?y=/z", "/_matrix/federation/v1/x/%21a"),
+        ("matrix-federation://[::1]:8448/x", "/x"),
+        ("/x/a://b/c", "/x/a://b/c"),
+        ("matrix://b.c?x=/y", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_the_path_of_a_refused_request(uri: str, path: str) -> None:
+    message = f"{{GET-O-4}} [b.c] Request failed: GET {uri}: HttpResponseException('401: No')"
+    assert parse_failure(REQUESTS, message.encode()) == Failure(OUTBOUND, "refused", "b.c", code=401, path=path)
 
 
 @pytest.mark.parametrize(("logger", "message", "expected"), MESSAGES)

@@ -37,6 +37,11 @@ def failed(origin: str = "b.c", key: str = "ed25519:a") -> str:
     return f"authenticate_request failed: 401: Invalid signature for server {origin} with key {key}: Unable to verify"
 
 
+def arrived(path: str, reason: str = "Invalid signature for server b.c with key ed25519:a: Unable") -> str:
+    uri = f"/_matrix/federation/v1/{path}"
+    return f"{CLIENT.replace('/_matrix/client/v3/join/x', uri)} SynapseError: 401 - {reason}"
+
+
 def count(*rows: Row, stream: str = "main") -> SignatureFailures:
     """Count rows of a logger, a message, a time and a tag."""
     found = SignatureFailures()
@@ -70,6 +75,8 @@ def test_a_group() -> None:
             "last_ts": 30000,
             "line": f"PUT-2 {failed()}",
             "requests": ["PUT-2", "PUT-1", "PUT-3"],
+            "uris": [],
+            "decoded_uris": 0,
         }
     ]
     assert found.others == 0
@@ -177,6 +184,101 @@ def test_403_is_counted_only_if_the_answer_names_a_signature() -> None:
     assert short(found) == [("b.c", "event_invalid_signature", "outbound", 1)]
 
 
+def uris(found: SignatureFailures) -> list[tuple[str, list[str], int]]:
+    return [(one["cause"], one["uris"], one["decoded_uris"]) for one in found.returned()]
+
+
+def test_the_uri_of_a_failed_request() -> None:
+    found = count(
+        (BASE, failed(), 1.0, "PUT-1"),
+        (BASE, "authenticate_request failed: missing authentication", 1.0, "GET-2"),
+        (HTTP, arrived("make_join/%21a%3Ab.c/%40x%3Ab.c?ver=1&token=s"), 1.0, "PUT-1"),
+        (HTTP, arrived("version/x", "Missing Authorization headers"), 1.0, "GET-2"),
+    )
+    assert uris(found) == [
+        ("missing_authentication", ["/_matrix/federation/v1/version/x"], 0),
+        ("invalid_signature", ["/_matrix/federation/v1/make_join/%21a%3Ab.c/%40x%3Ab.c"], 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (HTTP, arrived("x"), 1.0, "PUT-2"),
+        (HTTP, arrived("x"), 900.0, "PUT-1"),
+        (HTTP, arrived("x", INVALID), 1.0, "PUT-1"),
+        (HTTP, arrived("x", "Missing Authorization headers"), 1.0, "PUT-1"),
+        (HTTP, arrived("x", "You are not in the room."), 1.0, "PUT-1"),
+        (HTTP, TOLD, 1.0, "PUT-1"),
+    ],
+)
+def test_the_uri_of_another_request(row: Row) -> None:
+    first = (BASE, failed(), 1.0, "PUT-1")
+    assert uris(count(first, row)) == [("invalid_signature", [], 0)]
+    # An answer without its failure is none.
+    assert uris(count(row)) == []
+    one = count(first)
+    one.merge(count(row))
+    assert uris(one) == [("invalid_signature", [], 0)]
+
+
+def test_the_uri_in_the_log_of_another_process() -> None:
+    one = count((BASE, failed(), 1.0, "PUT-1"), stream="main")
+    one.merge(count((HTTP, arrived("x"), 1.0, "PUT-1"), stream="worker"))
+    assert uris(one) == [("invalid_signature", [], 0)]
+
+
+def test_a_message_about_a_failed_request_is_used_once() -> None:
+    again = (HTTP, arrived("$x"), 1.0, "PUT-1")
+    assert uris(count((BASE, failed(), 1.0, "PUT-1"), (HTTP, arrived("e/$x"), 1.0, "PUT-1"), again, again)) == [
+        ("invalid_signature", ["/_matrix/federation/v1/e/$x"], 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "decoded"),
+    [
+        ("event/%24a%2Fb", False),
+        ("event/$a%2Fb", True),
+        ("make_join/!a:b.c/@x:b.c", True),
+        ("make_join/%21a/x%40y", False),
+        ("make_join/%21a/%40x:b.c", True),
+        ("query/directory?room_alias=#a:b.c", False),
+        ("query/directory/#a", True),
+        ("send/1731", False),
+        ("send:x", False),
+    ],
+)
+def test_a_path_that_a_proxy_has_decoded(path: str, decoded: bool) -> None:
+    found = count((BASE, failed(), 1.0, "PUT-1"), (HTTP, arrived(path), 1.0, "PUT-1"))
+    assert uris(found) == [
+        ("invalid_signature", [f"/_matrix/federation/v1/{path}".partition("?")[0]], 1 if decoded else 0)
+    ]
+
+
+def test_the_uris_are_bounded() -> None:
+    long = "x" * 1000
+    rows = [
+        row
+        for number in range(9)
+        for row in (
+            (BASE, failed(), 1.0, f"PUT-{number}"),
+            (HTTP, arrived(f"event/{number // 2}{long}$"), 1.0, f"PUT-{number}"),
+        )
+    ]
+    [found] = count(*rows).returned()
+    assert [uri[:31] for uri in found["uris"]] == [f"/_matrix/federation/v1/event/{number}x" for number in range(5)]
+    assert {len(uri) for uri in found["uris"]} == {300}
+    assert found["decoded_uris"] == 9
+
+
+def test_the_uri_of_a_refused_request() -> None:
+    path = "/_matrix/federation/v1/send_join/%21a/%24b"
+    refused = REFUSED.replace("b.c/x", f"b.c{path}?omit_members=true")
+    found = count((REQUESTS, refused, 1.0, "POST-1"), (HTTP, TOLD, 2.0, "POST-1"), (REQUESTS, refused, 3.0, "POST-2"))
+    assert uris(found) == [("invalid_signature", [path], 0), ("refused", [path], 0)]
+
+
 ROWS: list[Row] = [
     (BASE, failed(), 1.0, "PUT-1"),
     (EVENT_CLIENT, RETRIEVED, 2.0, "POST-1"),
@@ -188,6 +290,9 @@ ROWS: list[Row] = [
     (HTTP, TOLD_EVENT, 8.0, "POST-6"),
     (BASE, failed(), 9.0, "PUT-2"),
     (REQUESTS, REFUSED, 10.0, "POST-5"),
+    (HTTP, arrived("event/$x"), 11.0, "PUT-2"),
+    (BASE, failed(), 12.0, "PUT-3"),
+    (HTTP, arrived("event/%24x"), 13.0, "PUT-3"),
 ]
 
 
@@ -229,6 +334,11 @@ def test_many_origins_are_bounded_and_the_sum_remains_exact() -> None:
     assert len(found._groups) <= 2 * MOST_GROUPS
 
 
+def _remembered(found: SignatureFailures) -> list[int]:
+    memories = (found._events, found._first_events, found._refused, found._answers, found._failed, found._arrivals)
+    return [len(memory) for memory in memories]
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signatures, "_REMEMBERED", 3)
     rows = [
@@ -238,14 +348,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             (EVENT_CLIENT, RETRIEVED.replace("$e", f"${number}"), 1.0, "POST-1"),
             (REQUESTS, REFUSED, 1.0, f"POST-{number}"),
             (HTTP, TOLD, 1.0, f"GET-{number}"),
+            (BASE, failed(), 1.0, f"PUT-{number}"),
+            (HTTP, arrived("x", INVALID), 1.0, f"PUT-{number}"),
         )
     ]
     found = count(*rows)
-    assert sorted(short(found)) == [("b.c", "event_not_signed", "inbound", 10), ("b.c", "refused", "outbound", 10)]
-    assert [len(memory) for memory in (found._events, found._first_events, found._refused, found._answers)] == [3] * 4
+    assert sorted(short(found)) == [
+        ("b.c", "event_not_signed", "inbound", 10),
+        ("b.c", "invalid_signature", "inbound", 10),
+        ("b.c", "refused", "outbound", 10),
+    ]
+    assert _remembered(found) == [3] * 6
     found.merge(count(*rows, stream="worker"))
-    assert sum(one["count"] for one in found.returned()) == 40
-    assert [len(memory) for memory in (found._events, found._first_events, found._refused, found._answers)] == [3] * 4
+    assert sum(one["count"] for one in found.returned()) == 60
+    assert _remembered(found) == [3] * 6
 
 
 def test_a_failure_in_both_parts_is_counted_once_although_its_group_is_among_the_others() -> None:
