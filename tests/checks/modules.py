@@ -30,7 +30,12 @@ _MEMBERSHIPS = {
 _GROUPS = sorted(set().union(*_MEMBERSHIPS.values()))
 _DOCUMENTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 # They report in other ways what they cannot read.
-_WITHOUT_FAILED_REQUESTS = {"synapse_runtime_check", "synapse_runtime_info", "synapse_service_info"}
+_WITHOUT_FAILED_REQUESTS = {
+    "synapse_proxy_info",
+    "synapse_runtime_check",
+    "synapse_runtime_info",
+    "synapse_service_info",
+}
 # What a failed request returns: see `_errors.py`.
 _FAILURE = {"request": {"method", "url"}, "status": set[str](), "errcode": set[str](), "error": set[str]()}
 

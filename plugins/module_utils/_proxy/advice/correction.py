@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What the lines that correct a finding are made of, for all reverse proxies."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+# Findings that have the same correction, because they have the same causes.
+PATH_CHANGED = (
+    "path_decoded",
+    "path_encoded_twice",
+    "path_merged",
+    "path_slash_removed",
+    "path_slash_added",
+    "path_rewritten",
+    "query_changed",
+    "query_cut",
+    "signature_broken",
+)
+NOT_FORWARDED = ("path_not_forwarded", "not_matrix", "redirected", "redirect_loop")
+WRONG_BACKEND = ("proxy_error", "another_server")
+WELL_KNOWN = (
+    "well_known_missing",
+    "well_known_invalid",
+    "well_known_content_type",
+    "well_known_cors",
+    "well_known_redirect",
+    "well_known_other_server",
+)
+CERTIFICATE = ("certificate_wrong_name", "certificate_not_trusted")
+# A proxy that asks for a password has the finding not_matrix, but needs another correction.
+AUTHENTICATION = "authentication"
+
+# What a proxy must forward, as Synapse's documentation of reverse proxies recommends it.
+FORWARDED = ("/_matrix", "/_synapse/client")
+# In seconds. Clients wait for half a minute for new events, and other servers longer for the join of a large room.
+READ_TIMEOUT = 600
+# The default of max_upload_size in Synapse, in bytes.
+MAX_UPLOAD_SIZE = 50 * 1024 * 1024
+SERVER, CLIENT = "server", "client"
+
+
+class Correction(t.NamedTuple):
+    """The lines that correct a finding.
+
+    `place`: where they belong, in words. `instead_of`: what is usually there, "" if nothing is. `lines`: complete
+    lines of the configuration, "" if `instead_of` only has to be removed.
+    """
+
+    place: str
+    instead_of: str
+    lines: str
+
+
+class Wanted(t.NamedTuple):
+    """What a proxy has to do.
+
+    `scheme` and `address`: where Synapse listens, such as http and 127.0.0.1:8008, always with the port.
+    `server_name`: the Matrix server name. `public_name`: the name of the public URL, with a port if it is not 443.
+    `max_upload_size`: in bytes. `files`: which of the files server and client below
+    /.well-known/matrix are wrong.
+    """
+
+    scheme: str
+    address: str
+    server_name: str
+    public_name: str
+    max_upload_size: int = MAX_UPLOAD_SIZE
+    files: tuple[str, ...] = (SERVER, CLIENT)
+
+    @property
+    def backend_url(self) -> str:
+        """The URL of Synapse without a path."""
+        return f"{self.scheme}://{self.address}"
+
+    @property
+    def public_host(self) -> str:
+        """The name of the public URL without the port."""
+        return without_port(self.public_name)
+
+    @property
+    def server_host(self) -> str:
+        """The Matrix server name without the port."""
+        return without_port(self.server_name)
+
+    @property
+    def client_url(self) -> str:
+        """The public URL for clients."""
+        return f"https://{self.public_name}"
+
+    def well_known(self, file: str) -> str:
+        """Return the JSON of /.well-known/matrix/server or of /.well-known/matrix/client, in one line."""
+        if file == CLIENT:
+            return json.dumps({"m.homeserver": {"base_url": self.client_url}})
+        name = self.public_name if without_port(self.public_name) != self.public_name else f"{self.public_name}:443"
+        return json.dumps({"m.server": name})
+
+
+def without_port(name: str) -> str:
+    """Return a name, or an IP address in brackets, without the port."""
+    return re.sub(r":\d+\Z", "", name)
+
+
+def size(number: int) -> str:
+    """Return a number of bytes, in M if it is a whole number of mebibytes."""
+    mebibytes, rest = divmod(number, 1024 * 1024)
+    return f"{mebibytes}M" if mebibytes and not rest else str(number)
+
+
+def for_all(names: t.Iterable[str], correction: Correction) -> dict[str, Correction]:
+    """Return the same correction for several findings."""
+    return dict.fromkeys(names, correction)

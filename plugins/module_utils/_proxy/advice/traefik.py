@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The lines for Traefik 3, in YAML: for its static configuration, and for a file of its file provider.
+
+Its entry point for HTTPS is called websecure, as in the documentation of Traefik.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    AUTHENTICATION,
+    CERTIFICATE,
+    FORWARDED,
+    NOT_FORWARDED,
+    PATH_CHANGED,
+    READ_TIMEOUT,
+    WELL_KNOWN,
+    WRONG_BACKEND,
+    Correction,
+    Wanted,
+    for_all,
+)
+
+_STATIC = "In the static configuration, such as /etc/traefik/traefik.yml. Restart Traefik."
+_DYNAMIC = "In a file of the file provider."
+# The options exist since Traefik 3.6.4, which began to refuse these characters. Since 3.6.7 it accepts them again.
+_ENCODED = ("Slash", "BackSlash", "Semicolon", "Percent", "QuestionMark", "Hash")
+
+
+def corrections(wanted: Wanted) -> dict[str, Correction]:
+    """Return the correction for each finding that Traefik can cause."""
+    return {**_of_paths(wanted), **_of_headers(wanted), **_of_limits(wanted), **_of_the_entry_points(wanted)}
+
+
+def _of_paths(wanted: Wanted) -> dict[str, Correction]:
+    routed = _routed(wanted)
+    without = f"{_DYNAMIC} The router must have no middleware that changes the path, and none for CORS or a password."
+    encoded = "\n".join(f"        allowEncoded{name}: true" for name in _ENCODED)
+    return {
+        **for_all(PATH_CHANGED, Correction(without, "middlewares:\n  - strip", routed)),
+        "path_merged": Correction(
+            _STATIC,
+            _entry_point("    http:\n      sanitizePath: true"),
+            _entry_point("    http:\n      sanitizePath: false"),
+        ),
+        "path_refused": Correction(
+            f"{_STATIC} Traefik has these options since 3.6.4.",
+            _entry_point("    http:\n      encodedCharacters:\n        allowEncodedSlash: false"),
+            _entry_point(f"    http:\n      encodedCharacters:\n{encoded}"),
+        ),
+        **for_all(NOT_FORWARDED, Correction(_DYNAMIC, "rule: PathPrefix(`/_matrix/client`)", routed)),
+        "redirected": Correction(without, "middlewares:\n  - redirect", routed),
+        **for_all(WRONG_BACKEND, Correction(_DYNAMIC, "- url: http://127.0.0.1:8009", _service(wanted))),
+        **for_all(
+            (AUTHENTICATION, "authorization_removed", "cors_missing", "cors_doubled", "cors_preflight"),
+            Correction(without, "middlewares:\n  - headers", routed),
+        ),
+        **for_all(("admin_api_public", "metrics_public"), Correction(_DYNAMIC, "rule: PathPrefix(`/`)", routed)),
+        "health_of_another_server": Correction(_DYNAMIC, "", _routed(wanted, name="health", rule="Path(`/health`)")),
+        # Traefik serves no content of its own.
+        **for_all(
+            WELL_KNOWN,
+            Correction(
+                f"{_DYNAMIC} Synapse then serves these files: set serve_server_wellknown and public_baseurl.",
+                "",
+                _routed(wanted, name="well-known", rule="PathPrefix(`/.well-known/matrix/`)", host=wanted.server_host),
+            ),
+        ),
+    }
+
+
+def _entry_point(settings: str) -> str:
+    return f"entryPoints:\n  websecure:\n{settings}"
+
+
+def _routed(wanted: Wanted, name: str = "synapse", rule: str = "", host: str = "") -> str:
+    paths = " || ".join(f"PathPrefix(`{path}`)" for path in FORWARDED)
+    return f"""\
+http:
+  routers:
+    {name}:
+      entryPoints:
+        - websecure
+      rule: Host(`{host or wanted.public_host}`) && ({rule or paths})
+      service: synapse
+      tls: {{}}
+{_service(wanted).partition(chr(10))[2]}"""
+
+
+def _service(wanted: Wanted, setting: str = "") -> str:
+    return f"""\
+http:
+  services:
+    synapse:
+      loadBalancer:
+{setting}        servers:
+          - url: {wanted.backend_url}"""
+
+
+def _of_headers(wanted: Wanted) -> dict[str, Correction]:
+    # Traefik then removes these headers of clients, and sets its own ones.
+    own = Correction(
+        _STATIC,
+        _entry_point("    forwardedHeaders:\n      insecure: true"),
+        _entry_point("    forwardedHeaders:\n      insecure: false\n      trustedIPs: []"),
+    )
+    return {
+        "host_wrong": Correction(_DYNAMIC, "passHostHeader: false", _service(wanted, "        passHostHeader: true\n")),
+        **for_all(
+            ("forwarded_for_missing", "forwarded_for_spoofable", "forwarded_proto_missing", "forwarded_proto_wrong"),
+            own,
+        ),
+    }
+
+
+def _of_limits(wanted: Wanted) -> dict[str, Correction]:
+    return {
+        "long_url_refused": Correction(
+            f"{_STATIC} Traefik has this option since 3.2.",
+            _entry_point("    http:\n      maxHeaderBytes: 4096"),
+            _entry_point("    http:\n      maxHeaderBytes: 1048576"),
+        ),
+        "body_limit": Correction(
+            f"{_DYNAMIC} It is the middleware of the router.",
+            "buffering:\n  maxRequestBodyBytes: 1048576",
+            "http:\n  middlewares:\n    upload-size:\n      buffering:\n"
+            f"        maxRequestBodyBytes: {wanted.max_upload_size}",
+        ),
+        "read_timeout": Correction(
+            _STATIC,
+            "serversTransport:\n  forwardingTimeouts:\n    responseHeaderTimeout: 10s",
+            f"serversTransport:\n  forwardingTimeouts:\n    responseHeaderTimeout: {READ_TIMEOUT}s",
+        ),
+        "answer_delayed": Correction(
+            _DYNAMIC,
+            "responseForwarding:\n  flushInterval: 10s",
+            _service(wanted, "        responseForwarding:\n          flushInterval: 1ms\n"),
+        ),
+    }
+
+
+def _of_the_entry_points(wanted: Wanted) -> dict[str, Correction]:
+    directory = f"/etc/letsencrypt/live/{wanted.public_host}"
+    return {
+        "port_8448_closed": Correction(
+            f"{_STATIC} Add federation to the entryPoints of the router, too.",
+            "",
+            'entryPoints:\n  federation:\n    address: ":8448"\n    http:\n      tls: {}',
+        ),
+        **for_all(
+            CERTIFICATE,
+            Correction(
+                f"{_DYNAMIC} The file must contain the certificate of the name and all intermediate certificates.",
+                f"certFile: {directory}/cert.pem",
+                f"tls:\n  certificates:\n    - certFile: {directory}/fullchain.pem\n"
+                f"      keyFile: {directory}/privkey.pem",
+            ),
+        ),
+    }

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The findings on paths: one for each cause and site, in words."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
+    ERROR,
+    INFO,
+    WARNING,
+    Finding,
+    evidence,
+    shown_target,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import (
+    DECODED,
+    ENCODED_TWICE,
+    MERGED,
+    QUERY_CHANGED,
+    QUERY_CUT,
+    REWRITTEN,
+    SLASH_ADDED,
+    SLASH_REMOVED,
+    Change,
+)
+
+REFUSED, NOT_FORWARDED, LONG_URL_REFUSED = "path_refused", "path_not_forwarded", "long_url_refused"
+_NAMES = {
+    DECODED: "path_decoded",
+    ENCODED_TWICE: "path_encoded_twice",
+    REWRITTEN: "path_rewritten",
+    MERGED: "path_merged",
+    SLASH_REMOVED: "path_slash_removed",
+    SLASH_ADDED: "path_slash_added",
+    QUERY_CHANGED: "query_changed",
+    QUERY_CUT: "query_cut",
+}
+_ABOUT_SLASHES = ("path_merged", "path_slash_removed", "path_slash_added")
+_SEVERITIES = (INFO, WARNING, ERROR)
+# What a client cannot use any more if one of these is touched: aliases and names with / or %.
+_NEEDED_BY_CLIENTS = {"%2F", "%25", "%"}
+_LONGEST = 200
+
+
+class Mark(t.NamedTuple):
+    """A change in a group.
+
+    `touched`: the characters. `expected`: an answer. `arrived`: a target, "" if it is not known.
+    """
+
+    name: str
+    site: str
+    group: str
+    answer: Answer | NoAnswer
+    change: Change
+    touched: tuple[str, ...] = ()
+    expected: str = ""
+    arrived: str = ""
+
+    @property
+    def severity(self) -> str:
+        """How bad it is in this group."""
+        if self.change.is_harmless:
+            return INFO
+        if self.name in _ABOUT_SLASHES:
+            # With one more at the end, Synapse knows almost no path.
+            return ERROR if self.name == "path_slash_added" else WARNING
+        if self.group == "federation" or self.name in (REFUSED, NOT_FORWARDED, LONG_URL_REFUSED, "query_cut"):
+            return ERROR
+        if self.name == "query_changed":
+            return WARNING
+        if self.name == "path_rewritten":
+            # Another form of the same character means the same for all but signatures.
+            return WARNING if _is_of_characters(self.change) else ERROR
+        if self.group == "client":
+            return ERROR if {_upper(text)[:3] for text in self.touched} & _NEEDED_BY_CLIENTS else WARNING
+        return ERROR
+
+
+def name_of(change: Change) -> str:
+    """Return the name of the finding for a change."""
+    return _NAMES[change.kind]
+
+
+def findings_of(marks: t.Iterable[Mark]) -> tuple[Finding, ...]:
+    """Join what has one cause at one site."""
+    joined: dict[tuple[str, str, bool], list[Mark]] = {}
+    for mark in marks:
+        joined.setdefault((mark.site, mark.name, mark.change.is_harmless), []).append(mark)
+    return tuple(_finding(same) for same in joined.values())
+
+
+def _finding(marks: list[Mark]) -> Finding:
+    # What arrived is the best evidence, and the worst group the most interesting one.
+    best = max(marks, key=lambda mark: (_SEVERITIES.index(mark.severity), bool(mark.arrived)))
+    groups = tuple(dict.fromkeys(mark.group for mark in marks))
+    touched = tuple(dict.fromkeys(_upper(text) for mark in marks for text in mark.touched if text))
+    more = (
+        {"expected": shown_target(best.answer.request), "arrived": best.arrived}
+        if best.arrived
+        else {"expected": best.expected}
+    )
+    shown = {key: text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for key, text in more.items()}
+    what = _what(best, groups, touched)
+    values = {"characters": list(touched)} if best.name in ("path_decoded", "path_encoded_twice", REFUSED) else {}
+    return Finding(best.name, what, best.severity, best.site, evidence(best.answer, **shown), groups, values)
+
+
+def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...]) -> str:
+    where = f"of the group{'s' if len(groups) > 1 else ''} {listed(groups)}"
+    characters = listed(touched) or "encoded characters"
+    status = mark.answer.status if isinstance(mark.answer, Answer) else "nothing"
+    texts = {
+        "path_decoded": f"The proxy decodes {characters} in paths {where}",
+        "path_encoded_twice": f"The proxy encodes {characters} a second time in paths {where}",
+        "path_rewritten": f"The proxy changes paths {where} ({mark.change.text})",
+        "path_merged": f"The proxy merges // into / in paths {where}",
+        "path_slash_removed": f"The proxy removes the slash at the end of paths {where}",
+        "path_slash_added": f"The proxy adds a slash at the end of paths {where}",
+        "query_changed": f"The proxy changes queries {where} ({mark.change.text})",
+        "query_cut": f"The proxy cuts queries {where} ({mark.change.text})",
+        REFUSED: f"The proxy itself answers {status} to paths {where} that contain {characters}",
+        NOT_FORWARDED: f"The proxy does not forward paths {where} to Synapse but answers {status} itself",
+        LONG_URL_REFUSED: f"The proxy answers {status} to URLs {where} with a query of 4000 characters",
+    }
+    return f"{texts[mark.name]}{_consequence(mark, groups)}."
+
+
+def _consequence(mark: Mark, groups: tuple[str, ...]) -> str:
+    if mark.change.is_harmless:
+        return ", which breaks nothing because servers do not encode these characters"
+    is_lost = mark.name in (NOT_FORWARDED, REFUSED, LONG_URL_REFUSED, "query_cut", "path_slash_added")
+    if is_lost or (mark.name == "path_rewritten" and not _is_of_characters(mark.change)):
+        return ", so that these requests fail"
+    if mark.name in _ABOUT_SLASHES:
+        return ", which shows that it rewrites paths"
+    if "federation" in groups:
+        return ", so that signatures of other servers fail"
+    return ", so that Synapse gets something else than what was sent"
+
+
+def listed(texts: t.Sequence[str]) -> str:
+    """Return texts as a list in words: a, b and c."""
+    return " and ".join(part for part in (", ".join(texts[:-1]), *texts[-1:]) if part)
+
+
+def _upper(text: str) -> str:
+    return text.upper() if text.startswith("%") else text
+
+
+def _is_of_characters(change: Change) -> bool:
+    """Whether only single characters have another form."""
+    return all(len(step.before) == 1 or (len(step.before) == 3 and step.before[0] == "%") for step in change.steps)

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Whether the paths and queries of each group reach Synapse byte for byte."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Found
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import (
+    BASELINE,
+    CHARACTERS,
+    FOREIGN,
+    INTACT,
+    Outcome,
+    Probe,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
+    LONG_QUERY,
+    baseline_of,
+    long_client_probe,
+    narrower,
+    probes_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals, Asked, judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Subject
+
+_GROUPS = ("client", "media", "federation", "key")
+# With the six of signed.py it is less than half of what a run may send.
+MOST_REQUESTS = 20
+
+
+class PathsAsked(t.NamedTuple):
+    """The requests and the answers. `is_signed`: whether signed requests show the rest for the group federation."""
+
+    rows: tuple[Asked, ...]
+    is_signed: bool = False
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the requests to the sites, to find them in the access log."""
+        return tuple(row.answer.tag for row in self.rows)
+
+
+def ask_paths(subject: Subject) -> PathsAsked:
+    """Send the requests to each site, and those with another answer than expected to Synapse itself.
+
+    At most MOST_REQUESTS. A group that no site has is left out.
+    """
+    asking = _Asking(subject)
+    for group in _GROUPS:
+        for probe in probes_of(group, subject.server_name):
+            asking.ask(probe)
+    asking.follow_up()
+    return PathsAsked(tuple(asking.rows), subject.signer is not None)
+
+
+def judge_paths(asked: PathsAsked, arrivals: Arrivals) -> Found:
+    """Return what is wrong. `arrivals`: what the access log shows of the requests; it takes precedence over answers."""
+    return judge(asked.rows, arrivals, asked.is_signed)
+
+
+class _Asking:
+    """Sends requests as long as there are some left."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._left = MOST_REQUESTS
+        self.rows: list[Asked] = []
+
+    def ask(self, probe: Probe, is_hint: bool = False) -> Outcome | None:
+        """Send a request to the site of its group, and return what the answer shows; None if it was not sent."""
+        site = self._subject.site_of(probe.group)
+        answer = None if site is None else self._send(site.place, probe)
+        if site is None or answer is None:
+            return None
+        self.rows.append(Asked(site.name, probe, answer, is_hint=is_hint))
+        return probe.read(answer)
+
+    def follow_up(self) -> None:
+        """Find out more about what did not arrive intact, the most important first."""
+        failed = [row for row in self.rows if row.outcome.state != INTACT and not row.is_busy]
+        by_group = {group: [row for row in failed if row.probe.group == group] for group in _GROUPS}
+        for group, rows in by_group.items():
+            self._narrow(group, rows)
+        # An answer that shows the target needs no comparison, therefore it comes last.
+        first = [rows[0] for rows in by_group.values() if rows and not rows[0].outcome.arrived]
+        added = [row for row in self.rows if row.probe.purpose == BASELINE and row.outcome.state != INTACT]
+        for row in (*first, *added, *sorted(failed, key=lambda row: bool(row.outcome.arrived))):
+            self._control(row)
+
+    def _narrow(self, group: str, rows: list[Asked]) -> None:
+        hidden = [row for row in rows if not row.outcome.arrived]
+        tried = [row for row in hidden if row.probe.purpose == CHARACTERS]
+        refused = [row for row in hidden if row.outcome.state == FOREIGN and len(row.probe.target) > LONG_QUERY]
+        if any(row.outcome.state == FOREIGN for row in tried):
+            self._narrow_refused(group)
+        elif tried or (refused and group != "client"):
+            self.ask(baseline_of(group, self._subject.server_name))
+        if refused and group == "client":
+            self.ask(long_client_probe())
+
+    def _narrow_refused(self, group: str) -> None:
+        """Find out which characters the proxy refuses, or that it refuses the whole group."""
+        name = self._subject.server_name
+        states = {row.outcome.state for row in self.rows if row.probe.group == group}
+        count = sum(row.probe.group == group for row in self.rows)
+        is_whole = states == {FOREIGN} and count > 1
+        if is_whole:
+            outcome = self.ask(baseline_of(group, name))
+            if outcome is None or outcome.state != INTACT:
+                return
+        for probe in narrower(group, name):
+            outcome = self.ask(probe, is_hint=True)
+            if outcome is None or outcome.state != FOREIGN:
+                return
+        if not is_whole:
+            self.ask(baseline_of(group, name))
+
+    def _control(self, row: Asked) -> None:
+        direct = self._subject.direct
+        at = next(at for at, other in enumerate(self.rows) if other.answer is row.answer)
+        if direct is not None and self.rows[at].control is None:
+            self.rows[at] = self.rows[at]._replace(control=self._send(direct, row.probe))
+
+    def _send(self, place: Place, probe: Probe) -> Answer | NoAnswer | None:
+        if self._left == 0:
+            return None
+        self._left -= 1
+        return self._subject.sender.send(place, probe.request)

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which lines belong to a finding."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.advice_lines import advise
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Finding
+
+BACKEND = Place("http", "127.0.0.1", 8008)
+PROXIES = {"nginx", "apache", "caddy", "haproxy", "traefik"}
+# Those that every proxy can cause.
+OF_ALL_PROXIES = [
+    "path_decoded",
+    "path_encoded_twice",
+    "path_refused",
+    "path_merged",
+    "path_slash_removed",
+    "path_slash_added",
+    "path_rewritten",
+    "path_not_forwarded",
+    "query_changed",
+    "query_cut",
+    "long_url_refused",
+    "signature_broken",
+    "authorization_removed",
+    "host_wrong",
+    "forwarded_for_missing",
+    "forwarded_for_spoofable",
+    "forwarded_proto_missing",
+    "forwarded_proto_wrong",
+    "body_limit",
+    "read_timeout",
+    "answer_delayed",
+    "cors_missing",
+    "cors_doubled",
+    "cors_preflight",
+    "admin_api_public",
+    "metrics_public",
+    "health_of_another_server",
+    "port_8448_closed",
+    "redirected",
+    "redirect_loop",
+    "not_matrix",
+    "another_server",
+    "certificate_wrong_name",
+    "certificate_not_trusted",
+    "proxy_error",
+]
+OF_FILES = [
+    "well_known_missing",
+    "well_known_invalid",
+    "well_known_content_type",
+    "well_known_cors",
+    "well_known_redirect",
+    "well_known_other_server",
+]
+
+
+def finding(name: str, values: dict[str, t.Any] | None = None, **evidence: str) -> Finding:
+    """Return a finding as a check makes it."""
+    shown = {"request": "GET https://matrix.example.org/_matrix/client/versions", "answer": "200", **evidence}
+    return Finding(name, "It is wrong.", "error", "client", shown, (), values or {})
+
+
+def advised(found: Finding, public_name: str = "matrix.example.org") -> dict[str, dict[str, str]]:
+    """Return the advice for a server example.org."""
+    return advise(found, BACKEND, "example.org", public_name)
+
+
+@pytest.mark.parametrize("name", OF_ALL_PROXIES)
+def test_all_proxies_have_lines(name: str) -> None:
+    assert set(advised(finding(name))) == PROXIES
+
+
+@pytest.mark.parametrize("name", OF_FILES)
+def test_the_files_need_settings_of_synapse_too(name: str) -> None:
+    assert set(advised(finding(name))) == {*PROXIES, "synapse"}
+
+
+@pytest.mark.parametrize("name", [*OF_ALL_PROXIES, *OF_FILES, "http_1_0", "forwarded_for_ignored"])
+def test_lines_can_be_put_in_by_a_program(name: str) -> None:
+    for proxy, advice in advised(finding(name)).items():
+        assert set(advice) == {"place", "instead_of", "lines"}
+        assert advice["place"].endswith(".")
+        assert advice["lines"] or (advice["instead_of"] and "Remove " in advice["place"]), proxy
+        assert "..." not in advice["lines"]
+        assert "#" not in advice["lines"]
+        assert advice["lines"] == advice["lines"].strip()
+
+
+@pytest.mark.parametrize(
+    "name", ["certificate_expired", "certificate_expires_soon", "unreachable", "srv_invalid", "unknown_name"]
+)
+def test_what_no_configuration_corrects_has_no_lines(name: str) -> None:
+    assert advised(finding(name)) == {}
+
+
+def test_the_setting_of_the_listener() -> None:
+    advice = advised(finding("forwarded_for_ignored"))
+    assert set(advice) == {"synapse"}
+    assert advice["synapse"]["lines"] == "x_forwarded: true"
+    assert "with the port 8008" in advice["synapse"]["place"]
+
+
+def test_the_size_is_that_of_the_server() -> None:
+    advice = advised(finding("body_limit", {"max_upload_size": 200 * 1024 * 1024}))
+    assert advice["nginx"]["lines"] == "client_max_body_size 200M;"
+    assert "209715200" in advice["caddy"]["lines"]
+
+
+@pytest.mark.parametrize("values", [{}, {"max_upload_size": None}, {"max_upload_size": 0}])
+def test_without_a_size_it_is_the_default_of_synapse(values: dict[str, t.Any]) -> None:
+    assert advised(finding("body_limit", values))["nginx"]["lines"] == "client_max_body_size 50M;"
+
+
+@pytest.mark.parametrize(("file", "other"), [("server", "client"), ("client", "server")])
+def test_only_the_file_that_is_wrong_has_lines(file: str, other: str) -> None:
+    found = finding("well_known_missing", request=f"GET https://example.org/.well-known/matrix/{file}")
+    for proxy in ("nginx", "apache", "caddy", "haproxy"):
+        lines = advised(found)[proxy]["lines"]
+        assert f"/.well-known/matrix/{file}" in lines
+        assert f"/.well-known/matrix/{other}" not in lines
+
+
+def test_synapse_serves_the_file_for_servers_only_if_it_would_be_right() -> None:
+    found = finding("well_known_missing", request="GET https://example.org/.well-known/matrix/server")
+    assert advised(found, "example.org")["synapse"]["lines"] == "serve_server_wellknown: true"
+    # It would name example.org:443.
+    assert "synapse" not in advised(found)
+
+
+def test_a_file_that_names_another_url() -> None:
+    advice = advised(finding("public_url_differs"))
+    assert advice["synapse"]["lines"] == "public_baseurl: https://matrix.example.org/"
+    assert "m.homeserver" in advice["nginx"]["lines"]
+    assert "m.server" not in advice["nginx"]["lines"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "url"),
+    [
+        (BACKEND, "http://127.0.0.1:8008"),
+        (Place("http", "synapse", 80), "http://synapse:80"),
+        (Place("https", "::1", 443), "https://[::1]:443"),
+    ],
+)
+def test_the_backend_always_has_its_port(backend: Place, url: str) -> None:
+    advice = advise(finding("proxy_error"), backend, "example.org", "example.org")
+    assert advice["nginx"]["lines"] == f"proxy_pass {url};"
+
+
+def test_a_proxy_that_asks_for_a_password() -> None:
+    advice = advised(finding("not_matrix", answer="401 Authorization Required"))
+    assert advice["nginx"]["lines"] == "auth_basic off;"
+    assert "Require all granted" in advice["apache"]["lines"]
+    assert advised(finding("not_matrix", answer="200 Welcome"))["nginx"]["lines"].startswith("location ~ ")

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import INTACT, Probe
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
+    baseline_of,
+    long_client_probe,
+    narrower,
+    probes_of,
+)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
+    PUBLIC,
+    synapse,
+)
+
+GROUPS = ("client", "media", "federation", "key")
+
+
+def all_probes(name: str) -> list[Probe]:
+    first = [probe for group in GROUPS for probe in (*probes_of(group, name), *narrower(group, name))]
+    return [*first, *(baseline_of(group, name) for group in GROUPS), long_client_probe()]
+
+
+@pytest.mark.parametrize("name", ["example.org", "localhost:8480", "[2001:db8::1]:8448", "10.0.0.1"])
+def test_synapse_answers_all_as_expected(name: str) -> None:
+    for probe in all_probes(name):
+        page = synapse(probe.target)
+        answer = Answer(PUBLIC, probe.request, "0", page.status, page.headers, page.body, 0.1, "HTTP/1.1", "a", "b")
+        assert probe.read(answer).state == INTACT, probe.target
+        assert probe.expected.startswith(str(answer.status))
+
+
+def test_what_is_sent_is_a_valid_target() -> None:
+    for probe in all_probes("[2001:db8::1]:8448"):
+        assert re.fullmatch(r"/_matrix/[!-~]*", probe.target)
+        assert not re.search(r"%(?![0-9A-Fa-f]{2})|#", probe.target)
+        assert probe.request.method == "GET"
+        assert not probe.request.headers
+
+
+def test_the_named_characters_are_those_of_the_path() -> None:
+    for probe in all_probes("example.org"):
+        path = probe.target.partition("?")[0]
+        for character in probe.characters:
+            assert character in path
+    for group in GROUPS:
+        for probe in narrower(group, "example.org"):
+            assert "%2f" not in probe.target.lower()
+    assert all("%25" not in probe.target for probe in narrower("media", "example.org")[1:])
+
+
+def test_each_kind_of_federation_path() -> None:
+    targets = [probe.target for probe in probes_of("federation", "example.org")]
+    for text in ("/v1/event/", "/v1/make_join/", "/v2/send_join/"):
+        assert any(text in target and "%2F" in target for target in targets)
+    assert max(len(target) for target in targets) > 4000
+
+
+def test_other_groups_have_no_paths() -> None:
+    assert probes_of("well_known", "example.org") == []
+    assert narrower("well_known", "example.org") == []

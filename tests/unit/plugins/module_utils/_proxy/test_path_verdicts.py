@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import Probe
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
+    baseline_of,
+    narrower,
+    probes_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Asked, as_logged, judge
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
+    NAME,
+    PUBLIC,
+    Arrived,
+    NoLog,
+    Page,
+    error,
+    synapse,
+)
+
+
+class Log:
+    """A log with one target for all requests."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def get(self, tag: str) -> Arrived | None:
+        return Arrived(self._uri)
+
+
+def answered(probe: Probe, page: Page) -> Answer:
+    return Answer(PUBLIC, probe.request, "0", page.status, page.headers, page.body, 0.1, "HTTP/1.1", "a", "b")
+
+
+def event() -> Probe:
+    return next(probe for probe in probes_of("federation", NAME) if "/event/" in probe.target)
+
+
+DECODED = error(404, "M_UNRECOGNIZED")
+
+
+def test_a_difference_to_synapse_itself() -> None:
+    probe = event()
+    control = answered(probe, error(401, "M_UNAUTHORIZED", "Missing Authorization headers"))
+    found = judge([Asked("federation", probe, answered(probe, DECODED), control)], NoLog(), True)
+    (finding,) = found.findings
+    assert (finding.name, finding.severity, finding.site) == ("path_decoded", "error", "federation")
+    assert finding.evidence["expected"].startswith("401 ")
+    assert finding.evidence["answer"].startswith("404 ")
+    assert found.unknown == ()
+
+
+def test_no_difference_to_synapse_itself() -> None:
+    probe = event()
+    answer = answered(probe, DECODED)
+    assert judge([Asked("client", probe, answer, answer)], NoLog(), True) == judge([], NoLog(), True)
+
+
+@pytest.mark.parametrize(
+    "page", [error(429, "M_LIMIT_EXCEEDED"), Page(500), error(403, "M_FORBIDDEN"), Page(200), None]
+)
+def test_a_comparison_that_failed(page: Page | None) -> None:
+    probe = event()
+    missing = NoAnswer(PUBLIC, probe.request, "1", "refused", "127.0.0.1:8008 refused the connection")
+    control = missing if page is None else answered(probe, page)
+    found = judge([Asked("client", probe, answered(probe, DECODED), control)], NoLog(), True)
+    assert found.findings == ()
+    (unknown,) = found.unknown
+    assert unknown.name == "path_decoded"
+    assert unknown.reason.startswith("In the paths of federation: Synapse itself was asked for comparison, and ")
+
+
+def test_the_log_is_the_best_evidence() -> None:
+    probe = event()
+    # The answer looks like that of a decoded path, but all arrived intact.
+    assert judge([Asked("client", probe, answered(probe, DECODED))], Log(probe.target), False) == judge(
+        [], NoLog(), True
+    )
+    # The answer looks intact, but the colon was decoded.
+    arrived = probe.target.replace("%3A", ":")
+    (finding,) = judge([Asked("client", probe, answered(probe, synapse(probe.target)))], Log(arrived), True).findings
+    assert finding.what.startswith("The proxy decodes %3A in paths of the group federation, so that signatures")
+    assert (finding.evidence["expected"], finding.evidence["arrived"]) == (probe.target, arrived)
+
+
+def test_the_log_needs_no_comparison() -> None:
+    probe = event()
+    rows = [Asked("client", probe, answered(probe, DECODED), answered(probe, Page(500)))]
+    assert [finding.name for finding in judge(rows, Log("/_matrix/federation/v1/event/$a/b:c"), True).findings] == [
+        "path_decoded"
+    ]
+
+
+def test_tokens_are_hidden_as_synapse_hides_them() -> None:
+    assert as_logged("/a?access_token=x&b=c") == "/a?access_token=<redacted>&b=c"
+    assert as_logged("/a?b&access%5ftoken=x") == "/a?b&access%5ftoken=<redacted>"
+    assert as_logged("/access_token=x") == "/access_token=x"
+
+
+def test_a_group_that_fails_is_reported_once() -> None:
+    rows = [Asked("client", probe, answered(probe, Page(404))) for probe in probes_of("federation", NAME)]
+    baseline = baseline_of("federation", NAME)
+    found = judge([*rows, Asked("client", baseline, answered(baseline, Page(403)))], NoLog(), True)
+    (finding,) = found.findings
+    assert (finding.name, finding.groups) == ("path_not_forwarded", ("federation",))
+    assert "answers 403 itself" in finding.what
+
+
+def test_hints_are_not_findings() -> None:
+    probe, narrow = event(), narrower("federation", NAME)[0]
+    rows = [
+        Asked("client", probe, answered(probe, Page(400))),
+        Asked("client", narrow, answered(narrow, Page(404)), is_hint=True),
+    ]
+    (finding,) = judge(rows, NoLog(), True).findings
+    assert (finding.name, finding.values) == ("path_refused", {"characters": ["%24", "%2F", "%3A"]})
+    rows[1] = rows[1]._replace(answer=answered(narrow, synapse(narrow.target)))
+    (finding,) = judge(rows, NoLog(), True).findings
+    assert finding.values == {"characters": ["%2F"]}
+
+
+def test_sites_are_judged_apart() -> None:
+    probe = event()
+    rows = [Asked(site, probe, answered(probe, DECODED)) for site in ("client", "federation")]
+    assert [finding.site for finding in judge(rows, NoLog(), True).findings] == ["client", "federation"]
+
+
+def test_equal_reasons_are_joined() -> None:
+    rows = [
+        Asked("client", probe, answered(probe, Page(503)))
+        for group in ("media", "key")
+        for probe in probes_of(group, NAME)
+        if probe.purpose == "characters"
+    ]
+    (unknown,) = judge(rows, NoLog(), True).unknown
+    assert unknown.reason == "In the paths of media and key: the answer is 503."
