@@ -294,7 +294,6 @@ findings:
         - V(well_known_missing), V(well_known_invalid), V(well_known_content_type), V(well_known_cors) and
           V(well_known_redirect) - A C(.well-known) file does not exist, has a wrong content, type or CORS header, or
           there are redirects that not all servers or clients follow.
-        - V(well_known_other_server) - A C(.well-known) file leads to another server.
         - V(port_8448_closed) - Other servers use port 8448, but nothing listens there.
         - V(srv_invalid) - An SRV record must not lead to an address or to an alias.
         - V(public_url_differs) - Clients are told another URL than the examined one.

@@ -20,7 +20,13 @@ from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
 _PATIENCE = 1.5
-_LONGEST = ("test_faults", "test_synapse_export", "test_synapse_runtime_info_restarts", "test_synapse_admin_user_info")
+_LONGEST = (
+    "test_faults",
+    "test_synapse_export",
+    "test_synapse_proxy_info",
+    "test_synapse_runtime_info_restarts",
+    "test_synapse_admin_user_info",
+)
 # What tests record of themselves.
 COUNTS = ("injections", "held", "unknown")
 CALLED_UNKNOWN = "called unknown"

@@ -9,15 +9,25 @@ import contextlib
 import fcntl
 import functools
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# The reverse proxies and the DNS server of the tests: the package of Debian with each program, and where it is there.
+_PROXIES = {
+    "nginx": ("nginx", "usr/sbin/nginx"),
+    "apache2": ("apache2-bin", "usr/sbin/apache2"),
+    "caddy": ("caddy", "usr/bin/caddy"),
+    "haproxy": ("haproxy", "usr/sbin/haproxy"),
+    "dnsmasq": ("dnsmasq-base", "usr/sbin/dnsmasq"),
+}
 _DEBIAN_PYTHONS = ("/usr/bin", "/usr/local/bin")
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
 
@@ -103,17 +113,25 @@ def is_debian() -> bool:
 
 def install_packages(packages: t.Sequence[str]) -> None:
     """Install packages of Debian. Raises CannotRun where that is not possible."""
+    _require_debian(packages)
+    with locked("apt"):
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-qq", "--no-install-recommends", *packages)
+
+
+def _require_debian(packages: t.Sequence[str]) -> None:
     if not is_debian():
         raise CannotRun(f"missing: {', '.join(packages)}. Install them, or run this as root on Debian or Ubuntu")
+
+
+def _run(*command: str | Path, directory: Path | None = None) -> str:
+    """Return what a program of Debian prints. Raises CannotRun with its last line if it fails."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with locked("apt"):
-        for command in (
-            ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-qq", "--no-install-recommends", *packages],
-        ):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise CannotRun(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        shown = " ".join(str(word) for word in command)
+        raise CannotRun(f"{shown} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return done.stdout
 
 
 def postgresql_bin() -> Path:
@@ -145,6 +163,58 @@ def redis_server() -> Path:
     if found is None:
         raise CannotRun("Redis is installed, but its server is not to be found")
     return Path(found)
+
+
+def proxies() -> dict[str, str]:
+    """Return the programs of the reverse proxies and of dnsmasq, by their names. Raises CannotRun.
+
+    Those that are installed are used. Debian's packages would start services with files in /etc, so the others are
+    unpacked into the cache, and only the libraries that they need are installed.
+    """
+    # Programs of the system are not in the PATH of every user.
+    path = os.pathsep.join([*os.get_exec_path(), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    found = {name: shutil.which(name, path=path) for name in _PROXIES}
+    if not all(found.values()):
+        unpacked = _unpacked_proxies()
+        found = {name: found[name] or str(unpacked / place) for name, (_package, place) in _PROXIES.items()}
+    return {name: program for name, program in found.items() if program}
+
+
+def _unpacked_proxies() -> Path:
+    """Return the directory with the packages of the proxies, unpacked if need be."""
+    packages = [package for package, _place in _PROXIES.values()]
+    _require_debian(packages)
+    system = platform.freedesktop_os_release()
+    directory = cache() / f"proxies-{system['ID']}-{system.get('VERSION_ID', 'rolling')}"
+    with locked(directory.name):
+        if not directory.exists():
+            with locked("apt"):
+                _run("apt-get", "update", "-qq")
+            with tempfile.TemporaryDirectory(dir=cache(), prefix="proxies-") as made:
+                root = Path(made, "root")
+                _run("apt-get", "download", "-qq", *packages, directory=Path(made))
+                archives = sorted(Path(made).glob("*.deb"))
+                for archive in archives:
+                    _run("dpkg-deb", "-x", archive, root)
+                (root / "libraries").write_text("\n".join(sorted(_libraries(archives))))
+                # Last, because the directory is complete if it exists.
+                root.rename(directory)
+        # Another machine may have unpacked them.
+        if missing := set((directory / "libraries").read_text().split()) - _installed():
+            install_packages(sorted(missing))
+    return directory
+
+
+def _libraries(archives: t.Sequence[Path]) -> set[str]:
+    """Return the packages of libraries that these packages depend on; of alternatives, the first."""
+    depends = ",".join(_run("dpkg-deb", "-f", archive, "Depends") for archive in archives)
+    return {name for name in re.findall(r"(?:^|,)\s*([a-z0-9.+-]+)", depends) if name.startswith("lib")}
+
+
+def _installed() -> set[str]:
+    """Return the packages that are installed."""
+    shown = _run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n").splitlines()
+    return {line.split()[0] for line in shown if line.endswith(" installed")}
 
 
 def _postgresql_directory() -> Path | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import ansible_test
 import checks
 from commands import Command, Failed, execute
-from machine import CannotRun, cache, postgresql_bin, redis_server
+from machine import CannotRun, cache, postgresql_bin, proxies, redis_server
 from readme import newcomer
 from suite import Suite
 from virtual_environments import ENVIRONMENTS
@@ -138,6 +138,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
             "CONTRACT_SYNAPSE_PYTHON": str(ENVIRONMENTS["synapse"].build() / "bin" / "python"),
             "CONTRACT_POSTGRESQL_BIN": str(postgresql_bin()),
             "CONTRACT_REDIS_SERVER": str(redis_server()),
+            "CONTRACT_PROXIES": json.dumps(proxies()),
             **_COMPILED_ONCE,
         }
         # More workers than processors: they wait for timeouts most of the time.

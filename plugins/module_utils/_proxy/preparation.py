@@ -79,15 +79,15 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
     server_name = _server_name(declared, configuration, reference)
     delegation = resolve(server_name, sender, records)
     sender.connect_also(delegation.connect_to_with(sender.connect_to))
-    if delegation.place:
-        # Other servers leave the port out if it is none of the server name or of the well-known file.
-        sender.name_host(delegation.place, delegation.host_header)
     host = parse_server_name(server_name).host
     asks = not declared.public_url and not settings.public_baseurl
     client_file = fetch_client_file(sender, host) if asks else None
     client = client_place(
         declared.public_url, settings.public_baseurl, client_file.content if client_file else None, host
     )
+    if delegation.place and delegation.place != client:
+        # Other servers leave the port out if it is none of the server name or of the well-known file.
+        sender.name_host(delegation.place, delegation.host_header)
     is_federating = reference is None or reference.errcode != "M_UNRECOGNIZED"
     direct = base if reference is not None and base != client else None
     subject = Subject(

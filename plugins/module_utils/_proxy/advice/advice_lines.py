@@ -71,8 +71,7 @@ def _topic(finding: Finding) -> str:
     """Return the name of the corrections for a finding."""
     if finding.name == "not_matrix" and finding.evidence.get("answer", "").startswith("401"):
         return AUTHENTICATION
-    # The file for clients is what names another URL.
-    return "well_known_other_server" if finding.name == "public_url_differs" else finding.name
+    return finding.name
 
 
 def _of_synapse(finding: Finding, wanted: Wanted, port: int) -> Correction | None:

@@ -32,7 +32,8 @@ WELL_KNOWN = (
     "well_known_content_type",
     "well_known_cors",
     "well_known_redirect",
-    "well_known_other_server",
+    # The file for clients is what names another URL.
+    "public_url_differs",
 )
 CERTIFICATE = ("certificate_wrong_name", "certificate_not_trusted")
 # A proxy that asks for a password has the finding not_matrix, but needs another correction.

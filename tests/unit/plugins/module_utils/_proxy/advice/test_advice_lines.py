@@ -60,7 +60,6 @@ OF_FILES = [
     "well_known_content_type",
     "well_known_cors",
     "well_known_redirect",
-    "well_known_other_server",
 ]
 
 
