@@ -22,6 +22,7 @@ import bulk
 import events
 import measurement
 import media
+import proxy
 import request_log
 import rooms
 import runtime
@@ -38,6 +39,7 @@ GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
     "events": events.measure,
     "log": request_log.measure,
     "runtime": runtime.measure,
+    "proxy": proxy.measure,
     "site": roles.measure,
 }
 _RESULTS = REPOSITORY / ".bench" / "results.json"

@@ -66,7 +66,8 @@ def test_synapse_itself_says_its_name() -> None:
 
 
 def test_one_place_is_one_site() -> None:
-    found, _sender = prepared({**SYNAPSE, SERVER_FILE: page({"m.server": "example.org:443"})})
+    found, sender = prepared({**SYNAPSE, SERVER_FILE: page({"m.server": "example.org:443"})})
+    assert sender.hosts == {}
     assert [site.groups for site in found.subject.sites] == [("client", "media", "well_known", "federation", "key")]
 
 
