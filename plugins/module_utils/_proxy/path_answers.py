@@ -17,6 +17,9 @@ Relies on what Synapse 1.163 answers, all tried:
 - federation/transport/server: without Authorization, 401 M_UNAUTHORIZED for event and make_join, 405 M_UNRECOGNIZED for
   GET of v2/send_join; v1/openid/userinfo has 401 M_UNKNOWN_TOKEN for an unknown token, M_MISSING_TOKEN without one.
 - rest/key/v2/local_key_resource.py: 200 for any key ID.
+- rest/client/directory.py and rest/media/download_resource.py: 400 M_INVALID_PARAM for an alias without # and for a
+  value of allow_remote that is neither true nor false.
+- Twisted (web/http.py) answers a request line with a space in it with 400, without a body, before Synapse sees it.
 - Outside of /_matrix, Twisted's own page with 404 "No Such Resource".
 """
 
@@ -44,7 +47,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_cha
 # What an answer shows: the target arrived as it was sent, it changed, not Synapse answered, or nothing.
 INTACT, CHANGED, FOREIGN, UNSURE = "intact", "changed", "foreign", "unsure"
 # What a probe is for.
-CHARACTERS, SLASHES, QUERY, BASELINE = "characters", "slashes", "query", "baseline"
+CHARACTERS, SLASHES, QUERY, BASELINE, STATUS = "characters", "slashes", "query", "baseline", "status"
 
 _ECHO = re.compile(r"Not found '(.*)'", re.DOTALL)
 _NO_ALIAS = re.compile(r"Room alias (.*) not found", re.DOTALL)
@@ -86,6 +89,11 @@ class Probe(t.NamedTuple):
     def request(self) -> Request:
         """The request."""
         return Request(self.target)
+
+    @property
+    def status(self) -> int:
+        """The status that is expected."""
+        return int(self.expected[:3])
 
     def read(self, answer: Answer | NoAnswer) -> Outcome:
         """Return what an answer shows."""
@@ -213,13 +221,29 @@ def read_baseline(probe: Probe, answer: Answer) -> Outcome:
     return Outcome(INTACT) if answer.status == 200 and _is_baseline(answer) else Outcome(UNSURE)
 
 
+def read_status(probe: Probe, answer: Answer) -> Outcome:
+    """Read the answer to a request with a wrong value: the only one with this status."""
+    return Outcome(INTACT) if _is(answer, probe.status, "M_INVALID_PARAM") else Outcome(UNSURE)
+
+
+def is_broken_line(probe: Probe, answer: Answer | NoAnswer) -> bool:
+    """Whether an answer can be that of Twisted to a space in the request line, which was sent as %20."""
+    is_bare = isinstance(answer, Answer) and answer.status == 400 and not answer.body
+    return is_bare and "%20" in probe.target
+
+
+def is_page_of_synapse(answer: Answer) -> bool:
+    """Whether an answer is Twisted's page for a path outside of what Synapse serves."""
+    return answer.status == 404 and _PAGE_OF_SYNAPSE in answer.body
+
+
 def _is_baseline(answer: Answer) -> bool:
     return any(name in answer.json for name in ("versions", "server", "server_name"))
 
 
 def _read_other(probe: Probe, answer: Answer) -> Outcome:
     """Read an answer that is none of those that Synapse has for the probe."""
-    if answer.status == 404 and _PAGE_OF_SYNAPSE in answer.body:
+    if is_page_of_synapse(answer):
         text = "the path that arrived is outside of /_matrix"
         return _changed(Change(REWRITTEN, text, (Step(REWRITTEN, probe.target.partition("?")[0], ""),)))
     if probe.purpose == BASELINE and _is_unrecognized(answer):

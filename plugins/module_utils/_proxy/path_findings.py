@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_cha
 )
 
 REFUSED, NOT_FORWARDED, LONG_URL_REFUSED = "path_refused", "path_not_forwarded", "long_url_refused"
+ERRORS_REPLACED = "errors_replaced"
 _NAMES = {
     DECODED: "path_decoded",
     ENCODED_TWICE: "path_encoded_twice",
@@ -52,7 +53,8 @@ _LONGEST = 200
 class Mark(t.NamedTuple):
     """A change in a group.
 
-    `touched`: the characters. `expected`: an answer. `arrived`: a target, "" if it is not known.
+    `touched`: the characters, or the statuses of errors. `expected`: an answer. `arrived`: a target, "" if it is not
+    known. `is_query`: whether the request is about the query.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Mark(t.NamedTuple):
     touched: tuple[str, ...] = ()
     expected: str = ""
     arrived: str = ""
+    is_query: bool = False
 
     @property
     def severity(self) -> str:
@@ -72,7 +75,8 @@ class Mark(t.NamedTuple):
         if self.name in _ABOUT_SLASHES:
             # With one more at the end, Synapse knows almost no path.
             return ERROR if self.name == "path_slash_added" else WARNING
-        if self.group == "federation" or self.name in (REFUSED, NOT_FORWARDED, LONG_URL_REFUSED, "query_cut"):
+        lost = (REFUSED, NOT_FORWARDED, LONG_URL_REFUSED, ERRORS_REPLACED, "query_cut")
+        if self.group == "federation" or self.name in lost:
             return ERROR
         if self.name == "query_changed":
             return WARNING
@@ -101,6 +105,7 @@ def _finding(marks: list[Mark]) -> Finding:
     # What arrived is the best evidence, and the worst group the most interesting one.
     best = max(marks, key=lambda mark: (_SEVERITIES.index(mark.severity), bool(mark.arrived)))
     groups = tuple(dict.fromkeys(mark.group for mark in marks))
+    places = {mark.is_query for mark in marks}
     touched = tuple(dict.fromkeys(_upper(text) for mark in marks for text in mark.touched if text))
     more = (
         {"expected": shown_target(best.answer.request), "arrived": best.arrived}
@@ -108,12 +113,13 @@ def _finding(marks: list[Mark]) -> Finding:
         else {"expected": best.expected}
     )
     shown = {key: text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for key, text in more.items()}
-    what = _what(best, groups, touched)
+    parts = listed([name for name, is_query in (("paths", False), ("queries", True)) if is_query in places])
+    what = _what(best, groups, touched, parts)
     values = {"characters": list(touched)} if best.name in ("path_decoded", "path_encoded_twice", REFUSED) else {}
     return Finding(best.name, what, best.severity, best.site, evidence(best.answer, **shown), groups, values)
 
 
-def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...]) -> str:
+def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...], parts: str) -> str:
     where = f"of the group{'s' if len(groups) > 1 else ''} {listed(groups)}"
     characters = listed(touched) or "encoded characters"
     status = mark.answer.status if isinstance(mark.answer, Answer) else "nothing"
@@ -126,14 +132,17 @@ def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...]) -> str:
         "path_slash_added": f"The proxy adds a slash at the end of paths {where}",
         "query_changed": f"The proxy changes queries {where} ({mark.change.text})",
         "query_cut": f"The proxy cuts queries {where} ({mark.change.text})",
-        REFUSED: f"The proxy itself answers {status} to paths {where} that contain {characters}",
+        REFUSED: f"The proxy itself answers {status} to {parts} {where} that contain {characters}",
         NOT_FORWARDED: f"The proxy does not forward paths {where} to Synapse but answers {status} itself",
         LONG_URL_REFUSED: f"The proxy answers {status} to URLs {where} with a query of 4000 characters",
+        ERRORS_REPLACED: f"The proxy replaces errors of Synapse with the status {listed(sorted(touched))} in answers {where}",
     }
     return f"{texts[mark.name]}{_consequence(mark, groups)}."
 
 
 def _consequence(mark: Mark, groups: tuple[str, ...]) -> str:
+    if mark.name == ERRORS_REPLACED:
+        return " by pages of its own, so that clients show wrong errors and cannot log in"
     if mark.change.is_harmless:
         return ", which breaks nothing because servers do not encode these characters"
     is_lost = mark.name in (NOT_FORWARDED, REFUSED, LONG_URL_REFUSED, "query_cut", "path_slash_added")

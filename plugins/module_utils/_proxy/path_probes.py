@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
     CHARACTERS,
     QUERY,
     SLASHES,
+    STATUS,
     Probe,
     read_alias,
     read_baseline,
@@ -28,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
     read_removed,
     read_send_join,
     read_static,
+    read_status,
     read_token,
 )
 
@@ -35,7 +37,10 @@ LONG_QUERY = 4000
 _ALIAS = "/_matrix/client/v3/directory/room/"
 _MEDIA = "/_matrix/media/v3/download/other.invalid"
 _LOCAL_ONLY = "?allow_remote=false"
+# Without characters that a proxy may refuse.
 _PAD = "a" * LONG_QUERY
+# Without a space: Twisted refuses it if a proxy decodes it.
+_QUERY, _IN_QUERY = "a=%3A%2F%21%7E%25+;b==", ("%3A", "%2F", "%21", "%7E", "%25")
 _UNRECOGNIZED = "404 M_UNRECOGNIZED"
 _MISSING = "401 M_UNAUTHORIZED"
 
@@ -45,20 +50,19 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
     name = quote(server_name, safe="")
     if group == "client":
         # Short, because the answer repeats it in a header: nginx takes headers of 4 KiB from Synapse.
-        query = "?a=%3A%2F%21%7E+%20;b=="
+        static = f"/_matrix/static?{_QUERY}"
         return [
             _alias_probe(f"%23n%2F%253A%21%40%24%3A{name}", f"#n/%3A!@$:{server_name}", "%23", "%2F", "%25", "%21"),
-            Probe(group, QUERY, f"/_matrix/static{query}", "302 to the same path and query", read_static),
+            Probe(group, QUERY, static, "302 to the same path and query", read_static, _IN_QUERY),
             Probe(group, SLASHES, "/_matrix/client//versions", _UNRECOGNIZED, read_merged),
             Probe(group, SLASHES, f"/_matrix/client/versions/?pad={_PAD}", _UNRECOGNIZED, read_removed),
         ]
     if group == "media":
         characters = ("%2f", "%3A", "%21", "%40", "%24", "%23", "%25", "%20", "%C3%A9")
-        path = f"{_MEDIA}/a%2fb%3Ac%21d%40e%24f%23g%253Ah%7Ei%20j%C3%A9k;l+m==n:o@p!q$r"
-        return [_media_probe(CHARACTERS, path, characters), _media_probe(SLASHES, f"{_MEDIA}//a")]
+        return [_media_probe(CHARACTERS, _media_path("%20"), characters), _media_probe(SLASHES, f"{_MEDIA}//a")]
     if group == "federation":
         v1, room = "/_matrix/federation/v1", f"%21a%2Fb%3A{name}"
-        token = f"{v1}/openid/userinfo?access_token=x&pad=%3A%2F%21+{_PAD}"
+        token = f"{v1}/openid/userinfo?access_token=x&{_QUERY}"
         return [
             Probe(group, CHARACTERS, f"{v1}/event/%24a%2Fb%3Ac", _MISSING, read_event, ("%24", "%2F", "%3A")),
             Probe(
@@ -72,9 +76,9 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
                 read_send_join,
                 ("%21", "%2F", "%3A"),
             ),
-            Probe(group, QUERY, token, "401 M_UNKNOWN_TOKEN", read_token),
+            Probe(group, QUERY, token, "401 M_UNKNOWN_TOKEN", read_token, _IN_QUERY),
             Probe(group, SLASHES, "/_matrix/federation//v1/version", _UNRECOGNIZED, read_merged),
-            Probe(group, SLASHES, f"{v1}/version/", _UNRECOGNIZED, read_removed),
+            Probe(group, SLASHES, f"{v1}/version/?pad={_PAD}", _UNRECOGNIZED, read_removed),
         ]
     if group == "key":
         target = "/_matrix/key/v2/server/ed25519%3Aa%2Fb"
@@ -94,9 +98,37 @@ def baseline_of(group: str, server_name: str) -> Probe:
     return Probe(group, BASELINE, target, "200", read_baseline)
 
 
-def long_client_probe() -> Probe:
+def long_probe(group: str, server_name: str) -> Probe:
     """Return a request with nothing unusual but a long query, for proxies that refuse the one with a slash too."""
-    return Probe("client", QUERY, f"/_matrix/client/versions?pad={_PAD}", "200", read_baseline)
+    return _with_query(group, server_name, f"pad={_PAD}")
+
+
+def query_probes(group: str, server_name: str) -> list[Probe]:
+    """Return requests with nothing unusual but their queries: the usual one, without %2F, and without %25 too."""
+    slash, percent = _QUERY.replace("%2F", ""), _QUERY.replace("%2F", "").replace("%25", "")
+    return [
+        _with_query(group, server_name, query, tuple(code for code in _IN_QUERY if code in query))
+        for query in (_QUERY, slash, percent)
+    ]
+
+
+def _with_query(group: str, server_name: str, query: str, characters: tuple[str, ...] = ()) -> Probe:
+    plain = baseline_of(group, server_name)
+    return plain._replace(purpose=QUERY, target=f"{plain.target}?{query}", characters=characters)
+
+
+def status_probe(group: str) -> Probe | None:
+    """Return a request with nothing unusual that Synapse answers with another status than the others of the group.
+
+    It is None if these already have several: a proxy that does not forward answers all with the same one.
+    """
+    target = {"client": f"{_ALIAS}x", "media": f"{_MEDIA}/a?allow_remote=x"}.get(group)
+    return Probe(group, STATUS, target, "400 M_INVALID_PARAM", read_status) if target else None
+
+
+def spaceless_media_probe() -> Probe:
+    """Return the request with all characters but the space, for proxies with which the one with it fails."""
+    return _media_probe(CHARACTERS, _media_path(""), ("%2f", "%3A", "%21", "%40", "%24", "%23", "%25", "%C3%A9"))
 
 
 def narrower(group: str, server_name: str) -> list[Probe]:
@@ -125,6 +157,10 @@ def narrower(group: str, server_name: str) -> list[Probe]:
 def _alias_probe(encoded: str, alias: str, *characters: str) -> Probe:
     expected = f"404 M_NOT_FOUND Room alias {alias} not found"
     return Probe("client", CHARACTERS, f"{_ALIAS}{encoded}", expected, read_alias, characters)
+
+
+def _media_path(space: str) -> str:
+    return f"{_MEDIA}/a%2fb%3Ac%21d%40e%24f%23g%253Ah%7Ei{space}j%C3%A9k;l+m==n:o@p!q$r"
 
 
 def _media_probe(purpose: str, path: str, characters: tuple[str, ...] = ()) -> Probe:

@@ -11,21 +11,26 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Found, Unknown, quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import (
     BASELINE,
     CHANGED,
     CHARACTERS,
+    FOREIGN,
     INTACT,
     QUERY,
     SLASHES,
+    STATUS,
     UNSURE,
     Outcome,
-    Probe,
+    is_broken_line,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import SAME, Change, describe_change
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_errors import replaced
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import (
+    ERRORS_REPLACED,
     LONG_URL_REFUSED,
     NOT_FORWARDED,
     REFUSED,
@@ -34,10 +39,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_fin
     listed,
     name_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import LONG_QUERY
 
 # Synapse writes no tokens into its log (synapse/http/__init__.py, redact_uri).
 _TOKEN = re.compile(r"(\?.*access(?:_|%5[Ff])token=)[^&]*")
+_FOUND = 200
 _AGAIN = "Run this again."
+_REPLACING = "Remove what replaces error pages, such as proxy_intercept_errors or ProxyErrorOverride."
 _DIRECT = "Set base_url to the address where Synapse itself answers, and compare."
 
 
@@ -54,29 +62,6 @@ class Arrivals(t.Protocol):
 
     def get(self, tag: str) -> Arrival | None:
         """Return what is known of the request with that tag."""
-
-
-class Asked(t.NamedTuple):
-    """A request to a site, its answer, and the answer of Synapse itself, if it was asked.
-
-    `is_hint`: whether it only helps to judge the others.
-    """
-
-    site: str
-    probe: Probe
-    answer: Answer | NoAnswer
-    control: Answer | NoAnswer | None = None
-    is_hint: bool = False
-
-    @property
-    def outcome(self) -> Outcome:
-        """What the answer shows."""
-        return self.probe.read(self.answer)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether there is no answer, or one of an overloaded server. It says nothing of the path."""
-        return isinstance(self.answer, NoAnswer) or self.answer.status == 429 or self.answer.status >= 500
 
 
 def as_logged(target: str) -> str:
@@ -102,32 +87,47 @@ class _Judging:
     """Judges the answers of a group at a site."""
 
     def __init__(self, group: str, on_site: list[Asked], arrivals: Arrivals) -> None:
+        self._group = group
         self._site = [(row, _with_log(row, arrivals)) for row in on_site]
         self._outcomes = [pair for pair in self._site if pair[0].probe.group == group]
         # Only if the errors of Synapse with a status pass, another one with that status is the proxy's own.
         self._passing = {row.answer.status for row in on_site if isinstance(row.answer, Answer) and row.answer.errcode}
+        self._is_unstable = any(row.is_unstable for row in on_site)
+        self._replaced = [] if self._is_unstable else replaced(self._site)
+        self._replacing = {row.answer.status for row in self._replaced if isinstance(row.answer, Answer)}
         self.marks: list[Mark] = []
         self.doubts: list[tuple[str, str, str]] = []
 
     def judge(self) -> None:
         """Fill `marks` and `doubts`."""
+        for row in self._replaced:
+            if row.probe.group == self._group and isinstance(row.answer, Answer):
+                self._mark(row, ERRORS_REPLACED, Change(SAME), "", (str(row.answer.status),))
         baseline = next((pair for pair in self._outcomes if pair[0].probe.purpose == BASELINE), None)
-        is_failing = baseline is not None and baseline[1].state != INTACT and not _is_same(baseline[0])
+        is_failing = baseline is not None and baseline[1].state != INTACT and not baseline[0].is_same
         for row, outcome in [baseline] if is_failing and baseline else self._outcomes:
-            if outcome.state != INTACT and not row.is_hint:
+            if outcome.state != INTACT and not row.is_hint and not self._is_explained(row):
                 self._judge_row(row, outcome)
+
+    def _is_explained(self, row: Asked) -> bool:
+        """Whether another request shows that the proxy decodes, so that Twisted refused a space."""
+        decodes = any(pair[1].state == CHANGED and pair[0].probe.purpose == CHARACTERS for pair in self._outcomes)
+        return decodes and is_broken_line(row.probe, row.answer)
 
     def _judge_row(self, row: Asked, outcome: Outcome) -> None:
         purpose = row.probe.purpose
         if row.control is not None and not outcome.is_logged:
-            if _is_same(row):
+            if row.is_same:
                 return
             direct = row.probe.read(row.control)
             if direct.state != INTACT:
                 reason = direct.reason or "its answer is not the expected one"
                 self._doubt(row, f"Synapse itself was asked for comparison, and {reason}", _AGAIN)
                 return
-        if outcome.state == UNSURE:
+        if not outcome.is_logged and isinstance(row.answer, Answer) and self._is_replaced(row, row.answer):
+            if purpose != SLASHES:
+                self._doubt(row, "the proxy replaces the errors of Synapse, which show what arrived", _REPLACING)
+        elif outcome.state == UNSURE:
             self._doubt(row, outcome.reason, _AGAIN if row.is_busy else _DIRECT)
         elif outcome.state == CHANGED:
             self._mark(row, name_of(outcome.change), outcome.change, outcome.arrived)
@@ -139,18 +139,31 @@ class _Judging:
             self._judge_query(row)
         # Nobody needs paths with // or a slash more at the end, so the proxy may refuse them.
 
+    def _is_replaced(self, row: Asked, answer: Answer) -> bool:
+        """Whether an answer can be a page in place of an error of Synapse: those with its status are."""
+        return answer.status in self._replacing and not answer.errcode
+
     def _judge_query(self, row: Asked) -> None:
-        if row.probe.target.startswith("/_matrix/static"):
-            # It is not below /_matrix/client: the proxy may have no reason to forward it.
-            reason = "the proxy does not forward /_matrix/static, where the answer of Synapse shows the query"
+        path = row.probe.target.partition("?")[0]
+        plain = [other for other, _outcome in self._outcomes if other.probe.status == _FOUND and not other.is_hint]
+        if len(row.probe.target) > LONG_QUERY:
+            self._blame(row, LONG_URL_REFUSED)
+        elif row.probe.status == _FOUND:
+            self._blame(row, REFUSED, self._refused(row))
+        elif all(other.outcome.state == INTACT for other in plain if _is_short_query(other)):
+            # Neither of these paths is one that clients need: the proxy may have no reason to forward it.
+            reason = f"the proxy does not forward {path}, where the answer of Synapse shows the query"
             self._doubt(row, reason, "Set log_path to the log of Synapse.")
-            return
-        self._blame(row, LONG_URL_REFUSED)
 
     def _refused(self, row: Asked) -> tuple[str, ...]:
-        """Return the encoded characters that did not pass in the same group, or in no group of the site if possible."""
+        """Return the encoded characters that did not pass in the same place, group, or site, as far as possible."""
         left = row.probe.characters
-        for outcomes in (self._outcomes, self._site):
+        in_group, on_site = (
+            [pair for pair in pairs if pair[0].probe.purpose == CHARACTERS] for pairs in (self._outcomes, self._site)
+        )
+        in_queries = [pair for pair in self._outcomes if pair[0].probe.purpose == QUERY]
+        # What passes in queries may still be refused in paths, but a rule for paths is mostly one for queries too.
+        for outcomes in (in_queries if row.probe.purpose == QUERY else [], in_group, on_site):
             passed = {
                 character.upper()
                 for other, outcome in outcomes
@@ -163,24 +176,39 @@ class _Judging:
     def _blame(self, row: Asked, name: str, characters: tuple[str, ...] = ()) -> None:
         """Note that the proxy itself answered, unless it only replaces the error pages of Synapse."""
         answer = row.answer
-        is_expected = isinstance(answer, Answer) and row.probe.expected.startswith(str(answer.status))
-        if is_expected and isinstance(answer, Answer) and answer.status not in self._passing:
+        asked = next((other for other, _outcome in self._outcomes if other.probe.purpose == STATUS), None)
+        is_expected = isinstance(answer, Answer) and answer.status == row.probe.status
+        if self._is_unstable:
+            self._doubt(row, "the proxy gave different answers to the same request, one after the other", _AGAIN, name)
+        elif is_expected and isinstance(answer, Answer) and answer.status not in self._passing and asked is None:
             reason = f"the answer is {answer.status} without the text of Synapse, which the proxy may have replaced"
-            fix = "Remove what replaces error pages, such as proxy_intercept_errors or ProxyErrorOverride."
-            self._doubt(row, reason, fix, name)
-            return
-        self._mark(row, name, Change(SAME), "", characters)
+            self._doubt(row, reason, _REPLACING, name)
+        elif name == REFUSED and asked is not None and asked.outcome.state == FOREIGN:
+            self._blame_plain(asked, is_expected)
+        else:
+            self._mark(row, name, Change(SAME), "", characters)
+
+    def _blame_plain(self, row: Asked, is_expected: bool) -> None:
+        """Note that a request without encoded characters fails too, though another one of the group passes."""
+        if is_expected:
+            reason = f"the proxy does not forward {row.probe.target}, or replaces the errors of Synapse"
+            self._doubt(row, reason, _DIRECT, NOT_FORWARDED)
+        else:
+            self._mark(row, NOT_FORWARDED, Change(SAME), "")
 
     def _mark(self, row: Asked, name: str, change: Change, arrived: str, characters: tuple[str, ...] = ()) -> None:
         touched = characters or change.touched
         if isinstance(row.answer, Answer) and row.answer.header("Location") == arrived != "":
             arrived = ""
         expected = row.probe.expected if row.control is None else quoted(row.control)
-        self.marks.append(Mark(name, row.site, row.probe.group, row.answer, change, touched, expected, arrived))
+        is_query = row.probe.purpose == QUERY
+        self.marks.append(
+            Mark(name, row.site, row.probe.group, row.answer, change, touched, expected, arrived, is_query)
+        )
 
     def _doubt(self, row: Asked, reason: str, fix: str, name: str = "") -> None:
-        names = {CHARACTERS: "path_decoded", SLASHES: "path_merged", QUERY: "query_changed", BASELINE: NOT_FORWARDED}
-        self.doubts.append((name or names[row.probe.purpose], reason, fix))
+        names = {CHARACTERS: "path_decoded", SLASHES: "path_merged", QUERY: "query_changed"}
+        self.doubts.append((name or names.get(row.probe.purpose, NOT_FORWARDED), reason, fix))
 
 
 def _with_log(row: Asked, arrivals: Arrivals) -> Outcome:
@@ -192,14 +220,8 @@ def _with_log(row: Asked, arrivals: Arrivals) -> Outcome:
     return Outcome(INTACT if change.kind == SAME else CHANGED, change, arrival.uri, is_logged=True)
 
 
-def _is_same(row: Asked) -> bool:
-    """Whether Synapse itself answers as the site does."""
-    answer, control = row.answer, row.control
-    if isinstance(answer, NoAnswer) or not isinstance(control, Answer):
-        return False
-    return (answer.status, answer.errcode, answer.error) == (control.status, control.errcode, control.error) and (
-        answer.is_matrix == control.is_matrix and answer.header("Location") == control.header("Location")
-    )
+def _is_short_query(row: Asked) -> bool:
+    return row.probe.purpose == QUERY and len(row.probe.target) <= LONG_QUERY
 
 
 def _unknown(doubts: t.Iterable[tuple[str, str, str, str]]) -> tuple[Unknown, ...]:

@@ -17,17 +17,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
     CHARACTERS,
     FOREIGN,
     INTACT,
+    QUERY,
+    SLASHES,
     Outcome,
     Probe,
+    is_broken_line,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_errors import doubtful, is_proven
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
     LONG_QUERY,
     baseline_of,
-    long_client_probe,
+    long_probe,
     narrower,
     probes_of,
+    query_probes,
+    spaceless_media_probe,
+    status_probe,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals, Asked, judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals, judge
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Subject
 
 _GROUPS = ("client", "media", "federation", "key")
@@ -65,6 +73,11 @@ def judge_paths(asked: PathsAsked, arrivals: Arrivals) -> Found:
     return judge(asked.rows, arrivals, asked.is_signed)
 
 
+def _can_be_blamed(row: Asked) -> bool:
+    """Whether a request is one that a proxy has to forward. Paths whose answers only show the query are not."""
+    return row.probe.purpose != QUERY or row.probe.status == 200
+
+
 class _Asking:
     """Sends requests as long as there are some left."""
 
@@ -88,6 +101,8 @@ class _Asking:
         by_group = {group: [row for row in failed if row.probe.group == group] for group in _GROUPS}
         for group, rows in by_group.items():
             self._narrow(group, rows)
+        for site in self._subject.sites:
+            self._repeat(site.name)
         # An answer that shows the target needs no comparison, therefore it comes last.
         first = [rows[0] for rows in by_group.values() if rows and not rows[0].outcome.arrived]
         added = [row for row in self.rows if row.probe.purpose == BASELINE and row.outcome.state != INTACT]
@@ -95,19 +110,65 @@ class _Asking:
             self._control(row)
 
     def _narrow(self, group: str, rows: list[Asked]) -> None:
+        if self._is_replaced(group):
+            return
         hidden = [row for row in rows if not row.outcome.arrived]
         tried = [row for row in hidden if row.probe.purpose == CHARACTERS]
-        refused = [row for row in hidden if row.outcome.state == FOREIGN and len(row.probe.target) > LONG_QUERY]
-        if any(row.outcome.state == FOREIGN for row in tried):
-            self._narrow_refused(group)
-        elif tried or (refused and group != "client"):
+        foreign = [row for row in hidden if row.outcome.state == FOREIGN]
+        if any(row in tried for row in foreign):
+            self._narrow_refused(group, tried)
+        elif tried:
             self.ask(baseline_of(group, self._subject.server_name))
-        if refused and group == "client":
-            self.ask(long_client_probe())
+        if self._is_forwarded(group):
+            if any(row.probe.purpose == QUERY for row in foreign):
+                self._narrow_query(group, is_alone=not tried)
+            if any(len(row.probe.target) > LONG_QUERY for row in foreign):
+                self.ask(long_probe(group, self._subject.server_name))
 
-    def _narrow_refused(self, group: str) -> None:
+    def _is_replaced(self, group: str) -> bool:
+        """Find out whether the proxy replaces the errors of Synapse in a group. Then they show nothing more."""
+        probe = status_probe(group)
+        if doubtful(self.rows, group) and probe and not is_proven(self.rows, group):
+            self.ask(probe, is_hint=True)
+        return bool(doubtful(self.rows, group)) and is_proven(self.rows, group)
+
+    def _is_forwarded(self, group: str) -> bool:
+        """Whether a request without anything unusual passes, as far as one was sent."""
+        return all(
+            row.outcome.state == INTACT
+            for row in self.rows
+            if row.probe.group == group and row.probe.purpose == BASELINE
+        )
+
+    def _narrow_query(self, group: str, is_alone: bool) -> None:
+        """Find out whether the proxy refuses a query, and which characters if it does not refuse them in paths too."""
+        first, *others = query_probes(group, self._subject.server_name)
+        outcome = self.ask(first)
+        for probe in others if is_alone else []:
+            if outcome is None or outcome.state != FOREIGN:
+                return
+            outcome = self.ask(probe, is_hint=True)
+
+    def _repeat(self, site: str) -> None:
+        """Send a request again that the proxy answered, and one that passed: what lasts only for a while is no finding.
+
+        Maintenance or a ban can begin or end in between.
+        """
+        own = [at for at, row in enumerate(self.rows) if row.site == site and row.probe.purpose != SLASHES]
+        foreign = [at for at in own if self.rows[at].outcome.state == FOREIGN and _can_be_blamed(self.rows[at])]
+        intact = [at for at in own if self.rows[at].outcome.state == INTACT]
+        for at in (*foreign[:1], *(intact[:1] if foreign else [])):
+            row = self.rows[at]
+            place = next(each.place for each in self._subject.sites if each.name == site)
+            self.rows[at] = row._replace(again=self._send(place, row.probe))
+
+    def _narrow_refused(self, group: str, tried: list[Asked]) -> None:
         """Find out which characters the proxy refuses, or that it refuses the whole group."""
         name = self._subject.server_name
+        if group == "media" and any(is_broken_line(row.probe, row.answer) for row in tried):
+            outcome = self.ask(spaceless_media_probe())
+            if outcome is None or outcome.state != FOREIGN:
+                return
         states = {row.outcome.state for row in self.rows if row.probe.group == group}
         count = sum(row.probe.group == group for row in self.rows)
         is_whole = states == {FOREIGN} and count > 1
@@ -119,8 +180,11 @@ class _Asking:
             outcome = self.ask(probe, is_hint=True)
             if outcome is None or outcome.state != FOREIGN:
                 return
-        if not is_whole:
-            self.ask(baseline_of(group, name))
+        plain = None if is_whole else self.ask(baseline_of(group, name))
+        probe = status_probe(group)
+        if probe and (is_whole or (plain and plain.state == INTACT)):
+            # Whether it is about characters at all.
+            self.ask(probe, is_hint=True)
 
     def _control(self, row: Asked) -> None:
         direct = self._subject.direct

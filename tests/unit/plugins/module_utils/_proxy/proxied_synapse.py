@@ -64,6 +64,8 @@ def synapse(target: str) -> Page:
             return error(400, "M_INVALID_PARAM", "Room alias invalid")
         return error(404, "M_NOT_FOUND", f"Room alias {alias} not found")
     if re.fullmatch("/_matrix/media/v3/download/[^/]*/[^/]*(/[^/]*)?", path):
+        if "allow_remote=x" in query:
+            return error(400, "M_INVALID_PARAM")
         is_local = "allow_remote=false" in query.split("&")
         return error(404, "M_NOT_FOUND", f"Not found '{path}'" if is_local else "Not found")
     if re.fullmatch("/_matrix/federation/v1/(event/[^/]*/?|make_join/[^/]*/[^/]*)", path):
@@ -76,11 +78,20 @@ def synapse(target: str) -> Page:
 
 
 class World:
-    """Sends requests through a proxy to Synapse, or to Synapse itself. It is also the log of Synapse."""
+    """Sends requests through a proxy to Synapse, or to Synapse itself. It is also the log of Synapse.
 
-    def __init__(self, proxy: Proxy, server: t.Callable[[str], Page] = synapse) -> None:
+    `direct`: what Synapse itself answers, if the proxy changes answers.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        server: t.Callable[[str], Page] = synapse,
+        direct: t.Callable[[str], Page] | None = None,
+    ) -> None:
         self._proxy = proxy
         self._server = server
+        self._direct = direct or server
         self._logged: dict[str, str] = {}
         self.sent: list[tuple[Place, Request]] = []
 
@@ -92,7 +103,7 @@ class World:
             return NoAnswer(place, request, tag, "timeout", f"{place.address} did not answer within 10 seconds")
         if isinstance(arrived, str):
             self._logged[tag] = re.sub("access_token=[^&]*", "access_token=<redacted>", arrived)
-            arrived = self._server(arrived)
+            arrived = self._direct(arrived) if place == DIRECT else self._server(arrived)
         status, body, headers = arrived
         return Answer(place, request, tag, status, headers, body, 0.1, "HTTP/1.1", "192.0.2.1:443", "192.0.2.2")
 

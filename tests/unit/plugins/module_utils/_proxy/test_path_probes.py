@@ -12,9 +12,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import INTACT, Probe
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
     baseline_of,
-    long_client_probe,
+    long_probe,
     narrower,
     probes_of,
+    query_probes,
+    spaceless_media_probe,
+    status_probe,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
     PUBLIC,
@@ -26,7 +29,10 @@ GROUPS = ("client", "media", "federation", "key")
 
 def all_probes(name: str) -> list[Probe]:
     first = [probe for group in GROUPS for probe in (*probes_of(group, name), *narrower(group, name))]
-    return [*first, *(baseline_of(group, name) for group in GROUPS), long_client_probe()]
+    queries = ("client", "federation")
+    later = [probe for group in queries for probe in (*query_probes(group, name), long_probe(group, name))]
+    statuses = [probe for probe in map(status_probe, GROUPS) if probe]
+    return [*first, *(baseline_of(group, name) for group in GROUPS), *later, *statuses, spaceless_media_probe()]
 
 
 @pytest.mark.parametrize("name", ["example.org", "localhost:8480", "[2001:db8::1]:8448", "10.0.0.1"])
@@ -48,9 +54,9 @@ def test_what_is_sent_is_a_valid_target() -> None:
 
 def test_the_named_characters_are_those_of_the_path() -> None:
     for probe in all_probes("example.org"):
-        path = probe.target.partition("?")[0]
+        path, _mark, query = probe.target.partition("?")
         for character in probe.characters:
-            assert character in path
+            assert character in (query if probe.purpose == "query" else path)
     for group in GROUPS:
         for probe in narrower(group, "example.org"):
             assert "%2f" not in probe.target.lower()

@@ -8,12 +8,13 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import Probe
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import (
     baseline_of,
     narrower,
     probes_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Asked, as_logged, judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import as_logged, judge
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
     NAME,
     PUBLIC,
