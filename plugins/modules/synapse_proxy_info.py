@@ -89,7 +89,8 @@ options:
       - V(certificates) reads the certificates of the public URLs.
       - V(cors) compares the CORS headers with those of Synapse.
       - V(delegation) checks the C(.well-known) files, SRV records, port 8448 and the addresses in IPv6.
-      - V(exposure) requests a part of the Admin API that needs no token, and the metrics, through the public URL.
+      - V(exposure) requests a part of the Admin API that needs no token, the metrics and C(/health) through the public
+        URLs.
       - V(headers) checks which host, protocol, address and version of HTTP the proxy forwards. Except for the host and
         the protocol, it needs the log.
       - V(long_poll) waits for events for O(long_poll_seconds), as clients do. It needs an access token.
@@ -141,11 +142,12 @@ options:
     elements: dict
     default: []
 notes:
-  - No more than 60 requests are sent, all to the public URLs of this server, to its server name and to O(base_url).
-    None of them changes an account, a room or media, or makes Synapse contact another server. Synapse logs warnings for
-    the requests without a signature.
+  - No more than 60 requests are sent, all to the public URLs of this server, to its server name, to where the
+    C(.well-known) files there are redirected, and to O(base_url). None of them changes an account, a room or media, or
+    makes Synapse contact another server. Synapse logs warnings for the requests without a signature.
   - O(validate_certs), O(ca_path) and O(timeout) also apply to the public URLs. With O(validate_certs=false), the chain
-    of a certificate is not judged, but its names and dates are.
+    of a certificate is not judged, but its names and dates are. Where two requests had no answer in time, further ones
+    wait for at most 5 seconds.
   - The access token is only sent over C(https), or to an address of the host itself.
   - A limit that depends on the address, such as an Admin API for private networks only, is seen from the host where the
     module runs.
@@ -159,7 +161,7 @@ seealso:
     description: How other servers find a server, in the specification of Matrix.
     link: https://spec.matrix.org/latest/server-server-api/#resolving-server-names
 requirements:
-  - dnspython on the host where the module runs, if SRV records are needed to find the server
+  - dnspython 2.0 or later on the host where the module runs, if SRV records are needed to find the server
   - PyYAML on the host where the module runs, if the configuration is read
 """
 
@@ -269,11 +271,12 @@ findings:
         - V(proxy_error) - The proxy does not reach Synapse.
         - V(path_decoded) - The proxy decodes encoded characters, so that signatures do not match.
         - V(path_encoded_twice) - The proxy encodes encoded characters again.
-        - V(path_refused) - The proxy refuses encoded characters itself.
+        - V(path_refused) - The proxy refuses encoded characters in paths or queries itself.
         - V(path_merged) - The proxy merges double slashes.
         - V(path_slash_removed) and V(path_slash_added) - The proxy changes the slash at the end of a path.
         - V(path_rewritten) - The proxy changes the path in another way, for example its beginning.
         - V(path_not_forwarded) - The proxy does not forward a group of paths to Synapse.
+        - V(errors_replaced) - The proxy sends pages of its own instead of Synapse's errors.
         - V(query_changed) and V(query_cut) - The proxy changes the query, or removes it or a part of it.
         - V(long_url_refused) - The proxy refuses a long URL.
         - V(signature_broken) - Synapse refuses its own signature if the request comes through the proxy.
@@ -532,7 +535,9 @@ unknown:
   elements: dict
   contains:
     name:
-      description: The name of a finding or of a return value.
+      description:
+        - The name of a finding, of a return value or of an element of O(gather), V(log_path) if the log cannot be read,
+          or V(direct) if Synapse itself was not found at O(base_url).
       returned: always
       type: str
       sample: read_timeout
@@ -563,7 +568,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.size import parse_size
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import (
     checked_access_token,
-    checked_authorities,
     checked_timeout,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
@@ -602,7 +606,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         watch = stack.enter_context(LogWatch(paths)) if paths else None
         sender = stack.enter_context(
             Sender(
-                verify=checked_authorities(verify, "ca_path"),
+                verify=verify,
                 timeout=checked_timeout(parameters["timeout"]),
                 connect_to=parameters["connect_to"],
             )

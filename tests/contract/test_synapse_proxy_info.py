@@ -29,6 +29,7 @@ _GATHER = {
     "authorization_": "signatures",
     "body_": "body_size",
     "cors_": "cors",
+    "errors_": "paths",
     "forwarded_": "headers",
     "health_": "exposure",
     "host_": "headers",

@@ -59,6 +59,12 @@ APACHE = rows(
         "AllowEncodedSlashes NoDecode\nProxyPass /_matrix/client http://{backend}/_matrix/client nocanon",
         "Apache answers 404 with a page to all other groups",
     ),
+    (
+        "errors_replaced",
+        TWO,
+        "ProxyErrorOverride On",
+        "Apache answers 401, 404 and 405 with pages of its own: the status is that of Synapse",
+    ),
     ("long_url_refused", ONE, "LimitRequestLine 2048", "Apache answers 414 with a page"),
     ("authorization_removed", TWO, "RequestHeader unset Authorization", "the header Authorization does not arrive"),
     (

@@ -34,6 +34,18 @@ CADDY = rows(
         ("path_merged", "query_changed"),
     ),
     ("path_merged", ONE, "uri path_regexp //+ /", "/_matrix/client//versions is answered with 200"),
+    (
+        "errors_replaced",
+        TWO,
+        "@error status 401 404\nhandle_response @error {\nrespond error {rp.status_code}\n}",
+        "Caddy answers 401 and 404 with this text: the status is that of Synapse",
+    ),
+    (
+        "errors_replaced",
+        TWO,
+        "@error status 4xx\nhandle_response @error {\nrespond 404\n}",
+        "Caddy answers 404 without a body to all errors of Synapse: only the log shows that requests arrive",
+    ),
     ("query_cut", ONE, "rewrite * {path}?", "no query arrives"),
     ("authorization_removed", TWO, "header_up -Authorization", "the header Authorization does not arrive"),
     ("forwarded_for_missing", TWO, "header_up -X-Forwarded-For", "no X-Forwarded-For arrives"),

@@ -18,8 +18,6 @@ HAPROXY = rows(
         TWO,
         "http-request set-path %[path,url_dec]",
         "a%2Fb%3A%21%40%25c arrives as a/b:!@%c: even %25 is decoded. // stays. Synapse answers 400 to a decoded %20",
-        (),
-        ("path_refused",),
     ),
     (
         "path_encoded_twice",
@@ -46,6 +44,12 @@ HAPROXY = rows(
         "/_matrix/client/versions arrives as /client/versions: Synapse answers with a page, 404",
     ),
     ("path_refused", ONE, "http-request deny deny_status 403 if { path -m sub -i %2f }", "HAProxy answers 403"),
+    (
+        "errors_replaced",
+        TWO,
+        "http-response return status 404 content-type text/html string <html>404</html> if { status 404 }",
+        "HAProxy answers 404 with this page instead of Synapse's JSON",
+    ),
     ("path_not_forwarded", BLOCK, "use_backend synapse if { path_beg /_matrix/client }", "404 of HAProxy"),
     ("query_cut", TWO, "http-request set-uri %[path]", "no query arrives"),
     ("query_changed", TWO, "http-request set-query %[query,regsub(%2F,/,g)]", "%2F in a query arrives as /"),

@@ -16,6 +16,7 @@ _ADDRESS = "proxy_set_header X-Forwarded-For $remote_addr;"
 _SCHEME = "proxy_set_header X-Forwarded-Proto $scheme;"
 _FILE = "location = /.well-known/matrix"
 _JSON = "default_type application/json;"
+_ERROR_PAGE = 'location @page { default_type text/html; return 200 "<html>error</html>"; }'
 
 NGINX = rows(
     "nginx",
@@ -41,7 +42,7 @@ NGINX = rows(
         "proxy_pass http://{backend}$uri$is_args$args;",
         "a%2Fb%3A%21%40%25c arrives as a/b:!@%c, // as /: even %25 is decoded. Synapse answers 400 to a decoded %20",
         (),
-        ("path_merged", "path_refused"),
+        ("path_merged",),
     ),
     (
         "path_encoded_twice",
@@ -69,6 +70,32 @@ NGINX = rows(
         TWO,
         'if ($request_uri ~* "^[^?]*%2f") { return 403; }',
         "nginx answers 403 with a page to all paths with %2F",
+    ),
+    (
+        "path_refused",
+        TWO,
+        'if ($request_uri ~* "%2f") { return 403; }',
+        "nginx answers 403 with a page to all paths and queries with %2F",
+    ),
+    (
+        "errors_replaced",
+        TWO,
+        "proxy_intercept_errors on; error_page 404 /404.html;",
+        "nginx answers 404 with a page of its own instead of Synapse's JSON; 401 of the federation passes",
+    ),
+    (
+        "errors_replaced",
+        TWO,
+        "proxy_intercept_errors on; error_page 400 401 403 404 405 @page;",
+        "nginx answers 401, 404 and 405 with this page: the status is that of Synapse, also with return 200",
+        ((ONE, _ERROR_PAGE),),
+    ),
+    (
+        "errors_replaced",
+        TWO,
+        "proxy_intercept_errors on; error_page 404 =200 @page;",
+        "nginx answers 200 with this page to what Synapse answers with 404: only the log shows that it arrived",
+        ((ONE, _ERROR_PAGE),),
     ),
     (
         "path_not_forwarded",

@@ -14,6 +14,12 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
+    Deadline,
+    NotConnected,
+    addresses_of,
+    split_address,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import WARNING, Finding, Found, Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import is_address, joined
@@ -35,11 +41,17 @@ def check_addresses(place: Place, connect_to: t.Mapping[str, str], site: str = F
     `connect_to`: as that of the sender, each a host and a port. Connects to at most 4 addresses, in parallel, and sends
     nothing. If this host has no IPv6 itself, nothing is concluded from a failure.
     """
-    target, _colon, digits = connect_to.get(place.address, place.address).rpartition(":")
-    host, port = target.strip("[]"), int(digits)
-    if is_address(host):
+    target = connect_to.get(place.address.lower(), place.address)
+    try:
+        host, port = split_address(target)
+        if is_address(host):
+            return Found()
+        addresses = list(
+            dict.fromkeys(str(one[0]) for _family, one in addresses_of(target, Deadline(_LOOKUP_DURATION)))
+        )
+    # The check of the site reports a name that cannot be used or is not found.
+    except (ValueError, NotConnected):
         return Found()
-    addresses = _addresses_of(host, port)
     by_version = [[address for address in addresses if (":" in address) == is_v6] for is_v6 in (True, False)]
     if not all(by_version):
         return Found()
@@ -86,22 +98,6 @@ def _is_global(address: str) -> bool:
     return not any(number in network for network in _NOT_GLOBAL)
 
 
-def _addresses_of(host: str, port: int) -> list[str]:
-    """The addresses of a name in the order of the system, [] if they are not found in time."""
-    found: list[str] = []
-
-    def look_up() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return
-        found.extend(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
-    # It cannot be interrupted, so another thread waits for it.
-    _wait_for([threading.Thread(target=look_up, daemon=True)], _LOOKUP_DURATION)
-    return list(found)
-
-
 def _chosen(v6: list[str], v4: list[str]) -> list[str]:
     """As many addresses of both versions as are tried, at least half of them IPv6 if there are so many."""
     few = v4[: max(_MOST_ADDRESSES // 2, _MOST_ADDRESSES - len(v6))]
@@ -116,7 +112,11 @@ def _in_parallel(addresses: list[str], port: int) -> dict[str, Outcome]:
         outcomes[address] = _connect(address, port)
 
     threads = [threading.Thread(target=connect, args=(address,), daemon=True) for address in addresses]
-    _wait_for(threads, _CONNECT_DURATION + 0.5)
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _CONNECT_DURATION + 0.5
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
     return dict(outcomes)
 
 
@@ -128,11 +128,3 @@ def _connect(address: str, port: int) -> Outcome:
         return f"no answer within {_CONNECT_DURATION:g} seconds"
     except OSError as error:
         return error.strerror or type(error).__name__
-
-
-def _wait_for(threads: list[threading.Thread], seconds: float) -> None:
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))

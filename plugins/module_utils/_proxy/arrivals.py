@@ -39,6 +39,7 @@ _RECEIVED = b"Received request: "
 _LACKS_PROTO = b"forwarded request lacks an x-forwarded-proto header"
 _NOT_CANONICAL = re.compile(rb"Requested URI ([^\s\"\\]+) is not canonical: redirecting to ")
 _TAG = re.compile(rb"(?<![0-9a-f])[0-9a-f]{12}(?![0-9a-f])")
+_IN_JOURNAL = "Synapse writes its requests to the journal, which is not read."
 _FIX = "Set log_path to the log files of Synapse, and run the task on the host of Synapse."
 
 
@@ -176,14 +177,23 @@ def log_files_of(config_path: t.Sequence[str]) -> LogFiles:
             kept = sinks.keeping(logging.INFO)
             # Several files have the same requests.
             files = [sink.path for sink in kept if sink.kind == FILE and not absence(sink.path)]
-            if files:
+            reason = _refusal(files[0]) if files else why_nothing(sinks) or _IN_JOURNAL
+            if not reason:
                 paths.append(files[0])
                 continue
-            reason = why_nothing(sinks) or "Synapse writes its requests to the journal, which is not read."
             unknown.append(Unknown("log_path", reason, _FIX))
     except SynapseError as error:
         unknown.append(Unknown("log_path", error.message, _FIX))
     return LogFiles(list(dict.fromkeys(paths)), tuple(dict.fromkeys(unknown)))
+
+
+def _refusal(path: str) -> str:
+    """Return why a file cannot be read, "" if it can."""
+    try:
+        LogWatch([path]).close()
+    except InvalidInput as error:
+        return error.message
+    return ""
 
 
 class _Reading:

@@ -18,11 +18,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Unknown,
     evidence,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.settings import DEFAULT_MAX_UPLOAD_SIZE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.upload import TARGET, Opens, Uploaded, upload
 
-# The default of max_upload_size in Synapse (config/repository.py), in bytes.
-DEFAULT_SIZE = 50 * 1024 * 1024
 _NAME = "body_limit"
 _MEBIBYTE = 1024 * 1024
 _FIX_SPEED = "Run this on the host of the proxy, where the whole upload can be sent within a second."
@@ -37,7 +36,7 @@ def check_body_size(subject: Subject, opens: Opens, max_upload_size: int | None)
     401 M_MISSING_TOKEN, after it has received everything. Never an exception because of the network.
     """
     site = subject.site_of("media")
-    size = DEFAULT_SIZE if max_upload_size is None else max_upload_size
+    size = DEFAULT_MAX_UPLOAD_SIZE if max_upload_size is None else max_upload_size
     if site is None or size <= 0:
         return Found()
     name = f"{_shown(size)} ({'the default of ' if max_upload_size is None else ''}max_upload_size)"

@@ -12,7 +12,14 @@ import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import NotConnected, shown
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, WARNING, Finding, Found
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
+    ERROR,
+    FIX_NOT_ASKED,
+    WARNING,
+    Finding,
+    Found,
+    Unknown,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.presented_certificate import (
     Presented,
     presented_certificate,
@@ -74,9 +81,18 @@ def check_certificate(sender: Sender, site: Site) -> Checked:
                 refusal = error
                 certificate, chain = _refused(sender, site)
     except NotConnected as error:
-        return Checked({}, Found((tls_failed(site, error.reason),) if error.kind == "tls" else ()))
+        return Checked({}, _not_read(site, error))
     findings = _judge(site, certificate, refusal, chain, WARNING if sender.verify is False else ERROR)
     return Checked(_returned(site, certificate), Found(tuple(findings)))
+
+
+def _not_read(site: Site, error: NotConnected) -> Found:
+    if error.kind == "tls":
+        return Found((tls_failed(site, error.reason),))
+    if error.kind == "not_asked":
+        reason = f"The certificate of {site.place.address} was not read: {error.reason}."
+        return Found(unknown=(Unknown("certificates", reason, FIX_NOT_ASKED),))
+    return Found()
 
 
 def tls_failed(site: Site, reason: str) -> Finding:

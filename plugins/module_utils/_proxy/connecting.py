@@ -19,6 +19,7 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_authorities
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 
@@ -110,11 +111,8 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
     elif verify is True:
         context.load_default_certs()
     else:
-        try:
-            context.load_verify_locations(**{"capath" if os.path.isdir(verify) else "cafile": verify})
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InvalidInput(f"ca_path {verify} contains no certificates that can be read: {reason}.") from error
+        checked_authorities(verify, "ca_path")
+        context.load_verify_locations(**{"capath" if os.path.isdir(verify) else "cafile": verify})
     return context
 
 
@@ -124,7 +122,7 @@ def connect(place: Place, target: str, context: ssl.SSLContext, deadline: Deadli
     Raises NotConnected.
     """
     failures: list[NotConnected] = []
-    for family, address in _addresses_of(target, deadline):
+    for family, address in addresses_of(target, deadline)[:_MOST_ADDRESSES]:
         label = _label(place, address)
         try:
             plain = _connect_to_address(family, address, deadline)
@@ -136,6 +134,35 @@ def connect(place: Place, target: str, context: ssl.SSLContext, deadline: Deadli
         return Connection(connected, label, _text_of(address), local)
     kind = next(kind for kind in (*_MOST_TELLING, failures[0].kind) if kind in [failure.kind for failure in failures])
     raise NotConnected(kind, ", ".join(dict.fromkeys(failure.reason for failure in failures)))
+
+
+def addresses_of(target: str, deadline: Deadline) -> list[tuple[int, tuple[t.Any, ...]]]:
+    """Return the family and the address of a socket for each IP address of a host. `target`: "host:port".
+
+    Raises NotConnected, and ValueError if `target` is something else.
+    """
+    host, port = split_address(target)
+    answers: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        # A name that cannot be encoded is a ValueError.
+        except (OSError, ValueError) as error:
+            answers.put(error)
+
+    # The resolver of the system has time limits of its own, which can be longer.
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        found = answers.get(timeout=deadline.left())
+    except (queue.Empty, TimeoutError):
+        raise NotConnected("unresolved", f"no name server answered for {host} in time") from None
+    if isinstance(found, socket.gaierror) and found.errno == socket.EAI_AGAIN:
+        raise NotConnected("unresolved", f"the name servers gave no answer for {host} ({found.strerror})")
+    if isinstance(found, Exception):
+        reason = getattr(found, "strerror", None) or "it is not a valid name"
+        raise NotConnected("unresolved", f"the name {host} has no address ({reason})")
+    return [(family, address) for family, _type, _protocol, _name, address in found]
 
 
 def is_timeout(error: BaseException) -> bool:
@@ -168,31 +195,6 @@ def _label(place: Place, address: tuple[t.Any, ...]) -> str:
 
 def _text_of(address: tuple[t.Any, ...]) -> str:
     return Place("https", str(address[0]), int(address[1])).address
-
-
-def _addresses_of(target: str, deadline: Deadline) -> list[tuple[int, tuple[t.Any, ...]]]:
-    host, port = split_address(target)
-    answers: queue.SimpleQueue[t.Any] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        # A name that cannot be encoded is a ValueError.
-        except (OSError, ValueError) as error:
-            answers.put(error)
-
-    # The resolver of the system has time limits of its own, which can be longer.
-    threading.Thread(target=look_up, daemon=True).start()
-    try:
-        found = answers.get(timeout=deadline.left())
-    except (queue.Empty, TimeoutError):
-        raise NotConnected("unresolved", f"no name server answered for {host} in time") from None
-    if isinstance(found, socket.gaierror) and found.errno == socket.EAI_AGAIN:
-        raise NotConnected("unresolved", f"the name servers gave no answer for {host} ({found.strerror})")
-    if isinstance(found, Exception):
-        reason = getattr(found, "strerror", None) or "it is not a valid name"
-        raise NotConnected("unresolved", f"the name {host} has no address ({reason})")
-    return [(family, address) for family, _type, _protocol, _name, address in found[:_MOST_ADDRESSES]]
 
 
 def _connect_to_address(family: int, address: tuple[t.Any, ...], deadline: Deadline) -> socket.socket:

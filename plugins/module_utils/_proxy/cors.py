@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Found,
     Unknown,
     evidence,
+    fix_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
 
@@ -83,7 +85,7 @@ def check_cors(subject: Subject) -> Found:
 
 def _check(subject: Subject, site: Site, probes: list[_Probe]) -> Found:
     got = [(probe, subject.sender.send(site.place, probe.request)) for probe in probes]
-    unknown = [Unknown(MISSING, reason, "Run the task again.") for reason in _no_answers(got)]
+    unknown = [Unknown(MISSING, reason, fix) for reason, fix in _no_answers(got)]
     # Where a page of the proxy answers, the group is not forwarded at all, which is another finding.
     forwarded = {probe.group for probe, answer in got if isinstance(answer, Answer) and _is_of_synapse(probe, answer)}
     faults: list[_Fault] = []
@@ -117,12 +119,13 @@ def _by_cause(faults: list[_Fault]) -> list[_Fault]:
     ]
 
 
-def _no_answers(got: list[tuple[_Probe, Answer | NoAnswer]]) -> list[str]:
+def _no_answers(got: list[tuple[_Probe, Answer | NoAnswer]]) -> list[tuple[str, str]]:
     for _probe, answer in got:
         if isinstance(answer, NoAnswer):
-            return [f"A request had no answer: {answer.reason}."]
+            return [(f"A request had no answer: {answer.reason}.", fix_of(answer))]
         if answer.status in _TRY_AGAIN:
-            return [f"{answer.place.url} answered with {answer.status} to a request of this check."]
+            reason = f"{answer.place.url} answered with {answer.status} to a request of this check."
+            return [(reason, "Run the task again.")]
     return []
 
 
@@ -202,15 +205,15 @@ def _finding(site: Site, name: str, faults: list[_Fault]) -> Finding:
             " requests of web clients."
         ),
     }[name]
-    shown = evidence(
+    shows = evidence(
         first.answer,
         expected=f"{_ALLOW_ORIGIN}: *" if name != PREFLIGHT else "204 with the headers of Synapse",
         arrived=_headers(first.answer),
     )
-    return Finding(name, what, ERROR, site.name, shown, groups)
+    return Finding(name, what, ERROR, site.name, shows, groups)
 
 
 def _headers(answer: Answer) -> str:
     """Return the headers of CORS as a text."""
     found = [f"{name}: {value}" for name, value in answer.headers if name.lower().startswith("access-control-allow-")]
-    return ", ".join(found)[:_LONGEST] or "no header of CORS"
+    return shown(", ".join(found), _LONGEST) or "no header of CORS"

@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Found,
     Unknown,
     evidence,
+    fix_of,
     shown_target,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
@@ -86,9 +87,7 @@ def _health(subject: Subject, site: Site) -> Found:
 
 
 def _unknown(name: str, got: NoAnswer) -> Unknown:
-    return Unknown(
-        name, f"{got.place.url}{shown_target(got.request)} had no answer: {got.reason}.", "Run the task again."
-    )
+    return Unknown(name, f"{got.place.url}{shown_target(got.request)} had no answer: {got.reason}.", fix_of(got))
 
 
 def _as_hidden(target: str) -> str:

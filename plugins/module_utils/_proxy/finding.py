@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Request
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 _LONGEST_TARGET = 200
 _LONGEST_BODY = 200
-_SECRET = re.compile(r"(?i)(access_token=|signature=|sig=)[^&\s]*")
+# An answer can repeat the headers of its request.
+_SECRET = re.compile(r"(?i)(access_token=|signature=|sig=|\bBearer\s+)[^&\s]*")
+FIX_NOT_ASKED = "Examine less at a time with gather."
 
 
 class Finding(t.NamedTuple):
@@ -64,7 +67,7 @@ def evidence(got: Answer | NoAnswer, **more: str) -> dict[str, str]:
 
 def shown_request(got: Answer | NoAnswer) -> str:
     """Return the method and the URL of a request, such as `GET https://example.org/_matrix/key/v2/server`."""
-    return f"{got.request.method} {got.place.url}{_cut(shown_target(got.request), _LONGEST_TARGET)}"
+    return f"{got.request.method} {got.place.url}{shown(shown_target(got.request), _LONGEST_TARGET)}"
 
 
 def shown_target(request: Request) -> str:
@@ -77,14 +80,10 @@ def quoted(got: Answer | NoAnswer) -> str:
     if isinstance(got, NoAnswer):
         return got.reason
     location = got.header("Location")
-    body = _printable(got.body.decode("utf-8", "replace"))
-    parts = [str(got.status), f"Location: {_printable(location)}" if location else "", body]
-    return _cut(_SECRET.sub(r"\1<redacted>", " ".join(part for part in parts if part)), _LONGEST_BODY)
+    parts = [str(got.status), f"Location: {location}" if location else "", got.body.decode("utf-8", "replace")]
+    return shown(_SECRET.sub(r"\1<redacted>", " ".join(part for part in parts if part)), _LONGEST_BODY)
 
 
-def _printable(text: str) -> str:
-    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]}..."
+def fix_of(got: NoAnswer) -> str:
+    """Return what to do about a request without an answer, if that can be by chance."""
+    return FIX_NOT_ASKED if got.kind == "not_asked" else "Run the task again."

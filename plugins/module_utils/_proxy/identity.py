@@ -33,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Found,
     Unknown,
     evidence,
+    fix_of,
     quoted,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import (
@@ -93,9 +94,7 @@ def _requests(site: Site) -> t.Iterator[tuple[Request, tuple[str, ...]]]:
 def _no_answer(subject: Subject, site: Site, got: NoAnswer) -> Found:
     url = site.place.url
     if got.kind == "not_asked":
-        return Found(
-            unknown=(Unknown("unreachable", f"{url} was not asked: {got.reason}.", "Examine less at a time."),)
-        )
+        return Found(unknown=(Unknown("unreachable", f"{url} was not asked: {got.reason}.", fix_of(got)),))
     if got.kind == "certificate":
         return _certificate(subject, site, got)
     if got.kind == "tls":

@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Found,
     Unknown,
     evidence,
+    fix_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
 
@@ -76,9 +77,11 @@ def judge_redirect(
     """
     public = asked.public
     if isinstance(public, NoAnswer):
-        return Found((), (_unknown(f"{public.place.url}{_PATH} had no answer: {public.reason}."),))
+        reason = f"{public.place.url}{_PATH} had no answer: {public.reason}."
+        return Found((), (Unknown("host_wrong", reason, fix_of(public)),))
     if public.status == 429 or public.status >= 500:
-        return Found((), (_unknown(f"{public.place.url}{_PATH} answered with {public.status}."),))
+        reason = f"{public.place.url}{_PATH} answered with {public.status}."
+        return Found((), (Unknown("host_wrong", reason, "Run the task again."),))
     if not _loops(subject, site.place, public):
         return Found()
     scheme, host = _base(public.header("Location"))
@@ -135,10 +138,6 @@ def _either(site: Site, public: Answer, scheme: str, host: str) -> tuple[Finding
     )
 
 
-def _unknown(reason: str) -> Unknown:
-    return Unknown("host_wrong", reason, "Run the task again.")
-
-
 def _loops(subject: Subject, place: Place, answer: Answer) -> bool:
     """Whether an answer redirects to the URL that was asked for. Only Synapse's own redirects count, if it is known."""
     location = answer.header("Location")
@@ -153,7 +152,11 @@ def _loops(subject: Subject, place: Place, answer: Answer) -> bool:
         port = base.port or DEFAULT_PORTS.get(base.scheme, 0)
     except ValueError:
         return False
-    return not base.path and (base.scheme, base.hostname, port) == (place.scheme, place.host.lower(), place.port)
+    return (
+        not base.path
+        and "@" not in base.netloc
+        and (base.scheme, base.hostname, port) == (place.scheme, place.host.lower(), place.port)
+    )
 
 
 def _base(url: str) -> tuple[str, str]:

@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import concurrent.futures
-import ipaddress
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import is_loopback
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import split_address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
@@ -23,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     evidence,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 
 _READ_TIMEOUT, _DELAYED = "read_timeout", "answer_delayed"
 # Synapse changes the time at random by up to a tenth, and waits at least half a second (handlers/events.py).
@@ -65,9 +67,9 @@ def check_long_poll(subject: Subject, seconds: float) -> Found:
         return _unknown(_READ_TIMEOUT, "How long the proxy waits for an answer was not tried.", _FIX_SECONDS)
     if not subject.token:
         return _unknown(_READ_TIMEOUT, "Without an access token, nothing can wait for events.", _FIX_TOKEN)
-    if not _is_private(site.place):
+    if not _is_confidential(subject, site.place):
         return _unknown(_READ_TIMEOUT, f"The access token is not sent to {site.place.url} in clear text.", _FIX_HTTPS)
-    direct_place = subject.direct if subject.direct and _is_private(subject.direct) else None
+    direct_place = subject.direct if subject.direct and _is_confidential(subject, subject.direct) else None
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
         waiting = threads.submit(_poll, subject, site.place, seconds)
         waiting_direct = threads.submit(_poll, subject, direct_place, seconds) if direct_place else None
@@ -138,18 +140,20 @@ def _timeout(site: Site, public: _Polled, direct: _Polled | None, seconds: float
 
 def _has_given_up(got: Answer | NoAnswer) -> bool:
     if isinstance(got, NoAnswer):
-        return got.kind in ("closed", "timeout")
+        # A timeout before the end of our patience is one of the connection.
+        return got.kind == "closed"
     return got.status in _GAVE_UP and not got.errcode.startswith("M_")
 
 
-def _is_private(place: Place) -> bool:
+def _is_confidential(subject: Subject, place: Place) -> bool:
     """Whether nobody else can read what is sent to a place."""
-    if place.scheme == "https" or place.host.lower() == "localhost":
+    if place.scheme == "https":
         return True
-    try:
-        return ipaddress.ip_address(place.host).is_loopback
-    except ValueError:
-        return False
+    host = place.host
+    if isinstance(subject.sender, Sender):
+        # With connect_to, the connection can leave this host.
+        host = split_address(subject.sender.target_of(place))[0]
+    return is_loopback(place.host) and is_loopback(host)
 
 
 def _unknown(name: str, reason: str, fix: str) -> Found:

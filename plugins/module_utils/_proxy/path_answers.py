@@ -19,7 +19,8 @@ Relies on what Synapse 1.163 answers, all tried:
 - rest/key/v2/local_key_resource.py: 200 for any key ID.
 - rest/client/directory.py and rest/media/download_resource.py: 400 M_INVALID_PARAM for an alias without # and for a
   value of allow_remote that is neither true nor false.
-- Twisted (web/http.py) answers a request line with a space in it with 400, without a body, before Synapse sees it.
+- Twisted (web/http.py) answers a request line with a space or a byte above 127 in its path with 400, without a body,
+  before Synapse sees it.
 - Outside of /_matrix, Twisted's own page with 404 "No Such Resource".
 """
 
@@ -227,9 +228,9 @@ def read_status(probe: Probe, answer: Answer) -> Outcome:
 
 
 def is_broken_line(probe: Probe, answer: Answer | NoAnswer) -> bool:
-    """Whether an answer can be that of Twisted to a space in the request line, which was sent as %20."""
+    """Whether an answer can be that of Twisted to a space or a letter as é that a proxy has decoded."""
     is_bare = isinstance(answer, Answer) and answer.status == 400 and not answer.body
-    return is_bare and "%20" in probe.target
+    return is_bare and any(code in probe.target for code in ("%20", "%C3%A9"))
 
 
 def is_page_of_synapse(answer: Answer) -> bool:

@@ -135,14 +135,14 @@ def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...], parts: 
         REFUSED: f"The proxy itself answers {status} to {parts} {where} that contain {characters}",
         NOT_FORWARDED: f"The proxy does not forward paths {where} to Synapse but answers {status} itself",
         LONG_URL_REFUSED: f"The proxy answers {status} to URLs {where} with a query of 4000 characters",
-        ERRORS_REPLACED: f"The proxy replaces errors of Synapse with the status {listed(sorted(touched))} in answers {where}",
+        ERRORS_REPLACED: f"The proxy replaces errors with the status {listed(sorted(touched))} in answers {where}",
     }
     return f"{texts[mark.name]}{_consequence(mark, groups)}."
 
 
 def _consequence(mark: Mark, groups: tuple[str, ...]) -> str:
     if mark.name == ERRORS_REPLACED:
-        return " by pages of its own, so that clients show wrong errors and cannot log in"
+        return " by pages of its own instead of Synapse's texts, so that clients show wrong errors and cannot log in"
     if mark.change.is_harmless:
         return ", which breaks nothing because servers do not encode these characters"
     is_lost = mark.name in (NOT_FORWARDED, REFUSED, LONG_URL_REFUSED, "query_cut", "path_slash_added")

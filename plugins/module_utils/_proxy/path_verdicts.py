@@ -43,7 +43,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_pro
 
 # Synapse writes no tokens into its log (synapse/http/__init__.py, redact_uri).
 _TOKEN = re.compile(r"(\?.*access(?:_|%5[Ff])token=)[^&]*")
-_FOUND = 200
+_FOUND, _LEAST_OF_ERRORS = 200, 400
 _AGAIN = "Run this again."
 _REPLACING = "Remove what replaces error pages, such as proxy_intercept_errors or ProxyErrorOverride."
 _DIRECT = "Set base_url to the address where Synapse itself answers, and compare."
@@ -102,7 +102,8 @@ class _Judging:
         """Fill `marks` and `doubts`."""
         for row in self._replaced:
             if row.probe.group == self._group and isinstance(row.answer, Answer):
-                self._mark(row, ERRORS_REPLACED, Change(SAME), "", (str(row.answer.status),))
+                status = row.answer.status if row.answer.status >= _LEAST_OF_ERRORS else row.probe.status
+                self._mark(row, ERRORS_REPLACED, Change(SAME), "", (str(status),))
         baseline = next((pair for pair in self._outcomes if pair[0].probe.purpose == BASELINE), None)
         is_failing = baseline is not None and baseline[1].state != INTACT and not baseline[0].is_same
         for row, outcome in [baseline] if is_failing and baseline else self._outcomes:
@@ -110,7 +111,7 @@ class _Judging:
                 self._judge_row(row, outcome)
 
     def _is_explained(self, row: Asked) -> bool:
-        """Whether another request shows that the proxy decodes, so that Twisted refused a space."""
+        """Whether another request shows that the proxy decodes, so that Twisted refused what it got."""
         decodes = any(pair[1].state == CHANGED and pair[0].probe.purpose == CHARACTERS for pair in self._outcomes)
         return decodes and is_broken_line(row.probe, row.answer)
 
@@ -124,7 +125,7 @@ class _Judging:
                 reason = direct.reason or "its answer is not the expected one"
                 self._doubt(row, f"Synapse itself was asked for comparison, and {reason}", _AGAIN)
                 return
-        if not outcome.is_logged and isinstance(row.answer, Answer) and self._is_replaced(row, row.answer):
+        if not outcome.is_logged and outcome.state in (FOREIGN, UNSURE) and _has_status(row, self._replacing):
             if purpose != SLASHES:
                 self._doubt(row, "the proxy replaces the errors of Synapse, which show what arrived", _REPLACING)
         elif outcome.state == UNSURE:
@@ -139,10 +140,6 @@ class _Judging:
             self._judge_query(row)
         # Nobody needs paths with // or a slash more at the end, so the proxy may refuse them.
 
-    def _is_replaced(self, row: Asked, answer: Answer) -> bool:
-        """Whether an answer can be a page in place of an error of Synapse: those with its status are."""
-        return answer.status in self._replacing and not answer.errcode
-
     def _judge_query(self, row: Asked) -> None:
         path = row.probe.target.partition("?")[0]
         plain = [other for other, _outcome in self._outcomes if other.probe.status == _FOUND and not other.is_hint]
@@ -152,7 +149,7 @@ class _Judging:
             self._blame(row, REFUSED, self._refused(row))
         elif all(other.outcome.state == INTACT for other in plain if _is_short_query(other)):
             # Neither of these paths is one that clients need: the proxy may have no reason to forward it.
-            reason = f"the proxy does not forward {path}, where the answer of Synapse shows the query"
+            reason = f"the proxy itself answers to {path}, where the answer of Synapse would show the query"
             self._doubt(row, reason, "Set log_path to the log of Synapse.")
 
     def _refused(self, row: Asked) -> tuple[str, ...]:
@@ -161,9 +158,13 @@ class _Judging:
         in_group, on_site = (
             [pair for pair in pairs if pair[0].probe.purpose == CHARACTERS] for pairs in (self._outcomes, self._site)
         )
-        in_queries = [pair for pair in self._outcomes if pair[0].probe.purpose == QUERY]
-        # What passes in queries may still be refused in paths, but a rule for paths is mostly one for queries too.
-        for outcomes in (in_queries if row.probe.purpose == QUERY else [], in_group, on_site):
+        compared = [in_group, on_site]
+        if row.probe.purpose == QUERY:
+            in_queries = [pair for pair in self._outcomes if pair[0].probe.purpose == QUERY]
+            # Only a rule for both shows in paths what it refuses in queries.
+            is_both = any(outcome.state == FOREIGN for _row, outcome in in_group)
+            compared = [in_queries, *(compared if is_both else [])]
+        for outcomes in compared:
             passed = {
                 character.upper()
                 for other, outcome in outcomes
@@ -177,11 +178,16 @@ class _Judging:
         """Note that the proxy itself answered, unless it only replaces the error pages of Synapse."""
         answer = row.answer
         asked = next((other for other, _outcome in self._outcomes if other.probe.purpose == STATUS), None)
-        is_expected = isinstance(answer, Answer) and answer.status == row.probe.status
+        status = answer.status if isinstance(answer, Answer) else 0
+        is_expected = status == row.probe.status
+        # Some proxies give all errors the same status, or 200.
+        is_uncertain = row.probe.status >= _LEAST_OF_ERRORS and (
+            not self._passing or (status in (row.probe.status, _FOUND) and row.probe.status not in self._passing)
+        )
         if self._is_unstable:
             self._doubt(row, "the proxy gave different answers to the same request, one after the other", _AGAIN, name)
-        elif is_expected and isinstance(answer, Answer) and answer.status not in self._passing and asked is None:
-            reason = f"the answer is {answer.status} without the text of Synapse, which the proxy may have replaced"
+        elif is_uncertain:
+            reason = f"the answer is {status} without the text of Synapse, which the proxy may have replaced"
             self._doubt(row, reason, _REPLACING, name)
         elif name == REFUSED and asked is not None and asked.outcome.state == FOREIGN:
             self._blame_plain(asked, is_expected)
@@ -218,6 +224,10 @@ def _with_log(row: Asked, arrivals: Arrivals) -> Outcome:
         return row.outcome
     change = describe_change(as_logged(row.probe.target), as_logged(arrival.uri))
     return Outcome(INTACT if change.kind == SAME else CHANGED, change, arrival.uri, is_logged=True)
+
+
+def _has_status(row: Asked, statuses: set[int]) -> bool:
+    return isinstance(row.answer, Answer) and row.answer.status in statuses and not row.answer.errcode
 
 
 def _is_short_query(row: Asked) -> bool:

@@ -18,7 +18,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
     FOREIGN,
     INTACT,
     QUERY,
-    SLASHES,
     Outcome,
     Probe,
     is_broken_line,
@@ -32,7 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_pro
     narrower,
     probes_of,
     query_probes,
-    spaceless_media_probe,
+    safe_media_probe,
     status_probe,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals, judge
@@ -40,7 +39,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject 
 
 _GROUPS = ("client", "media", "federation", "key")
 # With the six of signed.py it is less than half of what a run may send.
-MOST_REQUESTS = 20
+MOST_REQUESTS = 22
 
 
 class PathsAsked(t.NamedTuple):
@@ -73,9 +72,8 @@ def judge_paths(asked: PathsAsked, arrivals: Arrivals) -> Found:
     return judge(asked.rows, arrivals, asked.is_signed)
 
 
-def _can_be_blamed(row: Asked) -> bool:
-    """Whether a request is one that a proxy has to forward. Paths whose answers only show the query are not."""
-    return row.probe.purpose != QUERY or row.probe.status == 200
+def _is_foreign(row: Asked) -> bool:
+    return row.outcome.state == FOREIGN and row.probe.purpose == CHARACTERS
 
 
 class _Asking:
@@ -84,10 +82,14 @@ class _Asking:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._left = MOST_REQUESTS
+        self._reserved = 0
         self.rows: list[Asked] = []
 
     def ask(self, probe: Probe, is_hint: bool = False) -> Outcome | None:
-        """Send a request to the site of its group, and return what the answer shows; None if it was not sent."""
+        """Send a request to the site of its group once, and return what the answer shows; None if it was not sent."""
+        for row in self.rows:
+            if row.probe == probe:
+                return row.outcome
         site = self._subject.site_of(probe.group)
         answer = None if site is None else self._send(site.place, probe)
         if site is None or answer is None:
@@ -99,10 +101,14 @@ class _Asking:
         """Find out more about what did not arrive intact, the most important first."""
         failed = [row for row in self.rows if row.outcome.state != INTACT and not row.is_busy]
         by_group = {group: [row for row in failed if row.probe.group == group] for group in _GROUPS}
+        self._repeat(INTACT)
+        unstable = {row.site for row in self.rows if row.is_unstable}
+        self._reserved = len(self._subject.sites)
         for group, rows in by_group.items():
-            self._narrow(group, rows)
-        for site in self._subject.sites:
-            self._repeat(site.name)
+            if rows and rows[0].site not in unstable:
+                self._narrow(group, rows)
+        self._reserved = 0
+        self._repeat(FOREIGN)
         # An answer that shows the target needs no comparison, therefore it comes last.
         first = [rows[0] for rows in by_group.values() if rows and not rows[0].outcome.arrived]
         added = [row for row in self.rows if row.probe.purpose == BASELINE and row.outcome.state != INTACT]
@@ -149,24 +155,23 @@ class _Asking:
                 return
             outcome = self.ask(probe, is_hint=True)
 
-    def _repeat(self, site: str) -> None:
-        """Send a request again that the proxy answered, and one that passed: what lasts only for a while is no finding.
+    def _repeat(self, state: str) -> None:
+        """Send one request to each site again that had a foreign answer, or one that passed where another one had.
 
-        Maintenance or a ban can begin or end in between.
+        What lasts only for a while is no finding: maintenance or a ban can begin or end in between.
         """
-        own = [at for at, row in enumerate(self.rows) if row.site == site and row.probe.purpose != SLASHES]
-        foreign = [at for at in own if self.rows[at].outcome.state == FOREIGN and _can_be_blamed(self.rows[at])]
-        intact = [at for at in own if self.rows[at].outcome.state == INTACT]
-        for at in (*foreign[:1], *(intact[:1] if foreign else [])):
-            row = self.rows[at]
-            place = next(each.place for each in self._subject.sites if each.name == site)
-            self.rows[at] = row._replace(again=self._send(place, row.probe))
+        for site in self._subject.sites:
+            own = [(at, row) for at, row in enumerate(self.rows) if row.site == site.name]
+            is_answering = any(_is_foreign(row) for _at, row in own)
+            chosen = [at for at, row in own if (_is_foreign(row) if state == FOREIGN else row.outcome.state == state)]
+            for at in chosen[:1] if is_answering else []:
+                self.rows[at] = self.rows[at]._replace(again=self._send(site.place, self.rows[at].probe))
 
     def _narrow_refused(self, group: str, tried: list[Asked]) -> None:
         """Find out which characters the proxy refuses, or that it refuses the whole group."""
         name = self._subject.server_name
         if group == "media" and any(is_broken_line(row.probe, row.answer) for row in tried):
-            outcome = self.ask(spaceless_media_probe())
+            outcome = self.ask(safe_media_probe())
             if outcome is None or outcome.state != FOREIGN:
                 return
         states = {row.outcome.state for row in self.rows if row.probe.group == group}
@@ -180,11 +185,11 @@ class _Asking:
             outcome = self.ask(probe, is_hint=True)
             if outcome is None or outcome.state != FOREIGN:
                 return
-        plain = None if is_whole else self.ask(baseline_of(group, name))
-        probe = status_probe(group)
-        if probe and (is_whole or (plain and plain.state == INTACT)):
-            # Whether it is about characters at all.
-            self.ask(probe, is_hint=True)
+        # Whether it is about characters at all.
+        plain = status_probe(group)
+        outcome = self.ask(plain, is_hint=True) if plain else None
+        if not is_whole and (outcome is None or outcome.state != INTACT):
+            self.ask(baseline_of(group, name))
 
     def _control(self, row: Asked) -> None:
         direct = self._subject.direct
@@ -193,7 +198,7 @@ class _Asking:
             self.rows[at] = self.rows[at]._replace(control=self._send(direct, row.probe))
 
     def _send(self, place: Place, probe: Probe) -> Answer | NoAnswer | None:
-        if self._left == 0:
+        if self._left <= self._reserved:
             return None
         self._left -= 1
         return self._subject.sender.send(place, probe.request)

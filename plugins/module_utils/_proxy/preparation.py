@@ -18,6 +18,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import is_loopback
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
+    Deadline,
+    NotConnected,
+    addresses_of,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegation import Delegation, resolve
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request, text_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Unknown, quoted
@@ -40,6 +45,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
     fetch_client_file,
 )
 
+# In seconds.
+_LONGEST_LOOKUP = 5.0
 KEY_PATH = "/_matrix/key/v2/server"
 
 
@@ -73,6 +80,7 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
     configuration = read_configuration(declared.config_path) if declared.config_path else None
     if declared.public_url:
         place_of(declared.public_url, "public_url")
+    _require_addresses(sender.connect_to)
     base = place_of(declared.base_url, "base_url")
     settings = read_settings(configuration, base.port) if configuration else Settings()
     reference, unknown = _reference(sender, base)
@@ -101,6 +109,15 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
         is_federating=is_federating,
     )
     return Prepared(subject, client, delegation, client_file, _skew(base, reference), unknown)
+
+
+def _require_addresses(connect_to: t.Mapping[str, str]) -> None:
+    """Raise InvalidInput if the task says to connect to a name that does not exist."""
+    for target in dict.fromkeys(connect_to.values()):
+        try:
+            addresses_of(target, Deadline(_LONGEST_LOOKUP))
+        except NotConnected as error:
+            raise InvalidInput(f"connect_to contains {target!r}, but {error.reason}.") from error
 
 
 def _reference(sender: Sender, base: Place) -> tuple[Answer | None, tuple[Unknown, ...]]:

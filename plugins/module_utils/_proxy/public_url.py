@@ -9,12 +9,16 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_base_url
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import DEFAULT_PORTS, Place, text_of
+
+# Names of containers can have an underscore. An IPv6 address is checked before.
+_HOST = re.compile(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+")
 
 
 def place_of(url: str, option: str) -> Place:
@@ -26,7 +30,11 @@ def place_of(url: str, option: str) -> Place:
             f"{option} {url!r} contains a path. Set it to the part before the path, because Matrix servers are asked"
             " below /_matrix."
         )
-    return Place(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
+    # In the header Host, an international name is written in its ASCII form.
+    host = (parts.hostname or "").encode("idna").decode("ascii")
+    if not _HOST.fullmatch(host):
+        raise InvalidInput(f"{option} {url!r} is not the URL of a server, because {host!r} is not a host name.")
+    return Place(parts.scheme, host, parts.port or DEFAULT_PORTS[parts.scheme])
 
 
 def client_place(

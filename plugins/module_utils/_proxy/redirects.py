@@ -76,6 +76,12 @@ def follow(sender: Sends, first: Answer) -> Redirect:
     return Redirect(_shown(url), True, None, False)
 
 
+def target_of(url: urllib.parse.SplitResult) -> str:
+    """Return the path and the query of a URL as they can be sent."""
+    path = urllib.parse.quote(url.path or "/", safe=_SAFE)
+    return f"{path}?{urllib.parse.quote(url.query, safe=_SAFE)}" if url.query else path
+
+
 def _shown(url: str) -> str:
     # The query can contain what identifies a session.
     return shown(url.partition("?")[0], 200)
@@ -96,7 +102,4 @@ def _joined(url: str, location: str) -> tuple[Place, str] | None:
         return None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == 0:
         return None
-    path = urllib.parse.quote(parts.path or "/", safe=_SAFE) + (
-        f"?{urllib.parse.quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    )
-    return Place(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme]), path
+    return Place(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme]), target_of(parts)

@@ -104,12 +104,17 @@ class _Dnspython:
         try:
             import dns.exception
             import dns.resolver
+
+            is_usable = hasattr(dns.resolver.Resolver, "resolve")
         except ImportError:
+            is_usable = False
+        if not is_usable:
             raise LookupFailed(
-                "The Python package dnspython is not installed on the host where the module runs.",
+                "The Python package dnspython is not installed on the host where the module runs, or it is older than"
+                " version 2.0.",
                 "Install it there: the package is python3-dnspython on Debian and Ubuntu, python3-dns on Fedora and"
                 " Red Hat, and dnspython for pip.",
-            ) from None
+            )
         self._nothing = (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer)
         self._timeout = dns.exception.Timeout
         self._errors = (dns.exception.DNSException, OSError, ValueError)

@@ -17,7 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.arrivals
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.body_size import check_body_size
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.certificates import check_certificates
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.cors import check_cors
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegation import Delegation, check_delegation
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegation import check_delegation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exposure import check_exposure
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
@@ -33,8 +33,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.long_poll import check_long_poll
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.paths import ask_paths, judge_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.preparation import Prepared
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.signed import ask_signed, judge_signed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import FEDERATION, GROUPS, Site, Subject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import (
+    CLIENT,
+    FEDERATION,
+    GROUPS,
+    Site,
+    Subject,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_known import check_well_known
 
@@ -52,6 +59,14 @@ _THREADS = 8
 _FIX_DELEGATION = (
     "Let other servers reach it there, or add delegation to gather and install dnspython where the module runs, to find"
     " out how they do."
+)
+_OUT_OF_REACH = (
+    "unreachable",
+    "name_not_found",
+    "tls_failed",
+    "certificate_wrong_name",
+    "certificate_expired",
+    "certificate_not_trusted",
 )
 _OF_SOME_PATHS = ("path_not_forwarded", "path_rewritten")
 _SEVERITIES = (ERROR, WARNING, INFO)
@@ -94,7 +109,7 @@ def survey(prepared: Prepared, wanted: Wanted, sender: Sender, watch: LogWatch |
         reached = _with_federation(_reached(subject, found))
         found += _examine(prepared, reached, wanted, sender, watch, pool)
         certificates, of_certificates = looking.result() if looking else ([], Found())
-    found = _judged_together(found + of_certificates + prepared.delegation.found, prepared.delegation, wanted)
+    found = _judged_together(found + of_certificates + prepared.delegation.found, prepared, wanted)
     return Surveyed(
         findings=tuple(sorted(found.findings, key=_order)),
         certificates=certificates,
@@ -108,12 +123,17 @@ def _reached(subject: Subject, found: Found) -> Subject:
     """Return the subject with the groups that can be examined further: behind the others is no Synapse."""
     sites = []
     for site in subject.sites:
-        errors = [finding for finding in found.findings if finding.severity == ERROR and finding.site == site.name]
-        lost = {group for finding in errors for group in _lost(finding, site)}
+        ending = [finding for finding in found.findings if finding.site == site.name and _ends(finding)]
+        lost = {group for finding in ending for group in _lost(finding, site)}
         groups = tuple(group for group in site.groups if group not in lost)
         if groups:
             sites.append(site._replace(groups=groups))
     return subject._replace(sites=tuple(sites))
+
+
+def _ends(finding: Finding) -> bool:
+    # Where a redirect leads to, some clients go on, but everything else would only be redirected too.
+    return finding.severity == ERROR or finding.name == "redirected"
 
 
 def _lost(finding: Finding, site: Site) -> t.Iterator[str]:
@@ -140,7 +160,7 @@ def _with_federation(subject: Subject) -> Subject:
     return subject._replace(sites=(site._replace(groups=(*site.groups, *both.groups)),))
 
 
-def _judged_together(found: Found, delegation: Delegation, wanted: Wanted) -> Found:
+def _judged_together(found: Found, prepared: Prepared, wanted: Wanted) -> Found:
     """Return what is found, each cause once, and without what follows from something else."""
     findings: dict[tuple[str, str], Finding] = {}
     for finding in found.findings:
@@ -148,7 +168,13 @@ def _judged_together(found: Found, delegation: Delegation, wanted: Wanted) -> Fo
     unreachable = findings.get(("unreachable", FEDERATION))
     if unreachable and ("port_8448_closed", FEDERATION) in findings:
         del findings[unreachable.name, FEDERATION]
+    # The files of a site that cannot be reached may well exist.
+    own = f"https://{parse_server_name(prepared.subject.server_name).host}"
+    sites = [site.name for site in prepared.subject.sites if site.place.url == own]
+    if any((name, site) in findings for name in _OUT_OF_REACH for site in sites):
+        findings.pop(("well_known_missing", CLIENT), None)
     unknown = list(found.unknown)
+    delegation = prepared.delegation
     if not delegation.certain or DELEGATION not in wanted.gather:
         for name in ("unreachable", "name_not_found"):
             if (name, FEDERATION) in findings:

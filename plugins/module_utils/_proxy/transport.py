@@ -11,6 +11,7 @@ Libraries for HTTP normalise the path of a URL, so it is written by hand.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import re
 import secrets
@@ -41,6 +42,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import COLLECTION_VERSION
 
 _MOST_KEPT = 4
+# After so many requests to a place without an answer in time, further ones wait for at most so many seconds.
+_MOST_LATE, _SHORT_PATIENCE = 2, 5.0
 _PIECE = 16 * 1024
 # These have no effect, so they can be sent once more.
 _REPEATABLE = {"GET", "HEAD", "OPTIONS"}
@@ -78,6 +81,7 @@ class Sender:
         self._is_closed = False
         self._kept: dict[Place, list[Connection]] = {}
         self._hosts: dict[Place, str] = {}
+        self._late: collections.Counter[Place] = collections.Counter()
 
     @property
     def sent(self) -> int:
@@ -96,6 +100,11 @@ class Sender:
         entries = read_connect_to(more)
         with self._lock:
             self._connect_to = {**entries, **self._connect_to}
+
+    def target_of(self, place: Place) -> str:
+        """Return "host:port" to which TCP connects for a place."""
+        with self._lock:
+            return self._connect_to.get(place.address.lower(), place.address)
 
     def name_host(self, place: Place, host: str) -> None:
         """Send `host` as the header Host to a place from now on, in place of its own host and port."""
@@ -120,7 +129,8 @@ class Sender:
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
         """Send one request, and return its answer or why there is none. `timeout`: in seconds, for all of it.
 
-        Redirects are not followed. A body of more than 256 KiB is cut.
+        Without it, it is that of the sender, but less for a place that did not answer in time twice. Redirects are not
+        followed. A body of more than 256 KiB is cut.
         """
         tag = secrets.token_hex(6)
         message = _message(request, tag, self._hosts.get(place, place.netloc))
@@ -128,7 +138,13 @@ class Sender:
             return NoAnswer(place, request, tag, "not_asked", "the request contains a character that cannot be sent")
         if not self._count():
             return NoAnswer(place, request, tag, "not_asked", self._limit_reached())
-        deadline = Deadline(self.timeout if timeout is None else timeout)
+        got = self._ask(place, request, tag, message, Deadline(self._patience(place) if timeout is None else timeout))
+        if isinstance(got, NoAnswer) and got.kind == "timeout":
+            with self._lock:
+                self._late[place] += 1
+        return got
+
+    def _ask(self, place: Place, request: Request, tag: str, message: bytes, deadline: Deadline) -> Answer | NoAnswer:
         is_repeatable = request.method in _REPEATABLE and not request.is_sent_once
         kept = self._take(place) if is_repeatable else None
         if kept:
@@ -167,10 +183,13 @@ class Sender:
 
     def _connect(self, place: Place, context: ssl.SSLContext, deadline: Deadline) -> Connection:
         try:
-            target = self.connect_to.get(place.address.lower(), place.address)
-            return connect(place, target, context, deadline)
+            return connect(place, self.target_of(place), context, deadline)
         except ValueError as error:
             raise NotConnected("unresolved", f"{place.address} is not a valid host and port") from error
+
+    def _patience(self, place: Place) -> float:
+        with self._lock:
+            return min(self.timeout, _SHORT_PATIENCE) if self._late[place] >= _MOST_LATE else self.timeout
 
     def _count(self) -> bool:
         with self._lock:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import shown as printable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegation import Delegation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import (
     DEFAULT_PORTS,
@@ -24,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_NOT_ASKED,
     INFO,
     WARNING,
     Finding,
@@ -97,7 +99,7 @@ def _unknown(file: File) -> Found:
     if file.fetched.state != NOT_ASKED:
         return Found()
     reason = f"{file.url} was not read: {file.fetched.problem}."
-    return Found(unknown=(Unknown("well_known_missing", reason, "Examine fewer things at the same time."),))
+    return Found(unknown=(Unknown("well_known_missing", reason, FIX_NOT_ASKED),))
 
 
 def _server_findings(file: File, delegation: Delegation) -> t.Iterator[Finding]:
@@ -187,7 +189,7 @@ def _cors_findings(file: File) -> list[Finding]:
             f"{file.url}{where} {problem}, so that web clients cannot read it: exactly one with the value * is right."
         )
         shown_header = {
-            "arrived": f"Access-Control-Allow-Origin: {', '.join(allowed)}" if allowed else "no such header"
+            "arrived": f"Access-Control-Allow-Origin: {printable(', '.join(allowed))}" if allowed else "no such header"
         }
         finding = file.finding("well_known_cors", what, ERROR, answer)
         return [finding._replace(evidence={**finding.evidence, **shown_header})]

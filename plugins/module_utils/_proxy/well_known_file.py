@@ -19,6 +19,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.redirects import is_redirect, target_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import (
     ServerName,
     read_server_name,
@@ -33,11 +34,8 @@ MOST_REDIRECTS = 5
 # What Synapse answers if its setting serve_server_wellknown is not set (synapse/rest/well_known.py).
 SYNAPSE_DOES_NOT_SERVE = b"404. Is anything ever truly *well* known?"
 _MOST_BYTES = 50 * 1024
-_REDIRECTS = (301, 302, 303, 307, 308)
 _HAS_PASSWORD = re.compile(rb"(?i)<input[^>]{0,500}type\s*=\s*[\"']?password")
 _TITLE = re.compile(r"(?is)<title[^>]{0,200}>([^<]{1,300})</title")
-# What may be in the target of a request: printable ASCII without a space.
-_PRINTABLE = "".join(map(chr, range(33, 127)))
 
 READ, MISSING, INVALID, PAGE, REDIRECT, NOT_ASKED = "read", "missing", "invalid", "page", "redirect", "not_asked"
 
@@ -104,7 +102,7 @@ def _follow(sender: Sends, place: Place, request: Request) -> tuple[tuple[Answer
         asked.add((place, request.target))
         answer = sender.send(place, request)
         answers.append(answer)
-        if isinstance(answer, NoAnswer) or answer.status not in _REDIRECTS:
+        if isinstance(answer, NoAnswer) or not is_redirect(answer):
             return tuple(answers), ""
         if len(answers) > MOST_REDIRECTS:
             return tuple(answers), f"redirects more than {MOST_REDIRECTS} times"
@@ -128,9 +126,7 @@ def _redirected(place: Place, target: str, location: str) -> tuple[Place, str]:
         raise ValueError(f"redirects to {shown(location)}, which is not a URL") from None
     if parts.scheme != "https":
         raise ValueError(f"redirects to {shown(location)}, which is not https")
-    path = urllib.parse.quote(parts.path or "/", safe=_PRINTABLE)
-    query = f"?{urllib.parse.quote(parts.query, safe=_PRINTABLE)}" if parts.query else ""
-    return Place("https", host, port or 443), path + query
+    return Place("https", host, port or 443), target_of(parts)
 
 
 def _read(answers: tuple[Answer | NoAnswer, ...], redirect: str, most_bytes: int | None) -> Fetched:

@@ -20,7 +20,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     AUTHENTICATION,
     CLIENT,
-    MAX_UPLOAD_SIZE,
     SERVER,
     WELL_KNOWN,
     Correction,
@@ -28,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.c
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Finding
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.settings import DEFAULT_MAX_UPLOAD_SIZE
 
 _PROXIES: dict[str, t.Callable[[Wanted], dict[str, Correction]]] = {
     "nginx": nginx.corrections,
@@ -56,7 +56,7 @@ def advise(finding: Finding, backend: Place, server_name: str, public_name: str)
 
 def _max_upload_size(finding: Finding) -> int:
     value = finding.values.get("max_upload_size")
-    return value if isinstance(value, int) and value > 0 else MAX_UPLOAD_SIZE
+    return value if isinstance(value, int) and value > 0 else DEFAULT_MAX_UPLOAD_SIZE
 
 
 def _files(finding: Finding) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
         "path_refused": Correction(
             f"{host} A VirtualHost does not inherit it.", "AllowEncodedSlashes Off", "AllowEncodedSlashes NoDecode"
         ),
+        "errors_replaced": Correction(host, "ProxyErrorOverride On", "ProxyErrorOverride Off"),
         **for_all(NOT_FORWARDED, Correction(first, f"{example}/client nocanon", forwarded)),
         "redirected": Correction(first, f"Redirect permanent / https://{wanted.public_name}/", forwarded),
         **for_all(

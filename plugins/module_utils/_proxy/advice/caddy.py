@@ -60,6 +60,11 @@ def _of_paths(wanted: Wanted, site: str) -> dict[str, Correction]:
             ),
         ),
         "path_refused": Correction(site, "@encoded path_regexp %2[fF]\nrespond @encoded 400", handled),
+        "errors_replaced": Correction(
+            f"{_PROXY} Remove the handle_response.",
+            "@error status 4xx\nhandle_response @error {\n\trespond 404\n}",
+            "",
+        ),
         **for_all(NOT_FORWARDED, Correction(site, f"reverse_proxy /_matrix/client/* {_upstream(wanted)}", handled)),
         "redirected": Correction(site, f"redir https://{wanted.public_name}{{uri}}", handled),
         **for_all(WRONG_BACKEND, Correction(site, "reverse_proxy /_matrix/* 127.0.0.1:8009", handled)),

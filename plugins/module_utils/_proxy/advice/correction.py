@@ -12,6 +12,8 @@ import json
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.settings import DEFAULT_MAX_UPLOAD_SIZE
+
 # Findings that have the same correction, because they have the same causes.
 PATH_CHANGED = (
     "path_decoded",
@@ -43,8 +45,6 @@ AUTHENTICATION = "authentication"
 FORWARDED = ("/_matrix", "/_synapse/client")
 # In seconds. Clients wait for half a minute for new events, and other servers longer for the join of a large room.
 READ_TIMEOUT = 600
-# The default of max_upload_size in Synapse, in bytes.
-MAX_UPLOAD_SIZE = 50 * 1024 * 1024
 SERVER, CLIENT = "server", "client"
 
 
@@ -73,7 +73,7 @@ class Wanted(t.NamedTuple):
     address: str
     server_name: str
     public_name: str
-    max_upload_size: int = MAX_UPLOAD_SIZE
+    max_upload_size: int = DEFAULT_MAX_UPLOAD_SIZE
     files: tuple[str, ...] = (SERVER, CLIENT)
 
     @property

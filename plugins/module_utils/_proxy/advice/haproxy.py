@@ -63,6 +63,11 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
         "path_refused": Correction(
             "Remove the rule that refuses encoded characters.", "http-request deny if { path_sub -i %2f }", ""
         ),
+        "errors_replaced": Correction(
+            "Remove every http-response return for these paths, from the frontend and from the backend.",
+            "http-response return status 404 default-errorfiles if { status 404 }",
+            "",
+        ),
         **for_all(NOT_FORWARDED, Correction(_FRONTEND, "acl matrix path_beg /_matrix/client", forwarded)),
         "redirected": Correction(_FRONTEND, "http-request redirect scheme https", forwarded),
         **for_all(

@@ -51,6 +51,9 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             'if ($request_uri ~* "%2f") {\n    return 403;\n}',
             "",
         ),
+        "errors_replaced": Correction(
+            _LOCATION, "proxy_intercept_errors on;\nerror_page 404 /404.html;", "proxy_intercept_errors off;"
+        ),
         **for_all(NOT_FORWARDED, Correction(server, "location /_matrix/client {", _location(wanted))),
         "redirected": Correction(server, "return 301 https://$host$request_uri;", _location(wanted)),
         **for_all(WRONG_BACKEND, Correction(_LOCATION, "proxy_pass http://127.0.0.1:8009;", untouched)),

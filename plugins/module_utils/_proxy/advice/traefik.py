@@ -38,7 +38,10 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
 
 def _of_paths(wanted: Wanted) -> dict[str, Correction]:
     routed = _routed(wanted)
-    without = f"{_DYNAMIC} The router must have no middleware that changes the path, and none for CORS or a password."
+    without = (
+        f"{_DYNAMIC} The router must have no middleware that changes the path or errors, and none for CORS or a"
+        " password."
+    )
     encoded = "\n".join(f"        allowEncoded{name}: true" for name in _ENCODED)
     return {
         **for_all(PATH_CHANGED, Correction(without, "middlewares:\n  - strip", routed)),
@@ -52,6 +55,7 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             _entry_point("    http:\n      encodedCharacters:\n        allowEncodedSlash: false"),
             _entry_point(f"    http:\n      encodedCharacters:\n{encoded}"),
         ),
+        "errors_replaced": Correction(without, "middlewares:\n  - errors", routed),
         **for_all(NOT_FORWARDED, Correction(_DYNAMIC, "rule: PathPrefix(`/_matrix/client`)", routed)),
         "redirected": Correction(without, "middlewares:\n  - redirect", routed),
         **for_all(WRONG_BACKEND, Correction(_DYNAMIC, "- url: http://127.0.0.1:8009", _service(wanted))),

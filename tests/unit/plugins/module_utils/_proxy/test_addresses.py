@@ -220,3 +220,8 @@ def test_whether_this_host_has_ipv6(monkeypatch: pytest.MonkeyPatch, own: str, a
     monkeypatch.setattr(Probe, "own", own)
     monkeypatch.setattr(socket, "socket", Probe)
     assert can_reach(address) == reaches
+
+
+@pytest.mark.parametrize("host", ["exa mple.org", "a..b", "", f"{'a' * 64}.example"])
+def test_names_that_are_none(host: str) -> None:
+    assert check_addresses(Place("https", host, 443), {}) == ((), ())

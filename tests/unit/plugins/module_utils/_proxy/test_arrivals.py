@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 import typing as t
@@ -269,6 +270,14 @@ def test_no_log_file(tmp_path: Path, handler: dict[str, t.Any], level: str, word
     assert unknown.name == "log_path"
     assert words in unknown.reason
     assert "log_path" in unknown.fix
+
+
+def test_log_file_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "homeserver.log"
+    os.mkfifo(path)
+    found = log_files_of(configure(tmp_path, {"class": "logging.FileHandler", "filename": str(path)}))
+    assert found.paths == []
+    assert str(path) in found.unknown[0].reason
 
 
 def test_log_configuration_that_cannot_be_read(tmp_path: Path) -> None:

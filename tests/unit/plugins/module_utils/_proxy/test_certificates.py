@@ -226,6 +226,16 @@ def test_places_without_tls_and_places_that_are_closed() -> None:
         assert server.connections == 0
 
 
+def test_a_place_that_was_not_asked() -> None:
+    site = Site("client", Place("https", "127.0.0.1", 1), ("client",))
+    with Sender(True, 0.3, most_requests=0) as sender:
+        returned, found = check_certificates(Subject("a.example", (site,), sender))
+    assert (returned, found.findings) == ([], ())
+    (unknown,) = found.unknown
+    assert unknown.name == "certificates"
+    assert unknown.reason == "The certificate of 127.0.0.1:1 was not read: the limit of 0 requests was reached."
+
+
 def test_a_server_that_does_not_use_tls() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

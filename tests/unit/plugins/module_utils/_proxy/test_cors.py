@@ -130,6 +130,14 @@ def test_two_values_in_one_header(value: str) -> None:
     assert only(Server(change)).name == "cors_doubled"
 
 
+def test_evidence_is_printable() -> None:
+    def colored(request: Request, status: int, headers: Headers) -> tuple[int, Headers]:
+        return status, (("Access-Control-Allow-Origin", f"\x1b[31mhttps://other.example {'x' * 1000}"), *headers[1:])
+
+    arrived = only(Server(colored)).evidence["arrived"]
+    assert arrived.isprintable() and len(arrived) < 500
+
+
 def test_two_headers_for_media_only() -> None:
     def change(request: Request, status: int, headers: Headers) -> tuple[int, Headers]:
         return doubled(request, status, headers) if "/media/" in request.target else (status, headers)

@@ -24,7 +24,7 @@ METRICS = b"# HELP python_info x\n# TYPE python_info gauge\npython_info 1\n"
 class Server:
     """A site where `answers` are the bodies of some paths, with the status 200; all others are 404."""
 
-    def __init__(self, answers: dict[str, bytes], local_address: str = "192.0.2.7", fails: bool = False) -> None:
+    def __init__(self, answers: dict[str, bytes], local_address: str = "192.0.2.7", fails: str = "") -> None:
         self._answers = answers
         self._local_address = local_address
         self._fails = fails
@@ -33,7 +33,7 @@ class Server:
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
         self.sent.append(request.target)
         if self._fails:
-            return NoAnswer(place, request, "", "timeout", "it did not answer")
+            return NoAnswer(place, request, "", self._fails, "it did not answer")
         body = self._answers.get(request.target)
         status, body = (404, b'{"errcode": "M_UNRECOGNIZED"}') if body is None else (200, body)
         return Answer(place, request, "", status, (), body, 0.1, "HTTP/1.1", "198.51.100.1:443", self._local_address)
@@ -105,11 +105,17 @@ def test_health_of_another_program() -> None:
 
 
 def test_no_answer() -> None:
-    found = check(Server({}, fails=True))
+    found = check(Server({}, fails="timeout"))
     assert found.findings == ()
     names = [unknown.name for unknown in found.unknown]
     assert names == ["admin_api_public", "metrics_public", "health_of_another_server"]
     assert "it did not answer" in found.unknown[0].reason
+    assert found.unknown[0].fix == "Run the task again."
+
+
+def test_requests_that_were_not_sent() -> None:
+    found = check(Server({}, fails="not_asked"))
+    assert {unknown.fix for unknown in found.unknown} == {"Examine less at a time with gather."}
 
 
 @pytest.mark.parametrize("address", ["203.0.113.9", "8.8.8.8", "2001:db8::1", "", "host", "172.32.0.1"])

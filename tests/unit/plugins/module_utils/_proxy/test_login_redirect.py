@@ -191,6 +191,7 @@ def test_redirect_to_another_public_url_is_no_loop() -> None:
         "https://example.org/matrix%s",
         "https://[example.org%s",
         "https://example.org:port%s",
+        "https://\x1bc@example.org%s",
         "%s",
     ],
 )

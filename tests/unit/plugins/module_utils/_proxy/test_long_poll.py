@@ -13,6 +13,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Found
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.long_poll import check_long_poll
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 
 PUBLIC, DIRECT = Place("https", "example.org", 443), Place("http", "127.0.0.1", 8008)
 TOKEN = "secret-token"
@@ -111,6 +112,15 @@ def test_loopback_is_private(host: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(poller.asked) == 2
 
 
+def test_a_connection_that_leaves_this_host_is_not_private() -> None:
+    with Sender(connect_to={"127.0.0.1:80": "192.0.2.1:80"}) as sender:
+        site = Site("client", Place("http", "127.0.0.1", 80), ("client",))
+        subject = Subject("example.org", (site,), sender, token=TOKEN)
+        found = check_long_poll(subject, 60.0)
+        assert sender.sent == 0
+    assert "in clear text" in found.unknown[0].reason
+
+
 @pytest.mark.parametrize(
     ("reply", "how"),
     [
@@ -139,6 +149,8 @@ def test_a_proxy_that_gives_up(reply: Reply, how: str, direct: Place | None, mon
         ("refused", b"", 0.1),
         ("not_asked", b"", 0.0),
         ("closed", b"", 0.5),
+        # The connection was not accepted.
+        ("timeout", b"", 5.0),
         (401, b'{"errcode":"M_UNKNOWN_TOKEN"}', 0.1),
         (504, b'{"errcode":"M_UNKNOWN"}', 30.0),
         (200, b"<html>", 60.0),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
 
@@ -16,11 +17,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_pro
     narrower,
     probes_of,
     query_probes,
-    spaceless_media_probe,
+    safe_media_probe,
     status_probe,
+)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.asked_paths import (
+    MODES,
+    found_with,
+    summary,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
     PUBLIC,
+    Page,
+    Proxy,
+    refusing,
     synapse,
 )
 
@@ -32,7 +41,7 @@ def all_probes(name: str) -> list[Probe]:
     queries = ("client", "federation")
     later = [probe for group in queries for probe in (*query_probes(group, name), long_probe(group, name))]
     statuses = [probe for probe in map(status_probe, GROUPS) if probe]
-    return [*first, *(baseline_of(group, name) for group in GROUPS), *later, *statuses, spaceless_media_probe()]
+    return [*first, *(baseline_of(group, name) for group in GROUPS), *later, *statuses, safe_media_probe()]
 
 
 @pytest.mark.parametrize("name", ["example.org", "localhost:8480", "[2001:db8::1]:8448", "10.0.0.1"])
@@ -73,3 +82,70 @@ def test_each_kind_of_federation_path() -> None:
 def test_other_groups_have_no_paths() -> None:
     assert probes_of("well_known", "example.org") == []
     assert narrower("well_known", "example.org") == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%23, %2F and %25")])
+def test_characters_are_refused_in_queries_too(pattern: str, characters: str, mode: str) -> None:
+    found, _world = found_with(lambda target: Page(403) if re.search(pattern, target, re.I) else target, mode)
+    assert summary(found) == {"path_refused": ("error", ("client", "media", "federation", "key"))}
+    assert "paths and queries of the groups" in found.findings[0].what
+    assert f"that contain {characters}, so" in found.findings[0].what
+    assert found.unknown == ()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%2F and %25"), ("%21", "%3A, %2F, %21 and %25")]
+)
+def test_characters_are_refused_only_in_queries(pattern: str, characters: str, mode: str) -> None:
+    def proxy(target: str) -> str | Page:
+        return Page(403) if re.search(pattern, target.partition("?")[2], re.I) else target
+
+    found, _world = found_with(proxy, mode)
+    assert summary(found) == {"path_refused": ("error", ("client", "federation"))}
+    assert f"answers 403 to queries of the groups client and federation that contain {characters}" in (
+        found.findings[0].what
+    )
+    assert found.unknown == ()
+
+
+def spaced(target: str) -> str | Page:
+    """Decode as `$uri` of nginx does, with what Twisted answers to a space and to bytes that are not ASCII."""
+    path, mark, query = target.partition("?")
+    decoded = unquote(path)
+    return Page(400, b"", ()) if re.search("[^!-~]", decoded) else decoded + mark + query
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_decoded_space_is_not_refused_by_the_proxy(mode: str) -> None:
+    found, _world = found_with(spaced, mode)
+    assert found.unknown == ()
+    assert set(summary(found)) == {"path_decoded"}
+    assert "media" in summary(found)["path_decoded"][1]
+    assert "%25" in found.findings[0].what
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_refusals_without_a_body(mode: str) -> None:
+    def proxy(pattern: str) -> Proxy:
+        return lambda target: Page(400, b"", ()) if re.search(pattern, target.partition("?")[0], re.I) else target
+
+    found, _world = found_with(proxy("%2f"), mode)
+    assert summary(found) == {"path_refused": ("error", ("client", "media", "federation", "key"))}
+    assert "that contain %2F, so" in found.findings[0].what
+    found, _world = found_with(proxy("%20"), mode)
+    assert summary(found) == {"path_refused": ("error", ("media",))}
+    assert "that contain %20 and %C3%A9, so" in found.findings[0].what
+
+
+def test_what_is_never_sent_can_be_refused() -> None:
+    found, _world = found_with(refusing("%00|%0[ad]|%5c|%3c|%27|%2e|<|'", 403))
+    assert found.findings == ()
+    assert found.unknown == ()
+
+
+def test_hexadecimal_digits_in_upper_case() -> None:
+    found, _world = found_with(lambda target: re.sub("%..", lambda match: match[0].upper(), target))
+    assert summary(found) == {"path_rewritten": ("warning", ("media",))}
+    assert "%2f became %2F" in found.findings[0].what

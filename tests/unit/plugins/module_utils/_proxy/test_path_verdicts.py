@@ -116,9 +116,11 @@ def test_a_group_that_fails_is_reported_once() -> None:
 
 def test_hints_are_not_findings() -> None:
     probe, narrow = event(), narrower("federation", NAME)[0]
+    passing = probes_of("media", NAME)[1]
     rows = [
         Asked("client", probe, answered(probe, Page(400))),
         Asked("client", narrow, answered(narrow, Page(404)), is_hint=True),
+        Asked("client", passing, answered(passing, synapse(passing.target))),
     ]
     (finding,) = judge(rows, NoLog(), True).findings
     assert (finding.name, finding.values) == ("path_refused", {"characters": ["%24", "%2F", "%3A"]})

@@ -5,20 +5,19 @@
 from __future__ import annotations
 
 import re
-import typing as t
-from urllib.parse import unquote
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Found
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.paths import (
-    MOST_REQUESTS,
-    ask_paths,
-    judge_paths,
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.paths import ask_paths, judge_paths
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.asked_paths import (
+    FED,
+    MODES,
+    found_with,
+    summary,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
     ALL,
-    DIRECT,
     FEDERATION,
     PUBLIC,
     NoLog,
@@ -35,31 +34,6 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._pro
     subject_of,
     synapse,
 )
-
-FED = "/_matrix/federation"
-MODES = ["direct", "alone", "log"]
-
-
-def found_with(
-    proxy: Proxy, mode: str = "alone", two_sites: bool = False, server: t.Callable[[str], Page] = synapse
-) -> tuple[Found, World]:
-    """Ask through a proxy. Without the log or a signer, it is unknown what only these show: this is left out.
-
-    `server`: what the proxy makes of the answers, which Synapse itself does not give.
-    """
-    world = World(proxy, server, synapse)
-    asked = ask_paths(subject_of(world, direct=mode == "direct", two_sites=two_sites))
-    found = judge_paths(asked, world if mode == "log" else NoLog())
-    assert len(world.sent) <= MOST_REQUESTS
-    # At each site, one request that failed and one that passed are sent again.
-    assert len(world.sent) - len(set(world.sent)) in ((0, 1, 2, 3, 4) if two_sites else (0, 1, 2))
-    assert all(place == DIRECT for place, _request in world.sent) or len(asked.tags) == len(set(asked.tags))
-    return found._replace(unknown=tuple(one for one in found.unknown if one.name != "signature_broken")), world
-
-
-def summary(found: Found) -> dict[str, tuple[str, tuple[str, ...]]]:
-    assert len({(finding.name, finding.site, finding.severity) for finding in found.findings}) == len(found.findings)
-    return {finding.name: (finding.severity, finding.groups) for finding in found.findings}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -161,147 +135,6 @@ def test_groups_that_are_not_forwarded(mode: str) -> None:
         ("path_not_forwarded", "federation", ("federation", "key")),
     ]
     assert [one.name for one in found.unknown] == ["query_changed"]
-
-
-def replacing(statuses: set[int], page: Page | None = None, prefix: str = "/") -> t.Callable[[str], Page]:
-    """Return a Synapse behind a proxy that replaces its errors with some statuses by pages."""
-
-    def server(target: str) -> Page:
-        answer = synapse(target)
-        if answer.status not in statuses or not target.startswith(prefix):
-            return answer
-        return (page or Page(0))._replace(status=answer.status)
-
-    return server
-
-
-OWN_PAGES = [
-    Page(0),
-    Page(0, b"", ()),
-    Page(0, b"not found", (("Content-Type", "text/plain"),)),
-    Page(0, b'{"error": "Not found"}', (("Content-Type", "application/json"),)),
-]
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("page", OWN_PAGES)
-@pytest.mark.parametrize("statuses", [{404}, {401, 404}, {400, 401, 403, 404, 405}])
-def test_errors_are_replaced(mode: str, page: Page, statuses: set[int]) -> None:
-    found, world = found_with(intact, mode, server=replacing(statuses, page))
-    assert summary(found) == {"errors_replaced": ("error", ("client", "media", "federation"))}
-    (finding,) = found.findings
-    status = {1: "404", 2: "401 and 404"}.get(len(statuses), "400, 401, 404 and 405")
-    assert f"errors of Synapse with the status {status} in answers of the groups client, media and" in finding.what
-    assert finding.evidence["expected"].startswith(finding.evidence["answer"][:3])
-    # What the answers cannot show any more is unknown, unless the log shows it.
-    names = {one.name for one in found.unknown}
-    assert names == (set() if mode == "log" else {"path_decoded", "query_changed"} & names)
-    assert mode == "log" or "path_decoded" in names
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("group", ["client", "media", "federation"])
-def test_errors_of_one_group_are_replaced(mode: str, group: str) -> None:
-    found, _world = found_with(intact, mode, server=replacing({401, 404, 405}, prefix=f"/_matrix/{group}/"))
-    assert summary(found) == {"errors_replaced": ("error", (group,))}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_errors_are_replaced_on_two_sites(mode: str) -> None:
-    found, _world = found_with(intact, mode, two_sites=True, server=replacing({401, 404, 405}))
-    assert [(one.name, one.site) for one in found.findings] == [
-        ("errors_replaced", "client"),
-        ("errors_replaced", "federation"),
-    ]
-
-
-def test_errors_are_replaced_and_paths_decoded() -> None:
-    found, _world = found_with(nginx, "log", server=replacing({404}))
-    assert set(summary(found)) == {"errors_replaced", "path_decoded", "path_merged"}
-    # Without the log, no answer shows that it is not the proxy's own refusal of a character.
-    assert not set(summary(found_with(nginx, server=replacing({404}))[0])) & {"path_refused", "path_not_forwarded"}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_all_errors_get_the_same_status(mode: str) -> None:
-    def server(target: str) -> Page:
-        page = synapse(target)
-        return Page(404) if page.status >= 400 else page
-
-    found, _world = found_with(intact, mode, server=server)
-    if mode == "log":
-        assert set(summary(found)) == {"errors_replaced"}
-    assert "path_refused" not in summary(found)
-
-
-@pytest.mark.parametrize("path", ["/_matrix/media", "/_matrix/client/v3", "/_matrix/federation/v1/event"])
-@pytest.mark.parametrize("status", [401, 403, 404, 405])
-@pytest.mark.parametrize("mode", MODES)
-def test_what_is_not_forwarded_is_not_replaced(path: str, status: int, mode: str) -> None:
-    found, _world = found_with(lambda target: Page(status) if target.startswith(path) else target, mode)
-    assert "errors_replaced" not in summary(found)
-    if path == "/_matrix/media":
-        assert summary(found) == {"path_not_forwarded": ("error", ("media",))}
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_password_is_no_replaced_error(mode: str) -> None:
-    page = Page(401, headers=(("WWW-Authenticate", "Basic"),))
-    found, _world = found_with(lambda target: page if target.startswith(FED) else target, mode)
-    assert summary(found) == {"path_not_forwarded": ("error", ("federation",))}
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%2F and %25")])
-def test_characters_are_refused_in_queries_too(pattern: str, characters: str, mode: str) -> None:
-    found, _world = found_with(lambda target: Page(403) if re.search(pattern, target, re.I) else target, mode)
-    assert summary(found) == {"path_refused": ("error", ("client", "media", "federation", "key"))}
-    assert "paths and queries of the groups" in found.findings[0].what
-    assert f"that contain {characters}, so" in found.findings[0].what
-    assert found.unknown == ()
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%2F and %25"), ("%21", "%21")])
-def test_characters_are_refused_only_in_queries(pattern: str, characters: str, mode: str) -> None:
-    def proxy(target: str) -> str | Page:
-        return Page(403) if re.search(pattern, target.partition("?")[2], re.I) else target
-
-    found, _world = found_with(proxy, mode)
-    assert summary(found) == {"path_refused": ("error", ("client", "federation"))}
-    assert f"answers 403 to queries of the groups client and federation that contain {characters}" in (
-        found.findings[0].what
-    )
-    assert found.unknown == ()
-
-
-def spaced(target: str) -> str | Page:
-    """Decode as `$uri` of nginx does, with what Twisted answers to a space."""
-    path, mark, query = target.partition("?")
-    decoded = unquote(path)
-    return Page(400, b"", ()) if " " in decoded else decoded + mark + query
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_decoded_space_is_not_refused_by_the_proxy(mode: str) -> None:
-    found, _world = found_with(spaced, mode)
-    assert found.unknown == ()
-    assert set(summary(found)) == {"path_decoded"}
-    assert "media" in summary(found)["path_decoded"][1]
-    assert "%25" in found.findings[0].what
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_refusals_without_a_body(mode: str) -> None:
-    def proxy(pattern: str) -> Proxy:
-        return lambda target: Page(400, b"", ()) if re.search(pattern, target.partition("?")[0], re.I) else target
-
-    found, _world = found_with(proxy("%2f"), mode)
-    assert summary(found) == {"path_refused": ("error", ("client", "media", "federation", "key"))}
-    assert "that contain %2F, so" in found.findings[0].what
-    found, _world = found_with(proxy("%20"), mode)
-    assert summary(found) == {"path_refused": ("error", ("media",))}
-    assert "that contain %20, so" in found.findings[0].what
 
 
 def test_answers_have_short_headers() -> None:

@@ -128,6 +128,14 @@ def test_the_configuration(tmp_path: pathlib.Path) -> None:
         prepared({}, config_path=[f"{path}.no"])
 
 
+def test_a_connection_to_a_name_that_does_not_exist() -> None:
+    sender = _Sender(SYNAPSE)
+    sender.connect_to = {"example.org:443": "no.invalid:443"}
+    declared = Declared(BASE, None, None, (), "python", "")
+    with pytest.raises(InvalidInput, match=r"^connect_to contains 'no\.invalid:443', but the name no\.invalid has no "):
+        prepare(declared, t.cast("Sender", sender), Dns())
+
+
 @pytest.mark.parametrize("option", ["public_url", "base_url"])
 def test_a_url_that_is_none_is_refused_before_anything_is_asked(option: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{option} "):

@@ -24,6 +24,8 @@ ADVERTISED = {"m.homeserver": {"base_url": "https://m.example.org/"}}
         ("https://M.example.org/", Place("https", "m.example.org", 443)),
         ("http://[::1]:8008", Place("http", "::1", 8008)),
         ("http://127.0.0.1", Place("http", "127.0.0.1", 80)),
+        ("http://synapse_app:8008", Place("http", "synapse_app", 8008)),
+        ("https://bücher.example", Place("https", "xn--bcher-kva.example", 443)),
     ],
 )
 def test_a_url_is_a_place(url: str, place: Place) -> None:

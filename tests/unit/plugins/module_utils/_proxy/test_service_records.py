@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+import types
 import typing as t
 
 import pytest
@@ -116,6 +117,19 @@ def test_without_dnspython(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LookupFailed, match="dnspython is not installed on the host where the module runs") as caught:
         records.lookup(NAME)
     assert "python3-dnspython" in caught.value.fix
+
+
+def test_with_an_old_dnspython(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, exceptions, resolver = (types.ModuleType(name) for name in ("dns", "dns.exception", "dns.resolver"))
+    # It had the method query in place of resolve.
+    parts = {"exception": exceptions, "resolver": resolver}
+    package.__dict__.update(parts)
+    resolver.__dict__["Resolver"] = type("Resolver", (), {"query": None})
+    monkeypatch.setitem(sys.modules, "dns", package)
+    for name, part in parts.items():
+        monkeypatch.setitem(sys.modules, f"dns.{name}", part)
+    with pytest.raises(LookupFailed, match=r"is older than version 2\.0"):
+        ServiceRecords().lookup(NAME)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,21 @@ def test_a_proxy_for_clients_only_is_not_asked_for_other_servers() -> None:
     assert not [name for name in names if "path_not_forwarded" in name]
 
 
+def test_a_site_that_redirects_gets_no_further_requests() -> None:
+    with RawServer(like_synapse) as synapse, RawServer(like_synapse) as end:
+
+        def redirecting(connection: socket.socket, head: bytes) -> bool:
+            location = f"{end.place.url}{head.split(b' ')[1].decode()}"
+            connection.sendall(answer(301, Location=location))
+            return True
+
+        with RawServer(redirecting) as public:
+            _found, names = surveyed(public, synapse, "body_size", "cors", "exposure", "headers", "paths")
+            asked = len(public.heads)
+    assert names == ["client: redirected"]
+    assert asked <= 2
+
+
 @pytest.mark.parametrize("part", GATHER)
 def test_each_part_is_asked_alone(part: str) -> None:
     with RawServer(like_synapse) as synapse, RawServer(like_synapse) as public:

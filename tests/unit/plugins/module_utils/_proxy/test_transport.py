@@ -14,9 +14,8 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
-    NotConnected,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import transport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import NotConnected
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import COLLECTION_VERSION
@@ -179,6 +178,15 @@ def test_a_peer_that_waits(content: bytes, words: str) -> None:
     assert isinstance(found, NoAnswer)
     assert found.kind == "timeout"
     assert words in found.reason
+
+
+def test_less_patience_with_a_place_that_did_not_answer_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_SHORT_PATIENCE", 0.05)
+    with RawServer(fixed(b"")) as server, RawServer(fixed(b"")) as other, Sender(timeout=0.2) as sender:
+        found = [sender.send(place, ROOT) for place in (*[server.place] * 3, other.place)]
+        found.append(sender.send(server.place, ROOT, timeout=0.1))
+    ends = [one.reason.partition(" within ")[2] for one in found if isinstance(one, NoAnswer)]
+    assert ends == [f"{seconds} seconds" for seconds in (0.2, 0.2, 0.05, 0.2, 0.1)]
 
 
 def test_a_slow_drip_ends_at_the_deadline() -> None:

@@ -26,6 +26,7 @@ OF_ALL_PROXIES = [
     "path_slash_added",
     "path_rewritten",
     "path_not_forwarded",
+    "errors_replaced",
     "query_changed",
     "query_cut",
     "long_url_refused",
