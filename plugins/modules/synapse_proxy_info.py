@@ -93,7 +93,8 @@ options:
         URLs.
       - V(headers) checks which host, protocol, address and version of HTTP the proxy forwards. Except for the host and
         the protocol, it needs the log.
-      - V(long_poll) waits for events for O(long_poll_seconds), as clients do. It needs an access token.
+      - V(long_poll) waits for events for O(long_poll_seconds), as clients do. It needs an access token, and is not part
+        of the default, because it takes long.
       - V(paths) compares paths and queries with encoded characters, double slashes and slashes at their end.
       - V(signatures) sends requests that are signed with the key of the server, which needs O(config_path).
     type: list
@@ -115,18 +116,16 @@ options:
       - delegation
       - exposure
       - headers
-      - long_poll
       - paths
       - signatures
   long_poll_seconds:
     description:
-      - How many seconds V(long_poll) waits for events. The task takes at least as long. Nothing is found out about
-        longer waits. Clients usually wait for V(30) seconds.
-      - With V(0), it does not wait at all.
+      - How many seconds V(long_poll) waits for events, at most V(120). The task takes at least as long. Nothing is
+        found out about longer waits. Clients usually wait for V(30) seconds.
       - The account of the token is shown as online for a while. Use one that gets no events, because an event ends the
         wait.
     type: int
-    default: 0
+    default: 35
   max_upload_size:
     description:
       - The largest upload that must pass, in bytes or with one of the suffixes V(K), V(M) and V(G), as in the
@@ -146,8 +145,8 @@ notes:
     C(.well-known) files there are redirected, and to O(base_url). None of them changes an account, a room or media, or
     makes Synapse contact another server. Synapse logs warnings for the requests without a signature.
   - O(validate_certs), O(ca_path) and O(timeout) also apply to the public URLs. With O(validate_certs=false), the chain
-    of a certificate is not judged, but its names and dates are. Where two requests had no answer in time, further ones
-    wait for at most 5 seconds.
+    of a certificate is not judged, but its names and dates are. No request waits for more than 10 seconds, except for
+    O(long_poll_seconds), and where two had no answer in time, further ones wait for at most 5 seconds.
   - The access token is only sent over C(https), or to an address of the host itself.
   - A limit that depends on the address, such as an Admin API for private networks only, is seen from the host where the
     module runs.
@@ -336,8 +335,8 @@ findings:
     evidence:
       description:
         - What shows it. C(request) is the request, and C(answer) is the status and the beginning of the answer. Where
-          it helps, C(expected) is the right answer, and C(arrived) is what Synapse received. Never contains a token or
-          a signature.
+          it helps, C(expected) is the right answer, C(arrived) is what Synapse received, and C(signature) is how
+          Synapse answered to a signed request. Never contains a token or a signature.
       returned: always
       type: dict
       sample:
@@ -576,18 +575,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.r
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.arrivals import LogWatch, log_files_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.preparation import Declared, prepare
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.service_records import ServiceRecords
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.survey import GATHER, Wanted, survey
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.survey import (
+    GATHER,
+    LONG_POLL,
+    Wanted,
+    survey,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 
 # In seconds. A task that waits longer looks as if it hangs.
 _LONGEST_POLL = 120
+# Nobody waits longer for a proxy that answers nothing, and there are many requests.
+_LONGEST_TIMEOUT = 10
 
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
     """Return what the proxy and the delegation break."""
     seconds = parameters["long_poll_seconds"]
-    if not 0 <= seconds <= _LONGEST_POLL:
-        raise InvalidInput(f"long_poll_seconds is {seconds}. Set it to a number from 0 to {_LONGEST_POLL}.")
+    if not 1 <= seconds <= _LONGEST_POLL:
+        raise InvalidInput(f"long_poll_seconds is {seconds}. Set it to a number from 1 to {_LONGEST_POLL}.")
     verify = (parameters["ca_path"] or True) if parameters["validate_certs"] else False
     declared = Declared(
         base_url=parameters["base_url"],
@@ -607,7 +613,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         sender = stack.enter_context(
             Sender(
                 verify=verify,
-                timeout=checked_timeout(parameters["timeout"]),
+                timeout=min(checked_timeout(parameters["timeout"]), _LONGEST_TIMEOUT),
                 connect_to=parameters["connect_to"],
             )
         )
@@ -636,6 +642,7 @@ def _max_upload_size(given: str | None, configured: int | None) -> int | None:
 
 def main() -> None:
     """Run the module."""
+    default = [part for part in GATHER if part != LONG_POLL]
     own = ArgumentSpec(
         {
             "public_url": {"type": "str"},
@@ -645,8 +652,8 @@ def main() -> None:
             "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
             "connect_to": {"type": "dict", "default": {}},
             "nameservers": {"type": "list", "elements": "str", "default": []},
-            "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": list(GATHER)},
-            "long_poll_seconds": {"type": "int", "default": 0},
+            "gather": {"type": "list", "elements": "str", "choices": list(GATHER), "default": default},
+            "long_poll_seconds": {"type": "int", "default": 35},
             "max_upload_size": {"type": "str"},
             "signature_failures": {"type": "list", "elements": "dict", "default": []},
         }

@@ -42,5 +42,5 @@ def measure() -> t.Iterator[Measurement]:
         yield Measurement(f"{name}: requests", sent, Figure((_MOST_REQUESTS,)), "<=", 1, "requests")
     # Several requests at the same time: that is what matters on the Internet, where each takes as long as its way.
     far, one = figure(found["far"]), figure(found["far_one_by_one"])
-    name = "synapse_proxy_info, 50 ms away: time of everything, against the same number of requests one by one"
+    name = "synapse_proxy_info, 50 ms away: time without the upload, against the same number of requests one by one"
     yield Measurement(name, far, one, "<=", 0.5)

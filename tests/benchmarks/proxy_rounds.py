@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import socket
 import tempfile
 import threading
@@ -15,11 +16,14 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.survey import GATHER
 from ansible_collections.matrix_ops.synapse.tests.contract import proxy_cases
 from ansible_collections.matrix_ops.synapse.tests.contract.proxy_configurations import right
 from ansible_collections.matrix_ops.synapse.tests.contract.wrong_configurations import WRONG
 
 _ROUNDS = 5
+# An upload waits on purpose, for an early answer and then for one second.
+_WITHOUT_WAITING = [part for part in GATHER if part not in ("body_size", "long_poll")]
 # In seconds, there and back.
 _DISTANCE = 0.05
 
@@ -42,11 +46,27 @@ class Distance:
 
     @staticmethod
     def _pass(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                time.sleep(_DISTANCE / 2)
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+        """Pass everything on, each piece as much later as the way is long: the way itself can hold any number."""
+        on_its_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+        def arrive() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    arrival, data = on_its_way.get()
+                    time.sleep(max(0.0, arrival - time.monotonic()))
+                    if not data:
+                        target.shutdown(socket.SHUT_WR)
+                        return
+                    target.sendall(data)
+
+        threading.Thread(target=arrive, daemon=True).start()
+        data = b"-"
+        while data:
+            try:
+                data = source.recv(65536)
+            except OSError:
+                data = b""
+            on_its_way.put((time.monotonic() + _DISTANCE / 2, data))
 
 
 def main() -> None:
@@ -61,7 +81,7 @@ def main() -> None:
             for name, text, more in (
                 ("right", right("nginx", wiring), {}),
                 ("wrong", wrong.text(wiring), {}),
-                ("far", right("nginx", wiring), {"connect_to": far}),
+                ("far", right("nginx", wiring), {"connect_to": far, "gather": _WITHOUT_WAITING}),
             ):
                 stage.run("nginx", text)
                 began = time.monotonic()

@@ -13,6 +13,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.survey import GATHER
 from ansible_collections.matrix_ops.synapse.tests.contract import name_server, proxies, proxy_cases, servers
 from ansible_collections.matrix_ops.synapse.tests.contract.certificates import Certificate, make_authority
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Result
@@ -60,7 +61,7 @@ def _names(seen: Result) -> set[str]:
 @pytest.mark.parametrize("delegated", [True, False], ids=["delegated", "on port 8448"])
 def test_right_with_https(stage: Stage, kind: str, *, delegated: bool) -> None:
     stage.run(kind, right(kind, stage.wiring(kind, delegated=delegated)))
-    seen = stage.look(kind, long_poll_seconds=1)
+    seen = stage.look(kind, gather=list(GATHER), long_poll_seconds=1)
     assert seen["findings"] == []
     assert seen["unknown"] == []
     assert seen["proxy"] == ("" if kind in _WITHOUT_NAME else kind)
@@ -158,7 +159,7 @@ def test_nothing_written(stage: Stage) -> None:
         return [server.rows(f"SELECT count(*) FROM {table}") for table in tables]
 
     before = shown()
-    seen = stage.look("nginx", long_poll_seconds=1)
+    seen = stage.look("nginx", gather=list(GATHER), long_poll_seconds=1)
     assert shown() == before
     assert not [secret for secret in server.secrets if secret in str(seen)]
 

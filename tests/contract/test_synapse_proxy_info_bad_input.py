@@ -76,7 +76,7 @@ def test_nobody_listens(stage: Stage) -> None:
     connect_to = dict.fromkeys((f"{name}:443", f"{name}:8448"), f"127.0.0.1:{closed}")
     seen = stage.look("nginx", connect_to=connect_to)
     found = {finding["name"]: finding for finding in seen["findings"]}
-    assert set(found) == {"unreachable", "port_8448_closed", "well_known_missing"}
+    assert set(found) == {"unreachable", "port_8448_closed"}
     assert "refused the connection" in found["unreachable"]["what"]
     for finding in found.values():
         _require_sentence(finding["what"])
@@ -111,7 +111,7 @@ def _wrong(tmp_path: Path) -> list[tuple[Parameters, str]]:
         ({"connect_to": {"m.test:443": "127.0.0.1:99999"}}, "connect_to contains"),
         ({"nameservers": ["dns.example.org"]}, "nameservers"),
         ({"server_name": "https://m.test"}, "server_name|is not a Matrix server name"),
-        ({"server_name": "other.test"}, "is sqlite.test, but server_name is other.test"),
+        ({"server_name": "other.test"}, "is 'sqlite.test', but server_name is other.test"),
         ({"config_path": [str(tmp_path / "none.yaml")]}, "none.yaml does not exist"),
         ({"log_path": [str(tmp_path / "none.log")]}, "log_path"),
         ({"log_path": [str(tmp_path)]}, "log_path"),
@@ -119,15 +119,18 @@ def _wrong(tmp_path: Path) -> list[tuple[Parameters, str]]:
         ({"max_upload_size": "much"}, "max_upload_size is 'much'"),
         ({"max_upload_size": "-1"}, "max_upload_size is '-1'"),
         ({"long_poll_seconds": 1000}, "long_poll_seconds is 1000"),
+        ({"long_poll_seconds": 0}, "long_poll_seconds is 0"),
+        ({"public_url": "https://{{ name }}"}, "public_url .* is not the URL of a server"),
+        ({"connect_to": {"m.test:443": "no.invalid:443"}}, "connect_to contains 'no.invalid:443', but the name"),
         ({"timeout": 0}, "timeout is 0"),
     ]
 
 
-@pytest.mark.parametrize("number", range(17))
+@pytest.mark.parametrize("number", range(20))
 @pytest.mark.parametrize("check", [False, True])
 def test_a_task_that_is_wrong(stage: Stage, number: int, tmp_path: Path, *, check: bool) -> None:
     wrong = _wrong(tmp_path)
-    assert len(wrong) == 17
+    assert len(wrong) == 20
     parameters, words = wrong[number]
     seen = play(stage.place, proxy_cases.MODULE, stage.parameters("nginx", **parameters), check=check)
     assert seen.get("failed"), seen

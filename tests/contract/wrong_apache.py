@@ -26,8 +26,6 @@ APACHE = rows(
         BLOCK,
         "AllowEncodedSlashes On\nProxyPass /_matrix http://{backend}/_matrix",
         "event/%24a%2Fb arrives as event/$a/b, // as /; %25 stays as it is",
-        (),
-        ("path_merged",),
     ),
     (
         "path_decoded",

@@ -31,7 +31,7 @@ CADDY = rows(
         "uri replace %2F /",
         "event/%24a%2Fb arrives as event/%24a/b, the same in a query; // as /",
         (),
-        ("path_merged", "query_changed"),
+        ("query_changed",),
     ),
     ("path_merged", ONE, "uri path_regexp //+ /", "/_matrix/client//versions is answered with 200"),
     (

@@ -26,7 +26,6 @@ NGINX = rows(
         "proxy_pass http://{backend}/;",
         "event/%24a%2Fb arrives as event/$a/b, // as /; %25 stays as it is",
         ((_LOCATION, "location / {"),),
-        ("path_merged",),
     ),
     (
         "path_decoded",
@@ -34,15 +33,12 @@ NGINX = rows(
         "proxy_pass http://{backend}/_matrix;",
         "the same as with a slash alone",
         ((_LOCATION, "location /_matrix {"),),
-        ("path_merged",),
     ),
     (
         "path_decoded",
         _PASS,
         "proxy_pass http://{backend}$uri$is_args$args;",
         "a%2Fb%3A%21%40%25c arrives as a/b:!@%c, // as /: even %25 is decoded. Synapse answers 400 to a decoded %20",
-        (),
-        ("path_merged",),
     ),
     (
         "path_encoded_twice",

@@ -79,6 +79,29 @@ def check_addresses(place: Place, connect_to: t.Mapping[str, str], site: str = F
     return Found((Finding("ipv6_unreachable", what, WARNING, site, evidence),))
 
 
+def failing_targets(targets: t.Iterable[str], connect_to: t.Mapping[str, str]) -> dict[str, str]:
+    """Return the targets ("host:port") of which no address accepts connections, and why. Connects in parallel."""
+    outcomes: dict[str, Outcome] = dict.fromkeys(targets, "no answer")
+
+    def connect(target: str) -> None:
+        outcomes[target] = _connect_to_one_of(connect_to.get(target.lower(), target))
+
+    _at_the_same_time(connect, outcomes, _LOOKUP_DURATION + _CONNECT_DURATION)
+    return {target: outcome for target, outcome in dict(outcomes).items() if outcome}
+
+
+def _connect_to_one_of(target: str) -> Outcome:
+    outcome: Outcome = "it has no address"
+    try:
+        for _family, address in addresses_of(target, Deadline(_LOOKUP_DURATION))[:_MOST_ADDRESSES]:
+            outcome = _connect(str(address[0]), int(address[1]))
+            if outcome is None:
+                break
+    except (ValueError, NotConnected) as error:
+        outcome = str(error) or "it is not a host and a port"
+    return outcome
+
+
 def can_reach(address: str) -> bool:
     """Return whether this host has a route to an IPv6 address, and an own address that is valid there.
 
@@ -111,13 +134,18 @@ def _in_parallel(addresses: list[str], port: int) -> dict[str, Outcome]:
     def connect(address: str) -> None:
         outcomes[address] = _connect(address, port)
 
-    threads = [threading.Thread(target=connect, args=(address,), daemon=True) for address in addresses]
+    _at_the_same_time(connect, addresses, _CONNECT_DURATION)
+    return dict(outcomes)
+
+
+def _at_the_same_time(run: t.Callable[[str], None], arguments: t.Iterable[str], seconds: float) -> None:
+    """Call `run` in a thread for each argument, and wait for them a little longer than `seconds`."""
+    threads = [threading.Thread(target=run, args=(argument,), daemon=True) for argument in arguments]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + _CONNECT_DURATION + 0.5
+    deadline = time.monotonic() + seconds + 0.5
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(outcomes)
 
 
 def _connect(address: str, port: int) -> Outcome:

@@ -135,19 +135,24 @@ class LogWatch:
         warnings: dict[tuple[int, int], _Warnings] = collections.defaultdict(_Warnings)
         end = time.monotonic() + deadline_seconds
         room = _MOST_TEXT
+        failure = ""
         while True:
             for log in self._logs:
-                for identity, line in log.lines(room):
-                    reading.line(line, warnings[identity])
+                try:
+                    for identity, line in log.lines(room):
+                        reading.line(line, warnings[identity])
+                except OSError as error:
+                    # As on a file system of the network.
+                    failure = f"{log.path} cannot be read: {error.strerror or error}."
                 room -= log.last_count
-            if wanted <= reading.found.keys() or room <= 0 or time.monotonic() >= end:
+            if failure or wanted <= reading.found.keys() or room <= 0 or time.monotonic() >= end:
                 break
             time.sleep(_PAUSE)
         return Arrivals(
             reading.found,
             reading.lacks_proto_lines,
             tuple(reading.requested_uris),
-            self._reason(wanted - reading.found.keys(), room, deadline_seconds),
+            failure or self._reason(wanted - reading.found.keys(), room, deadline_seconds),
             _FIX if not reading.found else "Run the task again.",
         )
 

@@ -26,6 +26,7 @@ _NAME = "body_limit"
 _MEBIBYTE = 1024 * 1024
 _FIX_SPEED = "Run this on the host of the proxy, where the whole upload can be sent within a second."
 _FIX_RESTART = "Restart Synapse if max_upload_size was changed after its start."
+_FIX_SETTING = "Set max_upload_size to that of homeserver.yaml, or set config_path."
 _FIX_UPLOADS = "Send a small upload to the public URL, and look into the log of the proxy."
 
 
@@ -46,25 +47,24 @@ def check_body_size(subject: Subject, opens: Opens, max_upload_size: int | None)
         return _unknown(f"The upload could not begin: {error}.", "Correct the connection to the public URL first.")
     answer = done.answer
     if answer and answer.errcode.startswith("M_"):
-        return _answered_by_synapse(answer, done.sent, size, name)
+        return _answered_by_synapse(answer, done.sent, size, name, _FIX_RESTART if max_upload_size else _FIX_SETTING)
     if answer is None and not done.is_closed:
         if done.sent < size:
             tried = f"Within a second, {done.sent} bytes of an upload of {name} could be sent, and they were accepted."
             return _unknown(tried, _FIX_SPEED)
         return _unknown(f"An upload of {name} was sent, but not answered in time.", _FIX_UPLOADS)
-    if answer is None or answer.status != 413:
-        other = _other_reason(subject, opens, site.place, done, size)
-        if other:
-            reason, fix = other
-            return _unknown(f"{reason} So it is not known whether the proxy lets {name} through.", fix)
+    other = _other_reason(subject, opens, site.place, done, size)
+    if other:
+        reason, fix = other
+        return _unknown(f"{reason} So it is not known whether the proxy lets {name} through.", fix)
     return Found((_finding(site, done, size, name),))
 
 
-def _answered_by_synapse(answer: Answer, sent: int, size: int, name: str) -> Found:
+def _answered_by_synapse(answer: Answer, sent: int, size: int, name: str, fix: str) -> Found:
     if answer.status == 413 or answer.errcode == "M_TOO_LARGE":
         return _unknown(
             f"Synapse itself refused an upload of {name} as too large, so the proxy is not the limit.",
-            _FIX_RESTART,
+            fix,
         )
     if sent < size:
         return _unknown(
@@ -77,7 +77,8 @@ def _answered_by_synapse(answer: Answer, sent: int, size: int, name: str) -> Fou
 def _other_reason(subject: Subject, opens: Opens, place: Place, done: Uploaded, size: int) -> tuple[str, str] | None:
     """Return why an upload was refused and what to do if its size may not be the reason, None if it is.
 
-    Other limits have other answers than 413. So the size is the reason if one byte gets through to Synapse.
+    Other limits have other answers than 413, and that of another site has the same one. So the size is the reason if
+    one byte gets through to Synapse.
     """
     how = _how(done)
     try:

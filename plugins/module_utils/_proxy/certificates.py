@@ -22,14 +22,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.presented_certificate import (
     Presented,
+    offered_version,
     presented_certificate,
     trusted_certificate,
     verify,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import is_address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import CLIENT, Site, Subject
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time, returned_seconds
 
+_OF_SERVERS = {"federation", "key"}
 _DAY = 86_400
 _SOON_DAYS = 14
 _MOST_NAMES = 5
@@ -81,33 +84,38 @@ def check_certificate(sender: Sender, site: Site) -> Checked:
                 refusal = error
                 certificate, chain = _refused(sender, site)
     except NotConnected as error:
-        return Checked({}, _not_read(site, error))
-    findings = _judge(site, certificate, refusal, chain, WARNING if sender.verify is False else ERROR)
+        return Checked({}, _not_read(sender, site, error))
+    # Other servers verify certificates, whatever the task does.
+    is_verified = sender.verify is not False or bool(_OF_SERVERS & set(site.groups))
+    findings = _judge(site, certificate, refusal, chain, ERROR if is_verified else WARNING)
     return Checked(_returned(site, certificate), Found(tuple(findings)))
 
 
-def _not_read(site: Site, error: NotConnected) -> Found:
+def _not_read(sender: Sender, site: Site, error: NotConnected) -> Found:
     if error.kind == "tls":
-        return Found((tls_failed(site, error.reason),))
+        return Found((tls_failed(site, error.reason, offered_version(sender, site.place, error.reason)),))
     if error.kind == "not_asked":
         reason = f"The certificate of {site.place.address} was not read: {error.reason}."
         return Found(unknown=(Unknown("certificates", reason, FIX_NOT_ASKED),))
     return Found()
 
 
-def tls_failed(site: Site, reason: str) -> Finding:
-    """Return the finding for a place with which there is no TLS. `reason`: as in NoAnswer."""
-    what = (
-        f"{affected(site)} cannot use {site.place.url}: {reason}; check that the proxy has a listener with TLS and a"
-        " certificate on this port."
-    )
+def tls_failed(site: Site, reason: str, version: str) -> Finding:
+    """Return the finding for a place with which there is no TLS.
+
+    `reason`: as in NoAnswer. `version`: the old version of TLS that it wants, as offered_version returns it.
+    """
+    todo = f"check that the proxy has a listener with TLS and a certificate for {site.place.host} on this port"
+    if version:
+        todo = f"it offers nothing newer than {version}, so let the proxy offer TLS 1.2 and 1.3"
+    what = f"{affected(site)} cannot use {site.place.url}: {reason}; {todo}."
     return _finding("tls_failed", what, ERROR, site, reason)
 
 
 def affected(site: Site) -> str:
     """Return who uses a site, for the beginning of a sentence."""
     if site.name == CLIENT:
-        return "Clients and other servers" if {"federation", "key"} & set(site.groups) else "Clients"
+        return "Clients and other servers" if _OF_SERVERS & set(site.groups) else "Clients"
     return "Other servers"
 
 
@@ -133,7 +141,9 @@ def _judge(
         names = ", ".join(certificate.names[:_MOST_NAMES]) or "no name at all"
         more = f" and {len(certificate.names) - _MOST_NAMES} others" if len(certificate.names) > _MOST_NAMES else ""
         listed = f"is for {names}{more}" if certificate.is_known else "is for another name"
-        what = f"The certificate of {place.address} {listed}, but it must be for {place.host}."
+        # Public authorities rarely issue certificates for an IP address.
+        hint = ": let the well-known file or the SRV record name a host that has a certificate" * is_address(place.host)
+        what = f"The certificate of {place.address} {listed}, but it must be for {place.host}{hint}."
         yield _finding("certificate_wrong_name", what, severity, site, answer)
     now = time.time()
     if certificate.not_after is not None and certificate.not_after < now:

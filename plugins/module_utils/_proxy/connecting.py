@@ -37,6 +37,22 @@ _NOT_TLS = {
     "RECORD_LAYER_FAILURE",
     "UNKNOWN_PROTOCOL",
 }
+NO_AGREEMENT = "did not agree on TLS"
+# Parts of what OpenSSL says, in lower case, and what it means.
+_VERSIONS = "there is no common version of TLS, of which this host needs 1.2 or newer"
+_PLAIN_WORDS = (
+    ("protocol version", _VERSIONS),
+    ("unsupported protocol", _VERSIONS),
+    ("no protocols available", _VERSIONS),
+    ("wrong ssl version", _VERSIONS),
+    ("unrecognized name", "it has no certificate for this name"),
+    ("internal error", "it has an error of its own, which is often that it has no certificate for this name"),
+    ("handshake failure", "there is no common cipher, or it has no certificate for this name"),
+    ("no shared cipher", "there is no common cipher"),
+    ("dh key too small", "its Diffie-Hellman key is too short"),
+    ("key too small", "the key of its certificate is too short"),
+    ("unknown error", "without a reason"),
+)
 # If the addresses of a host fail for different reasons, the one that shows most.
 _MOST_TELLING = ("refused", "timeout", "unreachable")
 
@@ -239,7 +255,7 @@ def _encrypt(
 
 def _why_no_tls(label: str, error: Exception) -> NotConnected:
     if is_timeout(error):
-        return NotConnected("timeout", f"{label} accepted the connection, but did not answer the TLS handshake in time")
+        return NotConnected("silent", f"{label} accepted the connection, but did not answer the TLS handshake in time")
     if isinstance(error, ssl.SSLCertVerificationError):
         return NotConnected(
             "certificate",
@@ -251,5 +267,6 @@ def _why_no_tls(label: str, error: Exception) -> NotConnected:
     # Before Python 3.10, the first is reported where it is now the second.
     if isinstance(error, (ssl.SSLZeroReturnError, ssl.SSLEOFError, ConnectionError)):
         return NotConnected("tls", f"{label} closed the connection during the TLS handshake")
-    reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
-    return NotConnected("tls", f"{label} did not agree on TLS ({reason.replace('_', ' ').lower()})")
+    words = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
+    plain = next((plain for part, plain in _PLAIN_WORDS if part in words), shown(words, 200))
+    return NotConnected("tls", f"{label} {NO_AGREEMENT} ({plain})")

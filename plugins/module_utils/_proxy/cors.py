@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecti
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_LIMIT,
     Finding,
     Found,
     Unknown,
@@ -71,8 +72,9 @@ class _Fault(t.NamedTuple):
 
 
 def check_cors(subject: Subject) -> Found:
-    """Send at most five requests to the site of clients, and return what is wrong with the headers of CORS.
+    """Send five requests to the site of clients, a few more if they show a fault, and judge the headers of CORS.
 
+    Only answers that are Synapse's own count, and refused preflights if nothing else is refused in the same way.
     What Synapse itself answers in the same way is unknown instead, because the proxy is not the cause.
     """
     found = Found()
@@ -86,6 +88,11 @@ def check_cors(subject: Subject) -> Found:
 def _check(subject: Subject, site: Site, probes: list[_Probe]) -> Found:
     got = [(probe, subject.sender.send(site.place, probe.request)) for probe in probes]
     unknown = [Unknown(MISSING, reason, fix) for reason, fix in _no_answers(got)]
+    refused = _refused_preflight(got)
+    is_limited = refused is not None and _is_limited(subject, refused)
+    if refused is not None and is_limited:
+        reason = f"{refused.place.url} answered OPTIONS with {refused.status}, probably because of a limit of requests."
+        unknown.append(Unknown(PREFLIGHT, reason, FIX_LIMIT))
     # Where a page of the proxy answers, the group is not forwarded at all, which is another finding.
     forwarded = {probe.group for probe, answer in got if isinstance(answer, Answer) and _is_of_synapse(probe, answer)}
     faults: list[_Fault] = []
@@ -93,18 +100,18 @@ def _check(subject: Subject, site: Site, probes: list[_Probe]) -> Found:
         if not isinstance(answer, Answer) or answer.status in _TRY_AGAIN or probe.group not in forwarded:
             continue
         if probe.kind == "preflight":
-            faults += _preflight_fault(probe, answer)
-        elif answer.is_matrix:
+            faults += [] if is_limited else _preflight_fault(probe, answer)
+        elif _is_of_synapse(probe, answer):
             faults += _origin_fault(probe, answer)
     findings = []
     for name in (MISSING, DOUBLED, PREFLIGHT):
         of_name = [fault for fault in _by_cause(faults) if fault.name == name]
-        same = [fault for fault in of_name if _is_same_directly(subject, fault)]
-        of_proxy = [fault for fault in of_name if fault not in same]
+        direct = [_is_same_directly(subject, fault) for fault in of_name]
+        of_proxy = [fault for fault, same in zip(of_name, direct) if same is False]
         if of_proxy:
             findings.append(_finding(site, name, of_proxy))
-        elif same:
-            unknown.append(_not_the_proxy(name, same[0]))
+        elif of_name:
+            unknown.append(_not_the_proxy(name, of_name[0], is_known=direct[0] is not None))
     return Found(tuple(findings), tuple(unknown))
 
 
@@ -130,7 +137,24 @@ def _no_answers(got: list[tuple[_Probe, Answer | NoAnswer]]) -> list[tuple[str, 
 
 
 def _is_of_synapse(probe: _Probe, answer: Answer) -> bool:
-    return probe.kind != "preflight" and answer.is_matrix and answer.status not in _TRY_AGAIN
+    if probe.kind == "preflight" or answer.status in _TRY_AGAIN:
+        return False
+    return bool(answer.errcode) or (answer.status == 200 and isinstance(answer.json.get("versions"), list))
+
+
+def _refused_preflight(got: list[tuple[_Probe, Answer | NoAnswer]]) -> Answer | None:
+    """Return the first refused preflight, which can be that of a limit that began in the middle of all requests."""
+    answers = (answer for probe, answer in got if probe.kind == "preflight" and isinstance(answer, Answer))
+    return next((answer for answer in answers if answer.status >= 400 and answer.status not in _TRY_AGAIN), None)
+
+
+def _is_limited(subject: Subject, refused: Answer) -> bool:
+    """Whether a preflight is not always refused in this way, or other requests are meanwhile refused too."""
+    usual = subject.sender.send(refused.place, _PROBES[0].request)
+    again = subject.sender.send(refused.place, refused.request)
+    if not isinstance(usual, Answer) or not isinstance(again, Answer):
+        return True
+    return again.status != refused.status or usual.status == refused.status
 
 
 def _origin_fault(probe: _Probe, answer: Answer) -> list[_Fault]:
@@ -167,17 +191,25 @@ def _listed(answer: Answer, name: str) -> set[str]:
     return {part.strip().lower() for value in answer.all(name) for part in value.split(",")}
 
 
-def _is_same_directly(subject: Subject, fault: _Fault) -> bool:
+def _is_same_directly(subject: Subject, fault: _Fault) -> bool | None:
+    """Whether Synapse itself answers with the same fault, None if it does not answer."""
     if subject.direct is None:
         return False
     answer = subject.sender.send(subject.direct, fault.probe.request)
-    if not isinstance(answer, Answer):
-        return False
+    if not isinstance(answer, Answer) or answer.status in _TRY_AGAIN:
+        return None
     judge = _preflight_fault if fault.probe.kind == "preflight" else _origin_fault
     return any(direct.detail == fault.detail for direct in judge(fault.probe, answer))
 
 
-def _not_the_proxy(name: str, fault: _Fault) -> Unknown:
+def _not_the_proxy(name: str, fault: _Fault, *, is_known: bool) -> Unknown:
+    if not is_known:
+        return Unknown(
+            name,
+            f"The headers of CORS are wrong for {fault.probe.request.target} ({fault.detail}), but Synapse itself"
+            " did not answer, so it is not known whether the proxy is the cause.",
+            "Run the task again when Synapse answers at base_url.",
+        )
     return Unknown(
         name,
         f"The headers of CORS are wrong for {fault.probe.request.target} ({fault.detail}), but also in the answers of"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.addresses import failing_targets
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
@@ -35,7 +36,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.service_
     record_problem,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import FEDERATION, Sends
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_known_file import (
+    LIMITED,
+    NO_BACKEND,
+    NOT_ASKED,
     READ,
     SERVER_FILE,
     SYNAPSE_DOES_NOT_SERVE,
@@ -47,7 +52,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 DEFAULT_PORT = 8448
 _SERVICES = (("_matrix-fed._tcp", "srv"), ("_matrix._tcp", "srv_deprecated"))
 _MOST_TARGETS = 4
+# Who accepts connections and does not answer listens: that is unreachable, and the port is open.
 _NOBODY_LISTENS = ("refused", "timeout", "unreachable")
+_NOT_KNOWN = (NOT_ASKED, LIMITED, NO_BACKEND)
 
 
 class Location(t.NamedTuple):
@@ -75,7 +82,7 @@ class Delegation(t.NamedTuple):
     `well_known`: the m.server of the server file, None if that was not needed, or cannot be used.
     `targets`: the addresses (host:port) to which connections are made, those to try first in front.
     `connect_to`: the entries that the sender needs: with an SRV record, connections to `place` go to its first target.
-    `certain`: False if the DNS gave no answer, so that `place` is only assumed.
+    `certain`: False if the DNS gave no answer or the file was not read, so that `place` is only assumed.
     `found`: what is wrong with SRV records, and what could not be found out.
     """
 
@@ -101,12 +108,13 @@ def resolve(server_name: str, sender: Sends, records: Records) -> Delegation:
     """Find out where other servers connect to. Raises InvalidInput if it is not a server name.
 
     Sends a request for the server file and follows its redirects, if the name is neither an IP address nor with a port.
+    If SRV records name several targets, it connects to them, because other servers go on to the next one, too.
     """
     own = parse_server_name(server_name)
     file = None if own.is_literal or own.port else fetch_server_file(sender, own.host)
     delegated = _delegated_by(file)
     name, prefix = (delegated, "well_known_") if delegated else (own, "")
-    location = _locate(name, records)
+    location = _locate(name, records, sender)
     return Delegation(
         server_name=server_name,
         method=prefix + location.method,
@@ -116,7 +124,7 @@ def resolve(server_name: str, sender: Sends, records: Records) -> Delegation:
         well_known={"m.server": delegated.text} if delegated else None,
         targets=location.targets,
         connect_to=location.connect_to,
-        certain=location.certain,
+        certain=location.certain and (file is None or file.state not in _NOT_KNOWN),
         server_file=file,
         found=location.found,
     )
@@ -151,7 +159,7 @@ def _delegated_by(file: Fetched | None) -> ServerName | None:
         return None
 
 
-def _locate(name: ServerName, records: Records) -> Location:
+def _locate(name: ServerName, records: Records, sender: Sends) -> Location:
     if name.is_literal or name.port:
         place = Place("https", name.host, name.port or DEFAULT_PORT)
         return Location("literal" if name.is_literal else "port", place, (place.address,), {})
@@ -164,11 +172,13 @@ def _locate(name: ServerName, records: Records) -> Location:
             unknown = Unknown("delegation", f"{error} Port {DEFAULT_PORT} of {name.host} is assumed.", error.fix)
             return Location("default", default, (default.address,), {}, False, Found(unknown=(unknown,)))
         if answers:
-            return _by_records(method, name, question, answers, records)
+            return _by_records(method, name, question, answers, records, sender)
     return Location("default", default, (default.address,), {})
 
 
-def _by_records(method: str, name: ServerName, question: str, answers: list[Record], records: Records) -> Location:
+def _by_records(
+    method: str, name: ServerName, question: str, answers: list[Record], records: Records, sender: Sends
+) -> Location:
     targets = [record for record in answers if record.host != "."]
     shown_answers = {"request": f"SRV {question}", "answer": "; ".join(_text_of(record) for record in answers)}
     if not targets:
@@ -179,12 +189,17 @@ def _by_records(method: str, name: ServerName, question: str, answers: list[Reco
     problems = list(
         dict.fromkeys(filter(None, (record_problem(record, records) for record in targets[:_MOST_TARGETS])))
     )
-    what = f"The SRV record of {question} works with some servers only: {'; '.join(problems)}."
+    addresses = tuple(record.address for record in targets)
+    failing: dict[str, str] = {}
+    if len(addresses) > 1 and isinstance(sender, Sender):
+        failing = failing_targets(addresses[:_MOST_TARGETS], sender.connect_to)
+    first = next((record for record in targets if record.address not in failing), targets[0])
+    if first.address not in failing:
+        problems += [f"its target {shown(address)} fails ({reason})" for address, reason in failing.items()]
+    what = f"The SRV record of {question} works in part only: {'; '.join(problems)}."
     findings = (Finding("srv_invalid", what, WARNING, FEDERATION, shown_answers),) if problems else ()
-    first = targets[0]
     # Port 443 of the name is its web site, which has the well-known files: connections to it must not go elsewhere.
     place = Place("https", name.host, DEFAULT_PORT if first.port in (0, 443) else first.port)
-    addresses = tuple(record.address for record in targets)
     return Location(method, place, addresses, {place.address: first.address}, True, Found(findings))
 
 

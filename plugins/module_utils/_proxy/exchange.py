@@ -9,9 +9,12 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+# Such as M_NOT_FOUND, or with a name in reverse order in front. It becomes part of sentences.
+_ERRCODE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Place(t.NamedTuple):
@@ -88,8 +91,9 @@ class Answer(t.NamedTuple):
 
     @property
     def errcode(self) -> str:
-        """The `errcode` of an error of Matrix, "" if the answer has none."""
-        return text_of(self.json.get("errcode"))
+        """The `errcode` of an error of Matrix, "" if the answer has none, or a text that cannot be one."""
+        text = text_of(self.json.get("errcode"))
+        return text if _ERRCODE.fullmatch(text) else ""
 
     @property
     def error(self) -> str:
@@ -105,8 +109,9 @@ class Answer(t.NamedTuple):
 class NoAnswer(t.NamedTuple):
     """Why a request got no answer.
 
-    `kind`: refused, unresolved, timeout, certificate, tls, closed, unreachable, not_http or not_asked. `reason`: a
-    piece of a sentence, such as "127.0.0.1:8448 refused the connection".
+    `kind`: refused, unresolved, timeout (the connection was not accepted in time), silent (it was accepted, but
+    there was no answer in time), certificate, tls, closed, unreachable, not_http or not_asked. `reason`: a piece of a
+    sentence, such as "127.0.0.1:8448 refused the connection".
     """
 
     place: Place

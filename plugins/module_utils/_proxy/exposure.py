@@ -27,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     fix_of,
     shown_target,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import is_html
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Site, Subject
 
 _ADMIN_API = "/_synapse/admin/v1/server_version"
@@ -34,12 +35,13 @@ _ADMIN_API = "/_synapse/admin/v1/server_version"
 _HIDDEN = ("/_synapse/%61dmin/v1/server_version", "//_synapse/admin/v1/server_version")
 _METRICS = ("/_synapse/metrics", "/metrics")
 _HEALTH = "/health"
+_NO_HEALTH = "/health_matrix_ops_synapse"
 _METRICS_TEXT = re.compile(rb"^# (?:HELP|TYPE) [a-zA-Z_:][a-zA-Z0-9_:]* ", re.MULTILINE)
 _OF_SYNAPSE = re.compile(rb"^(?:# (?:HELP|TYPE) )?synapse_", re.MULTILINE)
 
 
 def check_exposure(subject: Subject) -> Found:
-    """Send at most six requests to each site, and return what of Synapse is public but should not be."""
+    """Send at most seven requests to each site, and return what of Synapse is public but should not be."""
     found = Found()
     for site in subject.sites:
         found += _admin_api(subject, site) + _metrics(subject, site) + _health(subject, site)
@@ -77,7 +79,14 @@ def _health(subject: Subject, site: Site) -> Found:
     got = subject.sender.send(site.place, Request(_HEALTH))
     if isinstance(got, NoAnswer):
         return Found((), (_unknown("health_of_another_server", got),))
-    if got.status != 200 or got.body == b"OK":
+    # Caddy answers with an empty 200 if nothing is configured for a path.
+    if got.status != 200 or got.body.strip() in (b"", b"OK"):
+        return Found()
+    other = subject.sender.send(site.place, Request(_NO_HEALTH))
+    if isinstance(other, NoAnswer):
+        return Found((), (_unknown("health_of_another_server", other),))
+    if other.status == 200 and (other.body == got.body or (is_html(other) and is_html(got))):
+        # One page for every path, such as that of a web client, is no health.
         return Found()
     what = (
         f"Another program than Synapse answers to {_HEALTH} at {site.place.url}, so a check of the health at this URL"

@@ -19,7 +19,10 @@ _LONGEST_TARGET = 200
 _LONGEST_BODY = 200
 # An answer can repeat the headers of its request.
 _SECRET = re.compile(r"(?i)(access_token=|signature=|sig=|\bBearer\s+)[^&\s]*")
+# Who was logged in to a site, in a URL.
+_USER = re.compile(r"//[^/?#@]*@")
 FIX_NOT_ASKED = "Examine less at a time with gather."
+FIX_LIMIT = "Raise the limit for the address of this host, such as limit_req in nginx, and run the task again."
 
 
 class Finding(t.NamedTuple):
@@ -79,9 +82,15 @@ def quoted(got: Answer | NoAnswer) -> str:
     """Return the status, the redirect and the beginning of the body of an answer, or why there is none."""
     if isinstance(got, NoAnswer):
         return got.reason
-    location = got.header("Location")
+    location = _without_query(got.header("Location"), got.request.target)
     parts = [str(got.status), f"Location: {location}" if location else "", got.body.decode("utf-8", "replace")]
     return shown(_SECRET.sub(r"\1<redacted>", " ".join(part for part in parts if part)), _LONGEST_BODY)
+
+
+def _without_query(location: str, target: str) -> str:
+    """Return a Location without what can identify a session, which the query of the request itself cannot do."""
+    url, mark, query = _USER.sub("//<redacted>@", location).partition("#")[0].partition("?")
+    return f"{url}{mark}{query if query == target.partition('?')[2] else '<redacted>'}" if mark else url
 
 
 def fix_of(got: NoAnswer) -> str:

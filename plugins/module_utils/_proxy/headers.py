@@ -12,6 +12,7 @@ the first one in the first X-Forwarded-For, whoever wrote it. The access log sho
 
 from __future__ import annotations
 
+import concurrent.futures
 import ipaddress
 import secrets
 import typing as t
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exposure import is_private
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_LIMIT,
     WARNING,
     Finding,
     Found,
@@ -41,6 +43,8 @@ _FIX = (
     "Run the task on the host of Synapse, with config_path or log_path, because only the log of Synapse shows the"
     " address of a client and the version of HTTP as they arrived."
 )
+# A proxy that limits requests.
+_REFUSED = (429, 503)
 _NO_LOG = "There is no log to read."
 _LIMITS = "so the limits for one client apply to all of them together"
 
@@ -82,15 +86,18 @@ def ask_headers(subject: Subject) -> HeadersAsked:
     # Without X-Forwarded-Proto, so that the log shows whether the proxy sets it.
     headers = (("X-Forwarded-For", address), ("X-Forwarded-Host", "forged.invalid"))
     proto = (("X-Forwarded-Proto", "https"),)
-    sites = []
-    for site in subject.sites:
+
+    def ask(site: Site) -> SiteAsked:
         target = _target(site)
         plain = subject.sender.send(site.place, Request(target))
         forged = subject.sender.send(site.place, Request(target, headers=headers))
         redirect = None
         if "client" in site.groups and subject.settings.single_sign_on is not False:
             redirect = ask_redirect(subject, site)
-        sites.append(SiteAsked(site, plain, forged, redirect))
+        return SiteAsked(site, plain, forged, redirect)
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        sites = list(threads.map(ask, subject.sites))
     control = None
     if subject.direct is not None and subject.settings.x_forwarded is None:
         control = subject.sender.send(subject.direct, Request(_CLIENT, headers=(*headers, *proto)))
@@ -107,17 +114,39 @@ def judge_headers(asked: HeadersAsked, arrivals: Arrivals) -> Found:
         of_site = Found()
         if arrived is not None and isinstance(each.plain, Answer):
             of_site = _judge_site(each, each.plain, arrived, arrivals, asked.forged_address, obeys=obeys)
+        elif isinstance(each.plain, Answer) and each.plain.status in _REFUSED and not each.plain.errcode:
+            reason = f"{each.plain.place.url} answered {each.plain.status}, so the request did not reach Synapse."
+            of_site += Found((), (Unknown("headers", reason, FIX_LIMIT),))
         elif isinstance(each.plain, Answer):
             silent.append(each.plain.place.url)
         names = {finding.name for finding in of_site.findings}
         if each.redirect is not None:
             lacks = bool(names & {"forwarded_for_missing", "forwarded_for_ignored"})
-            of_site += judge_redirect(asked.subject, each.site, each.redirect, arrivals, lacks_address=lacks)
+            of_redirect = judge_redirect(asked.subject, each.site, each.redirect, arrivals, lacks_address=lacks)
+            if lacks and of_redirect == Found():
+                of_redirect = _hidden_scheme(asked, each, each.redirect, arrivals)
+            of_site += of_redirect
         found += of_site
     if silent:
         reason = f"How requests to {' and '.join(silent)} arrive is not known. {arrivals.reason or _NO_LOG}"
-        found += Found((), (Unknown("headers", reason, _FIX),))
+        found += Found((), (Unknown("headers", reason, arrivals.fix if arrivals.reason else _FIX),))
     return found
+
+
+def _hidden_scheme(asked: HeadersAsked, each: SiteAsked, redirect: RedirectAsked, arrivals: Arrivals) -> Found:
+    """What judge_redirect leaves out because of a wrong address: then it is not known whether the scheme is wrong."""
+    if not judge_redirect(asked.subject, each.site, redirect, arrivals, lacks_address=False).findings:
+        return Found()
+    forged = arrivals.get(each.forged.tag)
+    if forged is not None and forged.client_address == asked.forged_address:
+        # Nothing sets the header, so Synapse ignores the scheme.
+        return Found()
+    reason = (
+        "Logins by single sign-on redirect to the same URL without end. If a second proxy replaces X-Forwarded-For, it"
+        " replaces X-Forwarded-Proto as well."
+    )
+    fix = "Correct both headers in each proxy between the public URL and Synapse, and run the task again."
+    return Found((), (Unknown("forwarded_proto_wrong", reason, fix),))
 
 
 def _target(site: Site) -> str:
@@ -193,7 +222,8 @@ def _address_finding(
     parsed = _parsed(address)
     host = plain.address.rpartition(":")[0].strip("[]")
     certain = parsed is None or parsed.is_loopback or is_forged or _same(host, address)
-    reason = "the proxy does not send X-Forwarded-For"
+    # A second proxy that replaces the header with the address of the first one looks the same.
+    reason = "the proxy (or the last of several) does not send X-Forwarded-For, or not with the address of the client"
     if is_forged:
         reason = "the proxy does not set X-Forwarded-For and passes on what a client claims"
     elif not certain:

@@ -28,6 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_LIMIT,
     WARNING,
     Finding,
     Found,
@@ -36,6 +37,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     fix_of,
     quoted,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.presented_certificate import offered_version
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import (
     is_html,
     is_login_page,
@@ -51,9 +53,18 @@ VERSIONS = Request("/_matrix/client/versions")
 KEY = Request("/_matrix/key/v2/server")
 # 52x and 530 are those of Cloudflare.
 _BACKEND_FAILED = {502, 503, 504, *range(520, 528), 530}
+# In seconds. Some proxies try to reach Synapse several times before they answer.
+_AT_ONCE = 1.0
+# What nginx, Apache and programs in Go answer if they expect TLS.
+_WANTS_TLS = (
+    b"plain HTTP request was sent to HTTPS port",
+    b"speaking plain HTTP to an SSL",
+    b"HTTP request to an HTTPS",
+)
 _WHAT_TO_DO = {
     "refused": "check that the proxy runs and listens on this port",
-    "timeout": "check that a firewall does not block the port, and that the proxy and Synapse are not overloaded",
+    "timeout": "check that a firewall does not block the port, and that the proxy is not overloaded",
+    "silent": "check that the proxy listens on this port and no other program, and that neither it nor Synapse hangs",
     "unreachable": "check the network and the firewall between this host and the proxy",
     "closed": "look into the log of the proxy",
 }
@@ -75,6 +86,9 @@ def check_site(subject: Subject, site: Site) -> Identity:
     answers: list[Answer] = []
     for request, groups in _requests(site):
         got = subject.sender.send(site.place, request)
+        if isinstance(got, Answer) and got.status in (429, 503) and got.seconds < _AT_ONCE:
+            # It can be by chance, and nothing more is asked without the right answer.
+            got = subject.sender.send(site.place, request)
         if isinstance(got, NoAnswer):
             found += _no_answer(subject, site, got)
             break
@@ -98,7 +112,8 @@ def _no_answer(subject: Subject, site: Site, got: NoAnswer) -> Found:
     if got.kind == "certificate":
         return _certificate(subject, site, got)
     if got.kind == "tls":
-        return _one(tls_failed(site, got.reason)._replace(evidence=evidence(got)))
+        version = offered_version(subject.sender, site.place, got.reason)
+        return _one(tls_failed(site, got.reason, version)._replace(evidence=evidence(got)))
     if got.kind == "unresolved":
         todo = "create its DNS records, or correct the name"
         what = f"{affected(site)} do not find {site.place.host}: {got.reason}; {todo}."
@@ -131,7 +146,8 @@ def _judge(subject: Subject, site: Site, got: Answer, groups: tuple[str, ...]) -
 
 def is_versions(got: Answer) -> bool:
     """Whether an answer is that of a Matrix server to the request for its versions."""
-    return got.status == 200 and isinstance(got.json.get("versions"), list)
+    versions = got.json.get("versions")
+    return got.status == 200 and isinstance(versions, list) and any(text_of(version) for version in versions)
 
 
 def is_key_answer(got: Answer) -> bool:
@@ -141,9 +157,14 @@ def is_key_answer(got: Answer) -> bool:
 
 def _not_expected(site: Site, got: Answer, groups: tuple[str, ...]) -> Found:
     url = f"{site.place.url}{got.request.target}"
-    if got.status == 429:
-        reason = f"{url} answered with status 429, because too many requests were sent"
-        return Found(unknown=(Unknown("not_matrix", f"{reason}.", "Run the module again later."),))
+    if got.status == 429 or (got.status == 503 and got.header("Retry-After")):
+        reason = f"{url} answered twice with status {got.status}, because too many requests were sent"
+        return Found(
+            unknown=(Unknown("not_matrix", f"{reason}.", "Run the task again later." if got.errcode else FIX_LIMIT),)
+        )
+    if got.status == 400 and site.place.scheme == "https" and any(words in got.body for words in _WANTS_TLS):
+        what = f"The proxy at {site.place.url} sends plain HTTP to a port that expects TLS: correct its backend."
+        return _error("proxy_error", what, site, got, groups)
     if got.status in _BACKEND_FAILED and not got.errcode:
         what = (
             f"The proxy at {site.place.url} does not reach Synapse, and answers with status {got.status}: check that"
@@ -165,7 +186,7 @@ def _not_expected(site: Site, got: Answer, groups: tuple[str, ...]) -> Found:
     if (got.status == 404 and not got.errcode) or (got.status == 200 and not got.body):
         what = f"The proxy does not send {url} to Synapse, and answers itself with {page(got)} and status {got.status}."
         return _error("path_not_forwarded", what, site, got, groups)
-    kind = f"the error {shown(got.errcode)}" if got.errcode else page(got)
+    kind = f"the error {got.errcode}" if got.errcode else page(got)
     what = (
         f"A Matrix server does not answer at {url}, but {kind} with status {got.status}: check that the host name leads"
         " to the proxy, and that the proxy sends /_matrix to Synapse."

@@ -36,7 +36,6 @@ _AT_ONCE = 1.0
 _GAVE_UP = (408, 499, 500, 502, 503, 504, 520, 522, 524)
 _FIX_TOKEN = "Set access_token to the token of an account without traffic, and long_poll_seconds to 35 or more."
 _FIX_QUIET = "Use the token of an account without traffic, such as a new one that is in no room."
-_FIX_SECONDS = "Set long_poll_seconds to 35 and access_token: clients usually wait for 30 seconds."
 _FIX_HTTPS = "Use https for the public URL, or run this on the host of the proxy with http on loopback."
 
 
@@ -57,14 +56,11 @@ def check_long_poll(subject: Subject, seconds: float) -> Found:
 
     The request is `GET /_matrix/client/v3/events` (rest/client/events.py), because `/sync` would delete messages to the
     device of the token. Its one effect: the account is shown as online for a while. It needs `subject.token`, which is
-    only sent over https or to loopback. 0 or less: nothing is asked, and the result is unknown. What is found is only
-    true up to `seconds`.
+    only sent over https or to loopback. What is found is only true up to `seconds`.
     """
     site = subject.site_of("client")
     if site is None:
         return Found()
-    if seconds <= 0:
-        return _unknown(_READ_TIMEOUT, "How long the proxy waits for an answer was not tried.", _FIX_SECONDS)
     if not subject.token:
         return _unknown(_READ_TIMEOUT, "Without an access token, nothing can wait for events.", _FIX_TOKEN)
     if not _is_confidential(subject, site.place):
@@ -101,7 +97,7 @@ def _judge(site: Site, public: _Polled, direct: _Polled | None, seconds: float) 
         if public.seconds < shortest - 0.1 or (direct and direct.seconds < shortest - 0.1):
             return _unknown(_READ_TIMEOUT, "The account got events, so the answer came before the time.", _FIX_QUIET)
         return _judge_delay(site, public, direct, longest)
-    if isinstance(public.got, NoAnswer) and public.got.kind == "timeout" and public.seconds >= longest:
+    if isinstance(public.got, NoAnswer) and public.got.kind == "silent" and public.seconds >= longest:
         return _judge_delay(site, public, direct, longest)
     if _has_given_up(public.got) and _AT_ONCE <= public.seconds < longest + _DELAY:
         return Found((_timeout(site, public, direct, seconds),))

@@ -16,6 +16,7 @@ Relies on what Synapse 1.163 answers, all tried:
 - http/server.py matches paths before it decodes them: with a slash more or less, 404 M_UNRECOGNIZED.
 - federation/transport/server: without Authorization, 401 M_UNAUTHORIZED for event and make_join, 405 M_UNRECOGNIZED for
   GET of v2/send_join; v1/openid/userinfo has 401 M_UNKNOWN_TOKEN for an unknown token, M_MISSING_TOKEN without one.
+- rest/client/versions.py: 200, but 401 M_UNKNOWN_TOKEN with an unknown token.
 - rest/key/v2/local_key_resource.py: 200 for any key ID.
 - rest/client/directory.py and rest/media/download_resource.py: 400 M_INVALID_PARAM for an alias without # and for a
   value of allow_remote that is neither true nor false.
@@ -48,7 +49,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_cha
 # What an answer shows: the target arrived as it was sent, it changed, not Synapse answered, or nothing.
 INTACT, CHANGED, FOREIGN, UNSURE = "intact", "changed", "foreign", "unsure"
 # What a probe is for.
-CHARACTERS, SLASHES, QUERY, BASELINE, STATUS = "characters", "slashes", "query", "baseline", "status"
+CHARACTERS, SLASHES, QUERY, BASELINE = "characters", "slashes", "query", "baseline"
+STATUS, ERRORS = "status", "errors"
 
 _ECHO = re.compile(r"Not found '(.*)'", re.DOTALL)
 _NO_ALIAS = re.compile(r"Room alias (.*) not found", re.DOTALL)

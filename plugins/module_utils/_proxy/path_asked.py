@@ -36,7 +36,7 @@ class Asked(t.NamedTuple):
     @property
     def is_busy(self) -> bool:
         """Whether there is no answer, or one of an overloaded server. It says nothing of the path."""
-        return isinstance(self.answer, NoAnswer) or self.answer.status == 429 or self.answer.status >= 500
+        return is_busy(self.answer)
 
     @property
     def is_same(self) -> bool:
@@ -52,3 +52,8 @@ class Asked(t.NamedTuple):
     def is_unstable(self) -> bool:
         """Whether the same request had another answer later."""
         return self.again is not None and self.probe.read(self.again).state != self.outcome.state
+
+
+def is_busy(answer: Answer | NoAnswer) -> bool:
+    """Whether there is no answer, or one of an overloaded server."""
+    return isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500

@@ -7,7 +7,8 @@
 """Whether a proxy replaces the errors of Synapse by pages of its own, or only answers itself.
 
 A proxy that does not forward has one status for a group of paths. If it forwards and replaces the text, the statuses
-are still those of Synapse, which differ from path to path.
+are still those of Synapse, which differ from path to path. If it replaces the statuses too, Synapse itself has to be
+compared: then one path is answered by Synapse or by a page, as the query makes Synapse answer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import (
     FOREIGN,
+    INTACT,
     SLASHES,
     Outcome,
     is_broken_line,
@@ -41,12 +43,25 @@ def replaced(pairs: t.Sequence[tuple[Asked, Outcome]]) -> list[Asked]:
         for status in _pages(rows, group)
         if doubtful(rows, group) and is_proven(rows, group)
     }
+    changed = {_status(row) for row in rows if is_moved(row, rows)}
     return [
         row
         for row, outcome in pairs
-        if _is_page(row)
-        and (outcome.is_logged or (_follows(row) and _status(row) in proven - _passing(rows, row.probe.group)))
+        if _is_page(row, with_redirects=outcome.state == INTACT or _status(row) in changed)
+        and (
+            outcome.is_logged
+            or (_follows(row) and _status(row) in proven - _passing(rows, row.probe.group))
+            or (_status(row) in changed and outcome.state == FOREIGN)
+        )
     ]
+
+
+def is_moved(row: Asked, rows: t.Iterable[Asked]) -> bool:
+    """Whether a page took the place of an error of Synapse on a path that the proxy forwards, with any status."""
+    if not _is_page(row, with_redirects=True) or row.control is None or row.probe.read(row.control).state != INTACT:
+        return False
+    path = _path(row)
+    return any(other.outcome.state == INTACT and _path(other) == path for other in rows)
 
 
 def doubtful(rows: t.Iterable[Asked], group: str) -> set[int]:
@@ -66,6 +81,10 @@ def _pages(rows: t.Iterable[Asked], group: str) -> set[int]:
     return found - _passing(own, group)
 
 
+def _path(row: Asked) -> str:
+    return row.probe.target.partition("?")[0]
+
+
 def _follows(row: Asked) -> bool:
     return _status(row) == row.probe.status
 
@@ -82,12 +101,13 @@ def _passing(rows: t.Iterable[Asked], group: str) -> set[int]:
     }
 
 
-def _is_page(row: Asked) -> bool:
+def _is_page(row: Asked, with_redirects: bool = False) -> bool:
     """Whether an answer is no error of Synapse where it has one. Some proxies send their pages with 200."""
     answer = row.answer
     if not isinstance(answer, Answer) or row.is_busy or row.is_same or row.probe.status < _LEAST:
         return False
-    if answer.status < _LEAST and (answer.status >= _REDIRECT or row.outcome.state != FOREIGN):
+    is_redirect = _REDIRECT <= answer.status < _LEAST
+    if answer.status < _LEAST and ((is_redirect and not with_redirects) or row.outcome.state != FOREIGN):
         return False
     is_own = answer.errcode or is_page_of_synapse(answer) or is_broken_line(row.probe, answer)
     # A password is asked for by the proxy itself.

@@ -32,12 +32,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_cha
 )
 
 REFUSED, NOT_FORWARDED, LONG_URL_REFUSED = "path_refused", "path_not_forwarded", "long_url_refused"
-ERRORS_REPLACED = "errors_replaced"
+ERRORS_REPLACED, PROXY_ERROR = "errors_replaced", "proxy_error"
+DECODED_PATH, MERGED_PATH = "path_decoded", "path_merged"
+REPLACING = "Remove what replaces error pages, such as proxy_intercept_errors or ProxyErrorOverride."
 _NAMES = {
-    DECODED: "path_decoded",
+    DECODED: DECODED_PATH,
     ENCODED_TWICE: "path_encoded_twice",
     REWRITTEN: "path_rewritten",
-    MERGED: "path_merged",
+    MERGED: MERGED_PATH,
     SLASH_REMOVED: "path_slash_removed",
     SLASH_ADDED: "path_slash_added",
     QUERY_CHANGED: "query_changed",
@@ -54,7 +56,7 @@ class Mark(t.NamedTuple):
     """A change in a group.
 
     `touched`: the characters, or the statuses of errors. `expected`: an answer. `arrived`: a target, "" if it is not
-    known. `is_query`: whether the request is about the query.
+    known. `is_query`: whether the request is about the query. `is_vague`: whether only some of `touched` are meant.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Mark(t.NamedTuple):
     expected: str = ""
     arrived: str = ""
     is_query: bool = False
+    is_vague: bool = False
 
     @property
     def severity(self) -> str:
@@ -75,7 +78,7 @@ class Mark(t.NamedTuple):
         if self.name in _ABOUT_SLASHES:
             # With one more at the end, Synapse knows almost no path.
             return ERROR if self.name == "path_slash_added" else WARNING
-        lost = (REFUSED, NOT_FORWARDED, LONG_URL_REFUSED, ERRORS_REPLACED, "query_cut")
+        lost = (REFUSED, NOT_FORWARDED, LONG_URL_REFUSED, ERRORS_REPLACED, PROXY_ERROR, "query_cut")
         if self.group == "federation" or self.name in lost:
             return ERROR
         if self.name == "query_changed":
@@ -98,7 +101,12 @@ def findings_of(marks: t.Iterable[Mark]) -> tuple[Finding, ...]:
     joined: dict[tuple[str, str, bool], list[Mark]] = {}
     for mark in marks:
         joined.setdefault((mark.site, mark.name, mark.change.is_harmless), []).append(mark)
-    return tuple(_finding(same) for same in joined.values())
+    # What breaks nothing needs no finding of its own beside the same with something that breaks.
+    return tuple(
+        _finding(same)
+        for (site, name, is_harmless), same in joined.items()
+        if not is_harmless or (site, name, False) not in joined
+    )
 
 
 def _finding(marks: list[Mark]) -> Finding:
@@ -114,18 +122,19 @@ def _finding(marks: list[Mark]) -> Finding:
     )
     shown = {key: text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for key, text in more.items()}
     parts = listed([name for name, is_query in (("paths", False), ("queries", True)) if is_query in places])
+    best = best._replace(is_vague=any(mark.is_vague for mark in marks))
     what = _what(best, groups, touched, parts)
     values = {"characters": list(touched)} if best.name in ("path_decoded", "path_encoded_twice", REFUSED) else {}
     return Finding(best.name, what, best.severity, best.site, evidence(best.answer, **shown), groups, values)
 
 
 def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...], parts: str) -> str:
-    where = f"of the group{'s' if len(groups) > 1 else ''} {listed(groups)}"
-    characters = listed(touched) or "encoded characters"
+    where = _where(groups)
+    characters = ("some of " if mark.is_vague else "") + (listed(touched) or "encoded characters")
     status = mark.answer.status if isinstance(mark.answer, Answer) else "nothing"
     texts = {
-        "path_decoded": f"The proxy decodes {characters} in paths {where}",
-        "path_encoded_twice": f"The proxy encodes {characters} a second time in paths {where}",
+        DECODED_PATH: _of_characters(DECODED_PATH, characters, where),
+        "path_encoded_twice": _of_characters("path_encoded_twice", characters, where),
         "path_rewritten": f"The proxy changes paths {where} ({mark.change.text})",
         "path_merged": f"The proxy merges // into / in paths {where}",
         "path_slash_removed": f"The proxy removes the slash at the end of paths {where}",
@@ -135,12 +144,30 @@ def _what(mark: Mark, groups: tuple[str, ...], touched: tuple[str, ...], parts: 
         REFUSED: f"The proxy itself answers {status} to {parts} {where} that contain {characters}",
         NOT_FORWARDED: f"The proxy does not forward paths {where} to Synapse but answers {status} itself",
         LONG_URL_REFUSED: f"The proxy answers {status} to URLs {where} with a query of 4000 characters",
+        PROXY_ERROR: f"The proxy does not reach Synapse for requests {where} and answers with status {status}",
         ERRORS_REPLACED: f"The proxy replaces errors with the status {listed(sorted(touched))} in answers {where}",
     }
     return f"{texts[mark.name]}{_consequence(mark, groups)}."
 
 
+def decoded_text(name: str, characters: t.Sequence[str], groups: t.Sequence[str]) -> str:
+    """Return the sentence of path_decoded or path_encoded_twice, if it affects what other servers sign."""
+    return f"{_of_characters(name, listed(characters), _where(groups))}, so that signatures of other servers fail."
+
+
+def _of_characters(name: str, characters: str, where: str) -> str:
+    if name == DECODED_PATH:
+        return f"The proxy decodes {characters} in paths {where}"
+    return f"The proxy encodes {characters} a second time in paths {where}"
+
+
+def _where(groups: t.Sequence[str]) -> str:
+    return f"of the group{'s' if len(groups) > 1 else ''} {listed(groups)}"
+
+
 def _consequence(mark: Mark, groups: tuple[str, ...]) -> str:
+    if mark.name == PROXY_ERROR:
+        return ": check that the process to which it sends them runs, and that its address in the proxy is right"
     if mark.name == ERRORS_REPLACED:
         return " by pages of its own instead of Synapse's texts, so that clients show wrong errors and cannot log in"
     if mark.change.is_harmless:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_answers import (
     BASELINE,
     CHARACTERS,
+    ERRORS,
     QUERY,
     SLASHES,
     STATUS,
@@ -52,7 +53,9 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
         # Short, because the answer repeats it in a header: nginx takes headers of 4 KiB from Synapse.
         static = f"/_matrix/static?{_QUERY}"
         return [
-            _alias_probe(f"%23n%2F%253A%21%40%24%3A{name}", f"#n/%3A!@$:{server_name}", "%23", "%2F", "%25", "%21"),
+            _alias_probe(
+                f"%23n%2F%253A%21%40%24%3A{name}", f"#n/%3A!@$:{server_name}", "%23", "%2F", "%25", "%21", "%40", "%24"
+            ),
             Probe(group, QUERY, static, "302 to the same path and query", read_static, _IN_QUERY),
             Probe(group, SLASHES, "/_matrix/client//versions", _UNRECOGNIZED, read_merged),
             Probe(group, SLASHES, f"/_matrix/client/versions/?pad={_PAD}", _UNRECOGNIZED, read_removed),
@@ -66,7 +69,12 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
         return [
             Probe(group, CHARACTERS, f"{v1}/event/%24a%2Fb%3Ac", _MISSING, read_event, ("%24", "%2F", "%3A")),
             Probe(
-                group, CHARACTERS, f"{v1}/make_join/{room}/%40x%3A{name}", _MISSING, read_event, ("%21", "%2F", "%3A")
+                group,
+                CHARACTERS,
+                f"{v1}/make_join/{room}/%40x%3A{name}",
+                _MISSING,
+                read_event,
+                ("%21", "%2F", "%3A", "%40"),
             ),
             Probe(
                 group,
@@ -74,7 +82,7 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
                 f"/_matrix/federation/v2/send_join/{room}/%24c%2Fd",
                 "405 M_UNRECOGNIZED",
                 read_send_join,
-                ("%21", "%2F", "%3A"),
+                ("%21", "%2F", "%3A", "%24"),
             ),
             Probe(group, QUERY, token, "401 M_UNKNOWN_TOKEN", read_token, _IN_QUERY),
             Probe(group, SLASHES, "/_matrix/federation//v1/version", _UNRECOGNIZED, read_merged),
@@ -124,6 +132,28 @@ def status_probe(group: str) -> Probe | None:
     """
     target = {"client": f"{_ALIAS}x", "media": f"{_MEDIA}/a?allow_remote=x"}.get(group)
     return Probe(group, STATUS, target, "400 M_INVALID_PARAM", read_status) if target else None
+
+
+def error_probe(group: str) -> Probe | None:
+    """Return a request that Synapse answers with an error on the path of a request that it answers otherwise.
+
+    The other one is that of `baseline_of`. It is None for a group without such a path.
+    """
+    if group == "client":
+        target = "/_matrix/client/versions?access_token=x"
+        return Probe(group, ERRORS, target, "401 M_UNKNOWN_TOKEN", read_token)
+    return status_probe(group) if group == "media" else None
+
+
+def character_probe(group: str, characters: tuple[str, ...]) -> Probe | None:
+    """Return a request with only these encoded characters, None for a group in which not all of them can be sent."""
+    inner = "".join(f"{code}3Ax" if code == "%25" else f"{code}x" for code in characters)
+    if group == "media":
+        return _media_probe(CHARACTERS, f"{_MEDIA}/x{inner}", characters)
+    if group == "federation":
+        target = f"/_matrix/federation/v1/event/x{inner}"
+        return Probe(group, CHARACTERS, target, _MISSING, read_event, characters)
+    return None
 
 
 def safe_media_probe() -> Probe:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
@@ -27,46 +26,29 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
     is_broken_line,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import SAME, Change, describe_change
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_backend import AGAIN, unreached, why_busy
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import SAME, Change
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_errors import replaced
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import (
+    DECODED_PATH,
     ERRORS_REPLACED,
     LONG_URL_REFUSED,
+    MERGED_PATH,
     NOT_FORWARDED,
+    PROXY_ERROR,
     REFUSED,
+    REPLACING,
     Mark,
     findings_of,
     listed,
     name_of,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_logged import Arrivals, with_log
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_probes import LONG_QUERY
 
-# Synapse writes no tokens into its log (synapse/http/__init__.py, redact_uri).
-_TOKEN = re.compile(r"(\?.*access(?:_|%5[Ff])token=)[^&]*")
 _FOUND, _LEAST_OF_ERRORS = 200, 400
-_AGAIN = "Run this again."
-_REPLACING = "Remove what replaces error pages, such as proxy_intercept_errors or ProxyErrorOverride."
+_SET_LOG = "Set log_path to the log of Synapse."
 _DIRECT = "Set base_url to the address where Synapse itself answers, and compare."
-
-
-class Arrival(t.Protocol):
-    """What the access log shows of a request."""
-
-    @property
-    def uri(self) -> str:
-        """The path and the query as they arrived."""
-
-
-class Arrivals(t.Protocol):
-    """What the access log shows of all requests."""
-
-    def get(self, tag: str) -> Arrival | None:
-        """Return what is known of the request with that tag."""
-
-
-def as_logged(target: str) -> str:
-    """Return a target as Synapse writes it into its access log."""
-    return _TOKEN.sub(r"\1<redacted>", target)
 
 
 def judge(rows: t.Sequence[Asked], arrivals: Arrivals, is_signed: bool) -> Found:
@@ -79,8 +61,19 @@ def judge(rows: t.Sequence[Asked], arrivals: Arrivals, is_signed: bool) -> Found
         judging.judge()
         marks += judging.marks
         doubts += [(name, group, reason, fix) for name, reason, fix in judging.doubts]
-    found = Found(findings_of(marks), _unknown(doubts))
+    found = Found(findings_of(_causes(marks)), _unknown(doubts))
     return found if is_signed else found + _unseen(rows, arrivals, found)
+
+
+def _causes(marks: list[Mark]) -> list[Mark]:
+    """Return the marks without those that only follow from others: who decodes a path often merges slashes too."""
+    kept = []
+    for mark in marks:
+        decoded = {other.group for other in marks if other.site == mark.site and other.name == DECODED_PATH}
+        merged = {other.group for other in marks if other.site == mark.site and other.name == MERGED_PATH}
+        if mark.name != MERGED_PATH or not decoded & merged:
+            kept.append(mark)
+    return kept
 
 
 class _Judging:
@@ -88,12 +81,14 @@ class _Judging:
 
     def __init__(self, group: str, on_site: list[Asked], arrivals: Arrivals) -> None:
         self._group = group
-        self._site = [(row, _with_log(row, arrivals)) for row in on_site]
+        self._site = [(row, with_log(row, arrivals)) for row in on_site]
         self._outcomes = [pair for pair in self._site if pair[0].probe.group == group]
         # Only if the errors of Synapse with a status pass, another one with that status is the proxy's own.
         self._passing = {row.answer.status for row in on_site if isinstance(row.answer, Answer) and row.answer.errcode}
         self._is_unstable = any(row.is_unstable for row in on_site)
         self._replaced = [] if self._is_unstable else replaced(self._site)
+        self._unreached = unreached(on_site)
+        self._arrivals = arrivals
         self._replacing = {row.answer.status for row in self._replaced if isinstance(row.answer, Answer)}
         self.marks: list[Mark] = []
         self.doubts: list[tuple[str, str, str]] = []
@@ -102,12 +97,22 @@ class _Judging:
         """Fill `marks` and `doubts`."""
         for row in self._replaced:
             if row.probe.group == self._group and isinstance(row.answer, Answer):
-                status = row.answer.status if row.answer.status >= _LEAST_OF_ERRORS else row.probe.status
+                # What arrived as something else has another error than what was sent.
+                is_other = with_log(row, self._arrivals).state == CHANGED and row.answer.status >= _LEAST_OF_ERRORS
+                status = row.answer.status if is_other else row.probe.status
                 self._mark(row, ERRORS_REPLACED, Change(SAME), "", (str(status),))
+        for row in self._unreached:
+            if row.probe.group == self._group:
+                self._mark(row, PROXY_ERROR, Change(SAME), "")
         baseline = next((pair for pair in self._outcomes if pair[0].probe.purpose == BASELINE), None)
         is_failing = baseline is not None and baseline[1].state != INTACT and not baseline[0].is_same
         for row, outcome in [baseline] if is_failing and baseline else self._outcomes:
-            if outcome.state != INTACT and not row.is_hint and not self._is_explained(row):
+            if (
+                outcome.state != INTACT
+                and not row.is_hint
+                and row not in self._unreached
+                and not self._is_explained(row)
+            ):
                 self._judge_row(row, outcome)
 
     def _is_explained(self, row: Asked) -> bool:
@@ -123,19 +128,22 @@ class _Judging:
             direct = row.probe.read(row.control)
             if direct.state != INTACT:
                 reason = direct.reason or "its answer is not the expected one"
-                self._doubt(row, f"Synapse itself was asked for comparison, and {reason}", _AGAIN)
+                self._doubt(row, f"Synapse itself was asked for comparison, and {reason}", AGAIN)
                 return
         if not outcome.is_logged and outcome.state in (FOREIGN, UNSURE) and _has_status(row, self._replacing):
             if purpose != SLASHES:
-                self._doubt(row, "the proxy replaces the errors of Synapse, which show what arrived", _REPLACING)
+                # That it forwards the group is certain then.
+                name = DECODED_PATH if purpose == BASELINE else ""
+                self._doubt(row, "the proxy replaces the errors of Synapse, which show what arrived", REPLACING, name)
         elif outcome.state == UNSURE:
-            self._doubt(row, outcome.reason, _AGAIN if row.is_busy else _DIRECT)
+            why = why_busy(row.answer) if row.is_busy else (outcome.reason, _DIRECT)
+            self._doubt(row, *why)
         elif outcome.state == CHANGED:
             self._mark(row, name_of(outcome.change), outcome.change, outcome.arrived)
         elif purpose == BASELINE:
             self._blame(row, NOT_FORWARDED)
         elif purpose == CHARACTERS:
-            self._blame(row, REFUSED, self._refused(row))
+            self._blame_characters(row)
         elif purpose == QUERY:
             self._judge_query(row)
         # Nobody needs paths with // or a slash more at the end, so the proxy may refuse them.
@@ -146,11 +154,34 @@ class _Judging:
         if len(row.probe.target) > LONG_QUERY:
             self._blame(row, LONG_URL_REFUSED)
         elif row.probe.status == _FOUND:
-            self._blame(row, REFUSED, self._refused(row))
+            self._blame_characters(row)
+        elif any(outcome.is_logged for other, outcome in self._outcomes if _is_short_query(other)):
+            # The log shows another query of the group.
+            return
         elif all(other.outcome.state == INTACT for other in plain if _is_short_query(other)):
             # Neither of these paths is one that clients need: the proxy may have no reason to forward it.
             reason = f"the proxy itself answers to {path}, where the answer of Synapse would show the query"
-            self._doubt(row, reason, "Set log_path to the log of Synapse.")
+            self._doubt(row, reason, self._arrivals.fix if self._arrivals.reason else _SET_LOG)
+
+    def _blame_characters(self, row: Asked) -> None:
+        characters = self._refused(row)
+        refused = [
+            {code.upper() for code in other.probe.characters} - self._passed(self._site)
+            for other, outcome in self._site
+            if outcome.state == FOREIGN
+        ]
+        is_vague = len(characters) > 1 and not all({code.upper()} in refused for code in characters)
+        self._blame(row, REFUSED, characters, is_vague=is_vague)
+
+    @staticmethod
+    def _passed(pairs: t.Iterable[tuple[Asked, Outcome]]) -> set[str]:
+        """Return the encoded characters that passed."""
+        return {
+            character.upper()
+            for other, outcome in pairs
+            if outcome.state == INTACT
+            for character in other.probe.characters
+        }
 
     def _refused(self, row: Asked) -> tuple[str, ...]:
         """Return the encoded characters that did not pass in the same place, group, or site, as far as possible."""
@@ -165,34 +196,31 @@ class _Judging:
             is_both = any(outcome.state == FOREIGN for _row, outcome in in_group)
             compared = [in_queries, *(compared if is_both else [])]
         for outcomes in compared:
-            passed = {
-                character.upper()
-                for other, outcome in outcomes
-                if outcome.state == INTACT
-                for character in other.probe.characters
-            }
+            passed = self._passed(outcomes)
             left = tuple(character for character in left if character.upper() not in passed) or left
         return left
 
-    def _blame(self, row: Asked, name: str, characters: tuple[str, ...] = ()) -> None:
+    def _blame(self, row: Asked, name: str, characters: tuple[str, ...] = (), is_vague: bool = False) -> None:
         """Note that the proxy itself answered, unless it only replaces the error pages of Synapse."""
         answer = row.answer
         asked = next((other for other, _outcome in self._outcomes if other.probe.purpose == STATUS), None)
         status = answer.status if isinstance(answer, Answer) else 0
         is_expected = status == row.probe.status
-        # Some proxies give all errors the same status, or 200.
+        # Some proxies give all errors the same status, or 200, or redirect to a page.
+        is_page = is_expected or _FOUND <= status < _LEAST_OF_ERRORS
         is_uncertain = row.probe.status >= _LEAST_OF_ERRORS and (
-            not self._passing or (status in (row.probe.status, _FOUND) and row.probe.status not in self._passing)
+            not self._passing or (is_page and row.probe.status not in self._passing)
         )
         if self._is_unstable:
-            self._doubt(row, "the proxy gave different answers to the same request, one after the other", _AGAIN, name)
+            self._doubt(row, "the proxy gave different answers to the same request, one after the other", AGAIN, name)
         elif is_uncertain:
             reason = f"the answer is {status} without the text of Synapse, which the proxy may have replaced"
-            self._doubt(row, reason, _REPLACING, name)
+            self._doubt(row, reason, REPLACING, name)
         elif name == REFUSED and asked is not None and asked.outcome.state == FOREIGN:
             self._blame_plain(asked, is_expected)
         else:
             self._mark(row, name, Change(SAME), "", characters)
+            self.marks[-1] = self.marks[-1]._replace(is_vague=is_vague)
 
     def _blame_plain(self, row: Asked, is_expected: bool) -> None:
         """Note that a request without encoded characters fails too, though another one of the group passes."""
@@ -215,15 +243,6 @@ class _Judging:
     def _doubt(self, row: Asked, reason: str, fix: str, name: str = "") -> None:
         names = {CHARACTERS: "path_decoded", SLASHES: "path_merged", QUERY: "query_changed"}
         self.doubts.append((name or names.get(row.probe.purpose, NOT_FORWARDED), reason, fix))
-
-
-def _with_log(row: Asked, arrivals: Arrivals) -> Outcome:
-    """Return what the log shows of a request, or else what the answer shows."""
-    arrival = arrivals.get(row.answer.tag)
-    if arrival is None:
-        return row.outcome
-    change = describe_change(as_logged(row.probe.target), as_logged(arrival.uri))
-    return Outcome(INTACT if change.kind == SAME else CHANGED, change, arrival.uri, is_logged=True)
 
 
 def _has_status(row: Asked, statuses: set[int]) -> bool:
@@ -257,4 +276,6 @@ def _unseen(rows: t.Iterable[Asked], arrivals: Arrivals, found: Found) -> Found:
         " servers sign."
     )
     fix = "Set config_path and synapse_python for requests with a signature, or log_path, on the host of Synapse."
+    if arrivals.reason:
+        reason, fix = f"{reason} {arrivals.reason}", arrivals.fix
     return Found(unknown=(Unknown("signature_broken", reason, fix),))

@@ -27,7 +27,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegati
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request, text_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Unknown, quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.public_url import client_place, place_of
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import proxy_name
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.service_records import Records
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.settings import read_settings, signing_key
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.signing import Signer
@@ -48,6 +49,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 # In seconds.
 _LONGEST_LOOKUP = 5.0
 KEY_PATH = "/_matrix/key/v2/server"
+_NO_ENDPOINT = "M_UNRECOGNIZED"
+_FIX_DIRECT = (
+    "Run the task on the host of Synapse, and set base_url to the URL of its listener, such as http://127.0.0.1:8008."
+)
+_NOT_FEDERATING = Unknown(
+    "delegation",
+    "Synapse does not serve other servers at base_url or at the public URL, so nothing was examined for them.",
+    "Add federation to the resources of a listener in homeserver.yaml, if other servers are to reach this one.",
+)
 
 
 class Declared(t.NamedTuple):
@@ -78,15 +88,15 @@ class Prepared(t.NamedTuple):
 def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
     """Find out what to examine, with a few requests. Raises InvalidInput, ConfigurationError and MissingLibrary."""
     configuration = read_configuration(declared.config_path) if declared.config_path else None
-    if declared.public_url:
-        place_of(declared.public_url, "public_url")
-    _require_addresses(sender.connect_to)
+    if declared.server_name:
+        parse_server_name(declared.server_name)
+    public = place_of(declared.public_url, "public_url") if declared.public_url else None
     base = place_of(declared.base_url, "base_url")
+    _require_addresses(sender.connect_to)
     settings = read_settings(configuration, base.port) if configuration else Settings()
     reference, unknown = _reference(sender, base)
-    server_name = _server_name(declared, configuration, reference)
+    server_name = _server_name(declared, configuration, reference, sender, public)
     delegation = resolve(server_name, sender, records)
-    sender.connect_also(delegation.connect_to_with(sender.connect_to))
     host = parse_server_name(server_name).host
     asks = not declared.public_url and not settings.public_baseurl
     client_file = fetch_client_file(sender, host) if asks else None
@@ -94,10 +104,19 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
         declared.public_url, settings.public_baseurl, client_file.content if client_file else None, host
     )
     if delegation.place and delegation.place != client:
+        sender.connect_also(delegation.connect_to_with(sender.connect_to))
         # Other servers leave the port out if it is none of the server name or of the well-known file.
         sender.name_host(delegation.place, delegation.host_header)
-    is_federating = reference is None or reference.errcode != "M_UNRECOGNIZED"
+    is_federating = reference is None or reference.errcode != _NO_ENDPOINT
     direct = base if reference is not None and base != client else None
+    if not is_federating and _name_at(sender, client):
+        # The proxy knows another listener, which serves other servers. This one cannot be compared with it.
+        is_federating, direct = True, None
+        unknown = (*unknown, _not_direct(f"The listener at {base.url} does not serve other servers."))
+    elif not is_federating:
+        unknown = (*unknown, _NOT_FEDERATING)
+    if reference is not None and base == client:
+        unknown = (*unknown, _not_direct(f"base_url {base.url} is the public URL itself."))
     subject = Subject(
         server_name=server_name,
         sites=_sites(client, delegation.place if is_federating else None),
@@ -123,15 +142,22 @@ def _require_addresses(connect_to: t.Mapping[str, str]) -> None:
 def _reference(sender: Sender, base: Place) -> tuple[Answer | None, tuple[Unknown, ...]]:
     """Return the answer of Synapse itself to the request for its keys."""
     got = sender.send(base, Request(KEY_PATH))
-    if isinstance(got, Answer) and (text_of(got.json.get("server_name")) or got.errcode):
-        return got, ()
-    return None, (
-        Unknown(
-            "direct",
-            f"Synapse itself was not found at {base.url}: {quoted(got)}. Only what is public was examined.",
-            "Run the task on the host of Synapse, or set base_url to the URL of its listener.",
-        ),
-    )
+    if not isinstance(got, Answer) or not (text_of(got.json.get("server_name")) or got.errcode):
+        return None, (_not_direct(f"Synapse itself was not found at {base.url}: {quoted(got)}."),)
+    proxy = proxy_name([got])
+    if proxy:
+        return None, (_not_direct(f"At base_url {base.url}, {proxy} answers, and not Synapse itself."),)
+    return got, ()
+
+
+def _not_direct(reason: str) -> Unknown:
+    return Unknown("direct", f"{reason} Only what is public was examined.", _FIX_DIRECT)
+
+
+def _name_at(sender: Sender, public: Place | None) -> str:
+    """Return the name of the server whose keys are at a place, "" if there are none."""
+    got = sender.send(public, Request(KEY_PATH)) if public else None
+    return text_of(got.json.get("server_name")) if isinstance(got, Answer) else ""
 
 
 def _skew(base: Place, reference: Answer | None) -> float | None:
@@ -139,25 +165,31 @@ def _skew(base: Place, reference: Answer | None) -> float | None:
         return None
     try:
         told = email.utils.parsedate_to_datetime(reference.header("Date")).timestamp()
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return time.time() - told
 
 
-def _server_name(declared: Declared, configuration: Configuration | None, reference: Answer | None) -> str:
+def _server_name(
+    declared: Declared,
+    configuration: Configuration | None,
+    reference: Answer | None,
+    sender: Sender,
+    public: Place | None,
+) -> str:
     running = text_of(reference.json.get("server_name")) if reference else ""
     configured = configuration.server_name if configuration else ""
-    name = declared.server_name or configured or running
+    name = declared.server_name or configured or running or _name_at(sender, public)
     if not name:
         raise InvalidInput(
-            "The server name is not known, because Synapse itself does not answer at base_url. Set server_name, or"
-            " config_path."
+            "The server name is not known, because no Matrix server answers at base_url or public_url. Set server_name,"
+            " or config_path."
         )
     if running and running != name:
         source = "server_name" if declared.server_name else "the server_name in config_path"
         raise InvalidInput(
-            f"The server at base_url {declared.base_url} is {running}, but {source} is {name}. Set base_url to the"
-            f" server {name}."
+            f"The server at base_url {declared.base_url} is {shown(running)}, but {source} is {name}. Set base_url to"
+            f" the server {name}."
         )
     return name
 

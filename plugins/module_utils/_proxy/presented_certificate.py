@@ -18,11 +18,13 @@ import ssl
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
+    NO_AGREEMENT,
     NotConnected,
     shown,
     tls_context,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import Sends
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 
 # X509_V_FLAG_PARTIAL_CHAIN and X509_V_FLAG_NO_CHECK_TIME of OpenSSL, x509_vfy.h
@@ -35,6 +37,10 @@ _SHORT = {
     "localityName": "L",
     "stateOrProvinceName": "ST",
 }
+
+
+# What ssl calls the versions that this host does not accept.
+_OLD_VERSIONS = {"SSLv3": "SSL 3.0", "TLSv1": "TLS 1.0", "TLSv1.1": "TLS 1.1"}
 
 
 class Presented(t.NamedTuple):
@@ -91,6 +97,21 @@ def presented_certificate(sender: Sender, place: Place) -> Presented:
         context.load_verify_locations(cadata=encoded)
         return _read(sender, place, context)._replace(sent=sent)
     return Presented(sent=sent)
+
+
+def offered_version(sender: Sends, place: Place, reason: str) -> str:
+    """Return the old version of TLS that a place wants, such as "TLS 1.0", "" if that is not why TLS has failed.
+
+    `reason`: as in NoAnswer. Makes a connection if it says that there was no agreement, and sends nothing over it.
+    """
+    if NO_AGREEMENT not in reason or not isinstance(sender, Sender):
+        return ""
+    context = _tolerant(tls_context(False))
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with contextlib.suppress(NotConnected), sender.open(place, context=context) as connection:
+        version = connection.version() if isinstance(connection, ssl.SSLSocket) else None
+        return _OLD_VERSIONS.get(version or "", "")
+    return ""
 
 
 def verify(sender: Sender, place: Place) -> Presented:

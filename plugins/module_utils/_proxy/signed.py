@@ -13,6 +13,7 @@ effect. Intact: 404 for what does not exist, 200 for an alias that exists.
 
 from __future__ import annotations
 
+import concurrent.futures
 import typing as t
 from urllib.parse import quote
 
@@ -26,9 +27,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     evidence,
     shown_target,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import is_busy
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_backend import (
+    AGAIN,
+    RAISE_LIMIT,
+    is_limit,
+    is_unreached,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import SAME, describe_change
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import listed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import REPLACING, listed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_logged import Arrivals
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject import FEDERATION, Subject
 
 SIGNATURE, AUTHORIZATION = "signature_broken", "authorization_removed"
@@ -36,7 +44,7 @@ SIGNATURE, AUTHORIZATION = "signature_broken", "authorization_removed"
 _ACCEPTED, _INVALID, _MISSING, _MALFORMED = "accepted", "invalid", "missing", "malformed"
 _LOST, _DENIED, _OTHER_KEY, _NOTHING = "lost", "denied", "other key", "nothing"
 _PROOFS = (_INVALID, _MISSING, _MALFORMED)
-_AGAIN = "Run this again."
+_FOUND, _NOT_FOUND = 200, 404
 _SEE_LOG = "Look at the log of the proxy."
 
 
@@ -57,8 +65,8 @@ class SignedAsked(t.NamedTuple):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The tags of the requests to the site, to find them in the access log."""
-        return tuple(row.answer.tag for row in self.rows)
+        """The tags of the requests to the site that can be in the access log."""
+        return tuple(row.answer.tag for row in self.rows if not is_unreached(row.answer))
 
 
 def targets(server_name: str) -> tuple[str, ...]:
@@ -85,13 +93,16 @@ def ask_signed(subject: Subject) -> SignedAsked:
         headers = subject.signer.sign([("GET", uri) for uri in uris])
     except SynapseError as error:
         return SignedAsked(problem=error.message, site=site.name)
-    rows = []
-    for uri, header in zip(uris, headers):
-        answer = _send(subject, site.place, uri, header)
-        control = None
-        if subject.direct is not None and _verdict(answer) != _ACCEPTED and not _is_busy(answer):
-            control = _send(subject, subject.direct, uri, header)
-        rows.append(SignedRequest(uri, answer, control))
+    asked = list(zip(uris, headers))
+    with concurrent.futures.ThreadPoolExecutor(len(uris)) as pool:
+        answers = list(pool.map(lambda pair: _send(subject, site.place, *pair), asked))
+        rows = [SignedRequest(uri, answer) for uri, answer in zip(uris, answers)]
+        direct = subject.direct
+        if direct is not None:
+            failed = [at for at, answer in enumerate(answers) if _verdict(answer) != _ACCEPTED and not is_busy(answer)]
+            controls = pool.map(lambda at: _send(subject, direct, *asked[at]), failed)
+            for at, control in zip(failed, controls):
+                rows[at] = rows[at]._replace(control=control)
     return SignedAsked(tuple(rows), site=site.name)
 
 
@@ -125,13 +136,9 @@ def _send(subject: Subject, place: Place, uri: str, header: str) -> Answer | NoA
     return got._replace(request=Request(uri))
 
 
-def _is_busy(answer: Answer | NoAnswer) -> bool:
-    return isinstance(answer, NoAnswer) or answer.status == 429 or answer.status >= 500
-
-
 def _verdict(answer: Answer | NoAnswer) -> str:
     """Return what an answer says of the signature."""
-    if isinstance(answer, NoAnswer) or _is_busy(answer) or not answer.is_matrix:
+    if isinstance(answer, NoAnswer) or is_busy(answer) or not answer.is_matrix:
         return _NOTHING
     if answer.status == 401 and answer.error.startswith("Invalid signature"):
         return _INVALID
@@ -208,12 +215,14 @@ def _doubt(row: SignedRequest) -> tuple[str, str]:
             "Set config_path to the configuration with which Synapse was started, and base_url to Synapse itself.",
         )
     if isinstance(direct, NoAnswer):
-        return f"{where} did not answer a signed request: {direct.reason}.", _AGAIN
+        return f"{where} did not answer a signed request: {direct.reason}.", AGAIN
     if row.control is not None and verdict == _ACCEPTED and isinstance(row.answer, Answer):
         text = f"{row.answer.status} {row.answer.errcode}".rstrip()
-        return (
-            f"The site answered {text} to a signed request that Synapse itself accepts.",
-            "Look at the log of the proxy.",
-        )
+        reason = f"The site answered {text} to a signed request that Synapse itself accepts"
+        if not row.answer.is_matrix and row.answer.status in (_FOUND, _NOT_FOUND):
+            return f"{reason}: the proxy may replace the errors of Synapse.", REPLACING
+        return f"{reason}.", _SEE_LOG
     text = f"{where} answered {direct.status} {direct.errcode}".rstrip() + " to a signed request."
-    return text, _AGAIN if _is_busy(direct) else _SEE_LOG
+    if is_limit(direct):
+        return text, RAISE_LIMIT
+    return text, AGAIN if is_busy(direct) else _SEE_LOG

@@ -31,6 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.headers import ask_headers, judge_headers
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity import check_site
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.long_poll import check_long_poll
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_causes import joined
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.paths import ask_paths, judge_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.preparation import Prepared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name
@@ -56,6 +57,11 @@ _FLUSHING = Request("/_matrix/federation/v1/event/%24matrix_ops_synapse")
 # In seconds. Without the warning, Synapse's default log configuration writes every five seconds.
 _PATIENCE_FOR_LOG = 1.5
 _THREADS = 8
+_EXHAUSTED = Unknown(
+    "requests",
+    "So much is wrong that the limit of requests was reached, and some things were not asked.",
+    "Correct what was found, and run the task again.",
+)
 _FIX_DELEGATION = (
     "Let other servers reach it there, or add delegation to gather and install dnspython where the module runs, to find"
     " out how they do."
@@ -109,6 +115,8 @@ def survey(prepared: Prepared, wanted: Wanted, sender: Sender, watch: LogWatch |
         reached = _with_federation(_reached(subject, found))
         found += _examine(prepared, reached, wanted, sender, watch, pool)
         certificates, of_certificates = looking.result() if looking else ([], Found())
+    if sender.is_exhausted:
+        found += Found(unknown=(_EXHAUSTED,))
     found = _judged_together(found + of_certificates + prepared.delegation.found, prepared, wanted)
     return Surveyed(
         findings=tuple(sorted(found.findings, key=_order)),
@@ -138,6 +146,10 @@ def _ends(finding: Finding) -> bool:
 
 def _lost(finding: Finding, site: Site) -> t.Iterator[str]:
     """Yield the groups that need not be asked after this finding about the first requests to a site."""
+    if finding.name == "another_server":
+        # It must not look for rooms of this server.
+        yield from site.groups
+        return
     for group in finding.groups or site.groups:
         if finding.name in _OF_SOME_PATHS:
             yield group
@@ -155,7 +167,7 @@ def _with_federation(subject: Subject) -> Subject:
     if site is None or subject.site_of("federation") or subject.site_of("key") or not subject.is_federating:
         return subject
     both = site._replace(groups=GROUPS[FEDERATION])
-    if check_site(subject, both).found.findings:
+    if check_site(subject, both).found != Found():
         return subject
     return subject._replace(sites=(site._replace(groups=(*site.groups, *both.groups)),))
 
@@ -164,7 +176,10 @@ def _judged_together(found: Found, prepared: Prepared, wanted: Wanted) -> Found:
     """Return what is found, each cause once, and without what follows from something else."""
     findings: dict[tuple[str, str], Finding] = {}
     for finding in found.findings:
-        findings.setdefault((finding.name, finding.site), finding)
+        first = findings.setdefault((finding.name, finding.site), finding)
+        if first.groups and finding.groups:
+            groups = tuple(dict.fromkeys((*first.groups, *finding.groups)))
+            findings[finding.name, finding.site] = first._replace(groups=groups)
     unreachable = findings.get(("unreachable", FEDERATION))
     if unreachable and ("port_8448_closed", FEDERATION) in findings:
         del findings[unreachable.name, FEDERATION]
@@ -196,13 +211,13 @@ def _examine(
     asked_signed = pool.submit(ask_signed, subject) if SIGNATURES in gather else None
     asked_headers = pool.submit(ask_headers, subject) if HEADERS in gather else None
     running = [pool.submit(check) for check in _checks(prepared, subject, wanted, sender)]
-    found = _together(check.result() for check in running)
     asked = [part.result() for part in (asked_paths, asked_signed, asked_headers) if part]
+    # Before the other checks are complete, which may need the rest of the requests.
     arrivals = _arrivals(subject, watch, [tag for part in asked for tag in part.tags])
-    if asked_paths:
-        found += judge_paths(asked_paths.result(), arrivals)
-    if asked_signed:
-        found += judge_signed(asked_signed.result(), arrivals)
+    found = _together(check.result() for check in running)
+    of_paths = judge_paths(asked_paths.result(), arrivals) if asked_paths else Found()
+    of_signatures = judge_signed(asked_signed.result(), arrivals) if asked_signed else Found()
+    found += joined(of_paths, of_signatures)
     if asked_headers:
         found += judge_headers(asked_headers.result(), arrivals)
     return found
@@ -220,7 +235,8 @@ def _checks(prepared: Prepared, subject: Subject, wanted: Wanted, sender: Sender
     if CORS in gather:
         yield functools.partial(check_cors, subject)
     if EXPOSURE in gather:
-        yield functools.partial(check_exposure, subject)
+        for site in subject.sites:
+            yield functools.partial(check_exposure, subject._replace(sites=(site,)))
     if BODY_SIZE in gather:
         yield functools.partial(check_body_size, subject, sender, wanted.max_upload_size)
     if LONG_POLL in gather:

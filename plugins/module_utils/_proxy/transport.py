@@ -11,9 +11,7 @@ Libraries for HTTP normalise the path of a URL, so it is written by hand.
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import re
 import secrets
 import select
 import socket
@@ -32,6 +30,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecti
     tls_context,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.message import message_of, secrets_of, without
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.patience import Patience
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response import (
     Ended,
     NotHttp,
@@ -39,17 +39,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response
     Stream,
     read_answer,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import COLLECTION_VERSION
 
 _MOST_KEPT = 4
-# After so many requests to a place without an answer in time, further ones wait for at most so many seconds.
-_MOST_LATE, _SHORT_PATIENCE = 2, 5.0
 _PIECE = 16 * 1024
 # These have no effect, so they can be sent once more.
 _REPEATABLE = {"GET", "HEAD", "OPTIONS"}
-_WITH_BODY = {"POST", "PUT", "PATCH"}
-_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
-_UNSENDABLE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Sender:
@@ -81,13 +75,18 @@ class Sender:
         self._is_closed = False
         self._kept: dict[Place, list[Connection]] = {}
         self._hosts: dict[Place, str] = {}
-        self._late: collections.Counter[Place] = collections.Counter()
+        self._patience = Patience(timeout)
 
     @property
     def sent(self) -> int:
         """How many requests were sent, or were tried to be sent. One that had to be repeated counts as one."""
         with self._lock:
             return self._sent
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no further request is sent, because there were too many."""
+        return self.sent >= self._most_requests
 
     @property
     def connect_to(self) -> dict[str, str]:
@@ -129,19 +128,24 @@ class Sender:
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
         """Send one request, and return its answer or why there is none. `timeout`: in seconds, for all of it.
 
-        Without it, it is that of the sender, but less for a place that did not answer in time twice. Redirects are not
-        followed. A body of more than 256 KiB is cut.
+        Without it, it is that of the sender, but less after a place did not answer. One that has never answered is not
+        asked again: the reason is that of the first time. Redirects are not followed. A body of more than 256 KiB is
+        cut.
         """
         tag = secrets.token_hex(6)
-        message = _message(request, tag, self._hosts.get(place, place.netloc))
+        message = message_of(request, tag, self._hosts.get(place, place.netloc))
         if message is None:
             return NoAnswer(place, request, tag, "not_asked", "the request contains a character that cannot be sent")
-        if not self._count():
-            return NoAnswer(place, request, tag, "not_asked", self._limit_reached())
-        got = self._ask(place, request, tag, message, Deadline(self._patience(place) if timeout is None else timeout))
-        if isinstance(got, NoAnswer) and got.kind == "timeout":
-            with self._lock:
-                self._late[place] += 1
+        refusal = self._refusal(place)
+        if refusal:
+            return NoAnswer(place, request, tag, *refusal)
+        begin = time.monotonic()
+        deadline = Deadline(self._patience.seconds(place) if timeout is None else timeout)
+        got = self._ask(place, request, tag, message, deadline)
+        if isinstance(got, Answer):
+            self._patience.answered(place)
+        elif timeout is None:
+            self._patience.failed(place, got.kind, got.reason, time.monotonic() - begin)
         return got
 
     def _ask(self, place: Place, request: Request, tag: str, message: bytes, deadline: Deadline) -> Answer | NoAnswer:
@@ -173,10 +177,16 @@ class Sender:
         `timeout`: in seconds, to connect, and of each operation of the socket. `context`: other settings of TLS than
         those for requests. Raises NotConnected, which is an OSError with the `kind` and the `reason` of NoAnswer.
         """
-        if not self._count():
-            raise NotConnected("not_asked", self._limit_reached())
-        seconds = self.timeout if timeout is None else timeout
-        connection = self._connect(place, context or self._context, Deadline(seconds))
+        refusal = self._refusal(place)
+        if refusal:
+            raise NotConnected(*refusal)
+        seconds = self._patience.seconds(place) if timeout is None else timeout
+        begin = time.monotonic()
+        try:
+            connection = self._connect(place, context or self._context, Deadline(seconds))
+        except NotConnected as error:
+            self._patience.failed(place, error.kind, error.reason, time.monotonic() - begin)
+            raise
         with connection.socket:
             connection.socket.settimeout(seconds)
             yield connection.socket
@@ -187,19 +197,16 @@ class Sender:
         except ValueError as error:
             raise NotConnected("unresolved", f"{place.address} is not a valid host and port") from error
 
-    def _patience(self, place: Place) -> float:
-        with self._lock:
-            return min(self.timeout, _SHORT_PATIENCE) if self._late[place] >= _MOST_LATE else self.timeout
-
-    def _count(self) -> bool:
+    def _refusal(self, place: Place) -> tuple[str, str] | None:
+        """Count a request, or return the kind and the reason of a NoAnswer if it is not sent."""
+        refusal = self._patience.refusal(place)
+        if refusal:
+            return refusal
         with self._lock:
             if self._sent >= self._most_requests:
-                return False
+                return "not_asked", f"the limit of {self._most_requests} requests was reached"
             self._sent += 1
-            return True
-
-    def _limit_reached(self) -> str:
-        return f"the limit of {self._most_requests} requests was reached"
+        return None
 
     def _take(self, place: Place) -> Connection | None:
         while True:
@@ -261,8 +268,8 @@ class _Exchange:
         except OSError as error:
             if not is_timeout(error):
                 return self._nothing("closed", f"{label} closed the connection ({error.strerror or error})")
-            part = "did not complete its answer" if self.has_begun else "did not answer"
-            return self._nothing("timeout", f"{label} {part} within {self._deadline.seconds:g} seconds")
+            part = "did not complete its answer" if self.has_begun else "accepted the connection, but did not answer"
+            return self._nothing("silent", f"{label} {part} within {self._deadline.seconds:g} seconds")
         self.is_reusable = received.is_reusable
         return self._answer(received, time.monotonic() - begin)
 
@@ -276,35 +283,17 @@ class _Exchange:
         return NoAnswer(self._place, self._request, self._tag, kind, reason)
 
     def _answer(self, received: Received, seconds: float) -> Answer:
+        # A server can repeat what it was sent. Here nothing of it has been cut yet.
+        hidden = secrets_of(self._request)
         return Answer(
             place=self._place,
             request=self._request,
             tag=self._tag,
             status=received.status,
-            headers=received.headers,
-            body=received.body,
+            headers=tuple((name, without(value, hidden)) for name, value in received.headers),
+            body=without(received.body.decode("latin-1"), hidden).encode("latin-1"),
             seconds=seconds,
             version=received.version,
             address=self.connection.address,
             local_address=self.connection.local_address,
         )
-
-
-def _message(request: Request, tag: str, host: str) -> bytes | None:
-    """The request as it is sent, None if it would be another request."""
-    headers = {
-        "host": ("Host", host),
-        "user-agent": ("User-Agent", f"matrix_ops.synapse/{COLLECTION_VERSION} (synapse_proxy_info; {tag})"),
-        "connection": ("Connection", "keep-alive"),
-    }
-    if request.body or request.method in _WITH_BODY:
-        headers["content-length"] = ("Content-Length", str(len(request.body)))
-    for name, _value in request.headers:
-        headers.pop(name.lower(), None)
-    lines = [*headers.values(), *request.headers]
-    if _UNSENDABLE.search(f"{request.method}{request.target}{''.join(name for name, _value in lines)}"):
-        return None
-    if any(_UNSENDABLE_IN_HEADER.search(value) for _name, value in lines):
-        return None
-    head = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines), "", ""]
-    return "\r\n".join(head).encode("utf-8", "surrogatepass") + request.body

@@ -44,6 +44,7 @@ _NOT_REACHED = frozenset(
         "certificate_expired",
         "certificate_not_trusted",
         "certificate_wrong_name",
+        "errors_replaced",
         "name_not_found",
         "not_matrix",
         "path_not_forwarded",

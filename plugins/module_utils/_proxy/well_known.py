@@ -22,9 +22,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
     Answer,
     NoAnswer,
     Place,
+    Request,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_LIMIT,
     FIX_NOT_ASKED,
     INFO,
     WARNING,
@@ -42,7 +44,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_known_file import (
     CLIENT_FILE,
     INVALID,
+    LIMITED,
     MISSING,
+    NO_BACKEND,
     NOT_ASKED,
     ORIGIN,
     PAGE,
@@ -56,7 +60,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 )
 
 _GROUPS = ("well_known",)
+_KEY = "/_matrix/key/v2/server"
 _SYNAPSE_HAS_NO_FILE = ".well-known not available"
+# What was not found out about a file: the finding that there may be, and what to do.
+_NOT_KNOWN = {
+    NOT_ASKED: ("well_known_missing", FIX_NOT_ASKED),
+    LIMITED: ("well_known_invalid", FIX_LIMIT),
+    NO_BACKEND: (
+        "well_known_invalid",
+        "Check that Synapse runs and that the proxy forwards this path to it, and run the task again.",
+    ),
+}
 
 
 class File(t.NamedTuple):
@@ -83,7 +97,7 @@ def check_well_known(delegation: Delegation, client_file: Fetched | None, subjec
     if delegation.server_file is not None:
         values = {"server_name": subject.server_name}
         file = File(f"https://{host}{SERVER_FILE}", FEDERATION, delegation.server_file, values)
-        found += _unknown(file) + Found(tuple(_server_findings(file, delegation)))
+        found += _unknown(file) + Found(tuple(_server_findings(file, delegation, subject)))
     site = subject.site_of("client")
     if site is None:
         return found
@@ -96,13 +110,13 @@ def check_well_known(delegation: Delegation, client_file: Fetched | None, subjec
 
 
 def _unknown(file: File) -> Found:
-    if file.fetched.state != NOT_ASKED:
+    if file.fetched.state not in _NOT_KNOWN:
         return Found()
-    reason = f"{file.url} was not read: {file.fetched.problem}."
-    return Found(unknown=(Unknown("well_known_missing", reason, FIX_NOT_ASKED),))
+    name, fix = _NOT_KNOWN[file.fetched.state]
+    return Found(unknown=(Unknown(name, f"{file.url} {file.fetched.problem}.", fix),))
 
 
-def _server_findings(file: File, delegation: Delegation) -> t.Iterator[Finding]:
+def _server_findings(file: File, delegation: Delegation, subject: Subject) -> t.Iterator[Finding]:
     problem = file.fetched.problem
     if file.fetched.state == READ:
         try:
@@ -111,15 +125,26 @@ def _server_findings(file: File, delegation: Delegation) -> t.Iterator[Finding]:
             problem = str(error)
     place = delegation.place
     instead = f"connect to {place.address}" if place else "do not connect at all"
-    if file.fetched.state == REDIRECT:
+    ignored = f"Other servers ignore {file.url} and {instead}, because it {problem}."
+    if file.fetched.state == REDIRECT and isinstance(file.fetched.last, NoAnswer):
+        yield file.finding("well_known_redirect", ignored, _severity(delegation, subject))
+    elif file.fetched.state == REDIRECT:
         what = f"{file.url} {problem}; other servers that do not follow this {instead}."
         yield file.finding("well_known_redirect", what, ERROR)
     elif problem and file.fetched.state in (READ, INVALID, PAGE):
-        # With an SRV record the file is not needed, and a web server may have a page for every path.
-        needed = file.fetched.state != PAGE and "srv" not in delegation.method
-        what = f"{file.url} {problem}, so that other servers ignore the file and {instead}."
-        yield file.finding("well_known_invalid", what, ERROR if needed else WARNING)
+        # A web server may have a page for every path.
+        severity = WARNING if file.fetched.state == PAGE else _severity(delegation, subject)
+        yield file.finding("well_known_invalid", ignored, severity)
     yield from _form_findings(file)
+
+
+def _severity(delegation: Delegation, subject: Subject) -> str:
+    """A file that cannot be used does no harm where an SRV record replaces it, or where the server also answers."""
+    if "srv" in delegation.method:
+        return WARNING
+    got = subject.sender.send(delegation.place, Request(_KEY)) if delegation.place else None
+    works = isinstance(got, Answer) and got.status == 200 and got.json.get("server_name") == subject.server_name
+    return WARNING if works else ERROR
 
 
 def _client_findings(file: File, place: Place, host: str) -> tuple[str, list[Finding]]:
@@ -144,11 +169,9 @@ def _client_findings(file: File, place: Place, host: str) -> tuple[str, list[Fin
             base_url = _base_url_of(fetched.content)
         except ValueError as error:
             problem = str(error)
-    if fetched.state == REDIRECT:
-        findings.append(file.finding("well_known_redirect", f"{file.url} {problem}, so that clients fail.", ERROR))
-    elif problem and fetched.state != NOT_ASKED:
-        what = f"{file.url} {problem}, so that clients do not find the server."
-        findings.append(file.finding("well_known_invalid", what, ERROR))
+    if problem and fetched.state not in _NOT_KNOWN:
+        name = "well_known_redirect" if fetched.state == REDIRECT else "well_known_invalid"
+        findings.append(file.finding(name, f"Clients do not find the server, because {file.url} {problem}.", ERROR))
     findings += _form_findings(file)
     if fetched.state == READ:
         findings += _cors_findings(file)

@@ -38,6 +38,9 @@ _HAS_PASSWORD = re.compile(rb"(?i)<input[^>]{0,500}type\s*=\s*[\"']?password")
 _TITLE = re.compile(r"(?is)<title[^>]{0,200}>([^<]{1,300})</title")
 
 READ, MISSING, INVALID, PAGE, REDIRECT, NOT_ASKED = "read", "missing", "invalid", "page", "redirect", "not_asked"
+LIMITED, NO_BACKEND = "limited", "no_backend"
+# With these, a proxy limits requests, or does not reach what serves the file. 52x are those of Cloudflare.
+_LIMITED, _NO_BACKEND = {429, 503}, {502, 504, *range(520, 525)}
 
 
 class Fetched(t.NamedTuple):
@@ -45,7 +48,8 @@ class Fetched(t.NamedTuple):
 
     `answers`: to the first request and to those that followed a redirect; the last one is the result. `state`: READ,
     MISSING (it does not exist, or there is no web server), INVALID, PAGE (HTML), REDIRECT (one that cannot be
-    followed) or NOT_ASKED. `content`: the JSON object, {} if it is not READ. `problem`: why it is not READ, a piece of
+    followed), NOT_ASKED, LIMITED (too many requests) or NO_BACKEND (what serves it does not run). The last three say
+    nothing about the file. `content`: the JSON object, {} if it is not READ. `problem`: why it is not READ, a piece of
     a sentence whose subject is the file.
     """
 
@@ -101,6 +105,9 @@ def _follow(sender: Sends, place: Place, request: Request) -> tuple[tuple[Answer
             return tuple(answers), f"redirects in a circle, to {shown(place.url + request.target)} again"
         asked.add((place, request.target))
         answer = sender.send(place, request)
+        if isinstance(answer, Answer) and answer.status in _LIMITED | _NO_BACKEND:
+            # It can be by chance, and the file decides where everything else is asked.
+            answer = sender.send(place, request)
         answers.append(answer)
         if isinstance(answer, NoAnswer) or not is_redirect(answer):
             return tuple(answers), ""
@@ -134,8 +141,17 @@ def _read(answers: tuple[Answer | NoAnswer, ...], redirect: str, most_bytes: int
     if redirect:
         return Fetched(answers, REDIRECT, {}, redirect)
     if isinstance(last, NoAnswer):
-        state = NOT_ASKED if last.kind == "not_asked" else MISSING
-        return Fetched(answers, state, {}, f"cannot be read ({last.reason})")
+        if len(answers) > 1 and last.kind != "not_asked":
+            target = shown(last.place.url + last.request.target.partition("?")[0])
+            return Fetched(answers, REDIRECT, {}, f"redirects to {target}, where nothing answers ({last.reason})")
+        if last.kind == "not_asked":
+            return Fetched(answers, NOT_ASKED, {}, f"was not read ({last.reason})")
+        return Fetched(answers, MISSING, {}, f"cannot be read ({last.reason})")
+    if last.status in _LIMITED:
+        return Fetched(answers, LIMITED, {}, f"was not read, because the proxy answered {last.status} twice")
+    if last.status in _NO_BACKEND:
+        problem = f"was not read, because the proxy does not reach what serves it (status {last.status})"
+        return Fetched(answers, NO_BACKEND, {}, problem)
     if last.status in (404, 410):
         return Fetched(answers, MISSING, {}, "does not exist")
     if last.status in (401, 403):
@@ -143,6 +159,9 @@ def _read(answers: tuple[Answer | NoAnswer, ...], redirect: str, most_bytes: int
         return Fetched(answers, INVALID, {}, problem)
     if last.status != 200:
         return Fetched(answers, INVALID, {}, f"is answered with the status {last.status}, not 200")
+    if not last.body.strip() and not is_json_type(last):
+        # As Caddy does for a path for which nothing is configured.
+        return Fetched(answers, MISSING, {}, "does not exist, as the answer is empty")
     if most_bytes is not None and len(last.body) >= most_bytes:
         return Fetched(answers, INVALID, {}, f"is too large: Synapse reads less than {most_bytes // 1024} KiB")
     if last.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):

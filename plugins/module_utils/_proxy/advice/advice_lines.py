@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice import (
@@ -18,12 +19,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
     traefik,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    ACCESS,
     AUTHENTICATION,
+    CERTIFICATE,
+    CHARACTER_RULE,
     CLIENT,
+    CLIENT_CERTIFICATE,
+    NOT_FORWARDED,
     SERVER,
+    TLS_REFUSED,
     WELL_KNOWN,
     Correction,
     Wanted,
+    without_port,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Finding
@@ -36,22 +44,47 @@ _PROXIES: dict[str, t.Callable[[Wanted], dict[str, Correction]]] = {
     "haproxy": haproxy.corrections,
     "traefik": traefik.corrections,
 }
+# With these, Apache (404) and Traefik (400) refuse encoded characters without any rule, but Apache only these ones.
+_OF_SETTINGS = (400, 404)
+_OF_APACHE = {"%2F", "%5C"}
+# What does not matter if servers are told another name and port.
+_AVOIDED = (*NOT_FORWARDED, AUTHENTICATION, ACCESS, CLIENT_CERTIFICATE, "proxy_error", "tls_failed", TLS_REFUSED)
+_PORT_OF_SERVERS = 8448
+# What OpenSSL says of a peer that wants a certificate. This module never sends one.
+_ALERT = re.compile(r"alert (bad certificate|certificate required|certificate unknown)")
+# What nginx and Apache answer to HTTP at a port with TLS: if the request was one with TLS, a proxy has sent it there.
+_PLAIN = re.compile(r"plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled server port")
 
 
-def advise(finding: Finding, backend: Place, server_name: str, public_name: str) -> dict[str, dict[str, str]]:
+def advise(
+    finding: Finding, backend: Place, server_name: str, public_name: str, site: str = ""
+) -> dict[str, dict[str, str]]:
     """Return the lines that correct a finding: `place`, `instead_of` and `lines` for each proxy, and for `synapse`.
 
     `backend`: where Synapse listens, as the proxy reaches it. `public_name`: the name of the public URL, with a port if
-    it is not 443. All names must be valid, because they become part of a configuration. The result is {} if no
-    configuration of a proxy or of Synapse corrects the finding, and a proxy that cannot cause it is left out.
+    it is not 443. `site`: in the same way the name of the site that has the finding, "" if it is the public URL. All
+    names must be valid, because they become part of a configuration. The result is {} if no configuration of a proxy or
+    of Synapse corrects the finding, and a proxy that cannot cause it is left out.
     """
     wanted = Wanted(
-        backend.scheme, backend.address, server_name, public_name, _max_upload_size(finding), _files(finding)
+        backend.scheme,
+        backend.address,
+        server_name,
+        public_name,
+        _max_upload_size(finding),
+        _files(finding),
+        "" if site == public_name else site,
     )
-    topic = _topic(finding)
+    topic = _topic(finding, wanted)
+    if topic in WELL_KNOWN and finding.name in CERTIFICATE:
+        wanted = wanted._replace(files=(SERVER,))
     found = {proxy: corrections(wanted).get(topic) for proxy, corrections in _PROXIES.items()}
-    found["synapse"] = _of_synapse(finding, wanted, backend.port)
-    return {name: correction._asdict() for name, correction in found.items() if correction is not None}
+    found["synapse"] = _of_synapse(topic, wanted, backend.port)
+    return {
+        name: {**correction._asdict(), "place": correction.place + _or_else(topic, wanted)}
+        for name, correction in found.items()
+        if correction is not None
+    }
 
 
 def _max_upload_size(finding: Finding) -> int:
@@ -67,26 +100,62 @@ def _files(finding: Finding) -> tuple[str, ...]:
     return tuple(file for file in (SERVER, CLIENT) if request.endswith(f"/{file}")) or (SERVER, CLIENT)
 
 
-def _topic(finding: Finding) -> str:
-    """Return the name of the corrections for a finding."""
-    if finding.name == "not_matrix" and finding.evidence.get("answer", "").startswith("401"):
-        return AUTHENTICATION
-    return finding.name
+def _topic(finding: Finding, wanted: Wanted) -> str:
+    """Return the name of the corrections for a finding, "" if no configuration corrects it."""
+    name, answer = finding.name, finding.evidence.get("answer", "")
+    status = int(answer[:3]) if re.match(r"\d{3}\b", answer) else 0
+    if name == "not_matrix" and "SSL certificate was sent" in answer:
+        return CLIENT_CERTIFICATE
+    if name == "not_matrix" and _PLAIN.search(answer) and "https://" in finding.evidence.get("request", ""):
+        return "proxy_error"
+    if name == "tls_failed" and "does not use TLS" not in answer:
+        return CLIENT_CERTIFICATE if _ALERT.search(answer) else TLS_REFUSED
+    if name in ("not_matrix", "path_not_forwarded"):
+        return {401: AUTHENTICATION, 403: ACCESS}.get(status, name)
+    if name == "path_refused" and status:
+        is_setting = status in _OF_SETTINGS and (status != 404 or _OF_APACHE & set(_characters(finding)))
+        return name if is_setting else CHARACTER_RULE
+    if name == "redirected" and _is_secured(finding):
+        return ""
+    if name in CERTIFICATE and re.match(r"\[|[0-9.]+\Z", without_port(wanted.site)):
+        # No authority of the usual ones certifies an IP address: the file must name the public URL.
+        return "well_known_invalid"
+    return name
 
 
-def _of_synapse(finding: Finding, wanted: Wanted, port: int) -> Correction | None:
+def _characters(finding: Finding) -> list[str]:
+    given = finding.values.get("characters")
+    return [str(text).upper()[:3] for text in given] if given else sorted(_OF_APACHE)
+
+
+def _is_secured(finding: Finding) -> bool:
+    """Whether a redirect leads to the same with https. The public URL is wrong then, and the redirect is right."""
+    request, answer = finding.evidence.get("request", ""), finding.evidence.get("answer", "")
+    secured = re.search(r"\bhttp://(\S+)", request)
+    return bool(secured and f"Location: https://{secured[1]}" in answer)
+
+
+def _or_else(topic: str, wanted: Wanted) -> str:
+    """Return another way to correct a finding that only servers have at port 8448: not to let them come there."""
+    if topic not in _AVOIDED or not wanted.site or wanted.port != _PORT_OF_SERVERS:
+        return ""
+    url, name = f"https://{wanted.server_host}/.well-known/matrix/server", wanted.well_known(SERVER)
+    return f" Or let {url} answer {name}, so that other servers do not use this site."
+
+
+def _of_synapse(topic: str, wanted: Wanted, port: int) -> Correction | None:
     """Return the lines of homeserver.yaml.
 
     Relies on synapse/rest/well_known.py: `m.server` is the server name of Synapse, with the port 443 if it has none,
     and the file for clients is served only with public_baseurl.
     """
-    if finding.name == "forwarded_for_ignored":
+    if topic == "forwarded_for_ignored":
         return Correction(
             f"In homeserver.yaml, in the entry of listeners with the port {port}. Restart Synapse.",
             "x_forwarded: false",
             "x_forwarded: true",
         )
-    if _topic(finding) not in WELL_KNOWN:
+    if topic not in WELL_KNOWN:
         return None
     lines = []
     if SERVER in wanted.files and wanted.well_known(SERVER) == _served(wanted):

@@ -9,13 +9,17 @@
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    ACCESS,
     AUTHENTICATION,
     CERTIFICATE,
+    CHARACTER_RULE,
     CLIENT,
+    CLIENT_CERTIFICATE,
     FORWARDED,
     NOT_FORWARDED,
     PATH_CHANGED,
     READ_TIMEOUT,
+    TLS_REFUSED,
     WELL_KNOWN,
     WRONG_BACKEND,
     Correction,
@@ -23,33 +27,54 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.c
     for_all,
 )
 
+_PROTOCOLS = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
 _PROTO = "RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}"
 # Apache always appends the address of the client to this header, so that nothing may be left in it.
 _ADDRESS = "ProxyAddHeaders On\nRequestHeader unset X-Forwarded-For"
 _ORIGIN = "Access-Control-Allow-Origin"
+_MATRIX = f"^({'|'.join(FORWARDED)})(/|$)"
+_FIRST = "These lines must come before any other ProxyPass and any other RewriteRule."
+
+
+def _untouched(pattern: str) -> str:
+    """Return the lines that keep paths from later rules. Wherever they are, rules come before each ProxyPass."""
+    return f"<IfModule rewrite_module>\n    RewriteEngine On\n    RewriteRule {pattern} - [END]\n</IfModule>"
+
+
+_UNTOUCHED = _untouched(_MATRIX)
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
     """Return the correction for each finding that Apache can cause."""
-    host = f"In the VirtualHost of {wanted.public_host}."
+    host = f"In the VirtualHost of {wanted.named}."
     return {
         **_of_paths(wanted, host),
+        **_of_access(wanted, host),
         **_of_headers(host),
         **_of_limits(wanted, host),
         **_of_the_host(wanted, host),
+        **_of_tls(wanted, host),
     }
 
 
 def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
     example = f"ProxyPass /_matrix {wanted.backend_url}/_matrix"
     forwarded = f"AllowEncodedSlashes NoDecode\nMergeSlashes Off\n{_passed(wanted)}"
-    first = f"{host} These lines must come before any other ProxyPass and any RewriteRule."
+    first = f"{host} {_FIRST}"
     return {
         **for_all(PATH_CHANGED, Correction(first, example, forwarded)),
         "path_refused": Correction(
             f"{host} A VirtualHost does not inherit it.", "AllowEncodedSlashes Off", "AllowEncodedSlashes NoDecode"
         ),
-        "errors_replaced": Correction(host, "ProxyErrorOverride On", "ProxyErrorOverride Off"),
+        CHARACTER_RULE: Correction(
+            f"{host} These lines must come before any other RewriteRule. Remove other rules that refuse encoded"
+            " characters, such as one of ModSecurity.",
+            "RewriteCond %{THE_REQUEST} %2f [NC]\nRewriteRule ^ - [F]",
+            f"AllowEncodedSlashes NoDecode\n{_UNTOUCHED}",
+        ),
+        "errors_replaced": Correction(
+            f"{host} Remove it from each Location.", "ProxyErrorOverride On", "ProxyErrorOverride Off"
+        ),
         **for_all(NOT_FORWARDED, Correction(first, f"{example}/client nocanon", forwarded)),
         "redirected": Correction(first, f"Redirect permanent / https://{wanted.public_name}/", forwarded),
         **for_all(
@@ -57,15 +82,32 @@ def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
             Correction(first, "ProxyPass /_matrix http://127.0.0.1:8009/_matrix nocanon", _passed(wanted)),
         ),
         "answer_delayed": Correction(first, f"{example} nocanon", _passed(wanted, "flushpackets=on")),
+    }
+
+
+def _of_access(wanted: Wanted, host: str) -> dict[str, Correction]:
+    place = (
+        f"{host} {_FIRST} Only the LocationMatch must come after every Location. Remove other rules that refuse these"
+        " paths, such as one of ModSecurity."
+    )
+    lines = (
+        f"AllowEncodedSlashes NoDecode\nMergeSlashes Off\n{_passed(wanted)}\n"
+        f'<LocationMatch "{_MATRIX}">\n    Require all granted\n</LocationMatch>'
+    )
+    return {
         AUTHENTICATION: Correction(
-            host,
-            '<Location "/">\n    AuthType Basic\n    Require valid-user\n</Location>',
-            '<Location "/_matrix">\n    Require all granted\n</Location>',
+            place, '<Location "/">\n    AuthType Basic\n    Require valid-user\n</Location>', lines
         ),
+        ACCESS: Correction(place, '<Location "/_matrix">\n    Require ip 192.0.2.0/24\n</Location>', lines),
     }
 
 
 def _passed(wanted: Wanted, options: str = "") -> str:
+    """Return the lines that forward, also where another RewriteRule follows."""
+    return f"{_UNTOUCHED}\n{_proxied(wanted, options)}"
+
+
+def _proxied(wanted: Wanted, options: str = "") -> str:
     """Return the lines that forward. Without nocanon, Apache decodes the path and encodes it again in its own way."""
     words = f"nocanon {options}".strip()
     passed = [f"ProxyPass {path} {wanted.backend_url}{path} {words}" for path in FORWARDED]
@@ -109,7 +151,9 @@ def _of_limits(wanted: Wanted, host: str) -> dict[str, Correction]:
             "<IfModule security2_module>\n    SecRuleEngine Off\n</IfModule>\n"
             f"LimitRequestBody {wanted.max_upload_size}",
         ),
-        "read_timeout": Correction(host, "ProxyTimeout 10", f"ProxyTimeout {READ_TIMEOUT}"),
+        "read_timeout": Correction(
+            f"{host} Remove timeout= from each ProxyPass.", "ProxyTimeout 10", f"ProxyTimeout {READ_TIMEOUT}"
+        ),
     }
 
 
@@ -117,30 +161,54 @@ def _of_the_host(wanted: Wanted, host: str) -> dict[str, Correction]:
     return {
         **{
             name: Correction(
-                host,
+                f"{host} These lines must come after every other Location.",
                 f"ProxyPass {path} {wanted.backend_url}{path}",
                 f'<Location "{path}">\n    Require all denied\n</Location>',
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
         },
         "health_of_another_server": Correction(
-            host, "", "\n".join([*_tls(wanted), f"ProxyPass /health {wanted.backend_url}/health nocanon"])
+            f"{host} {_FIRST}",
+            "",
+            "\n".join(
+                [_untouched("^/health$"), *_tls(wanted), f"ProxyPass /health {wanted.backend_url}/health nocanon"]
+            ),
         ),
         **for_all(
             WELL_KNOWN,
             Correction(
-                f"In the VirtualHost of {wanted.server_host} with port 443.",
+                f"In the VirtualHost of {wanted.server_host} with port 443. These lines must come before any other"
+                " RewriteRule.",
                 "",
                 "\n".join(_well_known(wanted, file) for file in wanted.files),
             ),
         ),
         "port_8448_closed": Correction("Outside of every VirtualHost.", "", _port_8448(wanted)),
+    }
+
+
+def _of_tls(wanted: Wanted, host: str) -> dict[str, Correction]:
+    return {
+        "tls_failed": Correction(
+            f"{host} It also needs SSLCertificateFile and SSLCertificateKeyFile.",
+            "SSLEngine Off",
+            f"SSLEngine On\n{_PROTOCOLS}",
+        ),
+        # With TLS 1.2, a client without a certificate gets the same answer as one without a common version.
+        TLS_REFUSED: Correction(
+            f"{host} It also needs SSLCertificateFile and SSLCertificateKeyFile.",
+            "SSLProtocol TLSv1\nSSLVerifyClient require",
+            f"{_PROTOCOLS}\nSSLVerifyClient none",
+        ),
+        CLIENT_CERTIFICATE: Correction(
+            f"{host} Remove it from each Location.", "SSLVerifyClient require", "SSLVerifyClient none"
+        ),
         **for_all(
             CERTIFICATE,
             Correction(
                 f"{host} The file must contain the certificate of the name and all intermediate certificates.",
-                _certificate(wanted.public_host, "cert"),
-                _certificate(wanted.public_host, "fullchain"),
+                _certificate(wanted.host, "cert"),
+                _certificate(wanted.host, "fullchain"),
             ),
         ),
     }
@@ -152,12 +220,15 @@ def _certificate(name: str, file: str) -> str:
 
 
 def _well_known(wanted: Wanted, file: str) -> str:
-    """Return the lines that serve a file without a file: a document for the status 200 of a path."""
+    """Return the lines that serve a file without a file: a document for the status 200 of a path.
+
+    Outside of the Location, the rule comes before a password or another one on who has access.
+    """
     cors = f'    Header always set {_ORIGIN} "*"\n' if file == CLIENT else ""
     return f"""\
+RewriteEngine On
+RewriteRule ^/\\.well-known/matrix/{file}$ - [R=200,L]
 <Location "/.well-known/matrix/{file}">
-    RewriteEngine On
-    RewriteRule ^ - [R=200,L]
     ErrorDocument 200 '{wanted.well_known(file)}'
     Header always set Content-Type application/json
 {cors}</Location>"""
@@ -165,7 +236,7 @@ def _well_known(wanted: Wanted, file: str) -> str:
 
 def _port_8448(wanted: Wanted) -> str:
     certificate = "\n".join(f"    {line}" for line in _certificate(wanted.server_host, "fullchain").splitlines())
-    passed = "\n".join(f"    {line}" for line in _passed(wanted).splitlines())
+    passed = "\n".join(f"    {line}" for line in _proxied(wanted).splitlines())
     address = "\n".join(f"    {line}" for line in _ADDRESS.splitlines())
     return f"""\
 Listen 8448

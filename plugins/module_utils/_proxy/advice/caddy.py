@@ -9,13 +9,17 @@
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    ACCESS,
     AUTHENTICATION,
     CERTIFICATE,
+    CHARACTER_RULE,
     CLIENT,
+    CLIENT_CERTIFICATE,
     FORWARDED,
     NOT_FORWARDED,
     PATH_CHANGED,
     READ_TIMEOUT,
+    TLS_REFUSED,
     WELL_KNOWN,
     WRONG_BACKEND,
     Correction,
@@ -26,16 +30,22 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.c
 _PROXY = "In the block of reverse_proxy."
 _GLOBAL = "In the block of global options at the beginning of the Caddyfile."
 _ORIGIN = "Access-Control-Allow-Origin"
+# Wherever they are, Caddy runs most directives before any handle, and only one handle of a block.
+_REST = (
+    "Move what else is there, such as redir, rewrite, uri, try_files, basicauth, forward_auth and file_server, into a"
+    " block handle {} at the end."
+)
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
     """Return the correction for each finding that Caddy can cause."""
-    site = f"In the site block of {wanted.public_host}."
+    site = f"In the site block of {wanted.named}."
     return {
         **_of_paths(wanted, site),
         **_of_headers(site, _handled(wanted)),
         **_of_limits(wanted, site),
         **_of_the_site(wanted, site),
+        **_of_tls(wanted, site),
     }
 
 
@@ -50,25 +60,36 @@ def _handled(wanted: Wanted) -> str:
 
 def _of_paths(wanted: Wanted, site: str) -> dict[str, Correction]:
     handled = _handled(wanted)
+    rest = f"{site} {_REST}"
+    refused = Correction(
+        f"{rest} Remove the rule that refuses encoded characters.",
+        "@encoded path_regexp %2[fF]\nrespond @encoded 400",
+        handled,
+    )
     return {
         **for_all(
             PATH_CHANGED,
             Correction(
-                f"{site} Remove every uri, rewrite and handle_path for these paths.",
+                f"{rest} Remove every uri, rewrite and handle_path for these paths.",
                 f"handle_path /_matrix/* {{\n\treverse_proxy {_upstream(wanted)}\n}}",
                 handled,
             ),
         ),
-        "path_refused": Correction(site, "@encoded path_regexp %2[fF]\nrespond @encoded 400", handled),
+        **for_all(("path_refused", CHARACTER_RULE), refused),
         "errors_replaced": Correction(
             f"{_PROXY} Remove the handle_response.",
             "@error status 4xx\nhandle_response @error {\n\trespond 404\n}",
             "",
         ),
-        **for_all(NOT_FORWARDED, Correction(site, f"reverse_proxy /_matrix/client/* {_upstream(wanted)}", handled)),
-        "redirected": Correction(site, f"redir https://{wanted.public_name}{{uri}}", handled),
-        **for_all(WRONG_BACKEND, Correction(site, "reverse_proxy /_matrix/* 127.0.0.1:8009", handled)),
-        AUTHENTICATION: Correction(f"{site} Remove the directive.", "basicauth", ""),
+        **for_all(NOT_FORWARDED, Correction(rest, f"reverse_proxy /_matrix/client/* {_upstream(wanted)}", handled)),
+        "redirected": Correction(rest, f"redir https://{wanted.public_name}{{uri}}", handled),
+        **for_all(WRONG_BACKEND, Correction(rest, "reverse_proxy /_matrix/* 127.0.0.1:8009", handled)),
+        AUTHENTICATION: Correction(rest, "basicauth", handled),
+        ACCESS: Correction(
+            f"{rest} Remove every respond, error and abort for these paths.",
+            "@other not remote_ip private_ranges\nrespond @other 403",
+            handled,
+        ),
         "authorization_removed": Correction(f"{_PROXY} Remove the line.", "header_up -Authorization", ""),
     }
 
@@ -86,7 +107,7 @@ def _of_headers(site: str, handled: str) -> dict[str, Correction]:
         "cors_missing": Correction(_PROXY, f"header_down -{_ORIGIN}", f"header_down {_ORIGIN} *"),
         # Without defer, the header of Synapse is added to this one.
         "cors_doubled": Correction(site, f"header {_ORIGIN} *", f"header {{\n\t{_ORIGIN} *\n\tdefer\n}}"),
-        "cors_preflight": Correction(site, "@options method OPTIONS\nrespond @options 204", handled),
+        "cors_preflight": Correction(f"{site} {_REST}", "@options method OPTIONS\nrespond @options 204", handled),
     }
 
 
@@ -96,7 +117,7 @@ def _of_limits(wanted: Wanted, site: str) -> dict[str, Correction]:
             _GLOBAL, "servers {\n\tmax_header_size 2KB\n}", "servers {\n\tmax_header_size 1MB\n}"
         ),
         "body_limit": Correction(
-            site,
+            f"{site} Remove every smaller request_body.",
             "request_body {\n\tmax_size 1MB\n}",
             f"request_body {{\n\tmax_size {wanted.max_upload_size}\n}}",
         ),
@@ -110,7 +131,6 @@ def _of_limits(wanted: Wanted, site: str) -> dict[str, Correction]:
 
 
 def _of_the_site(wanted: Wanted, site: str) -> dict[str, Correction]:
-    certificates = f"/etc/letsencrypt/live/{wanted.public_host}"
     return {
         **{
             name: Correction(
@@ -120,11 +140,13 @@ def _of_the_site(wanted: Wanted, site: str) -> dict[str, Correction]:
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
         },
-        "health_of_another_server": Correction(site, "", f"handle /health {{\n\treverse_proxy {_upstream(wanted)}\n}}"),
+        "health_of_another_server": Correction(
+            f"{site} {_REST}", "", f"handle /health {{\n\treverse_proxy {_upstream(wanted)}\n}}"
+        ),
         **for_all(
             WELL_KNOWN,
             Correction(
-                f"In the site block of {wanted.server_host}.",
+                f"In the site block of {wanted.server_host}. {_REST}",
                 "",
                 "\n".join(_well_known(wanted, file) for file in wanted.files),
             ),
@@ -132,7 +154,32 @@ def _of_the_site(wanted: Wanted, site: str) -> dict[str, Correction]:
         "port_8448_closed": Correction(
             "As a site block of its own.",
             "",
-            f"{wanted.server_host}:8448 {{\n\treverse_proxy /_matrix/* {_upstream(wanted)}\n}}",
+            _site(wanted, wanted.server_host, 8448),
+        ),
+    }
+
+
+def _site(wanted: Wanted, host: str, port: int) -> str:
+    forwarded = "\n".join(f"\treverse_proxy {path}/* {_upstream(wanted)}" for path in FORWARDED)
+    return f"{host}:{port} {{\n{forwarded}\n}}"
+
+
+def _of_tls(wanted: Wanted, site: str) -> dict[str, Correction]:
+    certificates = f"/etc/letsencrypt/live/{wanted.host}"
+    return {
+        **for_all(
+            ("tls_failed", TLS_REFUSED),
+            Correction(
+                "The address of the site block must have the name, this port and no http://. If its block has other"
+                " directives, keep them. Remove the global auto_https off, and client_auth and protocols from tls.",
+                f"http://{_site(wanted, wanted.host, wanted.port)}",
+                _site(wanted, wanted.host, wanted.port),
+            ),
+        ),
+        CLIENT_CERTIFICATE: Correction(
+            f"{site} Remove the client_auth from tls.",
+            "tls {\n\tclient_auth {\n\t\tmode require_and_verify\n\t}\n}",
+            "",
         ),
         **for_all(
             CERTIFICATE,

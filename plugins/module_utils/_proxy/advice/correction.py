@@ -38,8 +38,12 @@ WELL_KNOWN = (
     "public_url_differs",
 )
 CERTIFICATE = ("certificate_wrong_name", "certificate_not_trusted")
-# A proxy that asks for a password has the finding not_matrix, but needs another correction.
-AUTHENTICATION = "authentication"
+# What is not forwarded because of a password, a rule on addresses, or a certificate of the client has the name of
+# another finding, but needs another correction. So have characters that a rule refuses, and not a setting.
+AUTHENTICATION, ACCESS, CLIENT_CERTIFICATE = "authentication", "access", "client_certificate"
+CHARACTER_RULE = "character_rule"
+# A proxy that has TLS, but does not agree on it, also has the finding of one without TLS.
+TLS_REFUSED = "tls_refused"
 
 # What a proxy must forward, as Synapse's documentation of reverse proxies recommends it.
 FORWARDED = ("/_matrix", "/_synapse/client")
@@ -65,8 +69,8 @@ class Wanted(t.NamedTuple):
 
     `scheme` and `address`: where Synapse listens, such as http and 127.0.0.1:8008, always with the port.
     `server_name`: the Matrix server name. `public_name`: the name of the public URL, with a port if it is not 443.
-    `max_upload_size`: in bytes. `files`: which of the files server and client below
-    /.well-known/matrix are wrong.
+    `max_upload_size`: in bytes. `files`: which of the files server and client below /.well-known/matrix are wrong.
+    `site`: the name of the site that has the finding, with a port if it is not 443, "" if it is that of the public URL.
     """
 
     scheme: str
@@ -75,6 +79,7 @@ class Wanted(t.NamedTuple):
     public_name: str
     max_upload_size: int = DEFAULT_MAX_UPLOAD_SIZE
     files: tuple[str, ...] = (SERVER, CLIENT)
+    site: str = ""
 
     @property
     def backend_url(self) -> str:
@@ -82,9 +87,20 @@ class Wanted(t.NamedTuple):
         return f"{self.scheme}://{self.address}"
 
     @property
-    def public_host(self) -> str:
-        """The name of the public URL without the port."""
-        return without_port(self.public_name)
+    def host(self) -> str:
+        """The name of the site that has the finding, without the port."""
+        return without_port(self.site or self.public_name)
+
+    @property
+    def port(self) -> int:
+        """The port of the site that has the finding."""
+        found = re.search(r":(\d+)\Z", self.site or self.public_name)
+        return int(found[1]) if found else 443
+
+    @property
+    def named(self) -> str:
+        """The site that has the finding, in words: with the port if it is not 443."""
+        return self.host if self.port == 443 else f"{self.host} with port {self.port}"
 
     @property
     def server_host(self) -> str:

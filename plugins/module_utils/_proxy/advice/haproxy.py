@@ -9,13 +9,17 @@
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    ACCESS,
     AUTHENTICATION,
     CERTIFICATE,
+    CHARACTER_RULE,
     CLIENT,
+    CLIENT_CERTIFICATE,
     FORWARDED,
     NOT_FORWARDED,
     PATH_CHANGED,
     READ_TIMEOUT,
+    TLS_REFUSED,
     WELL_KNOWN,
     WRONG_BACKEND,
     Correction,
@@ -24,7 +28,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.c
 )
 
 _FRONTEND = "In the frontend."
-_EITHER = "In the frontend or in the backend, where the other line is."
+_EITHER = "In the frontend or in the backend, in place of the other line."
+# Wherever they are, HAProxy obeys each http-request before any use_backend.
+_FIRST = (
+    "After the lines that set headers, and before every other http-request and use_backend. Move rules that refuse or"
+    " redirect from the backend into the frontend."
+)
 _ORIGIN = "Access-Control-Allow-Origin"
 
 
@@ -33,7 +42,13 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
 
     HAProxy changes no path by itself, so most of them only remove a line.
     """
-    return {**_of_paths(wanted), **_of_headers(), **_of_limits(wanted), **_of_the_frontend(wanted)}
+    return {
+        **_of_paths(wanted),
+        **_of_headers(),
+        **_of_limits(),
+        **_of_the_frontend(wanted),
+        **_of_tls(wanted),
+    }
 
 
 def _of_paths(wanted: Wanted) -> dict[str, Correction]:
@@ -49,7 +64,11 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
         "signature_broken": "http-request set-path %[path,url_dec]",
     }
     # The backend of the other lines may have any name. This one is that of the guide.
-    forwarded = f"{_acl()}\nuse_backend synapse if matrix"
+    forwarded = f"{_acl()}\nhttp-request allow if matrix\nuse_backend synapse if matrix"
+    first = f"{_FRONTEND} {_FIRST}"
+    refused = Correction(
+        "Remove the rule that refuses encoded characters.", "http-request deny if { path_sub -i %2f }", ""
+    )
     return {
         **{
             name: Correction(
@@ -60,21 +79,20 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             )
             for name in PATH_CHANGED
         },
-        "path_refused": Correction(
-            "Remove the rule that refuses encoded characters.", "http-request deny if { path_sub -i %2f }", ""
-        ),
+        **for_all(("path_refused", CHARACTER_RULE), refused),
         "errors_replaced": Correction(
             "Remove every http-response return for these paths, from the frontend and from the backend.",
             "http-response return status 404 default-errorfiles if { status 404 }",
             "",
         ),
-        **for_all(NOT_FORWARDED, Correction(_FRONTEND, "acl matrix path_beg /_matrix/client", forwarded)),
-        "redirected": Correction(_FRONTEND, "http-request redirect scheme https", forwarded),
+        **for_all(NOT_FORWARDED, Correction(first, "acl matrix path_beg /_matrix/client", forwarded)),
+        "redirected": Correction(first, "http-request redirect scheme https", forwarded),
         **for_all(
             WRONG_BACKEND,
             Correction("In the backend.", "server synapse 127.0.0.1:8009", f"server synapse {_server(wanted)}"),
         ),
-        AUTHENTICATION: Correction("Remove the rule for these paths.", "http-request auth", ""),
+        AUTHENTICATION: Correction(first, "http-request auth", forwarded),
+        ACCESS: Correction(first, "http-request deny unless { src 192.0.2.0/24 }", forwarded),
         "authorization_removed": Correction(
             "Remove this line from the frontend or from the backend.", "http-request del-header Authorization", ""
         ),
@@ -112,14 +130,14 @@ def _of_headers() -> dict[str, Correction]:
     }
 
 
-def _of_limits(wanted: Wanted) -> dict[str, Correction]:
-    condition = "if { req.hdr_val(content-length) gt"
+def _of_limits() -> dict[str, Correction]:
     return {
         "long_url_refused": Correction("In the section global.", "tune.bufsize 4096", "tune.bufsize 32768"),
+        # HAProxy has no limit of its own.
         "body_limit": Correction(
-            _EITHER,
-            f"http-request deny deny_status 413 {condition} 1048576 }}",
-            f"http-request deny deny_status 413 {condition} {wanted.max_upload_size} }}",
+            "Remove the rule for these paths, from the frontend or from the backend.",
+            "http-request deny deny_status 413 if { req.hdr_val(content-length) gt 1048576 }",
+            "",
         ),
         "read_timeout": Correction(
             "In the backend, or in the section defaults.", "timeout server 10s", f"timeout server {READ_TIMEOUT}s"
@@ -133,11 +151,10 @@ def _of_limits(wanted: Wanted) -> dict[str, Correction]:
 
 
 def _of_the_frontend(wanted: Wanted) -> dict[str, Correction]:
-    file = f"/etc/haproxy/certs/{wanted.public_host}.pem"
     return {
         **{
             name: Correction(
-                _FRONTEND,
+                f"{_FRONTEND} Before every http-request allow.",
                 f"acl matrix path_beg {' '.join((*FORWARDED, path))}",
                 f"{_acl()}\n"
                 # Decoded, because Synapse decodes the path too: %61dmin is the same as admin.
@@ -145,11 +162,15 @@ def _of_the_frontend(wanted: Wanted) -> dict[str, Correction]:
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
         },
-        "health_of_another_server": Correction(_FRONTEND, "", "use_backend synapse if { path /health }"),
+        "health_of_another_server": Correction(
+            f"{_FRONTEND} {_FIRST}",
+            "",
+            "http-request allow if { path /health }\nuse_backend synapse if { path /health }",
+        ),
         **for_all(
             WELL_KNOWN,
             Correction(
-                f"In the frontend of {wanted.server_host} with port 443.",
+                f"In the frontend of {wanted.server_host} with port 443. Before every other http-request.",
                 "",
                 "\n".join(_well_known(wanted, name) for name in wanted.files),
             ),
@@ -159,13 +180,35 @@ def _of_the_frontend(wanted: Wanted) -> dict[str, Correction]:
             "",
             f"bind :::8448 v4v6 ssl crt /etc/haproxy/certs/{wanted.server_host}.pem",
         ),
+    }
+
+
+def _of_tls(wanted: Wanted) -> dict[str, Correction]:
+    file = f"/etc/haproxy/certs/{wanted.host}.pem"
+    bind = f"bind :::{wanted.port} v4v6"
+    secured = f"{bind} ssl crt {file}"
+    return {
+        **for_all(
+            ("tls_failed", TLS_REFUSED),
+            Correction(
+                f"{_FRONTEND} The file must contain the certificate of {wanted.host}, its chain and the key. Keep"
+                " neither verify nor ssl-max-ver in the line.",
+                bind,
+                f"{secured} ssl-min-ver TLSv1.2",
+            ),
+        ),
+        CLIENT_CERTIFICATE: Correction(
+            f"{_FRONTEND} Remove verify and ca-file from the line.",
+            f"{secured} verify required ca-file /etc/haproxy/clients.pem",
+            secured,
+        ),
         **for_all(
             CERTIFICATE,
             Correction(
                 f"{_FRONTEND} The file must contain the certificate of the name, all intermediate certificates and "
                 "the key, in this order.",
-                f"bind :::443 v4v6 ssl crt {file}",
-                f"bind :::443 v4v6 ssl crt {file}",
+                secured,
+                secured,
             ),
         ),
     }

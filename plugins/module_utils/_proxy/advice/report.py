@@ -42,6 +42,8 @@ def report(prepared: Prepared, surveyed: Surveyed, failures: t.Sequence[t.Any], 
 
 def _finding(finding: Finding, prepared: Prepared) -> dict[str, t.Any]:
     subject = prepared.subject
+    # The block of the configuration that has to be changed is that of the site where the finding was made.
+    place = next((site.place for site in subject.sites if site.name == finding.site), prepared.client)
     return {
         "name": finding.name,
         "what": finding.what,
@@ -49,7 +51,7 @@ def _finding(finding: Finding, prepared: Prepared) -> dict[str, t.Any]:
         "site": finding.site,
         "groups": list(finding.groups),
         "evidence": finding.evidence,
-        "fix": advise(finding, subject.direct or _BACKEND, subject.server_name, prepared.client.netloc),
+        "fix": advise(finding, subject.direct or _BACKEND, subject.server_name, prepared.client.netloc, place.netloc),
     }
 
 

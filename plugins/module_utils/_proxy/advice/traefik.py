@@ -12,12 +12,16 @@ Its entry point for HTTPS is called websecure, as in the documentation of Traefi
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
+    ACCESS,
     AUTHENTICATION,
     CERTIFICATE,
+    CHARACTER_RULE,
+    CLIENT_CERTIFICATE,
     FORWARDED,
     NOT_FORWARDED,
     PATH_CHANGED,
     READ_TIMEOUT,
+    TLS_REFUSED,
     WELL_KNOWN,
     WRONG_BACKEND,
     Correction,
@@ -39,8 +43,8 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
 def _of_paths(wanted: Wanted) -> dict[str, Correction]:
     routed = _routed(wanted)
     without = (
-        f"{_DYNAMIC} The router must have no middleware that changes the path or errors, and none for CORS or a"
-        " password."
+        f"{_DYNAMIC} The router and its entry point must have no middleware that changes the path or errors, and none"
+        " for CORS, a password or addresses."
     )
     encoded = "\n".join(f"        allowEncoded{name}: true" for name in _ENCODED)
     return {
@@ -60,7 +64,15 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
         "redirected": Correction(without, "middlewares:\n  - redirect", routed),
         **for_all(WRONG_BACKEND, Correction(_DYNAMIC, "- url: http://127.0.0.1:8009", _service(wanted))),
         **for_all(
-            (AUTHENTICATION, "authorization_removed", "cors_missing", "cors_doubled", "cors_preflight"),
+            (
+                AUTHENTICATION,
+                ACCESS,
+                CHARACTER_RULE,
+                "authorization_removed",
+                "cors_missing",
+                "cors_doubled",
+                "cors_preflight",
+            ),
             Correction(without, "middlewares:\n  - headers", routed),
         ),
         **for_all(("admin_api_public", "metrics_public"), Correction(_DYNAMIC, "rule: PathPrefix(`/`)", routed)),
@@ -82,6 +94,7 @@ def _entry_point(settings: str) -> str:
 
 
 def _routed(wanted: Wanted, name: str = "synapse", rule: str = "", host: str = "") -> str:
+    """Return a router and its service. With the priority it comes before routers with longer rules."""
     paths = " || ".join(f"PathPrefix(`{path}`)" for path in FORWARDED)
     return f"""\
 http:
@@ -89,7 +102,8 @@ http:
     {name}:
       entryPoints:
         - websecure
-      rule: Host(`{host or wanted.public_host}`) && ({rule or paths})
+      priority: 1000
+      rule: Host(`{host or wanted.host}`) && ({rule or paths})
       service: synapse
       tls: {{}}
 {_service(wanted).partition(chr(10))[2]}"""
@@ -148,12 +162,28 @@ def _of_limits(wanted: Wanted) -> dict[str, Correction]:
 
 
 def _of_the_entry_points(wanted: Wanted) -> dict[str, Correction]:
-    directory = f"/etc/letsencrypt/live/{wanted.public_host}"
+    directory = f"/etc/letsencrypt/live/{wanted.host}"
     return {
         "port_8448_closed": Correction(
             f"{_STATIC} Add federation to the entryPoints of the router, too.",
             "",
             'entryPoints:\n  federation:\n    address: ":8448"\n    http:\n      tls: {}',
+        ),
+        "tls_failed": Correction(
+            f"{_STATIC} The router must have tls, and the certificate must be in a file of the file provider.",
+            _entry_point(f'    address: ":{wanted.port}"'),
+            _entry_point(f'    address: ":{wanted.port}"\n    http:\n      tls: {{}}'),
+        ),
+        TLS_REFUSED: Correction(
+            f"{_DYNAMIC} The router must have no other options of tls. The certificate must be in such a file, too.",
+            "minVersion: VersionTLS13",
+            "tls:\n  options:\n    default:\n      minVersion: VersionTLS12\n      clientAuth:\n"
+            "        clientAuthType: NoClientCert",
+        ),
+        CLIENT_CERTIFICATE: Correction(
+            _DYNAMIC,
+            "clientAuthType: RequireAndVerifyClientCert",
+            "tls:\n  options:\n    default:\n      clientAuth:\n        clientAuthType: NoClientCert",
         ),
         **for_all(
             CERTIFICATE,

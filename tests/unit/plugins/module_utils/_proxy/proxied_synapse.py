@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import typing as t
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -52,7 +53,8 @@ def synapse(target: str) -> Page:
     if unquote(path) == "/_matrix/static":
         return Page(302, b"", (("Location", f"{path}/{mark}{query}"),))
     if path == "/_matrix/client/versions":
-        return Page(200, b'{"versions": ["v1.11"]}', ())
+        is_token = "access_token=" in query
+        return error(401, "M_UNKNOWN_TOKEN") if is_token else Page(200, b'{"versions": ["v1.11"]}', ())
     if path == "/_matrix/federation/v1/version":
         return Page(200, b'{"server": {"name": "Synapse"}}', ())
     if re.fullmatch("/_matrix/key/v2/server(/[^/]*)?", path):
@@ -83,6 +85,8 @@ class World:
     `direct`: what Synapse itself answers, if the proxy changes answers.
     """
 
+    reason, fix = "", ""
+
     def __init__(
         self,
         proxy: Proxy,
@@ -93,9 +97,14 @@ class World:
         self._server = server
         self._direct = direct or server
         self._logged: dict[str, str] = {}
+        self._lock = threading.Lock()
         self.sent: list[tuple[Place, Request]] = []
 
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+        with self._lock:
+            return self._answer(place, request)
+
+    def _answer(self, place: Place, request: Request) -> Answer | NoAnswer:
         self.sent.append((place, request))
         tag = f"{len(self.sent):012x}"
         arrived = request.target if place == DIRECT else self._proxy(request.target)
@@ -113,6 +122,8 @@ class World:
 
 class NoLog:
     """A log that is not known."""
+
+    reason, fix = "", ""
 
     def get(self, tag: str) -> Arrived | None:
         return None

@@ -28,22 +28,22 @@ def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
 class RawServer:
     """Listens while it is entered. `heads`: what was received, without bodies; `connections`: how many there were.
 
-    `certificate`: the path of a file with the certificates and the key, for TLS.
+    `certificate`: the path of a file with the certificates and the key, for TLS. `context`: other settings of TLS.
     """
 
-    def __init__(self, handler: Handler, certificate: str = "") -> None:
+    def __init__(self, handler: Handler, certificate: str = "", context: ssl.SSLContext | None = None) -> None:
         self.heads: list[bytes] = []
         self.connections = 0
         self.peers: list[str] = []
         self._handler = handler
-        self._context: ssl.SSLContext | None = None
+        self._context = context
         if certificate:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
-        self.place = Place("https" if certificate else "http", "127.0.0.1", self.port)
+        self.place = Place("https" if self._context else "http", "127.0.0.1", self.port)
 
     def __enter__(self) -> RawServer:
         threading.Thread(target=self._accept, daemon=True).start()

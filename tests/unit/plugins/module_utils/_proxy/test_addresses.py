@@ -14,7 +14,11 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import addresses
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.addresses import can_reach, check_addresses
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.addresses import (
+    can_reach,
+    check_addresses,
+    failing_targets,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import is_address
 
@@ -225,3 +229,19 @@ def test_whether_this_host_has_ipv6(monkeypatch: pytest.MonkeyPatch, own: str, a
 @pytest.mark.parametrize("host", ["exa mple.org", "a..b", "", f"{'a' * 64}.example"])
 def test_names_that_are_none(host: str) -> None:
     assert check_addresses(Place("https", host, 443), {}) == ((), ())
+
+
+def test_targets_of_which_some_fail(listen: Listen, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = listen("127.0.0.1")
+    named(monkeypatch, "127.0.0.1")
+    dead, alive, moved = "dead.example:1", f"alive.example:{port}", "Moved.example:8448"
+    failing = failing_targets([dead, alive, moved, "bad"], {"moved.example:8448": f"127.0.0.1:{port}"})
+    assert failing == {dead: "Connection refused", "bad": "bad"}
+
+
+def test_a_target_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(*_arguments: object, **_options: object) -> t.NoReturn:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert "Name or service not known" in failing_targets(["none.example:1"], {})["none.example:1"]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -290,3 +291,25 @@ def test_log_configuration_that_cannot_be_read(tmp_path: Path) -> None:
 def test_configuration_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SynapseError):
         log_files_of([str(tmp_path / "missing.yaml")])
+
+
+def test_log_that_cannot_be_read_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(tmp_path / name) for name in ("one.log", "two.log")]
+    for path in paths:
+        Path(path).write_text("")
+    original = os.pread
+
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        if os.path.samestat(os.fstat(descriptor), os.stat(paths[0])):
+            raise OSError(errno.EIO, "Input/output error")
+        return original(descriptor, size, offset)
+
+    with LogWatch(paths) as watch:
+        Path(paths[1]).write_text(line(message()))
+        monkeypatch.setattr(os, "pread", pread)
+        begin = time.monotonic()
+        found = watch.read([TAG, OTHER], 10)
+    # What the other file says is kept, and nothing more is waited for.
+    assert time.monotonic() - begin < 5
+    assert found.get(TAG) is not None
+    assert found.reason == f"{paths[0]} cannot be read: Input/output error."

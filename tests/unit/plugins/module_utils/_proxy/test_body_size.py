@@ -57,7 +57,7 @@ def check(
 
 
 def test_a_refused_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    uploads = Uploads(answered(413, b"<html>nginx</html>"))
+    uploads = Uploads(answered(413, b"<html>nginx</html>"), SYNAPSE)
     [finding] = check(monkeypatch, uploads).findings
     assert finding.name == "body_limit"
     assert finding.what == (
@@ -68,7 +68,7 @@ def test_a_refused_header(monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.values == {"max_upload_size": 10 * MEBIBYTE}
     assert finding.evidence["answer"] == "413 <html>nginx</html>"
     assert finding.evidence["request"].startswith("POST https://example.org/_matrix/media/v3/upload")
-    assert uploads.asked == [(PUBLIC, 10 * MEBIBYTE)]
+    assert uploads.asked == [(PUBLIC, 10 * MEBIBYTE), (PUBLIC, 1)]
 
 
 @pytest.mark.parametrize("size", [None, 50 * MEBIBYTE])
@@ -79,9 +79,9 @@ def test_everything_is_accepted(size: int | None, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_default_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    [finding] = check(monkeypatch, Uploads(answered(413)), None).findings
+    [finding] = check(monkeypatch, Uploads(answered(413), SYNAPSE), None).findings
     assert "below 50 MiB (the default of max_upload_size)" in finding.what
-    [finding] = check(monkeypatch, Uploads(answered(413)), 1000).findings
+    [finding] = check(monkeypatch, Uploads(answered(413), SYNAPSE), 1000).findings
     assert "below 1000 bytes (max_upload_size)" in finding.what
 
 
@@ -119,7 +119,8 @@ def test_another_refusal_if_a_small_upload_gets_through(
     assert uploads.asked[1] == (PUBLIC, 1)
 
 
-@pytest.mark.parametrize("refused", [CLOSED, answered(411), answered(501), answered(403), answered(302)])
+# The last one is that of a location that does not forward to Synapse at all.
+@pytest.mark.parametrize("refused", [CLOSED, answered(411), answered(413), answered(501), answered(403), answered(302)])
 @pytest.mark.parametrize("small", [answered(411), answered(200, b"{}"), SILENT, CLOSED])
 def test_a_refusal_of_every_upload(refused: Uploaded, small: Uploaded, monkeypatch: pytest.MonkeyPatch) -> None:
     found = check(monkeypatch, Uploads(refused, small))
@@ -147,6 +148,9 @@ def test_synapse_itself_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     found = check(monkeypatch, Uploads(answered(413, LARGE, 10 * MEBIBYTE)))
     assert found.findings == ()
     assert "Synapse itself refused" in found.unknown[0].reason
+    assert "Restart Synapse" in found.unknown[0].fix
+    found = check(monkeypatch, Uploads(answered(413, LARGE)), None)
+    assert "Set max_upload_size" in found.unknown[0].fix
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,9 @@ def test_a_certificate_that_is_not_valid_yet() -> None:
 def test_without_verification_the_chain_is_not_judged(workshop: Workshop) -> None:
     found = tried(workshop.leaf("DNS:a.example", days=-1), False)
     assert {name: one.severity for name, one in found.findings.items()} == {
-        "certificate_wrong_name": "warning",
-        "certificate_expired": "warning",
+        # Other servers verify it in any case.
+        "certificate_wrong_name": "error",
+        "certificate_expired": "error",
     }
     assert found.findings["certificate_expired"].evidence["answer"].startswith("a certificate for a.example, valid")
     assert found.certificate["names"] == ["a.example"]
@@ -269,3 +270,27 @@ def test_names_with_control_characters_are_only_text(workshop: Workshop, authori
     found = tried(workshop.leaf("DNS:a\x1b[31mb.example", authority), authority.certificate)
     assert "\x1b" not in found.findings["certificate_wrong_name"].what
     assert "\x1b" not in str(found.certificate["names"])
+
+
+def test_without_verification_only_clients_may_accept_another_name(workshop: Workshop) -> None:
+    served = workshop.leaf("DNS:a.example")
+    place = Place("https", NAME, 443)
+    with RawServer(fixed(answer(200)), served.both) as server, Sender(False, 5) as sender:
+        sender.connect_also({place.address: server.place.address})
+        for groups, severity in ((("client", "media"), "warning"), (("client", "key"), "error")):
+            (finding,) = check_certificate(sender, Site("client", place, groups)).found.findings
+            assert (finding.name, finding.severity) == ("certificate_wrong_name", severity)
+
+
+def test_a_server_that_only_offers_an_old_version(workshop: Workshop) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(workshop.leaf(f"DNS:{NAME}").both)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with RawServer(fixed(answer(200)), context=context) as server, Sender(True, 5) as sender:
+        (finding,) = check_certificate(sender, Site("federation", server.place, GROUPS)).found.findings
+        assert sender.sent == 2
+    assert finding.name == "tls_failed"
+    assert "there is no common version of TLS, of which this host needs 1.2 or newer" in finding.what
+    assert "it offers nothing newer than TLS 1.1, so let the proxy offer TLS 1.2 and 1.3." in finding.what

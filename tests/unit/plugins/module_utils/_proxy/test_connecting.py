@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import pathlib
 import socket
+import ssl
 import threading
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import read_connect_to
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
+    _why_no_tls,
+    read_connect_to,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.made_certificates import Workshop
@@ -109,7 +113,7 @@ def test_a_server_without_tls_and_one_that_waits() -> None:
         found = sender.send(server.place._replace(scheme="https"), Request("/"))
         assert isinstance(found, NoAnswer)
         assert (found.kind, found.reason) == (
-            "timeout",
+            "silent",
             f"127.0.0.1:{server.port} accepted the connection, but did not answer the TLS handshake in time",
         )
 
@@ -153,3 +157,23 @@ def test_authorities_are_checked(tmp_path: pathlib.Path) -> None:
         with pytest.raises(InvalidInput, match=rf"ca_path {tmp_path}/{name} {words}\."):
             Sender(str(tmp_path / name))
     Sender(str(tmp_path))
+
+
+class Unexplained(ssl.SSLError):
+    """What OpenSSL gives for an error that has no name in Python."""
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "there is no common version of TLS, of which this host needs 1.2 or newer"),
+        ("TLSV1_UNRECOGNIZED_NAME", "it has no certificate for this name"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "there is no common cipher, or it has no certificate for this name"),
+        ("SOMETHING_ELSE", "something else"),
+        (None, "without a reason"),
+    ],
+)
+def test_why_there_is_no_tls(reason: str | None, words: str) -> None:
+    error = Unexplained(1, "unknown error (_ssl.c:1000)")
+    error.reason = reason or ""
+    assert _why_no_tls("a:1", error).reason == f"a:1 did not agree on TLS ({words})"

@@ -47,6 +47,8 @@ class Server:
             status, headers = change(request, status, headers)
         if place == PUBLIC and self._body is not None and request.method != "OPTIONS":
             body = self._body
+        if not headers:
+            body = b"<html>refused</html>"
         if status == 0:
             return NoAnswer(place, request, "", "closed", "it closed the connection")
         return Answer(place, request, "", status, headers, body, 0.1, "HTTP/1.1", "192.0.2.1:443", "192.0.2.7")
@@ -217,6 +219,47 @@ def test_failure_of_the_preflight_only() -> None:
     found = check_cors(subject(Server(preflight(503))))
     assert found.findings == ()
     assert "503" in found.unknown[0].reason
+
+
+def after(count: int, status: int, until: int = 100) -> Change:
+    """A proxy that refuses everything after so many requests, as a limit does, until it has refused some."""
+    seen = [0]
+
+    def change(request: Request, before: int, headers: Headers) -> tuple[int, Headers]:
+        seen[0] += 1
+        return (status, ()) if count < seen[0] <= until else (before, headers)
+
+    return change
+
+
+@pytest.mark.parametrize("until", [100, 5])
+@pytest.mark.parametrize("status", [401, 403, 444])
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_limit_that_begins_in_the_middle_is_not_a_refused_preflight(count: int, status: int, until: int) -> None:
+    server = Server(after(count, status, until))
+    found = check_cors(subject(server))
+    assert found.findings == ()
+    (unknown,) = found.unknown
+    assert unknown.name == "cors_preflight"
+    assert f"answered OPTIONS with {status}, probably because of a limit" in unknown.reason
+    assert "limit_req" in unknown.fix
+    assert len(server.sent) == 7
+
+
+def test_a_limit_in_json_is_no_answer_of_synapse() -> None:
+    assert check_cors(subject(Server(without_origin, body=b'{"error": "rate limit"}'))) == ((), ())
+
+
+@pytest.mark.parametrize("status", [0, 502])
+@pytest.mark.parametrize("change", [without_origin, doubled, preflight(405)])
+def test_without_an_answer_of_synapse_itself_the_proxy_is_not_blamed(change: Change, status: int) -> None:
+    def fails(request: Request, before: int, headers: Headers) -> tuple[int, Headers]:
+        return status, ()
+
+    found = check_cors(subject(Server(change, fails)))
+    assert found.findings == ()
+    (unknown,) = found.unknown
+    assert "Synapse itself did not answer, so it is not known" in unknown.reason
 
 
 def test_site_of_servers_only() -> None:

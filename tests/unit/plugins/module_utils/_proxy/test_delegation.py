@@ -18,6 +18,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegati
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.service_records import Record
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.raw_server import (
+    RawServer,
+    answer,
+    fixed,
+)
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.web import Dns, Page, Web, page
 
 URL = "https://example.org/.well-known/matrix/server"
@@ -148,7 +154,7 @@ def test_targets_that_work_with_some_servers_only() -> None:
     [finding] = resolve("example.org", Web(), dns).found.findings
     assert (finding.name, finding.severity, finding.site) == ("srv_invalid", "warning", "federation")
     assert finding.what == (
-        "The SRV record of _matrix-fed._tcp.example.org works with some servers only: its target 192.0.2.1 is an IP"
+        "The SRV record of _matrix-fed._tcp.example.org works in part only: its target 192.0.2.1 is an IP"
         " address, where a host name is required; its target b.example is an alias (CNAME) of c.example, which is not"
         " allowed."
     )
@@ -224,3 +230,43 @@ def test_another_way_than_the_default_is_not_asked(delegation: Delegation) -> No
     web = Web()
     assert check_delegation(delegation, web).findings == ()
     assert web.asked == []
+
+
+@pytest.mark.parametrize("file", [page(b"", 429), page(b"", 502), Page(kind="not_asked")])
+def test_a_file_that_was_not_read_is_never_a_conclusion(file: Page) -> None:
+    web = Web({URL: file})
+    found = resolve("example.org", web, Dns())
+    assert (found.method, found.certain) == ("default", False)
+    count = len(web.asked)
+    assert check_delegation(found, web) == ((), ())
+    assert len(web.asked) == count
+
+
+def test_a_port_that_accepts_connections_is_open() -> None:
+    web = Web({URL: page(b"", 404), "https://example.org:8448/_matrix/key/v2/server": Page(kind="silent")})
+    assert check_delegation(resolve("example.org", web, Dns()), web).findings == ()
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True), (False, False)])
+def test_targets_that_do_not_accept_connections(first: bool, second: bool) -> None:
+    with RawServer(fixed(answer(200))) as server:
+        here, closed = f"127.0.0.1:{server.port}", "127.0.0.1:1"
+        connect_to = {"a.example:8449": here if first else closed, "b.example:8450": here if second else closed}
+        records = [Record(0, 0, "a.example", 8449), Record(1, 0, "b.example", 8450)]
+        with Sender(connect_to={**connect_to, "example.org:443": closed}) as sender:
+            found = resolve("example.org", sender, Dns({NEW + "example.org": records}))
+            assert sender.sent == 1
+    # Other servers go on to the second target.
+    chosen = "b.example:8450" if second and not first else "a.example:8449"
+    assert list(found.connect_to.values()) == [chosen]
+    assert found.place is not None and found.place.port == int(chosen[-4:])
+    assert found.targets == ("a.example:8449", "b.example:8450")
+    whats = [finding.what for finding in found.found.findings]
+    if first == second:
+        # If none answers, the site cannot be reached, which is another finding.
+        assert whats == []
+    else:
+        dead = "a.example:8449" if second else "b.example:8450"
+        assert whats == [
+            f"The SRV record of {NEW}example.org works in part only: its target {dead!r} fails (Connection refused)."
+        ]

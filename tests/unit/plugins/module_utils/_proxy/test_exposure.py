@@ -104,6 +104,28 @@ def test_health_of_another_program() -> None:
     assert "UP" in finding.evidence["answer"]
 
 
+@pytest.mark.parametrize("body", [b"", b"\n", b"OK\n"])
+def test_health_without_content(body: bytes) -> None:
+    # As Caddy answers to every path for which nothing is configured.
+    server = Server({"/health": body})
+    assert check(server) == ((), ())
+    assert server.sent.count("/health") == 1
+
+
+@pytest.mark.parametrize(
+    ("of_health", "of_others", "names"),
+    [
+        (b"fine", b"fine", []),
+        (b"<html>one</html>", b"<!doctype html><html>two</html>", []),
+        (b"fine", b"nothing", ["health_of_another_server"]),
+        (b'{"status": "UP"}', b"<html>page</html>", ["health_of_another_server"]),
+    ],
+)
+def test_one_page_for_every_path(of_health: bytes, of_others: bytes, names: list[str]) -> None:
+    found = check(Server({"/health": of_health, "/health_matrix_ops_synapse": of_others}))
+    assert [finding.name for finding in found.findings] == names
+
+
 def test_no_answer() -> None:
     found = check(Server({}, fails="timeout"))
     assert found.findings == ()

@@ -55,3 +55,17 @@ def test_what_to_do_without_an_answer(kind: str, words: str) -> None:
     got = NoAnswer(PLACE, Request("/"), "tag", kind, "the reason")
     assert words in fix_of(got)
     assert quoted(got) == "the reason"
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://login.example/a?state=secret&user=secret", "https://login.example/a?<redacted>"),
+        ("https://login.example/a#token=secret", "https://login.example/a"),
+        ("https://user:secret@login.example/a", "https://<redacted>@login.example/a"),
+        ("/a?", "/a?<redacted>"),
+        ("https://example.org/a/?x=1", "https://example.org/a/?x=1"),
+    ],
+)
+def test_what_a_redirect_contains_of_a_session_is_no_evidence(location: str, shown: str) -> None:
+    assert quoted(answer(b"", location, target="/a?x=1")) == f"200 Location: {shown}"

@@ -144,7 +144,7 @@ def test_what_is_known_is_not_asked() -> None:
 def test_no_forwarded_for(peer: str) -> None:
     finding = only(judge(Server(nothing, peer)))
     assert (finding.name, finding.severity, finding.site) == ("forwarded_for_missing", "error", "client")
-    assert "does not send X-Forwarded-For, so the limits" in finding.what
+    assert "the proxy (or the last of several) does not send X-Forwarded-For, or not with the address" in finding.what
     assert finding.evidence["expected"] == f"client address {OURS}"
     assert finding.evidence["arrived"] == f"client address {peer or 'unknown'}, HTTP/1.1"
 
@@ -275,3 +275,33 @@ def test_endless_redirect_without_the_log() -> None:
     asked = ask(Server(replaces, single_sign_on=True), direct=None)
     found = judge_headers(asked, Arrivals())
     assert [finding.name for finding in found.findings] == ["host_wrong", "forwarded_proto_wrong"]
+
+
+def test_endless_redirect_behind_two_proxies() -> None:
+    # The second one replaces the address, so Synapse obeys the scheme, which it replaces too.
+    found = judge(Server(lambda _sent: "127.0.0.1", single_sign_on=True), settings=Settings(x_forwarded=True))
+    assert [finding.name for finding in found.findings] == ["forwarded_for_missing"]
+    [unknown] = found.unknown
+    assert unknown.name == "forwarded_proto_wrong"
+    assert "it replaces X-Forwarded-Proto as well" in unknown.reason and "each proxy" in unknown.fix
+
+
+def test_endless_redirect_if_the_header_of_the_client_is_passed_on() -> None:
+    found = judge(Server(passes_on, single_sign_on=True), settings=Settings(x_forwarded=True))
+    assert [finding.name for finding in found.findings] == ["forwarded_for_missing"]
+    assert found.unknown == ()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_limit_of_requests(status: int) -> None:
+    class Limited(Server):
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            got = super().send(place, request, timeout)
+            self.found.clear()
+            return got._replace(status=status) if isinstance(got, Answer) else got
+
+    found = judge(Limited(replaces), settings=Settings(x_forwarded=True, single_sign_on=False))
+    assert found.findings == ()
+    (unknown,) = found.unknown
+    assert f"answered {status}, so the request did not reach Synapse" in unknown.reason
+    assert "limit_req" in unknown.fix

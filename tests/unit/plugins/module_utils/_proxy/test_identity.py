@@ -271,6 +271,7 @@ def test_another_host_is_not_asked() -> None:
     [
         ("refused", "unreachable", "Clients and other servers cannot reach https://a.example: REASON; check that the"),
         ("timeout", "unreachable", "check that a firewall does not block the port"),
+        ("silent", "unreachable", "check that the proxy listens on this port and no other program"),
         ("unreachable", "unreachable", "check the network"),
         ("closed", "unreachable", "look into the log of the proxy"),
         ("unresolved", "name_not_found", "do not find a.example: REASON; create its DNS records"),
@@ -313,4 +314,58 @@ def test_a_certificate_that_is_not_accepted(tmp_path: pathlib.Path) -> None:
     with RawServer(by_target(RIGHT), leaf.both) as server, Sender(leaf.certificate) as sender:
         (finding,) = asked(server.place, FEDERATION, sender).found.findings
     assert finding.name == "certificate_wrong_name"
-    assert finding.what == f"The certificate of {server.place.address} is for a.example, but it must be for 127.0.0.1."
+    assert finding.what == (
+        f"The certificate of {server.place.address} is for a.example, but it must be for 127.0.0.1: let the well-known"
+        " file or the SRV record name a host that has a certificate."
+    )
+
+
+@pytest.mark.parametrize("versions", [[], [1], {}, "v1.1"])
+def test_versions_that_no_matrix_server_has(versions: object) -> None:
+    finding = finding_of(fixed(as_json({"versions": versions})))
+    assert (finding.name, finding.groups) == ("not_matrix", ("client", "media"))
+
+
+def test_a_port_that_accepts_connections_and_says_nothing() -> None:
+    with RawServer(fixed(b"")) as server, Sender(timeout=0.2) as sender:
+        (finding,) = asked(server.place._replace(scheme="https"), FEDERATION, sender).found.findings
+        assert (finding.name, sender.sent) == ("unreachable", 1)
+        assert "accepted the connection, but did not answer the TLS handshake" in finding.what
+
+
+def test_a_limit_of_requests_is_not_a_proxy_without_synapse() -> None:
+    found = checked(fixed(answer(503, b"<h1>Busy</h1>", Retry_After="1"))).found
+    assert found.findings == ()
+    (unknown,) = found.unknown
+    assert "answered twice with status 503" in unknown.reason and "limit_req" in unknown.fix
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_status_that_passes(status: int) -> None:
+    refused = [answer(status)]
+
+    def passing(connection: socket.socket, head: bytes) -> bool:
+        if refused:
+            connection.sendall(refused.pop())
+            return True
+        return by_target(RIGHT)(connection, head)
+
+    assert checked(passing, CLIENT + FEDERATION).found == Found()
+
+
+def test_a_backend_that_expects_tls() -> None:
+    content = answer(400, b"<center>The plain HTTP request was sent to HTTPS port</center>", **HTML)
+    (got,) = checked(fixed(content)).found.findings
+    # Without TLS, the public URL itself is wrong.
+    assert got.name == "not_matrix"
+    place = Place("https", "a.example", 443)
+
+    class Stub:
+        def send(self, _place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            body = b"Client sent an HTTP request to an HTTPS server.\n"
+            return Answer(place, request, "", 400, (), body, 0.1, "HTTP/1.1", "192.0.2.1:443", "192.0.2.2")
+
+    site = Site("client", place, CLIENT)
+    (got,) = check_site(Subject("a.example", (site,), Stub()), site).found.findings
+    assert got.name == "proxy_error"
+    assert "sends plain HTTP to a port that expects TLS" in got.what

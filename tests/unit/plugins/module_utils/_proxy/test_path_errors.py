@@ -76,7 +76,7 @@ def test_errors_are_replaced_on_two_sites(mode: str) -> None:
 
 def test_errors_are_replaced_and_paths_decoded() -> None:
     found, _world = found_with(nginx, "log", server=replacing({404}))
-    assert set(summary(found)) == {"errors_replaced", "path_decoded", "path_merged"}
+    assert set(summary(found)) == {"errors_replaced", "path_decoded"}
     # Without the log, no answer shows that it is not the proxy's own refusal of a character.
     assert not set(summary(found_with(nginx, server=replacing({404}))[0])) & {"path_refused", "path_not_forwarded"}
 
@@ -90,8 +90,11 @@ def test_all_errors_get_the_same_status(mode: str, status: int) -> None:
 
     found, _world = found_with(intact, mode, server=server)
     # The answers alone are those of a proxy that forwards only a few paths.
-    assert set(summary(found)) == ({"errors_replaced"} if mode == "log" else set())
-    assert mode == "log" or {"path_refused", "path_not_forwarded"} <= {one.name for one in found.unknown}
+    is_shown = mode != "alone"
+    assert set(summary(found)) == ({"errors_replaced"} if is_shown else set())
+    assert is_shown or {"path_refused", "path_not_forwarded"} <= {one.name for one in found.unknown}
+    if is_shown:
+        assert "with the status 400, 401, 404 and 405 in" in found.findings[0].what
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -101,9 +104,28 @@ def test_only_what_is_not_found_becomes_a_page(mode: str) -> None:
         return Page(200) if page.status == 404 else page
 
     found, _world = found_with(intact, mode, server=server)
-    assert set(summary(found)) == ({"errors_replaced"} if mode == "log" else set())
-    if mode == "log":
+    assert set(summary(found)) == (set() if mode == "alone" else {"errors_replaced"})
+    if mode != "alone":
         assert "with the status 404 in" in found.findings[0].what
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("statuses", [{401}, {400, 401, 403, 404, 405}])
+def test_errors_become_a_redirect_to_a_login(mode: str, statuses: set[int]) -> None:
+    def server(target: str) -> Page:
+        page = synapse(target)
+        login = (("Location", "https://login.example.org/"),)
+        return Page(302, b"", login) if page.status in statuses else page
+
+    found, _world = found_with(intact, mode, server=server)
+    if mode == "alone":
+        # It can also be a proxy that wants a login for some paths.
+        assert "path_refused" not in summary(found)
+        assert "path_refused" in {one.name for one in found.unknown}
+        return
+    assert set(summary(found)) == {"errors_replaced"}
+    assert "federation" in found.findings[0].groups
+    assert "401" in found.findings[0].what
 
 
 @pytest.mark.parametrize("path", ["/_matrix/media", "/_matrix/client/v3", f"{FED}/v1/event", f"{FED}/v2"])

@@ -85,7 +85,7 @@ def test_other_groups_have_no_paths() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%23, %2F and %25")])
+@pytest.mark.parametrize(("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%2F and %25")])
 def test_characters_are_refused_in_queries_too(pattern: str, characters: str, mode: str) -> None:
     found, _world = found_with(lambda target: Page(403) if re.search(pattern, target, re.I) else target, mode)
     assert summary(found) == {"path_refused": ("error", ("client", "media", "federation", "key"))}
@@ -96,7 +96,8 @@ def test_characters_are_refused_in_queries_too(pattern: str, characters: str, mo
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("pattern", "characters"), [("%2f", "%2F"), ("%2f|%25", "%2F and %25"), ("%21", "%3A, %2F, %21 and %25")]
+    ("pattern", "characters"),
+    [("%2f", "%2F"), ("%2f|%25", "some of %2F and %25"), ("%21", "some of %3A, %2F, %21 and %25")],
 )
 def test_characters_are_refused_only_in_queries(pattern: str, characters: str, mode: str) -> None:
     def proxy(target: str) -> str | Page:
@@ -136,7 +137,7 @@ def test_refusals_without_a_body(mode: str) -> None:
     assert "that contain %2F, so" in found.findings[0].what
     found, _world = found_with(proxy("%20"), mode)
     assert summary(found) == {"path_refused": ("error", ("media",))}
-    assert "that contain %20 and %C3%A9, so" in found.findings[0].what
+    assert "that contain %20, so" in found.findings[0].what
 
 
 def test_what_is_never_sent_can_be_refused() -> None:

@@ -14,7 +14,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_pro
     narrower,
     probes_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import as_logged, judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import judge
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.proxied_synapse import (
     NAME,
     PUBLIC,
@@ -28,6 +28,8 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._pro
 
 class Log:
     """A log with one target for all requests."""
+
+    reason, fix = "", ""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -99,12 +101,6 @@ def test_the_log_needs_no_comparison() -> None:
     ]
 
 
-def test_tokens_are_hidden_as_synapse_hides_them() -> None:
-    assert as_logged("/a?access_token=x&b=c") == "/a?access_token=<redacted>&b=c"
-    assert as_logged("/a?b&access%5ftoken=x") == "/a?b&access%5ftoken=<redacted>"
-    assert as_logged("/access_token=x") == "/access_token=x"
-
-
 def test_a_group_that_fails_is_reported_once() -> None:
     rows = [Asked("client", probe, answered(probe, Page(404))) for probe in probes_of("federation", NAME)]
     baseline = baseline_of("federation", NAME)
@@ -137,10 +133,54 @@ def test_sites_are_judged_apart() -> None:
 
 def test_equal_reasons_are_joined() -> None:
     rows = [
-        Asked("client", probe, answered(probe, Page(503)))
+        Asked("client", probe, answered(probe, Page(502)))
         for group in ("media", "key")
         for probe in probes_of(group, NAME)
         if probe.purpose == "characters"
     ]
     (unknown,) = judge(rows, NoLog(), True).unknown
-    assert unknown.reason == "In the paths of media and key: the answer is 503."
+    assert unknown.reason == "In the paths of media and key: the answer is 502."
+    assert unknown.fix == "Run this again."
+
+
+def test_what_limits_requests_is_named() -> None:
+    probes = [probe for probe in probes_of("federation", NAME) if probe.purpose == "characters"]
+    pages = [synapse(probes[0].target), Page(429), Page(503)]
+    rows = [Asked("client", probe, answered(probe, page)) for probe, page in zip(probes, pages)]
+    found = judge(rows, NoLog(), True)
+    assert found.findings == ()
+    assert [one.reason.partition(": ")[2] for one in found.unknown] == [
+        "the proxy limits the rate of requests (status 429).",
+        "the proxy probably limits the rate of requests (status 503).",
+    ]
+    assert all("limit_req" in one.fix for one in found.unknown)
+
+
+def test_some_of_the_characters() -> None:
+    probe = event()
+    passing = probes_of("media", NAME)[1]
+    rows = [
+        Asked("client", probe, answered(probe, Page(400))),
+        Asked("client", passing, answered(passing, synapse(passing.target))),
+    ]
+    (finding,) = judge(rows, NoLog(), True).findings
+    assert "that contain some of %24, %2F and %3A, so" in finding.what
+
+
+def test_a_log_that_shows_nothing() -> None:
+    class Silent(NoLog):
+        reason, fix = "The log has none of the requests.", "Set log_path to the log of Synapse."
+
+    static, alias = (
+        next(probe for probe in probes_of("client", NAME) if probe.purpose == purpose)
+        for purpose in ("query", "characters")
+    )
+    rows = [
+        Asked("client", static, answered(static, Page(200))),
+        Asked("client", alias, answered(alias, synapse(alias.target))),
+        Asked("client", event(), answered(event(), synapse(event().target))),
+    ]
+    unknown = {one.name: one for one in judge(rows, Silent(), False).unknown}
+    assert unknown["query_changed"].fix == Silent.fix
+    assert unknown["signature_broken"].reason.endswith(Silent.reason)
+    assert "query_changed" in {one.name for one in judge(rows, NoLog(), False).unknown}

@@ -50,10 +50,8 @@ def test_nothing_is_wrong(mode: str, two_sites: bool) -> None:
 def test_nginx_with_a_path_in_proxy_pass(mode: str) -> None:
     found, _world = found_with(nginx, mode)
     assert found.unknown == ()
-    assert summary(found) == {
-        "path_decoded": ("error", ("client", "media", "federation", "key")),
-        "path_merged": ("warning", ("client", "media", "federation")),
-    }
+    # That it merges slashes has the same cause.
+    assert summary(found) == {"path_decoded": ("error", ("client", "media", "federation", "key"))}
     decoded = found.findings[0]
     for character in ("%2F", "%3A", "%21", "%40", "%24"):
         assert character in decoded.what
@@ -134,7 +132,8 @@ def test_groups_that_are_not_forwarded(mode: str) -> None:
         ("path_not_forwarded", "client", ("media",)),
         ("path_not_forwarded", "federation", ("federation", "key")),
     ]
-    assert [one.name for one in found.unknown] == ["query_changed"]
+    # The log shows a query of another path.
+    assert [one.name for one in found.unknown] == ([] if mode == "log" else ["query_changed"])
 
 
 def test_answers_have_short_headers() -> None:
@@ -199,10 +198,15 @@ def test_the_case_of_hexadecimal_digits() -> None:
 def test_overload_proves_nothing(page: Page | None, mode: str) -> None:
     found, world = found_with(lambda target: page, mode)
     assert found.findings == ()
-    assert {one.name for one in found.unknown} == {"path_decoded", "path_merged", "query_changed"}
-    assert all(one.fix == "Run this again." for one in found.unknown)
+    is_hopeless = page in (Page(502), Page(503))
+    names = {one.name for one in found.unknown}
+    assert names == {"path_decoded", "path_merged", "query_changed"}
+    assert all(
+        ("limit_req" in one.fix) if page in (Page(429), Page(503)) else one.fix == "Run this again."
+        for one in found.unknown
+    )
     # More requests would only add to it.
-    assert len(world.sent) == 13
+    assert len(world.sent) == (7 if is_hopeless else 13)
 
 
 @pytest.mark.parametrize("at", range(20))
@@ -216,6 +220,7 @@ def test_a_single_error_in_between_proves_nothing(at: int) -> None:
     found, _world = found_with(proxy, "direct")
     assert found.findings == ()
     assert len(found.unknown) == (1 if 1 <= at <= 13 else 0)
+    assert len(world) == (15 if 1 <= at <= 13 else 13)
 
 
 @pytest.mark.parametrize("page", [error(403, "M_FORBIDDEN"), error(404, "M_UNRECOGNIZED"), Page(404), Page(403)])

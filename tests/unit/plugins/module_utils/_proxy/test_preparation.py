@@ -97,8 +97,32 @@ def test_what_is_not_synapse_is_no_reference(answer: Page) -> None:
 
 
 def test_another_server_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"is example\.org, but server_name is other\.test"):
+    with pytest.raises(InvalidInput, match=r"is 'example\.org', but server_name is other\.test"):
         prepared(SYNAPSE, server_name="other.test")
+
+
+def test_the_public_url_says_the_name() -> None:
+    public = {f"https://m.example.org{KEY}": page({"server_name": "example.org"})}
+    found, _sender = prepared(public, public_url="https://m.example.org")
+    assert found.subject.server_name == "example.org"
+    assert [unknown.name for unknown in found.unknown] == ["direct"]
+
+
+def test_a_proxy_at_base_url_is_no_reference() -> None:
+    answered = page({"server_name": "example.org"}, 200, (("Server", "nginx"),))
+    found, _sender = prepared({f"{BASE}{KEY}": answered}, server_name="example.org")
+    assert found.subject.direct is None
+    assert "nginx answers" in found.unknown[0].reason
+
+
+def test_another_listener_serves_other_servers() -> None:
+    not_here = page({"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}, 404)
+    public = page({"server_name": "example.org"})
+    pages = {f"{BASE}{KEY}": not_here, f"https://example.org{KEY}": public}
+    found, _sender = prepared(pages, server_name="example.org")
+    assert found.subject.is_federating
+    assert found.subject.direct is None
+    assert [unknown.name for unknown in found.unknown] == ["direct"]
 
 
 def test_a_server_that_does_not_federate() -> None:
@@ -107,11 +131,13 @@ def test_a_server_that_does_not_federate() -> None:
     assert [site.name for site in found.subject.sites] == ["client"]
     assert found.subject.is_federating is False
     assert found.subject.direct is not None
+    assert [unknown.name for unknown in found.unknown] == ["delegation"]
 
 
 def test_the_public_url_is_no_reference_for_itself() -> None:
     found, _sender = prepared(SYNAPSE, public_url=BASE)
     assert found.subject.direct is None
+    assert "is the public URL itself" in found.unknown[0].reason
 
 
 def test_the_configuration(tmp_path: pathlib.Path) -> None:

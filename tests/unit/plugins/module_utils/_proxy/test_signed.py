@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import typing as t
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Finding, Found, Unknown
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_verdicts import Arrivals
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_logged import Arrivals
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.signed import (
     SignedAsked,
     ask_signed,
@@ -58,11 +59,14 @@ class Verifying(World):
         self._header = header
         self._refusal = refusal
         self._authorization = ""
+        # Requests come at the same time.
+        self._turn = threading.RLock()
 
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
         given = dict(request.headers)["Authorization"]
-        self._authorization = given if place == DIRECT else self._header(given)
-        return super().send(place, request, timeout)
+        with self._turn:
+            self._authorization = given if place == DIRECT else self._header(given)
+            return super().send(place, request, timeout)
 
     def _verify(self, target: str) -> Page:
         path = target.partition("?")[0]
@@ -233,3 +237,26 @@ def test_tags_are_those_of_the_site() -> None:
 def test_what_is_signed() -> None:
     assert all(character in EVENT for character in ("%24", "%3A", "%21", "%40", "%2B", "%2F"))
     assert targets("[::1]:8448")[1].count("%5B%3A%3A1%5D%3A8448") == 2
+
+
+def test_requests_are_sent_at_the_same_time() -> None:
+    class Together(Verifying):
+        barrier = threading.Barrier(3)
+
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            self.barrier.wait(10)
+            return super().send(place, request, timeout)
+
+    asked = ask_signed(subject_of(Together(intact), two_sites=True, signer=Signer()))
+    assert [row.target for row in asked.rows] == [EVENT, MAKE_JOIN, QUERY]
+
+
+@pytest.mark.parametrize("page", [Page(429), Page(503, headers=(("Retry-After", "1"),))])
+def test_a_limit_of_requests(page: Page) -> None:
+    assert "limit_req" in only_unknown(found_with(Verifying(lambda target: page), "direct")).fix
+
+
+def test_replaced_errors() -> None:
+    unknown = only_unknown(found_with(Verifying(lambda target: Page(200)), "direct"))
+    assert unknown.reason.endswith("accepts: the proxy may replace the errors of Synapse.")
+    assert "proxy_intercept_errors" in unknown.fix

@@ -98,6 +98,44 @@ def test_a_site_that_redirects_gets_no_further_requests() -> None:
     assert asked <= 2
 
 
+def test_another_server_is_not_asked_for_rooms_of_this_one() -> None:
+    def another(connection: socket.socket, head: bytes) -> bool:
+        if b"/_matrix/key/" not in head:
+            return like_synapse(connection, head)
+        body = json.dumps({**_KEYS, "server_name": "other.test"}).encode()
+        connection.sendall(answer(200, body, Content_Type="application/json"))
+        return True
+
+    delegated = {"example.org:443": "127.0.0.1:1"}
+    with RawServer(like_synapse) as synapse, RawServer(another) as public:
+        declared = Declared(synapse.place.url, "http://example.org:8448", "example.org", (), "python", "")
+        with Sender(timeout=5.0, connect_to={**delegated, "example.org:8448": public.place.address}) as sender:
+            prepared = prepare(declared, sender, Dns())
+            site = prepared.subject.sites[0]._replace(groups=(*prepared.subject.sites[0].groups, "federation", "key"))
+            prepared = prepared._replace(subject=prepared.subject._replace(sites=(site,)))
+            found = survey(prepared, Wanted(frozenset({"paths"}), 1, None), sender, None)
+        heads = b"".join(public.heads)
+    assert "another_server" in [finding.name for finding in found.findings]
+    assert b"/directory/room/" not in heads
+
+
+def test_one_cause_of_several_checks_has_all_groups() -> None:
+    def without_workers(connection: socket.socket, head: bytes) -> bool:
+        if b"/_matrix/key/" in head:
+            return like_synapse(connection, head)
+        connection.sendall(answer(502, b"<html>Bad Gateway</html>", Content_Type="text/html"))
+        return True
+
+    with RawServer(like_synapse) as synapse, RawServer(without_workers) as public:
+        declared = Declared(synapse.place.url, public.place.url, "example.org", (), "python", "")
+        with Sender(timeout=5.0, connect_to={"example.org:443": "127.0.0.1:1"}) as sender:
+            prepared = prepare(declared, sender, Dns())
+            site = prepared.subject.sites[0]._replace(groups=("client", "media", "federation", "key"))
+            prepared = prepared._replace(subject=prepared.subject._replace(sites=(site,)))
+            found = survey(prepared, Wanted(frozenset({"paths"}), 1, None), sender, None)
+    assert [(one.name, one.groups) for one in found.findings] == [("proxy_error", ("client", "media", "federation"))]
+
+
 @pytest.mark.parametrize("part", GATHER)
 def test_each_part_is_asked_alone(part: str) -> None:
     with RawServer(like_synapse) as synapse, RawServer(like_synapse) as public:

@@ -14,7 +14,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import transport
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import patience
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import NotConnected
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
@@ -23,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._pro
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.raw_server import (
     RawServer,
     answer,
+    by_target,
     fixed,
 )
 
@@ -171,22 +172,55 @@ def test_a_peer_that_resets_the_connection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "did not answer within 0.2 seconds"), (b"HTTP/1.1 2", "did not complete its answer")]
+    ("content", "words"),
+    [
+        (b"", "accepted the connection, but did not answer within 0.2 seconds"),
+        (b"HTTP/1.1 2", "did not complete its answer"),
+    ],
 )
 def test_a_peer_that_waits(content: bytes, words: str) -> None:
     found = sent(fixed(content), timeout=0.2)
     assert isinstance(found, NoAnswer)
-    assert found.kind == "timeout"
+    assert found.kind == "silent"
     assert words in found.reason
 
 
-def test_less_patience_with_a_place_that_did_not_answer_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_SHORT_PATIENCE", 0.05)
-    with RawServer(fixed(b"")) as server, RawServer(fixed(b"")) as other, Sender(timeout=0.2) as sender:
-        found = [sender.send(place, ROOT) for place in (*[server.place] * 3, other.place)]
-        found.append(sender.send(server.place, ROOT, timeout=0.1))
-    ends = [one.reason.partition(" within ")[2] for one in found if isinstance(one, NoAnswer)]
-    assert ends == [f"{seconds} seconds" for seconds in (0.2, 0.2, 0.05, 0.2, 0.1)]
+def test_a_place_that_never_answered_is_not_asked_again() -> None:
+    with RawServer(fixed(b"")) as server, RawServer(fixed(answer(200))) as other, Sender(timeout=0.2) as sender:
+        first = sender.send(server.place, ROOT)
+        begin = time.monotonic()
+        again = [sender.send(server.place, ROOT) for _count in range(5)]
+        with pytest.raises(NotConnected, match="did not answer within 0.2") as refused, sender.open(server.place):
+            pass
+        assert time.monotonic() - begin < 0.2
+        assert isinstance(sender.send(other.place, ROOT), Answer)
+        assert (len(server.heads), sender.sent) == (1, 2)
+    assert isinstance(first, NoAnswer)
+    assert [one[3:] for one in again] == [("silent", first.reason)] * 5
+    assert refused.value.kind == "silent"
+    assert len({first.tag, *(one.tag for one in again)}) == 6
+
+
+def test_a_place_that_never_answered_tls_is_not_asked_again() -> None:
+    with RawServer(fixed(b"")) as server, Sender(timeout=0.2) as sender:
+        place = server.place._replace(scheme="https")
+        with pytest.raises(NotConnected), sender.open(place):
+            pass
+        found = sender.send(place, ROOT)
+        assert isinstance(found, NoAnswer) and found.kind == "silent"
+        assert (server.connections, sender.sent) == (1, 1)
+
+
+def test_less_patience_with_a_place_that_has_answered_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_MOST_WASTED", 0.3)
+    monkeypatch.setattr(patience, "_LEAST", 0.05)
+    with RawServer(by_target({"/": answer(200), "/silent": b" "})) as server, Sender(timeout=0.2) as sender:
+        assert isinstance(sender.send(server.place, ROOT), Answer)
+        found = [sender.send(server.place, Request("/silent")) for _count in range(3)]
+        found.append(sender.send(server.place, Request("/silent"), timeout=0.3))
+    ends = [one.reason.partition(" within ")[2].partition(" ")[0] for one in found if isinstance(one, NoAnswer)]
+    assert (ends[0], ends[2:]) == ("0.2", ["0.05", "0.3"])
+    assert 0.05 < float(ends[1]) < 0.11
 
 
 def test_a_slow_drip_ends_at_the_deadline() -> None:
@@ -201,7 +235,7 @@ def test_a_slow_drip_ends_at_the_deadline() -> None:
     begin = time.monotonic()
     found = sent(handler, timeout=0.3)
     ended.set()
-    assert isinstance(found, NoAnswer) and found.kind == "timeout"
+    assert isinstance(found, NoAnswer) and found.kind == "silent"
     assert time.monotonic() - begin < 2
 
 
@@ -226,3 +260,15 @@ def test_entries_of_connect_to_that_are_added_do_not_replace_others() -> None:
         assert isinstance(sender.send(Place("http", "a.example", 80), Request("/")), NoAnswer)
         with pytest.raises(InvalidInput):
             sender.connect_also({"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("authorization", "secret"),
+    [("Bearer syt_abc_def", "syt_abc_def"), ('X-Matrix origin="a",key="ed25519:b",sig="c+/d",destination="a"', "c+/d")],
+)
+def test_what_a_server_repeats_of_a_secret_is_not_kept(authorization: str, secret: str) -> None:
+    repeated = answer(401, f"A{authorization} {secret}B".encode(), Location=f"/{secret}")
+    found = sent(fixed(repeated), Request("/", headers=(("Authorization", authorization),)))
+    assert isinstance(found, Answer)
+    assert secret not in str((found.body, found.headers))
+    assert found.body.endswith(b" <redacted>B")

@@ -124,6 +124,9 @@ def test_a_signature_with_an_intact_path() -> None:
     assert judged([intact]) == {("theirs", "key_changed")}
     assert judged([intact], is_examined=False) == {("unknown", "unknown")}
     assert judged([intact], finding("certificate_expired", "federation", "key")) == {("unknown", "unknown")}
+    for name in ("errors_replaced", "proxy_error"):
+        assert judged([intact], finding(name, "client", "federation")) == {("unknown", "unknown")}
+        assert judged([intact], finding(name, "media")) == {("theirs", "key_changed")}
     assert judged([intact], finding("forwarded_for_ignored")) == {("theirs", "key_changed")}
     assert judged(several(2, uris=[JOIN])) == {("theirs", "key_changed")}
     assert judged(several(3, uris=[JOIN])) == {("unknown", "unknown")}

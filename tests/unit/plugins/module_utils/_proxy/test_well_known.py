@@ -89,10 +89,45 @@ class TestServerFile:
     def test_one_that_is_not_valid(self, answer: Page, problem: str) -> None:
         finding = only(check(server=answer))
         assert summary(finding) == ("well_known_invalid", "error", "federation")
-        assert finding.what.startswith(f"{SERVER} ")
+        assert finding.what.startswith(f"Other servers ignore {SERVER} and connect to example.org:8448, because it ")
         assert problem in finding.what
-        assert "so that other servers ignore the file and connect to example.org:8448." in finding.what
         assert finding.evidence["request"] == f"GET {SERVER}"
+
+    @pytest.mark.parametrize(
+        ("own", "severity"),
+        [
+            (page({"server_name": "example.org"}), "warning"),
+            (page({"server_name": "other.example"}), "error"),
+            (page({"server_name": "example.org"}, 502), "error"),
+            (page(b"<html>"), "error"),
+            (Page(kind="silent"), "error"),
+        ],
+    )
+    @pytest.mark.parametrize("answer", [page({}), page(b"", 403), redirect("https://closed.example/")])
+    def test_one_that_is_not_valid_where_the_server_answers(self, answer: Page, own: Page, severity: str) -> None:
+        finding = only(check(server=answer, more={"https://example.org:8448/_matrix/key/v2/server": own}))
+        assert finding.severity == severity
+
+    def test_a_redirect_to_where_nothing_answers(self) -> None:
+        finding = only(check(server=redirect("https://closed.example/")))
+        assert summary(finding) == ("well_known_redirect", "error", "federation")
+        assert finding.what == (
+            f"Other servers ignore {SERVER} and connect to example.org:8448, because it redirects to"
+            " 'https://closed.example/', where nothing answers (closed.example:443 refused the connection)."
+        )
+
+    @pytest.mark.parametrize(("status", "words"), [(429, "limit_req"), (503, "limit_req"), (502, "Synapse runs")])
+    def test_a_limit_of_requests_says_nothing_about_the_files(self, status: int, words: str) -> None:
+        found = check(server=page(b"", status), client=page(b"", status))
+        assert found.findings == ()
+        assert [unknown.name for unknown in found.unknown] == ["well_known_invalid"] * 2
+        for unknown, url in zip(found.unknown, (SERVER, CLIENT)):
+            assert unknown.reason.startswith(f"{url} was not read, because the proxy ")
+            assert str(status) in unknown.reason and words in unknown.fix
+
+    def test_an_empty_answer_is_no_file(self) -> None:
+        found = check(server=page(b"", headers=()), client=page(b"", headers=()))
+        assert [finding.name for finding in found.findings] == ["well_known_missing"]
 
     def test_a_page_for_every_path_only_warns(self) -> None:
         finding = only(check(server=page(b"<html><title>Welcome</title>")))
@@ -104,7 +139,10 @@ class TestServerFile:
 
     def test_a_service_that_is_excluded(self) -> None:
         records: dict[str, list[Record] | None] = {"_matrix-fed._tcp.example.org": [Record(0, 0, ".", 0)]}
-        assert "ignore the file and do not connect at all." in only(check(server=page({}), records=records)).what
+        assert (
+            f"Other servers ignore {SERVER} and do not connect at all, because it has no m.server."
+            == only(check(server=page({}), records=records)).what
+        )
 
     @pytest.mark.parametrize(
         ("headers", "what"),
@@ -201,7 +239,7 @@ class TestClientFile:
         finding = only(check(client=page(content)))
         assert summary(finding) == ("well_known_invalid", "error", "client")
         assert problem in finding.what
-        assert finding.what.endswith(", so that clients do not find the server.")
+        assert finding.what.startswith(f"Clients do not find the server, because {CLIENT} has ")
         assert finding.what.isprintable()
 
     def test_a_page(self) -> None:
@@ -213,6 +251,11 @@ class TestClientFile:
         # One cause is one finding: that it also has no CORS does not matter.
         finding = only(check(client=Page(b"", 302, (("Location", "http://example.org/x"),))))
         assert summary(finding) == ("well_known_redirect", "error", "client")
+
+    def test_a_redirect_to_where_nothing_answers(self) -> None:
+        finding = only(check(client=redirect("https://closed.example/")))
+        assert summary(finding) == ("well_known_redirect", "error", "client")
+        assert finding.what.startswith(f"Clients do not find the server, because {CLIENT} redirects to 'https://closed")
 
     @pytest.mark.parametrize(
         ("values", "problem"),

@@ -10,10 +10,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_known_file import (
     INVALID,
+    LIMITED,
     MISSING,
+    NO_BACKEND,
     NOT_ASKED,
     PAGE,
     READ,
@@ -45,9 +47,16 @@ def test_a_file() -> None:
         (page(b"<html>", 404), MISSING, "does not exist"),
         (page(GOOD, 410), MISSING, "does not exist"),
         (Page(kind="refused"), MISSING, "cannot be read (example.org:443 refused the connection)"),
-        (Page(kind="not_asked"), NOT_ASKED, "cannot be read (example.org:443 not_asked the connection)"),
+        (Page(kind="not_asked"), NOT_ASKED, "was not read (example.org:443 not_asked the connection)"),
         (page(GOOD, 401), INVALID, "is refused with the status 401, by a rule or an authentication of the proxy"),
-        (page(GOOD, 502), INVALID, "is answered with the status 502, not 200"),
+        (page(GOOD, 500), INVALID, "is answered with the status 500, not 200"),
+        (page(b"", 429), LIMITED, "was not read, because the proxy answered 429 twice"),
+        (page(b"", 503), LIMITED, "was not read, because the proxy answered 503 twice"),
+        (page(GOOD, 502), NO_BACKEND, "was not read, because the proxy does not reach what serves it (status 502)"),
+        (page(b"", 522), NO_BACKEND, "was not read, because the proxy does not reach what serves it (status 522)"),
+        # As Caddy answers to a path for which nothing is configured.
+        (page(b"", headers=()), MISSING, "does not exist, as the answer is empty"),
+        (page(b" ", headers=(("Content-Type", "text/plain"),)), MISSING, "does not exist, as the answer is empty"),
         # Synapse wants exactly this status.
         (page(GOOD, 203), INVALID, "is answered with the status 203, not 200"),
         (page(b""), INVALID, "is empty"),
@@ -173,3 +182,30 @@ def test_content_types(kind: str, is_json: bool) -> None:
     last = fetch(page(GOOD, headers=(("content-type", kind),))).last
     assert isinstance(last, Answer)
     assert is_json_type(last) == is_json
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_status_that_passes(status: int) -> None:
+    web = Web({URL: page(b"", status)})
+
+    class Passing:
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            got = web.send(place, request)
+            web.pages[URL] = page(GOOD)
+            return got
+
+    found = fetch_server_file(Passing(), "example.org")
+    assert (found.state, len(found.answers), len(web.asked)) == (READ, 1, 2)
+
+
+@pytest.mark.parametrize("kind", ["refused", "unresolved", "certificate"])
+def test_a_redirect_to_where_nothing_answers(kind: str) -> None:
+    found = fetch(
+        redirect("https://www.example.org/w?x=secret"), **{"https://www.example.org/w?x=secret": Page(kind=kind)}
+    )
+    assert found.state == REDIRECT
+    assert found.problem == (
+        f"redirects to 'https://www.example.org/w', where nothing answers (www.example.org:443 {kind} the connection)"
+    )
+    found = fetch(redirect("/w"), **{"https://example.org/w": Page(kind="not_asked")})
+    assert found.state == NOT_ASKED

@@ -54,6 +54,7 @@ OF_ALL_PROXIES = [
     "certificate_wrong_name",
     "certificate_not_trusted",
     "proxy_error",
+    "tls_failed",
 ]
 OF_FILES = [
     "well_known_missing",
@@ -70,9 +71,9 @@ def finding(name: str, values: dict[str, t.Any] | None = None, **evidence: str) 
     return Finding(name, "It is wrong.", "error", "client", shown, (), values or {})
 
 
-def advised(found: Finding, public_name: str = "matrix.example.org") -> dict[str, dict[str, str]]:
+def advised(found: Finding, public_name: str = "matrix.example.org", site: str = "") -> dict[str, dict[str, str]]:
     """Return the advice for a server example.org."""
-    return advise(found, BACKEND, "example.org", public_name)
+    return advise(found, BACKEND, "example.org", public_name, site)
 
 
 @pytest.mark.parametrize("name", OF_ALL_PROXIES)
@@ -157,8 +158,115 @@ def test_the_backend_always_has_its_port(backend: Place, url: str) -> None:
     assert advice["nginx"]["lines"] == f"proxy_pass {url};"
 
 
-def test_a_proxy_that_asks_for_a_password() -> None:
-    advice = advised(finding("not_matrix", answer="401 Authorization Required"))
-    assert advice["nginx"]["lines"] == "auth_basic off;"
+@pytest.mark.parametrize("name", ["not_matrix", "path_not_forwarded"])
+@pytest.mark.parametrize(
+    ("answer", "line"), [("401 Authorization Required", "auth_basic off;"), ("403 <html>Forbidden", "allow all;")]
+)
+def test_a_proxy_that_asks_for_a_password_or_refuses(name: str, answer: str, line: str) -> None:
+    advice = advised(finding(name, answer=answer))
+    assert set(advice) == PROXIES
+    assert f"    {line}\n" in advice["nginx"]["lines"]
     assert "Require all granted" in advice["apache"]["lines"]
-    assert advised(finding("not_matrix", answer="200 Welcome"))["nginx"]["lines"].startswith("location ~ ")
+    assert "http-request allow if matrix" in advice["haproxy"]["lines"]
+    other = advised(finding(name, answer="200 Welcome"))
+    assert other["nginx"]["lines"].startswith("location ~ ")
+    assert line not in other["nginx"]["lines"]
+    assert "Require" not in other["apache"]["lines"]
+
+
+def test_a_proxy_that_wants_a_certificate_of_clients() -> None:
+    page = "400 <html><title>400 No required SSL certificate was sent</title>"
+    assert advised(finding("not_matrix", answer=page))["nginx"]["lines"] == "ssl_verify_client off;"
+    assert advised(finding("not_matrix", answer="400 <html>"))["nginx"]["lines"].startswith("location ~ ")
+    for alert in ("tlsv13 alert certificate required", "sslv3 alert bad certificate"):
+        advice = advised(finding("tls_failed", answer=f"matrix.example.org:443 ended TLS ({alert})"))
+        assert set(advice) == PROXIES
+        assert advice["apache"]["lines"] == "SSLVerifyClient none"
+
+
+def test_a_proxy_that_sends_http_to_a_port_with_tls() -> None:
+    page = "400 <html><title>400 The plain HTTP request was sent to HTTPS port</title>"
+    assert advised(finding("not_matrix", answer=page)) == advised(finding("proxy_error"))
+    direct = advised(finding("not_matrix", answer=page, request="GET http://example.org:443/_matrix/client/versions"))
+    assert direct["nginx"]["lines"].startswith("location ~ ")
+
+
+def test_a_port_without_tls_and_one_that_does_not_agree_on_it() -> None:
+    without = advised(finding("tls_failed", answer="matrix.example.org:443 (127.0.0.1:1) does not use TLS"))
+    assert without["nginx"]["lines"].splitlines()[:2] == ["listen 443 ssl;", "listen [::]:443 ssl;"]
+    refused = advised(finding("tls_failed", answer="matrix.example.org:443 did not agree on TLS (no common version)"))
+    # A second listen of the same port would be refused.
+    assert refused["nginx"]["lines"] == "ssl_protocols TLSv1.2 TLSv1.3;"
+    assert set(without) == set(refused) == PROXIES
+
+
+@pytest.mark.parametrize(
+    ("status", "characters", "is_setting"),
+    [
+        ("404", ["%2F"], True),
+        ("404", ["%40", "%5c"], True),
+        ("404", ["%40"], False),
+        ("404", None, True),
+        ("400", ["%40"], True),
+        ("403", ["%2F"], False),
+        ("403", None, False),
+    ],
+)
+def test_characters_are_refused_by_a_setting_or_a_rule(
+    status: str, characters: list[str] | None, *, is_setting: bool
+) -> None:
+    given = {"characters": characters} if characters else {}
+    advice = advised(finding("path_refused", given, answer=f"{status} <html>"))
+    assert ("AllowEncodedSlashes Off" in advice["apache"]["instead_of"]) == is_setting
+    assert ("Remove" in advice["apache"]["place"]) == (not is_setting)
+    assert ("encodedCharacters" in advice["traefik"]["lines"]) == is_setting
+    assert "Remove" in advice["nginx"]["place"]
+
+
+SERVERS = "example.org:8448"
+
+
+def test_the_place_is_that_of_the_site() -> None:
+    for proxy in ("nginx", "apache", "caddy"):
+        text = advised(finding("not_matrix"), site=SERVERS)[proxy]["place"]
+        assert "block of example.org with port 8448." in text or "VirtualHost of example.org with port 8448." in text
+        assert "of matrix.example.org." not in text
+        assert "of matrix.example.org." in advised(finding("not_matrix"))[proxy]["place"]
+    for proxy in ("nginx", "apache"):
+        lines = advised(finding("certificate_wrong_name"), site="fed.example.org:8448")[proxy]["lines"]
+        assert "/live/fed.example.org/fullchain.pem" in lines
+    assert advised(finding("not_matrix"), site="matrix.example.org") == advised(finding("not_matrix"))
+
+
+def test_the_file_for_servers_names_the_public_url_and_not_the_site() -> None:
+    for name in ("well_known_invalid", "public_url_differs"):
+        assert advised(finding(name), site=SERVERS) == advised(finding(name))
+    assert (
+        '"m.server": "matrix.example.org:443"' in advised(finding("well_known_invalid"), site=SERVERS)["nginx"]["lines"]
+    )
+
+
+def test_other_servers_can_be_sent_elsewhere() -> None:
+    other = 'https://example.org/.well-known/matrix/server answer {"m.server": "matrix.example.org:443"}'
+    for name in ("not_matrix", "path_not_forwarded", "tls_failed", "proxy_error"):
+        assert other in advised(finding(name), site=SERVERS)["nginx"]["place"]
+    assert "well-known" not in advised(finding("path_decoded"), site=SERVERS)["nginx"]["place"]
+    assert "well-known" not in advised(finding("not_matrix"), site="fed.example.org")["nginx"]["place"]
+    assert "well-known" not in advised(finding("not_matrix"), SERVERS, SERVERS)["nginx"]["place"]
+    assert "well-known" not in advised(finding("not_matrix"))["nginx"]["place"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]"])
+def test_an_address_gets_no_certificate_but_a_name(host: str) -> None:
+    lines = advised(finding("certificate_wrong_name"), site=f"{host}:8448")["nginx"]["lines"]
+    assert '"m.server": "matrix.example.org:443"' in lines
+    assert "m.homeserver" not in lines
+    assert "ssl_certificate" not in lines
+
+
+def test_a_redirect_to_https_is_right() -> None:
+    request = "GET http://matrix.example.org/_matrix/client/versions"
+    same = "301 Location: https://matrix.example.org/_matrix/client/versions <html>"
+    assert advised(finding("redirected", request=request, answer=same)) == {}
+    assert advised(finding("redirected", request=request, answer="301 Location: https://other.example.org/")) != {}
+    assert advised(finding("redirected", answer=same)) != {}

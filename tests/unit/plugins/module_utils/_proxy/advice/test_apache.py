@@ -13,6 +13,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.a
 
 WANTED = correction.Wanted("http", "127.0.0.1:8008", "example.org", "matrix.example.org", 1000)
 FOUND = corrections(WANTED)
+# Apache obeys each RewriteRule before each ProxyPass, wherever they are.
+UNTOUCHED = [
+    "<IfModule rewrite_module>",
+    "    RewriteEngine On",
+    "    RewriteRule ^(/_matrix|/_synapse/client)(/|$) - [END]",
+    "</IfModule>",
+]
 
 
 @pytest.mark.parametrize("name", [*correction.PATH_CHANGED, *correction.NOT_FORWARDED])
@@ -20,6 +27,7 @@ def test_the_path_is_not_changed(name: str) -> None:
     assert FOUND[name].lines.splitlines() == [
         "AllowEncodedSlashes NoDecode",
         "MergeSlashes Off",
+        *UNTOUCHED,
         "ProxyPass /_matrix http://127.0.0.1:8008/_matrix nocanon",
         "ProxyPass /_synapse/client http://127.0.0.1:8008/_synapse/client nocanon",
     ]
@@ -27,6 +35,21 @@ def test_the_path_is_not_changed(name: str) -> None:
 
 def test_encoded_slashes_are_not_refused() -> None:
     assert FOUND["path_refused"].lines == "AllowEncodedSlashes NoDecode"
+
+
+@pytest.mark.parametrize(
+    "name", [*correction.WRONG_BACKEND, correction.ACCESS, correction.AUTHENTICATION, correction.CHARACTER_RULE]
+)
+def test_no_later_rule_gets_the_paths(name: str) -> None:
+    assert "\n".join(UNTOUCHED) in FOUND[name].lines
+    assert "before any other" in FOUND[name].place
+
+
+@pytest.mark.parametrize("name", [correction.ACCESS, correction.AUTHENTICATION])
+def test_access_is_granted_to_all_that_is_forwarded(name: str) -> None:
+    granted = '<LocationMatch "^(/_matrix|/_synapse/client)(/|$)">\n    Require all granted\n</LocationMatch>'
+    assert FOUND[name].lines == f"{FOUND['path_not_forwarded'].lines}\n{granted}"
+    assert "after every Location" in FOUND[name].place
 
 
 def test_the_address_of_a_client_is_not_appended_to_what_it_sends() -> None:
@@ -49,9 +72,10 @@ def test_a_file_is_served_without_a_file() -> None:
     found = corrections(WANTED._replace(files=(correction.SERVER,)))
     lines = [line.strip() for line in found["well_known_invalid"].lines.splitlines()]
     assert lines == [
-        '<Location "/.well-known/matrix/server">',
+        # Inside of the Location, it would come after a password.
         "RewriteEngine On",
-        "RewriteRule ^ - [R=200,L]",
+        "RewriteRule ^/\\.well-known/matrix/server$ - [R=200,L]",
+        '<Location "/.well-known/matrix/server">',
         """ErrorDocument 200 '{"m.server": "matrix.example.org:443"}'""",
         "Header always set Content-Type application/json",
         "</Location>",
@@ -62,5 +86,5 @@ def test_port_8448_has_all_lines() -> None:
     lines = [line.strip() for line in FOUND["port_8448_closed"].lines.splitlines()]
     assert lines[:3] == ["Listen 8448", "<VirtualHost *:8448>", "ServerName example.org"]
     assert lines[-1] == "</VirtualHost>"
-    assert set(FOUND["path_decoded"].lines.splitlines()) < set(lines)
+    assert set(FOUND["path_decoded"].lines.splitlines()) - set(UNTOUCHED) < set(lines)
     assert set(FOUND["forwarded_for_spoofable"].lines.splitlines()) < set(lines)

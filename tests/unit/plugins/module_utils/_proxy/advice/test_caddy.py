@@ -23,6 +23,19 @@ def test_the_path_keeps_its_beginning(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", [*correction.NOT_FORWARDED, *correction.PATH_CHANGED, "well_known_missing"])
+def test_what_caddy_runs_before_a_handle_is_moved(name: str) -> None:
+    for directive in ("redir", "rewrite", "uri", "try_files", "basicauth", "forward_auth"):
+        assert directive in FOUND[name].place
+    assert "into a block handle {} at the end." in FOUND[name].place
+
+
+def test_a_site_with_tls() -> None:
+    assert FOUND["tls_failed"].lines.startswith("matrix.example.org:443 {\n\treverse_proxy /_matrix/* ")
+    assert FOUND["tls_failed"].instead_of == f"http://{FOUND['tls_failed'].lines}"
+    assert FOUND["port_8448_closed"].lines.startswith("example.org:8448 {\n")
+
+
 def test_a_backend_with_tls_has_its_scheme() -> None:
     found = corrections(WANTED._replace(scheme="https", address="synapse:8443"))
     assert "reverse_proxy https://synapse:8443\n" in found["path_decoded"].lines
@@ -48,4 +61,5 @@ def test_the_admin_api_is_refused_in_a_handle() -> None:
 
 @pytest.mark.parametrize("name", sorted(FOUND))
 def test_braces_are_balanced(name: str) -> None:
-    assert FOUND[name].lines.count("{") == FOUND[name].lines.count("}")
+    for text in (FOUND[name].lines, FOUND[name].instead_of):
+        assert text.count("{") == text.count("}")

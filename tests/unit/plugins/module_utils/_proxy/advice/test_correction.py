@@ -42,6 +42,20 @@ def test_clients_get_a_url() -> None:
 
 
 @pytest.mark.parametrize(
+    ("site", "host", "port", "named"),
+    [
+        ("", "example.org", 8443, "example.org with port 8443"),
+        ("fed.example.org", "fed.example.org", 443, "fed.example.org"),
+        ("fed.example.org:8448", "fed.example.org", 8448, "fed.example.org with port 8448"),
+        ("[2001:db8::1]", "[2001:db8::1]", 443, "[2001:db8::1]"),
+    ],
+)
+def test_the_site_of_a_finding(site: str, host: str, port: int, named: str) -> None:
+    wanted = Wanted(SCHEME, ADDRESS, "example.org", "example.org:8443", site=site)
+    assert (wanted.host, wanted.port, wanted.named) == (host, port, named)
+
+
+@pytest.mark.parametrize(
     ("name", "host"),
     [
         ("example.org", "example.org"),

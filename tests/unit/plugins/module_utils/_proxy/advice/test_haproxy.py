@@ -24,9 +24,15 @@ def test_a_rule_that_changes_the_path_is_removed(name: str) -> None:
     assert FOUND[name].place.startswith("Remove ")
 
 
-def test_the_paths_are_forwarded() -> None:
-    lines = FOUND["path_not_forwarded"].lines.splitlines()
-    assert lines == ["acl matrix path_beg /_matrix /_synapse/client", "use_backend synapse if matrix"]
+@pytest.mark.parametrize("name", [*correction.NOT_FORWARDED, correction.ACCESS, correction.AUTHENTICATION])
+def test_the_paths_are_forwarded(name: str) -> None:
+    # HAProxy obeys each http-request before each use_backend, wherever they are.
+    assert FOUND[name].lines.splitlines() == [
+        "acl matrix path_beg /_matrix /_synapse/client",
+        "http-request allow if matrix",
+        "use_backend synapse if matrix",
+    ]
+    assert "before every other http-request and use_backend" in FOUND[name].place
 
 
 def test_the_server_has_its_port() -> None:
@@ -55,6 +61,22 @@ def test_a_file_is_returned() -> None:
     assert """string '{"m.server": "matrix.example.org:443"}' if { path /.well-known/matrix/server }""" in server
     assert "Access-Control-Allow-Origin" not in server
     assert " hdr Access-Control-Allow-Origin * string " in client
+
+
+def test_a_limit_of_uploads_is_removed_because_haproxy_has_none() -> None:
+    assert FOUND["body_limit"].lines == ""
+    assert "413" in FOUND["body_limit"].instead_of
+
+
+def test_health_is_forwarded_although_a_later_rule_refuses_it() -> None:
+    assert FOUND["health_of_another_server"].lines.splitlines()[0] == "http-request allow if { path /health }"
+
+
+def test_tls_has_the_certificate_of_the_site_and_no_certificate_of_clients() -> None:
+    found = corrections(WANTED._replace(site="fed.example.org:8448"))
+    bind = "bind :::8448 v4v6 ssl crt /etc/haproxy/certs/fed.example.org.pem"
+    assert found["tls_failed"].lines == f"{bind} ssl-min-ver TLSv1.2"
+    assert found[correction.CLIENT_CERTIFICATE].lines == bind
 
 
 def test_http_1_0_is_not_caused_by_it() -> None:

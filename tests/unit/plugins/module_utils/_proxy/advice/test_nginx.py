@@ -37,6 +37,28 @@ def test_a_location_has_everything(name: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "line"), [(correction.AUTHENTICATION, "    auth_basic off;"), (correction.ACCESS, "    allow all;")]
+)
+def test_a_location_is_excepted_from_a_password_and_from_rules(name: str, line: str) -> None:
+    first, *rest = FOUND["not_matrix"].lines.splitlines()
+    assert FOUND[name].lines.splitlines() == [first, line, *rest]
+
+
+def test_what_comes_before_each_location_is_moved() -> None:
+    for name in (*correction.NOT_FORWARDED, "well_known_missing"):
+        assert "return, rewrite and if from the server block into location / {}." in FOUND[name].place
+
+
+def test_a_limit_of_the_first_location_counts() -> None:
+    assert FOUND["body_limit"].place.startswith("In the server block of matrix.example.org.")
+
+
+def test_a_header_does_not_hide_those_of_the_server_block() -> None:
+    for name in ("host_wrong", "forwarded_for_missing", "forwarded_proto_missing", "authorization_removed"):
+        assert FOUND[name].place.startswith("Next to the other proxy_set_header: ")
+
+
 def test_the_address_replaces_what_a_client_sends() -> None:
     assert FOUND["forwarded_for_spoofable"].lines == "proxy_set_header X-Forwarded-For $remote_addr;"
     assert "$proxy_add_x_forwarded_for" in FOUND["forwarded_for_spoofable"].instead_of

@@ -28,8 +28,8 @@ FINDING = Finding(
 )
 
 
-def reported(*failures: t.Any) -> dict[str, t.Any]:
-    surveyed = Surveyed((FINDING,), [], "nginx", (Unknown("direct", "why", "do"),), True)
+def reported(*failures: t.Any, finding: Finding = FINDING) -> dict[str, t.Any]:
+    surveyed = Surveyed((finding,), [], "nginx", (Unknown("direct", "why", "do"),), True)
     return report(prepared(SYNAPSE)[0], surveyed, failures, 7)
 
 
@@ -53,6 +53,13 @@ def test_a_finding_has_the_lines_for_each_proxy() -> None:
     assert finding["fix"]["nginx"]["lines"] == "proxy_pass http://127.0.0.1:8008;"
     assert "values" not in finding
     assert set(finding["fix"]) >= {"nginx", "apache", "caddy", "haproxy", "traefik"}
+
+
+def test_the_lines_are_for_the_site_but_the_files_name_the_public_url() -> None:
+    [finding] = reported(finding=FINDING._replace(name="not_matrix", site="federation"))["findings"]
+    assert "of example.org with port 8448." in finding["fix"]["caddy"]["place"]
+    [finding] = reported(finding=FINDING._replace(name="well_known_invalid", site="federation"))["findings"]
+    assert '"m.server": "example.org:443"' in finding["fix"]["nginx"]["lines"]
 
 
 def test_failed_signatures_are_judged_with_the_findings() -> None:

@@ -39,6 +39,7 @@ def test_the_router_has_no_middleware(name: str) -> None:
     http = parsed(name)["http"]
     assert http["routers"]["synapse"] == {
         "entryPoints": ["websecure"],
+        "priority": 1000,
         "rule": "Host(`matrix.example.org`) && (PathPrefix(`/_matrix`) || PathPrefix(`/_synapse/client`))",
         "service": "synapse",
         "tls": {},
