@@ -119,6 +119,8 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
+    # The default of Python 3.10 and newer, and what browsers need.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     # As Synapse and browsers do.
     context.hostname_checks_common_name = False
     if verify is False:

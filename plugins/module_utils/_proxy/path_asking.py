@@ -45,7 +45,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject 
 
 GROUPS = ("client", "media", "federation", "key")
 # At each site.
-_THREADS = 4
+_THREADS_OF_SITE = 4
 _LEAST_OF_ERRORS = 400
 
 
@@ -283,8 +283,7 @@ class Asking:
         pairs = [(site, probe) for probe in probes for site in [self._subject.site_of(probe.group)] if site]
         pairs = pairs[: self._left]
         self._left -= len(pairs)
-        threads = _THREADS * max(1, len(self._subject.sites))
-        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        with concurrent.futures.ThreadPoolExecutor(_threads(len(self._subject.sites))) as pool:
             answers = pool.map(lambda pair: self._subject.sender.send(pair[0].place, pair[1].request), pairs)
             self.rows += [Asked(site.name, probe, answer) for (site, probe), answer in zip(pairs, answers)]
 
@@ -293,3 +292,7 @@ class Asking:
             return None
         self._left -= 1
         return self._subject.sender.send(place, probe.request)
+
+
+def _threads(sites: int) -> int:
+    return _THREADS_OF_SITE * max(1, sites)

@@ -44,7 +44,9 @@ class Together(World):
         return super().send(place, request, timeout)
 
 
-def test_several_at_the_same_time() -> None:
+def test_several_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As it is outside of the tests.
+    monkeypatch.undo()
     rows = ask_paths(subject_of(Together())).rows
     # The order of the results is always the same.
     groups = ("client", "media", "federation", "key")
