@@ -155,7 +155,7 @@ def _lost(finding: Finding, site: Site) -> t.Iterator[str]:
             yield group
         else:
             # What answers for another server, or not at all, does so for all paths of clients or of servers.
-            yield from next(groups for groups in GROUPS.values() if group in groups)
+            yield from GROUPS[CLIENT] if group in GROUPS[CLIENT] else GROUPS[FEDERATION]
 
 
 def _with_federation(subject: Subject) -> Subject:

@@ -158,7 +158,7 @@ def _of_the_frontend(wanted: Wanted) -> dict[str, Correction]:
                 f"acl matrix path_beg {' '.join((*FORWARDED, path))}",
                 f"{_acl()}\n"
                 # Decoded, because Synapse decodes the path too: %61dmin is the same as admin.
-                f"http-request deny deny_status 404 if {{ path,url_dec -m reg ^/+_synapse/+{path.split('/')[-1]} }}",
+                f"http-request deny deny_status 404 if {{ path,url_dec -m reg ^/+_synapse/+{name.partition('_')[0]} }}",
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
         },
