@@ -135,8 +135,8 @@ options:
     type: str
   signature_failures:
     description:
-      - The return value C(signature_failures) of M(matrix_ops.synapse.synapse_request_log_info). For each of its
-        elements, RV(signature_verdicts) reports which side has to change something.
+      - The return value C(signature_failures) of M(matrix_ops.synapse.synapse_request_log_info). RV(signature_verdicts)
+        reports which side has to change something.
     type: list
     elements: dict
     default: []
@@ -147,7 +147,9 @@ notes:
   - O(validate_certs), O(ca_path) and O(timeout) also apply to the public URLs. With O(validate_certs=false), the chain
     of a certificate is not judged, but its names and dates are. No request waits for more than 10 seconds, except for
     O(long_poll_seconds), and where two had no answer in time, further ones wait for at most 5 seconds.
-  - The access token is only sent over C(https), or to an address of the host itself.
+  - Nothing waits because of a limit of requests, so O(rate_limit_retry_timeout) has no effect. What could not be asked
+    is returned as RV(unknown).
+  - The access token is only read for V(long_poll). It is only sent over C(https), or to an address of the host itself.
   - A limit that depends on the address, such as an Admin API for private networks only, is seen from the host where the
     module runs.
 seealso:
@@ -360,7 +362,9 @@ findings:
           lines: proxy_pass http://127.0.0.1:8008;
 signature_verdicts:
   description:
-    - For each element of O(signature_failures), which side has to change something. Those of this server come first.
+    - For each server, direction and cause in O(signature_failures), which side has to change something. Those of this
+      server come first. Failures of requests in the name of this server itself are left out, because this module makes
+      them.
   returned: success
   type: list
   elements: dict
@@ -594,14 +598,16 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     seconds = parameters["long_poll_seconds"]
     if not 1 <= seconds <= _LONGEST_POLL:
         raise InvalidInput(f"long_poll_seconds is {seconds}. Set it to a number from 1 to {_LONGEST_POLL}.")
-    verify = (parameters["ca_path"] or True) if parameters["validate_certs"] else False
+    given_size = _size(parameters["max_upload_size"])
+    gather = frozenset(parameters["gather"])
     declared = Declared(
         base_url=parameters["base_url"],
         public_url=parameters["public_url"],
         server_name=parameters["server_name"],
         config_path=parameters["config_path"],
         synapse_python=parameters["synapse_python"],
-        token=checked_access_token(read_access_token(parameters)) or "",
+        # What else is asked is public: a token that cannot be read must not matter there.
+        token=checked_access_token(read_access_token(parameters)) or "" if LONG_POLL in gather else "",
     )
     with contextlib.ExitStack() as stack:
         unknown: tuple[t.Any, ...] = ()
@@ -612,7 +618,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         watch = stack.enter_context(LogWatch(paths)) if paths else None
         sender = stack.enter_context(
             Sender(
-                verify=verify,
+                verify=(parameters["ca_path"] or True) if parameters["validate_certs"] else False,
                 timeout=min(checked_timeout(parameters["timeout"]), _LONGEST_TIMEOUT),
                 connect_to=parameters["connect_to"],
             )
@@ -620,17 +626,17 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         prepared = prepare(declared, sender, ServiceRecords(parameters["nameservers"]))
         prepared = prepared._replace(unknown=(*prepared.unknown, *unknown))
         wanted = Wanted(
-            gather=frozenset(parameters["gather"]),
+            gather=gather,
             long_poll_seconds=seconds,
-            max_upload_size=_max_upload_size(parameters["max_upload_size"], prepared.subject.settings.max_upload_size),
+            max_upload_size=given_size or prepared.subject.settings.max_upload_size,
         )
         surveyed = survey(prepared, wanted, sender, watch)
         return report(prepared, surveyed, parameters["signature_failures"], sender.sent)
 
 
-def _max_upload_size(given: str | None, configured: int | None) -> int | None:
+def _size(given: str | None) -> int | None:
     if given is None:
-        return configured
+        return None
     try:
         size = parse_size(given)
     except ValueError:

@@ -142,3 +142,15 @@ def _require_one_line(text: str) -> None:
     assert text.endswith(".")
     assert "\n" not in text
     assert len(text) < 500
+
+
+def test_a_token_is_only_read_where_it_is_needed(stage: Stage, tmp_path: Path) -> None:
+    more: Parameters = {"access_token": None, "access_token_path": str(tmp_path / "none")}
+    assert not play(
+        stage.place, proxy_cases.MODULE, stage.parameters("nginx", gather=["cors"], **more), token=False
+    ).get("failed")
+    refused = play(
+        stage.place, proxy_cases.MODULE, stage.parameters("nginx", gather=["long_poll"], **more), token=False
+    )
+    assert refused["failed"]
+    assert "access_token_path" in refused["msg"]

@@ -113,17 +113,18 @@ class SignatureFailures:
         group = (failure.origin, failure.cause, failure.direction)
         text = readable(line[:_LONGEST_LINE])
         seen = _Seen(group, record.time, request, text, failure.key_ids, failure.code, failure.path[:_LONGEST_LINE])
+        reason = f"{failure.cause} {failure.origin}"
         if failure.direction == ANSWER:
             self._answer((stream, request, ""), seen)
         elif failure.direction == ARRIVAL:
-            self._arrival(_failed_key(stream, seen), seen)
+            self._arrival((stream, request, reason), seen)
         elif failure.code:
             self._refuse((stream, request, ""), seen)
         elif failure.event:
             self._event(_event_key(stream, record, request, failure), seen)
         else:
             self._count(seen)
-            _remember(self._failed, _failed_key(stream, seen), seen._replace(line="", key_ids=()))
+            _remember(self._failed, (stream, request, reason), seen._replace(line="", key_ids=()))
 
     def merge(self, later: SignatureFailures) -> None:
         """Add the failures in a later part of the log, or in the log of another process.
@@ -259,11 +260,6 @@ class SignatureFailures:
 def _seen_uris(path: str) -> tuple[list[str], int]:
     """Return what the path of one request adds to `uris` and `decoded_uris`."""
     return [path[:_LONGEST_TEXT]] if path else [], 1 if _DECODED.match(path) else 0
-
-
-def _failed_key(stream: str, seen: _Seen) -> _Key:
-    origin, cause, _direction = seen.group
-    return stream, seen.request, f"{cause} {origin}"
 
 
 def _event_key(stream: str, record: Record, request: str, failure: Failure) -> _Key:

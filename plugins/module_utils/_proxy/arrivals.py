@@ -61,21 +61,14 @@ class Arrival(t.NamedTuple):
 class Arrivals(t.NamedTuple):
     """What the log says about all requests.
 
-    `lacks_proto_lines`: how many requests of anybody had X-Forwarded-For and no X-Forwarded-Proto. `requested_uris`:
-    what Synapse took for the requested URL where it redirected to the public one. `reason`: why there is nothing, or
-    why something may be missing, a sentence; "" otherwise. `fix`: what to do about it.
+    `requested_uris`: what Synapse took for the requested URL where it redirected to the public one. `reason`: why there
+    is nothing, or why something may be missing, a sentence; "" otherwise. `fix`: what to do about it.
     """
 
     found: t.Mapping[str, Arrival] = {}
-    lacks_proto_lines: int = 0
     requested_uris: tuple[str, ...] = ()
     reason: str = ""
     fix: str = _FIX
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no request was found."""
-        return not self.found
 
     def get(self, tag: str) -> Arrival | None:
         """Return how the request with this tag arrived, None if the log does not say it."""
@@ -150,7 +143,6 @@ class LogWatch:
             time.sleep(_PAUSE)
         return Arrivals(
             reading.found,
-            reading.lacks_proto_lines,
             tuple(reading.requested_uris),
             failure or self._reason(wanted - reading.found.keys(), room, deadline_seconds),
             _FIX if not reading.found else "Run the task again.",
@@ -207,7 +199,6 @@ class _Reading:
     def __init__(self, wanted: set[str]) -> None:
         self._wanted = wanted
         self.found: dict[str, Arrival] = {}
-        self.lacks_proto_lines = 0
         self.requested_uris: list[str] = []
 
     def line(self, line: bytes, warnings: _Warnings) -> None:
@@ -220,7 +211,6 @@ class _Reading:
         elif _RECEIVED in line:
             return
         elif _LACKS_PROTO in line:
-            self.lacks_proto_lines += 1
             warnings.add()
         else:
             requested = _NOT_CANONICAL.search(line)

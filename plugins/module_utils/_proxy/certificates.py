@@ -66,7 +66,7 @@ def check_certificates(subject: Subject) -> tuple[list[dict[str, t.Any]], Found]
 
 
 def check_certificate(sender: Sender, site: Site) -> Checked:
-    """Check the certificate of one site. It needs one connection if nothing is wrong, at most four otherwise."""
+    """Check the certificate of one site. It makes at most four connections, and one if the certificate is accepted."""
     place = site.place
     if place.scheme != "https":
         return Checked({}, Found())

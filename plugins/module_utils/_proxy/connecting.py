@@ -22,6 +22,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_authorities
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import joined
 
 # In seconds, for each address of a host.
 _LONGEST_CONNECT = 5.0
@@ -203,7 +204,7 @@ def _address_text(value: t.Any) -> str:
             f"connect_to contains {value!r}, which is not a host and a port, such as matrix.example.org:443 or"
             " [2001:db8::1]:443."
         ) from error
-    return Place("https", host.lower(), port).address
+    return joined(host.lower(), port)
 
 
 def _label(place: Place, address: tuple[t.Any, ...]) -> str:
@@ -212,7 +213,7 @@ def _label(place: Place, address: tuple[t.Any, ...]) -> str:
 
 
 def _text_of(address: tuple[t.Any, ...]) -> str:
-    return Place("https", str(address[0]), int(address[1])).address
+    return joined(str(address[0]), int(address[1]))
 
 
 def _connect_to_address(family: int, address: tuple[t.Any, ...], deadline: Deadline) -> socket.socket:

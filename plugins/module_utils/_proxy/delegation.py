@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.addresses import failing_targets
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import NoAnswer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import NoAnswer, Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
     WARNING,
@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Unknown,
     evidence,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity import KEY
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import (
     ServerName,
     parse_server_name,
@@ -138,7 +139,7 @@ def check_delegation(delegation: Delegation, sender: Sends) -> Found:
     place, file = delegation.place, delegation.server_file
     if place is None or file is None or not delegation.certain or not delegation.method.endswith("default"):
         return Found()
-    got = sender.send(place, Request("/_matrix/key/v2/server"))
+    got = sender.send(place, KEY)
     if not isinstance(got, NoAnswer) or got.kind not in _NOBODY_LISTENS:
         return Found()
     what = (

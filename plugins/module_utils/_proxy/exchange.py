@@ -12,6 +12,8 @@ import json
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import joined
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # Such as M_NOT_FOUND, or with a name in reverse order in front. It becomes part of sentences.
 _ERRCODE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -33,7 +35,7 @@ class Place(t.NamedTuple):
     @property
     def address(self) -> str:
         """The host and the port, always with the port, IPv6 in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     @property
     def url(self) -> str:

@@ -29,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Unknown,
     evidence,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity import KEY
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.login_redirect import (
     RedirectAsked,
     ask_redirect,
@@ -38,7 +39,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.subject 
 
 _CLIENT = "/_matrix/client/versions"
 _FEDERATION = "/_matrix/federation/v1/version"
-_KEY = "/_matrix/key/v2/server"
 _FIX = (
     "Run the task on the host of Synapse, with config_path or log_path, because only the log of Synapse shows the"
     " address of a client and the version of HTTP as they arrived."
@@ -152,7 +152,7 @@ def _hidden_scheme(asked: HeadersAsked, each: SiteAsked, redirect: RedirectAsked
 def _target(site: Site) -> str:
     if {"client", "media", "well_known"} & set(site.groups):
         return _CLIENT
-    return _FEDERATION if "federation" in site.groups else _KEY
+    return _FEDERATION if "federation" in site.groups else KEY.target
 
 
 def _obeys(asked: HeadersAsked, arrivals: Arrivals) -> bool | None:

@@ -39,6 +39,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.presented_certificate import offered_version
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import (
+    BACKEND_FAILED,
     is_html,
     is_login_page,
     is_synapse_page,
@@ -51,8 +52,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transpor
 
 VERSIONS = Request("/_matrix/client/versions")
 KEY = Request("/_matrix/key/v2/server")
-# 52x and 530 are those of Cloudflare.
-_BACKEND_FAILED = {502, 503, 504, *range(520, 528), 530}
 # In seconds. Some proxies try to reach Synapse several times before they answer.
 _AT_ONCE = 1.0
 # What nginx, Apache and programs in Go answer if they expect TLS.
@@ -165,7 +164,7 @@ def _not_expected(site: Site, got: Answer, groups: tuple[str, ...]) -> Found:
     if got.status == 400 and site.place.scheme == "https" and any(words in got.body for words in _WANTS_TLS):
         what = f"The proxy at {site.place.url} sends plain HTTP to a port that expects TLS: correct its backend."
         return _error("proxy_error", what, site, got, groups)
-    if got.status in _BACKEND_FAILED and not got.errcode:
+    if got.status in BACKEND_FAILED and not got.errcode:
         what = (
             f"The proxy at {site.place.url} does not reach Synapse, and answers with status {got.status}: check that"
             " Synapse runs, and that the address of its backend is that of a listener of Synapse."

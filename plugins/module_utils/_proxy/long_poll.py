@@ -66,12 +66,18 @@ def check_long_poll(subject: Subject, seconds: float) -> Found:
     if not _is_confidential(subject, site.place):
         return _unknown(_READ_TIMEOUT, f"The access token is not sent to {site.place.url} in clear text.", _FIX_HTTPS)
     direct_place = subject.direct if subject.direct and _is_confidential(subject, subject.direct) else None
-    with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        waiting = threads.submit(_poll, subject, site.place, seconds)
-        waiting_direct = threads.submit(_poll, subject, direct_place, seconds) if direct_place else None
-        public = waiting.result()
-        direct = waiting_direct.result() if waiting_direct else None
+    public, direct = _poll_both(subject, site.place, direct_place, seconds)
+    if _is_early(public, seconds) or (direct and _is_early(direct, seconds)):
+        # That the account is online from now on is an event too, which ends the other request.
+        public, direct = _poll_both(subject, site.place, direct_place, seconds)
     return _judge(site, public, direct, seconds)
+
+
+def _poll_both(subject: Subject, public: Place, direct: Place | None, seconds: float) -> tuple[_Polled, _Polled | None]:
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        waiting = threads.submit(_poll, subject, public, seconds)
+        waiting_direct = threads.submit(_poll, subject, direct, seconds) if direct else None
+        return waiting.result(), waiting_direct.result() if waiting_direct else None
 
 
 def _poll(subject: Subject, place: Place, seconds: float) -> _Polled:
@@ -90,11 +96,9 @@ def _judge(site: Site, public: _Polled, direct: _Polled | None, seconds: float) 
     if direct and not direct.is_answered:
         reason = f"Synapse itself did not answer a long poll: {evidence(direct.got)['answer']}."
         return _unknown(_READ_TIMEOUT, reason, "Check that the access token is valid.")
-    shortest = max(seconds * _SHORTEST, _LEAST_SECONDS * _SHORTEST)
     longest = max(seconds * _LONGEST, _LEAST_SECONDS * _LONGEST)
     if public.is_answered:
-        # Rounding, and the time that the network needs, are no difference.
-        if public.seconds < shortest - 0.1 or (direct and direct.seconds < shortest - 0.1):
+        if _is_early(public, seconds) or (direct and _is_early(direct, seconds)):
             return _unknown(_READ_TIMEOUT, "The account got events, so the answer came before the time.", _FIX_QUIET)
         return _judge_delay(site, public, direct, longest)
     if isinstance(public.got, NoAnswer) and public.got.kind == "silent" and public.seconds >= longest:
@@ -103,6 +107,12 @@ def _judge(site: Site, public: _Polled, direct: _Polled | None, seconds: float) 
         return Found((_timeout(site, public, direct, seconds),))
     reason = f"The long poll was not answered as Synapse does: {evidence(public.got)['answer']}."
     return _unknown(_READ_TIMEOUT, reason, "Check that the access token is valid, and that the proxy reaches Synapse.")
+
+
+def _is_early(polled: _Polled, seconds: float) -> bool:
+    """Whether Synapse answered before the time, which it does if there is an event."""
+    # Rounding, and the time that the network needs, are no difference.
+    return polled.is_answered and polled.seconds < max(seconds, _LEAST_SECONDS) * _SHORTEST - 0.1
 
 
 def _judge_delay(site: Site, public: _Polled, direct: _Polled | None, longest: float) -> Found:

@@ -138,7 +138,7 @@ class Asking:
         client = self._subject.site_of("client")
         # Other servers have no path with both kinds of answers.
         asked = "client" if error_probe(group) is None and client and client.name == site else group
-        probe, plain = error_probe(asked), baseline_of(asked, self._subject.server_name)
+        probe, plain = error_probe(asked), baseline_of(asked)
         pages = [row for row in rows if row.outcome.state == FOREIGN and row.probe.purpose == CHARACTERS]
         if not pages or probe is None or self._subject.direct is None or site in self._unmoved:
             return False
@@ -163,12 +163,12 @@ class Asking:
         if any(row in tried for row in foreign):
             self._narrow_refused(group, tried)
         elif tried:
-            self.ask(baseline_of(group, self._subject.server_name))
+            self.ask(baseline_of(group))
         if self._is_forwarded(group):
             if any(row.probe.purpose == QUERY for row in foreign):
                 self._narrow_query(group, is_alone=not tried)
             if any(len(row.probe.target) > LONG_QUERY for row in foreign):
-                self.ask(long_probe(group, self._subject.server_name))
+                self.ask(long_probe(group))
 
     def _is_replaced(self, group: str) -> bool:
         """Find out whether the proxy replaces the errors of Synapse in a group. Then they show nothing more."""
@@ -183,7 +183,7 @@ class Asking:
 
     def _narrow_query(self, group: str, is_alone: bool) -> None:
         """Find out whether the proxy refuses a query, and which characters if it does not refuse them in paths too."""
-        first, *others = query_probes(group, self._subject.server_name)
+        first, *others = query_probes(group)
         outcome = self.ask(first)
         for probe in others if is_alone else []:
             if outcome is None or outcome.state != FOREIGN:
@@ -211,7 +211,6 @@ class Asking:
 
     def _narrow_refused(self, group: str, tried: list[Asked]) -> None:
         """Find out which characters the proxy refuses, or that it refuses the whole group."""
-        name = self._subject.server_name
         if group == "media" and any(is_broken_line(row.probe, row.answer) for row in tried):
             outcome = self.ask(safe_media_probe())
             if outcome is not None and outcome.state == INTACT:
@@ -222,7 +221,7 @@ class Asking:
         count = sum(row.probe.group == group for row in self.rows)
         is_whole = states == {FOREIGN} and count > 1
         if is_whole:
-            outcome = self.ask(baseline_of(group, name))
+            outcome = self.ask(baseline_of(group))
             if outcome is None or outcome.state != INTACT:
                 return
         if tried[0].site in self._searched:
@@ -230,7 +229,8 @@ class Asking:
         passed = passing(self._rows_of(tried[0].site))
         suspects = {code.upper() for code in tried[0].probe.characters} - passed
         # What passes in another group needs no request without it.
-        helpful = [probe for probe in narrower(group, name) if suspects - {code.upper() for code in probe.characters}]
+        fewer = narrower(group, self._subject.server_name)
+        helpful = [probe for probe in fewer if suspects - {code.upper() for code in probe.characters}]
         for probe in helpful:
             outcome = self.ask(probe, is_hint=True)
             if outcome is None:
@@ -249,7 +249,7 @@ class Asking:
         plain = status_probe(group)
         outcome = self.ask(plain, is_hint=True) if plain else None
         if not is_whole and (outcome is None or outcome.state != INTACT):
-            baseline = self.ask(baseline_of(group, self._subject.server_name))
+            baseline = self.ask(baseline_of(group))
             return plain is None and baseline is not None and baseline.state == INTACT
         return True
 

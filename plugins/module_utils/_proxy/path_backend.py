@@ -11,23 +11,22 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import FIX_NOT_ASKED
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import FIX_LIMIT, fix_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked, is_busy
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import BACKEND_FAILED
 
 # 52x and 530 are those of Cloudflare.
-_STATUSES = {502, 503, 504, *range(520, 528), 530}
 _TOO_MANY, _NOT_NOW = 429, 503
 # In seconds: a proxy that takes so long has tried more than once.
 _SLOW = 1.0
-AGAIN = "Run this again."
-RAISE_LIMIT = "Raise the limit for the address of this host, such as limit_req in nginx, and run this again."
+AGAIN = "Run the task again."
 
 
 def is_unreached(answer: Answer | NoAnswer | None) -> bool:
     """Whether an answer is that of a proxy that does not reach Synapse. Limits often say how long."""
     if not isinstance(answer, Answer) or answer.errcode or answer.header("Retry-After"):
         return False
-    return answer.status in _STATUSES
+    return answer.status in BACKEND_FAILED
 
 
 def suspected(rows: t.Iterable[Asked], group: str) -> list[Asked]:
@@ -68,14 +67,14 @@ def unreached(rows: t.Sequence[Asked]) -> list[Asked]:
 def why_busy(answer: Answer | NoAnswer) -> tuple[str, str]:
     """Return why a request was not answered as the others, and what to do about it."""
     if isinstance(answer, NoAnswer):
-        return answer.reason, FIX_NOT_ASKED if answer.kind == "not_asked" else AGAIN
+        return answer.reason, fix_of(answer)
     if is_limit(answer):
-        return f"the proxy limits the rate of requests (status {answer.status})", RAISE_LIMIT
+        return f"the proxy limits the rate of requests (status {answer.status})", FIX_LIMIT
     if answer.status == _TOO_MANY:
         return "Synapse limits the rate of requests (status 429)", AGAIN
     if answer.status == _NOT_NOW and not answer.errcode:
         # The first requests to each site passed before. This is what nginx answers by default.
-        return f"the proxy probably limits the rate of requests (status {answer.status})", RAISE_LIMIT
+        return f"the proxy probably limits the rate of requests (status {answer.status})", FIX_LIMIT
     return f"the answer is {answer.status} {answer.errcode}".rstrip(), AGAIN
 
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, Finding, Found
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, INFO, Finding, Found
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import (
     DECODED_PATH,
     PROXY_ERROR,
@@ -45,7 +45,8 @@ def _cause(findings: list[Finding], broken: Finding) -> int | None:
     is_query = _ONLY_QUERY in broken.evidence["request"]
     for name in _OF_QUERIES if is_query else _OF_PATHS:
         for at, one in enumerate(findings):
-            is_about = one.name == name and one.site == broken.site
+            # What is only information breaks no signature.
+            is_about = one.name == name and one.site == broken.site and one.severity != INFO
             # What affects only clients does not break signatures, except for what no answer shows for other servers.
             if is_about and (_FEDERATION in one.groups or name in (DECODED_PATH, "path_encoded_twice")):
                 return at

@@ -94,7 +94,7 @@ def probes_of(group: str, server_name: str) -> list[Probe]:
     return []
 
 
-def baseline_of(group: str, server_name: str) -> Probe:
+def baseline_of(group: str) -> Probe:
     """Return a request of the group without anything that a proxy could change."""
     if group == "media":
         return _media_probe(BASELINE, f"{_MEDIA}/a")
@@ -106,22 +106,22 @@ def baseline_of(group: str, server_name: str) -> Probe:
     return Probe(group, BASELINE, target, "200", read_baseline)
 
 
-def long_probe(group: str, server_name: str) -> Probe:
+def long_probe(group: str) -> Probe:
     """Return a request with nothing unusual but a long query, for proxies that refuse the one with a slash too."""
-    return _with_query(group, server_name, f"pad={_PAD}")
+    return _with_query(group, f"pad={_PAD}")
 
 
-def query_probes(group: str, server_name: str) -> list[Probe]:
+def query_probes(group: str) -> list[Probe]:
     """Return requests with nothing unusual but their queries: the usual one, without %2F, and without %25 too."""
     slash, percent = _QUERY.replace("%2F", ""), _QUERY.replace("%2F", "").replace("%25", "")
     return [
-        _with_query(group, server_name, query, tuple(code for code in _IN_QUERY if code in query))
+        _with_query(group, query, tuple(code for code in _IN_QUERY if code in query))
         for query in (_QUERY, slash, percent)
     ]
 
 
-def _with_query(group: str, server_name: str, query: str, characters: tuple[str, ...] = ()) -> Probe:
-    plain = baseline_of(group, server_name)
+def _with_query(group: str, query: str, characters: tuple[str, ...] = ()) -> Probe:
+    plain = baseline_of(group)
     return plain._replace(purpose=QUERY, target=f"{plain.target}?{query}", characters=characters)
 
 

@@ -27,7 +27,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_ans
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_backend import AGAIN, unreached, why_busy
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_change import SAME, Change
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_errors import replaced
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_findings import (
     DECODED_PATH,
@@ -48,6 +47,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_pro
 
 _FOUND, _LEAST_OF_ERRORS = 200, 400
 _SET_LOG = "Set log_path to the log of Synapse."
+_UNCHANGED = Outcome(FOREIGN)
 _DIRECT = "Set base_url to the address where Synapse itself answers, and compare."
 
 
@@ -95,15 +95,15 @@ class _Judging:
 
     def judge(self) -> None:
         """Fill `marks` and `doubts`."""
-        for row in self._replaced:
-            if row.probe.group == self._group and isinstance(row.answer, Answer):
+        for row, outcome in self._outcomes:
+            if row in self._replaced and isinstance(row.answer, Answer):
                 # What arrived as something else has another error than what was sent.
-                is_other = with_log(row, self._arrivals).state == CHANGED and row.answer.status >= _LEAST_OF_ERRORS
+                is_other = outcome.state == CHANGED and row.answer.status >= _LEAST_OF_ERRORS
                 status = row.answer.status if is_other else row.probe.status
-                self._mark(row, ERRORS_REPLACED, Change(SAME), "", (str(status),))
+                self._mark(row, ERRORS_REPLACED, characters=(str(status),))
         for row in self._unreached:
             if row.probe.group == self._group:
-                self._mark(row, PROXY_ERROR, Change(SAME), "")
+                self._mark(row, PROXY_ERROR)
         baseline = next((pair for pair in self._outcomes if pair[0].probe.purpose == BASELINE), None)
         is_failing = baseline is not None and baseline[1].state != INTACT and not baseline[0].is_same
         for row, outcome in [baseline] if is_failing and baseline else self._outcomes:
@@ -139,7 +139,7 @@ class _Judging:
             why = why_busy(row.answer) if row.is_busy else (outcome.reason, _DIRECT)
             self._doubt(row, *why)
         elif outcome.state == CHANGED:
-            self._mark(row, name_of(outcome.change), outcome.change, outcome.arrived)
+            self._mark(row, name_of(outcome.change), outcome)
         elif purpose == BASELINE:
             self._blame(row, NOT_FORWARDED)
         elif purpose == CHARACTERS:
@@ -219,8 +219,7 @@ class _Judging:
         elif name == REFUSED and asked is not None and asked.outcome.state == FOREIGN:
             self._blame_plain(asked, is_expected)
         else:
-            self._mark(row, name, Change(SAME), "", characters)
-            self.marks[-1] = self.marks[-1]._replace(is_vague=is_vague)
+            self._mark(row, name, characters=characters, is_vague=is_vague)
 
     def _blame_plain(self, row: Asked, is_expected: bool) -> None:
         """Note that a request without encoded characters fails too, though another one of the group passes."""
@@ -228,16 +227,25 @@ class _Judging:
             reason = f"the proxy does not forward {row.probe.target}, or replaces the errors of Synapse"
             self._doubt(row, reason, _DIRECT, NOT_FORWARDED)
         else:
-            self._mark(row, NOT_FORWARDED, Change(SAME), "")
+            self._mark(row, NOT_FORWARDED)
 
-    def _mark(self, row: Asked, name: str, change: Change, arrived: str, characters: tuple[str, ...] = ()) -> None:
+    def _mark(
+        self,
+        row: Asked,
+        name: str,
+        changed: Outcome = _UNCHANGED,
+        characters: tuple[str, ...] = (),
+        is_vague: bool = False,
+    ) -> None:
+        """Note a finding. `changed`: what the answer or the log shows, if that is what is wrong."""
+        change, arrived = changed.change, changed.arrived
         touched = characters or change.touched
         if isinstance(row.answer, Answer) and row.answer.header("Location") == arrived != "":
             arrived = ""
         expected = row.probe.expected if row.control is None else quoted(row.control)
         is_query = row.probe.purpose == QUERY
         self.marks.append(
-            Mark(name, row.site, row.probe.group, row.answer, change, touched, expected, arrived, is_query)
+            Mark(name, row.site, row.probe.group, row.answer, change, touched, expected, arrived, is_query, is_vague)
         )
 
     def _doubt(self, row: Asked, reason: str, fix: str, name: str = "") -> None:

@@ -24,8 +24,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecti
     addresses_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.delegation import Delegation, resolve
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request, text_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, text_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Unknown, quoted
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity import KEY
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.public_url import client_place, place_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import proxy_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name, shown
@@ -48,7 +49,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 
 # In seconds.
 _LONGEST_LOOKUP = 5.0
-KEY_PATH = "/_matrix/key/v2/server"
 _NO_ENDPOINT = "M_UNRECOGNIZED"
 _FIX_DIRECT = (
     "Run the task on the host of Synapse, and set base_url to the URL of its listener, such as http://127.0.0.1:8008."
@@ -141,7 +141,7 @@ def _require_addresses(connect_to: t.Mapping[str, str]) -> None:
 
 def _reference(sender: Sender, base: Place) -> tuple[Answer | None, tuple[Unknown, ...]]:
     """Return the answer of Synapse itself to the request for its keys."""
-    got = sender.send(base, Request(KEY_PATH))
+    got = sender.send(base, KEY)
     if not isinstance(got, Answer) or not (text_of(got.json.get("server_name")) or got.errcode):
         return None, (_not_direct(f"Synapse itself was not found at {base.url}: {quoted(got)}."),)
     proxy = proxy_name([got])
@@ -156,7 +156,7 @@ def _not_direct(reason: str) -> Unknown:
 
 def _name_at(sender: Sender, public: Place | None) -> str:
     """Return the name of the server whose keys are at a place, "" if there are none."""
-    got = sender.send(public, Request(KEY_PATH)) if public else None
+    got = sender.send(public, KEY) if public else None
     return text_of(got.json.get("server_name")) if isinstance(got, Answer) else ""
 
 
@@ -206,4 +206,4 @@ def _signer(declared: Declared, configuration: Configuration | None, server_name
     if configuration is None:
         return None
     key, path = signing_key(configuration)
-    return Signer(declared.synapse_python, server_name, key, path) if key or path else None
+    return Signer(declared.synapse_python, server_name, key, path)

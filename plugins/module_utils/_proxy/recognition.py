@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import typing as t
 
@@ -15,6 +16,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecti
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer
 
 NGINX, APACHE, CADDY, HAPROXY, TRAEFIK, CLOUDFLARE = "nginx", "apache", "caddy", "haproxy", "traefik", "cloudflare"
+# With these, a proxy says that it does not reach what is behind it. 52x and 530 are those of Cloudflare.
+BACKEND_FAILED = {502, 503, 504, *range(520, 528), 530}
 
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.I)
 _TAG = re.compile(r"<[^<>]{0,500}>")
@@ -90,7 +93,7 @@ def page(answer: Answer) -> str:
 
 def _titled(text: str) -> str:
     match = _TITLE.search(text)
-    title = shown(match[1], 60) if match else ""
+    title = shown(html.unescape(match[1]), 60) if match else ""
     return f' with the title "{title}"' if title else ""
 
 

@@ -61,7 +61,8 @@ def _is_forwarded(listeners: t.Any, port: int | None) -> bool | None:
         if isinstance(listener, dict) and listener.get("type") == "http"
     ]
     chosen = [listener for listener in found if listener.get("port") == port] or found
-    values = {bool(listener.get("x_forwarded", False)) for listener in chosen}
+    # Synapse also believes the proxy if the listener is a Unix socket, which shows no address of a client.
+    values = {bool(listener.get("x_forwarded", bool(listener.get("path")))) for listener in chosen}
     return values.pop() if len(values) == 1 else None
 
 

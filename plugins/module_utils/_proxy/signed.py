@@ -21,16 +21,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
+    FIX_LIMIT,
     Finding,
     Found,
     Unknown,
     evidence,
+    fix_of,
     shown_target,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import is_busy
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_backend import (
     AGAIN,
-    RAISE_LIMIT,
     is_limit,
     is_unreached,
 )
@@ -215,7 +216,7 @@ def _doubt(row: SignedRequest) -> tuple[str, str]:
             "Set config_path to the configuration with which Synapse was started, and base_url to Synapse itself.",
         )
     if isinstance(direct, NoAnswer):
-        return f"{where} did not answer a signed request: {direct.reason}.", AGAIN
+        return f"{where} did not answer a signed request: {direct.reason}.", fix_of(direct)
     if row.control is not None and verdict == _ACCEPTED and isinstance(row.answer, Answer):
         text = f"{row.answer.status} {row.answer.errcode}".rstrip()
         reason = f"The site answered {text} to a signed request that Synapse itself accepts"
@@ -224,5 +225,5 @@ def _doubt(row: SignedRequest) -> tuple[str, str]:
         return f"{reason}.", _SEE_LOG
     text = f"{where} answered {direct.status} {direct.errcode}".rstrip() + " to a signed request."
     if is_limit(direct):
-        return text, RAISE_LIMIT
+        return text, FIX_LIMIT
     return text, AGAIN if is_busy(direct) else _SEE_LOG

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import parse_server_name
 
 # Standard input contains the key. The output has no word of it: a name of what failed, or the signatures.
 _SCRIPT = r"""
@@ -60,7 +61,6 @@ def sign(given):
 print(json.dumps(sign(json.load(sys.stdin))))
 """
 TIMEOUT = 20
-_SERVER_NAME = re.compile(r"[A-Za-z0-9._:\[\]-]+")
 _KEY_ID = re.compile(r"[A-Za-z0-9_]+:[A-Za-z0-9_]+")
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _WRONG_PYTHON = "Set synapse_python to the Python interpreter of the environment in which Synapse is installed."
@@ -84,7 +84,8 @@ class Signer:
     def sign(self, requests: t.Sequence[tuple[str, str]]) -> list[str]:
         """Return the value of the Authorization header for each (method, URI) without a body.
 
-        Raises SynapseError if the key cannot be read, or Synapse's Python cannot sign within 20 seconds.
+        Raises SynapseError if there is no valid server name, the key cannot be read, or Synapse's Python cannot sign
+        within 20 seconds.
         """
         if not requests:
             return []
@@ -92,8 +93,8 @@ class Signer:
             raise SynapseError(
                 "There is no signing key: the configuration has neither signing_key nor signing_key_path."
             )
-        if not _SERVER_NAME.fullmatch(self._server_name):
-            raise SynapseError(f"{self._server_name!r} is not a server name.")
+        # Anything else could break the header.
+        parse_server_name(self._server_name)
         return [self._header(*pair) for pair in self._signatures(requests)]
 
     def _header(self, key_id: str, signature: str) -> str:

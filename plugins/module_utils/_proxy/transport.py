@@ -128,9 +128,9 @@ class Sender:
     def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
         """Send one request, and return its answer or why there is none. `timeout`: in seconds, for all of it.
 
-        Without it, it is that of the sender, but less after a place did not answer. One that has never answered is not
-        asked again: the reason is that of the first time. Redirects are not followed. A body of more than 256 KiB is
-        cut.
+        Without it, it is that of the sender, but less after a place did not answer in time. A place that has never
+        answered is not asked again then: the reason is that of the first time. Redirects are not followed. A body of
+        more than 256 KiB is cut.
         """
         tag = secrets.token_hex(6)
         message = message_of(request, tag, self._hosts.get(place, place.netloc))

@@ -19,13 +19,13 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.message import message_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response import (
     Ended,
     NotHttp,
     Stream,
     read_answer,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._version import COLLECTION_VERSION
 
 # Without an access token, Synapse receives all of it, answers 401 M_MISSING_TOKEN, and stores nothing.
 TARGET = "/_matrix/media/v3/upload"
@@ -68,11 +68,14 @@ def upload(opens: Opens, place: Place, size: int) -> Uploaded:
     limit does besides: it answers, or closes the connection, after so many bytes.
     """
     tag = secrets.token_hex(6)
-    head = (
-        f"POST {TARGET} HTTP/1.1\r\nHost: {place.netloc}\r\n"
-        f"User-Agent: matrix_ops.synapse/{COLLECTION_VERSION} (synapse_proxy_info; {tag})\r\n"
-        f"Content-Type: application/octet-stream\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
-    ).encode("ascii", "backslashreplace")
+    headers = (
+        ("Content-Type", "application/octet-stream"),
+        ("Content-Length", str(size)),
+        ("Connection", "close"),
+    )
+    head = message_of(Request(TARGET, "POST", headers), tag, place.netloc)
+    if head is None:
+        raise OSError(f"{place.netloc} is not a valid host")
     with opens.open(place) as connection:
         connection.setblocking(False)
         exchange = _Exchange(connection, head, size)

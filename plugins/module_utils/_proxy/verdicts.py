@@ -16,7 +16,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.failure_
     Group,
     read_groups,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, Finding
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, INFO, Finding
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.verdict_texts import EVENT, OTHER, PLAIN
 
 OURS, THEIRS, UNKNOWN = "ours", "theirs", "unknown"
@@ -106,20 +106,20 @@ def judge_failures(
     requests in the name of any server, so several servers can be one in truth.
     """
     groups = read_groups(failures, server_name)
-    facts = _facts(groups, findings, skew_seconds, is_examined)
+    facts = _facts(groups, findings, skew_seconds or 0.0, is_examined)
     judged = [(group, _judge(group, facts)) for group in groups]
     order = {OURS: 0, UNKNOWN: 1, THEIRS: 2}
     judged.sort(key=lambda each: (order[each[1].side], -each[0].number, each[0].origin, each[0].cause))
     return [_returned(group, verdict) for group, verdict in judged]
 
 
-def _facts(groups: list[Group], findings: t.Sequence[Finding], skew_seconds: float | None, is_examined: bool) -> _Facts:
-    names = {each.name for each in findings if _concerns(each, "federation")}
-    changes = sorted(names & _CHANGED)
+def _facts(groups: list[Group], findings: t.Sequence[Finding], skew: float, is_examined: bool) -> _Facts:
+    # A change that is only information breaks no signature, such as of %7E.
+    names = {each.name for each in findings if _concerns(each, "federation") and each.severity != INFO}
     not_reached = [each for each in findings if each.name in _NOT_REACHED and each.severity == ERROR]
     is_clean = is_examined and not any(_concerns(each, "federation") for each in not_reached)
     blocked = sorted({each.name for each in not_reached if _concerns(each, "key")})
-    return _Facts(groups, changes, "authorization_removed" in names, is_clean, blocked, skew_seconds or 0.0)
+    return _Facts(groups, sorted(names & _CHANGED), "authorization_removed" in names, is_clean, blocked, skew)
 
 
 def _concerns(finding: Finding, group: str) -> bool:
@@ -178,7 +178,7 @@ def _inbound_signature(group: Group, facts: _Facts) -> _Verdict:
             UNKNOWN,
             "unknown",
             f"The signatures of {name} do not match, and it is not known whether our proxy changes paths.",
-            "Correct what prevents the examination of the site for other servers, and run this again.",
+            "Correct what prevents the examination of the site for other servers, and run the task again.",
         )
     return _Verdict(
         THEIRS,

@@ -22,7 +22,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange
     Answer,
     NoAnswer,
     Place,
-    Request,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import (
     ERROR,
@@ -35,6 +34,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding 
     Unknown,
     evidence,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.identity import KEY
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import (
     parse_server_name,
     read_server_name,
@@ -60,7 +60,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 )
 
 _GROUPS = ("well_known",)
-_KEY = "/_matrix/key/v2/server"
 _SYNAPSE_HAS_NO_FILE = ".well-known not available"
 # What was not found out about a file: the finding that there may be, and what to do.
 _NOT_KNOWN = {
@@ -142,7 +141,7 @@ def _severity(delegation: Delegation, subject: Subject) -> str:
     """A file that cannot be used does no harm where an SRV record replaces it, or where the server also answers."""
     if "srv" in delegation.method:
         return WARNING
-    got = subject.sender.send(delegation.place, Request(_KEY)) if delegation.place else None
+    got = subject.sender.send(delegation.place, KEY) if delegation.place else None
     works = isinstance(got, Answer) and got.status == 200 and got.json.get("server_name") == subject.server_name
     return WARNING if works else ERROR
 

@@ -12,13 +12,17 @@ the size below 50 KiB, and the content type does not matter.
 
 from __future__ import annotations
 
-import html
 import json
-import re
 import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.recognition import (
+    BACKEND_FAILED,
+    is_html,
+    is_login_page,
+    page,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.redirects import is_redirect, target_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import (
     ServerName,
@@ -34,13 +38,11 @@ MOST_REDIRECTS = 5
 # What Synapse answers if its setting serve_server_wellknown is not set (synapse/rest/well_known.py).
 SYNAPSE_DOES_NOT_SERVE = b"404. Is anything ever truly *well* known?"
 _MOST_BYTES = 50 * 1024
-_HAS_PASSWORD = re.compile(rb"(?i)<input[^>]{0,500}type\s*=\s*[\"']?password")
-_TITLE = re.compile(r"(?is)<title[^>]{0,200}>([^<]{1,300})</title")
 
 READ, MISSING, INVALID, PAGE, REDIRECT, NOT_ASKED = "read", "missing", "invalid", "page", "redirect", "not_asked"
 LIMITED, NO_BACKEND = "limited", "no_backend"
-# With these, a proxy limits requests, or does not reach what serves the file. 52x are those of Cloudflare.
-_LIMITED, _NO_BACKEND = {429, 503}, {502, 504, *range(520, 525)}
+# With these, a proxy limits requests. 503 is what nginx answers then by default.
+_LIMITED = {429, 503}
 
 
 class Fetched(t.NamedTuple):
@@ -105,7 +107,7 @@ def _follow(sender: Sends, place: Place, request: Request) -> tuple[tuple[Answer
             return tuple(answers), f"redirects in a circle, to {shown(place.url + request.target)} again"
         asked.add((place, request.target))
         answer = sender.send(place, request)
-        if isinstance(answer, Answer) and answer.status in _LIMITED | _NO_BACKEND:
+        if isinstance(answer, Answer) and answer.status in _LIMITED | BACKEND_FAILED:
             # It can be by chance, and the file decides where everything else is asked.
             answer = sender.send(place, request)
         answers.append(answer)
@@ -149,7 +151,7 @@ def _read(answers: tuple[Answer | NoAnswer, ...], redirect: str, most_bytes: int
         return Fetched(answers, MISSING, {}, f"cannot be read ({last.reason})")
     if last.status in _LIMITED:
         return Fetched(answers, LIMITED, {}, f"was not read, because the proxy answered {last.status} twice")
-    if last.status in _NO_BACKEND:
+    if last.status in BACKEND_FAILED:
         problem = f"was not read, because the proxy does not reach what serves it (status {last.status})"
         return Fetched(answers, NO_BACKEND, {}, problem)
     if last.status in (404, 410):
@@ -165,7 +167,7 @@ def _read(answers: tuple[Answer | NoAnswer, ...], redirect: str, most_bytes: int
     if most_bytes is not None and len(last.body) >= most_bytes:
         return Fetched(answers, INVALID, {}, f"is too large: Synapse reads less than {most_bytes // 1024} KiB")
     if last.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return Fetched(answers, PAGE, {}, _page(last.body))
+        return Fetched(answers, PAGE, {}, _page(last))
     try:
         return Fetched(answers, READ, _object_in(last.body), "")
     except ValueError as error:
@@ -195,9 +197,8 @@ def _refuse(constant: str) -> t.NoReturn:
     raise ValueError(constant)
 
 
-def _page(body: bytes) -> str:
-    if _HAS_PASSWORD.search(body):
+def _page(answer: Answer) -> str:
+    if is_login_page(answer):
         return "is answered with a login page, not with JSON: let the proxy serve this path without a login"
-    title = _TITLE.search(body.decode("utf-8", "replace"))
-    named = f" ({shown(' '.join(html.unescape(title.group(1)).split()))})" if title else ""
-    return f"is answered with a page of the web server{named}, not with JSON"
+    named = page(answer) if is_html(answer) else "a page of the web server"
+    return f"is answered with {named}, not with JSON"

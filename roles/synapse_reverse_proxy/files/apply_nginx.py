@@ -60,11 +60,12 @@ def bring_about(verb: str, outcry: Outcry) -> str:
 def main(question: dict[str, t.Any]) -> None:
     """Let nginx use its files; raises `OSError` with nginx's own words if it does not."""
     nginx = Nginx()
+    # The program may have been removed before its configuration.
+    if not nginx.active and question["state"] == "absent":
+        return
     tested = run([nginx.path, "-t"])
     if tested.returncode:
         raise OSError(f"nginx refuses the configuration: {reasons(tested.stderr)}")
-    if not nginx.active and question["state"] == "absent":
-        return
     outcry = Outcry(nginx)
     refused = bring_about("reload" if nginx.active else "start", outcry)
     # nginx cannot listen on one address while its earlier processes listen on all of them, or the other way round. If

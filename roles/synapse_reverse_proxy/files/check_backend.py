@@ -13,6 +13,8 @@ import ssl
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.listening_sockets import ports_of
+
 # In seconds, for each step of the request.
 ANSWER_LIMIT = 10
 # Synapse answers it itself, and no other program has it.
@@ -32,7 +34,7 @@ def backend_faults(question: dict[str, t.Any]) -> list[str]:
         return [
             f"synapse_reverse_proxy_backend is {question['backend']}, but nginx cannot find {host}: {error}. {SET_IT}"
         ]
-    if port in map(int, question["ports"]["https"] + question["ports"]["http"]) and is_here(addresses):
+    if port in ports_of(question) and is_here(addresses):
         return [
             f"synapse_reverse_proxy_backend is {question['backend']}, which is the proxy itself: it would send each "
             f"request to itself again and again. {SET_IT}"

@@ -31,7 +31,7 @@ class EncryptedKeyError(ValueError):
 def certificate_faults(certificate: str, key: str, names: list[str]) -> list[str]:
     """Return what is wrong with the files of a certificate and of its key, for these names, as sentences.
 
-    Raises `OSError` if a file cannot be read.
+    The first name is the public one, and a second one is that of the server. Raises `OSError` if a file cannot be read.
     """
     missing = [
         f"{path} ({variable}) does not exist on this host, or is not a file. A client such as certbot gets a "
@@ -47,8 +47,7 @@ def certificate_faults(certificate: str, key: str, names: list[str]) -> list[str
     if "PRIVATE KEY-----" not in text_of(key):
         return [f"{key} ({KEY}) contains no private key in PEM format."]
     found = open_key(key) or pair_faults(certificate, key, blocks)
-    variables = ["synapse_reverse_proxy_public_name", *["synapse_reverse_proxy_server_name"] * len(names)]
-    for name, variable in zip(names, variables):
+    for name, variable in zip(names, ("synapse_reverse_proxy_public_name", "synapse_reverse_proxy_server_name")):
         # One cause has one sentence: a certificate that has expired has expired for all names.
         found = found or client_faults(certificate, key, blocks[0], name, variable)
     return found

@@ -30,6 +30,11 @@ def addresses_of(question: dict[str, t.Any]) -> list[str]:
     return question["addresses"] or ["0.0.0.0", *(["::"] if has_ipv6() else [])]
 
 
+def ports_of(question: dict[str, t.Any]) -> set[int]:
+    """Return the ports on which nginx listens."""
+    return {int(port) for ports in question["ports"].values() for port in ports}
+
+
 def listening() -> list[tuple[str, int, str]]:
     """Return address, port and inode of each TCP socket that listens on this host."""
     found = []
@@ -67,7 +72,7 @@ def owners_of(inodes: set[str]) -> dict[str, str]:
 def taken_ports(question: dict[str, t.Any]) -> list[str]:
     """Return which ports another program than nginx has, as sentences: nginx would not notice before it needs them."""
     ours = addresses_of(question)
-    ports = {int(port): kind for kind in ("https", "http") for port in question["ports"][kind]}
+    ports = ports_of(question)
     taken = [
         (address, port, inode)
         for address, port, inode in listening()

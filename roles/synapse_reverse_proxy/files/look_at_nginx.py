@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.ho
 from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.listening_sockets import (
     addresses_of,
     listening,
+    ports_of,
     taken_ports,
 )
 from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.make_certificate import is_usable
@@ -156,8 +157,7 @@ def still_listens(question: dict[str, t.Any]) -> bool:
 
     Without that, what changed in the directory of the configuration is of somebody else.
     """
-    ports = {int(port) for kind in ("https", "http") for port in question["ports"][kind]}
-    return question["state"] == "present" or ports <= {port for _address, port, _inode in listening()}
+    return question["state"] == "present" or ports_of(question) <= {port for _address, port, _inode in listening()}
 
 
 def look(question: dict[str, t.Any]) -> dict[str, t.Any]:

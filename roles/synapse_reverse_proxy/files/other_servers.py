@@ -13,7 +13,10 @@ import socket
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.host_of_nginx import is_foreign
-from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.listening_sockets import addresses_of
+from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files.listening_sockets import (
+    addresses_of,
+    ports_of,
+)
 
 CONFLICT = re.compile(r'conflicting server name "([^"]*)" on (\S+), ignored')
 LISTENS = re.compile(r"(?:^|[\s;{}])listen\s+([^;{}]+);")
@@ -74,7 +77,7 @@ def hidden_addresses(question: dict[str, t.Any], dump: str) -> list[str]:
     """
     ours = {ipaddress.ip_address(address) for address in addresses_of(question)}
     wild = {address.version for address in ours if str(address) in WILDCARDS}
-    ports = {int(port) for kind in ("https", "http") for port in question["ports"][kind]}
+    ports = ports_of(question)
     taken: dict[tuple[t.Any, int], str] = {}
     for path, text in other_files(question, dump).items():
         for words in LISTENS.findall(without_comments(text)):

@@ -50,11 +50,11 @@ class Trial:
 
         def replaced(found: re.Match[str]) -> str:
             pattern = os.path.join(self.home, found.group(2).strip().strip("\"'"))
-            files = set(glob.glob(pattern))
             if not matches(self.config_path, pattern):
                 return found.group(0)
             self.is_included = True
-            files = (files - {self.config_path}) | ({self.config_path} if content is not None else set())
+            others = set(glob.glob(pattern)) - {self.config_path}
+            files = others | ({self.config_path} if content is not None else set())
             lines = [f'include "{self.site if path == self.config_path else path}";' for path in sorted(files)]
             return found.group(1) + " ".join(lines)
 

@@ -31,10 +31,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.c
     WELL_KNOWN,
     Correction,
     Wanted,
+    by_finding,
     without_port,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import Finding
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import is_address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.settings import DEFAULT_MAX_UPLOAD_SIZE
 
 _PROXIES: dict[str, t.Callable[[Wanted], dict[str, Correction]]] = {
@@ -78,7 +80,7 @@ def advise(
     topic = _topic(finding, wanted)
     if topic in WELL_KNOWN and finding.name in CERTIFICATE:
         wanted = wanted._replace(files=(SERVER,))
-    found = {proxy: corrections(wanted).get(topic) for proxy, corrections in _PROXIES.items()}
+    found = {proxy: by_finding(corrections(wanted)).get(topic) for proxy, corrections in _PROXIES.items()}
     found["synapse"] = _of_synapse(topic, wanted, backend.port)
     return {
         name: {**correction._asdict(), "place": correction.place + _or_else(topic, wanted)}
@@ -117,7 +119,7 @@ def _topic(finding: Finding, wanted: Wanted) -> str:
         return name if is_setting else CHARACTER_RULE
     if name == "redirected" and _is_secured(finding):
         return ""
-    if name in CERTIFICATE and re.match(r"\[|[0-9.]+\Z", without_port(wanted.site)):
+    if name in CERTIFICATE and is_address(without_port(wanted.site).strip("[]")):
         # No authority of the usual ones certifies an IP address: the file must name the public URL.
         return "well_known_invalid"
     return name

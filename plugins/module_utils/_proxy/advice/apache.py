@@ -11,20 +11,14 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     ACCESS,
     AUTHENTICATION,
-    CERTIFICATE,
     CHARACTER_RULE,
     CLIENT,
     CLIENT_CERTIFICATE,
     FORWARDED,
-    NOT_FORWARDED,
-    PATH_CHANGED,
     READ_TIMEOUT,
     TLS_REFUSED,
-    WELL_KNOWN,
-    WRONG_BACKEND,
     Correction,
     Wanted,
-    for_all,
 )
 
 _PROTOCOLS = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
@@ -45,7 +39,7 @@ _UNTOUCHED = _untouched(_MATRIX)
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
-    """Return the correction for each finding that Apache can cause."""
+    """Return the corrections of what Apache can cause, see `by_finding` for their names."""
     host = f"In the VirtualHost of {wanted.named}."
     return {
         **_of_paths(wanted, host),
@@ -62,7 +56,7 @@ def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
     forwarded = f"AllowEncodedSlashes NoDecode\nMergeSlashes Off\n{_passed(wanted)}"
     first = f"{host} {_FIRST}"
     return {
-        **for_all(PATH_CHANGED, Correction(first, example, forwarded)),
+        "path_changed": Correction(first, example, forwarded),
         "path_refused": Correction(
             f"{host} A VirtualHost does not inherit it.", "AllowEncodedSlashes Off", "AllowEncodedSlashes NoDecode"
         ),
@@ -75,12 +69,9 @@ def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
         "errors_replaced": Correction(
             f"{host} Remove it from each Location.", "ProxyErrorOverride On", "ProxyErrorOverride Off"
         ),
-        **for_all(NOT_FORWARDED, Correction(first, f"{example}/client nocanon", forwarded)),
+        "not_forwarded": Correction(first, f"{example}/client nocanon", forwarded),
         "redirected": Correction(first, f"Redirect permanent / https://{wanted.public_name}/", forwarded),
-        **for_all(
-            WRONG_BACKEND,
-            Correction(first, "ProxyPass /_matrix http://127.0.0.1:8009/_matrix nocanon", _passed(wanted)),
-        ),
+        "wrong_backend": Correction(first, "ProxyPass /_matrix http://127.0.0.1:8009/_matrix nocanon", _passed(wanted)),
         "answer_delayed": Correction(first, f"{example} nocanon", _passed(wanted, "flushpackets=on")),
     }
 
@@ -174,14 +165,11 @@ def _of_the_host(wanted: Wanted, host: str) -> dict[str, Correction]:
                 [_untouched("^/health$"), *_tls(wanted), f"ProxyPass /health {wanted.backend_url}/health nocanon"]
             ),
         ),
-        **for_all(
-            WELL_KNOWN,
-            Correction(
-                f"In the VirtualHost of {wanted.server_host} with port 443. These lines must come before any other"
-                " RewriteRule.",
-                "",
-                "\n".join(_well_known(wanted, file) for file in wanted.files),
-            ),
+        "well_known": Correction(
+            f"In the VirtualHost of {wanted.server_host} with port 443. These lines must come before any other"
+            " RewriteRule.",
+            "",
+            "\n".join(_well_known(wanted, file) for file in wanted.files),
         ),
         "port_8448_closed": Correction("Outside of every VirtualHost.", "", _port_8448(wanted)),
     }
@@ -203,13 +191,10 @@ def _of_tls(wanted: Wanted, host: str) -> dict[str, Correction]:
         CLIENT_CERTIFICATE: Correction(
             f"{host} Remove it from each Location.", "SSLVerifyClient require", "SSLVerifyClient none"
         ),
-        **for_all(
-            CERTIFICATE,
-            Correction(
-                f"{host} The file must contain the certificate of the name and all intermediate certificates.",
-                _certificate(wanted.host, "cert"),
-                _certificate(wanted.host, "fullchain"),
-            ),
+        "certificate": Correction(
+            f"{host} The file must contain the certificate of the name and all intermediate certificates.",
+            _certificate(wanted.host, "cert"),
+            _certificate(wanted.host, "fullchain"),
         ),
     }
 

@@ -11,20 +11,14 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     ACCESS,
     AUTHENTICATION,
-    CERTIFICATE,
     CHARACTER_RULE,
     CLIENT,
     CLIENT_CERTIFICATE,
     FORWARDED,
-    NOT_FORWARDED,
-    PATH_CHANGED,
     READ_TIMEOUT,
     TLS_REFUSED,
-    WELL_KNOWN,
-    WRONG_BACKEND,
     Correction,
     Wanted,
-    for_all,
 )
 
 _PROXY = "In the block of reverse_proxy."
@@ -38,7 +32,7 @@ _REST = (
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
-    """Return the correction for each finding that Caddy can cause."""
+    """Return the corrections of what Caddy can cause, see `by_finding` for their names."""
     site = f"In the site block of {wanted.named}."
     return {
         **_of_paths(wanted, site),
@@ -67,23 +61,21 @@ def _of_paths(wanted: Wanted, site: str) -> dict[str, Correction]:
         handled,
     )
     return {
-        **for_all(
-            PATH_CHANGED,
-            Correction(
-                f"{rest} Remove every uri, rewrite and handle_path for these paths.",
-                f"handle_path /_matrix/* {{\n\treverse_proxy {_upstream(wanted)}\n}}",
-                handled,
-            ),
+        "path_changed": Correction(
+            f"{rest} Remove every uri, rewrite and handle_path for these paths.",
+            f"handle_path /_matrix/* {{\n\treverse_proxy {_upstream(wanted)}\n}}",
+            handled,
         ),
-        **for_all(("path_refused", CHARACTER_RULE), refused),
+        "path_refused": refused,
+        CHARACTER_RULE: refused,
         "errors_replaced": Correction(
             f"{_PROXY} Remove the handle_response.",
             "@error status 4xx\nhandle_response @error {\n\trespond 404\n}",
             "",
         ),
-        **for_all(NOT_FORWARDED, Correction(rest, f"reverse_proxy /_matrix/client/* {_upstream(wanted)}", handled)),
+        "not_forwarded": Correction(rest, f"reverse_proxy /_matrix/client/* {_upstream(wanted)}", handled),
         "redirected": Correction(rest, f"redir https://{wanted.public_name}{{uri}}", handled),
-        **for_all(WRONG_BACKEND, Correction(rest, "reverse_proxy /_matrix/* 127.0.0.1:8009", handled)),
+        "wrong_backend": Correction(rest, "reverse_proxy /_matrix/* 127.0.0.1:8009", handled),
         AUTHENTICATION: Correction(rest, "basicauth", handled),
         ACCESS: Correction(
             f"{rest} Remove every respond, error and abort for these paths.",
@@ -143,13 +135,10 @@ def _of_the_site(wanted: Wanted, site: str) -> dict[str, Correction]:
         "health_of_another_server": Correction(
             f"{site} {_REST}", "", f"handle /health {{\n\treverse_proxy {_upstream(wanted)}\n}}"
         ),
-        **for_all(
-            WELL_KNOWN,
-            Correction(
-                f"In the site block of {wanted.server_host}. {_REST}",
-                "",
-                "\n".join(_well_known(wanted, file) for file in wanted.files),
-            ),
+        "well_known": Correction(
+            f"In the site block of {wanted.server_host}. {_REST}",
+            "",
+            "\n".join(_well_known(wanted, file) for file in wanted.files),
         ),
         "port_8448_closed": Correction(
             "As a site block of its own.",
@@ -167,7 +156,7 @@ def _site(wanted: Wanted, host: str, port: int) -> str:
 def _of_tls(wanted: Wanted, site: str) -> dict[str, Correction]:
     certificates = f"/etc/letsencrypt/live/{wanted.host}"
     return {
-        **for_all(
+        **dict.fromkeys(
             ("tls_failed", TLS_REFUSED),
             Correction(
                 "The address of the site block must have the name, this port and no http://. If its block has other"
@@ -181,13 +170,10 @@ def _of_tls(wanted: Wanted, site: str) -> dict[str, Correction]:
             "tls {\n\tclient_auth {\n\t\tmode require_and_verify\n\t}\n}",
             "",
         ),
-        **for_all(
-            CERTIFICATE,
-            Correction(
-                f"{site} Caddy then gets the certificate itself.",
-                f"tls {certificates}/cert.pem {certificates}/privkey.pem",
-                "tls {\n\tissuer acme\n}",
-            ),
+        "certificate": Correction(
+            f"{site} Caddy then gets the certificate itself.",
+            f"tls {certificates}/cert.pem {certificates}/privkey.pem",
+            "tls {\n\tissuer acme\n}",
         ),
     }
 

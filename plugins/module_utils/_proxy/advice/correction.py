@@ -38,6 +38,14 @@ WELL_KNOWN = (
     "public_url_differs",
 )
 CERTIFICATE = ("certificate_wrong_name", "certificate_not_trusted")
+# The names of these corrections.
+_COMMON = {
+    "path_changed": PATH_CHANGED,
+    "not_forwarded": NOT_FORWARDED,
+    "wrong_backend": WRONG_BACKEND,
+    "well_known": WELL_KNOWN,
+    "certificate": CERTIFICATE,
+}
 # What is not forwarded because of a password, a rule on addresses, or a certificate of the client has the name of
 # another finding, but needs another correction. So have characters that a rule refuses, and not a setting.
 AUTHENTICATION, ACCESS, CLIENT_CERTIFICATE = "authentication", "access", "client_certificate"
@@ -131,6 +139,11 @@ def size(number: int) -> str:
     return f"{mebibytes}M" if mebibytes and not rest else str(number)
 
 
-def for_all(names: t.Iterable[str], correction: Correction) -> dict[str, Correction]:
-    """Return the same correction for several findings."""
-    return dict.fromkeys(names, correction)
+def by_finding(corrections: t.Mapping[str, Correction]) -> dict[str, Correction]:
+    """Return the correction for each finding: its own one, or else that for all findings with the same causes.
+
+    `corrections`: by the name of a finding, or of all with the same causes: path_changed, not_forwarded, wrong_backend,
+    well_known, certificate.
+    """
+    common = {name: corrections[key] for key, names in _COMMON.items() if key in corrections for name in names}
+    return {**common, **{name: one for name, one in corrections.items() if name not in _COMMON}}

@@ -11,20 +11,14 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     ACCESS,
     AUTHENTICATION,
-    CERTIFICATE,
     CHARACTER_RULE,
     CLIENT,
     CLIENT_CERTIFICATE,
     FORWARDED,
-    NOT_FORWARDED,
-    PATH_CHANGED,
     READ_TIMEOUT,
     TLS_REFUSED,
-    WELL_KNOWN,
-    WRONG_BACKEND,
     Correction,
     Wanted,
-    for_all,
 )
 
 _FRONTEND = "In the frontend."
@@ -38,7 +32,7 @@ _ORIGIN = "Access-Control-Allow-Origin"
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
-    """Return the correction for each finding that HAProxy can cause.
+    """Return the corrections of what HAProxy can cause, see `by_finding` for their names.
 
     HAProxy changes no path by itself, so most of them only remove a line.
     """
@@ -74,22 +68,22 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             name: Correction(
                 "Remove every http-request with set-path, set-uri, set-query, replace-path, replace-uri and "
                 "normalize-uri for these paths, from the frontend and from the backend.",
-                usual[name],
+                line,
                 "",
             )
-            for name in PATH_CHANGED
+            for name, line in usual.items()
         },
-        **for_all(("path_refused", CHARACTER_RULE), refused),
+        "path_refused": refused,
+        CHARACTER_RULE: refused,
         "errors_replaced": Correction(
             "Remove every http-response return for these paths, from the frontend and from the backend.",
             "http-response return status 404 default-errorfiles if { status 404 }",
             "",
         ),
-        **for_all(NOT_FORWARDED, Correction(first, "acl matrix path_beg /_matrix/client", forwarded)),
+        "not_forwarded": Correction(first, "acl matrix path_beg /_matrix/client", forwarded),
         "redirected": Correction(first, "http-request redirect scheme https", forwarded),
-        **for_all(
-            WRONG_BACKEND,
-            Correction("In the backend.", "server synapse 127.0.0.1:8009", f"server synapse {_server(wanted)}"),
+        "wrong_backend": Correction(
+            "In the backend.", "server synapse 127.0.0.1:8009", f"server synapse {_server(wanted)}"
         ),
         AUTHENTICATION: Correction(first, "http-request auth", forwarded),
         ACCESS: Correction(first, "http-request deny unless { src 192.0.2.0/24 }", forwarded),
@@ -167,13 +161,10 @@ def _of_the_frontend(wanted: Wanted) -> dict[str, Correction]:
             "",
             "http-request allow if { path /health }\nuse_backend synapse if { path /health }",
         ),
-        **for_all(
-            WELL_KNOWN,
-            Correction(
-                f"In the frontend of {wanted.server_host} with port 443. Before every other http-request.",
-                "",
-                "\n".join(_well_known(wanted, name) for name in wanted.files),
-            ),
+        "well_known": Correction(
+            f"In the frontend of {wanted.server_host} with port 443. Before every other http-request.",
+            "",
+            "\n".join(_well_known(wanted, name) for name in wanted.files),
         ),
         "port_8448_closed": Correction(
             f"{_FRONTEND} The file must contain the certificate of {wanted.server_host}, its chain and the key.",
@@ -188,7 +179,7 @@ def _of_tls(wanted: Wanted) -> dict[str, Correction]:
     bind = f"bind :::{wanted.port} v4v6"
     secured = f"{bind} ssl crt {file}"
     return {
-        **for_all(
+        **dict.fromkeys(
             ("tls_failed", TLS_REFUSED),
             Correction(
                 f"{_FRONTEND} The file must contain the certificate of {wanted.host}, its chain and the key. Keep"
@@ -202,14 +193,11 @@ def _of_tls(wanted: Wanted) -> dict[str, Correction]:
             f"{secured} verify required ca-file /etc/haproxy/clients.pem",
             secured,
         ),
-        **for_all(
-            CERTIFICATE,
-            Correction(
-                f"{_FRONTEND} The file must contain the certificate of the name, all intermediate certificates and "
-                "the key, in this order.",
-                secured,
-                secured,
-            ),
+        "certificate": Correction(
+            f"{_FRONTEND} The file must contain the certificate of the name, all intermediate certificates and "
+            "the key, in this order.",
+            secured,
+            secured,
         ),
     }
 

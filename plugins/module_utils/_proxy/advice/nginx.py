@@ -11,20 +11,14 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     ACCESS,
     AUTHENTICATION,
-    CERTIFICATE,
     CHARACTER_RULE,
     CLIENT,
     CLIENT_CERTIFICATE,
     FORWARDED,
-    NOT_FORWARDED,
-    PATH_CHANGED,
     READ_TIMEOUT,
     TLS_REFUSED,
-    WELL_KNOWN,
-    WRONG_BACKEND,
     Correction,
     Wanted,
-    for_all,
     size,
 )
 
@@ -39,7 +33,7 @@ _CORS = ("Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
-    """Return the correction for each finding that nginx can cause."""
+    """Return the corrections of what nginx can cause, see `by_finding` for their names."""
     server = f"In the server block of {wanted.named}."
     return {
         **_of_paths(wanted, server),
@@ -65,22 +59,20 @@ def _of_paths(wanted: Wanted, server: str) -> dict[str, Correction]:
         "",
     )
     return {
-        **for_all(
-            PATH_CHANGED,
-            Correction(
-                f"{_LOCATION} Remove every rewrite and every variable such as $uri there, and every rewrite in the"
-                " server block.",
-                f"proxy_pass {wanted.backend_url}/;",
-                untouched,
-            ),
+        "path_changed": Correction(
+            f"{_LOCATION} Remove every rewrite and every variable such as $uri there, and every rewrite in the"
+            " server block.",
+            f"proxy_pass {wanted.backend_url}/;",
+            untouched,
         ),
-        **for_all(("path_refused", CHARACTER_RULE), refused),
+        "path_refused": refused,
+        CHARACTER_RULE: refused,
         "errors_replaced": Correction(
             _LOCATION, "proxy_intercept_errors on;\nerror_page 404 /404.html;", "proxy_intercept_errors off;"
         ),
-        **for_all(NOT_FORWARDED, Correction(first, "location /_matrix/client {", located)),
+        "not_forwarded": Correction(first, "location /_matrix/client {", located),
         "redirected": Correction(first, "return 301 https://$host$request_uri;", located),
-        **for_all(WRONG_BACKEND, Correction(_LOCATION, "proxy_pass http://127.0.0.1:8009;", untouched)),
+        "wrong_backend": Correction(_LOCATION, "proxy_pass http://127.0.0.1:8009;", untouched),
         AUTHENTICATION: Correction(
             f"{first} If auth_request asks for the password, it must not apply to these paths.",
             'auth_basic "Restricted";',
@@ -172,14 +164,11 @@ def _of_the_server(wanted: Wanted, server: str) -> dict[str, Correction]:
         "health_of_another_server": Correction(
             server, "", f"location = /health {{\n    proxy_pass {wanted.backend_url};\n}}"
         ),
-        **for_all(
-            WELL_KNOWN,
-            Correction(
-                f"In the server block of {wanted.server_host} with port 443. Move return, rewrite and if from the"
-                " server block into location / {}.",
-                "",
-                "\n".join(_well_known(wanted, file) for file in wanted.files),
-            ),
+        "well_known": Correction(
+            f"In the server block of {wanted.server_host} with port 443. Move return, rewrite and if from the"
+            " server block into location / {}.",
+            "",
+            "\n".join(_well_known(wanted, file) for file in wanted.files),
         ),
         "port_8448_closed": Correction(
             f"In the server block of {wanted.server_host} that has the certificate of this name.",
@@ -208,13 +197,10 @@ def _of_tls(wanted: Wanted, server: str) -> dict[str, Correction]:
             _PROTOCOLS,
         ),
         CLIENT_CERTIFICATE: Correction(server, "ssl_verify_client on;", "ssl_verify_client off;"),
-        **for_all(
-            CERTIFICATE,
-            Correction(
-                f"{server} The file must contain the certificate of the name and all intermediate certificates.",
-                f"ssl_certificate {certificates}/cert.pem;\nssl_certificate_key {certificates}/privkey.pem;",
-                f"ssl_certificate {certificates}/fullchain.pem;\nssl_certificate_key {certificates}/privkey.pem;",
-            ),
+        "certificate": Correction(
+            f"{server} The file must contain the certificate of the name and all intermediate certificates.",
+            f"ssl_certificate {certificates}/cert.pem;\nssl_certificate_key {certificates}/privkey.pem;",
+            f"ssl_certificate {certificates}/fullchain.pem;\nssl_certificate_key {certificates}/privkey.pem;",
         ),
     }
 

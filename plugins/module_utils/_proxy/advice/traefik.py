@@ -14,19 +14,13 @@ from __future__ import annotations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     ACCESS,
     AUTHENTICATION,
-    CERTIFICATE,
     CHARACTER_RULE,
     CLIENT_CERTIFICATE,
     FORWARDED,
-    NOT_FORWARDED,
-    PATH_CHANGED,
     READ_TIMEOUT,
     TLS_REFUSED,
-    WELL_KNOWN,
-    WRONG_BACKEND,
     Correction,
     Wanted,
-    for_all,
 )
 
 _STATIC = "In the static configuration, such as /etc/traefik/traefik.yml. Restart Traefik."
@@ -36,7 +30,7 @@ _ENCODED = ("Slash", "BackSlash", "Semicolon", "Percent", "QuestionMark", "Hash"
 
 
 def corrections(wanted: Wanted) -> dict[str, Correction]:
-    """Return the correction for each finding that Traefik can cause."""
+    """Return the corrections of what Traefik can cause, see `by_finding` for their names."""
     return {**_of_paths(wanted), **_of_headers(wanted), **_of_limits(wanted), **_of_the_entry_points(wanted)}
 
 
@@ -48,7 +42,7 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
     )
     encoded = "\n".join(f"        allowEncoded{name}: true" for name in _ENCODED)
     return {
-        **for_all(PATH_CHANGED, Correction(without, "middlewares:\n  - strip", routed)),
+        "path_changed": Correction(without, "middlewares:\n  - strip", routed),
         "path_merged": Correction(
             _STATIC,
             _entry_point("    http:\n      sanitizePath: true"),
@@ -60,10 +54,10 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             _entry_point(f"    http:\n      encodedCharacters:\n{encoded}"),
         ),
         "errors_replaced": Correction(without, "middlewares:\n  - errors", routed),
-        **for_all(NOT_FORWARDED, Correction(_DYNAMIC, "rule: PathPrefix(`/_matrix/client`)", routed)),
+        "not_forwarded": Correction(_DYNAMIC, "rule: PathPrefix(`/_matrix/client`)", routed),
         "redirected": Correction(without, "middlewares:\n  - redirect", routed),
-        **for_all(WRONG_BACKEND, Correction(_DYNAMIC, "- url: http://127.0.0.1:8009", _service(wanted))),
-        **for_all(
+        "wrong_backend": Correction(_DYNAMIC, "- url: http://127.0.0.1:8009", _service(wanted)),
+        **dict.fromkeys(
             (
                 AUTHENTICATION,
                 ACCESS,
@@ -75,16 +69,13 @@ def _of_paths(wanted: Wanted) -> dict[str, Correction]:
             ),
             Correction(without, "middlewares:\n  - headers", routed),
         ),
-        **for_all(("admin_api_public", "metrics_public"), Correction(_DYNAMIC, "rule: PathPrefix(`/`)", routed)),
+        **dict.fromkeys(("admin_api_public", "metrics_public"), Correction(_DYNAMIC, "rule: PathPrefix(`/`)", routed)),
         "health_of_another_server": Correction(_DYNAMIC, "", _routed(wanted, name="health", rule="Path(`/health`)")),
         # Traefik serves no content of its own.
-        **for_all(
-            WELL_KNOWN,
-            Correction(
-                f"{_DYNAMIC} Synapse then serves these files: set serve_server_wellknown and public_baseurl.",
-                "",
-                _routed(wanted, name="well-known", rule="PathPrefix(`/.well-known/matrix/`)", host=wanted.server_host),
-            ),
+        "well_known": Correction(
+            f"{_DYNAMIC} Synapse then serves these files: set serve_server_wellknown and public_baseurl.",
+            "",
+            _routed(wanted, name="well-known", rule="PathPrefix(`/.well-known/matrix/`)", host=wanted.server_host),
         ),
     }
 
@@ -128,7 +119,7 @@ def _of_headers(wanted: Wanted) -> dict[str, Correction]:
     )
     return {
         "host_wrong": Correction(_DYNAMIC, "passHostHeader: false", _service(wanted, "        passHostHeader: true\n")),
-        **for_all(
+        **dict.fromkeys(
             ("forwarded_for_missing", "forwarded_for_spoofable", "forwarded_proto_missing", "forwarded_proto_wrong"),
             own,
         ),
@@ -185,13 +176,9 @@ def _of_the_entry_points(wanted: Wanted) -> dict[str, Correction]:
             "clientAuthType: RequireAndVerifyClientCert",
             "tls:\n  options:\n    default:\n      clientAuth:\n        clientAuthType: NoClientCert",
         ),
-        **for_all(
-            CERTIFICATE,
-            Correction(
-                f"{_DYNAMIC} The file must contain the certificate of the name and all intermediate certificates.",
-                f"certFile: {directory}/cert.pem",
-                f"tls:\n  certificates:\n    - certFile: {directory}/fullchain.pem\n"
-                f"      keyFile: {directory}/privkey.pem",
-            ),
+        "certificate": Correction(
+            f"{_DYNAMIC} The file must contain the certificate of the name and all intermediate certificates.",
+            f"certFile: {directory}/cert.pem",
+            f"tls:\n  certificates:\n    - certFile: {directory}/fullchain.pem\n      keyFile: {directory}/privkey.pem",
         ),
     }

@@ -93,7 +93,9 @@ def test_another_program_than_a_web_server_is_refused() -> None:
     assert "does not answer as Synapse does: BadStatusLine." in sentence
 
 
-@pytest.mark.parametrize("backend", ["https://127.0.0.1", "http://localhost:80", "http://127.0.0.3:8448"])
+@pytest.mark.parametrize(
+    "backend", ["https://127.0.0.1", "http://localhost:80", "http://127.0.0.1", "http://127.0.0.3:8448"]
+)
 def test_the_proxy_itself_is_no_backend(backend: str) -> None:
     (sentence,) = _faults(backend, asks_backend=False)
     assert sentence.startswith(f"synapse_reverse_proxy_backend is {backend}, which is the proxy itself")
@@ -108,3 +110,24 @@ def test_a_name_that_nginx_cannot_find_is_refused() -> None:
 
 def test_the_same_port_of_another_host_is_a_backend() -> None:
     assert _faults("https://192.0.2.1", asks_backend=False) == []
+
+
+def test_a_backend_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_backend, "ANSWER_LIMIT", 0.05)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def wait() -> None:
+            connection, _address = other.accept()
+            connection.settimeout(5)
+            # Until the other end gives up.
+            with connection, contextlib.suppress(OSError):
+                while connection.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        (sentence,) = _faults(f"http://127.0.0.1:{other.getsockname()[1]}")
+        thread.join()
+    assert "does not answer: timed out." in sentence

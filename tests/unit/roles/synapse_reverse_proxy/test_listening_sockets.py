@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import pathlib
 import socket
 import typing as t
+
+import pytest
 
 from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files import listening_sockets
 
 
-def test_a_port_of_another_program_is_found() -> None:
+def test_a_port_of_another_program_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -24,5 +27,21 @@ def test_a_port_of_another_program_is_found() -> None:
         assert sentence.startswith(f"Port {port} of this host is used by ")
         assert sentence.endswith("set synapse_reverse_proxy_https_port to another port.")
         assert listening_sockets.taken_ports({**question, "addresses": ["0.0.0.0"]})
+        assert listening_sockets.taken_ports({**question, "addresses": ["::"]}) == []
         assert listening_sockets.taken_ports({**question, "addresses": ["127.0.0.2"]}) == []
+        assert f" is used by {pathlib.Path('/proc/self/comm').read_text(encoding='utf-8').strip()}, so " in sentence
+        monkeypatch.setattr(listening_sockets, "owners_of", lambda _inodes: {})
+        assert f"Port {port} of this host is used by another program, so " in listening_sockets.taken_ports(question)[0]
+        monkeypatch.setattr(listening_sockets, "owners_of", lambda inodes: dict.fromkeys(inodes, "nginx"))
+        assert listening_sockets.taken_ports(question) == []
+    monkeypatch.undo()
     assert listening_sockets.taken_ports(question) == []
+
+
+@pytest.mark.parametrize(("has_ipv6", "expected"), [(True, ["0.0.0.0", "::"]), (False, ["0.0.0.0"])])
+def test_nginx_listens_on_all_addresses_of_the_host(
+    has_ipv6: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening_sockets, "has_ipv6", lambda: has_ipv6)
+    assert listening_sockets.addresses_of({"addresses": []}) == expected
+    assert listening_sockets.addresses_of({"addresses": ["192.0.2.1"]}) == ["192.0.2.1"]

@@ -34,3 +34,14 @@ def test_a_certificate_has_all_names_and_is_of_its_owner_alone(tmp_path: pathlib
     path.write_text(path.read_text(encoding="ascii").replace("PRIVATE KEY", "KEY"), encoding="ascii")
     assert not make_certificate.is_usable(str(path), names)
     assert make_certificate.certificate_names(str(path)) == {"a.example", "192.0.2.1", "2001:db8::1"}
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="it needs openssl")
+@pytest.mark.parametrize(("days", "expected"), [("29", False), ("31", True)])
+def test_a_certificate_that_ends_soon_is_replaced(
+    days: str, expected: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make_certificate, "VALID_DAYS", days)
+    path = str(tmp_path / "made.pem")
+    make_certificate.main({"names": ["a.example"], "self_signed_path": path})
+    assert make_certificate.is_usable(path, ["a.example"]) is expected

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -141,3 +142,42 @@ def test_refused_paths(path: Path, name: str, words: str) -> None:
 def test_no_path(paths: list[str]) -> None:
     with pytest.raises(InvalidInput, match="log_path is empty"):
         files_at(paths, "log_path")
+
+
+def test_a_path_that_leads_nowhere_for_a_while(path: Path) -> None:
+    log = AppendedLog(str(path), "log_path")
+    append(path, b"before\n")
+    path.rename(path.with_name("rotated"))
+    path.symlink_to(path)
+    assert texts(log) == [b"before"]
+    path.unlink()
+    path.write_bytes(b"after\n")
+    assert texts(log) == [b"after"]
+    log.close()
+
+
+def test_without_permission(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(InvalidInput, match=r"^log_path .* no permission to read it\. Run the task with become\.$"):
+        AppendedLog(str(path), "log_path")
+
+
+def test_no_file_stays_open(path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    log = AppendedLog(str(path), "log_path")
+    texts(log)
+    texts(log)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    path.rename(path.with_name("rotated"))
+    path.mkdir()
+    texts(log)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    path.rmdir()
+    path.write_bytes(b"new\n")
+    texts(log)
+    assert len(os.listdir("/proc/self/fd")) == before + 2
+    log.close()
+    assert len(os.listdir("/proc/self/fd")) == before

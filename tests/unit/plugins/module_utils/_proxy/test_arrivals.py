@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.running import Started
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import arrivals
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.arrivals import (
     Arrival,
@@ -81,13 +82,12 @@ def read(tmp_path: Path, *lines: str, tags: t.Sequence[str] = (TAG,)) -> Arrival
 def test_formats(tmp_path: Path, text: str) -> None:
     found = read(tmp_path, text)
     assert found.get(TAG) == Arrival("/_matrix/a%2Fb", "192.0.2.7", "HTTP/1.1", "GET", False)
-    assert not found.is_empty
     assert found.reason == ""
 
 
 def test_only_lines_that_are_new(tmp_path: Path) -> None:
     found = read(tmp_path)
-    assert found.is_empty
+    assert not found.found
     assert found.get(TAG) is None
     assert found.reason.startswith("1 of the requests did not appear in ")
     assert "log_path" in found.fix
@@ -121,7 +121,7 @@ def test_missing_ones_are_missing(tmp_path: Path) -> None:
     ids=["in the path", "longer text", "other logger", "other message", "received", "cut"],
 )
 def test_lines_that_do_not_show_an_arrival(tmp_path: Path, text: str) -> None:
-    assert read(tmp_path, text).is_empty
+    assert not read(tmp_path, text).found
 
 
 def test_the_first_line_counts(tmp_path: Path) -> None:
@@ -131,14 +131,12 @@ def test_the_first_line_counts(tmp_path: Path) -> None:
 
 def test_warning_belongs_to_the_next_request(tmp_path: Path) -> None:
     found = read(tmp_path, line(message(OTHER)), warning(), line(message()), tags=(TAG, OTHER))
-    assert found.lacks_proto_lines == 1
     assert (found.found[OTHER].lacks_proto, found.found[TAG].lacks_proto) == (False, True)
 
 
 def test_warnings_of_requests_at_the_same_time(tmp_path: Path) -> None:
     lines = [warning(), warning(), line(message(OTHER)), line(message())]
     found = read(tmp_path, *lines, tags=(TAG, OTHER))
-    assert found.lacks_proto_lines == 2
     assert found.found[OTHER].lacks_proto
     assert found.found[TAG].lacks_proto
 
@@ -150,14 +148,12 @@ def test_warning_of_another_request(tmp_path: Path) -> None:
 
 def test_old_warning_of_a_request_that_is_not_logged(tmp_path: Path) -> None:
     found = read(tmp_path, *[warning()] * 30, *[line(message(user_agent="curl/8"))] * 11, line(message()))
-    assert found.lacks_proto_lines == 30
     assert not found.found[TAG].lacks_proto
 
 
 def test_warning_that_a_client_has_written_is_none(tmp_path: Path) -> None:
     received = line(f"{LACKS} - 8008 - Received request: GET /a", level="DEBUG")
-    found = read(tmp_path, received, line(message(user_agent=LACKS)), line(message()))
-    assert found.lacks_proto_lines == 0
+    found = read(tmp_path, line(message(user_agent=LACKS)), received, line(message()))
     assert not found.found[TAG].lacks_proto
 
 
@@ -173,7 +169,7 @@ def test_url_that_synapse_has_seen(tmp_path: Path) -> None:
 
 
 def test_without_a_log() -> None:
-    assert Arrivals().is_empty
+    assert not Arrivals().found
     assert Arrivals().get(TAG) is None
     assert Arrivals().requested_uri("/x") == ""
 
@@ -206,7 +202,7 @@ def test_nothing_is_waited_for_without_tags(tmp_path: Path) -> None:
 def test_too_much_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "_MOST_TEXT", 1000)
     found = read(tmp_path, *[line("noise")] * 100, line(message()))
-    assert found.is_empty
+    assert not found.found
     assert "were appended to" in found.reason
 
 
@@ -229,7 +225,6 @@ def test_two_logs(tmp_path: Path) -> None:
         paths[0].write_text(warning())
         paths[1].write_text(line(message()))
         found = watch.read([TAG], 0)
-    assert found.lacks_proto_lines == 1
     assert not found.found[TAG].lacks_proto
 
 
@@ -313,3 +308,18 @@ def test_log_that_cannot_be_read_any_more(tmp_path: Path, monkeypatch: pytest.Mo
     assert time.monotonic() - begin < 5
     assert found.get(TAG) is not None
     assert found.reason == f"{paths[0]} cannot be read: Input/output error."
+
+
+def test_log_files_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Started] = []
+    for name in ("main", "worker", "silent", "main"):
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        (directory / "homeserver.log").write_text("")
+        handler = {"class": "logging.FileHandler", "filename": str(directory / "homeserver.log")}
+        config_path = configure(directory, {"class": "logging.StreamHandler"} if name == "silent" else handler)
+        found.append(Started(tuple(config_path), str(directory)))
+    monkeypatch.setattr(arrivals, "started_processes", lambda _config_path: (found, []))
+    logs = log_files_of(found[0].config_path)
+    assert logs.paths == [str(tmp_path / name / "homeserver.log") for name in ("main", "worker")]
+    assert ["journal" in unknown.reason for unknown in logs.unknown] == [True]

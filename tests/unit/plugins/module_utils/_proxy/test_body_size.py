@@ -179,3 +179,20 @@ def test_a_closed_port() -> None:
         subject = Subject("example.org", (Site("client", place, ("client", "media")),), sender)
         [unknown] = check_body_size(subject, sender, None).unknown
     assert "refused the connection" in unknown.reason
+
+
+@pytest.mark.parametrize(("status", "body"), [(413, b'{"errcode":"M_UNKNOWN"}'), (400, LARGE)])
+def test_synapse_itself_refuses_in_another_way(status: int, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = check(monkeypatch, Uploads(answered(status, body, 10 * MEBIBYTE)))
+    assert found.findings == ()
+    assert "Synapse itself refused" in found.unknown[0].reason
+
+
+@pytest.mark.parametrize(("refused", "asks"), [(CLOSED, True), (answered(500), True), (answered(499), False)])
+def test_synapse_itself_is_asked_if_it_may_be_the_cause(
+    refused: Uploaded, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(refused, SYNAPSE, CLOSED)
+    found = check(monkeypatch, uploads, direct=DIRECT)
+    assert ((DIRECT, 10 * MEBIBYTE) in uploads.asked) is asks
+    assert len(found.unknown) == int(asks)

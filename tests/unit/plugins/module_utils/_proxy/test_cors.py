@@ -266,3 +266,18 @@ def test_site_of_servers_only() -> None:
     server = Server(without_origin)
     assert check_cors(subject(server, ("federation", "key"))) == ((), ())
     assert server.sent == []
+
+
+@pytest.mark.parametrize("target", ["/_matrix/client/versions", "/_matrix/client/v3/directory/list/room/x"])
+def test_a_refused_preflight_is_not_judged_if_nothing_answers_any_more(target: str) -> None:
+    seen: list[str] = []
+
+    def change(request: Request, before: int, headers: Headers) -> tuple[int, Headers]:
+        seen.append(request.target)
+        if request.target == target and seen.count(target) == 2:
+            return 0, ()
+        return (403, ()) if request.method == "OPTIONS" else (before, headers)
+
+    found = check_cors(subject(Server(change)))
+    assert found.findings == ()
+    assert [unknown.name for unknown in found.unknown] == ["cors_preflight"]

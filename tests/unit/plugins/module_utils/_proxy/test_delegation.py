@@ -201,7 +201,7 @@ def test_a_closed_port_and_a_file_without_a_port() -> None:
     ("file", "reason"),
     [
         (page({"m.server": "https://m.example.org"}), f"because {URL} is not valid, and there is no SRV record"),
-        (page(b"<html>"), f"because {URL} is answered with a page of the web server, not with JSON, and there is no"),
+        (page(b"<html>"), f"because {URL} is answered with an HTML page, not with JSON, and there is no"),
         (Page(kind="certificate"), f"because {URL} cannot be read (example.org:443 certificate the connection), and"),
     ],
 )

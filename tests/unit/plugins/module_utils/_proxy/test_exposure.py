@@ -143,3 +143,17 @@ def test_requests_that_were_not_sent() -> None:
 @pytest.mark.parametrize("address", ["203.0.113.9", "8.8.8.8", "2001:db8::1", "", "host", "172.32.0.1"])
 def test_addresses_that_are_not_private(address: str) -> None:
     assert not is_private(address)
+
+
+def test_health_that_cannot_be_compared() -> None:
+    class Breaks(Server):
+        """A site that no longer answers to the second request for the health."""
+
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            if request.target.startswith("/health_"):
+                return NoAnswer(place, request, "", "closed", "it closed the connection")
+            return super().send(place, request, timeout)
+
+    found = check(Breaks({"/health": b"fine"}))
+    assert found.findings == ()
+    assert [unknown.name for unknown in found.unknown] == ["health_of_another_server"]

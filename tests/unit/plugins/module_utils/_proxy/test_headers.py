@@ -72,7 +72,7 @@ class Server:
         return Answer(place, request, tag, status, tuple(headers), b"{}", 0.1, "HTTP/1.1", self._address, self._ours)
 
     def arrivals(self) -> Arrivals:
-        return Arrivals(self.found, sum(arrival.lacks_proto for arrival in self.found.values()))
+        return Arrivals(self.found)
 
 
 def replaces(sent: str) -> str:

@@ -223,3 +223,28 @@ def test_what_cannot_be_judged(status: int, words: str) -> None:
     (unknown,) = found.unknown
     assert unknown.name == "host_wrong"
     assert words in unknown.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "location"),
+    [
+        (200, "https://example.org%s"),
+        (400, "https://example.org%s"),
+        (302, "https://example.org/sso"),
+        (302, "https://example.org%s&more"),
+        (302, "https://example.org/prefix%s"),
+        (302, "https://other.example.org%s"),
+        (302, "https://user@example.org%s"),
+        (302, "https://example.org:x%s"),
+        (302, "http://example.org%s"),
+    ],
+)
+def test_what_is_no_circle(status: int, location: str) -> None:
+    assert judge(Fixed(status, location)) == ((), ())
+    assert judge(Fixed(status, location), Settings(public_baseurl="https://example.org/")) == ((), ())
+
+
+@pytest.mark.parametrize("status", [300, 302, 399])
+@pytest.mark.parametrize("location", ["https://example.org%s", "https://example.org:443%s", "https://EXAMPLE.org%s"])
+def test_a_circle_has_no_end(status: int, location: str) -> None:
+    assert names(judge(Fixed(status, location), direct=None)) == BOTH

@@ -195,3 +195,24 @@ def test_an_answer_that_is_late(reply: Reply, monkeypatch: pytest.MonkeyPatch) -
     # Without an answer of Synapse itself, nobody knows who is late.
     assert names(check(monkeypatch, Poller(reply), direct=None)) == ([], ["answer_delayed"])
     assert names(check(monkeypatch, Poller(reply, (200, EMPTY, 68.0)))) == ([], ["answer_delayed"])
+
+
+class OnlineNow(Poller):
+    """The first request through the proxy ends early, because the other one makes the account online."""
+
+    def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+        is_first = place == PUBLIC and PUBLIC not in [asked for asked, _request, _timeout in self.asked]
+        self._replies[PUBLIC] = (200, EVENTS, 0.2) if is_first else (200, EMPTY, 60.0)
+        return super().send(place, request, timeout)
+
+
+def test_the_account_becomes_online(monkeypatch: pytest.MonkeyPatch) -> None:
+    poller = OnlineNow((200, EMPTY, 60.0))
+    assert check(monkeypatch, poller) == Found()
+    assert len(poller.asked) == 4
+
+
+def test_an_account_with_events_is_asked_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    poller = Poller((200, EVENTS, 0.2))
+    assert names(check(monkeypatch, poller)) == ([], ["read_timeout"])
+    assert len(poller.asked) == 4

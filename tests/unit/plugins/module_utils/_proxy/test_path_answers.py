@@ -119,7 +119,7 @@ def test_what_answers_show(group: str, target: str, page: Page, kind: str) -> No
 
 @pytest.mark.parametrize("group", ["client", "media", "federation", "key"])
 def test_answers_that_show_nothing(group: str) -> None:
-    for probe in (*probes_of(group, NAME), baseline_of(group, NAME)):
+    for probe in (*probes_of(group, NAME), baseline_of(group)):
         for status in (429, 500, 502, 503, 504):
             # Also if it looks like an answer of Synapse.
             page = error(status, "M_UNRECOGNIZED")
@@ -138,10 +138,10 @@ def test_answers_that_show_nothing(group: str) -> None:
 
 def test_a_request_without_anything_to_change() -> None:
     for group in ("client", "media", "federation", "key"):
-        assert "%" not in baseline_of(group, NAME).target
-        assert read(baseline_of(group, NAME), error(404, "M_UNRECOGNIZED")).change.kind == "rewritten"
-    assert read(baseline_of("key", NAME), Page(200, b'{"server_name": "x"}', ())).state == INTACT
-    assert read(baseline_of("key", NAME), Page(200, b"[]", ())).state == FOREIGN
+        assert "%" not in baseline_of(group).target
+        assert read(baseline_of(group), error(404, "M_UNRECOGNIZED")).change.kind == "rewritten"
+    assert read(baseline_of("key"), Page(200, b'{"server_name": "x"}', ())).state == INTACT
+    assert read(baseline_of("key"), Page(200, b"[]", ())).state == FOREIGN
 
 
 def test_a_location_that_is_not_valid() -> None:

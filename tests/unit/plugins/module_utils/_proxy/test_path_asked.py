@@ -27,7 +27,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._pro
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.raw_server import RawServer, fixed
 
-PROBE = baseline_of("client", NAME)
+PROBE = baseline_of("client")
 INTACT = synapse(PROBE.target)
 RETRY_AFTER = ("Retry-After", "60")
 BUSY = [

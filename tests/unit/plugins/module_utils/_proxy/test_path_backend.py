@@ -7,10 +7,10 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, NoAnswer, Place, Request
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import FIX_LIMIT
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_asked import Asked
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.path_backend import (
     AGAIN,
-    RAISE_LIMIT,
     is_hopeless,
     is_limit,
     is_slow,
@@ -136,7 +136,7 @@ def test_a_limit_of_requests(page: Page, passing: int, mode: str) -> None:
     found, _world = found_with(proxy, mode)
     assert found.findings == ()
     fixes = {one.fix for one in found.unknown}
-    assert fixes <= ({AGAIN} if "errcode" in page.body.decode() else {RAISE_LIMIT})
+    assert fixes <= ({AGAIN} if "errcode" in page.body.decode() else {FIX_LIMIT})
 
 
 @pytest.mark.parametrize("first", range(1, 14))
@@ -187,9 +187,9 @@ def test_why_there_is_no_answer() -> None:
     def why(page: Page) -> tuple[str, str]:
         return why_busy(answered(page))
 
-    assert why(Page(429)) == ("the proxy limits the rate of requests (status 429)", RAISE_LIMIT)
-    assert why(Page(503, headers=RETRY_AFTER)) == ("the proxy limits the rate of requests (status 503)", RAISE_LIMIT)
-    assert why(Page(503)) == ("the proxy probably limits the rate of requests (status 503)", RAISE_LIMIT)
+    assert why(Page(429)) == ("the proxy limits the rate of requests (status 429)", FIX_LIMIT)
+    assert why(Page(503, headers=RETRY_AFTER)) == ("the proxy limits the rate of requests (status 503)", FIX_LIMIT)
+    assert why(Page(503)) == ("the proxy probably limits the rate of requests (status 503)", FIX_LIMIT)
     assert why(Page(502)) == ("the answer is 502", AGAIN)
     assert why(error(429, "M_LIMIT_EXCEEDED")) == ("Synapse limits the rate of requests (status 429)", AGAIN)
     assert why(error(500, "M_UNKNOWN")) == ("the answer is 500 M_UNKNOWN", AGAIN)

@@ -51,6 +51,7 @@ def test_signatures_fail_because_of_the_query(name: str) -> None:
         finding("path_merged", "federation"),
         finding("path_rewritten", "client"),
         finding("path_decoded", "federation", site="federation"),
+        finding("path_decoded", "media", severity="info"),
     ],
 )
 def test_other_causes(other: Finding) -> None:
@@ -65,7 +66,7 @@ def test_what_is_not_a_signature() -> None:
 
 
 def test_what_is_not_reached_has_no_signature() -> None:
-    unknown = Unknown("signature_broken", "The site answered 502 to a signed request.", "Run this again.")
+    unknown = Unknown("signature_broken", "The site answered 502 to a signed request.", "Run the task again.")
     cause = finding("proxy_error", "federation")
     assert joined(Found((cause,)), Found((), (unknown,))) == Found((cause,))
     assert joined(Found((finding("proxy_error", "media"),)), Found((), (unknown,))).unknown == (unknown,)

@@ -39,9 +39,9 @@ GROUPS = ("client", "media", "federation", "key")
 def all_probes(name: str) -> list[Probe]:
     first = [probe for group in GROUPS for probe in (*probes_of(group, name), *narrower(group, name))]
     queries = ("client", "federation")
-    later = [probe for group in queries for probe in (*query_probes(group, name), long_probe(group, name))]
+    later = [probe for group in queries for probe in (*query_probes(group), long_probe(group))]
     statuses = [probe for probe in map(status_probe, GROUPS) if probe]
-    return [*first, *(baseline_of(group, name) for group in GROUPS), *later, *statuses, safe_media_probe()]
+    return [*first, *(baseline_of(group) for group in GROUPS), *later, *statuses, safe_media_probe()]
 
 
 @pytest.mark.parametrize("name", ["example.org", "localhost:8480", "[2001:db8::1]:8448", "10.0.0.1"])

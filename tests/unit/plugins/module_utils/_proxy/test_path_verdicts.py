@@ -103,7 +103,7 @@ def test_the_log_needs_no_comparison() -> None:
 
 def test_a_group_that_fails_is_reported_once() -> None:
     rows = [Asked("client", probe, answered(probe, Page(404))) for probe in probes_of("federation", NAME)]
-    baseline = baseline_of("federation", NAME)
+    baseline = baseline_of("federation")
     found = judge([*rows, Asked("client", baseline, answered(baseline, Page(403)))], NoLog(), True)
     (finding,) = found.findings
     assert (finding.name, finding.groups) == ("path_not_forwarded", ("federation",))
@@ -140,7 +140,7 @@ def test_equal_reasons_are_joined() -> None:
     ]
     (unknown,) = judge(rows, NoLog(), True).unknown
     assert unknown.reason == "In the paths of media and key: the answer is 502."
-    assert unknown.fix == "Run this again."
+    assert unknown.fix == "Run the task again."
 
 
 def test_what_limits_requests_is_named() -> None:

@@ -202,7 +202,7 @@ def test_overload_proves_nothing(page: Page | None, mode: str) -> None:
     names = {one.name for one in found.unknown}
     assert names == {"path_decoded", "path_merged", "query_changed"}
     assert all(
-        ("limit_req" in one.fix) if page in (Page(429), Page(503)) else one.fix == "Run this again."
+        ("limit_req" in one.fix) if page in (Page(429), Page(503)) else one.fix == "Run the task again."
         for one in found.unknown
     )
     # More requests would only add to it.

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import datetime
 import pathlib
+import time
 import typing as t
 
 import pytest
@@ -165,3 +167,45 @@ def test_a_connection_to_a_name_that_does_not_exist() -> None:
 def test_a_url_that_is_none_is_refused_before_anything_is_asked(option: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{option} "):
         prepared(SYNAPSE, **{option: "example.org"})
+
+
+@pytest.mark.parametrize("answer", [page(b"<html>"), page([1]), page({"server_name": 5}, 404)])
+def test_another_program_at_base_url_is_not_synapse(answer: Page) -> None:
+    found, _sender = prepared({f"{BASE}{KEY}": answer}, server_name="example.org")
+    assert found.subject.direct is None
+    assert [unknown.name for unknown in found.unknown] == ["direct"]
+    assert "Synapse itself was not found" in found.unknown[0].reason
+
+
+def test_an_error_of_synapse_is_a_reference() -> None:
+    found, _sender = prepared({f"{BASE}{KEY}": page({"errcode": "M_UNKNOWN"}, 500)}, server_name="example.org")
+    assert found.subject.direct == Place("http", "127.0.0.1", 8008)
+    assert found.subject.is_federating
+
+
+@pytest.mark.parametrize(
+    ("base", "date", "known"),
+    [
+        ("http://192.0.2.1:8008", "Sun, 29 Nov 2026 12:00:00 GMT", True),
+        ("http://192.0.2.1:8008", "yesterday", False),
+        ("http://127.0.0.1:8008", "Sun, 29 Nov 2026 12:00:00 GMT", False),
+    ],
+)
+def test_the_clock_of_another_host(base: str, date: str, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = datetime.datetime(2026, 11, 29, 12, tzinfo=datetime.timezone.utc).timestamp()
+    monkeypatch.setattr(time, "time", lambda: told + 90)
+    answer = page({"server_name": "example.org"}, 200, (("Date", date),))
+    found, _sender = prepared({f"{base}{KEY}": answer}, base_url=base)
+    assert found.skew_seconds == (90 if known else None)
+
+
+def test_a_public_baseurl_needs_no_file(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("yaml")
+    path = tmp_path / "homeserver.yaml"
+    path.write_text("server_name: example.org\npublic_baseurl: https://m.example.org/\n")
+    found, sender = prepared(SYNAPSE, config_path=[str(path)])
+    assert CLIENT_FILE not in sender.asked
+    assert (found.client_file, found.client.netloc) == (None, "m.example.org")
+    found, sender = prepared(SYNAPSE)
+    assert CLIENT_FILE in sender.asked
+    assert found.client_file is not None

@@ -70,3 +70,9 @@ def test_the_first_that_is_known(
 def test_a_wrong_public_baseurl_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"^public_baseurl in the configuration "):
         client_place(None, "m.example.org", None, "example.org")
+
+
+@pytest.mark.parametrize("url", ["https://m.exam$ple.org", "https://a,b"])
+def test_what_is_no_name_of_a_host_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^public_url "):
+        place_of(url, "public_url")

@@ -62,5 +62,9 @@ def test_a_login_page_has_a_form_with_a_password() -> None:
     assert not is_login_page(made((("Content-Type", "text/plain"),), b'{"<form><input type=password>": 1}'))
 
 
+def test_the_title_of_a_page() -> None:
+    assert page(made(body=b"<html><title>\n Buy &amp; sell\n</title>")) == 'an HTML page with the title "Buy & sell"'
+
+
 def test_a_page_that_would_take_long_to_search() -> None:
     assert page(made(body=b"<html>" + b"<title " * 40_000)) == "an HTML page"

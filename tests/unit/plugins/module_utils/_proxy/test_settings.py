@@ -51,6 +51,12 @@ def test_x_forwarded_is_that_of_the_listener(port: int | None, forwarded: bool |
     assert read_settings(configured(listeners=listeners), port).x_forwarded is forwarded
 
 
+@pytest.mark.parametrize(("declared", "forwarded"), [({}, True), ({"x_forwarded": False}, False)])
+def test_synapse_believes_the_proxy_behind_a_unix_socket(declared: dict[str, t.Any], forwarded: bool) -> None:
+    listeners = [{"type": "http", "path": "/run/synapse.sock", **declared}, {"type": "metrics", "port": 9000}]
+    assert read_settings(configured(listeners=listeners), 8008).x_forwarded is forwarded
+
+
 def test_listeners_that_agree_need_no_port() -> None:
     assert read_settings(configured(listeners=[{"type": "http", "port": 1, "x_forwarded": True}]), 8008).x_forwarded
 
@@ -75,3 +81,13 @@ def test_the_signing_key_or_its_file() -> None:
     assert signing_key(configured(signing_key="ed25519 a_x y")) == ("ed25519 a_x y", None)
     assert signing_key(configured(signing_key_path="/k")) == (None, "/k")
     assert signing_key(configured()) == (None, "/etc/synapse/a.test.signing.key")
+
+
+@pytest.mark.parametrize("baseurl", ["", None, 5])
+def test_a_public_baseurl_that_is_none(baseurl: t.Any) -> None:
+    assert read_settings(configured(public_baseurl=baseurl), None).public_baseurl is None
+
+
+@pytest.mark.parametrize("key", ["", None, 5, ["ed25519 a_x y"]])
+def test_a_signing_key_that_is_none(key: t.Any) -> None:
+    assert signing_key(configured(signing_key=key, signing_key_path="/k")) == (None, "/k")

@@ -205,6 +205,16 @@ def test_synapse_itself_cannot_be_asked() -> None:
 
     unknown = only_unknown(found_with(Unreachable(nginx), "direct"))
     assert unknown.reason == "Synapse itself did not answer a signed request: 127.0.0.1:8008 refused the connection."
+    assert unknown.fix == "Run the task again."
+
+
+def test_what_is_not_sent_any_more_needs_fewer_requests() -> None:
+    class Exhausted(Verifying):
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            return NoAnswer(place, request, "f", "not_asked", "the limit of requests was reached")
+
+    unknown = only_unknown(found_with(Exhausted(lambda target: target), "direct"))
+    assert unknown.fix == "Examine less at a time with gather."
 
 
 def test_paths_that_synapse_does_not_know_are_no_signatures() -> None:

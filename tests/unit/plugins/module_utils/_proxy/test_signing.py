@@ -139,7 +139,7 @@ def test_a_text_without_a_key(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("name", ["", 'a"b', "a\nb", "ä"])
 def test_a_name_that_would_break_the_header(name: str) -> None:
-    with pytest.raises(SynapseError, match="is not a server name"):
+    with pytest.raises(SynapseError, match="is not a Matrix server name"):
         Signer("python", name, KEY, None, Answering({"signed": SIGNED})).sign(REQUESTS)
 
 

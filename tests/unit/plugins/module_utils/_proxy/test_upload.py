@@ -154,3 +154,15 @@ def test_no_connection() -> None:
         place = server.place
     with Sender() as sender, pytest.raises(OSError, match="refused the connection"):
         upload(sender, place, 10)
+
+
+def test_the_answer_is_received_to_its_end() -> None:
+    def handler(connection: socket.socket, _head: bytes) -> bool:
+        connection.sendall(b"HTTP/1.1 413 x\r\nServer: nginx\r\nContent-Length: 30\r\n\r\n0123456789")
+        # The rest comes as a packet of its own.
+        threading.Event().wait(0.05)
+        connection.sendall(b"01234567890123456789")
+        return True
+
+    done, _head = uploaded(handler, MEBIBYTE)
+    assert done.answer is not None and done.answer.body == b"0123456789" * 3

@@ -103,6 +103,8 @@ def test_our_proxy_by_a_finding(name: str) -> None:
     # For other paths, it does not matter.
     assert judged([failure()], finding(name, "media", site="client")) == {("theirs", "key_changed")}
     assert judged([failure()], finding(name, site="client")) == {("theirs", "key_changed")}
+    # What decodes only %7E breaks no signature.
+    assert judged([failure()], finding(name, "federation", severity="info")) == {("theirs", "key_changed")}
 
 
 def test_our_proxy_by_the_log() -> None:

@@ -132,7 +132,7 @@ class TestServerFile:
     def test_a_page_for_every_path_only_warns(self) -> None:
         finding = only(check(server=page(b"<html><title>Welcome</title>")))
         assert summary(finding) == ("well_known_invalid", "warning", "federation")
-        assert "is answered with a page of the web server ('Welcome'), not with JSON" in finding.what
+        assert 'is answered with an HTML page with the title "Welcome", not with JSON' in finding.what
 
     def test_one_that_is_not_needed_only_warns(self) -> None:
         assert only(check(server=page({}), records=SRV)).severity == "warning"
@@ -243,7 +243,7 @@ class TestClientFile:
         assert finding.what.isprintable()
 
     def test_a_page(self) -> None:
-        finding = only(check(client=page(b"<input type=password>", headers=())))
+        finding = only(check(client=page(b"<html><form><input type=password>", headers=())))
         assert summary(finding) == ("well_known_invalid", "error", "client")
         assert "is answered with a login page, not with JSON" in finding.what
 

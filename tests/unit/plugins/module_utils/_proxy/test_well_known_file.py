@@ -54,6 +54,7 @@ def test_a_file() -> None:
         (page(b"", 503), LIMITED, "was not read, because the proxy answered 503 twice"),
         (page(GOOD, 502), NO_BACKEND, "was not read, because the proxy does not reach what serves it (status 502)"),
         (page(b"", 522), NO_BACKEND, "was not read, because the proxy does not reach what serves it (status 522)"),
+        (page(b"", 530), NO_BACKEND, "was not read, because the proxy does not reach what serves it (status 530)"),
         # As Caddy answers to a path for which nothing is configured.
         (page(b"", headers=()), MISSING, "does not exist, as the answer is empty"),
         (page(b" ", headers=(("Content-Type", "text/plain"),)), MISSING, "does not exist, as the answer is empty"),
@@ -68,14 +69,20 @@ def test_a_file() -> None:
         (page(b"[" * 40_000), INVALID, "is not JSON"),
         (page(b"[]"), INVALID, "is not a JSON object"),
         (page(b"matrix.example.org"), INVALID, "is not JSON (line 1, column 1: "),
-        (page(b"<!doctype html><p>x"), PAGE, "is answered with a page of the web server, not with JSON"),
+        (page(b"<!doctype html><p>x"), PAGE, "is answered with an HTML page, not with JSON"),
+        (
+            page(b"<html><head><title>Welcome to nginx!</title>"),
+            PAGE,
+            "is answered with the default page of nginx, not with JSON",
+        ),
         (
             page(b"\r\n <html><head><TITLE>\n Buy &amp; sell\nx</TITLE>"),
             PAGE,
-            "is answered with a page of the web server ('Buy & sell x'), not with JSON",
+            'is answered with an HTML page with the title "Buy & sell x", not with JSON',
         ),
-        (page(b"<form><input name=a type='password'>"), PAGE, "is answered with a login page, not with JSON: "),
-        (page(b"\xef\xbb\xbf<html>"), PAGE, "is answered with a page of the web server, not with JSON"),
+        (page(b"<html><form><input name=a type='password'>"), PAGE, "is answered with a login page, not with JSON: "),
+        (page(b"\xef\xbb\xbf<html>"), PAGE, "is answered with an HTML page, not with JSON"),
+        (page(b"<?xml version='1.0'?><a/>"), PAGE, "is answered with a page of the web server, not with JSON"),
     ],
 )
 def test_what_is_not_a_file(answer: Page, state: str, problem: str) -> None:

@@ -12,7 +12,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.apache import corrections
 
 WANTED = correction.Wanted("http", "127.0.0.1:8008", "example.org", "matrix.example.org", 1000)
-FOUND = corrections(WANTED)
+FOUND = correction.by_finding(corrections(WANTED))
 # Apache obeys each RewriteRule before each ProxyPass, wherever they are.
 UNTOUCHED = [
     "<IfModule rewrite_module>",
@@ -62,14 +62,14 @@ def test_the_size_of_uploads_is_in_bytes() -> None:
 
 
 def test_a_backend_with_tls_needs_the_engine() -> None:
-    found = corrections(WANTED._replace(scheme="https", address="synapse:8443"))
+    found = correction.by_finding(corrections(WANTED._replace(scheme="https", address="synapse:8443")))
     lines = found["path_decoded"].lines.splitlines()
     assert "SSLProxyEngine On" in lines
     assert "ProxyPass /_matrix https://synapse:8443/_matrix nocanon" in lines
 
 
 def test_a_file_is_served_without_a_file() -> None:
-    found = corrections(WANTED._replace(files=(correction.SERVER,)))
+    found = correction.by_finding(corrections(WANTED._replace(files=(correction.SERVER,))))
     lines = [line.strip() for line in found["well_known_invalid"].lines.splitlines()]
     assert lines == [
         # Inside of the Location, it would come after a password.

@@ -12,7 +12,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.caddy import corrections
 
 WANTED = correction.Wanted("http", "127.0.0.1:8008", "example.org", "matrix.example.org", 1000)
-FOUND = corrections(WANTED)
+FOUND = correction.by_finding(corrections(WANTED))
 
 
 @pytest.mark.parametrize("name", [*correction.PATH_CHANGED, *correction.NOT_FORWARDED, *correction.WRONG_BACKEND])
@@ -37,7 +37,7 @@ def test_a_site_with_tls() -> None:
 
 
 def test_a_backend_with_tls_has_its_scheme() -> None:
-    found = corrections(WANTED._replace(scheme="https", address="synapse:8443"))
+    found = correction.by_finding(corrections(WANTED._replace(scheme="https", address="synapse:8443")))
     assert "reverse_proxy https://synapse:8443\n" in found["path_decoded"].lines
 
 

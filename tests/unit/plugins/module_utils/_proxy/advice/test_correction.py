@@ -12,8 +12,11 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.correction import (
     CLIENT,
+    PATH_CHANGED,
     SERVER,
+    Correction,
     Wanted,
+    by_finding,
     size,
     without_port,
 )
@@ -74,3 +77,15 @@ def test_a_name_without_its_port(name: str, host: str) -> None:
 )
 def test_a_size_is_exact(number: int, text: str) -> None:
     assert size(number) == text
+
+
+def test_a_common_correction_and_one_of_a_finding() -> None:
+    common, own, other = (Correction(place, "", "x") for place in ("Here.", "There.", "Elsewhere."))
+    for given in (
+        {"path_changed": common, "path_merged": own, "body_limit": other},
+        {"body_limit": other, "path_merged": own, "path_changed": common},
+    ):
+        found = by_finding(given)
+        assert set(found) == {*PATH_CHANGED, "body_limit"}
+        assert {name for name, one in found.items() if one == common} == {*PATH_CHANGED} - {"path_merged"}
+        assert (found["path_merged"], found["body_limit"]) == (own, other)

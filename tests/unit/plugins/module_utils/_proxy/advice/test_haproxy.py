@@ -14,7 +14,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.haproxy import corrections
 
 WANTED = correction.Wanted("http", "[::1]:8008", "example.org", "matrix.example.org", 1000)
-FOUND = corrections(WANTED)
+FOUND = correction.by_finding(corrections(WANTED))
 
 
 @pytest.mark.parametrize("name", correction.PATH_CHANGED)
@@ -40,7 +40,7 @@ def test_the_server_has_its_port() -> None:
 
 
 def test_a_backend_with_tls_is_verified() -> None:
-    found = corrections(WANTED._replace(scheme="https", address="synapse:8443"))
+    found = correction.by_finding(corrections(WANTED._replace(scheme="https", address="synapse:8443")))
     assert found["proxy_error"].lines == "server synapse synapse:8443 ssl verify required ca-file @system-ca"
 
 
@@ -73,7 +73,7 @@ def test_health_is_forwarded_although_a_later_rule_refuses_it() -> None:
 
 
 def test_tls_has_the_certificate_of_the_site_and_no_certificate_of_clients() -> None:
-    found = corrections(WANTED._replace(site="fed.example.org:8448"))
+    found = correction.by_finding(corrections(WANTED._replace(site="fed.example.org:8448")))
     bind = "bind :::8448 v4v6 ssl crt /etc/haproxy/certs/fed.example.org.pem"
     assert found["tls_failed"].lines == f"{bind} ssl-min-ver TLSv1.2"
     assert found[correction.CLIENT_CERTIFICATE].lines == bind

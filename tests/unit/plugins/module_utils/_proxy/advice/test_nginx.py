@@ -12,7 +12,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.nginx import corrections
 
 WANTED = correction.Wanted("http", "[::1]:8008", "example.org", "matrix.example.org", 10 * 1024 * 1024)
-FOUND = corrections(WANTED)
+FOUND = correction.by_finding(corrections(WANTED))
 
 
 @pytest.mark.parametrize("name", [*correction.PATH_CHANGED, *correction.WRONG_BACKEND])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+import pytest
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.report import report
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.finding import ERROR, Finding, Unknown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.survey import Surveyed
@@ -16,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._pro
     SYNAPSE,
     prepared,
 )
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.web import page
 
 FINDING = Finding(
     "path_decoded",
@@ -66,3 +69,15 @@ def test_failed_signatures_are_judged_with_the_findings() -> None:
     failure = {"origin": "other.test", "direction": "inbound", "cause": "invalid_signature", "count": 2}
     [verdict] = reported(failure)["signature_verdicts"]
     assert (verdict["origin"], verdict["side"], verdict["reason"]) == ("other.test", "ours", "proxy_changes_path")
+
+
+@pytest.mark.parametrize(
+    ("base_url", "answers", "expected"),
+    [("http://127.0.0.1:9000", True, "9000"), ("http://127.0.0.1:9000", False, "8008")],
+)
+def test_the_lines_lead_to_synapse_itself_or_its_usual_port(base_url: str, answers: bool, expected: str) -> None:
+    pages = {f"{base_url}/_matrix/key/v2/server": page({"server_name": "example.org"})} if answers else {}
+    surveyed = Surveyed((FINDING,), [], "", (), True)
+    found = report(prepared(pages, base_url=base_url, server_name="example.org")[0], surveyed, (), 1)
+    [finding] = found["findings"]
+    assert finding["fix"]["nginx"]["lines"] == f"proxy_pass http://127.0.0.1:{expected};"

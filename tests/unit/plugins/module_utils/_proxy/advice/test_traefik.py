@@ -15,7 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.advice.traefik import corrections
 
 WANTED = correction.Wanted("http", "127.0.0.1:8008", "example.org", "matrix.example.org", 1000)
-FOUND = corrections(WANTED)
+FOUND = correction.by_finding(corrections(WANTED))
 
 
 def parsed(name: str) -> dict[str, t.Any]:
