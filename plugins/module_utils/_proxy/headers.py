@@ -123,7 +123,7 @@ def judge_headers(asked: HeadersAsked, arrivals: Arrivals) -> Found:
         if each.redirect is not None:
             lacks = bool(names & {"forwarded_for_missing", "forwarded_for_ignored"})
             of_redirect = judge_redirect(asked.subject, each.site, each.redirect, arrivals, lacks_address=lacks)
-            if lacks and of_redirect == Found():
+            if of_redirect == Found():
                 of_redirect = _hidden_scheme(asked, each, each.redirect, arrivals)
             of_site += of_redirect
         found += of_site

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import pathlib
+import shutil
 import socket
+import ssl
 import threading
 import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files import check_backend
+from ansible_collections.matrix_ops.synapse.roles.synapse_reverse_proxy.files import check_backend, make_certificate
 
 
 @contextlib.contextmanager
-def _server(status: int, body: str) -> t.Iterator[str]:
+def _server(status: int, body: str, certificate: str = "") -> t.Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/_matrix/key/v2/server" else 500)
@@ -30,10 +33,14 @@ def _server(status: int, body: str) -> t.Iterator[str]:
             """Print nothing."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -112,7 +119,8 @@ def test_the_same_port_of_another_host_is_a_backend() -> None:
     assert _faults("https://192.0.2.1", asks_backend=False) == []
 
 
-def test_a_backend_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_backend_that_never_answers_is_not_waited_for(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_backend, "ANSWER_LIMIT", 0.05)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -128,6 +136,17 @@ def test_a_backend_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monk
 
         thread = threading.Thread(target=wait)
         thread.start()
-        (sentence,) = _faults(f"http://127.0.0.1:{other.getsockname()[1]}")
+        (sentence,) = _faults(f"{scheme}://127.0.0.1:{other.getsockname()[1]}")
         thread.join()
-    assert "does not answer: timed out." in sentence
+    assert "does not answer: " in sentence and "timed out" in sentence
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="it needs openssl")
+def test_the_certificate_of_a_backend_is_not_verified(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "made.pem")
+    make_certificate.make_certificate(["b.example"], path)
+    with _server(200, '{"server_name": "a.example"}', path) as url:
+        assert url.startswith("https://")
+        assert _faults(url) == []
+        (sentence,) = _faults(url.replace("https:", "http:"))
+    assert "does not answer" in sentence

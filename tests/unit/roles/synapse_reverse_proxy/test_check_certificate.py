@@ -128,3 +128,11 @@ def test_a_key_for_all_users_is_refused(files: Files) -> None:
             directory.chmod(directory.stat().st_mode | 0o001)
     (sentence,) = files.faults("good.crt", "good.key")
     assert sentence.startswith("All users of this host can read or change good.key")
+
+
+def test_a_chain_in_the_right_order_can_have_another_key(files: Files) -> None:
+    files.make("other")
+    both = (files.path / "good.crt").read_text() + (files.path / "ca.crt").read_text()
+    (files.path / "chain.crt").write_text(both, encoding="ascii")
+    (sentence,) = files.faults("chain.crt", "other.key")
+    assert sentence.startswith("other.key (synapse_reverse_proxy_private_key_path) is not the key of chain.crt")

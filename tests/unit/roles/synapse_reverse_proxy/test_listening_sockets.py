@@ -45,3 +45,16 @@ def test_nginx_listens_on_all_addresses_of_the_host(
     monkeypatch.setattr(listening_sockets, "has_ipv6", lambda: has_ipv6)
     assert listening_sockets.addresses_of({"addresses": []}) == expected
     assert listening_sockets.addresses_of({"addresses": ["192.0.2.1"]}) == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.77"), (socket.AF_INET6, "::1")])
+def test_addresses_are_those_of_the_kernel(family: socket.AddressFamily, address: str) -> None:
+    if family == socket.AF_INET6 and not listening_sockets.has_ipv6():
+        pytest.skip("this host has no IPv6")
+    with socket.socket(family) as taken, socket.socket(family) as bound:
+        bound.bind((address, 0))
+        taken.bind((address, 0))
+        taken.listen()
+        found = {place[:2] for place in listening_sockets.listening()}
+        assert (address, taken.getsockname()[1]) in found
+        assert (address, bound.getsockname()[1]) not in found

@@ -323,3 +323,14 @@ def test_log_files_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     logs = log_files_of(found[0].config_path)
     assert logs.paths == [str(tmp_path / name / "homeserver.log") for name in ("main", "worker")]
     assert ["journal" in unknown.reason for unknown in logs.unknown] == [True]
+
+
+@pytest.mark.parametrize(("others", "expected"), [(9, True), (10, False)])
+def test_how_many_requests_are_between_a_warning_and_its_request(tmp_path: Path, others: int, expected: bool) -> None:
+    lines = [*[warning()] * (others + 1), *[line(message(user_agent="curl/8"))] * others]
+    assert read(tmp_path, *lines, line(message())).found[TAG].lacks_proto is expected
+
+
+def test_another_number_in_the_path_hides_nothing(tmp_path: Path) -> None:
+    found = read(tmp_path, line(message(uri=f"/_matrix/{OTHER}")))
+    assert found.found[TAG].uri == f"/_matrix/{OTHER}"

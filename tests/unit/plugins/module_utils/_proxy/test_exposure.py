@@ -157,3 +157,15 @@ def test_health_that_cannot_be_compared() -> None:
     found = check(Breaks({"/health": b"fine"}))
     assert found.findings == ()
     assert [unknown.name for unknown in found.unknown] == ["health_of_another_server"]
+
+
+def test_what_the_proxy_refuses_is_not_public() -> None:
+    class Refuses(Server):
+        """A site that refuses everything, whatever it says."""
+
+        def send(self, place: Place, request: Request, timeout: float | None = None) -> Answer | NoAnswer:
+            got = super().send(place, request, timeout)
+            return got._replace(status=403) if isinstance(got, Answer) else got
+
+    answers = {ADMIN: VERSION, ENCODED: VERSION, "/_synapse/metrics": METRICS, "/metrics": METRICS, "/health": b"fine"}
+    assert check(Refuses(answers)) == ((), ())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy import upload as upload_module
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.transport import Sender
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.upload import Uploaded, upload
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._proxy.made_certificates import Workshop
@@ -166,3 +167,10 @@ def test_the_answer_is_received_to_its_end() -> None:
 
     done, _head = uploaded(handler, MEBIBYTE)
     assert done.answer is not None and done.answer.body == b"0123456789" * 3
+
+
+@pytest.mark.parametrize("host", ["a\r\nX: y", "a\x7f"])
+def test_a_host_that_no_request_can_name(host: str) -> None:
+    with Sender() as sender, pytest.raises(OSError, match="is not a valid host$"):
+        upload(sender, Place("http", host, 80), 10)
+    assert sender.sent == 0
