@@ -6,14 +6,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import signal
 import socket
-import ssl
-import threading
 import time
 import typing as t
 import urllib.parse
@@ -22,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.tests.contract import meeting, servers
+from ansible_collections.matrix_ops.synapse.tests.contract import hanging, meeting, servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Refusal, Result, play, prove_refusal
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
@@ -117,8 +114,7 @@ class Logged:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Logged]:
     """A server whose requests only these tests make."""
-    federation = {"client_timeout": "60s", "max_long_retries": 0, "max_short_retries": 0}
-    with servers.own_servers("sqlite", federation=federation, ip_range_blacklist=[]) as [server]:
+    with servers.own_servers("sqlite", **hanging.SETTINGS) as [server]:
         yield Logged(server, tmp_path_factory.mktemp("own"))
 
 
@@ -306,49 +302,27 @@ def test_requests_of_each_start_are_told_apart(own: Logged) -> None:
 def test_a_request_that_hangs_is_unfinished(own: Logged) -> None:
     own.log.unlink(missing_ok=True)
     own.configure(access_level="DEBUG")
-    with _hanging_request(own.server):
+    with hanging.hanging_request(own.server):
         begun = time.time()
         until(time.time, lambda now: now > begun + 2.1)
         seen = own.look(gather=["unfinished"], unfinished_after=1)["unfinished"]
     assert seen["received_lines"]
     [found] = seen["requests"]
-    assert (found["method"], found["endpoint"]) == ("GET", "/_matrix/client/v3/publicRooms")
+    assert (found["method"], found["endpoint"]) == (hanging.METHOD, hanging.ENDPOINT)
     assert 1 < found["seconds"] < 60
     assert found["source"] == str(own.log)
     assert not found["long_poll"]
     assert own.look(gather=["unfinished"], unfinished_after=0)["unfinished"]["requests"] == []
 
 
-@contextlib.contextmanager
-def _hanging_request(server: Server) -> t.Iterator[None]:
-    """Let a request wait for another server, which does not answer, until the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
-        hanging = threading.Thread(target=_ask_quietly, args=(server, path), daemon=True)
-        hanging.start()
-        silent.settimeout(30)
-        connection, _address = silent.accept()
-        with connection:
-            yield
-        hanging.join(60)
-
-
-def _ask_quietly(server: Server, path: str) -> None:
-    request = urllib.request.Request(
-        f"{server.base_url}{path}", headers={"Authorization": f"Bearer {server.user_token}"}
-    )
-    with contextlib.suppress(OSError, ssl.SSLError):
-        urllib.request.urlopen(request, timeout=60).read()
-
-
 @pytest.mark.xdist_group("request log")
 def test_without_debug_the_metrics_tell_what_is_in_flight(own: Logged) -> None:
     own.log.unlink(missing_ok=True)
     own.configure()
-    with _hanging_request(own.server):
+    with hanging.hanging_request(own.server):
         seen = own.look(gather=["unfinished"])
     assert not seen["unfinished"]["received_lines"]
-    assert {"pid": own.pid, "method": "GET", "servlet": "PublicRoomListRestServlet", "count": 1} in seen["unfinished"][
+    assert {"pid": own.pid, "method": hanging.METHOD, "servlet": hanging.SERVLET, "count": 1} in seen["unfinished"][
         "in_flight"
     ]
     [unknown] = seen["unknown"]

@@ -18,13 +18,12 @@ import socket
 import threading
 import typing as t
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.tests.contract import hanging, servers, workers
 from ansible_collections.matrix_ops.synapse.tests.contract import runtime_cases as runtime
-from ansible_collections.matrix_ops.synapse.tests.contract import servers, workers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Result, play
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
@@ -45,7 +44,7 @@ def divided(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[_Divided]:
     quick = {"per_second": 1000, "burst_count": 1000}
     with contextlib.ExitStack() as running:
         [server] = running.enter_context(
-            servers.own_servers("postgresql", rc_presence={"per_user": quick}, ip_range_blacklist=[])
+            servers.own_servers("postgresql", rc_presence={"per_user": quick}, **hanging.SETTINGS)
         )
         started = running.enter_context(workers.with_workers(server, 2))
         yield _Divided(Place(server, "divided", tmp_path_factory.mktemp("divided")), started)
@@ -210,33 +209,18 @@ def _check(place: Place, **declared: t.Any) -> Result:
 def test_requests_in_flight_are_counted_and_named(divided: _Divided) -> None:
     place = divided.place
     until(lambda: _check(place, in_flight_requests=0).get("failed", False), lambda failed: not failed)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(60)
-        path = f"/_matrix/client/v3/publicRooms?server=127.0.0.1:{silent.getsockname()[1]}"
-        hanging = threading.Thread(target=_ask_quietly, args=(place.server, path), daemon=True)
-        hanging.start()
-        connection, _address = silent.accept()
-        with connection:
-            seen = _by_name(runtime.look(place, gather=["activity"]))
-            refused = _check(place, in_flight_requests=0)
-            allowed = _check(place, in_flight_requests=20)
-        hanging.join(60)
+    with hanging.hanging_request(place.server):
+        seen = _by_name(runtime.look(place, gather=["activity"]))
+        refused = _check(place, in_flight_requests=0)
+        allowed = _check(place, in_flight_requests=20)
     assert seen["main"]["requests"]["in_flight"] >= 1
-    hanging_one = {"method": "GET", "servlet": "PublicRoomListRestServlet", "in_flight": 1}
+    hanging_one = {"method": hanging.METHOD, "servlet": hanging.SERVLET, "in_flight": 1}
     assert hanging_one in seen["main"]["requests"]["endpoints"]
     assert hanging_one not in seen["worker1"]["requests"]["endpoints"]
     assert {failure["declared"] for failure in refused["failures"]} == {"in_flight_requests"}
     [failure] = [failure for failure in refused["failures"] if failure["process"] == "main"]
-    assert "PublicRoomListRestServlet" in failure["reason"]
+    assert hanging.SERVLET in failure["reason"]
     assert not allowed.get("failed")
-
-
-def _ask_quietly(server: Server, path: str) -> None:
-    request = urllib.request.Request(
-        f"{server.base_url}{path}", headers={"Authorization": f"Bearer {server.user_token}"}
-    )
-    with contextlib.suppress(OSError):
-        urllib.request.urlopen(request, timeout=60).read()
 
 
 def test_a_worker_that_does_not_run_is_missed(divided: _Divided) -> None:
