@@ -18,8 +18,20 @@ options:
         Admin API.
       - The default is Synapse's own listener on its host. Do not make the Admin API reachable from other networks.
       - If it is not set, the environment variable E(SYNAPSE_BASE_URL) is used.
+      - With O(unix_socket), it must begin with C(http://), and no connection goes to its host and port. They are only
+        sent in the header C(Host). A path in it is used as without O(unix_socket), and Synapse itself serves none.
     type: str
     default: http://127.0.0.1:8008
+  unix_socket:
+    description:
+      - The absolute path of a Unix socket at which Synapse listens, on the host where the module runs. If it is set,
+        the module connects to it instead of to the host of O(base_url), as M(ansible.builtin.uri) does.
+      - If it is not set, the environment variable E(SYNAPSE_UNIX_SOCKET) is used, unless O(base_url) is set to another
+        URL than its default or that of its environment variable.
+      - With an empty string, no socket is used, and the environment variable has no effect.
+      - The user of the task must be allowed to write to the socket. This requires requests-unixsocket2 in addition to
+        requests.
+    type: path
   access_token:
     description:
       - The access token of a server admin. The module M(matrix_ops.synapse.synapse_access_token) gets one.
@@ -56,4 +68,6 @@ options:
     default: 60
 requirements:
   - requests on the host where the module runs
+  - requests-unixsocket2 on the host where the module runs, only for O(unix_socket); python3-requests-unixsocket of
+    Debian 12 works as well
 """

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.common.parameters import env_fallback
@@ -16,6 +17,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package
 
 # It is only used if the task sets no access token and no file that contains one.
 ACCESS_TOKEN_VARIABLE = "SYNAPSE_ACCESS_TOKEN"
+_BASE_URL, _BASE_URL_VARIABLE = "http://127.0.0.1:8008", "SYNAPSE_BASE_URL"
+_UNIX_SOCKET_VARIABLE = "SYNAPSE_UNIX_SOCKET"
 
 
 class ArgumentSpec:
@@ -70,9 +73,11 @@ def connection_argument_spec() -> ArgumentSpec:
         {
             "base_url": {
                 "type": "str",
-                "default": "http://127.0.0.1:8008",
-                "fallback": (env_fallback, ["SYNAPSE_BASE_URL"]),
+                "default": _BASE_URL,
+                "fallback": (env_fallback, [_BASE_URL_VARIABLE]),
             },
+            # Its variable depends on base_url: see use_socket_of_environment.
+            "unix_socket": {"type": "path"},
             "access_token": {"type": "str", "no_log": True, "fallback": (env_fallback, [ACCESS_TOKEN_VARIABLE])},
             # A path is no secret; said explicitly because the name looks like one.
             "access_token_path": {"type": "path", "no_log": False},
@@ -84,6 +89,24 @@ def connection_argument_spec() -> ArgumentSpec:
     )
 
 
+def use_socket_of_environment(parameters: dict[str, t.Any]) -> None:
+    """Set `unix_socket` to that of the environment, unless the task says itself which server it is about.
+
+    It does with `unix_socket`, also with an empty one, and with a `base_url` that is neither the default nor that of
+    the environment.
+    """
+    found = os.environ.get(_UNIX_SOCKET_VARIABLE)
+    if not found or "unix_socket" not in parameters or parameters["unix_socket"] is not None:
+        return
+    if parameters["base_url"] in (_BASE_URL, os.environ.get(_BASE_URL_VARIABLE)):
+        parameters["unix_socket"] = os.path.expanduser(os.path.expandvars(found))
+
+
 def configuration_argument_spec() -> ArgumentSpec:
     """Return the option of the doc fragment `_configuration`: the files that Synapse itself is started with."""
     return ArgumentSpec({"config_path": {"type": "list", "elements": "path", "default": list(DEFAULT_CONFIG_PATH)}})
+
+
+def progress_argument_spec() -> ArgumentSpec:
+    """Return the option of the doc fragment `_progress`. Only the action plugin of the module uses it."""
+    return ArgumentSpec({"progress": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"}})

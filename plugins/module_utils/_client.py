@@ -15,14 +15,17 @@ import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import (
     checked_access_token,
     checked_authorities,
     checked_base_url,
     checked_timeout,
+    checked_unix_socket,
     is_loopback,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
     InvalidInput,
     MissingLibrary,
     UnexpectedAnswer,
@@ -36,12 +39,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._faults import 
     refusal,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import adapter_for, headers_for
 
 if t.TYPE_CHECKING:
     import requests
 
 JsonObject = dict[str, t.Any]
 
+_UPDATES = "/_synapse/admin/v1/background_updates/status"
+_RESUME = "/_synapse/admin/v1/background_updates/enabled"
+# In seconds, for a question that only explains a failure.
+_HURRY = 5
 _DEFAULT_RETRY_AFTER_MS = 1000
 # Even where no wait is asked for, so that asking again and again comes to an end.
 _SHORTEST_WAIT = 0.1
@@ -60,6 +68,7 @@ class Client:
     `verify`: true, false, or the path of a CA bundle. `timeout`: seconds for one request.
     `rate_limit_retry_timeout`: how many seconds all the waits that 429 answers ask for may add up to.
     `connections`: how many requests there can be at the same time; the client may be used by that many threads.
+    `unix_socket`: the path of a Unix socket to which it connects, instead of to the host of `base_url`.
     """
 
     def __init__(
@@ -71,9 +80,11 @@ class Client:
         timeout: float = 30,
         rate_limit_retry_timeout: float = 60,
         connections: int = 10,
+        unix_socket: str | None = None,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = checked_base_url(base_url)
+        self.address = Address(self.base_url, checked_unix_socket(unix_socket, self.base_url))
         self._access_token = checked_access_token(access_token)
         self._verify = checked_authorities(verify, "ca_path")
         self._timeout = checked_timeout(timeout)
@@ -85,19 +96,22 @@ class Client:
         self._caller: JsonObject | None = None
         self._strangers: dict[str, Client] = {}
         self._ahead = 0.0
+        self._pending: str | None = None
 
     def speaking_as(self, access_token: str | None) -> Client:
         """Return a client for the same server that sends `access_token` instead (none at all if it is None)."""
-        return self._speaking(self.base_url, access_token)
+        return self._speaking(self.base_url, access_token, self.address.unix_socket)
 
     def stranger_to(self, base_url: str) -> Client:
         """Return the one client that asks another server, which must not see the token. Raises InvalidInput."""
         with self._lock:
             if base_url not in self._strangers:
-                self._strangers[base_url] = self._speaking(base_url, None)
+                # Where the server itself leads to another one of its paths, that is behind its socket as well.
+                own = urllib.parse.urlsplit(self.base_url)[:2] == urllib.parse.urlsplit(base_url)[:2]
+                self._strangers[base_url] = self._speaking(base_url, None, self.address.unix_socket if own else "")
             return self._strangers[base_url]
 
-    def _speaking(self, base_url: str, access_token: str | None) -> Client:
+    def _speaking(self, base_url: str, access_token: str | None, unix_socket: str) -> Client:
         return Client(
             base_url,
             access_token,
@@ -105,6 +119,7 @@ class Client:
             timeout=self._timeout,
             rate_limit_retry_timeout=self._patience,
             connections=self._connections,
+            unix_socket=unix_socket,
             sleep=self._sleep,
         )
 
@@ -152,7 +167,7 @@ class Client:
         """
         while True:
             with naming_the_request("GET", self.base_url + where):
-                with faults_beside("GET", self.base_url, where), self._faults("GET", where):
+                with faults_beside("GET", self.address, where), self._faults("GET", where):
                     response = self._open().get(
                         self.base_url + where,
                         params=params,
@@ -179,7 +194,7 @@ class Client:
         where = filled(template, path)
         with naming_the_request(method, self.base_url + where):
             while True:
-                with faults_beside(method, self.base_url, where), self._faults(method, where):
+                with faults_beside(method, self.address, where), self._faults(method, where):
                     response = self._open().request(
                         method,
                         self.base_url + where,
@@ -223,7 +238,7 @@ class Client:
                 return
             if str(following) == (position or "0"):
                 raise UnexpectedAnswer(
-                    f"The list at {self.base_url}{template} does not end:"
+                    f"The list at {self.address.at(template)} does not end:"
                     f" the page at {position or 0} names itself as the next one."
                 )
             position = str(following)
@@ -233,8 +248,8 @@ class Client:
         if isinstance(found, list) and all(isinstance(each, dict) for each in found):
             return found
         raise UnexpectedAnswer(
-            f"The answer of {self.base_url}{template} contains no list of {items}, so it does not come from Synapse."
-            " Check that base_url is the URL of Synapse, not of another service."
+            f"The answer of {self.address.at(template)} contains no list of {items}, so it does not come from Synapse."
+            f" Check that {self.address.option} leads to Synapse, not to another service."
         )
 
     def whoami(self) -> JsonObject:
@@ -250,6 +265,10 @@ class Client:
     def has_token(self) -> bool:
         """Whether it sends an access token."""
         return bool(self._access_token)
+
+    def sends(self, access_token: str) -> bool:
+        """Whether this is the access token that it sends."""
+        return self._access_token == access_token
 
     @property
     def caller(self) -> str:
@@ -271,7 +290,7 @@ class Client:
     @contextlib.contextmanager
     def _faults(self, method: str, where: str) -> t.Iterator[None]:
         self._open()
-        with faults_of(method, self.base_url, where, self._timeout):
+        with faults_of(method, self.address, where, self._timeout):
             yield
 
     def _open(self) -> requests.Session:
@@ -287,8 +306,13 @@ class Client:
     def _opened(self, session: requests.Session) -> requests.Session:
         from requests.adapters import HTTPAdapter
 
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=self._connections))
+        if self.address.unix_socket:
+            # No connection goes elsewhere: base_url only gives the header Host, and a path if it has one.
+            session.mount("http://", adapter_for(self.address.unix_socket, self._connections))
+            session.headers.update(headers_for(self.address))
+        else:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, HTTPAdapter(pool_maxsize=self._connections))
         session.headers["User-Agent"] = "matrix_ops.synapse"
         if self._access_token:
             session.headers["Authorization"] = f"Bearer {self._access_token}"
@@ -297,7 +321,7 @@ class Client:
         session.verify = settings["verify"]
         if self.base_url.startswith("https:") and isinstance(session.verify, str):
             checked_authorities(session.verify, "The file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names,")
-        if not is_loopback(urllib.parse.urlsplit(self.base_url).hostname or ""):
+        if not self.address.unix_socket and not is_loopback(urllib.parse.urlsplit(self.base_url).hostname or ""):
             session.proxies = settings["proxies"]
         # With it go the entries of ~/.netrc, which would replace the token.
         session.trust_env = False
@@ -310,19 +334,46 @@ class Client:
         except RecursionError as error:
             # As what people have set themselves may be.
             raise UnexpectedAnswer(
-                f"{method} {self.base_url}{where} got an answer that is nested too deeply to be read."
+                f"{method} {self.address.at(where)} got an answer that is nested too deeply to be read."
             ) from error
         except ValueError:
             answer = None
         if 300 <= response.status_code < 400:
-            raise redirection(method, self.base_url + where, response)
+            raise redirection(method, self.address, where, response)
         if not isinstance(answer, dict):
-            raise foreign_answer(method, self.base_url + where, response)
+            raise foreign_answer(method, self.address, where, response)
         if response.status_code >= 400:
-            raise refusal(method, self.base_url + where, response.status_code, answer)
+            refused = refusal(method, self.address, where, response.status_code, answer)
+            if refused.status == 500:
+                self._explain_failure(refused)
+            raise refused
         found = Answer(answer)
         found.status = response.status_code
         return found
+
+    def _explain_failure(self, error: ApiError) -> None:
+        """Add to an internal error that background updates are pending, which is often its cause. Asked once."""
+        with self._lock:
+            known, self._pending = self._pending, self._pending or ""
+        if known is None and self.has_token:
+            known = self._pending = self._running_updates()
+        if known:
+            error.explain(f"{known} Requests can fail until all are complete. Run the task again then.")
+
+    def _running_updates(self) -> str:
+        """What is known of the background updates, as a sentence, or "". Asked without patience: this only explains."""
+        try:
+            response = self._open().get(
+                self.base_url + _UPDATES, timeout=min(self._timeout, _HURRY), allow_redirects=False
+            )
+            found = response.json() if response.status_code == 200 else {"current_updates": {}}
+            names = sorted({str(update["name"]) for update in found["current_updates"].values()})
+        # Whatever it is, the error that is to be explained tells more.
+        except Exception:
+            return ""
+        if found.get("enabled") is False:
+            return f"Background updates of the database are paused. Resume them (POST {_RESUME} with enabled: true)."
+        return f"A background update of the database runs ({', '.join(names)})." if names else ""
 
     def _wait(self, method: str, where: str, response: requests.Response) -> None:
         seconds = max(_SHORTEST_WAIT, _retry_after_ms(response) / 1000)
@@ -332,7 +383,8 @@ class Client:
         if not affordable:
             raise refusal(
                 method,
-                self.base_url + where,
+                self.address,
+                where,
                 429,
                 {"errcode": "M_LIMIT_EXCEEDED", "error": f"Too Many Requests, retry in {seconds:.0f} s"},
             )
@@ -345,8 +397,8 @@ def member(answer: JsonObject, key: str) -> t.Any:
         return answer[key]
     except KeyError:
         raise UnexpectedAnswer(
-            f"The answer contains no {key}, so it does not come from Synapse. Check that base_url is the URL of"
-            " Synapse, not of another service."
+            f"The answer contains no {key}, so it does not come from Synapse. Check that base_url, or unix_socket if it"
+            " is set, leads to Synapse, not to another service."
         ) from None
 
 

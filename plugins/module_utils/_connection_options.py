@@ -15,6 +15,8 @@ import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
+# In bytes: more do not fit into the address of a socket (unix(7)).
+_LONGEST_SOCKET = 107
 # A day, in seconds. Much larger numbers are too large for the timers of the system.
 _LONGEST_TIMEOUT = 86400
 
@@ -54,6 +56,35 @@ def checked_base_url(base_url: str, option: str = "base_url") -> str:
 
 def _example(option: str) -> str:
     return "http://127.0.0.1:8008" if option == "base_url" else "https://matrix.example.org"
+
+
+def checked_unix_socket(unix_socket: str | None, base_url: str) -> str:
+    """Return the path of the socket, "" if there is none. Raises InvalidInput if it can never be one.
+
+    `base_url`: the URL that is used with it.
+    """
+    if not unix_socket:
+        return ""
+    example = "Set it to the path of a listener of Synapse, such as /run/matrix-synapse/main.sock."
+    try:
+        size = len(unix_socket.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput(f"unix_socket {unix_socket!a} is not text. {example}") from None
+    if not unix_socket.isprintable():
+        raise InvalidInput(f"unix_socket {unix_socket!a} contains control characters. {example}")
+    if not unix_socket.startswith("/"):
+        raise InvalidInput(f"unix_socket {unix_socket} is not an absolute path. {example}")
+    if size > _LONGEST_SOCKET:
+        raise InvalidInput(
+            f"unix_socket {unix_socket} has {size} bytes, but the path of a socket has at most {_LONGEST_SOCKET}."
+            " Set it to a shorter path, such as that of a symbolic link."
+        )
+    if base_url.startswith("https:"):
+        raise InvalidInput(
+            f"unix_socket {unix_socket} is set, but base_url {base_url} begins with https://, and a Unix socket has no"
+            " TLS. Begin base_url with http://."
+        )
+    return unix_socket
 
 
 def checked_authorities(verify: bool | str, source: str) -> bool | str:

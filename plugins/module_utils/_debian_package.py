@@ -10,3 +10,6 @@ from __future__ import annotations
 
 # The --config-path options of its unit, in their order.
 DEFAULT_CONFIG_PATH = ("/etc/matrix-synapse/homeserver.yaml", "/etc/matrix-synapse/conf.d")
+DEFAULT_PYTHON = "/opt/venvs/matrix-synapse/bin/python"
+# The working directory in its unit.
+DEFAULT_WORKING_DIRECTORY = "/var/lib/matrix-synapse"

@@ -12,6 +12,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, filled
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import is_loopback
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
     InvalidInput,
@@ -55,7 +56,7 @@ def download(
     while True:
         with client.streamed(where, params=asked, headers=headers) as response:
             if response.status_code < 300:
-                return _receive(f"GET {client.base_url}{where}", response, file)
+                return _receive(f"GET {client.address.at(where)}", response, file)
             if response.status_code not in (307, 308):
                 client.answer_of("GET", where, response)
         client, where, asked = _elsewhere(client, where, response, redirects)
@@ -81,7 +82,7 @@ def _receive(naming: str, response: requests.Response, file: Sink) -> int:
 def _elsewhere(client: Client, where: str, response: requests.Response, redirects: int) -> tuple[Client, str, str]:
     """Return a client without the token for the target of a redirect, and the path and the query to request."""
     source = urllib.parse.urlsplit(client.base_url + where)
-    redirected = f"GET {client.base_url}{where} was redirected to"
+    redirected = f"GET {client.address.at(where)} was redirected to"
     try:
         target = urllib.parse.urlsplit(urllib.parse.urljoin(source.geturl(), response.headers.get("Location", "")))
         stranger = client.stranger_to(f"{target.scheme}://{target.netloc}")
@@ -93,11 +94,18 @@ def _elsewhere(client: Client, where: str, response: requests.Response, redirect
     redirected = f"{redirected} {stranger.base_url}{target.path}"
     if client.has_token and target.path == source.path:
         # The same endpoint on another server, which would require the token.
-        raise UnexpectedAnswer(f"{redirected}. Set base_url to the URL of Synapse itself.")
-    safe = target.scheme == "https" or (target.scheme, target.hostname) == (source.scheme, source.hostname)
+        raise UnexpectedAnswer(f"{redirected}. Set {client.address.leading_to('Synapse itself')}.")
+    safe = target.scheme == "https" or _is_on_host_of(client, source, target)
     if not safe or not redirects:
         reason = "it is neither HTTPS nor on the same host" if redirects else "there are too many redirects"
         raise UnexpectedAnswer(
             f"{redirected}, which was not followed: {reason}. Check how Synapse and its reverse proxy serve media."
         )
     return stranger, target.path, target.query
+
+
+def _is_on_host_of(client: Client, source: urllib.parse.SplitResult, target: urllib.parse.SplitResult) -> bool:
+    if client.address.unix_socket:
+        # Then the host of base_url is only a name.
+        return source[:2] == target[:2] or is_loopback(target.hostname or "")
+    return (target.scheme, target.hostname) == (source.scheme, source.hostname)

@@ -151,8 +151,8 @@ def told(error: Exception) -> SynapseError:
     else:
         # Its own words may quote an answer, and with it what is nobody's business.
         found = SynapseError(
-            f"{type(error).__name__} in {_place_of(error)}, which was not expected. Either the server at base_url is"
-            " not Synapse, or its version is not supported, or this collection has a bug: report this sentence."
+            f"{type(error).__name__} in {_place_of(error)}, which was not expected. Either the server is not"
+            " Synapse, or its version is not supported, or this collection has a bug: report this sentence."
         )
     found.may_be_done = True
     return found

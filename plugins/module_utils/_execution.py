@@ -147,7 +147,10 @@ def _look_again(
         left = [each.description for each in again.steps]
         outcome = outcome_of(step.description, error, shown=step.shown, left=left, following=following)
         if outcome != NOT_DONE or not step.shown or clock() >= slow:
-            return outcome, has_moved(plan, again.before)
+            moved = has_moved(plan, again.before)
+            # Only of the first step it is certain that no other step has changed a value.
+            own = step is plan.steps[0] and error.may_be_done
+            return PARTLY_DONE if outcome == NOT_DONE and moved and own else outcome, moved
         sleep(PAUSE)
 
 

@@ -12,6 +12,8 @@ import contextlib
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errcodes import explain
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     AuthenticationFailed,
@@ -24,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     UnexpectedAnswer,
     told,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import problem_of
 
 if t.TYPE_CHECKING:
     import requests
@@ -38,8 +41,12 @@ _REASONS = (
 )
 
 
+# What Synapse does not serve if the Matrix Authentication Service manages the accounts (rest/admin/__init__.py, 1.163).
+_DELEGATED = re.compile(r"/(login|register|reset_password/|registration_tokens)|/users/[^/]+/admin$")
+
+
 @contextlib.contextmanager
-def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterator[None]:
+def faults_of(method: str, address: Address, path: str, timeout: float) -> t.Iterator[None]:
     """Convert the errors of the libraries in the block, which sends a request, into errors of this collection.
 
     `timeout`: how many seconds the block waits for the server. Raises ConnectionFailed, or InvalidInput for a URL that
@@ -52,7 +59,7 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
     import requests
     import urllib3
 
-    where = f"{method} {base_url}{path} failed"
+    where = f"{method} {address.at(path)} failed"
     try:
         yield
     except (
@@ -65,7 +72,7 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
             " and all_proxy."
         ) from error
     except (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError) as error:
-        raise InvalidInput(f"base_url {base_url!r} is not a valid URL. Check its host name.") from error
+        raise InvalidInput(f"base_url {address.base_url!r} is not a valid URL. Check its host name.") from error
     except (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
@@ -77,6 +84,9 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
         # Before Python 3.10 this is a different class than TimeoutError.
         socket.timeout,
     ) as error:
+        problem = problem_of(error, address.unix_socket) if address.unix_socket else ""
+        if problem:
+            raise ConnectionFailed(f"{where}: {problem}", sent=False) from error
         if _is_about_a_certificate(error):
             raise ConnectionFailed(
                 f"{where}: the TLS certificate is not valid ({_innermost(error)}). Set ca_path to the certificate of"
@@ -99,13 +109,13 @@ def faults_of(method: str, base_url: str, path: str, timeout: float) -> t.Iterat
                 waited=timeout if sent else None,
             ) from error
         raise ConnectionFailed(
-            f"{where}: {_innermost(error)}. Check that Synapse runs, and that base_url is the URL where it listens.",
+            f"{where}: {_innermost(error)}. Check that Synapse runs, and that {_listening(address)}.",
             sent=not _has_no_connection(error),
         ) from error
 
 
 @contextlib.contextmanager
-def faults_beside(method: str, base_url: str, path: str) -> t.Iterator[None]:
+def faults_beside(method: str, address: Address, path: str) -> t.Iterator[None]:
     """Convert other errors in the block, such as a missing file of a library, into errors of this collection.
 
     Only for a block that does nothing except sending a request, because a full disk is not an error of a connection.
@@ -114,13 +124,19 @@ def faults_beside(method: str, base_url: str, path: str) -> t.Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConnectionFailed(f"{method} {base_url}{path} failed: {told(error)}") from error
+        raise ConnectionFailed(f"{method} {address.at(path)} failed: {told(error)}") from error
     except ValueError as error:
         # The library parses the target of a redirect even if it does not follow it.
         raise UnexpectedAnswer(
-            f"{method} {base_url}{path} got an answer that cannot be parsed, so it does not come from Synapse."
-            " Set base_url to the URL of Synapse itself."
+            f"{method} {address.at(path)} got an answer that cannot be parsed, so it does not come from Synapse."
+            f" Set {address.leading_to('Synapse itself')}."
         ) from error
+
+
+def _listening(address: Address) -> str:
+    if address.unix_socket:
+        return "unix_socket is the path of one of its listeners"
+    return "base_url is the URL where it listens"
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:
@@ -162,71 +178,52 @@ def _has_no_connection(error: BaseException) -> bool:
     return any(isinstance(cause, unconnected) for cause in _causes(error))
 
 
-def refusal(method: str, url: str, status: int, answer: t.Mapping[str, t.Any]) -> ApiError:
+def refusal(method: str, address: Address, path: str, status: int, answer: t.Mapping[str, t.Any]) -> ApiError:
     """Return the error for a request that Synapse refused with `status` and the JSON object `answer`."""
     errcode, words = str(answer.get("errcode", "")), str(answer.get("error", ""))
-    kind, fix = _classify(status, errcode, words)
+    kind, fix = _kind_of(status, errcode), explain(status, errcode, words)
+    if kind is EndpointMissing:
+        fix = (
+            f"{fix} Set {address.leading_to('the main process of Synapse')}, not of a worker or of a proxy that hides"
+            " it."
+        )
+        if _DELEGATED.search(path):
+            fix += (
+                " If the Matrix Authentication Service manages the accounts, Synapse serves no logins and no passwords."
+            )
     said = f"{status} {errcode}: {words}".rstrip(": ").rstrip(".")
-    message = f"{method} {url} was refused ({said}). {fix}".rstrip()
-    return kind(message, method=method, url=url, status=status, errcode=errcode, error=words)
+    message = f"{method} {address.at(path)} was refused ({said}). {fix}".rstrip()
+    return kind(message, method=method, url=address.url(path), status=status, errcode=errcode, error=words)
 
 
-def redirection(method: str, url: str, response: requests.Response) -> UnexpectedAnswer:
+def redirection(method: str, address: Address, path: str, response: requests.Response) -> UnexpectedAnswer:
     """Return the error for a redirect. Synapse itself does not send redirects."""
     return UnexpectedAnswer(
-        f"{method} {url} was redirected to {response.headers.get('Location', 'nowhere')}"
-        f" ({response.status_code}). Set base_url to the URL of Synapse itself."
+        f"{method} {address.at(path)} was redirected to {response.headers.get('Location', 'nowhere')}"
+        f" ({response.status_code}). Set {address.leading_to('Synapse itself')}."
     )
 
 
-def foreign_answer(method: str, url: str, response: requests.Response) -> UnexpectedAnswer:
+def foreign_answer(method: str, address: Address, path: str, response: requests.Response) -> UnexpectedAnswer:
     """Return the error for an answer that is not from Synapse, but from a proxy or another service."""
     return UnexpectedAnswer(
-        f"{method} {url} got an answer that does not come from Synapse"
-        f" ({response.status_code}, {_describe(response)}). {_fix_of_foreign_answer(response.status_code)}"
+        f"{method} {address.at(path)} got an answer that does not come from Synapse"
+        f" ({response.status_code}, {_describe(response)}). {_fix_of_foreign_answer(address, response.status_code)}"
     )
 
 
-def _classify(status: int, errcode: str, words: str) -> tuple[type[ApiError], str]:
-    if status == 401:
-        if errcode == "M_USER_LOCKED":
-            return AuthenticationFailed, "The account of the access token is locked. Use the token of another account."
-        if errcode == "M_MISSING_TOKEN":
-            return AuthenticationFailed, "Set access_token or access_token_path."
-        return (
-            AuthenticationFailed,
-            "The access token is not valid. Use synapse_access_token to get a new one.",
-        )
-    if status == 403 and "not a server admin" in words:
-        return PermissionDenied, "Use the access token of a server admin, or make its account a server admin."
-    if status == 403:
-        return PermissionDenied, ""
+def _kind_of(status: int, errcode: str) -> type[ApiError]:
     if status in (404, 405) and errcode == "M_UNRECOGNIZED":
-        return EndpointMissing, (
-            "This server does not serve that endpoint. Set base_url to the URL of the main process of Synapse, not of a"
-            " worker or of a proxy that hides it. If the Matrix Authentication Service manages the accounts, Synapse"
-            " serves no logins and no passwords."
-        )
-    if status == 404:
-        return NotFound, ""
-    if status == 429:
-        return RateLimited, "Run the task later, or set rate_limit_retry_timeout to more seconds."
-    if status == 503 and "introspect" in words:
-        return ApiError, (
-            "The Matrix Authentication Service, which manages the accounts of this server, does not answer Synapse."
-            " Check that it runs. For changes that only it can make, use mas-cli."
-        )
-    if status >= 500:
-        return ApiError, "Check the log of Synapse for the reason."
-    return ApiError, ""
+        return EndpointMissing
+    kinds = {401: AuthenticationFailed, 403: PermissionDenied, 404: NotFound, 429: RateLimited}
+    return kinds.get(status, ApiError)
 
 
-def _fix_of_foreign_answer(status: int) -> str:
+def _fix_of_foreign_answer(address: Address, status: int) -> str:
     if status in (502, 503, 504):
         return "A proxy answers there, and Synapse does not answer the proxy. Check that Synapse runs."
-    return (
-        "Set base_url to the URL of Synapse itself, usually http://127.0.0.1:8008, not of a proxy or another service."
-    )
+    usual = "" if address.unix_socket else ", usually http://127.0.0.1:8008"
+    return f"Set {address.leading_to('Synapse itself')}{usual}, not of a proxy or another service."
 
 
 def _describe(response: requests.Response) -> str:

@@ -18,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ACCESS_TOKEN_VARIABLE,
     ArgumentSpec,
+    use_socket_of_environment,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
@@ -82,7 +83,9 @@ def run_info(
 def _started(spec: ArgumentSpec) -> AnsibleModule:
     # Nearly everything lives as long as a module runs: looking for garbage often takes a tenth of its time.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    return AnsibleModule(supports_check_mode=True, **spec.to_kwargs())
+    module = AnsibleModule(supports_check_mode=True, **spec.to_kwargs())
+    use_socket_of_environment(module.params)
+    return module
 
 
 def connect(parameters: Parameters, *, connections: int = 1) -> Client:
@@ -97,6 +100,7 @@ def connect(parameters: Parameters, *, connections: int = 1) -> Client:
         timeout=parameters["timeout"],
         rate_limit_retry_timeout=parameters["rate_limit_retry_timeout"],
         connections=connections,
+        unix_socket=parameters["unix_socket"],
     )
 
 

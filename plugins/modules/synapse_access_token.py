@@ -25,7 +25,13 @@ attributes:
   check_mode:
     support: full
     details:
-      - Only a login shows whether the password is right. Check mode does not log in.
+      - Check mode does not log in. Only a login shows whether the account exists and the password is right, whether the
+        account is locked, deactivated or waits for an approval (C(msc3866)), whether the server is disabled for its
+        type of user (C(hs_disabled)), has reached C(max_mau_value) or a rate limit (C(rc_login)), and what a module of
+        Synapse forbids. A new account whose access token is refused because of C(max_mau_value) exists afterwards.
+      - With O(create=true), the module finds out whether the server accepts the shared secret with a registration that
+        the server refuses in any case. Whether the name of the new account is reserved is known if O(config_path) can
+        be read. Otherwise only a run shows it.
   diff_mode:
     support: full
     details:
@@ -94,7 +100,12 @@ options:
       - Whether to create the account if it does not exist and there is no valid token. The new account gets its token
         without a login, so this also works on a server that does not allow logins with a password.
       - This needs the shared secret of the server. It is O(registration_shared_secret), or the
-        C(registration_shared_secret) of the configuration in O(config_path), which is only read for this purpose.
+        C(registration_shared_secret) of the configuration in O(config_path).
+      - If the configuration can be read, the task fails if the account does not exist and the configuration disables
+        the server (C(hs_disabled)), or reserves the name of the account for an application service or for server
+        notices.
+      - The policy of the server for passwords (C(password_config)) does not apply, because Synapse does not apply it to
+        such a registration.
     type: bool
     default: false
   admin:
@@ -231,6 +242,9 @@ steps:
     - log in as @ansible:example.org
 """
 
+import functools
+import typing as t
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import Login
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token import (
     AccessTokenResource,
@@ -241,8 +255,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     configuration_argument_spec,
     connection_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+    read_configuration_if_there,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    MissingLibrary,
+    SynapseError,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 
@@ -273,11 +296,12 @@ def declare(parameters: Parameters) -> AccessTokenResource:
 def _creation(parameters: Parameters) -> Creation:
     paths, given, admin = parameters["config_path"], parameters["registration_shared_secret"], parameters["admin"]
     if given:
-        return Creation(lambda: str(given), admin)
+        return Creation(lambda: str(given), admin, configuration=lambda: _configuration_if_there(paths))
+    known = functools.cache(lambda: read_configuration(paths))
 
     def read_secret() -> str:
         try:
-            secret = read_configuration(paths).secret("registration_shared_secret")
+            secret = known().secret("registration_shared_secret")
         except SynapseError as error:
             error.explain("It is read because create is true and registration_shared_secret is not set.")
             raise
@@ -288,7 +312,15 @@ def _creation(parameters: Parameters) -> Creation:
             " Set it in the configuration of Synapse and restart Synapse."
         )
 
-    return Creation(read_secret, admin, lambda: read_configuration(paths).server_name)
+    return Creation(read_secret, admin, lambda: known().server_name, known)
+
+
+def _configuration_if_there(paths: t.Sequence[str]) -> Configuration | None:
+    """Return the configuration if it can be read: with the secret in the task, the account does not depend on it."""
+    try:
+        return read_configuration_if_there(paths)
+    except (ConfigurationError, MissingLibrary):
+        return None
 
 
 def main() -> None:

@@ -23,6 +23,12 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - Check mode fails where a run would fail. To find out whether the server knows O(user_type), the module sends a
+        request that the server refuses in any case, for an account that cannot exist.
+      - Only a run shows what a module of Synapse forbids (a new account, a deactivation), whether an identity server
+        releases an e-mail address or telephone number that is bound there, and, if O(config_path) cannot be read, the
+        limits of the server for avatars and whether a module of Synapse manages the passwords alone.
   diff_mode:
     support: full
     details:
@@ -71,6 +77,7 @@ options:
       - The password. If it is not set, a new account has no password, and the user cannot log in with one.
       - The password must comply with the password policy of the server. Synapse itself does not check this for requests
         of an admin.
+      - If the server does not allow passwords (C(password_config)), only a new account can get one.
       - O(update_password) defines when the password of an existing account is set.
       - With O(bootstrap_admin=true) the module may log in with the password for a moment, on a temporary device, to
         see whether Synapse treats the account as a server admin. Check mode does not log in.
@@ -106,16 +113,22 @@ options:
   avatar_url:
     description:
       - The C(mxc://) URI of the avatar, which must be uploaded media. An empty string removes the avatar.
+      - If O(config_path) can be read, the task fails if the media does not comply with C(max_avatar_size) and
+        C(allowed_avatar_mimetypes).
     type: str
   user_type:
     description:
       - The type of the account, such as V(bot) or V(support), or a type that the configuration of Synapse defines. An
         empty string makes it an ordinary account.
+      - The task fails if the server does not know the type.
     type: str
   threepids:
     description:
       - The complete list of e-mail addresses and telephone numbers of the account. Others are removed.
       - The task fails if one of them belongs to another account, unless O(allow_threepid_takeover=true).
+      - Old versions of Synapse stored e-mail addresses with upper-case letters, which no API can remove. If the account
+        has such an address and the list does not contain it in lower case, the task fails with the SQL statement that
+        removes it.
     type: list
     elements: dict
     suboptions:
@@ -185,6 +198,7 @@ options:
       - Whether accounts of application services may be changed, such as the accounts that a bridge creates.
       - The module recognizes an account that an application service has created, and a user ID in the exclusive
         namespace of an application service. It knows the namespaces only if it can read O(config_path).
+      - Whatever is set here, only the service itself can create such an account.
     type: bool
     default: false
   allow_threepid_takeover:
@@ -390,7 +404,7 @@ user:
       elements: dict
       contains:
         medium:
-          description: V(email) or V(msisdn).
+          description: The kind, such as V(email) or V(msisdn). Old accounts can have other kinds.
           returned: always
           type: str
           sample: email

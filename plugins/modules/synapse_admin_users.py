@@ -27,9 +27,16 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
   - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._progress
 attributes:
   check_mode:
     support: full
+    details:
+      - Check mode fails where a run would fail. To find out whether the server knows O(users[].user_type), the module
+        sends a request that the server refuses in any case, for an account that cannot exist.
+      - Only a run shows what a module of Synapse forbids (a new account, a deactivation), whether an identity server
+        releases an e-mail address or telephone number that is bound there, and, if O(config_path) cannot be read, the
+        limits of the server for avatars and whether a module of Synapse manages the passwords alone.
   diff_mode:
     support: full
     details:
@@ -85,6 +92,7 @@ options:
           - The password. If it is not set, a new account has no password, and the user cannot log in with one.
           - The password must comply with the password policy of the server. Synapse itself does not check this for
             requests of an admin.
+          - If the server does not allow passwords (C(password_config)), only a new account can get one.
           - O(users[].update_password) defines when the password of an existing account is set.
         type: str
       update_password:
@@ -116,16 +124,22 @@ options:
       avatar_url:
         description:
           - The C(mxc://) URI of the avatar, which must be uploaded media. An empty string removes the avatar.
+          - If O(config_path) can be read, the account fails if the media does not comply with C(max_avatar_size) and
+            C(allowed_avatar_mimetypes).
         type: str
       user_type:
         description:
           - The type of the account, such as V(bot) or V(support), or a type that the configuration of Synapse defines.
             An empty string makes it an ordinary account.
+          - The account fails if the server does not know the type.
         type: str
       threepids:
         description:
           - The complete list of e-mail addresses and telephone numbers of the account. Others are removed.
           - The task fails if one of them belongs to another account, unless O(allow_threepid_takeover=true).
+          - Old versions of Synapse stored e-mail addresses with upper-case letters, which no API can remove. If the
+            account has such an address and the list does not contain it in lower case, the account fails with the SQL
+            statement that removes it.
         type: list
         elements: dict
         suboptions:
@@ -223,6 +237,7 @@ options:
       - Whether accounts of application services may be changed, such as the accounts that a bridge creates.
       - The module recognizes an account that an application service has created, and a user ID in the exclusive
         namespace of an application service. It knows the namespaces only if it can read O(config_path).
+      - Whatever is set here, only the service itself can create such an account.
     type: bool
     default: false
   allow_threepid_takeover:
@@ -384,7 +399,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
     declared_accounts,
     management_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import ArgumentSpec
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
+    ArgumentSpec,
+    progress_argument_spec,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 
 
@@ -413,7 +431,7 @@ def main() -> None:
         },
         required_if=[("exclusive", True, ["max_changes"])],
     )
-    run_resource(management_argument_spec().merge(own), declare)
+    run_resource(management_argument_spec().merge(progress_argument_spec()).merge(own), declare)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@ description:
     replaced or removed with O(force=true).
   - Fails if a setting would have no effect, because Synapse does not read the file or because a later file sets the
     same key.
+  - Fails if Synapse would not start with the result. That is found out before the file takes its place, so that check
+    mode fails with the same message, and nothing is left of a refused or interrupted change. See O(validate).
+  - Warns of settings that Synapse would ignore or understand in another way, such as a misspelt key.
   - Returns which settings change and whether Synapse needs a restart or a reload.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -26,7 +29,10 @@ attributes:
   check_mode:
     support: full
     details:
-      - O(validate) has no effect in check mode. O(working_directory) does not have to exist then.
+      - O(synapse_python) and O(working_directory) do not have to exist in check mode, because an earlier task may
+        create them. If one of them does not exist, Synapse's own parser is not asked.
+      - Other files and directories that the configuration names must exist in check mode too, unless Synapse can create
+        them.
   diff_mode:
     support: full
     details:
@@ -109,35 +115,51 @@ options:
     type: str
   validate:
     description:
-      - When Synapse's own parser must accept the whole configuration. With V(changed), after a change. With V(always),
-        also if nothing changes, unless there is no file to remove.
-      - If it refuses a change, the module puts the file back with its earlier content, mode, owner and group, and the
-        task fails with the words of Synapse. If another process has changed the file meanwhile, it stays as it is then.
+      - When Synapse's own parser must accept the whole configuration with the new content of the file. With
+        V(changed), before each change. With V(always), also if nothing changes, unless there is no file to remove. With
+        V(never), it is not asked.
+      - If it refuses the configuration, the task fails with the words of Synapse, and nothing has changed. The message
+        reports if the earlier configuration has the same fault.
+      - The module itself checks the values that it knows in any case, also with V(never) or if Synapse is not
+        installed. It refuses a declared value that Synapse would take for another one, and a secret that YAML does not
+        read as text. If Synapse's parser is not asked, it also refuses a value with which Synapse does not start, in
+        any file. Otherwise the parser decides.
       - If the task runs as root, the parser runs as O(synapse_user). If the module does not know that user, it runs as
-        root, and without Python modules from the working directory and from the variable C(PYTHONPATH).
-      - The parser creates missing directories that the configuration names, as Synapse does when it starts.
-      - Check mode does not run it, because it reads the files themselves.
+        root, and without Python modules from the working directory and from variables such as C(PYTHONPATH).
+      - The parser creates nothing. A directory that the configuration names must exist, or the user must be able to
+        create it, as Synapse does when it starts. The same is true for the signing key of a new server and for the file
+        in C(registration_shared_secret_path). Third-party modules that the configuration names are loaded.
+      - The log configuration, the certificates, the registrations of application services, and the driver of
+        PostgreSQL must be usable too. The main process makes a missing log configuration if its directory exists.
+        Handlers in the log configuration that do not write to files or streams are only looked up.
+      - The configuration is parsed as the process reads it that is started with O(config_path). If a file that is named
+        in O(config_path) itself sets C(worker_app), that is a worker, otherwise the main process. In a directory,
+        C(worker_app) is refused, because the main process reads the files there too.
     type: str
     choices:
       - never
       - changed
       - always
-    default: never
+    default: changed
   synapse_python:
     description:
       - The Python interpreter that Synapse runs with. It is not used with O(validate=never).
-      - The default is the one of Synapse's Debian package.
+      - If it is not set, the one of Synapse's Debian package is used, V(/opt/venvs/matrix-synapse/bin/python). If that
+        does not exist on the host, Synapse's own parser is not asked.
+      - If it is set, it must exist, but not in check mode.
     type: path
-    default: /opt/venvs/matrix-synapse/bin/python
   working_directory:
     description:
       - The working directory of Synapse, as an absolute path. Relative paths in its configuration start there. It is
         not used with O(validate=never).
+      - If it is not set, V(/var/lib/matrix-synapse) is used with the interpreter of Synapse's Debian package. With
+        another one, it is V(/), and it is not checked whether Synapse could create directories there.
       - It must exist, but not in check mode.
     type: path
-    default: /
 notes:
   - The module does not reload or restart Synapse. RV(reload_required) and RV(restart_required) show what is needed.
+  - A file that the main process shares with workers is checked for one process in each task. To check it for a worker,
+    add the file of that worker to O(config_path).
   - A reload (SIGHUP) applies C(caches.global_factor) and C(caches.per_cache_factors), and only from files that existed
     when Synapse was started. After a file was created or removed, Synapse needs a restart.
   - If the task runs as root, every directory in O(path) must belong to root, to the owner of the first file in
@@ -194,9 +216,12 @@ EXAMPLES = r"""
     synapse_user: matrix-synapse
   notify: Restart Synapse
 
-- name: Change the size of the caches only if Synapse accepts the settings
+- name: Change the size of the caches of a Synapse in a virtual environment
   matrix_ops.synapse.synapse_config:
-    path: /etc/matrix-synapse/conf.d/60-cache-factor.yaml
+    config_path:
+      - /etc/synapse/homeserver.yaml
+      - /etc/synapse/conf.d
+    path: /etc/synapse/conf.d/60-cache-factor.yaml
     merge: true
     settings:
       caches:
@@ -204,10 +229,32 @@ EXAMPLES = r"""
           max_cache_memory_usage: 1024M
           target_cache_memory_usage: 758M
           min_cache_ttl: 5m
-    synapse_user: matrix-synapse
-    validate: changed
-    working_directory: /var/lib/matrix-synapse
+    synapse_user: synapse
+    synapse_python: /srv/synapse/venv/bin/python
+    working_directory: /srv/synapse/data
   notify: Restart Synapse
+
+- name: Write the file of a worker, and let Synapse check it as that worker reads it
+  matrix_ops.synapse.synapse_config:
+    config_path:
+      - /etc/matrix-synapse/homeserver.yaml
+      - /etc/matrix-synapse/conf.d
+      - /etc/matrix-synapse/workers/worker1.yaml
+    path: /etc/matrix-synapse/workers/worker1.yaml
+    settings:
+      worker_app: synapse.app.generic_worker
+      worker_name: worker1
+      worker_listeners:
+        - type: http
+          port: 8083
+          bind_addresses:
+            - 127.0.0.1
+          resources:
+            - names:
+                - client
+                - federation
+      worker_log_config: /etc/matrix-synapse/workers/worker1.log.yaml
+    synapse_user: matrix-synapse
 
 - name: Remove the file with the cache factor
   matrix_ops.synapse.synapse_config:
@@ -279,7 +326,7 @@ steps:
     - write caches to /etc/matrix-synapse/conf.d/60-cache-factor.yaml
 validation:
   description: The result of Synapse's parser.
-  returned: if Synapse does not accept the configuration
+  returned: if Synapse's own parser does not accept the configuration
   type: dict
   contains:
     accepted:
@@ -290,7 +337,7 @@ validation:
     cause:
       description:
         - V(configuration) if the parser refused the configuration or did not end within 60 seconds. V(installation) if
-          it failed before it read the configuration, or if a signal ended it.
+          it failed before it read the configuration, if a signal ended it, or if it ended without an answer.
       returned: always
       type: str
       sample: configuration
@@ -302,17 +349,20 @@ validation:
 """
 
 import contextlib
+import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import (
-    DeclaredDropin,
-    DropinResource,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import DropinResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_declared import DeclaredDropin
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import Parser
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import (
+    DEFAULT_PYTHON,
+    DEFAULT_WORKING_DIRECTORY,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import ProcessReader, find_processes
@@ -323,14 +373,24 @@ def declare(parameters: Parameters) -> DropinResource:
     names = ("path", "settings", "secrets", "merge", "force", "mode", "owner", "group", "synapse_user")
     declared = DeclaredDropin(present=parameters["state"] == "present", **{name: parameters[name] for name in names})
     config_path = parameters["config_path"]
-    parser = Parser(tuple(config_path), parameters["synapse_python"], parameters["working_directory"])
     return DropinResource(
         config_path,
         declared,
         lambda: running_users(config_path),
-        None if parameters["validate"] == "never" else parser,
+        None if parameters["validate"] == "never" else find_parser(parameters),
         always=parameters["validate"] == "always",
     )
+
+
+def find_parser(parameters: Parameters) -> Parser | None:
+    """Return Synapse's parser as declared, or that of the Debian package. None if neither is declared nor installed."""
+    python, directory = parameters["synapse_python"], parameters["working_directory"]
+    if python is None and not os.path.exists(DEFAULT_PYTHON):
+        return None
+    if directory is None and python in (None, DEFAULT_PYTHON) and os.path.isdir(DEFAULT_WORKING_DIRECTORY):
+        directory = DEFAULT_WORKING_DIRECTORY
+    config_path = tuple(parameters["config_path"])
+    return Parser(config_path, python or DEFAULT_PYTHON, directory or "/", is_guess=directory is None)
 
 
 def running_users(config_path: t.Sequence[str]) -> list[str]:
@@ -358,9 +418,9 @@ def main() -> None:
             "owner": {"type": "str"},
             "group": {"type": "str"},
             "synapse_user": {"type": "str"},
-            "validate": {"type": "str", "choices": ["never", "changed", "always"], "default": "never"},
-            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
-            "working_directory": {"type": "path", "default": "/"},
+            "validate": {"type": "str", "choices": ["never", "changed", "always"], "default": "changed"},
+            "synapse_python": {"type": "path"},
+            "working_directory": {"type": "path"},
         }
     )
     run_resource(configuration_argument_spec().merge(own), declare)

@@ -13,6 +13,7 @@ description:
   - Reads all configuration files in the same order as Synapse. Returns the settings in force, and for each setting the
     file that sets it.
   - Returns the paths in the settings, for systemd units and permissions that must allow Synapse to use them.
+  - Returns the faults that this collection finds without Synapse, and warns of them. See RV(config.faults).
   - Secrets are hidden.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -37,8 +38,10 @@ options:
     description:
       - Whether to let Synapse's own parser read the configuration. RV(validation) is its result. The task does not fail
         if Synapse does not accept the configuration.
-      - The parser creates missing directories that the configuration names, as Synapse does when it starts, also in
-        check mode.
+      - The parser creates nothing, but a directory that the configuration names must exist, or Synapse's user must be
+        able to create it, as Synapse does when it starts.
+      - If a file that is named in O(config_path) itself sets C(worker_app), the configuration is parsed as that of a
+        worker, otherwise as that of the main process, which does not start with C(worker_app).
     type: bool
     default: false
   synapse_user:
@@ -69,6 +72,11 @@ EXAMPLES = r"""
 - name: Show the directories that Synapse writes to
   ansible.builtin.debug:
     msg: "{{ synapse.config.paths | selectattr('written') | map(attribute='path') | unique }}"
+
+- name: Stop if the configuration has a fault
+  ansible.builtin.assert:
+    that: synapse.config.faults | length == 0
+    fail_msg: "{{ synapse.config.faults | map(attribute='message') | join('\n') }}"
 
 - name: Let Synapse check its configuration
   matrix_ops.synapse.synapse_config_info:
@@ -134,6 +142,78 @@ config:
           returned: always
           type: bool
           sample: true
+    faults:
+      description:
+        - What is wrong with the settings in force, and which files Synapse does not read, as far as this collection
+          knows Synapse 1.163. The message of each fault is also a warning of the task.
+        - An empty list does not mean that Synapse starts. O(validate=true) lets Synapse's own parser decide.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        kind:
+          description:
+            - V(refused) if Synapse does not start with the setting.
+            - V(misread) if Synapse's parser accepts the setting, but Synapse takes it for something else, such as the
+              text V(false) for true, or fails later.
+            - V(secret) if YAML does not read a secret as text, and Synapse then fails. In quotes it is text.
+            - V(unknown) for a key that Synapse does not have, or not at this level. Other programs may read it.
+            - V(replaced) if a file replaces a whole block of an earlier one, and settings of that are lost.
+              RV(config.replaced) has the details.
+            - V(repeated) if one file has the same key more than once. Synapse only reads the last one.
+            - V(ignored) for a file that looks as if it belongs to the configuration, but that Synapse does not read, or
+              whose content is text or a list instead of settings.
+          returned: always
+          type: str
+          sample: misread
+        setting:
+          description: The setting, with dots between the keys. Empty for a file.
+          returned: always
+          type: str
+          sample: presence.enabled
+        file:
+          description: The file that sets it, or the file that Synapse does not read.
+          returned: always
+          type: str
+          sample: /etc/matrix-synapse/conf.d/50-presence.yaml
+        message:
+          description: What is wrong, and what to do. It does not contain secrets.
+          returned: always
+          type: str
+          sample: >-
+            presence.enabled in /etc/matrix-synapse/conf.d/50-presence.yaml is the text "false", which Synapse takes for
+            true: write false without quotes.
+    replaced:
+      description:
+        - The blocks of which a later file removes settings, because a key in a later file replaces the whole key of
+          earlier files.
+      returned: always
+      type: list
+      elements: dict
+      contains:
+        setting:
+          description: The top-level key of the block.
+          returned: always
+          type: str
+          sample: database
+        file:
+          description: The file that replaces the block.
+          returned: always
+          type: str
+          sample: /etc/matrix-synapse/conf.d/20-pool.yaml
+        earlier:
+          description: The file whose block it replaces. Of several files with the block, it is the one before.
+          returned: always
+          type: str
+          sample: /etc/matrix-synapse/homeserver.yaml
+        lost:
+          description: The settings that have no effect, with dots between the keys. For a list, its entries.
+          returned: always
+          type: list
+          elements: str
+          sample:
+            - database.name
+            - database.args.user
 unknown:
   description: What could not be found out. Empty if O(working_directory) is set.
   returned: success
@@ -169,7 +249,7 @@ validation:
       description:
         - V(configuration) if the parser refused the configuration or did not end within 60 seconds, or if this module
           cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration,
-          or if a signal ended it.
+          if a signal ended it, or if it ended without an answer.
         - Empty if it is accepted.
       returned: always
       type: str
@@ -191,19 +271,25 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import (
+    find_faults,
+    find_ignored_files,
+    find_replacements,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     read_configuration,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import (
-    CONFIGURATION,
-    INSTALLATION,
-    Parser,
-    Verdict,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import Parser
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import reader_named
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import masked, secret_values
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import (
+    CONFIGURATION,
+    INSTALLATION,
+    Verdict,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.worker_file import is_of_worker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
 
@@ -211,10 +297,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import 
 def read(parameters: Parameters) -> dict[str, t.Any]:
     """Return what the module returns."""
     if not parameters["validate"]:
-        return describe(read_configuration(parameters["config_path"]), parameters["working_directory"])
+        return describe(read_configuration(parameters["config_path"]), parameters)
     try:
         configuration = read_configuration(parameters["config_path"])
-        found = describe(configuration, parameters["working_directory"])
+        found = describe(configuration, parameters)
     except ConfigurationError as error:
         return {"unknown": [], "validation": Verdict(CONFIGURATION, error.message).shown()}
     except MissingLibrary:
@@ -223,25 +309,30 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         if verdict.cause != INSTALLATION:
             raise
         return {"unknown": [], "validation": verdict.hiding(()).shown()}
-    verdict = judge(parameters).hiding(secret_values(configuration.settings))
+    verdict = judge(parameters, configuration).hiding(secret_values(configuration.settings))
     return {**found, "validation": verdict.shown()}
 
 
-def judge(parameters: Parameters) -> Verdict:
-    """Return the result of Synapse's parser for the configuration."""
+def judge(parameters: Parameters, configuration: Configuration | None = None) -> Verdict:
+    """Return the result of Synapse's parser for the configuration. None if this module cannot read it."""
     user = parameters["synapse_user"]
-    return Parser(
+    parser = Parser(
         tuple(parameters["config_path"]),
         parameters["synapse_python"],
         parameters["working_directory"] or "/",
         reader_named(user) if user else None,
-    ).judge()
+        is_guess=parameters["working_directory"] is None,
+    )
+    return parser.judge(
+        is_of_worker=configuration is not None and is_of_worker(configuration, parameters["config_path"])
+    )
 
 
-def describe(configuration: Configuration, working_directory: str | None) -> dict[str, t.Any]:
-    """Return the configuration as the module returns it."""
+def describe(configuration: Configuration, parameters: Parameters) -> dict[str, t.Any]:
+    """Return the configuration as the module returns it, and its faults as warnings."""
     settings = configuration.settings
-    paths = find_used_paths(configuration, working_directory)
+    paths = find_used_paths(configuration, parameters["working_directory"])
+    faults = find_faults(configuration) + find_ignored_files(parameters["config_path"])
     relative = [used for used in paths if not os.path.isabs(used.path)]
     return {
         "config": {
@@ -249,7 +340,16 @@ def describe(configuration: Configuration, working_directory: str | None) -> dic
             "settings": masked(settings),
             "sources": {str(key): configuration.source_of(key) for key in settings},
             "paths": [used._asdict() for used in paths if used not in relative],
+            "faults": [
+                {"kind": fault.kind, "setting": ".".join(fault.key), "file": fault.file, "message": fault.message}
+                for fault in faults
+            ],
+            "replaced": [
+                {"setting": one.key, "file": one.later, "earlier": one.earlier, "lost": list(one.lost)}
+                for one in find_replacements(configuration)
+            ],
         },
+        "warnings": [fault.message for fault in faults],
         "unknown": [
             {
                 "name": used.setting,

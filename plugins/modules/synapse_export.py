@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.actiongroups
   - matrix_ops.synapse._connection
   - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._progress
 attributes:
   check_mode:
     support: full
@@ -129,6 +130,7 @@ options:
     description:
       - With O(media=true), whether the task fails if a media file cannot be exported. The message then lists the
         missing files.
+      - A file that is quarantined or was never uploaded is found before the export starts, in check mode as well.
     type: bool
     default: false
   parallel:
@@ -164,7 +166,7 @@ options:
   export_timeout:
     description:
       - How many seconds Synapse's command may run. It writes some hundreds to some thousands of events per second.
-      - With V(0) there is no limit.
+      - With V(0) there is no limit. At most V(31622400).
     type: int
     default: 3600
 requirements:
@@ -180,6 +182,9 @@ notes:
     the media files must be in the media store, and data that only the API provides is listed as not exported.
   - Encrypted messages stay encrypted. Only the devices of the user have the keys.
   - Export an account before you deactivate it.
+  - Check mode reads the same as a run does before it starts Synapse's command. Only the attempt shows that a media file
+    is lost or damaged (O(require_all_media)), that the command takes longer than O(export_timeout), and that the disk
+    is full.
 """
 
 EXAMPLES = r"""
@@ -439,6 +444,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
     connection_argument_spec,
+    progress_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.declared import DeclaredExport
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.export import ExportResource
@@ -480,7 +486,10 @@ def main() -> None:
     """Run the module."""
     destinations = [["dest", "dest_directory"]]
     own = ArgumentSpec(OPTIONS, mutually_exclusive=destinations, required_one_of=destinations)
-    run_resource(connection_argument_spec().merge(configuration_argument_spec()).merge(own), declare)
+    run_resource(
+        connection_argument_spec().merge(configuration_argument_spec()).merge(progress_argument_spec()).merge(own),
+        declare,
+    )
 
 
 if __name__ == "__main__":

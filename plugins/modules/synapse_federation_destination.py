@@ -51,6 +51,11 @@ options:
     default: reset
 notes:
   - Synapse ends a backoff by itself as soon as the other server sends it something.
+  - A reset does not clear the C(.well-known) file of the other server, which each process of Synapse keeps in its
+    memory. A valid one is used for as long as its headers say, which is 24 hours by default and at most 48 hours, also
+    if it names a wrong server. A file that is missing or invalid is looked up again after about an hour. Only a restart
+    makes Synapse look it up at once, that of the main process, or of the federation senders if there are any. If it
+    has failed again after the reset, the module warns of that.
 seealso:
   - module: matrix_ops.synapse.synapse_federation_info
 """

@@ -572,6 +572,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import (
     checked_access_token,
     checked_timeout,
+    checked_unix_socket,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, read_access_token, run_info
@@ -602,6 +603,7 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     gather = frozenset(parameters["gather"])
     declared = Declared(
         base_url=parameters["base_url"],
+        unix_socket=checked_unix_socket(parameters["unix_socket"], parameters["base_url"]),
         public_url=parameters["public_url"],
         server_name=parameters["server_name"],
         config_path=parameters["config_path"],

@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.actiongroup_host
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._progress
 attributes:
   platform:
     support: full
@@ -886,6 +887,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
+    progress_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
@@ -948,7 +950,7 @@ def main() -> None:
         mutually_exclusive=[("path", "unit")],
         required_by={"log_datefmt": ["log_format"]},
     )
-    run_info(configuration_argument_spec().merge(own), read)
+    run_info(configuration_argument_spec().merge(progress_argument_spec()).merge(own), read)
 
 
 if __name__ == "__main__":

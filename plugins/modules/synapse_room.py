@@ -21,6 +21,8 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._configuration
+  - matrix_ops.synapse._progress
 attributes:
   check_mode:
     support: full
@@ -64,10 +66,8 @@ options:
         there is no such user, the task fails. The new admin is invited if they are not in the room and the room is not
         public.
       - If the module can read before the change that Synapse would refuse it, the task fails and nothing is changed.
-        For example, the user is banned, the user must be invited and the room is blocked, or the user in whose name
-        Synapse acts is suspended.
-      - Only the attempt shows that the server allows no invitations (C(block_non_admin_invites)), or that the invited
-        user accepts none. The task then fails after the user was given the power level.
+        For example, the user is banned, the user must be invited and the room is blocked or the user has blocked
+        invitations, or the user in whose name Synapse acts is suspended.
     type: str
   purge:
     description:
@@ -98,6 +98,7 @@ options:
         description:
           - The message that is sent to the new room, for example why the old room was closed. If it is not set, Synapse
             uses a message of its own.
+          - At most about 64000 bytes.
         type: str
   wait_timeout:
     description:
@@ -106,6 +107,18 @@ options:
       - With V(0) the deletion is only started.
     type: int
     default: 600
+notes:
+  - The configuration at O(config_path) is only read to find out before the change what Synapse would refuse. This is an
+    invitation by a user who is not a server admin (C(block_non_admin_invites)), an invitation of the user of server
+    notices (C(server_notices)), and any event while C(hs_disabled) is set or while the account of the access token has
+    not agreed to the privacy policy (C(user_consent)). The task then fails, in check mode as well. If the default
+    O(config_path) cannot be read on the host where the module runs, or belongs to another server, only the attempt
+    shows this.
+  - Only the attempt shows what a module of Synapse refuses (a spam checker, or rules for events, which can also forbid
+    the deletion), that the limit of monthly active users is reached (C(limit_usage_by_mau)), a rate limit, that the
+    power levels of a room are too large only because of what Synapse adds to the event, and that a user cannot be
+    removed from a room whose state is damaged. If an invitation is refused, the task fails after the user was given the
+    power level.
 seealso:
   - module: matrix_ops.synapse.synapse_room_info
   - module: matrix_ops.synapse.synapse_room_alias
@@ -161,8 +174,11 @@ room:
       type: bool
       sample: true
 deletion:
-  description: The deletion of the room.
-  returned: success, if the task started a deletion or waited for one, and not in check mode
+  description:
+    - The deletion of the room.
+    - If it has failed, also what Synapse had changed by then. A new room that it had created stays, and the next run
+      creates another one.
+  returned: if the task started a deletion or waited for one, except in check mode and after a failure to wait
   type: dict
   contains:
     delete_id:
@@ -171,31 +187,31 @@ deletion:
       type: str
       sample: bHGZqwOOqLjaCBrl
     status:
-      description: The status of the deletion, V(complete), or V(scheduled) with O(wait_timeout=0).
+      description: The status of the deletion, V(complete), V(failed), or V(scheduled) with O(wait_timeout=0).
       returned: always
       type: str
       sample: complete
     kicked_users:
       description: The user IDs of the users that Synapse removed from the room.
-      returned: if the deletion is complete
+      returned: if the deletion is complete, or has failed after it had begun
       type: list
       elements: str
       sample: ["@bob:example.org"]
     failed_to_kick_users:
       description: The user IDs of the users that Synapse could not remove from the room.
-      returned: if the deletion is complete
+      returned: if the deletion is complete, or has failed after it had begun
       type: list
       elements: str
       sample: []
     local_aliases:
       description: The aliases that Synapse moved to the new room.
-      returned: if the deletion is complete
+      returned: if the deletion is complete, or has failed after it had begun
       type: list
       elements: str
       sample: ["#lobby:example.org"]
     new_room_id:
       description: The room ID of the new room.
-      returned: if the deletion is complete and created a new room
+      returned: if the deletion created a new room
       type: str
       sample: "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tVdHk"
 request:
@@ -248,9 +264,12 @@ steps:
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
+    configuration_argument_spec,
     connection_argument_spec,
+    progress_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.configured_rules import ConfiguredRules
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import DeclaredDeletion
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room import DeclaredRoom, RoomResource
 
@@ -273,7 +292,8 @@ def declare(parameters: Parameters) -> RoomResource:
         deletion=deletion,
         wait_timeout=parameters["wait_timeout"],
     )
-    return RoomResource(connect(parameters), parameters["room_id"], declared)
+    client = connect(parameters)
+    return RoomResource(client, parameters["room_id"], declared, ConfiguredRules(client, parameters["config_path"]))
 
 
 def main() -> None:
@@ -297,7 +317,10 @@ def main() -> None:
             "wait_timeout": {"type": "int", "default": 600},
         }
     )
-    run_resource(connection_argument_spec().merge(own), declare)
+    run_resource(
+        connection_argument_spec().merge(configuration_argument_spec()).merge(progress_argument_spec()).merge(own),
+        declare,
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes
   - matrix_ops.synapse._attributes.actiongroup_synapse
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._configuration
 attributes:
   check_mode:
     support: full
@@ -72,6 +73,23 @@ options:
       - Only with O(state=present).
     type: list
     elements: str
+  working_directory:
+    description:
+      - The working directory of Synapse. Relative paths in its configuration start there.
+      - It is only needed if C(app_service_config_files) in the configuration contains a relative path.
+    type: path
+notes:
+  - The configuration at O(config_path) is only read to find out before the change what Synapse would refuse. This is an
+    alias in the exclusive namespace of an application service (C(app_service_config_files)), an alias that
+    C(alias_creation_rules) does not allow, and a change of the published aliases while C(hs_disabled) is set or while
+    the account of the access token has not agreed to the privacy policy (C(user_consent)). The task then fails, in
+    check mode as well. If the default O(config_path) cannot be read on the host where the module runs, or belongs to
+    another server, only the attempt shows this. Synapse reads the configuration when it starts, so a file that was
+    changed since then can differ from what Synapse does.
+  - Only the attempt shows what a module of Synapse refuses (a spam checker, or rules for events), that the limit of
+    monthly active users is reached (C(limit_usage_by_mau)), a rate limit, and that the list of the published aliases
+    is too large only because of what Synapse adds to the event.
+  - If Synapse refuses to point an alias to its new room, the alias stays at the old room, which publishes it again.
 seealso:
   - module: matrix_ops.synapse.synapse_room
   - module: matrix_ops.synapse.synapse_access_token
@@ -207,10 +225,12 @@ steps:
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
+    configuration_argument_spec,
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, connect, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.alias import AliasResource, DeclaredAlias
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.configured_rules import ConfiguredRules
 
 
 def declare(parameters: Parameters) -> AliasResource:
@@ -221,7 +241,9 @@ def declare(parameters: Parameters) -> AliasResource:
         canonical=parameters["canonical"],
         alt_aliases=parameters["alt_aliases"],
     )
-    return AliasResource(connect(parameters), parameters["alias"], declared)
+    client = connect(parameters)
+    rules = ConfiguredRules(client, parameters["config_path"], parameters["working_directory"])
+    return AliasResource(client, parameters["alias"], declared, rules)
 
 
 def main() -> None:
@@ -233,10 +255,11 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "canonical": {"type": "bool"},
             "alt_aliases": {"type": "list", "elements": "str"},
+            "working_directory": {"type": "path"},
         },
         required_if=[("state", "present", ["room_id"])],
     )
-    run_resource(connection_argument_spec().merge(spec), declare)
+    run_resource(connection_argument_spec().merge(configuration_argument_spec()).merge(spec), declare)
 
 
 if __name__ == "__main__":

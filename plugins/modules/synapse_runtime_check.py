@@ -20,7 +20,9 @@ description:
   - It also fails if only workers run, although O(unit) starts the main process on this host. That is so if the command
     of the unit contains the first path of O(config_path), and the unit has failed, is restarted again and again, or is
     enabled and does not run. If O(answers) is not as declared, a unit that is not enabled counts as well.
-  - Warns of settings that have no effect yet, but will change a declared value at the next start of Synapse.
+  - Warns of settings that have no effect yet, but will change a declared value at the next start of Synapse. If a
+    setting is not as declared, it also warns of files next to the configuration that Synapse does not read, such as
+    C(*.yml).
   - An access token is only sent for O(presence), and is not needed. All other requests are made without it.
 author:
   - Matrix Ops maintainers (@matrix-ops)
@@ -30,6 +32,7 @@ extends_documentation_fragment:
   - matrix_ops.synapse._attributes.info_module
   - matrix_ops.synapse._configuration
   - matrix_ops.synapse._connection
+  - matrix_ops.synapse._progress
 attributes:
   platform:
     support: full
@@ -167,9 +170,20 @@ options:
         loop.
       - The number changes all the time, so set it to a number that only a process with a problem reaches.
     type: int
+  pending_background_updates:
+    description:
+      - How many background updates Synapse may still have to run, at most. V(0) means that all must be complete.
+      - Synapse runs them after its first start and after an upgrade, which needs some seconds for a new database, and
+        up to days for a big one. It works in the meantime, but some requests fail with status 500, such as the
+        reactivation of an account on SQLite.
+      - They are read from all databases that the configuration sets, with read-only transactions that do not block
+        Synapse. It fails if a database cannot be read, after at most 10 seconds of O(wait_timeout).
+      - They are not read if no process of this Synapse runs.
+    type: int
   working_directory:
     description:
-      - The directory that Synapse runs in. Relative paths in the configuration start there.
+      - The directory that Synapse runs in. Relative paths in the configuration start there, also that of an SQLite
+        database.
     type: path
   unit:
     description:
@@ -184,8 +198,8 @@ options:
   wait_timeout:
     description:
       - How many seconds to wait until the processes and the declared number of O(workers) run, the server at
-        O(base_url) answers, and the caches are resized after a reload, all together, before it is a failure. For the
-        caches at most 10.
+        O(base_url) answers, not more than O(pending_background_updates) are left, and the caches are resized after a
+        reload, all together, before it is a failure. For the caches at most 10.
       - A single request then needs at most the seconds that are left, or 1, and does not wait for a rate limit. The
         requests for O(presence) are made afterwards, within O(timeout) and O(rate_limit_retry_timeout).
     type: int
@@ -220,9 +234,14 @@ notes:
   - The module must run on the host of Synapse. Only root can see all values of processes that belong to another user.
   - See M(matrix_ops.synapse.synapse_runtime_info) for which processes belong to this Synapse, and for when a file
     counts as changed.
+  - If PostgreSQL accepts only the user of Synapse without a password (peer authentication), root cannot read
+    O(pending_background_updates). Run a task for them as the user of Synapse, with C(become_user).
+requirements:
+  - psycopg2 on the host where the module runs, for O(pending_background_updates) with PostgreSQL
 seealso:
   - module: matrix_ops.synapse.synapse_runtime_info
   - module: matrix_ops.synapse.synapse_config
+  - module: matrix_ops.synapse.synapse_database_info
 """
 
 EXAMPLES = r"""
@@ -266,6 +285,11 @@ EXAMPLES = r"""
     workers: 3
     in_flight_requests: 50
     wait_timeout: 60
+
+- name: Wait until Synapse has completed the background updates of an upgrade
+  matrix_ops.synapse.synapse_runtime_check:
+    pending_background_updates: 0
+    wait_timeout: 3600
 
 - name: Use the names of your own variables in messages
   matrix_ops.synapse.synapse_runtime_check:
@@ -349,6 +373,35 @@ proofs:
       returned: if O(in_flight_requests) is set and the processes are as declared
       type: str
       sample: "Requests: 3 in flight in main. At most 50 are allowed."
+    pending_background_updates:
+      description: Which background updates are left.
+      returned: if O(pending_background_updates) is set and the processes are as declared
+      type: str
+      sample: "Background updates: all are complete."
+background_updates:
+  description:
+    - The background updates that are not finished, in the order in which Synapse runs them. If the configuration has
+      several databases, those of the one with the accounts come first.
+  returned: if O(pending_background_updates) is set, and the databases can be read, also in a failure
+  type: list
+  elements: dict
+  sample: []
+  contains:
+    name:
+      description: The name of the update.
+      returned: always
+      type: str
+      sample: profiles_full_user_id_key_idx
+    progress:
+      description: The progress as Synapse has stored it. The keys depend on the update.
+      returned: if Synapse has stored a JSON object
+      type: dict
+      sample: {}
+    depends_on:
+      description: The update that must be finished before this one.
+      returned: if it depends on one
+      type: str
+      sample: populate_stats_process_rooms
 presence_proven:
   description:
     - Whether the server at O(base_url) was asked and has the mode of presence in O(presence), as all processes have.
@@ -774,6 +827,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
     connection_argument_spec,
+    progress_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_timeout
@@ -847,6 +901,7 @@ def main() -> None:
             "workers": {"type": "int"},
             "worker_unit": {"type": "str", "default": "matrix-synapse-worker@.service"},
             "in_flight_requests": {"type": "int"},
+            "pending_background_updates": {"type": "int"},
             "working_directory": {"type": "path"},
             "unit": {"type": "str", "default": "matrix-synapse.service"},
             "log_path": {"type": "path"},
@@ -857,7 +912,10 @@ def main() -> None:
             "metrics_timeout": {"type": "int", "default": 30},
         }
     )
-    run_info(connection_argument_spec().merge(configuration_argument_spec()).merge(own), check)
+    run_info(
+        connection_argument_spec().merge(configuration_argument_spec()).merge(progress_argument_spec()).merge(own),
+        check,
+    )
 
 
 if __name__ == "__main__":

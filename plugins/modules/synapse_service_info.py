@@ -134,6 +134,11 @@ service:
       returned: always
       type: str
       sample: http://127.0.0.1:8008
+    unix_socket:
+      description: The path as in O(unix_socket), empty if it is not set.
+      returned: always
+      type: str
+      sample: ""
     systemd:
       description: Whether systemd runs on the host.
       returned: always
@@ -429,7 +434,9 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
     client = connect({**parameters, **_NO_TOKEN})
     # Only a module that Ansible itself has started can be run again.
     is_alone = hasattr(sys.modules["__main__"], "_module_fqn")
-    needs_another = is_alone and not has_respawned() and not has_libraries()
+    # The roles speak with the server by that Python, so it shows whether that is possible at a socket too.
+    has_all = has_libraries() and not parameters["unix_socket"]
+    needs_another = is_alone and not has_respawned() and not has_all
     if needs_another and is_another_python(parameters["synapse_python"], timeout):
         respawn_module(parameters["synapse_python"])
     declared = Declared(
@@ -444,7 +451,11 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         restart_record=parameters["restart_record"],
         working_directory=parameters["working_directory"],
     )
-    return {"service": {"base_url": parameters["base_url"], **ServiceReader(declared, client).read()}}
+    return {"service": {**_address(parameters), **ServiceReader(declared, client).read()}}
+
+
+def _address(parameters: Parameters) -> dict[str, str]:
+    return {"base_url": parameters["base_url"], "unix_socket": parameters["unix_socket"] or ""}
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 # The id of the one contains a server name, as all did before version 12, and the id of the other one does not.
 _VERSIONS = {"old": "11", "new": "12"}
 _ALIASES = ("lobby", "main", "second", "odd", "lost", "kept")
-# Characters that have a meaning in a path, and some that are not ASCII. Two of them are invisible joiners.
-_ODD = "a/b%2F?c=d&e+f#ä-日本.👩\u200d💻می\u200cخواهم"
+# Characters that have a meaning in a path, and some that are not ASCII: invisible joiners, spaces that Synapse does not
+# take for white space, and control characters. It is longer than 255 bytes, but not than 255 characters.
+_ODD = "a/b%2F?c=d&e+f#ä-日本.👩\u200d💻می\u200cخواهم" + "\u00a0\u3000\x01\x7f" + "🐇" * 60
 
 Prepare = t.Callable[[Place], None]
 # The canonical alias of a room, and the alternative ones.

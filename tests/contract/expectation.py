@@ -91,6 +91,8 @@ def play(
     """Run a module as an admin of the server of `place`, unless it has a token file, or without a token."""
     given_token = token and "access_token_path" not in parameters
     connection = {"base_url": place.server.base_url, **({"access_token": place.server.token} if given_token else {})}
+    if place.server.unix_socket:
+        connection["unix_socket"] = place.server.unix_socket
     given = {**connection, **parameters}
     return run_module(module, {key: value for key, value in given.items() if value is not None}, check=check, diff=diff)
 

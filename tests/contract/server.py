@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import socket
 import sqlite3
 import typing as t
 import unicodedata
@@ -27,8 +28,24 @@ _PROBE = "PROBE"
 _SECRETS = ("admin_access_token", "admin_password", "user_access_token", "user_password", "registration_shared_secret")
 
 
+class _OverSocket(http.client.HTTPConnection):
+    """HTTP over a Unix socket. Synapse needs an address of the client, which only a header can tell then."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_PATIENCE)
+        self.sock.connect(self._path)
+
+
 class Server:
-    """One Synapse. `described`: what servers.py says of it."""
+    """One Synapse. `described`: what servers.py says of it. `unix_socket`: where it listens instead of `base_url`."""
+
+    unix_socket = ""
 
     def __init__(self, described: Json) -> None:
         self.name = str(described["server_name"])
@@ -57,7 +74,7 @@ class Server:
 
     def ask(self, method: str, path: str, body: Json | None = None, token: str | None = None) -> tuple[int, Json]:
         """Send a request, with the admin's token unless another one ("" for none) is given; return status and JSON."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **({"X-Forwarded-For": "::1"} if self.unix_socket else {})}
         used = self.token if token is None else token
         if used:
             headers["Authorization"] = f"Bearer {used}"
@@ -65,7 +82,11 @@ class Server:
         for attempt in (1, 2):
             if self._connection is None:
                 netloc = urllib.parse.urlsplit(self.base_url).netloc
-                self._connection = http.client.HTTPConnection(netloc, timeout=_PATIENCE)
+                self._connection = (
+                    _OverSocket(self.unix_socket)
+                    if self.unix_socket
+                    else http.client.HTTPConnection(netloc, timeout=_PATIENCE)
+                )
             try:
                 self._connection.request(method, path, content, headers)
                 answer = self._connection.getresponse()
@@ -77,6 +98,12 @@ class Server:
                 if attempt == 2:
                     raise
         raise AssertionError("not reached")
+
+    def forget_connection(self) -> None:
+        """Close the connection, because the server listens elsewhere from now on."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def get(self, path: str) -> Json:
         """Return the answer to GET as the admin. Raises AssertionError if it is refused."""

@@ -19,6 +19,8 @@ import types
 import typing as t
 from pathlib import Path
 
+import yaml
+
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
@@ -88,6 +90,20 @@ def halt(server: Server) -> None:
 def restart(server: Server) -> None:
     """Stop one server of one's own if it runs, and start it with the configuration that it has now."""
     _run("restart", server.directory, server.base_url)
+
+
+def listen_at_socket(server: Server, unix_socket: str) -> None:
+    """Let a server of one's own listen for clients only at a Unix socket from now on."""
+    path = Path(server.config_path[0])
+    configuration = yaml.safe_load(path.read_text())
+    [metrics] = [each for each in configuration["listeners"] if each["type"] == "metrics"]
+    resources = [{"names": ["client", "federation"]}]
+    # Listeners are opened in their order: when the last one answers, so does the first one.
+    configuration["listeners"] = [{"type": "http", "path": unix_socket, "resources": resources}, metrics]
+    path.write_text(yaml.safe_dump(configuration))
+    _run("restart", server.directory, server.metrics_url.rpartition("/")[0])
+    server.forget_connection()
+    server.unix_socket = unix_socket
 
 
 def wait_for_profiles(server: Server) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import pwd
 import re
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     Parameters,
     Refusal,
     named,
+    nothing,
     play,
     prove_refusal,
 )
@@ -83,6 +85,30 @@ def _configured(name: str, content: str | None) -> t.Callable[[Place], Parameter
     return declare
 
 
+def _settings(**more: t.Any) -> t.Callable[[Place], Parameters]:
+    """Declare an account to create, with the server's own secret in a configuration that contains more settings."""
+
+    def declare(place: Place) -> Parameters:
+        settings = {"server_name": place.server.name, "registration_shared_secret": place.server.secret, **more}
+        # JSON is valid YAML.
+        return _mallory(place, create=True, config_path=[_file(place, "settings.yaml", json.dumps(settings))])
+
+    return declare
+
+
+def _owned_name(place: Place) -> Parameters:
+    """Declare an account to create whose name belongs to an application service of the configuration."""
+    users = [{"exclusive": True, "regex": f"@{place.unique}-.*"}]
+    registration = {
+        "id": "bridge",
+        "as_token": "a",
+        "sender_localpart": f"{place.unique}bridge",
+        "namespaces": {"users": users},
+    }
+    path = _file(place, "bridge.yaml", json.dumps(registration))
+    return _settings(app_service_config_files=[path])(place)
+
+
 def _kept_in(name: str) -> t.Callable[[Place], Parameters]:
     return lambda place: _mallory(place, access_token_path=str(place.directory / name))
 
@@ -106,6 +132,17 @@ def _foreign_directory(place: Place) -> None:
     _prepare(place)
     _directory(place, "foreign", 0o755, pwd.getpwnam("nobody").pw_uid)
 
+
+# What Synapse refuses after it has compared the password, and what only PostgreSQL cannot store.
+_IMPOSSIBLE: tuple[tuple[str, Parameters, str], ...] = (
+    ("a long device ID", {"device_id": "d" * 513}, "device_id is longer than 512 characters"),
+    ("a device ID with NUL", {"device_id": "d\0"}, "device_id .* contains the character NUL"),
+    ("an empty device ID", {"device_id": ""}, "device_id is empty"),
+    ("a long name of a device", {"device_display_name": "d" * 101}, "device_display_name is longer than 100 char"),
+    ("a name of a device with NUL", {"device_display_name": "\0"}, "device_display_name .* contains the character NUL"),
+    ("a long password", {"password": "p" * 513}, "password is longer than 512 characters"),
+    ("a password with NUL", {"password": "p\0"}, "password contains the character NUL"),
+)
 
 _refusal = functools.partial(Refusal, module=_MODULE, prepare=_prepare, state=_state, token=False, secrets=_SECRETS)
 
@@ -145,6 +182,30 @@ REFUSALS = (
         "a configuration that is not YAML",
         parameters=_configured("not_yaml.yaml", "registration_shared_secret: [very, secret\n"),
         message=r"not_yaml\.yaml is not valid YAML",
+    ),
+    _refusal(
+        "a wrong shared secret",
+        parameters=lambda place: _mallory(place, create=True, registration_shared_secret="wrong"),
+        message="Synapse did not accept the registration_shared_secret",
+    ),
+    _refusal(
+        "a new account with an underscore",
+        parameters=lambda place: _created(place, user_id=f"_{place.unique}-mallory"),
+        message="its name begins with _, which this server does not allow",
+    ),
+    _refusal(
+        "a new account that belongs to an application service",
+        parameters=_owned_name,
+        message=r"-mallory:.* cannot be created: it is in an exclusive namespace .* service bridge \(.*/bridge\.yaml\)",
+    ),
+    _refusal(
+        "a new account on a server that is disabled",
+        parameters=_settings(hs_disabled=True),
+        message=r"settings\.yaml disables this server \(hs_disabled\)",
+    ),
+    *(
+        _refusal(name, parameters=functools.partial(_robot, **given), message=message)
+        for name, given, message in _IMPOSSIBLE
     ),
     _refusal(
         "a token file in a directory that does not exist",
@@ -238,6 +299,7 @@ class _Unforeseen:
     name: str
     parameters: t.Callable[[Place], Parameters]
     message: str
+    prepare: t.Callable[[Place], object] = nothing
 
 
 UNFORESEEN = (
@@ -250,9 +312,16 @@ UNFORESEEN = (
         "403 M_FORBIDDEN.*or the password is wrong",
     ),
     _Unforeseen(
-        "a wrong shared secret",
-        lambda place: _mallory(place, create=True, registration_shared_secret="wrong"),
-        "did not accept the registration_shared_secret",
+        "a locked account",
+        lambda place: _robot(place),
+        "401 M_USER_LOCKED.*is locked.*locked: false.*The account that logs in is .*-robot",
+        lambda place: place.server.write("UPDATE users SET locked = ? WHERE name = ?", True, place.user("robot")),
+    ),
+    _Unforeseen(
+        "a deactivated account",
+        lambda place: _robot(place),
+        "403 M_.*deactivated",
+        lambda place: place.server.send("POST", f"/_synapse/admin/v1/deactivate/{place.user('robot')}", {}),
     ),
     _Unforeseen(
         "an account that exists and is not an admin",
@@ -281,6 +350,7 @@ def test_refused(place: Place, case: Refusal) -> None:
 def test_refused_by_a_run_alone(place: Place, case: _Unforeseen) -> None:
     """Check mode does not log in and predicts a change. The run is refused and changes nothing."""
     _prepare(place)
+    case.prepare(place)
     parameters, before = case.parameters(place), _state(place)
     predicted, done = (play(place, _MODULE, parameters, token=False, check=check) for check in (True, False))
     assert not predicted.get("failed"), predicted

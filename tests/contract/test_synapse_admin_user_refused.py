@@ -22,7 +22,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.admin_user_cases impo
     prove_refused,
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
-from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Refusal, named, play
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Parameters, Refusal, named
 
 _PASSWORD = "some secret"
 _ITS_OWN = "is the account that this task runs as.*another server admin"
@@ -231,14 +231,3 @@ REFUSALS = (
 @pytest.mark.parametrize("case", named(REFUSALS))
 def test_refused(place: Place, case: Refusal) -> None:
     prove_refused(place, case)
-
-
-def test_new_account_of_a_type_that_the_server_does_not_know_is_refused_by_the_server(place: Place) -> None:
-    """Only in a run: no API shows which types a server accepts, so check mode does not fail."""
-    result = play(place, MODULE, declare(place, "mallory", user_type="no_such_type"))
-    assert result["failed"]
-    assert not result.get("changed")
-    assert re.search(r"was refused \(400 .*Invalid user type.*\.$", result["msg"])
-    assert not re.search("\n|Traceback", result["msg"])
-    assert not [secret for secret in place.server.secrets if secret in str(result)]
-    assert own_accounts(place) == {}

@@ -48,14 +48,21 @@ _REGISTRATION = {
     "hs_token": "synapse_token",
     "sender_localpart": "relay",
     "namespaces": {
-        "users": [{"exclusive": True, "regex": "@bridge_.*"}, {"exclusive": False, "regex": "@shared_.*"}],
+        # The first that matches counts.
+        "users": [
+            {"exclusive": False, "regex": "@bridge_open_"},
+            {"exclusive": True, "regex": "@bridge_.*"},
+            {"exclusive": False, "regex": "@shared_.*"},
+        ],
     },
 }
+_BRIDGE = r"namespace of the application service bridge \(\S+/bridge\.yaml\)"
 _OF_SERVICE = ("bridge_alice_~", "bridge_bob_~")
-_OF_ANYBODY = ("shared_carol_~", "shared_new_~")
+_OF_ANYBODY = ("shared_carol_~", "shared_new_~", "bridge_open_~")
 # The accounts that a complete list deactivates, in the order of the server, and those that remain.
 _LEAVING = (
     "up",
+    "bridge_open_~",
     "banned",
     "carol",
     "erased",
@@ -131,7 +138,7 @@ def _make_everybody(place: Place) -> None:
             server.send("POST", f"/_synapse/admin/v1/deactivate/{urllib.parse.quote(account['name'], safe='')}")
     create_change_and_return(place)
     _make_puppets(place)
-    for word in ("fine_new", "shared_new_~", "person~1", "person~2"):
+    for word in ("fine_new", "shared_new_~", "bridge_open_~", "person~1", "person~2"):
         server.make_account(localpart(place, word))
 
 
@@ -140,6 +147,20 @@ def _declare_everybody(place: Place, *words: str, **given: t.Any) -> Parameters:
     staying = [("boss", {}), ("letters", {"user_id": user_id(place, "letters")}), *((word, {}) for word in words)]
     return declare_list(place, staying, exclusive=True, protect=protect, **given)
 
+
+def _declaring_new(*, configured: bool, **given: t.Any) -> t.Callable[[Place], Parameters]:
+    """Return a function that declares a new account in a namespace of the service."""
+    return lambda place: {
+        "user_id": user_id(place, "bridge_new_~"),
+        **({"config_path": place.server.config_path} if configured else {}),
+        **given,
+    }
+
+
+_NOT_CREATED = "The account @bridge_new_.* cannot be created"
+_WAYS_OUT = (
+    rf"in an exclusive {_BRIDGE}.*remove the namespace from \S+/bridge\.yaml, or .*POST .*/register with its as_token"
+)
 
 EXPECTATIONS = (
     expect_list(
@@ -174,6 +195,7 @@ EXPECTATIONS = (
                     "bridge_bob_~": {"displayname": "Managed", "appservice_id": None},
                     "shared_carol_~": {"displayname": "Managed"},
                     "shared_new_~": {"displayname": "Managed"},
+                    "bridge_open_~": {"displayname": "Managed"},
                 }
             ),
             "relay exists": False,
@@ -204,6 +226,40 @@ REFUSALS = (
         message="@bridge_alice_.* belongs to the application service bridge, so it was not changed",
         state=_look_at_puppets,
     ),
+    *(
+        Refusal(
+            f"a new account of the service, {name}",
+            module=module,
+            parameters=_declaring_new(configured=configured, **given),
+            token=module == "synapse_admin_user",
+            message=message,
+            state=lambda place: look_at_accounts(place, ("bridge_new_~",)),
+        )
+        for name, module, configured, given, message in (
+            ("by an admin", "synapse_admin_user", True, {}, f"{_NOT_CREATED}: it is {_WAYS_OUT}"),
+            (
+                "by an admin who may change accounts of services",
+                "synapse_admin_user",
+                True,
+                {"allow_appservice_users": True},
+                f"{_NOT_CREATED}: it is {_WAYS_OUT}",
+            ),
+            (
+                "by an admin without the configuration",
+                "synapse_admin_user",
+                False,
+                {},
+                f"{_NOT_CREATED}: This user ID is reserved by an application service.*remove the namespace from",
+            ),
+            (
+                "with a token",
+                "synapse_access_token",
+                True,
+                {"create": True, "password": "bridge secret"},
+                f"{_NOT_CREATED}: it is {_WAYS_OUT}",
+            ),
+        )
+    ),
     Refusal(
         "more deactivations than allowed",
         module=MODULE,
@@ -232,19 +288,25 @@ def test_accounts_of_the_service_do_not_change(place: Place) -> None:
     _make_puppets(place)
     parameters = _declare_puppets(place, *_OF_SERVICE, *_OF_ANYBODY)
     parameters["users"].insert(2, {"user_id": "relay", "display_name": "Managed"})
-    before = _look_at_puppets(place)
+    before, messages = _look_at_puppets(place), []
     for check in (True, False):
         result = play(place, MODULE, parameters, check=check)
         assert result["failed"]
-        assert "3 of 5 accounts are not as declared" in result["msg"]
+        assert "3 of 6 accounts are not as declared" in result["msg"]
         users = result["users"]
-        assert [user["failed"] for user in users] == [True, True, True, False, False]
-        assert [user["changed"] for user in users] == [False, False, False, True, True]
-        whose = ("belongs to the application service bridge", *["is in the namespace of an application service"] * 2)
+        assert [user["failed"] for user in users] == [True, True, True, False, False, False]
+        assert [user["changed"] for user in users] == [False, False, False, True, True, True]
+        whose = (
+            "belongs to the application service bridge.*Set allow_appservice_users to true",
+            rf"is in an exclusive {_BRIDGE}.*Set allow_appservice_users to true",
+            r"@relay:.* cannot be created: it is the user of .*bridge \(sender_localpart in \S+/bridge\.yaml\)",
+        )
         for user, said in zip(users[:3], whose, strict=True):
-            assert re.search(f"{said}.*Set allow_appservice_users to true", user["msg"]), user
+            assert re.search(said, user["msg"]), user
+        messages.append(result["msg"])
         after = _look_at_puppets(place)
         assert check is (after == before)
+    assert messages[0] == messages[1]
     assert after["relay exists"] is False
     for word in _OF_SERVICE:
         assert after[f"{word} displayname"] == before[f"{word} displayname"] != "Managed"

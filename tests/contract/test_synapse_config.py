@@ -115,14 +115,14 @@ STEPS = (
     _Step("a new file", {"presence": {"enabled": False}}, changed_keys=("presence.enabled",)),
     _Step(
         "the same word with another type",
-        {"presence": {"enabled": "false"}},
-        was={"presence": {"enabled": False}},
-        changed_keys=("presence.enabled",),
+        {"example": {"enabled": "false"}},
+        was={"example": {"enabled": False}},
+        changed_keys=("example.enabled",),
     ),
     _Step(
         "another key instead of the previous one",
         _FACTOR,
-        was={"presence": {"enabled": "false"}},
+        was={"presence": {"enabled": False}},
         changed_keys=("caches.global_factor", "presence.enabled"),
     ),
     _Step(
@@ -249,7 +249,7 @@ def _secrets(password: str) -> Settings:
     return {"email": {"smtp_pass": password}, "modules": [{"module": "hush.module", "config": {"x": "hush-second"}}]}
 
 
-_MAIL: Settings = {"email": {"smtp_host": "mail.test", "smtp_pass_path": None}}
+_MAIL: Settings = {"email": {"smtp_host": "mail.test", "notif_from": "a@mail.test", "smtp_pass_path": None}}
 _SECRETS = _secrets("hush-first")
 # A second run shows hidden values without the mark of new ones, so that each test compares it itself.
 _secret = functools.partial(
@@ -287,7 +287,13 @@ def test_secrets_are_written_and_shown_nowhere(place: Place, reader: SynapseRead
         parameters=lambda place: declared(place, settings=_MAIL, secrets=_SECRETS),
         prepare=write_configuration,
         returns=lambda place: {
-            "changed_keys": ["email.smtp_host", "email.smtp_pass", "email.smtp_pass_path", "modules"],
+            "changed_keys": [
+                "email.notif_from",
+                "email.smtp_host",
+                "email.smtp_pass",
+                "email.smtp_pass_path",
+                "modules",
+            ],
             "config": {
                 "path": own_path(place),
                 "settings": {"email": {**_MAIL["email"], "smtp_pass": "(hidden)"}, "modules": "(hidden)"},

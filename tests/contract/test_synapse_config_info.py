@@ -72,7 +72,9 @@ def test_it_returns_the_same_as_synapse(place: Place, reader: SynapseReader) -> 
     )
     done = prove(place, case)
     config = done["config"]
-    assert config.keys() == {"files", "settings", "sources", "paths"}
+    assert config.keys() == {"files", "settings", "sources", "paths", "faults", "replaced"}
+    # Without false alarms.
+    assert (config["faults"], config["replaced"], done.get("warnings", [])) == ([], [], [])
     assert config["files"] == [paths[0], f"{paths[1]}/rate_limits.yaml"]
     settings = config["settings"]
     taken = reader.takes(paths, "server.server_name", "media.media_store_path")
@@ -166,6 +168,97 @@ EXPECTATIONS = (
         ),
     ),
     _returned(
+        "a block that a later file replaces",
+        prepare=_with(
+            {
+                "10-database.yaml": "database: {name: psycopg2, args: {user: synapse, password: hush-first}}\n",
+                "20-pool.yaml": "database: {args: {cp_max: 30}}\n",
+            }
+        ),
+        returns=lambda place: {
+            **_config(
+                replaced=[
+                    {
+                        "setting": "database",
+                        "file": f"{place.server.config_path[1]}/20-pool.yaml",
+                        "earlier": f"{place.server.config_path[1]}/10-database.yaml",
+                        "lost": ["database.name", "database.args.user", "database.args.password"],
+                    }
+                ],
+                faults=lambda faults: [fault["kind"] for fault in faults] == ["misread", "replaced"],
+            ),
+            "warnings": lambda said: (
+                len(said) == 2
+                and all(
+                    f"{place.server.config_path[1]}/20-pool.yaml replaces the whole database block of"
+                    f" {place.server.config_path[1]}/10-database.yaml" in str(each)
+                    for each in said
+                )
+            ),
+        },
+        secrets=("hush",),
+    ),
+    _returned(
+        "a fault of each kind",
+        prepare=_with(
+            {
+                "10-first.yaml": "presence: {enabled: false}\n",
+                "20-wrong.yaml": (
+                    'max_upload_size: lots\npresence: {include_offline_users_on_sync: "false"}\n'
+                    "form_secret: 123456789\n"
+                    "cachess: {global_factor: 2}\n"
+                ),
+                "30-other.yml": "presence: {enabled: true}\n",
+            }
+        ),
+        returns=lambda place: {
+            **_config(
+                faults=lambda faults: (
+                    [(fault["kind"], fault["setting"], Path(fault["file"]).name) for fault in faults]
+                    == [
+                        ("refused", "max_upload_size", "20-wrong.yaml"),
+                        ("misread", "presence.include_offline_users_on_sync", "20-wrong.yaml"),
+                        ("secret", "form_secret", "20-wrong.yaml"),
+                        ("unknown", "cachess", "20-wrong.yaml"),
+                        ("replaced", "presence", "20-wrong.yaml"),
+                        ("ignored", "", "30-other.yml"),
+                    ]
+                )
+            ),
+            "warnings": lambda said: (
+                len(said) == 6 and "is caches meant?" in str(said[3]) and "30-other.yaml" in str(said[5])
+            ),
+        },
+        secrets=("123456789",),
+    ),
+    _returned(
+        "files with a content that Synapse drops",
+        prepare=_with(
+            {
+                "10-twice.yaml": (
+                    "presence: {enabled: false}\nmax_upload_size: 1M\npresence: {include_offline_users_on_sync: true}\n"
+                ),
+                "20-text.yaml": "max_upload_size:50M\n",
+                "30-list.yaml": "- max_upload_size: 50M\n",
+                "40-comment.yaml": "# max_upload_size: 50M\n",
+                "50-once.yaml": "caches: &base {global_factor: 2}\nx-other: {<<: *base, global_factor: 3}\n",
+            }
+        ),
+        returns=lambda place: _config(
+            faults=lambda faults: (
+                [(fault["kind"], fault["setting"], Path(fault["file"]).name) for fault in faults]
+                == [
+                    ("repeated", "presence", "10-twice.yaml"),
+                    ("ignored", "", "20-text.yaml"),
+                    ("ignored", "", "30-list.yaml"),
+                ]
+            ),
+            settings=lambda settings: (
+                settings["presence"] == {"include_offline_users_on_sync": True} and settings["max_upload_size"] == "1M"
+            ),
+        ),
+    ),
+    _returned(
         "secrets at every level",
         prepare=_with(
             {"email.yaml": "email: {smtp_host: mail.test, smtp_pass: hush-first}\nturn_shared_secret: 123\n"}
@@ -245,7 +338,10 @@ REFUSALS = (
 @pytest.mark.parametrize("case", named(EXPECTATIONS))
 def test_returned(unstarted_place: Place, reader: SynapseReader, case: Expectation) -> None:
     done = prove(unstarted_place, case)
-    assert set(done["config"]["settings"]) == set(reader.says(unstarted_place.server.config_path))
+    read = reader.says(unstarted_place.server.config_path)
+    assert done["config"]["settings"].keys() == read.keys()
+    # Of a key that is repeated, the same block counts.
+    assert done["config"]["settings"].get("presence") == read.get("presence")
 
 
 @pytest.mark.parametrize("case", named(REFUSALS))

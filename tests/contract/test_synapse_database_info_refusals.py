@@ -48,6 +48,7 @@ _CONFIGURATIONS: dict[str, t.Callable[[Place], Json]] = {
     },
     "strange": lambda place: {"database": {"name": "mysql", "args": {}}},
     "stranger": lambda place: _postgresql(place, user=place.unique, password=_password(place)),
+    "pool": lambda place: {"database": {"args": {"cp_max": 30}}},
     "wrong_password": lambda place: _postgresql(place, password=_password(place)),
 }
 
@@ -150,6 +151,13 @@ REFUSALS = (
         r"homeserver\.db does not exist\. Check that Synapse uses the configuration .*/relative\.yaml",
         configuration="relative",
         asked=lambda place: {"working_directory": str(place.directory)},
+    ),
+    _refusal(
+        "a file that replaces the whole database",
+        r"database in .*/pool\.yaml has no name, without which Synapse does not start\. .*/pool\.yaml replaces the"
+        r" whole database block of .*/homeserver\.yaml, so that database\..* of it have no effect\. Write the complete"
+        r" block in .*/pool\.yaml, or remove database there\.",
+        configuration="pool",
     ),
     _refusal(
         "a database without a server",

@@ -284,21 +284,34 @@ def test_link_to_an_export_is_refused(place: Place, odd: Made) -> None:
     prove_refused(place, "/link is not a directory", declare(place, people(place.server).odd.localpart, "link"))
 
 
-def test_all_media_are_required_and_some_are_missing(place: Place) -> None:
+def test_all_media_are_required_and_some_cannot_be_there(place: Place) -> None:
     made = collector(place.server)
-    result = play(place, MODULE, _of_collector("whole", require_all_media=True)(place))
+    declared = _of_collector("whole", require_all_media=True)(place)
+    number, total = len(made.missing) - 1, len(made.missing) + len(made.files)
+    # Each with its reason in brackets. Of the one that is lost, the database does not know it.
+    message = (
+        rf"{number} of the {total} media of {re.escape(made.person.user_id)} cannot be exported:"
+        rf"( \S+ \([^)]+\),?){{{number}}}\. Without require_all_media they are only listed"
+    )
+    prove_refused(place, message, declared)
+    prove_refused(place, f"{number - 1} of the {total} media", {**declared, "include_quarantined": True})
+
+
+def test_all_media_are_required_and_one_is_lost(place: Place) -> None:
+    person = Person(place.server, f"{place.unique}-owner")
+    kept_id, lost = person.upload("kept", b"kept"), person.upload("lost", b"lost")
+    (Path(place.server.directory) / "media_store" / "local_content" / lost[:2] / lost[2:4] / lost[4:]).unlink()
+    result = play(place, MODULE, declare(place, person.localpart, "whole", media=True, require_all_media=True))
     assert result.get("failed"), result
-    number = len(made.missing)
-    message = f"{number} of the {number + len(made.files)} media of {made.person.user_id} cannot be exported:"
-    assert message in result["msg"]
-    # Each with its reason in brackets.
-    assert re.search(rf"( \S+ \([^)]+\),?){{{number}}}\. Without require_all_media they are only listed", result["msg"])
-    assert all(media_id in result["msg"] for media_id in made.missing)
+    message = (
+        rf"^1 of the 2 media of {re.escape(person.user_id)} cannot be exported: {lost} \(.*\)\. Without require_all"
+    )
+    assert re.search(message, result["msg"]), result["msg"]
     # Only the media are kept for the next task, and they are private.
     [hidden] = exports(place).iterdir()
     assert hidden.name.startswith(".synapse_export_")
     assert [path.name for path in hidden.iterdir()] == ["media"]
     kept = sorted((hidden / "media").iterdir())
-    assert [path.name.partition("+")[0] for path in kept] == sorted(made.files)
+    assert [path.name.partition("+")[0] for path in kept] == [kept_id]
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in (hidden, hidden / "media")} == {0o700}

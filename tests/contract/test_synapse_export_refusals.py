@@ -158,6 +158,16 @@ REFUSALS = (
         message="parallel is 65. Set it to a number from 1 to 64",
     ),
     _refusal(
+        "a negative time for the command",
+        parameters=_declare(export_timeout=-1),
+        message="export_timeout is -1. Set it to a number of seconds from 1 to 31622400, or to 0 for no limit",
+    ),
+    _refusal(
+        "a time that is too long for the timers of the system",
+        parameters=_declare(export_timeout=31622401),
+        message="export_timeout is 31622401",
+    ),
+    _refusal(
         "a directory at the path of an archive",
         parameters=_declare(dest="foreign.zip", format="zip"),
         message="/foreign.zip is not a file",

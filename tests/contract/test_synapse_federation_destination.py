@@ -120,19 +120,29 @@ _REFUSALS = (
     _refusal(
         "a user ID",
         parameters=lambda place: {"destination": place.ids["user"]},
-        message="is not a destination of this server",
+        message="'@.*' is not the name of a server.*after the first colon of the user IDs",
     ),
     _refusal(
         "a URL",
         parameters=lambda place: {"destination": f"https://{place.ids['other']}/"},
-        message="is not a destination of this server",
+        message="'https://.*' is not the name of a server.*without https://",
+    ),
+    _refusal(
+        "a name with a NUL character",
+        parameters=lambda place: {"destination": f"{place.ids['other']}\0"},
+        message="is not the name of a server",
+    ),
+    _refusal(
+        "a name with white space",
+        parameters=lambda place: {"destination": f" {place.ids['other']}"},
+        message="is not the name of a server",
     ),
     _refusal(
         "the server itself",
         parameters=lambda place: {"destination": place.server.name},
         message="is this server itself",
     ),
-    _refusal("no name at all", parameters=_declare(destination=""), message="is not an identifier"),
+    _refusal("no name at all", parameters=_declare(destination=""), message="'' is not the name of a server"),
     _refusal("an unknown state", parameters=_declare(state="absent"), message="value of state must be one of: reset"),
 )
 

@@ -357,6 +357,10 @@ def test_since_and_until_divide_the_log(own: Logged) -> None:
         ),
         ({"root": {"level": "INFO", "handlers": []}}, "no handler gets them"),
         ({"access_level": "ERROR"}, "the logger synapse.access is at ERROR"),
+        (
+            {"loggers": {"synapse.access.http": {"propagate": False}}},
+            "the logger synapse.access.http has propagate: false and no handler that gets them. Set it to true",
+        ),
     ],
 )
 def test_a_configuration_that_keeps_no_requests_is_named(own: Logged, changes: dict[str, t.Any], message: str) -> None:

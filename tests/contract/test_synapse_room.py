@@ -7,10 +7,13 @@
 from __future__ import annotations
 
 import functools
+import re
 import typing as t
+import urllib.parse
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms import event_size
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
     Expectation,
@@ -84,9 +87,40 @@ def _never_here(place: Place) -> None:
     place.ids["room"] = f"!{place.unique}:here.test"
 
 
+def _never_here_with_an_odd_id(place: Place) -> None:
+    place.ids["room"] = f"!{place.unique}👩\u00a0{'🐇' * 60}:here.test"
+
+
+def _suspended(place: Place) -> None:
+    make_room(place)
+    place.server.send("PUT", f"/_synapse/admin/v1/suspend/{place.user('promoted')}", {"suspend": True})
+
+
+def _unwelcoming(place: Place) -> None:
+    make_room(place)
+    user = place.user("promoted")
+    path = f"/_matrix/client/v3/user/{user}/account_data/m.invite_permission_config"
+    place.server.send("PUT", path, {"default_action": "block"}, place.server.speaking_as(user))
+
+
+def _banned(place: Place) -> None:
+    make_room(place)
+    path = f"/_matrix/client/v3/rooms/{place.ids['room']}/ban"
+    place.server.send("POST", path, {"user_id": place.user("promoted")}, place.ids["token"])
+
+
+def _named_id(word: str) -> t.Callable[[Place], None]:
+    """Return a function that gives the room an ID that Synapse does not accept."""
+
+    def prepare(place: Place) -> None:
+        place.ids["room"] = word
+
+    return prepare
+
+
 def look_at_room(place: Place, room_id: str | None = None) -> State:
     """Return what the server shows of a room: whether it exists or is blocked, its members and power levels."""
-    path = f"/_synapse/admin/v1/rooms/{room_id or place.ids['room']}"
+    path = f"/_synapse/admin/v1/rooms/{urllib.parse.quote(room_id or place.ids['room'], safe='')}"
     exists = place.server.found(path) is not None
     state: State = {
         "exists": exists,
@@ -103,6 +137,12 @@ def look_at_room(place: Place, room_id: str | None = None) -> State:
 
 def _declare(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
     return lambda place: {"room_id": place.ids["room"], "wait_timeout": 60, **declared}
+
+
+def _declare_new_room(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
+    return lambda place: _declare(state="absent", new_room={"creator_user_id": place.user("promoted"), **declared})(
+        place
+    )
 
 
 def _creator_alone(place: Place) -> State:
@@ -236,6 +276,12 @@ EXPECTATIONS = (
         parameters=_declare(state="absent", blocked=True),
         shows=lambda place: {"exists": False, "blocked": True},
     ),
+    _change(
+        "block a room with a name that is not ASCII",
+        prepare=_never_here_with_an_odd_id,
+        parameters=_declare(state="absent", blocked=True),
+        shows=lambda place: {"exists": False, "blocked": True},
+    ),
 )
 
 
@@ -276,6 +322,65 @@ REFUSALS = (
         message="cannot be made admin of .* because no user of this server who is in the room has the power level",
     ),
     _refusal(
+        "an admin of a room that all members have left",
+        prepare=_left,
+        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        message="because no user of this server is in the room any more.*must join the room first.*delete it with",
+    ),
+    _refusal(
+        "an admin who is banned",
+        prepare=_banned,
+        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        message="because the user is banned from the room",
+    ),
+    _refusal(
+        "an admin who must be invited and has blocked invitations",
+        prepare=_unwelcoming,
+        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        message="must be invited by @.*-creator:.*, and has blocked such invitations",
+    ),
+    _refusal(
+        "an admin who must be invited to a room that the task blocks",
+        parameters=lambda place: _declare(admin_user_id=place.user("promoted"), blocked=True)(place),
+        message="no user can be invited to a room that is blocked",
+    ),
+    *(
+        _refusal(
+            f"a room ID {reason}",
+            prepare=_named_id(room_id),
+            parameters=_declare(state="absent", blocked=True),
+            message="is not a room ID that Synapse accepts.*43 characters",
+            state=nothing,
+        )
+        for reason, room_id in (
+            ("that is not complete", "!Yqxu0gN4hKcXzsPbzR7v1TQmLw3D5aEoJf8yG6tV"),
+            ("without the name of its server", "!abcdefghijklmnop"),
+            ("with an invalid name of its server", "!abcdefghijklmnop:example_org"),
+            ("with more than the hash", f"!{'a' * 43}="),
+        )
+    ),
+    _refusal(
+        "a new room of a user who is suspended",
+        prepare=_suspended,
+        parameters=_declare_new_room(),
+        message=r"new_room\.creator_user_id @.*-promoted:.* is suspended, so that Synapse creates no room",
+    ),
+    _refusal(
+        "a new room whose name is too large",
+        parameters=_declare_new_room(name="ä" * 33_000),
+        message=r"new_room\.name would need an event of more than 66\d\d\d bytes",
+    ),
+    _refusal(
+        "a new room whose announcement is too large",
+        parameters=_declare_new_room(announcement="ä" * 33_000),
+        message=r"new_room\.announcement would need an event of more than 66\d\d\d bytes",
+    ),
+    _refusal(
+        "a new room whose announcement leaves no space for what Synapse adds",
+        parameters=_declare_new_room(announcement="x" * 64_900),
+        message=r"new_room\.announcement would need .* at most 65536, with up to 1024 that it adds\. Nothing was ch",
+    ),
+    _refusal(
         "a new room of a user who does not exist",
         parameters=_declare(state="absent", new_room={"creator_user_id": "nobody"}),
         message="new_room.creator_user_id @nobody:.* does not exist",
@@ -312,3 +417,19 @@ def test_declared(place: Place, case: Expectation) -> None:
 @pytest.mark.parametrize("case", named(REFUSALS))
 def test_refused(place: Place, case: Refusal) -> None:
     prove_refusal(place, case)
+
+
+def test_a_deletion_that_fails_tells_what_it_has_changed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without this, it is refused before.
+    monkeypatch.setattr(event_size, "_ADDED", 0)
+    make_room(place)
+    failed = play(place, "synapse_room", _declare_new_room(announcement="x" * 65_000)(place))
+    new_room = failed["deletion"]["new_room_id"]
+    assert sorted(look_at_room(place, new_room)["members"]) == sorted([place.user("creator"), place.user("promoted")])
+    assert look_at_room(place)["members"] == []
+    message = (
+        rf"event too large\. .* removed users from the room \(1\)\. .* created the new room {re.escape(new_room)}\. "
+    )
+    assert re.search(message, failed["msg"]), failed["msg"]
+    assert failed["msg"].endswith("this is partly done: delete the room.")
+    assert (failed["changed"], failed["outcome"], failed["deletion"]["status"]) == (True, "partly_done", "failed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import secrets
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,15 @@ from ansible_collections.matrix_ops.synapse.tests.contract.alias_cases import (
     without_power,
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
-from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Refusal, named, prove_refusal
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Parameters,
+    Refusal,
+    named,
+    prove_refusal,
+)
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+_PASSWORD = "some secret"
 
 _refusal = functools.partial(Refusal, module="synapse_room_alias", state=look)
 _moved = functools.partial(declare, "kept", "new")
@@ -68,6 +76,11 @@ REFUSALS = (
         message=lambda place: f"{re.escape(full(place, 'second'))}, which points to {re.escape(place.ids['new'])}\\.",
     ),
     _refusal(
+        "an alternative alias of a server that cannot be reached",
+        parameters=lambda place: parameters_for(place, "kept", "old") | {"alt_aliases": ["#x:other.test"]},
+        message=r"contains #x:other\.test, and Synapse cannot ask the server other\.test which room it points to",
+    ),
+    _refusal(
         "an alternative alias that is not an alias",
         parameters=lambda place: parameters_for(place, "kept", "old") | {"alt_aliases": ["nowhere"]},
         message="'nowhere' is not a room alias",
@@ -102,7 +115,7 @@ REFUSALS = (
     _refusal(
         "an alias that is too long",
         parameters=lambda place: _moved()(place) | {"alias": f"#{'l' * 255}"},
-        message="longer than 255 bytes",
+        message="longer than 255 characters",
     ),
     _refusal(
         "an alias in place of a room ID",
@@ -144,3 +157,28 @@ def test_refused(kept: Place, case: Refusal) -> None:
     assert shown["aliases of old"] == ["kept"]
     assert shown["aliases of new"] == ["second"]
     assert (shown["old publishes"], shown["new publishes"], shown["tokens"]) == ((None, []), (None, []), 1)
+
+
+def _suspended_admin(place: Place) -> None:
+    """Create rooms, one of which publishes an alias that no user can withdraw, and a server admin who is suspended."""
+    without_power(having(lost="old", published={"old": ("lost", [])}))(place)
+    user_id = place.server.make_account(f"{place.unique}-boss", admin=True, password=_PASSWORD)
+    place.ids["boss token"] = place.server.log_in(user_id, _PASSWORD, "BOSS") or ""
+    place.server.send("PUT", f"/_synapse/admin/v1/suspend/{user_id}", {"suspend": True})
+
+
+@pytest.mark.parametrize("declared", [{"state": "absent"}, {"room": "new"}])
+def test_a_suspended_admin_is_refused(place: Place, declared: dict[str, t.Any]) -> None:
+    def parameters(place: Place) -> Parameters:
+        return {**declare("lost", **declared)(place), "access_token": place.ids["boss token"]}
+
+    prove_refusal(
+        place,
+        _refusal(
+            "a suspended admin",
+            prepare=_suspended_admin,
+            parameters=parameters,
+            message=r"-boss:\S+, is suspended\..* would still publish the alias",
+            secrets=(_PASSWORD,),
+        ),
+    )

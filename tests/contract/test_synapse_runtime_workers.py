@@ -238,3 +238,19 @@ def test_a_worker_that_does_not_run_is_missed(divided: _Divided) -> None:
     assert failure["declared"] == "workers"
     assert "worker1" in failure["reason"]
     assert not _check(place, workers=1).get("failed")
+
+
+def test_synapse_accepts_the_configuration_of_each_process(divided: _Divided) -> None:
+    server = divided.place.server
+    own = [[], *([f"{server.directory}/{worker.name}.yaml"] for worker in divided.workers)]
+    for more in own:
+        asked = {
+            "base_url": None,
+            "config_path": [*server.config_path, *more],
+            "validate": True,
+            "synapse_python": server.python,
+            "working_directory": server.directory,
+        }
+        done = play(divided.place, "synapse_config_info", asked, token=False)
+        assert done["validation"] == {"accepted": True, "cause": "", "complaint": ""}
+        assert done["config"]["faults"] == []

@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
 MODULE = "synapse_service_info"
 _KEYS = {
     "base_url",
+    "unix_socket",
     "config_path",
     "database",
     "systemd",

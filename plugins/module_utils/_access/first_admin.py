@@ -27,7 +27,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     end_session,
     log_in,
     register,
+    require_registration,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.registrable import require_free_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.stored_account import (
     read_namesakes,
     read_other_admins,
@@ -207,7 +209,9 @@ class FirstAdmin:
             )
         if self._declared.password is None:
             raise InvalidInput(f"{self._user_id} does not exist. Set password, which is needed to register it.")
+        require_free_name(self._configuration, self._user_id.localpart, self._ways.working_directory)
         require_allowed(self._declared.password, read_policy(self._accounts.client), str(self._user_id))
+        require_registration(self._accounts.client, self._ways.secret, self._declared.user_type)
         self._method = "registration"
         after = {"user_id": str(self._user_id), "admin": True, "deactivated": False}
         return Plan(None, _shown(after), (Step("register the account as a server admin", self._register),))

@@ -15,8 +15,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.normal_form import require_storable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import require_password
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.server_rules import (
+    is_about_type,
+    unknown_type,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
@@ -29,8 +34,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _LONGEST_DEVICE_ID = 512
 _LONGEST_DEVICE_NAME = 100
 _REGISTER = "/_synapse/admin/v1/register"
+# Synapse creates no account with this name, because of its character.
+_IMPOSSIBLE = "~"
+# Nobody gets it: it is the password of the account that is not created.
+_ANY_PASSWORD = "matrix_ops.synapse"
+# Synapse looks at it after the proof of the secret, and refuses everything but a boolean.
+_NO_BOOLEAN = "?"
 _LOGIN = "/_matrix/client/v3/login"
 _PASSWORD_LOGIN = "m.login.password"
+_FORBIDDEN = "Possible reasons: the account {user_id} does not exist or is deactivated, or the password is wrong."
+# For all other codes the client explains what they mean.
+_WHO = "The account that logs in is {user_id}."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +60,11 @@ class Login:
     device_display_name: str
 
     def check(self) -> None:
-        """Raise InvalidInput for a device that Synapse refuses only after it has checked the password."""
+        """Raise InvalidInput for a password or a device that Synapse refuses or cannot store, whatever its settings."""
+        if self.password:
+            require_password("password", self.password)
+        if not self.device_id:
+            raise InvalidInput("device_id is empty. Set it, so that not each login creates a new device.")
         # The limits are those of Synapse's handlers/device.py.
         for option, name, longest in (
             ("device_id", self.device_id, _LONGEST_DEVICE_ID),
@@ -54,6 +72,7 @@ class Login:
         ):
             if len(name) > longest:
                 raise InvalidInput(f"{option} is longer than {longest} characters, which Synapse does not accept.")
+            require_storable(option, name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,20 +100,48 @@ def register(client: Client, secret: str, account: NewAccount, device: Login | N
 
     With the `device` of a login, the answer contains an access token for it, unless the server lets admins approve new
     accounts. Otherwise the account has no device afterwards. Raises InvalidInput if the server does not accept
-    `secret`, or what the client raises.
+    `secret`, or what the client raises. If the account may have been created although the request was refused, the
+    error says that it `may_be_done`.
     """
+    more: JsonObject = {"inhibit_login": True}
+    if device is not None:
+        more = {"device_id": device.device_id, "initial_device_display_name": device.device_display_name}
+    try:
+        return _send_registration(client, secret, account, more)
+    except ApiError as error:
+        if error.errcode == "M_USER_IN_USE":
+            return None
+        if not error.may_be_done:
+            error.explain(f"The account {account.username} was not created.")
+        raise
+
+
+def require_registration(client: Client, secret: str, user_type: str | None = None) -> None:
+    """Raise InvalidInput if the server does not accept `secret` or `user_type` for a registration.
+
+    This asks the server with a registration that it refuses in any case, for two reasons: its name, and a value of the
+    wrong type. Synapse compares the user type and the secret before. Raises what the client raises.
+    """
+    nobody = NewAccount(_IMPOSSIBLE, _ANY_PASSWORD, False, user_type=user_type)
+    try:
+        _send_registration(client, secret, nobody, {"inhibit_login": True, "refresh_token": _NO_BOOLEAN})
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        if user_type and is_about_type(error):
+            raise unknown_type(user_type) from error
+
+
+def _send_registration(client: Client, secret: str, account: NewAccount, more: JsonObject) -> JsonObject:
     nonce = str(member(client.get(_REGISTER), "nonce"))
-    body: dict[str, t.Any] = {
+    body: JsonObject = {
         "nonce": nonce,
         "username": account.username,
         "password": account.password,
         "admin": account.admin,
         "mac": registration_mac(secret, nonce, account),
+        **more,
     }
-    if device is None:
-        body["inhibit_login"] = True
-    else:
-        body["device_id"], body["initial_device_display_name"] = device.device_id, device.device_display_name
     if account.display_name is not None:
         body["displayname"] = account.display_name
     if account.user_type:
@@ -102,8 +149,6 @@ def register(client: Client, secret: str, account: NewAccount, device: Login | N
     try:
         return client.post(_REGISTER, body)
     except ApiError as error:
-        if error.errcode == "M_USER_IN_USE":
-            return None
         if "HMAC incorrect" in error.error:
             raise InvalidInput(
                 "Synapse did not accept the registration_shared_secret. Set the value of the configuration that Synapse"
@@ -113,8 +158,8 @@ def register(client: Client, secret: str, account: NewAccount, device: Login | N
             raise InvalidInput(
                 "The configuration of this server has no registration_shared_secret. Set one and restart Synapse."
             ) from error
-        if 400 <= error.status < 500:
-            error.explain(f"The account {account.username} was not created.")
+        # Synapse creates the account before the access token, and refuses that alone with another status.
+        error.may_be_done = error.may_be_done or ("device_id" in body and error.status != 400)
         raise
 
 
@@ -139,10 +184,8 @@ def log_in(client: Client, login: Login) -> tuple[str, str]:
     }
     try:
         answer = client.post(_LOGIN, body)
-    except PermissionDenied as error:
-        error.explain(
-            f"Possible reasons: the account {login.user_id} does not exist or is deactivated, or the password is wrong."
-        )
+    except (AuthenticationFailed, PermissionDenied) as error:
+        error.explain((_FORBIDDEN if error.errcode == "M_FORBIDDEN" else _WHO).format(user_id=login.user_id))
         raise
     return str(member(answer, "access_token")), str(member(answer, "user_id"))
 

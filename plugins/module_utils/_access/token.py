@@ -23,8 +23,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     log_out,
     register,
     require_password_login,
+    require_registration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.random_password import RandomPassword
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.registrable import (
+    require_enabled,
+    require_free_name,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import require_valid_localpart
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
@@ -53,6 +58,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file i
     write_private,
 )
 
+if t.TYPE_CHECKING:
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+
 
 @dataclasses.dataclass(frozen=True)
 class Creation:
@@ -60,11 +68,13 @@ class Creation:
 
     `secret` returns the registration_shared_secret of the server. It is called only if a login is needed.
     `server_name` returns the name of the server if it is known. It is called only if the server does not return it.
+    `configuration` returns the configuration of the server if it is known. It is called only if a login is needed.
     """
 
     secret: t.Callable[[], str]
     admin: bool
     server_name: t.Callable[[], str | None] = lambda: None
+    configuration: t.Callable[[], Configuration | None] = lambda: None
 
 
 class AccessTokenResource:
@@ -263,7 +273,7 @@ class AccessTokenResource:
         if self._exists:
             self._require_login(account)
             return (login,)
-        self._require_valid_localpart()
+        self._require_creatable()
         if not self._login.password:
             self._random.require_usable()
         self._created = True
@@ -304,10 +314,21 @@ class AccessTokenResource:
                 f" Set {user_id.lower()}."
             )
 
-    def _require_valid_localpart(self) -> None:
+    def _require_creatable(self) -> None:
+        """Raise InvalidInput if Synapse would refuse to create the account, or what the client raises."""
         # The server may not return its name. Only the localpart matters here.
         declared = self._user_id or str(self._login.user_id)
         require_valid_localpart(Identifier("@", _localpart(declared), server_name_of(declared)))
+        configuration = t.cast(Creation, self._creation).configuration()
+        # With a secret in the task, the configuration of this host may be that of another server.
+        if configuration and self._user_id in (
+            None,
+            f"@{_localpart(declared)}:{configuration.settings.get('server_name')}",
+        ):
+            require_enabled(configuration)
+            require_free_name(configuration, _localpart(declared))
+        if not self._registering:
+            require_registration(self._anonymous, self._secret)
 
     def _find(self) -> bool | None:
         """Whether the account has a profile (GET v3/profile/<id>). Each account has one until it is erased.
@@ -332,7 +353,17 @@ class AccessTokenResource:
         password, admin = self._login.password or self._random.make(), t.cast(Creation, self._creation).admin
         account = NewAccount(_localpart(str(self._login.user_id)), password, admin)
         self._registering = True
-        answer = register(self._anonymous, self._secret, account, self._login)
+        try:
+            answer = register(self._anonymous, self._secret, account, self._login)
+        except SynapseError as error:
+            if error.may_be_done and not self._login.password:
+                error.explain(
+                    f"If the account was created, its random password is kept in {self._random.path}, for the next run."
+                    if self._random.path
+                    else "If the account was created, its random password is lost. Set user_id to an account that does"
+                    " not exist, or set a new password with synapse_admin_user."
+                )
+            raise
         self._registering = False
         self._created = answer is not None
         if not self._created:

@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.decla
     DeclaredAccount,
     differences,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.old_addresses import warning_of_left
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     AuthenticationFailed,
     PermissionDenied,
@@ -66,7 +67,9 @@ class AccountResource:
         Also the `method`, whether the server has shown that state (`verified`), and that no restart is required.
         """
         user = (self._reached if executed else plan.after) or {}
+        left = user.get("threepids") if plan.changed and not self._declared.present else None
         return {
+            **({"warnings": [warning_of_left(self._user_id, left)]} if left else {}),
             "user": {name: value for name, value in user.items() if name != "password"},
             "method": "admin_api",
             "verified": executed or not plan.changed,

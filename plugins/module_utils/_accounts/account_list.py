@@ -24,12 +24,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.decla
     differences,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.entry import Entry, Scope
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.old_addresses import warning_of_left
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.protection import (
     matches,
     require_protectors,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.reachability import Reachability
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.shared_addresses import shared_addresses
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.taken_values import explain_moves
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
     InvalidInput,
@@ -52,6 +54,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution impo
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier, parse_user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
 _NAMED_AT_MOST = 10
 _NONE_DEACTIVATED = (
@@ -87,6 +90,7 @@ class AccountList:
         self._refuse_repetitions()
         self._refuse_shared_addresses()
         self._decide_all(self._entries, listed)
+        explain_moves(self._entries)
         if self._scope.exclusive and not any(entry.error for entry in self._entries):
             undeclared = self._undeclared(listed)
             self._decide_all(undeclared, listed)
@@ -143,22 +147,29 @@ class AccountList:
         if not failed:
             # Another task at the same time may have made all changes.
             reached = {"changed": any(user["changed"] for user in users)} if executed else {}
-            return {"users": users, "summary": _summary(users), **reached}
+            return {"users": users, "summary": _summary(users), **reached, **self._left_addresses()}
         named = "; ".join(f"{entry.name}: {str(entry.error).rstrip('.')}" for entry in failed[:_NAMED_AT_MOST])
         more = f"; and {len(failed) - _NAMED_AT_MOST} more" if len(failed) > _NAMED_AT_MOST else ""
         summary = _summary(users)
         number = summary["changed"]
         changed = number > 0
-        others = len(failed) < len(users) and (executed or not changed)
         raise SynapseError(
             f"{len(failed)} of {len(users)} accounts are not as declared ({named}{more})."
-            + (" The others are as declared. Fix these accounts and run the task again." if others else "")
+            + (" This does not affect the others." if len(failed) < len(users) else "")
+            + " Fix these accounts and run the task again."
             + (f" {_NONE_DEACTIVATED}" if self._held and self._scope.exclusive else ""),
             users=users,
             summary=summary,
             changed=changed,
             steps=[_words(number)] if changed else [],
         )
+
+    def _left_addresses(self) -> dict[str, list[str]]:
+        """Return the warnings for addresses that accounts keep although they are deactivated."""
+        gone = [entry for entry in self._entries if entry.changes and not entry.declared.present]
+        left = {entry.name: (entry.after or {}).get("threepids") for entry in gone}
+        warnings = [warning_of_left(name, addresses) for name, addresses in left.items() if addresses]
+        return {"warnings": warnings} if warnings else {}
 
     def _identify(self, entry: Entry, server_name: str) -> None:
         entry.user_id = parse_user_id(entry.given, server_name)
@@ -266,9 +277,10 @@ class AccountList:
     def _change(self) -> None:
         """Make all changes. Deactivate last, and only if all other changes succeeded."""
         changing = [entry for entry in self._entries if entry.changes]
-        self._each([entry for entry in changing if entry.declared.present], self._write)
+        self._each([entry for entry in changing if entry.declared.present], self._write, Work.ACCOUNTS_CHANGED)
         self._hold()
-        self._each([entry for entry in changing if not entry.declared.present and entry.changes], self._write)
+        gone = [entry for entry in changing if not entry.declared.present and entry.changes]
+        self._each(gone, self._write, Work.ACCOUNTS_DEACTIVATED)
 
     def _write(self, entry: Entry) -> None:
         user_id = t.cast(Identifier, entry.user_id)
@@ -339,10 +351,17 @@ class AccountList:
             **({"outcome": entry.outcome} if entry.outcome else {}),
         }
 
-    def _each(self, entries: t.Sequence[Entry], work: t.Callable[[Entry], None]) -> None:
-        """Do `work` for every entry without an error, in parallel. An error becomes the error of the entry."""
+    def _each(
+        self, entries: t.Sequence[Entry], work: t.Callable[[Entry], None], shown: Work = Work.ACCOUNTS_COMPARED
+    ) -> None:
+        """Do `work` for every entry without an error, in parallel. An error becomes the error of the entry.
+
+        `shown`: the work, for the progress.
+        """
+        chosen = [entry for entry in entries if not entry.error]
         with concurrent.futures.ThreadPoolExecutor(self._scope.parallel) as pool:
-            list(pool.map(lambda entry: self._attempt(entry, work), [entry for entry in entries if not entry.error]))
+            for number, _done in enumerate(pool.map(lambda entry: self._attempt(entry, work), chosen), 1):
+                progress.report(shown, number, len(chosen))
 
     def _attempt(self, entry: Entry, work: t.Callable[[Entry], None]) -> None:
         if not self._reachable:

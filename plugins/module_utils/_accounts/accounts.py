@@ -15,10 +15,14 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import (
+    owner_of,
+    ownership,
+    reserved_name,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
     RATE_LIMIT,
     USER,
-    Address,
     Change,
     DeclaredAccount,
     account_state,
@@ -32,7 +36,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.deleg
     refuse,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import read_policy, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.server_rules import ServerRules
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.taken_values import require_free_values
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Answer, Client, JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errcodes import explain
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     EndpointMissing,
@@ -43,9 +50,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import State
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
-_BY_IDENTITY = "/_synapse/admin/v1/auth_providers/{provider}/users/{external_id}"
-_BY_ADDRESS = "/_synapse/admin/v1/threepid/{medium}/users/{address}"
+if t.TYPE_CHECKING:
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import Registration
+
 _LIST = "/_synapse/admin/v3/users"
 # Large pages, because Synapse sorts and joins the whole table for each page.
 _PAGE = 1000
@@ -61,12 +70,12 @@ _LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 class Permissions:
     """The permissions of a task.
 
-    `namespaces`: patterns of the user IDs that application services own, if the configuration is known.
+    `services`: the application services of the server, if its configuration is known.
     """
 
     allow_appservice_users: bool = False
     allow_threepid_takeover: bool = False
-    namespaces: tuple[re.Pattern[str], ...] = ()
+    services: tuple[Registration, ...] = ()
 
 
 class Accounts:
@@ -77,9 +86,11 @@ class Accounts:
         client: Client,
         permissions: Permissions | None = None,
         password_is_set: t.Callable[[str, str], bool] | None = None,
+        rules: ServerRules | None = None,
     ) -> None:
         """`password_is_set` returns whether a user ID has a password, for "if_different"."""
         self.client = client
+        self._rules = rules or ServerRules(client)
         self._permissions = permissions or Permissions()
         self._password_is_set = password_is_set
         self._delegated: bool | None = None
@@ -107,7 +118,11 @@ class Accounts:
 
     def _list(self, parameters: dict[str, str]) -> dict[str, dict[str, t.Any]]:
         rows = self.client.pages(_LIST, "users", limit=_PAGE, params=parameters)
-        return {row["name"]: listed_state(row) for row in rows}
+        found = {}
+        for row in rows:
+            found[row["name"]] = listed_state(row)
+            progress.report(Work.ACCOUNTS_READ, len(found))
+        return found
 
     def delegated(self) -> bool:
         """Whether the server uses the Matrix Authentication Service. Requested once."""
@@ -126,9 +141,9 @@ class Accounts:
     def plan(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> tuple[State, list[Change]]:
         """Return the account as it will be and the requests that make the change (see `decide`).
 
-        Raises InvalidInput for a change that Synapse does not make, for a password that its policy forbids, and for a
-        change that harms the caller itself, an account of an application service, or an account that has one of the
-        declared e-mail addresses, telephone numbers or external IDs.
+        Raises InvalidInput for a change that Synapse does not make, for a password that its policy forbids, for a value
+        that its settings forbid (`ServerRules`), and for a change that harms the caller itself or an account of an
+        application service, and what `require_free_values` raises.
         """
         after, changes = decide(user_id, self._settle_password(user_id, declared, current), current)
         if declared.update_password == "if_different":
@@ -142,7 +157,10 @@ class Accounts:
                 refuse(user_id, needed)
             for password in passwords:
                 require_allowed(password, self._read_policy(), str(user_id))
-            self._guard_addresses(str(user_id), current, after)
+            self._rules.require_accepted(current, after, sets_password=bool(passwords))
+            require_free_values(
+                self.client, str(user_id), current, after, takeover=self._permissions.allow_threepid_takeover
+            )
         return after, changes
 
     def _settle_password(self, user_id: Identifier, declared: DeclaredAccount, current: State) -> DeclaredAccount:
@@ -171,7 +189,7 @@ class Accounts:
     def is_appservice_user(self, user_id: str, state: State) -> bool:
         """Whether an application service created the account, or the user ID is in a namespace that is known here."""
         owner = state.get("appservice_id") if state else None
-        return bool(owner) or any(pattern.match(user_id) for pattern in self._permissions.namespaces)
+        return bool(owner) or owner_of(self._permissions.services, user_id) is not None
 
     def decide(
         self, user_id: Identifier, declared: DeclaredAccount, current: State
@@ -208,7 +226,7 @@ class Accounts:
                 raise
             if error.errcode == "M_USER_IN_USE":
                 return False
-            raise _uncreatable(user_id, error) from error
+            raise self._uncreatable(user_id, error) from error
         return True
 
     def write(self, user_id: Identifier, declared: DeclaredAccount, change: Change) -> list[str]:
@@ -227,7 +245,7 @@ class Accounts:
             if current is None:
                 # The same message as in check mode.
                 raise (
-                    name_taken(user_id) if error.errcode == "M_USER_IN_USE" else _uncreatable(user_id, error)
+                    name_taken(user_id) if error.errcode == "M_USER_IN_USE" else self._uncreatable(user_id, error)
                 ) from error
             _after, changes = self.plan(user_id, declared, current)
             for left in changes:
@@ -246,13 +264,28 @@ class Accounts:
             error.may_be_done = error.may_be_done or (change.template == USER and len(change.body) > 1)
             raise
 
+    def _uncreatable(self, user_id: Identifier, refusal: ApiError) -> InvalidInput:
+        owner = owner_of(self._permissions.services, str(user_id))
+        if owner is not None and refusal.errcode == "M_EXCLUSIVE":
+            return reserved_name(owner, str(user_id))
+        words = refusal.error.rstrip(".")
+        meaning = explain(refusal.status, refusal.errcode, refusal.error)
+        return InvalidInput(f"The account {user_id} cannot be created: {words}. {meaning}".rstrip())
+
     def guard_appservice(self, user_id: Identifier, current: State) -> None:
-        """Raise InvalidInput if the account belongs to an application service, and the task must not change those."""
-        if self._permissions.allow_appservice_users or not self.is_appservice_user(str(user_id), current):
+        """Raise InvalidInput if the account belongs to an application service, and the task must not change those.
+
+        An account that does not exist is not one of them: Synapse does not create it.
+        """
+        if self._permissions.allow_appservice_users or current is None:
             return
-        owner = current.get("appservice_id") if current else None
-        service = f"belongs to the application service {owner}"
-        reason = service if owner else "is in the namespace of an application service"
+        maker, owner = current.get("appservice_id"), owner_of(self._permissions.services, str(user_id))
+        if maker:
+            reason = f"belongs to the application service {maker}"
+        elif owner is not None:
+            reason = ownership(owner, str(user_id))
+        else:
+            return
         raise InvalidInput(
             f"{user_id} {reason}, so it was not changed. Set allow_appservice_users to true to change it."
         )
@@ -269,40 +302,6 @@ class Accounts:
                 " the task cannot undo that. Use the access token of another server admin."
             )
 
-    def _guard_addresses(self, user_id: str, current: State, after: State) -> None:
-        for entry in _added("external_ids", current, after):
-            owner = self._owner_of_identity(entry)
-            if owner not in (None, user_id):
-                raise InvalidInput(
-                    f"{entry['external_id']} at {entry['auth_provider']} is already an external ID of {owner}."
-                    f" Remove it from that account before you add it to {user_id}."
-                )
-        for entry in () if self._permissions.allow_threepid_takeover else _added("threepids", current, after):
-            owner = self._owner_of_address(entry)
-            if owner not in (None, user_id):
-                raise InvalidInput(
-                    f"{entry['address']} already belongs to {owner}, and would be removed from that account. Set"
-                    " allow_threepid_takeover to true to allow this."
-                )
-
-    def _owner_of_identity(self, entry: Address) -> str | None:
-        provider, external_id = entry["auth_provider"], entry["external_id"]
-        try:
-            return str(self.client.get(_BY_IDENTITY, provider=provider, external_id=external_id)["user_id"])
-        except NotFound:
-            return None
-
-    def _owner_of_address(self, entry: Address) -> str | None:
-        try:
-            return str(self.client.get(_BY_ADDRESS, medium=entry["medium"], address=entry["address"])["user_id"])
-        except NotFound:
-            return None
-
-
-def _added(name: str, current: State, after: State) -> list[Address]:
-    before = (current or {}).get(name) or []
-    return [entry for entry in (after or {}).get(name) or [] if entry not in before]
-
 
 def name_taken(user_id: Identifier, by: str | None = None) -> InvalidInput:
     """Return the error for a name that an account (`by`) has that differs from it only in upper and lower case."""
@@ -311,10 +310,6 @@ def name_taken(user_id: Identifier, by: str | None = None) -> InvalidInput:
         f"The account {user_id} cannot be created: its name is already used by {who}. Synapse ignores upper and lower"
         " case here. Set user_id to the user ID of the existing account, exactly as it is."
     )
-
-
-def _uncreatable(user_id: Identifier, refusal: ApiError) -> InvalidInput:
-    return InvalidInput(f"The account {user_id} cannot be created: {refusal.error.rstrip('.')}.")
 
 
 def require_valid_localpart(user_id: Identifier) -> None:

@@ -4,60 +4,45 @@
 
 # Private to this collection: it may change in any release.
 
-"""The user IDs that application services own, from the registration files in the configuration of Synapse.
+"""The accounts that application services own, by their registration files in the configuration of Synapse.
 
-Relies on app_service_config_files and on namespaces.users of a registration, as Synapse 1.163 reads them
-(synapse/config/appservice.py, synapse/appservice/__init__.py).
+Relies on RegistrationHandler.check_user_id_not_appservice_exclusive of Synapse 1.163: it creates no such account,
+except for the service itself.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
-    Configuration,
-    read_configuration,
-)
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+
+if t.TYPE_CHECKING:
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import Registration
+
+_OF_ITSELF = "or let the service itself create it (POST /_matrix/client/v3/register with its as_token)."
 
 
-def owned_user_ids(configuration: Configuration, working_directory: str | None = None) -> tuple[re.Pattern[str], ...]:
-    """Return patterns of the user IDs that application services own. A pattern matches from the start of a user ID.
-
-    These are the exclusive namespaces and the senders. Other namespaces only define which events a service receives,
-    often those of all users. Relative paths start from `working_directory`. Raises ConfigurationError for a
-    registration that cannot be read.
-    """
-    paths = configuration.settings.get("app_service_config_files") or []
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        source = configuration.source_of("app_service_config_files")
-        raise ConfigurationError(f"app_service_config_files in {source} is not a list of paths. Correct it there.")
-    owned: list[re.Pattern[str]] = []
-    for path in paths:
-        owned += _patterns(os.path.join(working_directory or "", path), configuration.server_name)
-    return tuple(owned)
+def owner_of(services: t.Iterable[Registration], user_id: str) -> Registration | None:
+    """Return the application service that owns the user ID, None if every user may have it."""
+    return next((service for service in services if service.owns(user_id)), None)
 
 
-def _patterns(path: str, server_name: str) -> t.Iterator[re.Pattern[str]]:
-    try:
-        registration = read_configuration([path]).settings
-    except ConfigurationError as error:
-        error.explain(
-            "It is in app_service_config_files, as the registration of an application service. A relative path starts"
-            " from working_directory."
+def ownership(service: Registration, user_id: str) -> str:
+    """Return how the application service owns the user ID, to be read after the user ID."""
+    if user_id == service.sender:
+        return f"is the user of the application service {service.service_id} (sender_localpart in {service.path})"
+    return f"is in an exclusive namespace of the application service {service.service_id} ({service.path})"
+
+
+def reserved_name(service: Registration, user_id: str) -> InvalidInput:
+    """Return the error for a new account that only the application service may create."""
+    fix = f"Set user_id to another account, {_OF_ITSELF}"
+    if user_id != service.sender:
+        fix = (
+            f"Set user_id to another account; remove the namespace from {service.path}, or set exclusive: false there,"
+            f" and restart Synapse; {_OF_ITSELF}"
         )
-        raise
-    try:
-        namespaces = (registration.get("namespaces") or {}).get("users") or []
-        for namespace in namespaces:
-            if namespace["exclusive"]:
-                yield re.compile(namespace["regex"])
-        sender = registration["sender_localpart"]
-    except (AttributeError, KeyError, TypeError, re.error) as error:
-        raise ConfigurationError(
-            f"{path} is not a valid registration of an application service. It must contain sender_localpart, and each"
-            " entry in namespaces.users must contain exclusive and a valid regex."
-        ) from error
-    yield re.compile(re.escape(f"@{sender}:{server_name}") + r"\Z")
+    return InvalidInput(
+        f"The account {user_id} cannot be created: it {ownership(service, user_id)}, so that only this service may"
+        f" create it. {fix}"
+    )

@@ -20,6 +20,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.norma
     normal_external_id,
     normal_form,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.old_addresses import (
+    kept_beside,
+    left_after_deactivation,
+    require_deactivatable,
+    require_removable,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import require_password
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
@@ -36,7 +43,8 @@ RATE_LIMIT = "/_synapse/admin/v1/users/{user_id}/override_ratelimit"
 # The rows of the user list do not contain these attributes, only the response for one account does.
 DETAILS = frozenset({"suspended", "threepids", "external_ids", "rate_limit", "appservice_id"})
 
-_MAXIMUM_PASSWORD = 512
+# The column of both numbers is a BIGINT.
+_MAXIMUM_RATE = 2**63 - 1
 _CREATE = "create the account"
 _UNKNOWN = object()
 # The attributes that one PUT sets on an existing account, and those that it sets when it creates an account.
@@ -76,10 +84,15 @@ class DeclaredAccount:
             raise InvalidInput(
                 "password is empty: Synapse would accept it, and anyone could log in. Set a password that is not empty."
             )
-        if self.password is not None and len(self.password) > _MAXIMUM_PASSWORD:
-            raise InvalidInput(f"password is longer than {_MAXIMUM_PASSWORD} characters, the maximum of Synapse.")
+        if self.password is not None:
+            require_password("password", self.password)
         if self.rate_limit and any(number < 0 for number in self.rate_limit.values()):
             raise InvalidInput("rate_limit contains a negative number. For no limit, set the number to 0.")
+        if self.rate_limit and any(number > _MAXIMUM_RATE for number in self.rate_limit.values()):
+            raise InvalidInput(
+                f"rate_limit contains a number above {_MAXIMUM_RATE}, which Synapse cannot store. For no limit, set the"
+                " number to 0."
+            )
         self.attributes()
 
     def attributes(self) -> dict[str, t.Any]:
@@ -132,7 +145,10 @@ def account_state(answer: JsonObject) -> dict[str, t.Any]:
         **listed_state(answer),
         "appservice_id": answer.get("appservice_id") or "",
         "suspended": bool(answer.get("suspended")),
-        "threepids": _shown_addresses(answer.get("threepids") or ()),
+        "threepids": _ordered(
+            {"medium": str(entry["medium"]), "address": str(entry["address"])}
+            for entry in answer.get("threepids") or ()
+        ),
         "external_ids": _ordered(
             {"auth_provider": entry["auth_provider"], "external_id": entry["external_id"]}
             for entry in answer.get("external_ids") or ()
@@ -166,7 +182,7 @@ def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tu
 
     `current` is None for an account that does not exist. Otherwise it contains at least every declared attribute.
     This function cannot compare passwords: the caller replaces "if_different" by "always" or "on_create" before.
-    Raises InvalidInput if the account must not be created.
+    Raises InvalidInput if the account must not be created, or for a change that no API makes.
     """
     if current is None and user_id.localpart != user_id.localpart.lower():
         raise InvalidInput(
@@ -174,10 +190,10 @@ def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tu
             f" Set user_id to @{user_id.localpart.lower()}:{user_id.server_name}."
         )
     if not declared.present:
-        return _decide_absent(current, declared.erase)
+        return _decide_absent(str(user_id), current, declared.erase)
     if current is None:
         return _decide_new(user_id, declared)
-    return _decide_existing(current, declared)
+    return _decide_existing(str(user_id), current, declared)
 
 
 def differences(declared: DeclaredAccount, state: State) -> list[str]:
@@ -187,18 +203,29 @@ def differences(declared: DeclaredAccount, state: State) -> list[str]:
     """
     if state is None:
         return ["it does not exist"] if declared.present else []
-    expected = {**declared.attributes(), "deactivated": False} if declared.present else {"deactivated": True}
+    expected: dict[str, t.Any] = {"deactivated": True}
+    if declared.present:
+        expected = {**_beside_old_addresses(declared.attributes(), state), "deactivated": False}
     if not declared.present and declared.erase:
         expected["erased"] = True
     return [f"{name} is {state.get(name)!r}" for name in expected if state.get(name) != expected[name]]
 
 
-def _decide_absent(current: State, erase: bool) -> tuple[State, list[Change]]:
+def _beside_old_addresses(attributes: dict[str, t.Any], current: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the declared attributes with the addresses of the account that Synapse cannot remove beside them."""
+    if "threepids" not in attributes:
+        return attributes
+    addresses = attributes["threepids"]
+    return {**attributes, "threepids": _ordered([*addresses, *kept_beside(addresses, current["threepids"])])}
+
+
+def _decide_absent(user_id: str, current: State, erase: bool) -> tuple[State, list[Change]]:
     if current is None or (current["deactivated"] and (current["erased"] or not erase)):
         return current, []
     after = {**current, "deactivated": True}
     if "threepids" in after:
-        after["threepids"] = []
+        require_deactivatable(user_id, after["threepids"])
+        after["threepids"] = left_after_deactivation(after["threepids"])
     if erase:
         after.update(erased=True, display_name="", avatar_url="")
     words = "deactivate and erase the account" if erase else "deactivate the account"
@@ -226,8 +253,11 @@ def _decide_new(user_id: Identifier, declared: DeclaredAccount) -> tuple[State, 
     return {**blank, **attributes}, changes + _write(attributes, created)
 
 
-def _decide_existing(current: dict[str, t.Any], declared: DeclaredAccount) -> tuple[State, list[Change]]:
+def _decide_existing(user_id: str, current: dict[str, t.Any], declared: DeclaredAccount) -> tuple[State, list[Change]]:
     attributes = declared.attributes()
+    if "threepids" in attributes:
+        require_removable(user_id, attributes["threepids"], current["threepids"])
+    attributes = _beside_old_addresses(attributes, current)
     after = {**current, **attributes, "deactivated": False, "erased": False}
     password: JsonObject = {}
     if declared.password is not None:
@@ -278,23 +308,6 @@ def _rate_limit(limit: t.Mapping[str, t.Any]) -> dict[str, int]:
         return {}
     # For Synapse, a missing number is 0, which means no limit.
     return {name: int(limit.get(name) or 0) for name in ("messages_per_second", "burst_count")}
-
-
-def _shown_addresses(entries: t.Iterable[JsonObject]) -> list[Address]:
-    """Return the e-mail addresses and telephone numbers of an account.
-
-    An e-mail address with upper-case letters is left out if the account also has it in lower case: old versions of
-    Synapse stored such addresses, and newer versions cannot remove them.
-    """
-    stored = [{"medium": str(entry["medium"]), "address": str(entry["address"])} for entry in entries]
-    return _ordered(entry for entry in stored if _folded(entry) == entry or _folded(entry) not in stored)
-
-
-def _folded(entry: Address) -> Address:
-    try:
-        return normal_address(entry) if entry["medium"] == "email" else entry
-    except InvalidInput:
-        return entry
 
 
 def _ordered(entries: t.Iterable[Address]) -> list[Address]:

@@ -28,14 +28,15 @@ IN_CHARGE = "The Matrix Authentication Service manages the accounts of this serv
 
 
 def is_delegated(client: Client) -> bool:
-    """Whether the server uses that service. Raises ConnectionFailed."""
+    """Whether the server uses that service. Raises what the client raises: a fault must not look like that service."""
     try:
         client.get("/_matrix/client/v1/auth_metadata")
     except (EndpointMissing, NotFound):
         return False
-    except ApiError:
-        # The endpoint exists, but the service behind it does not respond.
-        return True
+    except ApiError as error:
+        # Synapse passes on the status of a proxy in front of that service.
+        if error.status not in (502, 504):
+            raise
     return True
 
 

@@ -15,6 +15,7 @@ Relies on the functions of Synapse 1.163 that are named below.
 
 from __future__ import annotations
 
+import re
 import typing as t
 import unicodedata
 
@@ -23,6 +24,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 MAXIMUM_DISPLAY_NAME = 256
 MAXIMUM_AVATAR_URL = 1000
 MAXIMUM_EMAIL = 500
+# No real number has more than 15 digits, and PostgreSQL stores no long one in its index.
+MAXIMUM_MSISDN = 100
+# In bytes, for both parts together: PostgreSQL stores no more than about 2700 bytes in the index of these columns.
+MAXIMUM_EXTERNAL_ID = 2000
+# The form of the URI in synapse/util/stringutils.py, which has to be right if the server limits avatars.
+_MXC = re.compile(r"mxc://[^/]+/[^/#?]+")
 
 
 def normal_form(name: str, value: str | None) -> str:
@@ -32,7 +39,7 @@ def normal_form(name: str, value: str | None) -> str:
     Raises InvalidInput for a value that Synapse refuses or cannot store, or that makes no sense.
     """
     if value is not None:
-        _require_storable(name, value)
+        require_storable(name, value)
     return NORMAL_FORMS[name](value)
 
 
@@ -48,7 +55,16 @@ def normal_address(address: t.Mapping[str, str]) -> dict[str, str]:
 
 def normal_external_id(entry: t.Mapping[str, str]) -> dict[str, str]:
     """Return an external ID (`auth_provider`, `external_id`) in its normal form. Raises as normal_form."""
-    return {name: normal_form(name, entry[name]) for name in ("auth_provider", "external_id")}
+    normal = {name: normal_form(name, entry[name]) for name in ("auth_provider", "external_id")}
+    for name, value in normal.items():
+        if not value:
+            raise InvalidInput(f"external_ids contains an empty {name}. Set it, or remove the entry.")
+    if sum(len(value.encode()) for value in normal.values()) > MAXIMUM_EXTERNAL_ID:
+        raise InvalidInput(
+            f"The external ID at {normal['auth_provider'][:100]} is longer than {MAXIMUM_EXTERNAL_ID} bytes, which"
+            " Synapse cannot store in every database."
+        )
+    return normal
 
 
 def _display_name(value: str | None) -> str:
@@ -73,6 +89,11 @@ def _avatar_url(value: str | None) -> str:
     if _has_gap(uri):
         raise InvalidInput(f"avatar_url {uri!r} contains white space or a control character. Remove it.")
     _require_length("avatar_url", uri, MAXIMUM_AVATAR_URL)
+    if uri and not _MXC.fullmatch(uri):
+        raise InvalidInput(
+            f"avatar_url {uri!r} is not a URI of uploaded media. It consists of the server name and the ID of the"
+            " media, such as mxc://example.org/abc."
+        )
     return uri
 
 
@@ -106,6 +127,10 @@ def _msisdn(value: str | None) -> str:
     digits = "".join((text[1:] if text.startswith("+") else text).split())
     if not digits.isascii() or not digits.isdigit():
         raise InvalidInput(f"{text!r} is not a valid telephone number. Write it with its country code, as digits only.")
+    if len(digits) > MAXIMUM_MSISDN:
+        raise InvalidInput(
+            f"{text!r} is not a valid telephone number, because it has more than {MAXIMUM_MSISDN} digits."
+        )
     return digits
 
 
@@ -128,7 +153,7 @@ NORMAL_FORMS: t.Mapping[str, t.Callable[[str | None], str]] = {
 }
 
 
-def _require_storable(name: str, value: str) -> None:
+def require_storable(name: str, value: str) -> None:
     """Raise InvalidInput for text that a database of Synapse cannot store. Synapse has an internal error then."""
     if "\0" in value:
         raise InvalidInput(f"{name} {value!a} contains the character NUL, which PostgreSQL cannot store. Remove it.")

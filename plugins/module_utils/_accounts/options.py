@@ -9,22 +9,27 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.server_rules import ServerRules
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import (
     ArgumentSpec,
     configuration_argument_spec,
     connection_argument_spec,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.own_configuration import (
+    own_configuration,
+    require_own,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ApiError, SynapseError
 
 if t.TYPE_CHECKING:
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import Registration
 
 # The options that have the same name as the attribute.
 _SAME_NAME = tuple({field.name for field in dataclasses.fields(DeclaredAccount)} - {"present", "rate_limit"})
@@ -106,7 +111,8 @@ def declared_accounts(
     """Return the accounts behind `client`, protected as the options declare.
 
     `configuration`: the configuration of Synapse if it has been read already. Otherwise it is read if it exists on this
-    host. Raises ConfigurationError if it exists and cannot be used.
+    host and is that of the server. Raises ConfigurationError if it exists and cannot be used, InvalidInput if the task
+    names that of another server, and ConnectionFailed.
     """
     # Imported here and below because most tasks need only a part of it.
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
@@ -114,29 +120,42 @@ def declared_accounts(
     )
 
     paths, working_directory = parameters["config_path"], parameters["working_directory"]
-    known = configuration or read_configuration_if_there(paths)
-    namespaces: tuple[re.Pattern[str], ...] = ()
+    known = configuration or _own(client, paths, read_configuration_if_there(paths))
+    services: tuple[Registration, ...] = ()
     if known is not None:
-        from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
+        from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import (
+            read_registrations,
+        )
 
-        try:
-            namespaces = owned_user_ids(known, working_directory)
-        except ConfigurationError:
-            # Without them, only what created an account shows that it belongs to an application service. That is not
-            # enough where every other account is deactivated, nor for a configuration that the task names itself.
-            if parameters.get("exclusive") or tuple(paths) != DEFAULT_CONFIG_PATH:
-                raise
+        services, problems = read_registrations(known, working_directory)
+        # Without all of them, only what created an account shows that it belongs to an application service. That is not
+        # enough where every other account is deactivated, nor for a configuration that the task names itself.
+        if problems and (parameters.get("exclusive") or tuple(paths) != DEFAULT_CONFIG_PATH):
+            raise problems[0]
     permissions = Permissions(
-        parameters["allow_appservice_users"], parameters["allow_threepid_takeover"], namespaces=namespaces
+        parameters["allow_appservice_users"], parameters["allow_threepid_takeover"], services=services
     )
 
     def password_is_set(user_id: str, password: str) -> bool:
         from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import stored_passwords
 
         found = known or require_configuration(paths, "update_password=if_different")
+        if configuration is None:
+            require_own(found, client)
         return stored_passwords(found, parameters["synapse_python"], working_directory).is_set(user_id, password)
 
-    return Accounts(client, permissions, password_is_set)
+    return Accounts(client, permissions, password_is_set, ServerRules(client, known))
+
+
+def _own(client: Client, paths: t.Sequence[str], found: Configuration | None) -> Configuration | None:
+    """Return `found` unless it is the default configuration of this host and that of another server."""
+    if found is None:
+        return None
+    try:
+        return own_configuration(found, client, is_default=tuple(paths) == DEFAULT_CONFIG_PATH)
+    except ApiError:
+        # The plan sends the same request, and knows what to do.
+        return found
 
 
 def require_configuration(paths: t.Sequence[str], purpose: str) -> Configuration:

@@ -39,6 +39,7 @@ print(json.dumps(bcrypt.checkpw(text, given["hash"].encode("ascii"))))
 _TIMEOUT = 30
 _WRONG_PYTHON = "Set synapse_python to the Python interpreter of the environment in which Synapse is installed."
 
+_MAXIMUM_PASSWORD = 512
 _POLICY = (
     ("m.require_digit", re.compile(r"[0-9]"), "a digit"),
     ("m.require_symbol", re.compile(r"[^a-zA-Z0-9]"), "a symbol"),
@@ -67,13 +68,27 @@ def require_allowed(password: str, policy: t.Mapping[str, t.Any], user_id: str) 
         )
 
 
+def require_password(option: str, password: str) -> None:
+    """Raise InvalidInput for a password that Synapse refuses, whatever its policy. The message does not contain it."""
+    if len(password) > _MAXIMUM_PASSWORD:
+        raise InvalidInput(f"{option} is longer than {_MAXIMUM_PASSWORD} characters, the maximum of Synapse.")
+    if "\0" in password:
+        raise InvalidInput(
+            f"{option} contains the character NUL, with which Synapse registers no account. Set another password."
+        )
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{option} contains bytes that are not UTF-8. Write it in UTF-8.") from None
+
+
 def stored_passwords(
     configuration: Configuration, python: str, working_directory: str | None = None
 ) -> StoredPasswords:
     """Return an object that compares passwords with those in the database of Synapse. It opens the database only then.
 
     `python`: the Python of the environment in which Synapse is installed. Relative paths start from
-    `working_directory`.
+    `working_directory`. Raises ConfigurationError if the pepper is not text for YAML: Synapse then fails at each login.
     """
     # Imported here because only comparing passwords needs it.
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, find_database
@@ -83,6 +98,7 @@ def stored_passwords(
             rows = database.rows("SELECT password_hash FROM users WHERE name = ?", user_id)
         return rows[0][0] if rows else None
 
+    configuration.require_text("password_config", "pepper")
     pepper = (configuration.settings.get("password_config") or {}).get("pepper") or ""
     return StoredPasswords(read_hash, str(pepper), python)
 

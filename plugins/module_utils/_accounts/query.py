@@ -125,8 +125,11 @@ def find_by_api(client: Client, wanted: AccountFilter, *, count_only: bool = Fal
 def find_in_database(database: Database, server_name: str, wanted: AccountFilter, *, count_only: bool = False) -> Found:
     """Return the accounts from the database, in the same form as from the Admin API.
 
-    Raises InvalidInput for a user ID of another server, and what the database raises.
+    Raises InvalidInput for a user ID of another server or a type that no database can contain, and what the database
+    raises.
     """
+    if "\0" in (wanted.user_type or ""):
+        raise InvalidInput("user_type contains a NUL character, which no user type has. Remove it.")
     wanted = wanted.for_server(lambda: server_name)
     return _gather(_stored_rows(database, wanted), wanted, count_only)
 

@@ -12,13 +12,12 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import (
-    Attributes,
-    group_id,
-    parse_mode,
-    require_allowed,
-    user_id,
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_acceptance import (
+    Acceptance,
+    Change,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_declared import DeclaredDropin
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_file import (
     DropinFile,
     header,
@@ -40,13 +39,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Settings,
     changed_paths,
     dotted,
-    leaves,
     masked,
-    overlay,
-    plain,
     secret_values,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.trial import Trial
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     InvalidInput,
     StateNotReached,
@@ -64,70 +59,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Pl
 _RELOADED = {("caches", "global_factor"), ("caches", "per_cache_factors")}
 
 
-@dataclasses.dataclass(frozen=True)
-class DeclaredDropin:
-    """A drop-in as a task declares it.
-
-    `owner` and `group` None: those of the file, or for a new file those of the configuration if Synapse can then read
-    it. `synapse_user`: the user that Synapse runs as; None for the user of the running processes.
-    """
-
-    path: str
-    settings: Settings
-    secrets: Settings
-    present: bool = True
-    merge: bool = False
-    force: bool = False
-    mode: str | int = "0640"
-    owner: str | None = None
-    group: str | None = None
-    synapse_user: str | None = None
-
-    @property
-    def secret(self) -> set[KeyPath]:
-        """Where the declared secrets are."""
-        return set(leaves(self.secrets)) if self.secrets else set()
-
-    def check(self) -> None:
-        """Raise InvalidInput for a declaration that can never work."""
-        if "\0" in self.path:
-            raise InvalidInput(f"path {self.path!r} is not a path: remove the NUL character from it.")
-        if not os.path.isabs(self.path):
-            raise InvalidInput(f"path {self.path} is not absolute: set an absolute path.")
-        if os.path.isdir(self.path):
-            raise InvalidInput(f"path {self.path} is a directory: set the path of a file in it.")
-        if os.path.islink(self.path):
-            raise InvalidInput(f"path {self.path} is a symbolic link: use the path of its target instead.")
-        if not self.present:
-            return
-        if not self.settings and not self.secrets:
-            raise InvalidInput(
-                "settings and secrets are both empty: add a setting, or set state=absent to remove the file."
-            )
-        both = self.secret & set(leaves(self.settings))
-        if both:
-            raise InvalidInput(f"{', '.join(dotted(both))} is in settings and in secrets: remove it from one of them.")
-        if self.secrets and parse_mode(self.mode) & 0o007:
-            raise InvalidInput(
-                f"mode {self.mode} would let every user of the host read the secrets: set mode to 0640 or 0600."
-            )
-
-    def content(self, earlier: Settings) -> Settings:
-        """Return the declared content. `earlier`: the settings of the files that Synapse reads before this one."""
-        own: Settings = overlay(plain(self.settings), plain(self.secrets))
-        return {key: overlay(earlier.get(key), value) for key, value in own.items()} if self.merge else own
-
-    def attributes(self, model: Attributes | None) -> Attributes:
-        """Return the declared mode, owner and group. `model` provides the owner and group that are not declared."""
-        uid = user_id(self.owner) if self.owner else model.uid if model else os.geteuid()
-        gid = group_id(self.group) if self.group else model.gid if model else os.getegid()
-        return Attributes(parse_mode(self.mode), uid, gid)
-
-
-def _at_once(change: t.Callable[[], None], _leaves: bytes | None) -> None:
-    change()
-
-
 class DropinResource:
     """One drop-in with its declared content, as a resource of the runner (see _plan.Resource)."""
 
@@ -143,7 +74,7 @@ class DropinResource:
         """`config_path`: the files and directories that Synapse is started with. Does not read anything yet.
 
         `running_users` returns the users of the processes that seem to be Synapse with this configuration. `parser`
-        must accept a change of the configuration, and with `always` also an unchanged one; None if it is not asked.
+        must accept a change of the configuration; None if it is not asked. `always`: an unchanged one is judged too.
         """
         self._parser = parser
         self._always = always
@@ -156,6 +87,7 @@ class DropinResource:
         self._after: Settings = {}
         self._secret: set[KeyPath] = set()
         self._wanted: DropinFile | None = None
+        self._warnings: list[str] = []
 
     def plan(self) -> Plan:
         """Read the configuration and decide. Raises InvalidInput or ConfigurationError."""
@@ -176,12 +108,28 @@ class DropinResource:
         self._before, self._after = (around.effective(says, {*own, *content}) for says in (own, content))
         self._secret = declared.secret | (current.secret if current else set())
         new = self._changed | changed_paths(own, content)
-        trial = self._trial({**around.earlier.settings, **own, **content, **around.later.settings}, own)
+        steps = self._steps(current, self._wanted)
+        change = Change(
+            declared.path,
+            around,
+            current.settings if current else None,
+            self._wanted.settings if self._wanted else None,
+            self._wanted.text() if self._wanted else "",
+            declared.own,
+            changes=bool(steps),
+            failed=self._failed(),
+            secrets=frozenset[str]().union(
+                *(secret_values(each, self._secret) for each in (around.earlier.settings, own, content)),
+                secret_values(around.later.settings, self._secret),
+            ),
+            secret_paths=self._secret,
+        )
+        self._judge(change)
         return Plan(
             {"file": self._shown(current), "in_force": masked(self._before, self._secret)},
             {"file": self._shown(self._wanted, new), "in_force": masked(self._after, self._secret, new)},
-            self._steps(current, self._wanted, trial),
-            proof=trial.prove if trial and self._always else None,
+            tuple(dataclasses.replace(step, run=self._guarded(change, step.run)) for step in steps),
+            proof=self._parser.require_installed if self._parser and self._always else None,
         )
 
     def verify(self, plan: Plan) -> None:
@@ -200,7 +148,8 @@ class DropinResource:
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return the path, the settings in force of the keys of the file (secrets hidden), which of them change, and
-        whether a running Synapse needs a restart or a reload to apply the change: one of them, or neither.
+        whether a running Synapse needs a restart or a reload to apply the change: one of them, or neither. Also the
+        warnings.
         """
         can_reload = self._can_reload(plan)
         return {
@@ -208,6 +157,7 @@ class DropinResource:
             "changed_keys": dotted(self._changed),
             "restart_required": bool(self._changed) and not can_reload,
             "reload_required": bool(self._changed) and can_reload,
+            "warnings": self._warnings,
         }
 
     @property
@@ -267,26 +217,41 @@ class DropinResource:
                     f" Remove {key} from that file, or set a path that Synapse reads later."
                 )
 
-    def _trial(self, *settings: Settings) -> Trial | None:
-        """Return the trial of the change; None if it is not declared. `settings`: everything with values to hide."""
-        if self._parser is None:
-            return None
-        path, changed = self._declared.path, ", ".join(dotted(self._changed))
-        failed = "The settings were not applied" + (f" ({changed})" if changed else "")
-        return Trial(
-            dataclasses.replace(self._parser, reader=self._reader),
-            path,
-            self._trusted,
-            failed if self._declared.present else f"{path} was not removed",
-            frozenset[str]().union(*(secret_values(each, self._secret) for each in settings)),
-        )
+    def _failed(self) -> str:
+        """Return the beginning of the message if the change is refused."""
+        if not self._declared.present:
+            return f"{self._declared.path} was not removed"
+        changed = ", ".join(dotted(self._changed))
+        return "The settings were not applied" + (f" ({changed})" if changed else "")
 
-    def _steps(self, current: DropinFile | None, wanted: DropinFile | None, trial: Trial | None) -> tuple[Step, ...]:
+    def _judge(self, change: Change) -> None:
+        """Raise ConfigurationError if the change must not be made, and keep the warnings."""
+        parser = dataclasses.replace(self._parser, reader=self._reader) if self._parser else None
+        acceptance = Acceptance(change, self._config_path, parser)
+        acceptance.require_declared()
+        if change.changes or self._always:
+            acceptance.require_accepted()
+        self._warnings = acceptance.warnings()
+
+    def _guarded(self, change: Change, run: t.Callable[[], t.Any]) -> t.Callable[[], None]:
+        """Return the step `run` with a second judgement if another process has changed the other files meanwhile."""
+
+        def run_guarded() -> None:
+            if self._parser:
+                # In check mode, an earlier task has not installed it.
+                self._parser.require_installed()
+            around = read_surroundings(self._config_path, change.path)
+            if around != change.around:
+                self._judge(dataclasses.replace(change, around=around))
+            run()
+
+        return run_guarded
+
+    def _steps(self, current: DropinFile | None, wanted: DropinFile | None) -> tuple[Step, ...]:
         path, trusted = self._declared.path, self._trusted
-        run = trial.run if trial else _at_once
         if wanted is None:
             require_writable(path, "path", trusted=trusted)
-            return (Step(f"remove {path}", lambda: run(lambda: remove_file(path, trusted=trusted), None)),)
+            return (Step(f"remove {path}", lambda: remove_file(path, trusted=trusted)),)
         same = current is not None and current.has_same_content_as(wanted)
         if current and same and current.attributes == wanted.attributes:
             return ()
@@ -295,11 +260,7 @@ class DropinResource:
         text = wanted.text()
         shown = ", ".join(f"{name} {value}" for name, value in wanted.attributes.shown().items())
         what = f"set {shown} on {path}" if same else f"write {', '.join(wanted.settings)} to {path}"
-
-        def write() -> None:
-            replace_file(path, text, wanted.attributes, trusted=trusted)
-
-        return (Step(what, lambda: run(write, text.encode())),)
+        return (Step(what, lambda: replace_file(path, text, wanted.attributes, trusted=trusted)),)
 
     def _shown(self, file: DropinFile | None, new: t.Collection[KeyPath] = ()) -> dict[str, t.Any] | None:
         if file is None:

@@ -13,7 +13,6 @@ import json
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import parse_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
     KeyPath,
     Settings,
@@ -21,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     dotted,
     same,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings_text import parse_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import read_file
 
@@ -97,7 +97,7 @@ def read_dropin(path: str, *, trusted: t.Collection[int] = ()) -> DropinFile | N
             break
         comments.append(line)
     try:
-        settings = parse_settings(file.content.decode(), path)
+        settings = parse_settings(file.content.decode(), path).settings
     except (ConfigurationError, UnicodeDecodeError):
         # A broken file is written again if it is ours, which its header shows.
         settings = {}

@@ -48,13 +48,16 @@ def read_surroundings(config_path: t.Sequence[str], path: str) -> Surroundings:
         if os.path.isdir(given) and path.endswith(".yaml") and _same_place(given, os.path.dirname(path)):
             inside = sorted({*inside, os.path.join(given, os.path.basename(path))})
         files.extend(inside)
-    positions = [number for number, file in enumerate(files) if _same_place(file, path)]
-    if not positions:
+    own = [_same_place(file, path) for file in files]
+    if not any(own):
         raise InvalidInput(
             f"Synapse would not read {path}: it reads {', '.join(config_path)}, and in a directory only the files whose"
             " names end with .yaml. Set a path in one of them, or set config_path to the paths of --config-path."
         )
-    return Surroundings(read_configuration(files[: positions[0]]), read_configuration(files[positions[0] + 1 :]))
+    # If Synapse reads it several times, the last time counts for all its keys.
+    last = max(number for number, is_own in enumerate(own) if is_own)
+    earlier = [file for file, is_own in zip(files[:last], own) if not is_own]
+    return Surroundings(read_configuration(earlier), read_configuration(files[last + 1 :]))
 
 
 def _require_existing(config_path: t.Sequence[str], path: str) -> None:

@@ -13,27 +13,31 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.replaced_block import find_replacements
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.secret_text import (
+    QUOTES,
+    described,
+    find_unquoted,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings_text import (
+    Repeated,
+    parse_settings,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 
-# The errors of PyYAML, in addition to its own classes, for a text that looks like a type but is not a valid value.
-_NO_VALUE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
-# Deeper than any setting of Synapse, and far below the recursion limit of Python.
-_DEEPEST = 100
 # In bytes. A configuration or a secret has some kilobytes.
 _LARGEST = 16 * 1024 * 1024
-# Far more than any configuration has. A few hundred bytes of aliases can stand for billions of values.
-_MOST_VALUES = 1_000_000
-# Text counts as one more value for each of these characters, because an alias can repeat a long one.
-_CHARACTERS_OF_A_VALUE = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class ConfigurationFile:
-    """One file of the configuration and its settings."""
+    """One file of the configuration and its settings. `instead` and `repeated`: see SettingsText."""
 
     path: str
     settings: dict[str, t.Any]
+    instead: str = ""
+    repeated: tuple[Repeated, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +65,26 @@ class Configuration:
             )
         return name
 
+    @property
+    def worker_app(self) -> str | None:
+        """The program of the worker whose configuration it is; None if it is that of the main process (1.163)."""
+        app = self.settings.get("worker_app")
+        return None if not app or app == "synapse.app.homeserver" else str(app)
+
     def source_of(self, key: str) -> str | None:
         """Return the path of the file whose value of the top-level `key` is in force, or None if no file sets it."""
         for file in reversed(self.files):
             if key in file.settings:
                 return file.path
         return None
+
+    def replacement(self, key: str) -> str:
+        """Return which files replace the whole block `key` of earlier files, what is lost by that, and what to do.
+
+        Errors about a missing part of a block append it. "" if nothing of an earlier file is lost.
+        """
+        found = find_replacements([(file.path, file.settings) for file in self.files], key)
+        return " ".join(replaced.sentence() for replaced in found)
 
     def without(self, path: str) -> Configuration:
         """Return the configuration as it would be if the file `path` did not exist."""
@@ -84,7 +102,8 @@ class Configuration:
     def secret(self, key: str) -> str | None:
         """Return the secret `key`, or the content of the file `<key>_path` if that is set; None if neither is set.
 
-        Raises ConfigurationError if that file cannot be read, or if both are set (Synapse then refuses to start).
+        Raises ConfigurationError if that file cannot be read, if both are set (Synapse then refuses to start), or if
+        YAML does not read the secret as text: Synapse cannot use it then.
         """
         settings = self.settings
         value, path = settings.get(key), settings.get(f"{key}_path")
@@ -92,7 +111,18 @@ class Configuration:
             raise ConfigurationError(f"{key} and {key}_path are both set in {self._named_files()}: remove one of them.")
         if path:
             return _read_text(str(path), f"{key}_path").strip()
-        return str(value) if value else None
+        self.require_text(key)
+        if value is not None and not isinstance(value, str):
+            raise ConfigurationError(
+                f"{key} in {self.source_of(key)} is {described(value)} for YAML, not text. {QUOTES}"
+            )
+        return value or None
+
+    def require_text(self, *key: str) -> None:
+        """Raise ConfigurationError if the secret at this path is not text for YAML, and Synapse cannot use it then."""
+        for unquoted in find_unquoted(self.settings):
+            if unquoted.key == key:
+                raise ConfigurationError(unquoted.sentence(str(self.source_of(key[0]))))
 
     def _named_files(self) -> str:
         return ", ".join(file.path for file in self.files) or "no file"
@@ -144,37 +174,6 @@ def find_files(paths: t.Sequence[str]) -> list[str]:
     return files
 
 
-def parse_settings(text: str, path: str) -> dict[str, t.Any]:
-    """Return the settings in the text of a file. Errors name it as `path`.
-
-    Raises ConfigurationError if it is not YAML, is nested too deeply or has too many values, and MissingLibrary without
-    PyYAML.
-    """
-    try:
-        import yaml
-    except ImportError as error:
-        raise MissingLibrary("PyYAML", "to read the configuration of Synapse") from error
-    try:
-        settings = yaml.load(text, Loader=_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader), path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        # The message of the parser quotes the file, which may contain a secret.
-        raise ConfigurationError(
-            f"{path} is not valid YAML{where}: fix it first, because Synapse cannot start with it."
-        ) from error
-    except _NO_VALUE as error:
-        raise ConfigurationError(
-            f"{path} is not valid YAML: a value in it has the form of a number, a date or another type, but is not"
-            " valid. Put it in quotes if it is text, because Synapse cannot start with it."
-        ) from error
-    except RecursionError as error:
-        raise _too_deep(path) from error
-    _Measure(path).require_moderate(settings)
-    # Synapse ignores a file without a mapping (for example an empty one) with a warning.
-    return settings if isinstance(settings, dict) else {}
-
-
 def _is_readable(path: str) -> bool:
     try:
         os.close(_open_at_once(path, os.O_RDONLY))
@@ -184,74 +183,7 @@ def _is_readable(path: str) -> bool:
 
 
 def _read_file(path: str) -> ConfigurationFile:
-    return ConfigurationFile(path, parse_settings(_read_text(path, "config_path"), path))
-
-
-def _loader(base: t.Any, path: str) -> t.Any:
-    """Return the loader `base` of PyYAML with a limit for merge keys (<<), each of which copies whole mappings."""
-    pairs = 0
-
-    def flatten_mapping(loader: t.Any, node: t.Any) -> None:
-        nonlocal pairs
-        base.flatten_mapping(loader, node)
-        pairs += len(node.value)
-        if pairs > _MOST_VALUES:
-            raise _too_many(path)
-
-    return type("Loader", (base,), {"flatten_mapping": flatten_mapping})
-
-
-class _Measure:
-    """The depth and the number of values of settings, with each alias (*) counted but followed only once."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        # By the identity of a list or mapping, which exists as long as the settings.
-        self._known: dict[int, tuple[int, int]] = {}
-
-    def require_moderate(self, settings: t.Any) -> None:
-        """Raise ConfigurationError if settings are nested too deeply, contain themselves or have too many values."""
-        self._measure(settings, _DEEPEST)
-
-    def _measure(self, value: t.Any, levels: int) -> tuple[int, int]:
-        """Return how deep `value` is and how many values it has. `levels`: how deep it may be."""
-        known = self._known.get(id(value))
-        if known is None:
-            known = self._measure_anew(value, levels)
-        depth, values = known
-        if depth > levels:
-            raise _too_deep(self._path)
-        if values > _MOST_VALUES:
-            raise _too_many(self._path)
-        return known
-
-    def _measure_anew(self, value: t.Any, levels: int) -> tuple[int, int]:
-        if levels < 0:
-            raise _too_deep(self._path)
-        if isinstance(value, (str, bytes)):
-            return 0, 1 + len(value) // _CHARACTERS_OF_A_VALUE
-        if not isinstance(value, (dict, list, tuple, set)):
-            return 0, 1
-        depth, values = 0, 1
-        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
-            inner_depth, inner_values = self._measure(inner, levels - 1)
-            depth, values = max(depth, inner_depth + 1), values + inner_values
-        self._known[id(value)] = depth, values
-        return depth, values
-
-
-def _too_deep(path: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} has a value that is nested more than {_DEEPEST} levels deep, or contains itself through an alias (*):"
-        " fix it first."
-    )
-
-
-def _too_many(path: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} has more than {_MOST_VALUES} values if its aliases (*) are followed, which no configuration of Synapse"
-        " needs: fix it first."
-    )
+    return ConfigurationFile(path, *parse_settings(_read_text(path, "config_path"), path))
 
 
 def _require_path(path: str, option: str) -> None:
@@ -270,11 +202,15 @@ def _read_text(path: str, option: str) -> str:
             text = "" if status.st_size > _LARGEST else file.read(_LARGEST + 1)
             if status.st_size > _LARGEST or len(text) > _LARGEST:
                 raise ConfigurationError(
-                    f"{path} ({option}) is larger than {_LARGEST // 1024 // 1024} MiB: set it to the right file."
+                    f"{path} ({option}) is larger than {_LARGEST // 1024 // 1024} MiB: check whether it is the right"
+                    " file, and move it away otherwise."
                 )
             return text
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} ({option}) is not text in UTF-8: set it to a text file.") from error
+        raise ConfigurationError(
+            f"{path} ({option}) is not text in UTF-8: save it in UTF-8 if it is the right file, and move it away"
+            " otherwise."
+        ) from error
     except OSError as error:
         raise _unreadable(path, error) from error
 

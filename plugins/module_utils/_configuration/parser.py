@@ -4,98 +4,78 @@
 
 # Private to this collection: it may change in any release.
 
-"""Synapse's own parser (python -m synapse.config, 1.163): whether Synapse accepts its configuration, and if not, why.
+"""Synapse's own parser (load_config, 1.163): whether Synapse accepts its configuration, and if not, why.
 
-The parser creates directories that the configuration names, as Synapse does when it starts.
+A file can be tried before it exists: the parser reads its content from the standard input. That is memory or a file
+without a name, so that nothing is left of it and other users cannot read it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import re
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, Completed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN, SHORTEST_SECRET
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
-    ConfigurationError,
-    InvalidInput,
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser_program import (
+    ANY_DIRECTORY,
+    ISOLATED,
+    NEW_KEY,
+    PROGRAM,
+    WORKER,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import (
+    CONFIGURATION,
+    INSTALLATION,
+    Verdict,
+    verdict_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
-CONFIGURATION, INSTALLATION = "configuration", "installation"
 # In seconds. Synapse itself takes about one second on a fast machine.
 _PATIENCE = 60
 # In bytes: the end of what Synapse writes, which has the reason. A broken module of Synapse may write without end.
 _KEPT = 64 * 1024
-# In characters. Some messages quote a whole section of the configuration.
-_LONGEST_COMPLAINT = 2000
-# A warning about key servers, which ends with a line of dashes, may precede the reason.
-_WARNING = re.compile(r"^.*\n-{9,}\n", re.DOTALL)
-# Only the exception at the end of a traceback is useful to a user. The lines before it are indented, and its message
-# can have several lines.
-_TRACEBACK = re.compile(r"^.*Traceback [(]most recent call last[)]:\n(?:[ \t][^\n]*\n)+", re.DOTALL)
-_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
-# Python names a missing module without a traceback.
-_NO_MODULE = re.compile(r"^\S+: (?:No module named|Error while finding module specification)", re.MULTILINE)
-# What pydantic writes before and after a value that it refuses.
-_BEFORE_VALUE, _AFTER_VALUE = "input_value=", ", input_type="
 # The group of all users without a group of their own.
 _NOBODY = 65534
+# The directories that have the standard input under a name. macOS and the BSDs have only the first one.
+_DESCRIPTORS = ("/dev/fd", "/proc/self/fd")
 
 
-class Verdict(t.NamedTuple):
-    """The result of Synapse's parser. `cause`: CONFIGURATION or INSTALLATION, which is to blame; "" if it accepts it.
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """The configuration with one file as it would be after a change.
 
-    `complaint`: the words of Synapse as one line that ends like a sentence, or "".
+    `files`: all files of the configuration in the order in which Synapse reads them, also `path`, unless the change
+    removes it. `content`: the content of `path` then; None if it is removed.
     """
 
-    cause: str = ""
-    complaint: str = ""
-
-    @property
-    def accepted(self) -> bool:
-        """Whether Synapse can start with the configuration."""
-        return not self.cause
-
-    def hiding(self, secrets: t.Iterable[str]) -> Verdict:
-        """Return the verdict without these secrets, which the words of Synapse may quote, and not too long.
-
-        If there are secrets, values that Synapse itself has cut are hidden too.
-        """
-        complaint = self.complaint
-        forms = {form for secret in secrets for form in _forms(secret)}
-        for form in sorted(forms, key=len, reverse=True):
-            complaint = complaint.replace(form, HIDDEN)
-        if forms:
-            complaint = _without_cut_values(complaint)
-        # Only now, because a part of a secret would not be found.
-        if len(complaint) > _LONGEST_COMPLAINT:
-            complaint = complaint[: _LONGEST_COMPLAINT - 1] + "…"
-        return self._replace(complaint=complaint)
-
-    def shown(self) -> dict[str, t.Any]:
-        """Return the verdict as the modules return it."""
-        return {"accepted": self.accepted, "cause": self.cause, "complaint": self.complaint}
+    files: tuple[str, ...]
+    path: str
+    content: bytes | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Parser:
     """Synapse's parser for a configuration. `config_path`: the files and directories that Synapse is started with.
 
-    `python`: the Python of Synapse. `working_directory`: where relative paths in the configuration start. `reader`: the
-    user that Synapse runs as. If this task runs as root, the parser runs as that user; None for the user of the task.
+    `python`: the Python of Synapse. `working_directory`: where relative paths in the configuration start; with
+    `is_guess`, it is not known whether Synapse runs there. `reader`: the user that Synapse runs as. If this task runs
+    as root, the parser runs as that user; None for the user of the task.
     """
 
     config_path: tuple[str, ...]
     python: str
     working_directory: str
     reader: Reader | None = None
+    is_guess: bool = False
 
     def require_absolute_directory(self) -> None:
         """Raise InvalidInput if the working directory is not an absolute path. It does not have to exist."""
@@ -111,14 +91,44 @@ class Parser:
                 " that Synapse runs in, or create it first."
             )
 
-    def judge(self) -> Verdict:
-        """Let Synapse parse the configuration. Raises InvalidInput if the working directory cannot be used."""
+    def require_installed(self) -> None:
+        """Raise InvalidInput if the Python of Synapse or the working directory does not exist."""
+        if not _exists(self.python):
+            raise InvalidInput(
+                f"synapse_python {self.python} does not exist on this host: set it to the Python interpreter that"
+                " Synapse runs with, install Synapse first, or set validate=never."
+            )
         self.require_directory()
-        # Isolated: root must not run files that another user puts into the working directory.
-        isolated = ["-I"] if self._is_root() else []
-        paths = (f"--config-path={path}" for path in self.config_path)
+
+    def is_installed(self) -> bool:
+        """Return whether the Python of Synapse and the working directory exist. An earlier task may create them."""
+        self.require_absolute_directory()
+        return _exists(self.python) and _exists(self.working_directory)
+
+    def judge(
+        self, candidate: Candidate | None = None, *, new_key: bool = False, is_of_worker: bool = False
+    ) -> Verdict:
+        """Let Synapse parse the configuration, or the `candidate`. Nothing is written.
+
+        `new_key`: a missing signing key is no fault, because Synapse makes it when it starts. `is_of_worker`: it is the
+        configuration of a worker, if it has worker_app (see worker_file), and not of the main process. Raises
+        InvalidInput if the working directory cannot be used.
+        """
+        self.require_directory()
+        # Root must not run files that another user puts into the working directory.
+        isolated = self._is_root()
+        words = {
+            ISOLATED: isolated,
+            NEW_KEY: new_key,
+            ANY_DIRECTORY: self.is_guess,
+            WORKER: is_of_worker,
+        }
+        options = ",".join(word for word, is_given in words.items() if is_given)
+        command = [self.python, "-B", *["-s"] * isolated, "-c", PROGRAM, options]
         try:
-            return verdict_of(self._run([self.python, *isolated, "-m", "synapse.config", *paths]))
+            if candidate is None:
+                return verdict_of(self._run([*command, *(f"--config-path={path}" for path in self.config_path)]))
+            return self._judge_candidate(command, candidate)
         except subprocess.TimeoutExpired:
             return Verdict(CONFIGURATION, f"Synapse's own parser did not end within {_PATIENCE} seconds.")
         except (OSError, ValueError) as error:
@@ -128,13 +138,8 @@ class Parser:
                     " become, or set another directory."
                 ) from error
             reason = getattr(error, "strerror", None) or "it is not a path"
-            return Verdict(INSTALLATION, f"{self.python} cannot be run: {reason}.")
-
-    def require_accepted(self, secrets: t.Iterable[str] = ()) -> None:
-        """Raise ConfigurationError, without these secrets, if Synapse does not accept the configuration."""
-        verdict = self.judge().hiding(secrets)
-        if not verdict.accepted:
-            raise ConfigurationError(f"{self.sentence(verdict)} {self.advice(verdict)}", validation=verdict.shown())
+            user = f" by {self.reader.name}, the user of Synapse" if self.reader and self._identity() else ""
+            return Verdict(INSTALLATION, f"{self.python} cannot be run{user}: {reason}.")
 
     def sentence(self, verdict: Verdict) -> str:
         """Return what is wrong, and the words of Synapse."""
@@ -145,20 +150,44 @@ class Parser:
     def advice(self, verdict: Verdict) -> str:
         """Return what to do about it."""
         if verdict.cause == INSTALLATION:
+            user = (
+                f" {self.reader.name} must be able to run it, and to read Synapse's Python packages."
+                if self.reader and self._identity()
+                else ""
+            )
             return (
                 "The installed Synapse or one of its Python packages may be broken, or synapse_python"
-                f" ({self.python}) is not the Python of Synapse. Install Synapse again or correct synapse_python, and"
-                " run this again."
+                f" ({self.python}) is not the Python of Synapse.{user} Install Synapse again or correct synapse_python,"
+                " and run this again."
             )
-        return "Fix the configuration and run this again."
+        unknown = (
+            " If it has relative paths, set working_directory to the directory that Synapse runs in."
+            if self.is_guess
+            else ""
+        )
+        return f"Fix the configuration and run this again.{unknown}"
 
-    def _run(self, arguments: t.Sequence[str]) -> Completed:
+    def _judge_candidate(self, command: t.Sequence[str], candidate: Candidate) -> Verdict:
+        """Return the verdict about the candidate, whose content the parser reads from its standard input."""
+        given = os.path.join(next(filter(os.path.isdir, _DESCRIPTORS), _DESCRIPTORS[0]), "0")
+        own = os.path.realpath(candidate.path)
+        files = [path for path in candidate.files if candidate.content is not None or os.path.realpath(path) != own]
+        paths = (given if os.path.realpath(path) == own else os.path.abspath(path) for path in files)
+        # Synapse looks for its signing key and other files beside the last file.
+        beside = [f"--keys-directory={os.path.dirname(os.path.abspath(files[-1]))}"] if files else []
+        with _nameless(candidate.content or b"") as content:
+            completed = self._run([*command, *beside, *(f"--config-path={path}" for path in paths)], stdin=content)
+        return verdict_of(completed._replace(errors=completed.errors.replace(given, candidate.path)))
+
+    def _run(self, arguments: t.Sequence[str], **options: t.Any) -> Completed:
         with Command(
             arguments,
+            **options,
             cwd=self.working_directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            env=self._environment(),
             **self._identity(),
         ) as process:
             try:
@@ -168,6 +197,13 @@ class Parser:
                 if process.returncode is None:
                     os.killpg(process.pid, signal.SIGKILL)
         return Completed(process.returncode, "", errors)
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of the parser. It shows sets in the same order each time, so that its words repeat."""
+        kept = {
+            name: value for name, value in os.environ.items() if not (self._is_root() and name.startswith("PYTHON"))
+        }
+        return {**kept, "PYTHONHASHSEED": "0"}
 
     def _is_root(self) -> bool:
         return os.geteuid() == 0 and (self.reader is None or self.reader.uid == 0)
@@ -181,59 +217,27 @@ class Parser:
         return {"user": reader.uid, "group": group, "extra_groups": sorted(reader.groups)}
 
 
-def verdict_of(completed: Completed) -> Verdict:
-    """Return the verdict in the result of the command."""
-    if completed.status == 0:
-        return Verdict()
-    reason = _WARNING.sub("", completed.errors)
-    # A warning can precede the reason, with an empty line between the two.
-    words = _one_line(_TRACEBACK.sub("", reason))
-    complaint = _as_sentence(words) if words else ""
-    if completed.status < 0:
-        return Verdict(INSTALLATION, f"It was ended by {_named(-completed.status)}. {complaint}".rstrip())
-    if "Traceback (most recent call last)" in reason:
-        # Synapse reads its configuration in the function load_config, and with it the modules that it names.
-        is_early = ", in load_config\n" not in reason
-    else:
-        is_early = bool(_NO_MODULE.search(reason))
-    cause = INSTALLATION if is_early else CONFIGURATION
-    return Verdict(cause, complaint or f"It ended with status {completed.status} and without a message.")
+def _exists(path: str) -> bool:
+    return "\0" in path or os.path.exists(path)
 
 
-def _as_sentence(words: str) -> str:
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+@contextlib.contextmanager
+def _nameless(content: bytes) -> t.Iterator[int]:
+    """Open a file with this content for the block that has no name. Whoever gets its descriptor can open it again."""
+    with _memory() or tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        file.seek(0)
+        os.fchmod(file.fileno(), 0o444)
+        yield file.fileno()
 
 
-def _named(number: int) -> str:
-    """Return the name of a signal. The kernel uses SIGKILL if the memory is not enough."""
+def _memory() -> t.BinaryIO | None:
+    # Not all systems have it, nor all builds of Python.
     try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    return f"the signal {name}" + (", for example because of too little memory" if number == signal.SIGKILL else "")
-
-
-def _forms(secret: str) -> set[str]:
-    """Return the forms in which a secret may be quoted: as it is, as Python shows it, and both as one line."""
-    texts = (secret, repr(secret)[1:-1])
-    forms = {form for text in texts for form in (text, " ".join(text.split()), _one_line(text))}
-    return {form for form in forms if len(form) >= SHORTEST_SECRET}
-
-
-def _one_line(text: str) -> str:
-    """Return `text` as one line, with each of its paragraphs except the last one as a sentence."""
-    *first, last = [words for words in (" ".join(each.split()) for each in _EMPTY_LINE.split(text)) if words] or [""]
-    return " ".join([*map(_as_sentence, first), last])
-
-
-def _without_cut_values(complaint: str) -> str:
-    """Return the complaint without values that pydantic cuts in the middle (...): they may have a part of a secret."""
-    first, *others = complaint.split(_BEFORE_VALUE)
-    shown = [first]
-    for other in others:
-        value, after, rest = other.partition(_AFTER_VALUE)
-        shown.append(HIDDEN + after + rest if after and "..." in value else other)
-    return _BEFORE_VALUE.join(shown)
+        return os.fdopen(os.memfd_create("synapse_config"), "r+b")
+    except (AttributeError, OSError):
+        return None
 
 
 def _last_words(process: Command, patience: float) -> str:

@@ -144,13 +144,41 @@ def proven_reader(users: t.Iterable[str], configuration: Configuration) -> Reade
     return next((reader for reader in map(reader_named, users) if reader.can(key, os.R_OK)), None)
 
 
+def new_signing_key(configuration: Configuration) -> str | None:
+    """Return the path of a signing key that does not exist, so that the main process of Synapse makes it at its start.
+
+    None if there is one, or if it is unknown. A worker makes none, so that it needs the path in signing_key_path.
+    """
+    path = signing_key_path(configuration)
+    is_made = path is not None and is_missing(path)
+    if configuration.worker_app and not configuration.settings.get("signing_key_path"):
+        is_made = False
+    return path if is_made else None
+
+
 def signing_key_path(configuration: Configuration) -> str | None:
-    """Return the path of the signing key of Synapse 1.163 (synapse/config/key.py), or None if it is unknown."""
+    """Return the path of the signing key of Synapse 1.163 (synapse/config/key.py).
+
+    None if it is unknown, or if the key itself is in the configuration.
+    """
     settings = configuration.settings
+    if "signing_key" in settings:
+        return None
     path, name = settings.get("signing_key_path"), settings.get("server_name")
     if path is None and isinstance(name, str) and configuration.files:
         path = os.path.join(os.path.dirname(configuration.files[-1].path), f"{name}.signing.key")
     return path if isinstance(path, str) and os.path.isabs(path) else None
+
+
+def is_missing(path: str) -> bool:
+    """Return whether there certainly is no file at `path`."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _prefixes(directory: str) -> list[str]:

@@ -84,9 +84,9 @@ def dotted(paths: t.Iterable[KeyPath]) -> list[str]:
 def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collection[KeyPath] = ()) -> Settings:
     """Return a copy of `settings` without secrets.
 
-    These values are hidden: all at a path in `secret`; strings and numbers whose name looks like the name of a secret,
-    also in a list; and URLs with a password. All keys become strings, as in paths. Hidden values at the paths `new` are
-    marked, so that their change is visible.
+    These values are hidden: all at a path in `secret`; texts, numbers, dates and mappings whose name looks like the
+    name of a secret, also in a list; and URLs with a password. All keys become strings, as in paths. Hidden values at
+    the paths `new` are marked, so that their change is visible.
     """
     return t.cast(Settings, _masked(settings, (), frozenset(secret), tuple(new)))
 
@@ -114,18 +114,26 @@ def _secrets_in(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], inside
     """Yield the secrets in `value`. `inside`: it is in a mapping or list that is a secret as a whole."""
     inside = inside or where in secret
     if isinstance(value, dict):
+        is_password = _looks_secret(value, where)
+        inside = inside or is_password
         for key, inner in value.items():
+            if is_password:
+                yield str(key)
             yield from _secrets_in(inner, (*where, str(key)), secret, inside)
     elif isinstance(value, (list, tuple, set)):
         for inner in value:
             yield from _secrets_in(inner, where, secret, inside)
     elif value is not None and not isinstance(value, bool) and (inside or _looks_secret(value, where)):
         yield value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        if not isinstance(value, (str, bytes)):
+            # Synapse shows a date, for example, in the form of Python.
+            yield repr(value)
         yield from _CREDENTIALS_IN_URL.findall(str(value))
 
 
 def _looks_secret(value: t.Any, where: KeyPath) -> bool:
-    if value is None or isinstance(value, (bool, dict, list, tuple)):
+    # A password that begins with a brace is a mapping for YAML.
+    if value is None or value == {} or isinstance(value, (bool, list, tuple)):
         return False
     if isinstance(value, str) and _CREDENTIALS_IN_URL.search(value):
         return True

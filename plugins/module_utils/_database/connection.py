@@ -47,13 +47,15 @@ class QueryTimedOut(SynapseError):
 class DatabaseSettings:
     """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` are those of its function `connect`.
 
-    `source`: the configuration file that sets it. `allow_unsafe_locale`: Synapse accepts any locale.
+    `source`: the configuration file that sets it. `allow_unsafe_locale`: Synapse accepts any locale. `doubt`: what in
+    the configuration may be the reason if it cannot be reached, as sentences, or "".
     """
 
     engine: str
     arguments: dict[str, t.Any]
     source: str
     allow_unsafe_locale: bool = False
+    doubt: str = ""
 
     @property
     def shown(self) -> str:
@@ -77,23 +79,34 @@ def find_database(
     key = next((name for name in ("databases", "database", "database_path") if settings.get(name)), "")
     source = configuration.source_of(key)
     if source is None:
+        emptied = " ".join(filter(None, map(configuration.replacement, ("database", "databases"))))
         raise ConfigurationError(
-            f"No database is set in {', '.join(file.path for file in configuration.files) or 'config_path'}."
-            " Set config_path to all files and directories of the configuration of Synapse."
+            f"No database is set in {', '.join(file.path for file in configuration.files) or 'config_path'}. "
+            + (emptied or "Set config_path to all files and directories of the configuration of Synapse.")
         )
-    section = _section(key, settings[key], source, data_store)
+    replaced = configuration.replacement(key)
+    if key == "databases" and settings.get("database"):
+        raise ConfigurationError(
+            f"databases in {source} and database in {configuration.source_of('database')} are both set, and Synapse"
+            " does not start with both. Remove one of them."
+        )
+    section = _section(key, settings[key], source, data_store, replaced)
     engine, arguments = section.get("name") or "sqlite3", dict(section.get("args") or {})
     if engine not in ("sqlite3", "psycopg2"):
         raise ConfigurationError(
             f"The database in {source} has the name {engine!r}, but Synapse only supports sqlite3 and psycopg2."
         )
     if engine == "sqlite3":
-        # The old key takes precedence, as in Synapse.
-        path = settings.get("database_path") or arguments.get("database")
+        # Synapse ignores the old key if there is a block, although it warns of it only with PostgreSQL.
+        path = settings["database_path"] if key == "database_path" else arguments.get("database")
+        if not path and (replaced or "name" not in section):
+            lacks = "is SQLite and names no file in args.database" if "name" in section else "has no name"
+            advice = replaced or "Write name: psycopg2 for PostgreSQL or name: sqlite3 for SQLite, and args."
+            raise ConfigurationError(f"{key} in {source} {lacks}, without which Synapse does not start. {advice}")
         return DatabaseSettings(engine, {"database": _sqlite_path(path, source, working_directory)}, source)
     # Options that begin with cp_ are only for Synapse's pool of connections.
     kept = {name: value for name, value in arguments.items() if not name.startswith("cp_")}
-    return DatabaseSettings(engine, kept, source, bool(section.get("allow_unsafe_locale")))
+    return DatabaseSettings(engine, kept, source, bool(section.get("allow_unsafe_locale")), replaced)
 
 
 class Database:
@@ -196,7 +209,7 @@ class Database:
         )
 
 
-def _section(key: str, section: t.Any, source: str, data_store: str) -> dict[str, t.Any]:
+def _section(key: str, section: t.Any, source: str, data_store: str, replaced: str) -> dict[str, t.Any]:
     if key == "database_path":
         return {}
     candidates = list(section.values()) if key == "databases" and isinstance(section, dict) else [section]
@@ -204,11 +217,12 @@ def _section(key: str, section: t.Any, source: str, data_store: str) -> dict[str
         if not isinstance(candidate, dict) or not isinstance(candidate.get("args") or {}, dict):
             raise ConfigurationError(
                 f"{key} in {source} does not have the form that Synapse requires: a database needs a name and args."
+                f" {replaced}".rstrip()
             )
         if data_store in (candidate.get("data_stores") or ["main", "state"]):
             return candidate
     raise ConfigurationError(
-        f"None of the databases in {source} has the data store {data_store}. Add it to data_stores."
+        f"None of the databases in {source} has the data store {data_store}. Add it to data_stores. {replaced}".rstrip()
     )
 
 
@@ -270,7 +284,8 @@ def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected
                 " password, run the task as that user, with become_user."
                 if refused
                 else f" Check that PostgreSQL runs, and that Synapse uses the configuration {settings.source}."
-            ),
+            )
+            + (f" {settings.doubt}" if settings.doubt else ""),
             sent=False,
         ) from error
     return connection, errors

@@ -6,8 +6,9 @@
 
 """Reads what the database has about an account before the export, so that no export starts that cannot succeed.
 
-Relies on the tables users, local_current_membership, room_memberships, events, rooms, room_account_data, schema_version
-and schema_compat_version, and on what export_user_data reads from them (synapse/handlers/admin.py, 1.163).
+Relies on the tables users, local_current_membership, room_memberships, events, rooms, room_account_data,
+local_media_repository, schema_version and schema_compat_version, and on what export_user_data reads from them
+(synapse/handlers/admin.py, 1.163).
 """
 
 from __future__ import annotations
@@ -52,6 +53,12 @@ _DECLINED = f"""
         WHERE j.user_id = c.user_id AND j.room_id = c.room_id AND j.membership = 'join'
     )
     ORDER BY c.room_id
+"""
+
+# What decides that there is no file of a medium. Previews of links are no files of the account.
+_MEDIA = """
+    SELECT media_id, media_length, quarantined_by FROM local_media_repository
+    WHERE user_id = ? AND url_cache IS NULL ORDER BY media_id
 """
 
 # Other data of an account that Synapse's export omits: its name, its table, and the column with the user ID.
@@ -116,6 +123,12 @@ def find_declined(database: Database, user_id: str) -> list[str]:
     Rooms with a pending invite or knock are not among them. Synapse's export omits these rooms.
     """
     return [str(row[0]) for row in database.rows(_DECLINED, user_id)]
+
+
+def find_media(database: Database, user_id: str) -> list[dict[str, t.Any]]:
+    """Return the media of the account, as objects like those in media_ids/* of the export, with fewer keys."""
+    names = ("media_id", "media_length", "quarantined_by")
+    return [dict(zip(names, row)) for row in database.rows(_MEDIA, user_id)]
 
 
 def find_left_out(database: Database, user_id: str) -> list[dict[str, str]]:

@@ -67,8 +67,8 @@ class Caller:
             return
         if answering != server_name:
             raise InvalidInput(
-                f"base_url {self.client.base_url} is the server {answering}, but config_path is the configuration of"
-                f" {server_name}. Set base_url and config_path to the same server."
+                f"At {self.client.address} is the server {answering}, but config_path is the configuration of"
+                f" {server_name}. Set {self.client.address.option} and config_path to the same server."
             )
 
 

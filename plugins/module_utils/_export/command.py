@@ -18,6 +18,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Command, run_command
@@ -28,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.script import export_script
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
 # Finds the package without an import, which would take seconds.
 _ASK = """
@@ -41,6 +43,8 @@ _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _FULL_DISK = ("No space left on device", "database or disk is full", "Disk quota exceeded")
 _UNREADABLE = ("Permission denied", "Error accessing file", "readonly database", "unable to open database file")
 _LINES_KEPT = 200
+# In seconds.
+_REPORT_PAUSE = 1.0
 _REASON_LENGTH = 300
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -117,13 +121,38 @@ def run_export(
     lines: collections.deque[str] = collections.deque(maxlen=_LINES_KEPT)
     with _started(arguments, working_directory, lock, lines) as process:
         try:
-            status = process.wait(timeout)
+            status = _wait(process, timeout, os.path.join(directory, "rooms"))
         except subprocess.TimeoutExpired as error:
             raise SynapseError(
                 f"Synapse did not finish the export of {user_id} within {timeout:g} seconds. Increase export_timeout."
             ) from error
     if status != 0:
         raise _failed(user_id, status, list(lines))
+
+
+def _wait(process: Command, timeout: float | None, rooms: str) -> int:
+    """Return the exit status. Meanwhile report how many directories of `rooms` there are. Raises TimeoutExpired."""
+    end = None if timeout is None else time.monotonic() + timeout
+    while progress.active:
+        left = _REPORT_PAUSE if end is None else min(_REPORT_PAUSE, end - time.monotonic())
+        if left < _REPORT_PAUSE:
+            break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(left)
+        _report(rooms)
+    return process.wait(None if end is None else max(0, end - time.monotonic()))
+
+
+def _report(rooms: str) -> None:
+    """Report the rooms that Synapse has begun to write, and the size of their events. It writes one after the other."""
+    count = size = 0
+    # What is missing is not written yet.
+    with contextlib.suppress(OSError), os.scandir(rooms) as entries:
+        for entry in entries:
+            count += 1
+            with contextlib.suppress(OSError):
+                size += os.stat(os.path.join(entry.path, "events")).st_size
+    progress.report(Work.ROOMS_WRITTEN, count, size=size)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.account
     find_declined,
     find_forgotten,
     find_left_out,
+    find_media,
     find_pending,
     require_account,
     require_schema,
@@ -58,6 +59,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media i
     MediaSources,
     choose_sources,
     fetch_media,
+    find_missing,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.page.page import write_page
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.workplace import Workplace
@@ -70,6 +72,8 @@ _PAGE = "index.html"
 _MEDIA = "media"
 _NAMED_AT_MOST = 5
 _PARALLEL_AT_MOST = 64
+# A year, in seconds. Much larger numbers are too large for the timers of the system.
+_LONGEST_TIMEOUT = 366 * 86400
 
 
 class ExportResource:
@@ -96,6 +100,12 @@ class ExportResource:
         parallel = self._declared.parallel
         if not 1 <= parallel <= _PARALLEL_AT_MOST:
             raise InvalidInput(f"parallel is {parallel}. Set it to a number from 1 to {_PARALLEL_AT_MOST}.")
+        timeout = self._declared.export_timeout
+        if not 0 <= timeout <= _LONGEST_TIMEOUT:
+            raise InvalidInput(
+                f"export_timeout is {timeout}. Set it to a number of seconds from 1 to {_LONGEST_TIMEOUT}, or to 0 for"
+                " no limit."
+            )
         configuration = read_configuration(self._declared.config_path)
         self._server_name = configuration.server_name
         identifier = parse_user_id(self._declared.user_id, self._server_name)
@@ -210,6 +220,7 @@ class ExportResource:
             self._forgotten = find_forgotten(database, self._user_id)
             self._left_out = [*_of_declined(find_declined(database, self._user_id))]
             self._left_out += find_left_out(database, self._user_id)
+            media = find_media(database, self._user_id) if declared.require_all_media else []
         if declared.media:
             self._sources = choose_sources(
                 declared.media_source,
@@ -221,6 +232,20 @@ class ExportResource:
         self._caller.check(self._server_name, required=self._sources is not None and self._sources.store is None)
         if self._sources is not None and self._caller.silence is not None:
             self._sources = dataclasses.replace(self._sources, client=None)
+        if self._sources is not None:
+            self._require_all(find_missing(media, self._sources), len(media))
+
+    def _require_all(self, missing: t.Mapping[str, str], total: int) -> None:
+        """Raise SynapseError if `require_all_media` is declared and media are `missing`, with their reasons."""
+        if not missing or not self._declared.require_all_media:
+            return
+        named = [f"{media_id} ({reason})" for media_id, reason in missing.items()]
+        more = len(named) - _NAMED_AT_MOST
+        raise SynapseError(
+            f"{len(named)} of the {total} media of {self._user_id} cannot be exported:"
+            f" {', '.join(named[:_NAMED_AT_MOST])}{f' and {more} more' if more > 0 else ''}. Without"
+            " require_all_media they are only listed."
+        )
 
     def _export(self) -> None:
         with interruptible(), self._place.workplace(resume=self._declared.media) as work:
@@ -289,15 +314,9 @@ class ExportResource:
         directory = os.path.join(work.export, "media_ids")
         names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
         descriptions = (found for name in names for found in read_objects(os.path.join(directory, name)))
-        outcomes = fetch_media(descriptions, work.media, self._sources, self._declared.parallel)
-        missing = [f"{outcome.media_id} ({outcome.reason})" for outcome in outcomes if outcome.reason]
-        if missing and self._declared.require_all_media:
-            more = len(missing) - _NAMED_AT_MOST
-            raise SynapseError(
-                f"{len(missing)} of the {len(outcomes)} media of {self._user_id} cannot be exported:"
-                f" {', '.join(missing[:_NAMED_AT_MOST])}{f' and {more} more' if more > 0 else ''}. Without"
-                " require_all_media they are only listed."
-            )
+        outcomes = fetch_media(descriptions, work.media, self._sources, self._declared.parallel, len(names))
+        missing = {outcome.media_id: outcome.reason for outcome in outcomes if outcome.reason}
+        self._require_all(missing, len(outcomes))
         os.rename(work.media, os.path.join(work.export, _MEDIA))
         return outcomes
 

@@ -43,6 +43,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_s
     find_media_store,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
 _DOWNLOAD = "/_matrix/client/v1/media/download/{server_name}/{media_id}"
 _OLD_DOWNLOAD = "/_matrix/media/v3/download/{server_name}/{media_id}"
@@ -116,7 +117,11 @@ def choose_sources(
 
 
 def fetch_media(
-    descriptions: t.Iterable[t.Mapping[str, t.Any]], directory: str, sources: MediaSources, parallel: int = 4
+    descriptions: t.Iterable[t.Mapping[str, t.Any]],
+    directory: str,
+    sources: MediaSources,
+    parallel: int = 4,
+    total: int | None = None,
 ) -> list[MediaOutcome]:
     """Fetch the file of each description (objects of media_ids/*) into `directory`, which is created if it is missing.
 
@@ -125,10 +130,23 @@ def fetch_media(
     Previews of links are skipped, because Synapse has fetched them, not the user. Returns the result for each of the
     other media, sorted by media ID.
 
-    `parallel` files are fetched at the same time. Raises SynapseError if the disk is full, or if the server or the
-    whole store does not answer. The next run finds the files that were fetched before.
+    `parallel` files are fetched at the same time. `total`: how many descriptions there are, for the progress. Raises
+    SynapseError if the disk is full, or if the server or the whole store does not answer. The next run finds the files
+    that were fetched before.
     """
-    return _Fetching(descriptions, directory, sources).run(parallel)
+    return _Fetching(descriptions, directory, sources, total).run(parallel)
+
+
+def find_missing(descriptions: t.Iterable[t.Mapping[str, t.Any]], sources: MediaSources) -> dict[str, str]:
+    """Return the media, by media ID, of which the descriptions alone show that there is no file, and the reasons."""
+    found = {}
+    for description in descriptions:
+        medium = _read(str(description.get("media_id")), description)
+        try:
+            _require_fetchable(medium, sources)
+        except _Missing as missing:
+            found[medium.media_id] = str(missing)
+    return found
 
 
 class _Medium(t.NamedTuple):
@@ -152,7 +170,13 @@ class _Stopped(Exception):
 
 
 class _Fetching:
-    def __init__(self, descriptions: t.Iterable[t.Mapping[str, t.Any]], directory: str, sources: MediaSources) -> None:
+    def __init__(
+        self,
+        descriptions: t.Iterable[t.Mapping[str, t.Any]],
+        directory: str,
+        sources: MediaSources,
+        total: int | None,
+    ) -> None:
         self._descriptions = iter(descriptions)
         self._directory = directory
         self._sources = sources
@@ -160,6 +184,8 @@ class _Fetching:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._endpoint = _DOWNLOAD
+        self._total = total
+        self._done = self._fetched = 0
 
     def run(self, parallel: int) -> list[MediaOutcome]:
         with _writing(self._directory), contextlib.suppress(FileExistsError):
@@ -184,7 +210,15 @@ class _Fetching:
             if medium is None:
                 break
             outcomes.append(self._settle(medium))
+            self._note(done=1)
         return outcomes
+
+    def _note(self, *, done: int = 0, fetched: int = 0) -> None:
+        """Report that so many more media are done, and so many more bytes are fetched."""
+        with self._lock:
+            self._done += done
+            self._fetched += fetched
+        progress.report(Work.MEDIA, self._done, self._total, size=self._fetched)
 
     def _next(self) -> _Medium | None:
         with self._lock:
@@ -193,6 +227,7 @@ class _Fetching:
                 if description.get("url_cache") is None and media_id not in self._known:
                     self._known.add(media_id)
                     return _read(media_id, description)
+                self._done += 1
         return None
 
     def _settle(self, medium: _Medium) -> MediaOutcome:
@@ -205,7 +240,7 @@ class _Fetching:
             path = os.path.join(self._directory, name)
             sha256 = _complete(path, medium)
             if sha256 is None:
-                with _Part(path, medium, self._stopped) as part:
+                with _Part(path, medium, self._stopped, lambda size: self._note(fetched=size)) as part:
                     source = self._fetch(medium, part)
                     sha256 = part.finish()
                 outcome = outcome._replace(source=source)
@@ -243,7 +278,7 @@ class _Fetching:
             except (AuthenticationFailed, RateLimited):
                 raise
             except EndpointMissing as error:
-                error.explain("If a worker serves the media, set base_url to that worker.")
+                error.explain(f"If a worker serves the media, set {client.address.leading_to('that worker')}.")
                 raise
             except ApiError as error:
                 raise _Missing(f"the server refused it: {error.status} {error.errcode}: {error.error}") from error
@@ -287,7 +322,9 @@ class _Fetching:
 class _Part:
     """A file that is being fetched. `finish` gives it its name; otherwise it is removed at the end."""
 
-    def __init__(self, path: str, medium: _Medium, stopped: threading.Event) -> None:
+    def __init__(self, path: str, medium: _Medium, stopped: threading.Event, note: t.Callable[[int], None]) -> None:
+        """`note` is called with the size of each piece."""
+        self._note = note
         self._path = path
         self._part = f"{path}.part"
         self._medium = medium
@@ -319,6 +356,7 @@ class _Part:
         self._sha256.update(piece)
         with _writing(self._part):
             self._file.write(piece)
+        self._note(len(piece))
 
     def restart(self) -> None:
         """Start again with an empty file."""

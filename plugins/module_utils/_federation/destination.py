@@ -32,6 +32,21 @@ def read_destination(client: Client, name: str) -> JsonObject | None:
         return None
 
 
+def require_server_name(name: str) -> None:
+    """Raise InvalidInput if `name` cannot be the name of a server.
+
+    Synapse accepts more than the Matrix specification, so only what is surely wrong is refused. With PostgreSQL, for
+    example, Synapse answers 500 if there is a NUL character.
+    """
+    if not name.strip(".") or any(
+        character in "@#!/" or character.isspace() or not character.isprintable() for character in name
+    ):
+        raise InvalidInput(
+            f"{name!r} is not the name of a server. Set destination to the part after the first colon of the user IDs"
+            " of that server, for example matrix.example.net or matrix.example.net:8448, without https://."
+        )
+
+
 def describe_destination(found: JsonObject, now: float) -> JsonObject:
     """Return a destination as modules return it, from an object of the Admin API or a row of the database.
 
@@ -70,9 +85,10 @@ class DestinationResource:
         self._clock = clock
 
     def plan(self) -> Plan:
-        """Read the destination and decide. Raises InvalidInput if the server does not know it, and what the client
-        raises.
+        """Read the destination and decide. Raises InvalidInput if the server does not know it, or if it is no name of a
+        server, and what the client raises.
         """
+        require_server_name(self._name)
         self._before = self._read()
         since = self._before.get("failing_since")
         failing = f", which has been failing since {since}" if since else ""
@@ -93,8 +109,19 @@ class DestinationResource:
         require([problem] if remains else [], f"The destination {self._name}")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
-        """Return the `destination` as it is, or would be in check mode, and whether it has `failed_again`."""
-        return {"destination": self._reached, "failed_again": _has_failed(self._reached)}
+        """Return the `destination` as it is, or would be in check mode, and whether it has `failed_again`.
+
+        If it has, `warnings` contains what a reset does not clear: the .well-known file that each process keeps in its
+        memory (synapse/http/federation/well_known_resolver.py).
+        """
+        failed_again = _has_failed(self._reached)
+        warning = (
+            f"Synapse has tried to reach {self._name} again after the reset, and failed. If the .well-known file of"
+            f" {self._name} was wrong and is corrected, Synapse can use the old one for up to 48 hours. Only a restart"
+            " clears it, that of the main process, or of the federation senders if there are any."
+        )
+        warnings = {"warnings": [warning]} if executed and failed_again else {}
+        return {"destination": self._reached, "failed_again": failed_again, **warnings}
 
     def _read(self) -> JsonObject:
         found = read_destination(self._client, self._name)

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.destination import (
     describe_destination,
     read_destination,
+    require_server_name,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 
@@ -203,7 +204,10 @@ def find_destinations(source: Source, wanted: DestinationFilter, now: float, *, 
     """Return the destinations that match the filter, ordered by name; see `describe_destination`.
 
     `rooms`: add the rooms shared with each destination, and whether the last event of the room was `delivered`.
+    Raises InvalidInput if the filter contains what cannot be the name of a server, and what the source raises.
     """
+    if wanted.destination is not None:
+        require_server_name(wanted.destination)
     found = [describe_destination(row, now) for row in source.destinations(wanted.destination)]
     kept = [row for row in found if wanted.failing is None or wanted.failing == (row["retry_state"] != "ok")]
     kept.sort(key=_by_name)

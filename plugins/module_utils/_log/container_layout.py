@@ -70,4 +70,7 @@ def _stored(line: bytes) -> tuple[bytes, t.Any] | None:
     if event is None:
         return None
     text = bytes_of(event["log"])
-    return text[:-1] if text.endswith(b"\n") else text, event.get("time")
+    if text.endswith(b"\n"):
+        # A container with a terminal (tty: true) ends its lines with both.
+        text = text[:-2] if text.endswith(b"\r\n") else text[:-1]
+    return text, event.get("time")

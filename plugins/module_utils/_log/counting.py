@@ -15,6 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.layout imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.parallel import in_processes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.parts import Part, parts_of, processes_for
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.parts_read import PartsRead
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.scan import Scanner, Unread, lines_with, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.signature_messages import NEEDLES
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.signatures import SignatureFailures
@@ -77,13 +78,17 @@ def count_files(files: t.Sequence[LogFile], wanted: Wanted) -> Counts:
     """Return the counts of all files, which are read on all processors. Raises SynapseError if one cannot be read."""
     counts = Counts(wanted)
     parts = parts_of(files, wanted.window)
-    for found in in_processes(functools.partial(_count_part, wanted=wanted), parts, processes=processes_for(parts)):
-        counts.add(found)
+    with PartsRead(parts) as read:
+        count = functools.partial(_count_part, wanted=wanted, read=read)
+        for found in in_processes(count, list(enumerate(parts)), processes=processes_for(parts)):
+            counts.add(found)
     return counts
 
 
-def _count_part(part: Part, wanted: Wanted) -> Counts:
+def _count_part(numbered: tuple[int, Part], wanted: Wanted, read: PartsRead) -> Counts:
+    number, part = numbered
     counts = Counts(wanted)
     for layout, block in part.file.counted(part.start, part.end):
         counts.count(layout, block, part.file.path, part.file.stream, part.file.layouts)
+        read.note(number)
     return counts

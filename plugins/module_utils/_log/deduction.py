@@ -18,9 +18,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.time_text 
 _MESSAGE = re.compile(
     rb" - (?P<tag>[^ \n]+) - (?:\{[^ \n]*\} Processed request: -?[0-9]+\.[0-9]{3}sec/|Received request: )"
 )
+# A reverse proxy may add the port, and nginx calls a Unix socket `unix:`. A number of the head, such as that of a tag,
+# may be followed by a colon, and is not the beginning of an address of IPv6.
 _CLIENT = re.compile(
-    rb"(?:(?:::ffff:)?[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
-    rb"|(?:[0-9a-fA-F]{1,4}|:(?=:[0-9a-fA-F]))(?::[0-9a-fA-F]{0,4}){1,8}(?:%[^ \n]*)?|::|None|-|/[^ \n]*)\Z"
+    rb"(?:(?<![\w.])(?:::ffff:)?[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?::[0-9]{1,5})?"
+    rb"|(?<![\w.])(?<![A-Za-z]-)(?:[0-9a-fA-F]{1,4}|:(?=:[0-9a-fA-F]))(?::[0-9a-fA-F]{0,4}){1,8}(?:%[^ \n]*)?"
+    rb"|\[[0-9a-fA-F:.]+(?:%[^ \n\]]*)?\](?::[0-9]{1,5})?"
+    rb"|::|None|-|(?:unix:)?/[^ \n]*|unix:)\Z"
 )
 _LAST_WORD = re.compile(rb"[^ \n]*\Z")
 _LOGGER = re.compile(rb"(?<![\w.])(?:synapse|twisted)(?:\.[^\s.:,;()\[\]{}<>|]+)+")
@@ -81,17 +85,23 @@ def deduce(line: bytes) -> Deduced | None:
     return _format(head.decode("utf-8", "surrogateescape"), name.group().decode("utf-8", "surrogateescape"))
 
 
-def _format(head: str, name: str) -> Deduced | None:
+def _format(head: str, name: str, without: tuple[int, ...] = ()) -> Deduced | None:
+    """Return the format of a head. `without`: the places in _DATEFMTS of those that do not count."""
     text, end, datefmt = "", 0, None
     seen: set[str] = set()
     literals = []
-    for match in _tokens(name).finditer(head):
+    for match in _tokens(name, without).finditer(head):
         literal = head[end : match.start()]
         literals.append(literal)
         end = match.end()
         field = (match.lastgroup or "").rstrip("0123456789")
         if field == "datefmt":
-            datefmt, field = _DATEFMTS[int((match.lastgroup or "")[len("datefmt") :])], "asctime"
+            place = int((match.lastgroup or "")[len("datefmt") :])
+            datefmt, field = _DATEFMTS[place], "asctime"
+            time = DirectiveTime(datefmt)
+            if time.dated and time.moment(match.group().encode("utf-8", "surrogateescape")) is None:
+                # It has the name of a month in another language, so only the rest of it is a time.
+                return _format(head, name, (*without, place))
             if "asctime" in seen:
                 return None
         if field != "number" and field in seen:
@@ -114,8 +124,10 @@ def _format(head: str, name: str) -> Deduced | None:
     return Deduced(text, datefmt)
 
 
-def _tokens(name: str) -> re.Pattern[str]:
-    dates = [f"(?P<datefmt{number}>{pattern})" for number, pattern in enumerate(_DATE_PATTERNS)]
+def _tokens(name: str, without: tuple[int, ...]) -> re.Pattern[str]:
+    dates = [
+        f"(?P<datefmt{number}>{pattern})" for number, pattern in enumerate(_DATE_PATTERNS) if number not in without
+    ]
     return re.compile("|".join([f"(?P<name>{re.escape(name)})", _ISO, *dates, _OTHERS]))
 
 

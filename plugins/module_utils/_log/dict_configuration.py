@@ -84,6 +84,24 @@ class DictConfiguration:
                 break
         return list(dict.fromkeys(found))
 
+    def kept_from_handlers(self, logger: str) -> str:
+        """Return what keeps the messages of a logger from every handler, a sentence with the fix; empty if nothing."""
+        filtered: list[str] = []
+        if self.sinks(logger):
+            return ""
+        for name in _upwards(logger):
+            settings = self._loggers.get(name, {})
+            for handler in self._names(settings, "handlers", f"loggers.{name}"):
+                if not self._lets_pass(handler, logger):
+                    filters = ", ".join(self._names(self._handler(handler), "filters", f"handlers.{handler}"))
+                    filtered.append(f"the handler {handler} has the filter {filters}")
+            propagate = self._read.value(settings, "propagate")
+            if propagate is not None and not propagate and name != ROOT:
+                return f"the logger {name} has propagate: false and no handler that gets them. Set it to true."
+        if not filtered:
+            return ""
+        return f"{' and '.join(filtered)}, which does not let them pass. Remove the filter, or add another handler."
+
     def names_ancestor_of(self, logger: str) -> bool:
         """Return whether the configuration names this logger or one above it, except the root logger."""
         return any(name in self._loggers for name in _upwards(logger) if name != ROOT)

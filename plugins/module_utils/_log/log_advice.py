@@ -40,12 +40,12 @@ def why_nothing(log: LogSinks) -> str:
         )
     kept = log.keeping(logging.INFO)
     if not kept:
-        return f"{_why_unreadable(log)}{_unused_files(log)}"
+        return f"{_why_unreadable(log)}{unused_files(log)}"
     absent = [absence(sink.path) for sink in kept if sink.kind == FILE]
     # One that exists is enough.
     if len(absent) < len(kept) or not all(absent):
         return ""
-    return f"The log that {log.path} sets cannot be read: {'; '.join(absent)}.{_unused_files(log)}"
+    return f"The log that {log.path} sets cannot be read: {'; '.join(absent)}.{unused_files(log)}"
 
 
 def stopped_by_reload(log: LogSinks) -> str:
@@ -105,6 +105,8 @@ def _named(logger: str) -> str:
 
 def _why_unreadable(log: LogSinks) -> str:
     where = f"in {log.path}" if log.path else "without a log configuration"
+    if not log.sinks and log.kept_back:
+        return f"Synapse writes its requests nowhere: {where}, {log.kept_back} {_APPLY}"
     if not log.sinks:
         return (
             f"Synapse writes its requests nowhere: {where}, no handler gets them. Add one without"
@@ -137,7 +139,8 @@ def _why_unreadable(log: LogSinks) -> str:
     return f"Synapse discards its requests ({where}): add a handler that writes a file to the handlers of root."
 
 
-def _unused_files(log: LogSinks) -> str:
+def unused_files(log: LogSinks) -> str:
+    """Return in a sentence, after a space, which files stay empty because no logger uses their handlers, if any."""
     files = [f"{sink.handler} ({sink.path})" for sink in log.unused if sink.kind == FILE]
     if not files:
         return ""

@@ -42,7 +42,7 @@ class LogSinks(t.NamedTuple):
     and the logger that sets it. `unused`: the handlers that no logger uses. `raised`: the loggers whose level must be
     DEBUG so that it applies to requests. `refused`: why Synapse does not start with this configuration, a sentence, or
     empty. `disables_existing`: disable_existing_loggers is not false. `reload_silences`: a reload therefore ends the
-    log of requests.
+    log of requests. `kept_back`: what keeps requests from every handler, a sentence with the fix, or empty.
     """
 
     sinks: tuple[Sink, ...]
@@ -55,6 +55,7 @@ class LogSinks(t.NamedTuple):
     refused: str = ""
     disables_existing: bool = False
     reload_silences: bool = False
+    kept_back: str = ""
 
     def keeping(self, level: int) -> tuple[Sink, ...]:
         """Return the sinks in which messages of a level can be read on this host."""
@@ -104,6 +105,7 @@ def read_log_sinks(
         disables_existing=evaluated.disables_existing,
         reload_silences=evaluated.disables_existing
         and not all(evaluated.names_ancestor_of(logger) for logger in loggers),
+        kept_back=next(filter(None, map(evaluated.kept_from_handlers, loggers)), ""),
     )
     return _without_streams(found, daemonized)
 

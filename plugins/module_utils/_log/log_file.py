@@ -64,6 +64,8 @@ class LogFile:
         self.first: float | None = None
         self.last: float | None = None
         self.not_after: float | None = None
+        # How far it was read, in bytes of the file itself.
+        self.position = 0
 
     @property
     def compressed(self) -> bool:
@@ -92,10 +94,14 @@ class LogFile:
         with self.opened() as descriptor:
             if self.compression:
                 with decompressed(descriptor, self.path, self.compression) as read:
-                    yield from stream_blocks(read, start, end, size)
+                    for found in stream_blocks(read, start, end, size):
+                        self.position = os.lseek(descriptor, 0, os.SEEK_CUR)
+                        yield found
             else:
                 try:
-                    yield from file_blocks(descriptor, start, end, self.size, size)
+                    for found in file_blocks(descriptor, start, end, self.size, size):
+                        self.position = found[0] + len(found[1])
+                        yield found
                 except Truncated as error:
                     raise self._truncated() from error
 

@@ -44,6 +44,8 @@ _PIECE = rb" std[a-z]+ [FP] "
 _HOST_AND_PROGRAM = rb" [^ \n]+ [^ \n]+: "
 # The name of a service, which is not the level of a record.
 _COMPOSE = rb"(?!(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) )[a-zA-Z0-9][a-zA-Z0-9_.-]* +\| "
+# As grep prints it for several files, with --line-number or without it. No format begins with a path.
+_GREP = rb"/[^ \n:]+:(?:[0-9]+:)?"
 # As Docker and Kubernetes write it.
 _ISO_WITH_ZONE = IsoTime(rb"[0-9-]{10}T[0-9:.Z+-]+")
 
@@ -67,5 +69,6 @@ def prefixes(written: float | None = None) -> tuple[Prefix, ...]:
         Prefix(_COMPOSE),
         Prefix(b"", _ISO_WITH_ZONE, b" "),
         Prefix(rb"<[0-9]+>"),
+        Prefix(_GREP),
         NO_PREFIX,
     )

@@ -21,13 +21,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.processed 
     parse_received,
     returned_fields,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.recognition import REQUEST_TAG
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.record import Record, bytes_of, readable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time, timestamp
 
 _OF_SYNAPSE = Layout(SYNAPSE_FORMAT)
 _MARK = "Processed request:"
 # A name, the path of a socket, or an IP address, with a port if the reverse proxy adds it.
-_PLAIN_ADDRESS = re.compile(r"(?:[\w.-]*|/\S*|\[?[0-9A-Fa-f:.]*(?:%\w+)?\]?)(?::[0-9]+)?")
+_PLAIN_ADDRESS = re.compile(r"(?:[\w.-]*|(?:unix:)?/\S*|unix:|\[?[0-9A-Fa-f:.]*(?:%[\w.-]+)?\]?)(?::[0-9]+)?")
 _LONGEST_QUOTE = 200
 # What may be around a line that was copied. Other characters that Python removes may belong to it.
 _BLANK = " \t\r"
@@ -70,7 +71,10 @@ def _record(line: str) -> Record:
     for copied in (line.rstrip(_BLANK), line.strip(_BLANK)):
         content = bytes_of(copied)
         # One line alone does not show where an address with a space begins, but this format does.
-        record = _OF_SYNAPSE.record(content) or record_of(content, recognise(content))
+        record = _OF_SYNAPSE.record(content)
+        if record is None or not REQUEST_TAG.match(record.request):
+            # It may be another format that contains one more field, such as %(server_name)s.
+            record = record_of(content, recognise(content)) or record
         if record is not None and _has_head(record):
             return record
     # An address that is empty comes after nothing, and the space that follows it belongs to the message.

@@ -49,6 +49,8 @@ _OF_SYNAPSE = re.compile(r"(?:synapse|twisted)(?:\.|\Z)")
 # A tag, or one of the many names of what Synapse does without a request, such as call_when_running.
 _TAG = re.compile(r"[^ ]*\Z")
 _NUMBERED = re.compile(r".*-[0-9]+\Z")
+# The tag of a request: the method with a number or a text of the client, or a word without a request.
+REQUEST_TAG = re.compile(r"[A-Z]+-|[!#$%&'*+.^_`|~\w]*(?:-\S*)?\Z")
 # How many lines are looked at, and the share of them that a further format needs: a forged line is rarer.
 _LINES = 200
 _SHARE = 0.1
@@ -206,7 +208,8 @@ def _read(layout: AnyLayout, line: bytes, fits: _Fits) -> bool:
 
 def _is_access(layout: AnyLayout, record: Record) -> bool:
     match = _ACCESS_MESSAGE.match(record.message)
-    if match is None:
+    # Otherwise it would contain one more field of the format, such as %(server_name)s.
+    if match is None or not REQUEST_TAG.match(record.request):
         return False
     parts = record.logger.encode("utf-8", "surrogateescape").split(b".", 3)
     return not layout.has_logger or (parts[:2] == [b"synapse", b"access"] and parts[3:] == [match.group("tag")])

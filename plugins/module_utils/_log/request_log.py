@@ -26,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.request im
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sources import Places, Sources, find_sources
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.summary import returned_summary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_seconds
 
 Values = dict[str, t.Any]
@@ -88,7 +89,8 @@ class RequestLog:
         counts = count_files(sources.files, wanted) if wanted.summary or wanted.signatures else None
         pairing = None if questions.unfinished_after is None else Pairing(questions.unfinished_after, self._window)
         if pairing is not None:
-            for file in sources.files:
+            for number, file in enumerate(sources.files):
+                progress.report(Work.UNFINISHED_REQUESTS, number, len(sources.files))
                 pairing.read(file)
         if journal is not None and (counts or pairing):
             _read_journal(journal, counts, pairing)
@@ -164,7 +166,10 @@ class RequestLog:
 
 def _read_journal(journal: JournalLog, counts: Counts | None, pairing: Pairing | None) -> None:
     """Read the journal once for both."""
+    size = 0
     for unit, block in journal.blocks(counts.unread if counts else None):
+        size += len(block)
+        progress.report(Work.JOURNAL, size)
         if counts is not None:
             counts.count(CANONICAL, block, unit, unit, (CANONICAL,))
         if pairing is not None:

@@ -23,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.journal im
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_advice import (
     absence,
     stopped_by_reload,
+    unused_files,
     why_nothing,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_configuration import LogSinks, read_log_sinks
@@ -127,7 +128,15 @@ def _followed(places: Places) -> Sources:
         warnings += [_NOT_READ.format(path=path) for path in in_journal]
     else:
         given = given or _configured(next(iter(in_journal.values())), places.log_datefmt)
-        units = units_of(processes, hidden)
+        unused = list(dict.fromkeys(filter(None, map(unused_files, found))))
+        # People look for the requests in these files.
+        warnings += [text.strip() for text in unused]
+        try:
+            units = units_of(processes, hidden)
+        except SynapseError as error:
+            if unused:
+                error.explain(unused[0].strip())
+            raise
     not_read = [path for path in dict.fromkeys(others) if path not in formats]
     return Sources(files, units, given, free_tags, found, warnings, is_live, not_read, hidden)
 

@@ -23,12 +23,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_opt
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import joined
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import problem_of
 
 # In seconds, for each address of a host.
 _LONGEST_CONNECT = 5.0
 _MOST_ADDRESSES = 8
+# In seconds, before a listener is asked again that has no room for one more connection.
+_PAUSE = 0.05
 # In the log of a server on the same host, it shows which requests came directly from here.
-_LOOPBACK_SOURCE = "127.0.0.77"
+LOOPBACK_SOURCE = "127.0.0.77"
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^\s\[\]:/@?#]+)):([0-9]{1,5})")
 # OpenSSL has these words for a server that answers the TLS handshake with text.
 _NOT_TLS = {
@@ -138,8 +141,10 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
 def connect(place: Place, target: str, context: ssl.SSLContext, deadline: Deadline) -> Connection:
     """Return a new connection to `place`, with TLS for https. `target`: "host:port" to which TCP connects.
 
-    Raises NotConnected.
+    A place with a Unix socket has no `target`. Raises NotConnected.
     """
+    if place.unix_socket:
+        return _connect_to_socket(place, deadline)
     failures: list[NotConnected] = []
     for family, address in addresses_of(target, deadline)[:_MOST_ADDRESSES]:
         label = _label(place, address)
@@ -153,6 +158,11 @@ def connect(place: Place, target: str, context: ssl.SSLContext, deadline: Deadli
         return Connection(connected, label, _text_of(address), local)
     kind = next(kind for kind in (*_MOST_TELLING, failures[0].kind) if kind in [failure.kind for failure in failures])
     raise NotConnected(kind, ", ".join(dict.fromkeys(failure.reason for failure in failures)))
+
+
+def client_address_of(place: Place) -> str:
+    """Return which address a request to a place has to name, because the connection shows none; "" if it shows one."""
+    return LOOPBACK_SOURCE if place.unix_socket else ""
 
 
 def addresses_of(target: str, deadline: Deadline) -> list[tuple[int, tuple[t.Any, ...]]]:
@@ -222,7 +232,7 @@ def _connect_to_address(family: int, address: tuple[t.Any, ...], deadline: Deadl
         connection.settimeout(min(deadline.left(), _LONGEST_CONNECT))
         if family == socket.AF_INET and str(address[0]).startswith("127."):
             try:
-                connection.bind((_LOOPBACK_SOURCE, 0))
+                connection.bind((LOOPBACK_SOURCE, 0))
             except OSError:
                 # Not all systems have more than one address on loopback.
                 connection.close()
@@ -234,6 +244,25 @@ def _connect_to_address(family: int, address: tuple[t.Any, ...], deadline: Deadl
         connection.close()
         raise
     return connection
+
+
+def _connect_to_socket(place: Place, deadline: Deadline) -> Connection:
+    path = place.unix_socket
+    connection = socket.socket(socket.AF_UNIX)
+    while True:
+        try:
+            connection.settimeout(deadline.left())
+            connection.connect(path)
+            return Connection(connection, path, path, LOOPBACK_SOURCE)
+        except BlockingIOError:
+            # Unlike TCP, a Unix socket does not wait for room for one more connection.
+            time.sleep(_PAUSE)
+        except OSError as error:
+            connection.close()
+            if is_timeout(error):
+                raise NotConnected("timeout", f"{path} did not accept the connection in time") from error
+            kind = "refused" if isinstance(error, ConnectionRefusedError) else "unreachable"
+            raise NotConnected(kind, problem_of(error, path).partition(". ")[0] or f"{path}: {error}") from error
 
 
 def _why_not(label: str, error: OSError) -> NotConnected:

@@ -12,6 +12,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import joined
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -20,11 +21,15 @@ _ERRCODE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Place(t.NamedTuple):
-    """Where a server listens: the scheme, the host as in a URL without brackets, and the port."""
+    """Where a server listens: the scheme, the host as in a URL without brackets, and the port.
+
+    `unix_socket`: the path of a Unix socket to which the connection goes instead, "" if there is none.
+    """
 
     scheme: str
     host: str
     port: int
+    unix_socket: str = ""
 
     @property
     def netloc(self) -> str:
@@ -41,6 +46,11 @@ class Place(t.NamedTuple):
     def url(self) -> str:
         """The URL without a path."""
         return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def named(self) -> str:
+        """The URL without a path as messages name it, with the socket."""
+        return str(Address(self.url, self.unix_socket))
 
 
 class Request(t.NamedTuple):

@@ -250,7 +250,7 @@ def _compared(subject: Subject, site: Site, got: Answer, groups: tuple[str, ...]
         return Found()
     difference = f"that server is {shown(own_name)}" if own_name != name else "the signing keys differ"
     what = (
-        f"At {url}, another Synapse answers than at {own.place.url}, because {difference}: check to which Synapse the"
+        f"At {url}, another Synapse answers than at {own.place.named}, because {difference}: check to which Synapse the"
         " proxy sends the requests."
     )
     return _one(Finding("another_server", what, ERROR, site.name, evidence(got, expected=quoted(own)), groups))

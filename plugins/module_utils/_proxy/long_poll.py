@@ -153,7 +153,7 @@ def _has_given_up(got: Answer | NoAnswer) -> bool:
 
 def _is_confidential(subject: Subject, place: Place) -> bool:
     """Whether nobody else can read what is sent to a place."""
-    if place.scheme == "https":
+    if place.scheme == "https" or place.unix_socket:
         return True
     host = place.host
     if isinstance(subject.sender, Sender):

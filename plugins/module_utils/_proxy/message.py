@@ -19,8 +19,11 @@ _UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 _UNSENDABLE_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def message_of(request: Request, tag: str, host: str) -> bytes | None:
-    """Return a request as it is sent, None if it would be another request. `tag`: for the header User-Agent."""
+def message_of(request: Request, tag: str, host: str, client_address: str = "") -> bytes | None:
+    """Return a request as it is sent, None if it would be another request. `tag`: for the header User-Agent.
+
+    `client_address`: for a Unix socket, which does not show one. A request with an X-Forwarded-For keeps its own.
+    """
     headers = {
         "host": ("Host", host),
         "user-agent": ("User-Agent", f"matrix_ops.synapse/{COLLECTION_VERSION} (synapse_proxy_info; {tag})"),
@@ -28,6 +31,10 @@ def message_of(request: Request, tag: str, host: str) -> bytes | None:
     }
     if request.body or request.method in _WITH_BODY:
         headers["content-length"] = ("Content-Length", str(len(request.body)))
+    if client_address and not any(name.lower() == "x-forwarded-for" for name, _value in request.headers):
+        # Without them, Synapse fails where it needs an address, see _unix_socket.
+        headers["x-forwarded-for"] = ("X-Forwarded-For", client_address)
+        headers["x-forwarded-proto"] = ("X-Forwarded-Proto", "http")
     for name, _value in request.headers:
         headers.pop(name.lower(), None)
     lines = [*headers.values(), *request.headers]

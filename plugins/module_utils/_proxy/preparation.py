@@ -12,6 +12,7 @@ import email.utils
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     read_configuration,
@@ -51,7 +52,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.well_kno
 _LONGEST_LOOKUP = 5.0
 _NO_ENDPOINT = "M_UNRECOGNIZED"
 _FIX_DIRECT = (
-    "Run the task on the host of Synapse, and set base_url to the URL of its listener, such as http://127.0.0.1:8008."
+    "Run the task on the host of Synapse, and set base_url to the URL of its listener, such as http://127.0.0.1:8008,"
+    " or unix_socket to its path."
 )
 _NOT_FEDERATING = Unknown(
     "delegation",
@@ -69,6 +71,7 @@ class Declared(t.NamedTuple):
     config_path: t.Sequence[str]
     synapse_python: str
     token: str
+    unix_socket: str = ""
 
 
 class Prepared(t.NamedTuple):
@@ -91,9 +94,9 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
     if declared.server_name:
         parse_server_name(declared.server_name)
     public = place_of(declared.public_url, "public_url") if declared.public_url else None
-    base = place_of(declared.base_url, "base_url")
+    base = place_of(declared.base_url, "base_url")._replace(unix_socket=declared.unix_socket)
     _require_addresses(sender.connect_to)
-    settings = read_settings(configuration, base.port) if configuration else Settings()
+    settings = read_settings(configuration, base.port, base.unix_socket) if configuration else Settings()
     reference, unknown = _reference(sender, base)
     server_name = _server_name(declared, configuration, reference, sender, public)
     delegation = resolve(server_name, sender, records)
@@ -112,7 +115,7 @@ def prepare(declared: Declared, sender: Sender, records: Records) -> Prepared:
     if not is_federating and _name_at(sender, client):
         # The proxy knows another listener, which serves other servers. This one cannot be compared with it.
         is_federating, direct = True, None
-        unknown = (*unknown, _not_direct(f"The listener at {base.url} does not serve other servers."))
+        unknown = (*unknown, _not_direct(f"The listener at {base.named} does not serve other servers."))
     elif not is_federating:
         unknown = (*unknown, _NOT_FEDERATING)
     if reference is not None and base == client:
@@ -143,10 +146,10 @@ def _reference(sender: Sender, base: Place) -> tuple[Answer | None, tuple[Unknow
     """Return the answer of Synapse itself to the request for its keys."""
     got = sender.send(base, KEY)
     if not isinstance(got, Answer) or not (text_of(got.json.get("server_name")) or got.errcode):
-        return None, (_not_direct(f"Synapse itself was not found at {base.url}: {quoted(got)}."),)
+        return None, (_not_direct(f"Synapse itself was not found at {base.named}: {quoted(got)}."),)
     proxy = proxy_name([got])
     if proxy:
-        return None, (_not_direct(f"At base_url {base.url}, {proxy} answers, and not Synapse itself."),)
+        return None, (_not_direct(f"At base_url {base.named}, {proxy} answers, and not Synapse itself."),)
     return got, ()
 
 
@@ -161,7 +164,7 @@ def _name_at(sender: Sender, public: Place | None) -> str:
 
 
 def _skew(base: Place, reference: Answer | None) -> float | None:
-    if reference is None or is_loopback(base.host):
+    if reference is None or base.unix_socket or is_loopback(base.host):
         return None
     try:
         told = email.utils.parsedate_to_datetime(reference.header("Date")).timestamp()
@@ -186,9 +189,10 @@ def _server_name(
             " or config_path."
         )
     if running and running != name:
+        address = Address(declared.base_url, declared.unix_socket)
         source = "server_name" if declared.server_name else "the server_name in config_path"
         raise InvalidInput(
-            f"The server at base_url {declared.base_url} is {shown(running)}, but {source} is {name}. Set base_url to"
+            f"The server at {address} is {shown(running)}, but {source} is {name}. Set {address.option} to"
             f" the server {name}."
         )
     return name

@@ -20,8 +20,10 @@ DEFAULT_MAX_UPLOAD_SIZE = 50 * 1024 * 1024
 _SINGLE_SIGN_ON = ("cas_config", "saml2_config")
 
 
-def read_settings(configuration: Configuration, port: int | None) -> Settings:
-    """Return what the configuration says. `port`: where Synapse is asked; `x_forwarded` is that of its listener.
+def read_settings(configuration: Configuration, port: int | None, unix_socket: str = "") -> Settings:
+    """Return what the configuration says.
+
+    `port` or `unix_socket`: where Synapse is asked; `x_forwarded` is that of its listener.
 
     Relies on synapse/config/{repository,server,cas,saml2,oidc}.py of Synapse 1.163.
     """
@@ -30,7 +32,7 @@ def read_settings(configuration: Configuration, port: int | None) -> Settings:
     return Settings(
         max_upload_size=_size(settings.get("max_upload_size")),
         public_baseurl=baseurl if isinstance(baseurl, str) and baseurl else None,
-        x_forwarded=_is_forwarded(settings.get("listeners"), port),
+        x_forwarded=_is_forwarded(settings.get("listeners"), port, unix_socket),
         single_sign_on=_has_single_sign_on(settings),
     )
 
@@ -53,14 +55,15 @@ def _size(value: t.Any) -> int | None:
         return None
 
 
-def _is_forwarded(listeners: t.Any, port: int | None) -> bool | None:
-    """Return x_forwarded of the HTTP listener on `port`, or of all of them if they agree."""
+def _is_forwarded(listeners: t.Any, port: int | None, unix_socket: str) -> bool | None:
+    """Return x_forwarded of the HTTP listener on `port` or at `unix_socket`, or of all of them if they agree."""
     found = [
         listener
         for listener in (listeners if isinstance(listeners, list) else [])
         if isinstance(listener, dict) and listener.get("type") == "http"
     ]
-    chosen = [listener for listener in found if listener.get("port") == port] or found
+    key, value = ("path", unix_socket) if unix_socket else ("port", port)
+    chosen = [listener for listener in found if listener.get(key) == value] or found
     # Synapse also believes the proxy if the listener is a Unix socket, which shows no address of a client.
     values = {bool(listener.get("x_forwarded", bool(listener.get("path")))) for listener in chosen}
     return values.pop() if len(values) == 1 else None

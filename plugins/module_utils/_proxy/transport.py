@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecti
     Connection,
     Deadline,
     NotConnected,
+    client_address_of,
     connect,
     is_timeout,
     read_connect_to,
@@ -55,7 +56,7 @@ class Sender:
     `connect_to` and `verify`.
 
     `address` of an answer has the port, `local_address` is only the IP address, as Synapse logs it. Connections to an
-    IPv4 address of loopback come from 127.0.0.77.
+    IPv4 address of loopback come from 127.0.0.77, and so requests over a Unix socket say of themselves.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Sender:
         more than 256 KiB is cut.
         """
         tag = secrets.token_hex(6)
-        message = message_of(request, tag, self._hosts.get(place, place.netloc))
+        message = message_of(request, tag, self._hosts.get(place, place.netloc), client_address_of(place))
         if message is None:
             return NoAnswer(place, request, tag, "not_asked", "the request contains a character that cannot be sent")
         refusal = self._refusal(place)

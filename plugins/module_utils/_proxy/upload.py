@@ -17,7 +17,7 @@ import ssl
 import time
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import Deadline
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import Deadline, client_address_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.message import message_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response import (
@@ -73,7 +73,7 @@ def upload(opens: Opens, place: Place, size: int) -> Uploaded:
         ("Content-Length", str(size)),
         ("Connection", "close"),
     )
-    head = message_of(Request(TARGET, "POST", headers), tag, place.netloc)
+    head = message_of(Request(TARGET, "POST", headers), tag, place.netloc, client_address_of(place))
     if head is None:
         raise OSError(f"{place.netloc} is not a valid host")
     with opens.open(place) as connection:

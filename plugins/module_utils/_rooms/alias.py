@@ -20,7 +20,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     ApiError,
     AuthenticationFailed,
     InvalidInput,
-    NotFound,
     RateLimited,
     SynapseError,
 )
@@ -28,18 +27,31 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
     parse_any_room_alias,
     parse_room_alias,
     parse_room_id,
+    require_new_alias,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import Pointer
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.alias_rooms import (
+    require_joined_room,
+    require_pointing,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.alias_rules import (
+    explain_refusal,
+    require_allowed,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.configured_rules import ConfiguredRules
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.event_size import require_size
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import Pointer, read_target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.published_aliases import (
+    EVENT,
     PublishedAliases,
+    content_with,
     find_writer,
     read_published,
     write_published,
 )
 
-_ROOM = "/_synapse/admin/v1/rooms/{room_id}"
 _ROOMS = "/_synapse/admin/v1/rooms"
+_USER = "/_synapse/admin/v2/users/{user_id}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +80,15 @@ class _PublishingRoom:
     reason: str
 
 
-def read_target(client: Client, alias: str) -> str | None:
-    """Return the id of the room that `alias` points to, or None if the alias is free."""
-    return Pointer(client, alias).target()
-
-
 class AliasResource:
     """One alias with its declared state, as the runner wants it (see _plan.Resource)."""
 
-    def __init__(self, client: Client, alias: str, declared: DeclaredAlias) -> None:
-        """Nothing is sent yet."""
+    def __init__(
+        self, client: Client, alias: str, declared: DeclaredAlias, rules: ConfiguredRules | None = None
+    ) -> None:
+        """`rules`: those of the server, as far as they are known. Nothing is sent yet."""
         self._client = client
+        self._rules = rules or ConfiguredRules(client)
         self._given = alias
         self._declared = declared
         self._target = declared.room_id if declared.present else None
@@ -94,13 +104,17 @@ class AliasResource:
             parse_room_id(self._declared.room_id)
         self._alias = str(parse_room_alias(self._given, self._client.server_name))
         self._previous = read_target(self._client, self._alias)
-        if self._target is not None and self._target != self._previous:
-            self._require_room(self._target)
+        if self._target != self._previous:
+            if self._target is not None:
+                require_new_alias(self._alias)
+                require_joined_room(self._client, self._target, self._alias)
+            require_allowed(self._client, self._rules, self._alias, self._target)
         self._left = [room for room in map(self._read_left, self._left_room_ids()) if room]
         self._own = self._read_own()
         current, wanted = (self._own.current, self._own.wanted) if self._own else (None, None)
         before = self._state(self._previous, current, self._left)
         after = self._state(self._target, wanted, self._unchangeable())
+        self._require_events()
         return Plan(before, after, tuple(self._steps()))
 
     def verify(self, plan: Plan) -> None:
@@ -140,7 +154,8 @@ class AliasResource:
         return [room for room in self._left if room.writer is None]
 
     def _returned_warnings(self) -> dict[str, t.Any]:
-        return {"warnings": list(self._warnings)} if self._warnings else {}
+        warnings = [*self._rules.warnings, *self._warnings]
+        return {"warnings": warnings} if warnings else {}
 
     def _left_room_ids(self) -> list[str]:
         """The rooms that the alias leaves: they must not publish it any more."""
@@ -168,11 +183,12 @@ class AliasResource:
         declared = self._declared
         if self._target is None or (declared.canonical is None and declared.alt_aliases is None):
             return None
-        current, _content = read_published(self._client, self._target)
+        current, content = read_published(self._client, self._target)
         wanted = self._wanted(current)
         if current.same_as(wanted):
             return _PublishingRoom(self._target, current, wanted, None, "")
-        self._require_pointing(set(wanted.alternatives) - set(current.alternatives), self._target)
+        added = set(wanted.alternatives) - set(current.alternatives) - {self._alias}
+        require_pointing(self._client, added, self._target)
         writer = find_writer(self._client, self._target)
         if writer.user_id is None:
             raise InvalidInput(
@@ -180,6 +196,13 @@ class AliasResource:
                 " Nothing was changed. Make a user of this server room admin first (admin_user_id of synapse_room), or"
                 " leave out canonical and alt_aliases."
             )
+        require_size(
+            content_with(content, wanted),
+            kind=EVENT,
+            room_id=self._target,
+            sender=writer.user_id,
+            what=f"The list of the published aliases of {self._target}",
+        )
         return _PublishingRoom(self._target, current, wanted, writer.user_id, "")
 
     def _wanted(self, current: PublishedAliases) -> PublishedAliases:
@@ -202,14 +225,20 @@ class AliasResource:
                 " leave them out."
             )
 
-    def _require_pointing(self, aliases: t.Iterable[str], room_id: str) -> None:
-        for alias in sorted(set(aliases) - {self._alias}):
-            target = read_target(self._client, alias)
-            if target != room_id:
-                raise InvalidInput(
-                    f"alt_aliases contains {alias}, which points to {target or 'no room'}. A room can only publish"
-                    f" aliases that point to it: point the alias to {room_id} first."
-                )
+    def _require_events(self) -> None:
+        """Raise InvalidInput if the steps need an event in a room that Synapse refuses to the caller."""
+        written = [room.room_id for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
+        # While it removes an alias, Synapse withdraws it in the name of the caller where it is still published.
+        silent = [room.room_id for room in self._unchangeable() if room.room_id == self._previous]
+        for room_id in written[:1] or silent[:1]:
+            self._rules.require_events(f"A change of the published aliases of {room_id}")
+        caller = self._client.caller
+        if silent and self._client.get(_USER, user_id=caller).get("suspended"):
+            raise InvalidInput(
+                f"The account of the access token, {caller}, is suspended. {silent[0]} would still publish the alias,"
+                " and Synapse does not let a suspended user remove such an alias. Nothing was changed. Lift the"
+                " suspension, or use the access token of another server admin."
+            )
 
     def _state(self, target: str | None, own: PublishedAliases | None, rooms: t.Sequence[_PublishingRoom]) -> State:
         if target is None and not rooms:
@@ -239,7 +268,7 @@ class AliasResource:
                 lambda: self._point(lambda: pointer.free(previous), previous),
             )
         elif previous is None and target is not None:
-            yield Step(f"point the alias to {target}", lambda: pointer.point_to(target))
+            yield Step(f"point the alias to {target}", lambda: self._explained(lambda: pointer.point_to(target)))
         elif previous is not None and target is not None and previous != target:
             yield Step(
                 f"move the alias from {previous} to {target}",
@@ -260,7 +289,7 @@ class AliasResource:
         After any other error nothing is restored, because the next run continues from there.
         """
         try:
-            work()
+            self._explained(work)
         except SynapseError as error:
             refused = isinstance(error, ApiError) and 400 <= error.status < 500
             if refused and not isinstance(error, (AuthenticationFailed, RateLimited)):
@@ -268,6 +297,13 @@ class AliasResource:
                     if room.writer and room.room_id == previous:
                         self._restore(room, error)
             error.details = {**error.details, **self._returned_warnings()}
+            raise
+
+    def _explained(self, work: t.Callable[[], None]) -> None:
+        try:
+            work()
+        except ApiError as error:
+            explain_refusal(error, self._alias)
             raise
 
     def _restore(self, room: _PublishingRoom, refusal: SynapseError) -> None:
@@ -300,12 +336,3 @@ class AliasResource:
             raise
         if warning:
             self._warnings.append(warning)
-
-    def _require_room(self, room_id: str) -> None:
-        try:
-            self._client.get(_ROOM, room_id=room_id)
-        except NotFound as error:
-            raise InvalidInput(
-                f"The room {room_id} does not exist on this server, so the alias {self._alias} was not changed."
-                " Check that the room ID is complete."
-            ) from error

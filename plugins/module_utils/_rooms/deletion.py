@@ -24,14 +24,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
     may_pass,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
 _ROOM = "/_synapse/admin/v2/rooms/{room_id}"
 _OF_ROOM = _ROOM + "/delete_status"
 _STATUS = "/_synapse/admin/v2/rooms/delete_status/{delete_id}"
 _TASKS = "/_synapse/admin/v1/scheduled_tasks"
 _IN_PROGRESS = ("scheduled", "active")
+_DELETION = "shutdown_and_purge_room"
+# Synapse itself deletes a room that all users have forgotten. As soon as this is active, it starts no other deletion.
+_PURGE_OF_FORGOTTEN = "purge_room"
 # What Synapse reports of a deletion, and this collection returns.
 _REPORTED = ("kicked_users", "failed_to_kick_users", "local_aliases", "new_room_id")
+# With what the reasons of failed deletions begin, and what they contain, that need an explanation.
+_FORBIDDEN, _STILL_JOINED = "403: ", "Users are still joined"
 _REASON_IN_LOG = "Synapse returns no reason, see its log"
 # The pause between two requests for the status, in seconds.
 _SHORTEST_PAUSE = 0.1
@@ -82,10 +88,13 @@ class Deletion(t.NamedTuple):
 
 def find_deletion(client: Client, room_id: str) -> Deletion | None:
     """Return the deletion of the room that is in progress or scheduled, or None."""
-    parameters = {"resource_id": room_id, "action_name": "shutdown_and_purge_room"}
     try:
-        tasks = member(client.get(_TASKS, params=parameters), "scheduled_tasks")
-        found = [Deletion(str(task["id"]), str(task["status"]), task.get("result") or {}) for task in tasks]
+        found = [
+            Deletion(str(task["id"]), str(task["status"]), task.get("result") or {})
+            for task in _tasks(client, room_id)
+            if task.get("action") == _DELETION
+            or (task.get("action") == _PURGE_OF_FORGOTTEN and task["status"] == "active")
+        ]
     except EndpointMissing:
         found = _of_room(client, room_id)
     running = [deletion for deletion in found if deletion.status in _IN_PROGRESS]
@@ -134,11 +143,11 @@ def wait_for_deletion(
         if deletion.status == "complete":
             return deletion
         if deletion.status not in _IN_PROGRESS:
-            raise SynapseError(
-                f"Synapse could not delete the room {room_id}: {_reason(client, room_id, delete_id)}."
-                " Fix the cause and run the task again. If users cannot be made to leave, set"
-                " allow_purge_with_members: true."
-            )
+            raise _failure(client, room_id, deletion)
+        progress.report(
+            Work.DELETION if deletion.status == "active" else Work.DELETION_SCHEDULED,
+            len(deletion.result.get("kicked_users") or ()),
+        )
         if clock() >= end:
             raise SynapseError(
                 f"The deletion of the room {room_id} is still in progress after {timeout:g} seconds. Synapse continues"
@@ -161,10 +170,42 @@ def _of_room(client: Client, room_id: str) -> list[Deletion]:
     return [Deletion(str(one["delete_id"]), str(one["status"]), one.get("shutdown_room") or {}) for one in results]
 
 
+def _tasks(client: Client, room_id: str) -> list[JsonObject]:
+    """Return what Synapse has done, does and will do in the background for the room."""
+    # It refuses other characters in a query. Then all tasks are read, those of one week.
+    asked = {"resource_id": room_id} if room_id.isascii() else None
+    tasks = member(client.get(_TASKS, params=asked), "scheduled_tasks")
+    return [task for task in tasks if asked or task.get("resource_id") == room_id]
+
+
+def _failure(client: Client, room_id: str, deletion: Deletion) -> SynapseError:
+    """Return the error for a deletion that has failed. It says what Synapse had changed by then."""
+    removed, new_room_id = len(deletion.result.get("kicked_users") or ()), deletion.result.get("new_room_id")
+    reason = _reason(client, room_id, deletion.delete_id)
+    sentences = [f"Synapse could not delete the room {room_id}: {reason}."]
+    if reason.startswith(_FORBIDDEN):
+        sentences.append(
+            "Its configuration can forbid this (hs_disabled, max_mau_value or user_consent), or one of its modules. If"
+            " the task can read config_path, it names the setting before the deletion, except max_mau_value."
+        )
+    if removed:
+        sentences.append(f"It had already removed users from the room ({removed}).")
+    if new_room_id:
+        sentences.append(
+            f"It had already created the new room {new_room_id}. The next run creates another one, so delete this one"
+            " if it is not needed."
+        )
+    sentences.append("Fix the cause and run the task again.")
+    if _STILL_JOINED in reason or reason == _REASON_IN_LOG:
+        sentences.append("If users cannot be made to leave, set allow_purge_with_members: true.")
+    changed = {"changed": True} if removed or new_room_id else {}
+    return SynapseError(" ".join(sentences), deletion=deletion.shown(), **changed)
+
+
 def _reason(client: Client, room_id: str, delete_id: str) -> str:
     """Why a deletion has failed. Its own status does not contain that, but the list of tasks does."""
     try:
-        tasks = member(client.get(_TASKS, params={"resource_id": room_id}), "scheduled_tasks")
+        tasks = _tasks(client, room_id)
     except SynapseError:
         return _REASON_IN_LOG
     reasons = [str(task.get("error") or "") for task in tasks if task.get("id") == delete_id]

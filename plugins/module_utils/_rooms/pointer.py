@@ -7,21 +7,28 @@
 """The room that an alias points to, and how an alias is moved without being lost or taken from another user.
 
 Relies on the room directory of Synapse 1.163 (GET, PUT and DELETE /_matrix/client/v3/directory/room/<alias>). The
-directory has no request to move an alias, and its PUT does not take an alias from a room: it answers 409.
+directory has no request to move an alias, and its PUT does not take an alias from a room: it answers 409, after it has
+checked everything that it refuses.
 """
 
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import NotFound, SynapseError, after_a_change
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ApiError,
+    NotFound,
+    SynapseError,
+    after_a_change,
+)
 
 _ALIAS = "/_matrix/client/v3/directory/room/{alias}"
 # In place of a room ID: the room that the alias points to could not be read.
 _UNKNOWN = "?"
+_TAKEN = 409
 
 
 class Pointer:
-    """An alias of this server, in full, as the room directory has it."""
+    """An alias, in full, as the room directory has it. Only aliases of this server can be changed."""
 
     def __init__(self, client: Client, alias: str) -> None:
         """Nothing is sent yet."""
@@ -47,12 +54,15 @@ class Pointer:
     def move(self, previous: str, wanted: str) -> None:
         """Remove the alias from the room `previous` and point it to `wanted`, or back to `previous` if that is refused.
 
-        Raises SynapseError, which says where the alias points then.
+        What Synapse refuses to point to `wanted` for a reason of its own never leaves `previous`. Raises SynapseError,
+        which says where the alias points then.
         """
         found = self.target()
         if found == wanted:
             return
         if self._is_at(found, previous):
+            if not self._is_taken(wanted):
+                return
             self._leave()
         with after_a_change():
             try:
@@ -69,6 +79,20 @@ class Pointer:
                 " Run the task again to take it from that room."
             )
         return found is not None
+
+    def _is_taken(self, wanted: str) -> bool:
+        """Try to point the alias, which points to another room, to `wanted`, and return whether that room keeps it.
+
+        Raises the refusal if Synapse would not point the alias to `wanted` even if it were free: it might not be
+        pointed back either. If another user has just removed the alias, it points to `wanted` then.
+        """
+        try:
+            self.point_to(wanted)
+        except ApiError as error:
+            if error.status != _TAKEN:
+                raise
+            return True
+        return False
 
     def _remove(self) -> None:
         try:
@@ -115,3 +139,8 @@ class Pointer:
         except SynapseError as hidden:
             error.explain(f"The room that {self._alias} points to now could not be read: {hidden.message}")
             return _UNKNOWN
+
+
+def read_target(client: Client, alias: str) -> str | None:
+    """Return the id of the room that `alias`, which may be of another server, points to, or None if it is free."""
+    return Pointer(client, alias).target()

@@ -23,6 +23,11 @@ _MEMBERS = "/_synapse/admin/v1/rooms/{room_id}/members"
 # Since this room version, the creators of a room have an unlimited power level.
 _CREATORS_UNLIMITED = 12
 NO_LIMIT = float("inf")
+# The ends of sentences, after "because".
+DESERTED = "no user of this server is in the room any more"
+UNREADABLE = "this server cannot read the state of the room, for example because it no longer supports the room version"
+# The numbers that JSON of Matrix can contain.
+_LARGEST_INTEGER = 2**53 - 1
 _SINGLE = ("ban", "events_default", "invite", "kick", "redact", "state_default", "users_default")
 _GROUPS = ("events", "notifications", "users")
 
@@ -44,6 +49,10 @@ class RoomPower:
     creator: str
     creators: tuple[str, ...]
     levels: t.Mapping[str, t.Any] | None
+
+    def is_known(self) -> bool:
+        """Whether the server can read the state of the room. It cannot if it does not support the room version."""
+        return bool(self.creator)
 
     def of(self, user_id: str) -> float:
         """Return the power level of a user, who may be in the room or not."""
@@ -80,14 +89,16 @@ class RoomPower:
         return None if listed is None else _level(listed, 0)
 
     def is_whole(self) -> bool:
-        """Whether every level is an integer. Old room versions can contain others, but they cannot be sent any more."""
+        """Whether every level is an integer that can be sent. Old room versions can contain others."""
         levels = self.levels or {}
         single = [levels[name] for name in _SINGLE if name in levels]
         groups = [levels[name] for name in _GROUPS if name in levels]
         if not all(isinstance(group, dict) for group in groups):
             return False
         every = [*single, *(level for group in groups for level in group.values())]
-        return all(isinstance(level, int) and not isinstance(level, bool) for level in every)
+        return all(
+            isinstance(level, int) and not isinstance(level, bool) and abs(level) <= _LARGEST_INTEGER for level in every
+        )
 
 
 def read_state_event(client: Client, room_id: str, kind: str, key: str = "") -> StateEvent:

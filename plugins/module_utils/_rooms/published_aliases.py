@@ -17,10 +17,13 @@ import dataclasses
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import end_session
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.delegation import IN_CHARGE, is_delegated
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import EndpointMissing, NotFound, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import (
+    DESERTED,
+    UNREADABLE,
     read_joined,
     read_power,
     read_state_event,
@@ -76,6 +79,16 @@ def read_published(client: Client, room_id: str) -> tuple[PublishedAliases, Json
     )
 
 
+def content_with(content: JsonObject, published: PublishedAliases) -> JsonObject:
+    """Return the content of the event with what the room publishes replaced. Other keys stay."""
+    body = {key: value for key, value in content.items() if key not in ("alias", "alt_aliases")}
+    if published.canonical:
+        body["alias"] = published.canonical
+    if published.alternatives:
+        body["alt_aliases"] = list(published.alternatives)
+    return body
+
+
 def find_writer(client: Client, room_id: str) -> Writer:
     """Return the user of this server who changes what a room publishes.
 
@@ -83,21 +96,24 @@ def find_writer(client: Client, room_id: str) -> Writer:
     raises.
     """
     power = read_power(client, room_id)
-    required = power.required(EVENT)
     joined = [user for user in read_joined(client, room_id) if server_name_of(user) == client.server_name]
+    if not joined:
+        return Writer(None, DESERTED)
+    if not power.is_known():
+        return Writer(None, UNREADABLE)
+    required = power.required(EVENT)
     able = [user for user in joined if power.of(user) >= required]
     if not able:
-        reason = (
-            "no user of this server is in the room any more"
-            if not joined
-            else f"no user of this server in the room has the required power level ({required:g})"
-        )
-        return Writer(None, reason)
-    if client.caller in able:
-        return Writer(client.caller)
-    for user in sorted(able, key=lambda user: (-power.of(user), user)):
-        if _can_write(client, user):
-            return Writer(user)
+        return Writer(None, f"no user of this server in the room has the required power level ({required:g})")
+    for user in sorted(able, key=lambda user: (user != client.caller, -power.of(user), user)):
+        if not _can_write(client, user):
+            continue
+        if user != client.caller and is_delegated(client):
+            return Writer(
+                None,
+                f"{IN_CHARGE[0].lower()}{IN_CHARGE[1:]}, so that a server admin cannot act in the name of {user}",
+            )
+        return Writer(user)
     return Writer(
         None,
         "every user of this server who has the required power level is locked, suspended or shadow-banned"
@@ -118,11 +134,7 @@ def write_published(
     published = change(current)
     if published.same_as(current):
         return None
-    body = {key: value for key, value in content.items() if key not in ("alias", "alt_aliases")}
-    if published.canonical:
-        body["alias"] = published.canonical
-    if published.alternatives:
-        body["alt_aliases"] = list(published.alternatives)
+    body = content_with(content, published)
     if writer == client.caller:
         client.put(_SEND, body, room_id=room_id)
         return None

@@ -25,7 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
     parse_room_id,
     server_name_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.alias import read_target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.pointer import read_target
 
 Row = dict[str, t.Any]
 

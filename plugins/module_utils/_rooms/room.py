@@ -24,11 +24,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     after_a_change,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import (
-    parse_room_id,
     parse_user_id,
+    require_legal_room_id,
     server_name_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, State, Step, require
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.configured_rules import ConfiguredRules
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
     DeclaredDeletion,
     Deletion,
@@ -36,7 +37,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion
     start_deletion,
     wait_for_deletion,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import read_joined
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.event_size import require_size
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import (
+    UNREADABLE,
+    read_joined,
+    read_state_event,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.room_admin import (
     read_room_admin,
     require_allowed,
@@ -75,9 +81,12 @@ class DeclaredRoom:
 class RoomResource:
     """One room with its declared state, as the runner wants it (see _plan.Resource)."""
 
-    def __init__(self, client: Client, room_id: str, declared: DeclaredRoom) -> None:
-        """Nothing is sent yet."""
+    def __init__(
+        self, client: Client, room_id: str, declared: DeclaredRoom, rules: ConfiguredRules | None = None
+    ) -> None:
+        """`rules`: those of the server, as far as they are known. Nothing is sent yet."""
         self._client = client
+        self._rules = rules or ConfiguredRules(client)
         self._room_id = room_id
         self._declared = declared
         self._deletion: Deletion | None = None
@@ -85,7 +94,7 @@ class RoomResource:
 
     def plan(self) -> Plan:
         """Read the room and decide. Raises InvalidInput, or what the client raises."""
-        parse_room_id(self._room_id)
+        require_legal_room_id(self._room_id)
         self._declared.check()
         self._room = self._read_room()
         self._blocked = self._read_blocked()
@@ -133,7 +142,9 @@ class RoomResource:
         if not running and self._is_gone(self._room, members):
             before = dict(after)
             return Plan(before, after, tuple(self._blocking(before, after)))
-        self._require_new_room_creator()
+        if not running:
+            self._require_new_room_possible()
+            self._require_removal_possible(members)
         # What a deletion changes step by step, so that an incomplete one is noticed.
         before = {
             **self._state(self._room or {}),
@@ -170,7 +181,7 @@ class RoomResource:
         before.update(admin.shown())
         after.update(admin.shown())
         blocked = self._blocked if self._declared.blocked is None else self._declared.blocked
-        require_allowed(self._client, self._room_id, admin, blocked=blocked)
+        require_allowed(self._client, self._room_id, admin, self._rules, blocked=blocked)
         if admin.is_admin():
             return []
         after.update(admin.shown_afterwards())
@@ -204,21 +215,47 @@ class RoomResource:
             # Deleted in the meantime.
             return 0
 
-    def _require_account(self, user_id: str, option: str) -> None:
+    def _require_account(self, user_id: str, option: str) -> JsonObject:
         try:
             account = self._client.get(_USER, user_id=user_id)
         except NotFound as error:
             raise InvalidInput(f"{option} {user_id} does not exist on this server. Nothing was changed.") from error
         if account.get("deactivated"):
             raise InvalidInput(f"{option} {user_id} is deactivated. Nothing was changed. Set another user.")
+        return account
 
-    def _require_new_room_creator(self) -> None:
-        creator = self._declared.deletion.new_room_creator
-        if creator is not None:
-            full = str(parse_user_id(creator, self._client.server_name))
-            self._require_account(full, "new_room.creator_user_id")
-            deletion = dataclasses.replace(self._declared.deletion, new_room_creator=full)
-            self._declared = dataclasses.replace(self._declared, deletion=deletion)
+    def _require_new_room_possible(self) -> None:
+        deletion = self._declared.deletion
+        if deletion.new_room_creator is None:
+            return
+        option = "new_room.creator_user_id"
+        creator = str(parse_user_id(deletion.new_room_creator, self._client.server_name))
+        if self._require_account(creator, option).get("suspended"):
+            raise InvalidInput(
+                f"{option} {creator} is suspended, so that Synapse creates no room in its name. Nothing was changed."
+                " Lift the suspension, or set another user."
+            )
+        contents = {
+            "new_room.name": ("m.room.name", {"name": deletion.new_room_name or ""}),
+            "new_room.announcement": ("m.room.message", {"body": deletion.announcement or "", "msgtype": "m.text"}),
+        }
+        for what, (kind, content) in contents.items():
+            require_size(content, kind=kind, room_id="", sender=creator, what=what)
+        self._rules.require_events("A new room for the users")
+        deletion = dataclasses.replace(deletion, new_room_creator=creator)
+        self._declared = dataclasses.replace(self._declared, deletion=deletion)
+
+    def _require_removal_possible(self, members: int) -> None:
+        """Raise InvalidInput if Synapse can make no user leave, so that it would not purge the room either."""
+        if not members or self._declared.deletion.allow_purge_with_members:
+            return
+        fix = "Nothing was changed. To purge it although they are in it, set allow_purge_with_members: true."
+        if self._rules.refuses_all_events():
+            self._rules.require_events(f"The removal of the users from {self._room_id}")
+        if not read_state_event(self._client, self._room_id, "m.room.create").sender:
+            raise InvalidInput(
+                f"The users of this server cannot be removed from {self._room_id}, because {UNREADABLE}. {fix}"
+            )
 
     def _delete(self) -> None:
         delete_id = start_deletion(self._client, self._room_id, self._declared.deletion)

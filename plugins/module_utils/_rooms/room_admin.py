@@ -8,8 +8,9 @@
 
 Relies on POST /_synapse/admin/v1/rooms/<id>/make_room_admin of Synapse 1.163, which writes the power levels first and
 invites the user after that. If the invitation is refused, the user has the power level in a room that they cannot join.
-So everything that can be read is checked first. Only the attempt shows whether this server or the invited user accepts
-no invitations (`block_non_admin_invites`, a spam checker, the user of server notices, an invite filter, a rate limit).
+So everything that can be read is checked first. Only the attempt shows what a module of Synapse refuses (a spam
+checker, rules for events), a rate limit of invitations, and without the configuration also `block_non_admin_invites`,
+the user of server notices and the experimental filters of invitations.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.configured_rules import ConfiguredRules
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.event_size import require_size
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.invitations import require_welcome
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.power import (
+    DESERTED,
     NO_LIMIT,
+    UNREADABLE,
     RoomPower,
     read_joined,
     read_power,
@@ -39,6 +45,7 @@ class RoomAdmin(t.NamedTuple):
 
     `membership` is None for a user who was never in the room. `public`: whether all users can join. `granter`: the user
     in whose name Synapse grants the power level. None if no user of this server who is in the room can grant it.
+    `deserted`: whether no user of this server is in the room.
     """
 
     power: RoomPower
@@ -46,6 +53,7 @@ class RoomAdmin(t.NamedTuple):
     membership: str | None
     public: bool
     granter: str | None
+    deserted: bool
 
     @property
     def granted(self) -> float:
@@ -81,6 +89,11 @@ class RoomAdmin(t.NamedTuple):
         membership = "invite" if self.needs_invitation else self.membership
         return {"admin_user_id": self.user_id, "power_level": int(self.granted), "membership": membership}
 
+    def levels_afterwards(self) -> dict[str, t.Any]:
+        """Return the power levels of users after Synapse has made the user admin."""
+        listed = (self.power.levels or {}).get("users")
+        return {**(listed if isinstance(listed, dict) else {}), self.user_id: int(self.granted)}
+
     def step(self) -> str:
         """Return the description of the step that makes the user admin."""
         if self.has_power() and self.power.of(self.user_id) == self.granted:
@@ -103,13 +116,14 @@ def read_room_admin(client: Client, room_id: str, user_id: str) -> RoomAdmin:
         str(membership) if membership else None,
         public=rules.get("join_rule") == "public",
         granter=_granter(power, joined, client.server_name),
+        deserted=all(server_name_of(user) != client.server_name for user in joined),
     )
 
 
-def require_allowed(client: Client, room_id: str, admin: RoomAdmin, *, blocked: bool) -> None:
+def require_allowed(client: Client, room_id: str, admin: RoomAdmin, rules: ConfiguredRules, *, blocked: bool) -> None:
     """Raise InvalidInput with the cause and the fix if the user is not admin yet and Synapse cannot change that.
 
-    `blocked`: whether the room will be blocked by then.
+    `rules`: those of the server, as far as they are known. `blocked`: whether the room will be blocked by then.
     """
     problem = f"{admin.user_id} cannot be made admin of {room_id}"
     if admin.membership == "ban":
@@ -118,6 +132,13 @@ def require_allowed(client: Client, room_id: str, admin: RoomAdmin, *, blocked: 
         )
     if admin.is_admin():
         return
+    if admin.deserted:
+        raise InvalidInput(
+            f"{problem}, because {DESERTED}. A user of this server must join the room first. If the room is not needed"
+            " any more, delete it with state: absent."
+        )
+    if not admin.power.is_known():
+        raise InvalidInput(f"{problem}, because {UNREADABLE}.")
     if admin.power.of(admin.user_id) > admin.granted:
         raise InvalidInput(
             f"{admin.user_id} has a higher power level in {room_id} than Synapse can grant, but is not in the room."
@@ -133,18 +154,30 @@ def require_allowed(client: Client, room_id: str, admin: RoomAdmin, *, blocked: 
             f"{problem}, because the room has no power levels, and those that Synapse writes would give {admin.granter}"
             f" no power any more. {admin.granter} must set power levels in the room first."
         )
+    granter = client.get(_USER, user_id=admin.granter)
     if admin.needs_invitation:
         _require_invitation(problem, admin, blocked)
+        if not granter.get("admin") and admin.granter != rules.notices_user():
+            require_welcome(client, problem, admin.user_id, admin.granter, rules)
+        if admin.user_id == rules.notices_user():
+            raise InvalidInput(
+                f"{problem}, because the user must be invited, and no user can invite the user of server notices. Set"
+                " another user."
+            )
     if not admin.power.is_whole():
         raise InvalidInput(
             f"{problem}, because some power levels of the room are not integers, and Synapse does not accept them any"
             " more. A room admin must set the power levels again."
         )
-    if client.get(_USER, user_id=admin.granter).get("suspended"):
+    if granter.get("suspended"):
         raise InvalidInput(
             f"{problem}, because Synapse does that in the name of {admin.granter}, and this user is suspended. Lift the"
             " suspension first."
         )
+    content = {**(admin.power.levels or {}), "users": admin.levels_afterwards()}
+    what = f"The power levels of {room_id} with {admin.user_id}"
+    require_size(content, kind=_POWER_LEVELS, room_id=room_id, sender=admin.granter, what=what)
+    rules.require_events(f"A change of the power levels of {room_id}")
 
 
 def _require_invitation(problem: str, admin: RoomAdmin, blocked: bool) -> None:

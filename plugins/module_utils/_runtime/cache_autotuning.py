@@ -31,13 +31,15 @@ def autotuning_in_force(
     settings: CacheSettings,
     jemalloc: t.Mapping[str, t.Any] | None,
     memory: t.Mapping[str, t.Any] | None = None,
+    replacement: str = "",
 ) -> dict[str, t.Any] | None:
     """Return the autotuning of the caches of a process, or None if the configuration does not set it.
 
     `jemalloc`: what ProcessReader.jemalloc returns, None if it is unknown. `memory`: the memory as jemalloc reports it,
-    with `allocated_bytes`; by default that in `jemalloc`. Returned: `max_bytes`, `target_bytes` and `min_ttl_seconds`
-    as far as they are set and right, `in_force` (absent if it is unknown), `reason` (why it is not in force or unknown)
-    and, if it is in force and the allocated memory is known, `allocated_bytes` and `is_evicting`.
+    with `allocated_bytes`; by default that in `jemalloc`. `replacement`: what Configuration.replacement returns for
+    caches. Returned: `max_bytes`, `target_bytes` and `min_ttl_seconds` as far as they are set and right, `in_force`
+    (absent if it is unknown), `reason` (why it is not in force or unknown) and, if it is in force and the allocated
+    memory is known, `allocated_bytes` and `is_evicting`.
     """
     given = settings.cache_autotuning
     if not given:
@@ -59,7 +61,7 @@ def autotuning_in_force(
             wrong.append(f"caches.cache_autotuning.{key} is not a {unit}. {_FIX}")
     loaded = (jemalloc or {}).get("loaded")
     if wrong:
-        return {**known, "in_force": False, "reason": " ".join(wrong)}
+        return {**known, "in_force": False, "reason": " ".join([*wrong, replacement]).rstrip()}
     if loaded is False:
         reason = "jemalloc is not loaded in the process, and without it Synapse ignores caches.cache_autotuning."
         return {**known, "in_force": False, "reason": f"{reason} Load jemalloc with LD_PRELOAD and restart Synapse."}

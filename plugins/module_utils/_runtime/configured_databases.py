@@ -16,15 +16,13 @@ SQLITE, POSTGRESQL = "sqlite3", "psycopg2"
 def configured_databases(settings: Settings) -> list[Settings]:
     """Return the settings of each database, always with a `name`. The list is empty if the configuration has none.
 
-    The old setting `database_path` has priority over a path in `database`, and Synapse ignores it with PostgreSQL.
+    Synapse ignores the old setting `database_path` if there is a block.
     """
     several = settings.get("databases")
     given = list(several.values()) if isinstance(several, dict) and several else [settings.get("database")]
     found = [{"name": SQLITE, **database} for database in given if isinstance(database, dict)]
     path = settings.get("database_path")
-    if path and all(database["name"] == SQLITE for database in found):
-        return [{"name": SQLITE, "args": {"database": path}}]
-    return found
+    return [{"name": SQLITE, "args": {"database": path}}] if path and not any(given) else found
 
 
 def database_engine(settings: Settings) -> str | None:

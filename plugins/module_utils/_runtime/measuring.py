@@ -30,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.caches
     cache_sources,
     compare_caches,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.command_line import MAIN_APP
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.memory import read_cpu_seconds
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics import (
     Metrics,
@@ -95,7 +96,9 @@ class Measuring:
         metrics = read_metrics(configuration.settings, process, self._timeout, self._proc)
         first = self._reading(process, metrics)
         if isinstance(metrics, NoMetrics):
-            reader.unknown += [Unknown(name, *metrics) for name in self._wanted.needing_metrics]
+            replaced = configuration.replacement("listeners" if process.app == MAIN_APP else "worker_listeners")
+            reason = f"{metrics.reason} {replaced}".rstrip()
+            reader.unknown += [Unknown(name, reason, metrics.fix) for name in self._wanted.needing_metrics]
             return Measured(process, configuration, reader, None, first)
         if metrics.doubt is not None:
             reader.unknown.append(metrics.doubt)
@@ -150,7 +153,9 @@ class Measuring:
             sources = cache_sources(one.configuration, described.get("changed_for_reload") or [])
             bases = self._base_sizes(one)
             described["caches"] = compare_caches(samples, bases, settings, described["environment"], sources)
-            described["autotuning"] = autotuning_in_force(settings, jemalloc, memory)
+            described["autotuning"] = autotuning_in_force(
+                settings, jemalloc, memory, one.configuration.replacement("caches")
+            )
 
     def _reading(self, process: Process, metrics: Metrics | NoMetrics | None) -> Reading:
         samples = metrics.samples if isinstance(metrics, Metrics) else []

@@ -23,13 +23,13 @@ _VALUES = (
         "name",
         "/_matrix/key/v2/server",
         "server_name",
-        "Add the resource keys to the listener of Synapse at base_url, or set base_url to a listener that has it.",
+        "Add the resource keys to the listener of Synapse at {option}, or set {option} to a listener that has it.",
     ),
     (
         "version",
         "/_synapse/admin/v1/server_version",
         "server_version",
-        "Set base_url to the URL of the main process of Synapse, not of a worker or of a proxy that hides this path.",
+        "Set {leading_to_main_process}, not of a worker or of a proxy that hides this path.",
     ),
 )
 
@@ -42,15 +42,19 @@ def read_server(client: Client) -> tuple[dict[str, str], list[Unknown]]:
         try:
             value = member(client.get(path), key)
             if not isinstance(value, str):
-                raise UnexpectedAnswer(f"The answer of {client.base_url}{path} contains a {key} that is not text.")
+                raise UnexpectedAnswer(f"The answer of {client.address.at(path)} contains a {key} that is not text.")
         except MissingLibrary as error:
             return found, [Unknown("server", error.message, f"Install {error.library} for the Python of the module.")]
         except ConnectionFailed as error:
             # The next request would only wait for the same timeout again.
-            fix = "Start Synapse, or set base_url to the URL of its main process."
+            fix = f"Start Synapse, or set {client.address.leading_to('its main process')}."
             return found, [*unknown, Unknown("server", error.message, fix)]
         except SynapseError as error:
-            unknown.append(Unknown(f"server.{name}", error.message, fix))
+            fixes = {
+                "option": client.address.option,
+                "leading_to_main_process": client.address.leading_to("the main process of Synapse"),
+            }
+            unknown.append(Unknown(f"server.{name}", error.message, fix.format(**fixes)))
         else:
             found[name] = value
     return found, unknown

@@ -153,7 +153,15 @@ class ServiceReader:
             # A directory that a role has not created yet sets nothing.
             present = [path for path in self._declared.config_path if os.path.exists(path)]
             configuration = self._attempt("database", lambda: read_configuration(present), _CORRECT)
-        return _database_of(configuration) if configuration else {}
+        if configuration is None:
+            return {}
+        found = _database_of(configuration)
+        replaced = configuration.replacement("database")
+        if replaced and not found.get("database"):
+            self._unknown.append(
+                Unknown("database", f"The configuration does not name the database. {replaced}", _CORRECT)
+            )
+        return found
 
     def _paths(self, configuration: Configuration, directory: str) -> list[dict[str, t.Any]]:
         used = self._attempt("paths", lambda: find_used_paths(configuration, directory), _CORRECT)

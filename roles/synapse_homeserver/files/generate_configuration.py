@@ -13,10 +13,13 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+# What the role always sets itself, as whole blocks. Two files with one of them would look like a mistake.
+BLOCKS_OF_ROLE = r"(?m)^(?:listeners|database):.*\n(?:[ #-].*\n|\n)*"
 MARK = "# Made by the role matrix_ops.synapse.synapse_homeserver, which keeps what it sets in a file of its own.\n"
 
 wanted = json.load(sys.stdin)
@@ -54,7 +57,7 @@ with open(made, encoding="utf-8") as file:
     text = file.read()
 text = text.replace(f"{work}/{wanted['server_name']}.log.config", wanted["log_config"]).replace(work, directory)
 with open(made, "w", encoding="utf-8") as file:
-    file.write(MARK + text)
+    file.write(MARK + re.sub(BLOCKS_OF_ROLE, "", text))
 key = f"{wanted['server_name']}.signing.key"
 # The key before the file that names it: a server whose key is missing would get another one, and be another server.
 for source, target in ((os.path.join(work, key), os.path.join(directory, key)), (made, wanted["config_path"])):

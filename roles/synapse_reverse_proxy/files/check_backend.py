@@ -25,6 +25,8 @@ SET_IT = "Set synapse_reverse_proxy_backend to the URL of its listener."
 
 def backend_faults(question: dict[str, t.Any]) -> list[str]:
     """Return why requests to the backend would not reach the declared server, as a sentence."""
+    if question["unix_socket"]:
+        return asked(question, "http", "localhost", 80) if question["asks_backend"] else []
     url = urllib.parse.urlsplit(question["backend"])
     port = url.port or (443 if url.scheme == "https" else 80)
     host = url.hostname or ""
@@ -55,7 +57,7 @@ def asked(question: dict[str, t.Any], scheme: str, host: str, port: int) -> list
     """Return what is wrong with the answer of the backend to a request, as a sentence."""
     place = f"synapse_reverse_proxy_backend ({question['backend']})"
     try:
-        status, body = answer_of(scheme, host, port)
+        status, body = answer_of(scheme, host, port, question["unix_socket"])
     except OSError as error:
         # In check mode, the Synapse that would be installed before is not there yet.
         return [] if question["may_be_down"] else [f"{place} does not answer: {error}. Start Synapse first. {SET_IT}"]
@@ -76,14 +78,31 @@ def asked(question: dict[str, t.Any], scheme: str, host: str, port: int) -> list
     return []
 
 
-def answer_of(scheme: str, host: str, port: int) -> tuple[int, bytes]:
-    """Return status and body; raises `OSError` or `http.client.HTTPException`."""
+class SocketConnection(http.client.HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: that of the socket. Connects with the first request."""
+        super().__init__("localhost", timeout=ANSWER_LIMIT)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect; raises `OSError`."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(ANSWER_LIMIT)
+        self.sock.connect(self._path)
+
+
+def answer_of(scheme: str, host: str, port: int, unix_socket: str) -> tuple[int, bytes]:
+    """Return status and body, over the socket if there is one; raises `OSError` or `http.client.HTTPException`."""
     # nginx does not verify the certificate of a backend either.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection = (
-        http.client.HTTPSConnection(host, port, timeout=ANSWER_LIMIT, context=context)
+        SocketConnection(unix_socket)
+        if unix_socket
+        else http.client.HTTPSConnection(host, port, timeout=ANSWER_LIMIT, context=context)
         if scheme == "https"
         else http.client.HTTPConnection(host, port, timeout=ANSWER_LIMIT)
     )

@@ -46,6 +46,8 @@ _PROXIES: dict[str, t.Callable[[Wanted], dict[str, Correction]]] = {
     "haproxy": haproxy.corrections,
     "traefik": traefik.corrections,
 }
+# They cannot forward to a Unix socket.
+_WITHOUT_SOCKETS = {"traefik"}
 # With these, Apache (404) and Traefik (400) refuse encoded characters without any rule, but Apache only these ones.
 _OF_SETTINGS = (400, 404)
 _OF_APACHE = {"%2F", "%5C"}
@@ -76,12 +78,17 @@ def advise(
         _max_upload_size(finding),
         _files(finding),
         "" if site == public_name else site,
+        backend.unix_socket,
     )
     topic = _topic(finding, wanted)
     if topic in WELL_KNOWN and finding.name in CERTIFICATE:
         wanted = wanted._replace(files=(SERVER,))
-    found = {proxy: by_finding(corrections(wanted)).get(topic) for proxy, corrections in _PROXIES.items()}
-    found["synapse"] = _of_synapse(topic, wanted, backend.port)
+    found = {
+        proxy: by_finding(corrections(wanted)).get(topic)
+        for proxy, corrections in _PROXIES.items()
+        if not wanted.unix_socket or proxy not in _WITHOUT_SOCKETS
+    }
+    found["synapse"] = _of_synapse(topic, wanted, backend)
     return {
         name: {**correction._asdict(), "place": correction.place + _or_else(topic, wanted)}
         for name, correction in found.items()
@@ -145,15 +152,16 @@ def _or_else(topic: str, wanted: Wanted) -> str:
     return f" Or let {url} answer {name}, so that other servers do not use this site."
 
 
-def _of_synapse(topic: str, wanted: Wanted, port: int) -> Correction | None:
+def _of_synapse(topic: str, wanted: Wanted, backend: Place) -> Correction | None:
     """Return the lines of homeserver.yaml.
 
     Relies on synapse/rest/well_known.py: `m.server` is the server name of Synapse, with the port 443 if it has none,
     and the file for clients is served only with public_baseurl.
     """
     if topic == "forwarded_for_ignored":
+        where = f"path {backend.unix_socket}" if backend.unix_socket else f"port {backend.port}"
         return Correction(
-            f"In homeserver.yaml, in the entry of listeners with the port {port}. Restart Synapse.",
+            f"In homeserver.yaml, in the entry of listeners with the {where}. Restart Synapse.",
             "x_forwarded: false",
             "x_forwarded: true",
         )

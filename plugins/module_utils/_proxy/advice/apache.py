@@ -51,8 +51,12 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
     }
 
 
+def _backend(wanted: Wanted) -> str:
+    return f"unix:{wanted.unix_socket}|http://localhost" if wanted.unix_socket else wanted.backend_url
+
+
 def _of_paths(wanted: Wanted, host: str) -> dict[str, Correction]:
-    example = f"ProxyPass /_matrix {wanted.backend_url}/_matrix"
+    example = f"ProxyPass /_matrix {_backend(wanted)}/_matrix"
     forwarded = f"AllowEncodedSlashes NoDecode\nMergeSlashes Off\n{_passed(wanted)}"
     first = f"{host} {_FIRST}"
     return {
@@ -101,7 +105,7 @@ def _passed(wanted: Wanted, options: str = "") -> str:
 def _proxied(wanted: Wanted, options: str = "") -> str:
     """Return the lines that forward. Without nocanon, Apache decodes the path and encodes it again in its own way."""
     words = f"nocanon {options}".strip()
-    passed = [f"ProxyPass {path} {wanted.backend_url}{path} {words}" for path in FORWARDED]
+    passed = [f"ProxyPass {path} {_backend(wanted)}{path} {words}" for path in FORWARDED]
     return "\n".join([*_tls(wanted), *passed])
 
 
@@ -153,7 +157,7 @@ def _of_the_host(wanted: Wanted, host: str) -> dict[str, Correction]:
         **{
             name: Correction(
                 f"{host} These lines must come after every other Location.",
-                f"ProxyPass {path} {wanted.backend_url}{path}",
+                f"ProxyPass {path} {_backend(wanted)}{path}",
                 f'<Location "{path}">\n    Require all denied\n</Location>',
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
@@ -161,9 +165,7 @@ def _of_the_host(wanted: Wanted, host: str) -> dict[str, Correction]:
         "health_of_another_server": Correction(
             f"{host} {_FIRST}",
             "",
-            "\n".join(
-                [_untouched("^/health$"), *_tls(wanted), f"ProxyPass /health {wanted.backend_url}/health nocanon"]
-            ),
+            "\n".join([_untouched("^/health$"), *_tls(wanted), f"ProxyPass /health {_backend(wanted)}/health nocanon"]),
         ),
         "well_known": Correction(
             f"In the VirtualHost of {wanted.server_host} with port 443. These lines must come before any other"

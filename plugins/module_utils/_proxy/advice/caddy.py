@@ -44,6 +44,8 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
 
 
 def _upstream(wanted: Wanted) -> str:
+    if wanted.unix_socket:
+        return f"unix/{wanted.unix_socket}"
     return wanted.backend_url if wanted.scheme == "https" else wanted.address
 
 

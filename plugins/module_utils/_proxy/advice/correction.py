@@ -79,6 +79,7 @@ class Wanted(t.NamedTuple):
     `server_name`: the Matrix server name. `public_name`: the name of the public URL, with a port if it is not 443.
     `max_upload_size`: in bytes. `files`: which of the files server and client below /.well-known/matrix are wrong.
     `site`: the name of the site that has the finding, with a port if it is not 443, "" if it is that of the public URL.
+    `unix_socket`: the path of the Unix socket where Synapse listens instead of at `address`, "" if there is none.
     """
 
     scheme: str
@@ -88,6 +89,7 @@ class Wanted(t.NamedTuple):
     max_upload_size: int = DEFAULT_MAX_UPLOAD_SIZE
     files: tuple[str, ...] = (SERVER, CLIENT)
     site: str = ""
+    unix_socket: str = ""
 
     @property
     def backend_url(self) -> str:

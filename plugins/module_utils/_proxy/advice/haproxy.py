@@ -98,6 +98,8 @@ def _acl() -> str:
 
 
 def _server(wanted: Wanted) -> str:
+    if wanted.unix_socket:
+        return f"unix@{wanted.unix_socket}"
     tls = " ssl verify required ca-file @system-ca" if wanted.scheme == "https" else ""
     return f"{wanted.address}{tls}"
 

@@ -44,9 +44,13 @@ def corrections(wanted: Wanted) -> dict[str, Correction]:
     }
 
 
+def _backend(wanted: Wanted) -> str:
+    return f"http://unix:{wanted.unix_socket}" if wanted.unix_socket else wanted.backend_url
+
+
 def _of_paths(wanted: Wanted, server: str) -> dict[str, Correction]:
     # With a URI, even a single slash, or after a rewrite, nginx sends the path decoded and normalised.
-    untouched = f"proxy_pass {wanted.backend_url};"
+    untouched = f"proxy_pass {_backend(wanted)};"
     # The first regular expression that matches wins, but not before = and ^~, and all of them come after the server.
     first = (
         f"{server} It must come before every other location. Remove other locations for these paths, and move return,"
@@ -62,7 +66,7 @@ def _of_paths(wanted: Wanted, server: str) -> dict[str, Correction]:
         "path_changed": Correction(
             f"{_LOCATION} Remove every rewrite and every variable such as $uri there, and every rewrite in the"
             " server block.",
-            f"proxy_pass {wanted.backend_url}/;",
+            f"proxy_pass {_backend(wanted)}{':' if wanted.unix_socket else ''}/;",
             untouched,
         ),
         "path_refused": refused,
@@ -90,7 +94,7 @@ def _location(wanted: Wanted, more: str = "") -> str:
     line = f"    {more}\n" if more else ""
     return f"""\
 location ~ ^({"|".join(FORWARDED)}) {{
-{line}    proxy_pass {wanted.backend_url};
+{line}    proxy_pass {_backend(wanted)};
     proxy_http_version 1.1;
     proxy_set_header Host $http_host;
     proxy_set_header X-Forwarded-For $remote_addr;
@@ -156,13 +160,13 @@ def _of_the_server(wanted: Wanted, server: str) -> dict[str, Correction]:
         **{
             name: Correction(
                 server,
-                f"location {path} {{\n    proxy_pass {wanted.backend_url};\n}}",
+                f"location {path} {{\n    proxy_pass {_backend(wanted)};\n}}",
                 f"location ^~ {path} {{\n    return 404;\n}}",
             )
             for name, path in {"admin_api_public": "/_synapse/admin", "metrics_public": "/_synapse/metrics"}.items()
         },
         "health_of_another_server": Correction(
-            server, "", f"location = /health {{\n    proxy_pass {wanted.backend_url};\n}}"
+            server, "", f"location = /health {{\n    proxy_pass {_backend(wanted)};\n}}"
         ),
         "well_known": Correction(
             f"In the server block of {wanted.server_host} with port 443. Move return, rewrite and if from the"

@@ -8,12 +8,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import find_ignored_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.background_updates import (
+    BackgroundUpdates,
+    ReadUpdates,
+    are_as_declared,
+    judge_background_updates,
+    read_background_updates,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.caches import judge_caches, wrong_caches
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared, Mapping
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.jemalloc import (
@@ -38,8 +48,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.server
 
 # In seconds. After a reload, Synapse resizes its caches within a moment.
 _RESIZING = 10.0
+# In seconds. A Synapse that has just been started may not have created its database yet.
+_READABLE = 10.0
 _PAUSE, _LONG_PAUSE = 0.25, 1.0
 _SHORTEST_REQUEST = 1
+# What is compared with the configuration.
+_OF_SETTINGS = ("cache_factor", "cache_autotuning", "presence")
 _RETURNED = ("server", "processes", "cache_settings", "unknown")
 
 
@@ -71,11 +85,13 @@ class RuntimeCheck:
         host: Host | None = None,
         waiting: Waiting | None = None,
         run_script: RunScript = run_command,
+        read_updates: ReadUpdates = read_background_updates,
     ) -> None:
         """`read`: that of a RuntimeReader for what is declared, without a client.
 
         `timeout`: how many seconds to wait for each command. `connect`: to ask the server, if something is declared of
-        it. `connect_as_user`: to ask it with the access token, if there may be one.
+        it. `connect_as_user`: to ask it with the access token, if there may be one. `read_updates`: reads the
+        background updates of the databases, if something is declared of them.
         """
         self._declared = declared
         self._read = read
@@ -85,7 +101,8 @@ class RuntimeCheck:
         self._host = host or Host()
         self._waiting = waiting or Waiting()
         self._run_script = run_script
-        self._start = self._waited = 0.0
+        self._read_updates = read_updates
+        self._start = self._waited = self._waited_for_updates = 0.0
 
     def run(self) -> dict[str, t.Any]:
         """Return what the module returns. Raises StateNotReached, with all failures, if something is not as declared.
@@ -94,6 +111,8 @@ class RuntimeCheck:
         """
         self._start = self._waiting.now()
         found, health = self._settled()
+        found, updates = self._updated(found)
+        found = self._resized(found)
         declared, verdict = self._declared, Verdict()
         judge_server(declared, found, health, verdict, self._waited)
         caches_proven = presence_proven = False
@@ -106,14 +125,21 @@ class RuntimeCheck:
             judge_autotuning(declared, processes, verdict)
             judge_workers(declared, found, self._host, self._timeout, verdict)
             judge_requests(declared, processes, verdict)
+            judge_background_updates(declared, updates, self._waited_for_updates, verdict)
             presence_proven = judge_presence(declared, found, self._connect_as_user, verdict)
             judge_writing(declared, processes, self._run_script, self._timeout, verdict, self._host)
             explain_failures(declared, processes, units, verdict)
+        if verdict.failed(*_OF_SETTINGS):
+            # It may be in a file that only looks as if Synapse read it.
+            for fault in find_ignored_files(declared.config_path):
+                verdict.warn(fault.file, fault.message)
+        left = {} if updates is None or updates.problem else {"background_updates": list(updates.pending)}
         if verdict.failures:
             # The state of all processes would hide the sentences.
-            raise StateNotReached(verdict.message, failures=verdict.failures, warnings=verdict.warnings)
+            raise StateNotReached(verdict.message, failures=verdict.failures, warnings=verdict.warnings, **left)
         return {
             **{key: found[key] for key in _RETURNED if key in found},
+            **left,
             "caches_proven": caches_proven,
             "presence_proven": presence_proven,
             "proofs": verdict.proofs,
@@ -139,9 +165,35 @@ class RuntimeCheck:
                 # The server may have needed the rest of the time.
                 if late or self._left <= 0 or self._runs(found):
                     break
+            progress.report(Work.RUNNING)
             self._waiting.pause(min(pause, max(self._left, 0)))
             pause = min(pause * 2, _LONG_PAUSE)
-        return self._resized(found), health
+        return found, health
+
+    def _updated(self, found: dict[str, t.Any]) -> tuple[dict[str, t.Any], BackgroundUpdates | None]:
+        """Wait for the background updates. Return the state of the processes afterwards, and which updates are left."""
+        if self._declared.pending_background_updates is None or not found["processes"]:
+            return found, None
+        start, pause = self._waiting.now(), _PAUSE
+        while True:
+            updates = self._read_updates(self._declared, self._timeout)
+            waited = self._waiting.now() - start
+            useless = updates.lasting or (updates.problem and waited >= _READABLE)
+            if are_as_declared(self._declared, updates) or useless or self._left <= 0:
+                break
+            if not self._still_run(found["processes"]):
+                found = self._found()
+                if not found["processes"]:
+                    return found, None
+            progress.report(Work.BACKGROUND_UPDATES, None if updates.problem else len(updates.pending))
+            self._waiting.pause(min(pause, self._left))
+            pause = min(pause * 2, _LONG_PAUSE)
+        self._waited_for_updates = waited
+        # It may have been days.
+        return self._found() if waited >= _LONG_PAUSE else found, updates
+
+    def _still_run(self, processes: t.Sequence[Mapping]) -> bool:
+        return any(os.path.isdir(os.path.join(self._host.proc, str(process["pid"]))) for process in processes)
 
     def _client(self) -> Client | None:
         if self._connect is None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.wanted import Wanted
 
 Mapping = t.Mapping[str, t.Any]
 
-_LEAST = {"open_files": 1, "wait_timeout": 0, "workers": 0, "in_flight_requests": 0}
+_LEAST = {"open_files": 1, "wait_timeout": 0, "workers": 0, "in_flight_requests": 0, "pending_background_updates": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Declared:
 
     config_path: tuple[str, ...] = ()
     base_url: str = ""
+    unix_socket: str | None = None
     open_files: int | None = None
     jemalloc: bool = False
     jemalloc_library: str | None = None
@@ -52,6 +54,7 @@ class Declared:
     workers: int | None = None
     worker_unit: str = ""
     in_flight_requests: int | None = None
+    pending_background_updates: int | None = None
     option_names: Mapping = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -120,6 +123,16 @@ class Declared:
     def needs_jemalloc(self) -> bool:
         """Whether each process must have loaded jemalloc for itself, and not only for the autotuning of the caches."""
         return self.jemalloc or bool(self.jemalloc_library)
+
+    def designation(self, server: str) -> str:
+        """Return the option and its right value for a server, as Address.leading_to, with the name that it has here."""
+        option = self.address.option
+        return self.address.leading_to(server).replace(option, self.called(option), 1)
+
+    @property
+    def address(self) -> Address:
+        """Where the server is asked, for messages."""
+        return Address(self.base_url, self.unix_socket or "")
 
     def called(self, option: str) -> str:
         """Return the name of an option in messages."""

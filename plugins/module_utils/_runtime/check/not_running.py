@@ -158,7 +158,7 @@ class _Search:
             # systemd has forgotten the result of the start before.
             result = failed.result
         if result == "timeout":
-            return self._of_slow_start(ended=True)
+            return self._of_slow_start(ended=True, failed=failed)
         if self._found.state("SubState") == "start-pre" and not failed and self._found.commands.slow():
             return self._of_slow_start(ended=False)
         if result == "oom-kill":
@@ -181,15 +181,18 @@ class _Search:
             if ending.code == "exited" and ending.status in _PREPARATIONS:
                 return self._of_preparation(ending.status)
         words = self._found.words()
+        if not words and main.code == "exited" and main.status:
+            words = self._found.logged()
         if words:
-            reason = f"{self._name} does not stay up{self._found.again}. Synapse reported: {words} Correct"
-            return f"{reason} that, and run systemctl restart {self._name}."
+            reason = f"{self._name} does not stay up{self._found.again}. Synapse reported: {words}"
+            return f"{reason}{self._found.refused()} Correct that, and run systemctl restart {self._name}."
         if self._found.is_trying and not failed:
             return self._of_slow_start(ended=False)
         if result == "success" and self._found.state("ActiveState") != "activating":
             return ""
         # In the start in progress, it may be running again.
-        command = self._found.commands.failed() or ("" if before == _NO_ENDING else self._found.commands.slow())
+        command = self._found.commands.failed()
+        command = command or ("" if before == _NO_ENDING else self._found.commands.failed_before())
         if command:
             reason = f"does not start, because {command} fails"
             return self._of_unit(f"{reason}: correct or remove it, and {self._found.unit.apply}")
@@ -202,9 +205,10 @@ class _Search:
     def _log(self) -> str:
         return f"{self._declared.log_hint}, correct what is reported there, and start {self._name}"
 
-    def _of_slow_start(self, *, ended: bool) -> str:
-        """Return what is slow: a command before the start, or Synapse itself."""
-        command = self._found.commands.slow()
+    def _of_slow_start(self, *, ended: bool, failed: Attempt | None = None) -> str:
+        """Return what is slow: a command before the start, or Synapse itself. `failed`: as for `_of_ending`."""
+        commands = self._found.commands
+        command = commands.failed_before() if failed and START_PRE in failed.endings else commands.slow()
         limit = self._found.limit
         if command and ended:
             reason = f"does not start: {command} takes longer than {limit}"

@@ -76,14 +76,15 @@ def asked_mode(client: Client) -> str:
     except ApiError as error:
         if error.status == 500:
             error.explain(
-                "If stream_writers sets a worker for presence, only that worker can answer this request: set base_url"
-                " to its URL."
+                "If stream_writers sets a worker for presence, only that worker can answer this request: set"
+                f" {client.address.leading_to('that worker')}."
             )
         raise
     if answer.get("presence") != "offline":
         raise UnexpectedAnswer(
-            f"The answer of {client.base_url} about the presence of an account that does not exist does not come from"
-            " Synapse. Check that base_url is the URL of Synapse, and that no proxy answers requests for presence."
+            f"The answer of {client.address} about the presence of an account that does not exist does not come from"
+            f" Synapse. Check that {client.address.option} leads to Synapse, and that no proxy answers requests for"
+            " presence."
         )
     return DISABLED
 
@@ -115,7 +116,7 @@ def judge_presence(
             option = declared.called("require_presence_proof")
             verdict.fail("require_presence_proof", f"{proof} ({option} is true)")
     else:
-        proof = f"{proof}, and the server at {declared.base_url} answers accordingly."
+        proof = f"{proof}, and the server at {declared.address} answers accordingly."
     verdict.proofs["presence"] = proof
     return not doubt
 
@@ -238,8 +239,8 @@ def _asked(declared: Declared, connect: t.Callable[[], Client] | None, verdict: 
     except SynapseError as error:
         verdict.fail(
             "presence",
-            f"Whether the server at {declared.base_url} has the declared {option} is unknown. {error.message}"
-            f" Correct {declared.called('base_url')} or {token}, or set neither {token} nor"
+            f"Whether the server at {declared.address} has the declared {option} is unknown. {error.message}"
+            f" Correct {declared.called(declared.address.option)} or {token}, or set neither {token} nor"
             f" {declared.called('access_token')} so that the API is not asked.",
             need=Need.CONNECTION if isinstance(error, ConnectionFailed) else Need.ANSWER,
         )
@@ -247,7 +248,7 @@ def _asked(declared: Declared, connect: t.Callable[[], Client] | None, verdict: 
     if mode != declared.presence:
         verdict.fail(
             "presence",
-            f"Presence of the server at {declared.base_url} is {mode}, but {option} is {declared.presence}. That is its"
+            f"Presence of the server at {declared.address} is {mode}, but {option} is {declared.presence}. That is its"
             f" answer to a request that sets an invalid state, and to one for the presence of an account that does not"
             f" exist. Restart {declared.unit or 'Synapse'} after {KEY} is set to {VALUES[declared.presence or mode]}.",
         )

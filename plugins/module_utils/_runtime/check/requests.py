@@ -133,4 +133,4 @@ def _pools(configuration: Configuration) -> t.Iterator[str]:
         elif isinstance(highest, int) and not isinstance(highest, bool):
             yield f"{path} sets cp_max to {highest}{_RAISE}"
         else:
-            yield f"{path} does not set cp_max, so it is 5{_RAISE}"
+            yield f"{path} does not set cp_max, so it is 5{_RAISE} {configuration.replacement(key)}".rstrip()

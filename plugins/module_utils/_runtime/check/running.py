@@ -60,9 +60,9 @@ def _report_none(declared: Declared, found: Mapping, verdict: Verdict, units: Un
         verdict.fail("config_path", reason)
         verdict.explain((Need.ANSWER, Need.CONNECTION), [None], reason)
         return
-    url = declared.called("base_url")
-    another = f"If a server still answers at {declared.base_url}, it is a different one: set {url} to the URL of this"
-    verdict.fail("config_path", f"{reason} {another} server.")
+    fix = f"set {declared.designation('this server')}"
+    another = f"If a server still answers at {declared.address}, it is a different one: {fix}."
+    verdict.fail("config_path", f"{reason} {another}")
 
 
 def _judge_main_process(declared: Declared, processes: t.Sequence[Mapping], units: Units, verdict: Verdict) -> None:

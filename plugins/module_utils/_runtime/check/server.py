@@ -61,10 +61,11 @@ def judge_server(declared: Declared, found: Mapping, health: str | None, verdict
     server = found.get("server", {})
     if declared.answers and health is not None:
         after = f" after {int(waited)} seconds" if declared.wait_timeout else ""
-        url = declared.called("base_url")
+        option = declared.address.option
+        place = "path" if declared.unix_socket else "URL"
         no_answer = (
-            f"Synapse does not answer at {declared.base_url}{_HEALTH}{after} ({health}). {declared.log_hint} for the"
-            f" reason. If Synapse listens at another URL, set {url}."
+            f"Synapse does not answer at {declared.address.at(_HEALTH)}{after} ({health}). {declared.log_hint} for the"
+            f" reason. If Synapse listens at another {place}, set {declared.called(option)}."
         )
         # A status comes from a server that was reached.
         need = Need.ANSWER if health.startswith("status ") else Need.CONNECTION
@@ -82,7 +83,7 @@ def judge_server(declared: Declared, found: Mapping, health: str | None, verdict
         version, name = server.get("version"), server.get("name")
         running = _running(version) if version else "of an unknown version"
         verdict.proofs["server"] = (
-            f"Server: Synapse {running} answers{f' as {name}' if name else ''} at {declared.base_url}."
+            f"Server: Synapse {running} answers{f' as {name}' if name else ''} at {declared.address}."
         )
 
 
@@ -136,11 +137,12 @@ def _difference(option: str, declared: Declared, server: Mapping, unknown: t.Seq
         return f"Whether the server has {declared.called(option)} is unknown. {doubt}"
     running = _running(server.get("version", "")) or "(unknown version)"
     version = "any version" if declared.version in (None, "", ANY) else declared.version
-    fix = f"set {declared.called('base_url')} to the URL of this server"
+    fix = f"set {declared.designation('this server')}"
     if "port" in declared.option_names:
         fix = f"set {declared.called('port')} to a free one"
+    used = "path" if declared.unix_socket else "port"
     return (
-        f"The server at {declared.base_url} is {server.get('name') or 'not Synapse'} with Synapse {running}, but"
+        f"The server at {declared.address} is {server.get('name') or 'not Synapse'} with Synapse {running}, but"
         f" declared are {declared.server_name or 'any name'} and {version}. Either another"
-        f" server uses this port ({fix}), or the restart failed ({declared.log_hint})."
+        f" server uses this {used} ({fix}), or the restart failed ({declared.log_hint})."
     )

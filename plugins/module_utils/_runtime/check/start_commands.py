@@ -23,8 +23,8 @@ _COMMAND = re.compile(
 _NEVER = ("", "n/a")
 _PREFIXES = "-@:+!|"
 _PROGRAM = re.compile(rf"""[{_PREFIXES}]*(?:"[^"]*"|'[^']*'|[^\s"']+)""")
-# In characters.
-_LONGEST = 200
+# In characters, and in commands.
+_LONGEST, _MOST = 200, 5
 
 
 def program_of(command: str) -> str:
@@ -49,11 +49,27 @@ class StartCommands:
         """Return the command that has failed, with its place, or "". May raise SynapseError."""
         return self._last(lambda found: found[5] == "exited" and found[6] != "0" and found[2] == "no")
 
+    def failed_before(self) -> str:
+        """Return which commands can have failed in the start before this one, with their places, or "".
+
+        systemd shows only the present start, and the journal does not name the command. One that has ended well in the
+        present start is not among them. May raise SynapseError.
+        """
+        meant = [
+            (index, found[1])
+            for index, found in enumerate(self._commands)
+            if found and found[2] == "no" and (found[5], found[6]) != ("exited", "0")
+        ]
+        places = [self._place(index, words) for index, words in meant[:_MOST]]
+        more = f" or {len(meant) - _MOST} others" if len(meant) > _MOST else ""
+        return f"one of {' or '.join(places)}{more}" if len(places) > 1 else "".join(places)
+
     def _last(self, is_meant: t.Callable[[re.Match[str]], bool]) -> str:
         meant = [(index, found[1]) for index, found in enumerate(self._commands) if found and is_meant(found)]
-        if not meant:
-            return ""
-        index, words = meant[-1]
+        return self._place(*meant[-1]) if meant else ""
+
+    def _place(self, index: int, words: str) -> str:
+        """Return a command with its place: its index among all commands, and its words as systemd shows them."""
         lines = self._unit().assigned(START_PRE)
         same = [line for line in lines if line.value.lstrip(_PREFIXES).split() == words.split()]
         # A line can have quotes and specifiers, and several commands.

@@ -13,9 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
+import time
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import REFUSED, find_faults
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
     Settings,
     secret_values,
@@ -25,7 +31,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.declared import Declared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.held_ports import IN_USE, held_ports
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.journal import Attempt, read_attempts
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import last_words
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import last_words, shown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.log_end import log_paths, read_log_end
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.start_commands import (
     START_PRE,
     StartCommands,
@@ -42,12 +49,16 @@ _PROPERTIES = (
     "MainPID",
     "ExecMainStatus",
     "ExecMainCode",
+    "ExecMainStartTimestampMonotonic",
     "TimeoutStartUSec",
     "UnitFileState",
     "InvocationID",
     START_PRE,
     *PROPERTIES,
 )
+_MOST_FAULTS = 3
+# Settings that Synapse's parser accepts, but with which it ends when it starts.
+_USED_AT_START = (("soft_file_limit",),)
 
 
 class Evidence:
@@ -72,7 +83,7 @@ class Evidence:
     def number(self, name: str) -> int:
         """Return a property that is a number, 0 if it is not."""
         text = self.state(name)
-        return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
+        return int(text) if re.fullmatch(r"[0-9]{1,19}", text) else 0
 
     @property
     def is_trying(self) -> bool:
@@ -97,12 +108,17 @@ class Evidence:
         return f"{line.key}={line.value} ({line.path}, line {line.number})"
 
     @functools.cached_property
-    def _settings(self) -> Settings | None:
-        """The settings of the Synapse in the unit; None if they are unknown."""
+    def _configuration(self) -> Configuration | None:
+        """The configuration of the Synapse in the unit; None if it is unknown."""
         with contextlib.suppress(SynapseError):
             if self.has_configuration:
-                return read_configuration(self._declared.config_path).settings
+                return read_configuration(self._declared.config_path)
         return None
+
+    @property
+    def _settings(self) -> Settings | None:
+        """The settings of the Synapse in the unit; None if they are unknown."""
+        return self._configuration.settings if self._configuration else None
 
     @functools.cached_property
     def attempts(self) -> list[Attempt]:
@@ -119,6 +135,38 @@ class Evidence:
         secrets = None if self._settings is None else secret_values(self._settings)
         words = last_words(self.attempts, secrets)
         return f"{words}{self._held(words)}"
+
+    def logged(self) -> str:
+        """Return what Synapse has written to its own log before it ended, as sentences, or ""."""
+        if self._settings is None:
+            return ""
+        directory = self._declared.working_directory
+        named = [self._declared.log_path] if self._declared.log_path else []
+        # An earlier start may have left its words there.
+        since = 0.0 if self.is_trying else self._started()
+        found = read_log_end([*named, *log_paths(self._settings, directory)], since=since, starting=self.is_trying)
+        if found is None:
+            return ""
+        return f"{shown(found.words, found.first, secret_values(self._settings))} It is at the end of {found.path}."
+
+    def _started(self) -> float:
+        """Return when the last main process was started, in seconds since 1970; infinite if systemd does not know."""
+        moment = self.number("ExecMainStartTimestampMonotonic")
+        if not moment:
+            return math.inf
+        return time.time() - (time.monotonic() - moment / 1e6) - 1
+
+    def refused(self) -> str:
+        """Return with which settings Synapse does not start, as sentences that follow others, or ""."""
+        configuration = self._configuration
+        if configuration is None:
+            return ""
+        faults = [
+            fault.message
+            for fault in find_faults(configuration)
+            if fault.kind == REFUSED or fault.key in _USED_AT_START
+        ]
+        return "".join(f" {message}" for message in faults[:_MOST_FAULTS])
 
     def _held(self, words: str) -> str:
         """Return which process holds the port of which Synapse reports that it is in use, as sentences, or ""."""

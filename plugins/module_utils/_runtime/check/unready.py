@@ -51,8 +51,10 @@ def explain_failures(declared: Declared, processes: t.Sequence[Mapping], units: 
 
 def _of_network(declared: Declared, process: Mapping, units: Units) -> str:
     """Return that the process has a network of its own in which the URL of the server leads elsewhere, or ""."""
+    if declared.unix_socket or not _is_loopback(declared.base_url):
+        return ""
     try:
-        if not _is_loopback(declared.base_url) or not has_other_namespace(process["pid"], "net", units.proc):
+        if not has_other_namespace(process["pid"], "net", units.proc):
             return ""
     except OSError:
         # It has just ended.

@@ -14,12 +14,14 @@ import dataclasses
 import http.server
 import json
 import pathlib
+import socketserver
 import ssl
 import threading
 import typing as t
 import urllib.parse
 
 ANYTHING: t.Any = ...
+UPDATES = "/_synapse/admin/v1/background_updates/status"
 CERTIFICATE = pathlib.Path(__file__).with_name("loopback_certificate.pem")
 
 
@@ -48,14 +50,31 @@ class Call:
     token: t.Any = ANYTHING
 
 
-class ScriptedServer:
-    """Listens on a free port of 127.0.0.1 while it is entered. `tls`: with the certificate beside this file."""
+class _AtSocket(socketserver.ThreadingUnixStreamServer):
+    """Listens at a Unix socket. As many connections as with a port can wait."""
 
-    def __init__(self, *, tls: bool = False) -> None:
+    daemon_threads = True
+    request_queue_size = 5
+
+
+class ScriptedServer:
+    """Listens on a free port of 127.0.0.1 while it is entered. `tls`: with the certificate beside this file.
+
+    `unix_socket`: listens at this path instead; `base_url` is then only a name. `headers`: those of each request.
+    """
+
+    def __init__(self, *, tls: bool = False, unix_socket: str = "") -> None:
         self._calls: list[Call] = []
-        self._standing: list[Call] = []
+        # After an internal error, the client asks this.
+        self._standing: list[Call] = [Call("GET", UPDATES, {"enabled": True, "current_updates": {}})]
         self._problems: list[str] = []
         self._ended = threading.Event()
+        self.headers: list[dict[str, str]] = []
+        self._server: socketserver.BaseServer
+        if unix_socket:
+            self._server = _AtSocket(unix_socket, self._handler())
+            self.base_url = "http://synapse.test:8008"
+            return
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         if tls:
@@ -100,6 +119,7 @@ class ScriptedServer:
         return Handler
 
     def _answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        self.headers.append(dict(request.headers))
         length = int(request.headers.get("Content-Length") or 0)
         body = json.loads(request.rfile.read(length)) if length else None
         call = self._choose(request)

@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     ArgumentSpec,
     configuration_argument_spec,
     connection_argument_spec,
+    use_socket_of_environment,
 )
 
 MODULES = [found.name for found in pkgutil.iter_modules(modules.__path__)]
@@ -75,6 +76,37 @@ def test_where_and_as_whom_may_be_said_by_the_environment(monkeypatch: pytest.Mo
     hidden = set_fallbacks(connection_argument_spec().argument_spec, parameters)
     assert parameters == {"base_url": "http://x.test", "access_token": "abc"}
     assert hidden == {"abc"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "unix_socket", "used"),
+    [
+        ("http://127.0.0.1:8008", None, "/run/x.sock"),
+        ("http://x.test", None, "/run/x.sock"),
+        # Then the task is about another server than the environment.
+        ("http://y.test", None, None),
+        ("https://x.test", None, None),
+        ("http://127.0.0.1:8008", "", ""),
+        ("http://x.test", "/run/y.sock", "/run/y.sock"),
+        ("http://y.test", "/run/x.sock", "/run/x.sock"),
+    ],
+)
+def test_a_socket_of_the_environment_is_that_of_its_server(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, unix_socket: str | None, used: str | None
+) -> None:
+    monkeypatch.setenv("SYNAPSE_BASE_URL", "http://x.test")
+    monkeypatch.setenv("SYNAPSE_UNIX_SOCKET", "$SOCKETS/x.sock")
+    monkeypatch.setenv("SOCKETS", "/run")
+    parameters = {"base_url": base_url, "unix_socket": unix_socket}
+    use_socket_of_environment(parameters)
+    assert parameters == {"base_url": base_url, "unix_socket": used}
+
+
+def test_a_module_without_a_connection_has_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNAPSE_UNIX_SOCKET", "/run/x.sock")
+    parameters: dict[str, t.Any] = {}
+    use_socket_of_environment(parameters)
+    assert parameters == {}
 
 
 def shown_secrets(options: dict[str, t.Any]) -> t.Iterator[str]:

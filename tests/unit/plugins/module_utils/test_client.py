@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import 
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.asking import TOKEN, client_of, failure_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import (
     CERTIFICATE,
+    UPDATES,
     Call,
     ScriptedServer,
 )
@@ -126,6 +127,86 @@ class TestRefusals:
         assert isinstance(error, errors.ApiError)
         assert (error.status, error.errcode) == (status, answer.get("errcode", ""))
         assert error.details["request"] == {"method": "PUT", "url": f"{server.base_url}/a/b%2Fc"}
+
+
+class TestInternalErrorWhileUpdatesArePending:
+    FAILURE = Call("PUT", "/a", {"errcode": "M_UNKNOWN", "error": "Internal server error"}, 500)
+    HINT = (
+        "A background update of the database runs (a_index). Requests can fail until all are complete. Run the task"
+        " again then."
+    )
+
+    @staticmethod
+    def running(answer: t.Any, **more: t.Any) -> Call:
+        return Call("GET", UPDATES, answer, **{"token": TOKEN, **more})
+
+    def message(self, server: ScriptedServer, **options: t.Any) -> str:
+        client = client_of(server, **options)
+        error = failure_of(errors.ApiError, lambda: client.put("/a", {}))
+        assert isinstance(error, errors.ApiError)
+        assert (error.status, error.errcode, error.may_be_done) == (500, "M_UNKNOWN", True)
+        assert error.details["request"]["url"] == f"{server.base_url}/a"
+        assert error.message.startswith(f"PUT {server.base_url}/a was refused (500 M_UNKNOWN: Internal server error).")
+        return error.message
+
+    def test_says_so(self, server: ScriptedServer) -> None:
+        server.expect(self.FAILURE, self.running({"current_updates": {"master": {"name": "a_index"}}}))
+        assert self.message(server).endswith(f"Check the log of Synapse for the reason. {self.HINT}")
+
+    def test_names_those_of_each_database(self, server: ScriptedServer) -> None:
+        updates = {"master": {"name": "b"}, "state": {"name": "a"}, "third": {"name": "a"}}
+        server.expect(self.FAILURE, self.running({"current_updates": updates}))
+        assert " runs (a, b). Requests" in self.message(server)
+
+    def test_says_that_they_are_paused(self, server: ScriptedServer) -> None:
+        server.expect(self.FAILURE, self.running({"current_updates": {}, "enabled": False}))
+        assert re.search(
+            r"database are paused\. Resume them \(POST .*/enabled with enabled: true\)", self.message(server)
+        )
+
+    def test_asks_once(self, server: ScriptedServer) -> None:
+        server.expect(self.FAILURE, self.running({"current_updates": {"master": {"name": "a_index"}}}), self.FAILURE)
+        client = client_of(server)
+        for _attempt in range(2):
+            assert failure_of(errors.ApiError, lambda: client.put("/a", {})).message.endswith(self.HINT)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            Call("GET", UPDATES, {"current_updates": {}}),
+            Call("GET", UPDATES, {"current_updates": {}, "enabled": True}),
+            Call("GET", UPDATES, {"enabled": True}),
+            Call("GET", UPDATES, {"current_updates": [1]}),
+            Call("GET", UPDATES, {"current_updates": {"master": {}}}),
+            Call("GET", UPDATES, {"current_updates": {"master": {"name": "x"}}}, 500),
+            Call("GET", UPDATES, {"errcode": "M_FORBIDDEN"}, 403),
+            Call("GET", UPDATES, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 10_000}, 429),
+            Call("GET", UPDATES, text=b"<html>"),
+            Call("GET", UPDATES, status=302, headers={"Location": "/a"}),
+            Call("GET", UPDATES, drop=True),
+            Call("GET", UPDATES, missing=5),
+        ],
+    )
+    def test_hides_nothing_if_it_cannot_tell(self, server: ScriptedServer, answer: Call) -> None:
+        server.expect(self.FAILURE, answer)
+        assert self.message(server).endswith("Check the log of Synapse for the reason.")
+
+    def test_does_not_wait_long(self, server: ScriptedServer) -> None:
+        server.expect(self.FAILURE, Call("GET", UPDATES, silent=True))
+        assert self.message(server, timeout=0.2).endswith("Check the log of Synapse for the reason.")
+
+    def test_does_not_ask_without_a_token(self, server: ScriptedServer) -> None:
+        server.expect(self.FAILURE)
+        client = Client(server.base_url)
+        failure_of(errors.ApiError, lambda: client.put("/a", {}))
+        assert len(server.headers) == 1
+
+    @pytest.mark.parametrize("status", [400, 502, 503])
+    def test_does_not_ask_after_another_error(self, server: ScriptedServer, status: int) -> None:
+        server.expect(Call("PUT", "/a", {"errcode": "M_UNKNOWN", "error": "?"}, status))
+        client = client_of(server)
+        failure_of(errors.ApiError, lambda: client.put("/a", {}))
+        assert len(server.headers) == 1
 
 
 class TestForeignAnswers:

@@ -16,6 +16,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers im
     parse_room_alias,
     parse_room_id,
     parse_user_id,
+    require_legal_room_id,
+    require_new_alias,
     server_name_of,
 )
 
@@ -118,10 +120,12 @@ class TestRoomAlias:
             "#",
             "lobby",
             "lobby:example.org",
-            "#:example.org",
+            "#:",
             "#my lobby",
-            "#a\u2028b",
-            "#a\x7fb",
+            "#lobby\n",
+            "#a\x0bb",
+            "#a\x00b",
+            "#a\udcffb",
             "@a:example.org",
             "!a",
         ],
@@ -136,9 +140,15 @@ class TestRoomAlias:
         ):
             parse_room_alias("#lobby:example.com", "example.org")
 
-    def test_refuses_one_that_is_too_long(self) -> None:
-        with pytest.raises(InvalidInput, match="255 bytes"):
-            parse_room_alias("#" + "l" * 250, "example.org")
+    @pytest.mark.parametrize("localpart", ["", "a\u00a0b", "a\u3000b", "\u2028", "a\x01b", "\x1c", "\x7f", "l" * 300])
+    def test_one_that_synapse_can_have(self, localpart: str) -> None:
+        full = f"#{localpart}:example.org"
+        assert str(parse_room_alias(full, "example.org")) == full
+
+    def test_a_new_one_is_counted_in_characters(self) -> None:
+        require_new_alias(f"#{'👩' * 250}:x.y")
+        with pytest.raises(InvalidInput, match="longer than 255 characters"):
+            require_new_alias(f"#{'l' * 251}:x.y")
 
 
 class TestRoomId:
@@ -151,13 +161,16 @@ class TestRoomId:
             "!-_starts_with_signs",
             "!a:b:c/d",
             "!" + "a" * 254,
+            "!" + "👩" * 250 + ":x.y",
+            "!a\u00a0\x01\x7fb:x.y",
+            "!:x.y",
         ],
     )
     def test_is_returned_unchanged(self, text: str) -> None:
         assert parse_room_id(text) == text
 
     @pytest.mark.parametrize(
-        "text", ["", "!", "abc", "#lobby:example.org", "!a b", "!a\n", " !a", "!" + "a" * 255, "!\udcff"]
+        "text", ["", "!", "abc", "#lobby:example.org", "!a b", "!a\n", " !a", "!a\x00:x.y", "!" + "a" * 255, "!\udcff"]
     )
     def test_refuses_other_texts(self, text: str) -> None:
         with pytest.raises(InvalidInput):
@@ -204,3 +217,14 @@ def test_any_text_is_accepted_or_refused(parse: t.Callable[[str], object]) -> No
         assert not any(character in parsed for character in " \n\x00")
         assert str(parse(parsed)) == parsed
     assert accepted > 100
+
+
+@pytest.mark.parametrize("text", ["!a:x.org", "!a/b:x.org:8448", "!:x.org", "!a:[::1]:8448", f"!{'a-_Z0' * 8}abc"])
+def test_a_room_id_that_synapse_accepts(text: str) -> None:
+    require_legal_room_id(text)
+
+
+@pytest.mark.parametrize("text", ["!a", "!a:", "!a:x_org", f"!{'a' * 42}", f"!{'a' * 44}", f"!{'a' * 42}=", "#a:x.org"])
+def test_a_room_id_that_synapse_does_not_accept(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a room ID"):
+        require_legal_room_id(text)

@@ -92,6 +92,15 @@ def outcome(
     return t.cast("dict[str, t.Any]", printed)
 
 
+def test_the_socket_of_the_environment_is_used(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNAPSE_UNIX_SOCKET", "/run/x.sock")
+    with patch_module_args({}), pytest.raises(SystemExit):
+        run_info(connection_argument_spec(), lambda parameters: {"used": parameters["unix_socket"]})
+    assert json.loads(capsys.readouterr().out)["used"] == "/run/x.sock"
+
+
 class TestResource:
     def test_a_change_is_executed_and_verified(self, capsys: pytest.CaptureFixture[str]) -> None:
         resource = Switch()

@@ -12,6 +12,7 @@ import pathlib
 import shutil
 import socket
 import ssl
+import tempfile
 import threading
 import typing as t
 
@@ -48,7 +49,7 @@ def _server(status: int, body: str, certificate: str = "") -> t.Iterator[str]:
 
 def _faults(backend: str, **values: object) -> list[str]:
     ports = {"https": [443, 8448], "http": [80]}
-    question = {"backend": backend, "ports": ports, "server_name": "a.example", "asks_backend": True}
+    question = {"backend": backend, "unix_socket": "", "ports": ports, "server_name": "a.example", "asks_backend": True}
     return check_backend.backend_faults({**question, "may_be_down": False, **values})
 
 
@@ -150,3 +151,34 @@ def test_the_certificate_of_a_backend_is_not_verified(tmp_path: pathlib.Path) ->
         assert _faults(url) == []
         (sentence,) = _faults(url.replace("https:", "http:"))
     assert "does not answer" in sentence
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.example", ""), ("b.example", "is the server b.example, but")])
+def test_a_backend_can_be_a_socket(name: str, expected: str) -> None:
+    body = f'{{"server_name": "{name}"}}'
+    # Linux limits the path of a socket to 107 bytes.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory, socket.socket(socket.AF_UNIX) as server:
+        path = f"{directory}/main.sock"
+        server.bind(path)
+        server.listen()
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        found = _faults(f"http://unix:{path}", unix_socket=path)
+        thread.join()
+    assert expected in "".join(found)
+    assert bool(found) is bool(expected)
+
+
+def test_a_socket_that_does_not_exist_is_refused(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "main.sock")
+    (found,) = _faults(f"http://unix:{path}", unix_socket=path)
+    assert f"(http://unix:{path}) does not answer: " in found
+    assert _faults(f"http://unix:{path}", unix_socket=path, may_be_down=True) == []
+    assert _faults(f"http://unix:{path}", unix_socket=path, asks_backend=False) == []

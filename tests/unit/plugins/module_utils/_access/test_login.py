@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login i
     log_out,
     register,
     registration_mac,
+    require_registration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
@@ -123,6 +124,30 @@ class TestRegister:
         assert ("The account alice was not created." in caught.value.message) is (status < 500)
         assert not any(secret in f"{caught.value}" for secret in ("s3cret", "hunter2"))
 
+    @pytest.mark.parametrize(
+        ("status", "errcode", "may_be_done"),
+        [
+            (400, "M_EXCLUSIVE", False),
+            (403, "M_RESOURCE_LIMIT_EXCEEDED", True),
+            (403, "M_FORBIDDEN", True),
+            (500, "M_UNKNOWN", True),
+        ],
+    )
+    def test_knows_that_only_the_token_may_be_refused(
+        self, server: ScriptedServer, client: Client, status: int, errcode: str, may_be_done: bool
+    ) -> None:
+        server.expect(NONCE, Call("POST", REGISTER, {"errcode": errcode, "error": "No"}, status))
+        with pytest.raises(errors.ApiError) as caught:
+            register(client, "s3cret", ALICE, Login("alice", None, "DEVICE", "Ansible"))
+        assert caught.value.may_be_done is may_be_done
+        assert ("The account alice was not created." in caught.value.message) is not may_be_done
+
+    def test_is_not_done_if_it_was_not_sent(self, server: ScriptedServer, client: Client) -> None:
+        server.expect(Call("GET", REGISTER, {"errcode": "M_FORBIDDEN", "error": "No"}, 403))
+        with pytest.raises(errors.ApiError, match="The account alice was not created") as caught:
+            register(client, "s3cret", ALICE, Login("alice", None, "DEVICE", "Ansible"))
+        assert not caught.value.may_be_done
+
     def test_sends_no_password_if_registration_is_not_served(self, server: ScriptedServer, client: Client) -> None:
         missing = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
         server.expect(Call("GET", REGISTER, missing, 404))
@@ -225,3 +250,77 @@ class TestEndSession:
         assert problem is not None
         assert said in problem.message
         assert "syt_new" not in problem.message
+
+
+class TestRehearsal:
+    """A registration that no server accepts shows whether the next one would be refused."""
+
+    def rehearse(self, server: ScriptedServer, client: Client, said: str, status: int = 400, **more: t.Any) -> None:
+        nobody = NewAccount("~", "matrix_ops.synapse", False, user_type=more.get("user_type"))
+        body = {"nonce": "n0nce", "username": "~", "password": "matrix_ops.synapse", "admin": False, **more}
+        body |= {"mac": registration_mac("s3cret", "n0nce", nobody), "refresh_token": "?", "inhibit_login": True}
+        answer = {"errcode": "M_UNKNOWN", "error": said}
+        server.expect(NONCE, Call("POST", REGISTER, answer, status, body=body, token=None))
+        require_registration(client, "s3cret", more.get("user_type"))
+
+    @pytest.mark.parametrize("said", ["refresh_token must be a boolean", "User ID can only contain characters a-z"])
+    def test_is_refused_for_a_reason_of_its_own(self, server: ScriptedServer, client: Client, said: str) -> None:
+        self.rehearse(server, client, said)
+
+    def test_knows_the_type(self, server: ScriptedServer, client: Client) -> None:
+        self.rehearse(server, client, "refresh_token must be a boolean", user_type="bot")
+        with pytest.raises(errors.InvalidInput, match="does not know the user type 'odd'"):
+            self.rehearse(server, client, "Invalid user type", user_type="odd")
+
+    @pytest.mark.parametrize(
+        ("said", "status", "message"),
+        [
+            ("HMAC incorrect", 403, "did not accept the registration_shared_secret"),
+            ("Shared secret registration is not enabled", 400, "has no registration_shared_secret"),
+        ],
+    )
+    def test_knows_the_secret(
+        self, server: ScriptedServer, client: Client, said: str, status: int, message: str
+    ) -> None:
+        with pytest.raises(errors.InvalidInput, match=message):
+            self.rehearse(server, client, said, status)
+
+    def test_is_not_blind_to_other_errors(self, server: ScriptedServer, client: Client) -> None:
+        with pytest.raises(errors.PermissionDenied):
+            self.rehearse(server, client, "Forbidden", 403)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"password": "p" * 513}, "password is longer than 512 characters"),
+        ({"password": "p\0p"}, "password contains the character NUL"),
+        ({"password": "p\udc80"}, "password contains bytes that are not UTF-8"),
+        ({"device_id": ""}, "device_id is empty"),
+        ({"device_id": "d\0"}, "device_id .* contains the character NUL"),
+        ({"device_display_name": "\udc80"}, "device_display_name .* contains bytes that are not UTF-8"),
+    ],
+)
+def test_what_no_server_accepts(changed: dict[str, str], said: str) -> None:
+    valid = {"user_id": "alice", "password": "p", "device_id": "D", "device_display_name": "Ansible"}
+    Login(**valid).check()
+    with pytest.raises(errors.InvalidInput, match=said) as caught:
+        Login(**{**valid, **changed}).check()
+    assert changed.get("password", "secret") not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode", "said"),
+    [
+        (401, "M_USER_LOCKED", r"locked: false\)\. The account that logs in is alice."),
+        (403, "M_USER_DEACTIVATED", r"state: present\)\. The account that logs in is alice."),
+        (403, "M_RESOURCE_LIMIT_EXCEEDED", "max_mau_value.*The account that logs in is alice"),
+    ],
+)
+def test_a_refused_login_names_its_reason(
+    server: ScriptedServer, client: Client, status: int, errcode: str, said: str
+) -> None:
+    server.expect(Call("POST", LOGIN, {"errcode": errcode, "error": "No"}, status))
+    with pytest.raises(errors.ApiError, match=said) as caught:
+        log_in(client, Login("alice", "hunter2", "D", "Ansible"))
+    assert "the password is wrong" not in caught.value.message

@@ -18,6 +18,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _execution
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._access import token as resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.login import (
     Login,
     NewAccount,
@@ -29,6 +30,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.token i
     Creation,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
+)
 from ansible_collections.matrix_ops.synapse.plugins.modules import synapse_access_token
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
@@ -42,6 +47,14 @@ BODY = {
     "device_id": "DEVICE",
     "initial_device_display_name": "Ansible",
 }
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[t.Any, ...]]:
+    """What the server was asked about before a registration. It accepts everything here; see test_login.py."""
+    calls: list[tuple[t.Any, ...]] = []
+    monkeypatch.setattr(resource, "require_registration", lambda _client, *given: calls.append(given))
+    return calls
 
 
 @pytest.fixture
@@ -746,6 +759,36 @@ class TestCreation:
             carry_out(self.creating(synapse))
         assert "s3cret" not in f"{caught.value} {caught.value.details}"
 
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_is_done_although_the_token_was_refused(
+        self, synapse: ScriptedServer, tmp_path: pathlib.Path, kept: bool
+    ) -> None:
+        refused = {"errcode": "M_RESOURCE_LIMIT_EXCEEDED", "error": "Monthly Active User Limit Exceeded"}
+        synapse.expect(profile(404), self.NONCE, Call("POST", REGISTER, refused, 403), profile(200))
+        path = str(tmp_path / "token") if kept else None
+        resource = token_of(synapse, password=None, path=path, creation=creation(admin=False))
+        with pytest.raises(errors.PermissionDenied) as caught:
+            _execution.carry_out(resource, resource.plan())
+        message = caught.value.message
+        assert "this is partly done: create the account @robot:x.org and log in" in message
+        assert "was not created" not in message
+        assert ("its random password is kept in" in message) is kept
+        assert ("its random password is lost" in message) is not kept
+        assert (caught.value.details["changed"], caught.value.details["outcome"]) == (True, "partly_done")
+
+    @pytest.mark.parametrize(("server_name", "refused"), [("x.org", True), ("y.org", False)])
+    def test_by_the_configuration_of_its_server(self, synapse: ScriptedServer, server_name: str, refused: bool) -> None:
+        settings = {"server_name": server_name, "hs_disabled": True}
+        known = Configuration((ConfigurationFile("homeserver.yaml", settings),))
+        given = Creation(lambda: "s3cret", False, configuration=lambda: known)
+        synapse.expect(profile(404))
+        resource = token_of(synapse, creation=given)
+        if refused:
+            with pytest.raises(errors.InvalidInput, match=r"homeserver\.yaml disables this server \(hs_disabled\)"):
+                resource.plan()
+        else:
+            assert resource.plan().changed
+
     def test_with_an_underscore_is_refused_by_the_server_alone(self, synapse: ScriptedServer) -> None:
         body = {"errcode": "M_INVALID_USERNAME", "error": "User ID may not begin with _"}
         synapse.expect(Call("GET", "/_matrix/client/v3/profile/%40_robot%3Ax.org", body, 404), self.NONCE)
@@ -866,6 +909,7 @@ def declared(synapse: ScriptedServer, **given: t.Any) -> AccessTokenResource:
         "validate_certs": True,
         "timeout": 30,
         "rate_limit_retry_timeout": 0,
+        "unix_socket": None,
         **given,
     }
     return synapse_access_token.declare(parameters)

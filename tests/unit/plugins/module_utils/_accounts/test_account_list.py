@@ -20,6 +20,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accou
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import DeclaredAccount
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.entry import Scope
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import (
+    Namespace,
+    Registration,
+)
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 LIST = "/_synapse/admin/v3/users"
@@ -163,9 +167,54 @@ class TestProblems:
         assert "Set user_id to @upper:x.org" in users[0]["msg"]
         assert "this is not done: create the account." in users[2]["msg"]
         assert caught.value.message.startswith("4 of 5 accounts are not as declared (@UPPER:x.org: ")
-        assert caught.value.message.endswith("The others are as declared. Fix these accounts and run the task again.")
+        assert caught.value.message.endswith(
+            "This does not affect the others. Fix these accounts and run the task again."
+        )
         assert caught.value.details["changed"] is True
         assert caught.value.details["summary"] == {"total": 5, "changed": 1, "failed": 4}
+
+    @pytest.mark.parametrize(
+        ("owner", "said"),
+        [
+            ({"external_ids": []}, "run the task again afterwards."),
+            ({"external_ids": [], "password": ""}, "before you add it to @bob:x.org."),
+            ({"display_name": "A"}, "before you add it to @bob:x.org."),
+            ({"present": False}, "before you add it to @bob:x.org."),
+        ],
+        ids=["given up", "not given up, because that fails", "kept", "deactivated"],
+    )
+    def test_say_when_an_external_id_of_another_account_is_free(
+        self, server: ScriptedServer, owner: dict[str, t.Any], said: str
+    ) -> None:
+        identity = {"auth_provider": "saml", "external_id": "p"}
+        details = {"external_ids": [identity]}
+        of_alice = () if "password" in owner else (account("alice", **details),)
+        server.expect(listing(row("alice"), row("bob")), *of_alice, account("bob"))
+        server.expect(Call("GET", "/_synapse/admin/v1/auth_providers/saml/users/p", {"user_id": "@alice:x.org"}))
+        assert self.told(accounts(server, ("alice", owner), ("bob", details)))["@bob:x.org"].endswith(said)
+
+    @pytest.mark.parametrize(
+        ("owner", "said"),
+        [
+            ({"threepids": []}, "run the task again afterwards."),
+            ({"present": False}, "deactivate it in an earlier task."),
+        ],
+        ids=["given up", "deactivated"],
+    )
+    def test_say_when_an_address_of_another_account_is_free(
+        self, server: ScriptedServer, owner: dict[str, t.Any], said: str
+    ) -> None:
+        details = {"threepids": [{"medium": "email", "address": "a@x.org"}]}
+        server.expect(listing(row("alice"), row("bob")), account("alice", **details), account("bob"))
+        server.expect(Call("GET", "/_synapse/admin/v1/threepid/email/users/a%40x.org", {"user_id": "@alice:x.org"}))
+        assert self.told(accounts(server, ("alice", owner), ("bob", details)))["@bob:x.org"].endswith(said)
+
+    def told(self, resource: AccountList) -> dict[str, str]:
+        plan = resource.plan()
+        with pytest.raises(errors.SynapseError) as caught:
+            resource.result(plan, False)
+        assert "Fix these accounts and run the task again." in caught.value.message
+        return {user["user_id"]: user.get("msg", "") for user in caught.value.details["users"]}
 
     def test_are_named_up_to_ten(self, server: ScriptedServer) -> None:
         server.expect(listing())
@@ -248,6 +297,7 @@ class TestProblems:
     def test_a_password_is_not_seen(self, server: ScriptedServer) -> None:
         server.expect(listing(row("a")), account("a"))
         server.always(Call("GET", "/_matrix/client/v3/password_policy", {}))
+        server.always(Call("GET", "/_matrix/client/v3/login", {"flows": [{"type": "m.login.password"}]}))
         resource = accounts(server, ("a", {"password": "p", "update_password": "always"}))
         users, changed = self.run(server, resource, Call("PUT", path("a"), drop=True), account("a"))
         assert "it is unknown whether this is done: set the password" in users[0]["msg"]
@@ -476,7 +526,8 @@ class TestExclusive:
 
     def test_knows_namespaces_of_application_services(self, server: ScriptedServer) -> None:
         server.expect(listing(row("puppet")), account("puppet"))
-        permissions = Permissions(namespaces=(re.compile("@pup.*"),))
+        service = Registration("b.yaml", "b", "@bot:x.org", "", users=(Namespace(True, re.compile("@pup.*")),))
+        permissions = Permissions(services=(service,))
         assert not accounts(server, exclusive=True, max_changes=0, permissions=permissions).plan().changed
 
     @pytest.mark.parametrize(("most", "refused"), [(0, True), (1, True), (2, False), (None, False)])
@@ -522,15 +573,17 @@ class TestExclusive:
         """Deactivations come last, and only if all other changes succeeded."""
         absent = [("bob", {"present": False})] if declared else []
         server.expect(listing(row("bob")), account("bob"), *([] if declared else [account("bob")]))
-        resource = accounts(server, *absent, ("alice", {"user_type": "nope"}), exclusive=not declared, max_changes=9)
+        resource = accounts(
+            server, *absent, ("alice", {"display_name": "Alice"}), exclusive=not declared, max_changes=9
+        )
         plan = resource.plan()
         assert len(t.cast("dict[str, t.Any]", plan.after)) == 2
-        refused = {"errcode": "M_UNKNOWN", "error": "Invalid user type"}
-        server.expect(put("alice", {"user_type": "nope"}, refused, 400))
+        refused = {"errcode": "M_FORBIDDEN", "error": "Not on this server"}
+        server.expect(put("alice", {"displayname": "Alice"}, refused, 403))
         plan.execute()
         server.expect(missing("alice"))
         resource.verify(plan)
-        with pytest.raises(errors.SynapseError, match="Invalid user type") as caught:
+        with pytest.raises(errors.SynapseError, match="Not on this server") as caught:
             resource.result(plan, True)
         assert outcome(caught.value.details["users"]) == "failed failed"
         assert caught.value.details["changed"] is False

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import re
@@ -19,7 +20,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils import _executi
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts import options
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.account import AccountResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import Accounts, Permissions
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owned_user_ids
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import (
     USER,
     Change,
@@ -32,7 +32,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.optio
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import (
+    Namespace,
+    Registration,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import Identifier
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
@@ -44,6 +47,14 @@ FAULT = {"errcode": "M_UNKNOWN", "error": "Internal server error"}
 TAKEN = {"errcode": "M_USER_IN_USE", "error": "User ID already taken."}
 NO_MAS = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
 NO_POLICY = Call("GET", "/_matrix/client/v3/password_policy", {})
+PASSWORDS = Call("GET", "/_matrix/client/v3/login", {"flows": [{"type": "m.login.password"}]})
+EXCLUSIVE = Call(
+    "GET",
+    "/_synapse/admin/v1/username_available",
+    {"errcode": "M_EXCLUSIVE", "error": "This user ID is reserved by an application service."},
+    400,
+)
+BRIDGE = Registration("/etc/bridge.yaml", "bridge", "@bot:x.org", "", users=(Namespace(True, re.compile("@ali")),))
 AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True}, query={"username": "alice"})
 
 
@@ -68,7 +79,7 @@ def alice(
     compare: t.Callable[[str, str], bool] | None = None,
     **declared: t.Any,
 ) -> AccountResource:
-    server.always(whoami(caller), NO_MAS, NO_POLICY)
+    server.always(whoami(caller), NO_MAS, NO_POLICY, PASSWORDS)
     accounts = Accounts(Client(server.base_url, "token"), permissions, compare)
     return AccountResource(accounts, "alice", DeclaredAccount(**declared))
 
@@ -136,8 +147,8 @@ class TestApplicationServices:
     @pytest.mark.parametrize("allowed", [False, True])
     @pytest.mark.parametrize("by", ["its maker", "its namespace"])
     def test_keep_their_accounts(self, server: ScriptedServer, by: str, allowed: bool) -> None:
-        namespaces = (re.compile("@ali"),) if by == "its namespace" else ()
-        permissions = Permissions(allow_appservice_users=allowed, namespaces=namespaces)
+        services = (BRIDGE,) if by == "its namespace" else ()
+        permissions = Permissions(allow_appservice_users=allowed, services=services)
         server.expect(shown(appservice_id="bridge" if by == "its maker" else None))
         resource = alice(server, permissions=permissions, display_name="A")
         if allowed:
@@ -145,6 +156,32 @@ class TestApplicationServices:
         else:
             with pytest.raises(errors.InvalidInput, match="so it was not changed. Set allow_appservice_users to true"):
                 resource.plan()
+
+    @pytest.mark.parametrize("allowed", [False, True])
+    @pytest.mark.parametrize("sender", ["@alice:x.org", "@bot:x.org"])
+    def test_create_their_accounts_themselves(self, server: ScriptedServer, sender: str, allowed: bool) -> None:
+        """The permission is for accounts that exist, so it is not what helps here."""
+        service = dataclasses.replace(BRIDGE, sender=sender)
+        permissions = Permissions(allow_appservice_users=allowed, services=(service,))
+        server.expect(missing(), EXCLUSIVE)
+        with pytest.raises(errors.InvalidInput) as caught:
+            alice(server, permissions=permissions).plan()
+        message = caught.value.message
+        assert re.match(
+            r"The account @alice:x.org cannot be created: .* service bridge \(.*/etc/bridge\.yaml\)", message
+        )
+        assert message.endswith(
+            "or let the service itself create it (POST /_matrix/client/v3/register with its as_token)."
+        )
+        assert ("remove the namespace from /etc/bridge.yaml" in message) is (sender != "@alice:x.org")
+        assert "allow_appservice_users" not in message
+
+    def test_are_not_named_if_they_are_not_known(self, server: ScriptedServer) -> None:
+        server.expect(missing(), EXCLUSIVE)
+        with pytest.raises(
+            errors.InvalidInput, match="reserved by an application service. The name is in a namespace .*"
+        ):
+            alice(server).plan()
 
     def test_need_no_permission_for_an_account_that_is_as_declared(self, server: ScriptedServer) -> None:
         server.expect(shown(appservice_id="bridge"))
@@ -253,12 +290,30 @@ class TestDelegated:
         with pytest.raises(errors.InvalidInput, match="The Matrix Authentication Service manages the accounts"):
             alice(server, admin=True).plan()
 
+    def test_a_fault_is_not_taken_for_the_service(self, server: ScriptedServer) -> None:
+        server.expect(shown(), Call("GET", "/_matrix/client/v1/auth_metadata", FAULT, 500))
+        with pytest.raises(errors.ApiError, match="auth_metadata was refused .500"):
+            alice(server, admin=True).plan()
+
 
 class TestCreation:
-    def test_is_refused_if_synapse_would_refuse_it(self, server: ScriptedServer) -> None:
-        taken = {"errcode": "M_EXCLUSIVE", "error": "This user ID is reserved."}
-        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", taken, 400))
-        with pytest.raises(errors.InvalidInput, match="cannot be created: This user ID is reserved"):
+    @pytest.mark.parametrize(
+        ("errcode", "words", "said"),
+        [
+            ("M_EXCLUSIVE", "This user ID is reserved.", r"sends notices \(server_notices\)\. Choose another user ID"),
+            (
+                "M_INVALID_USERNAME",
+                "User ID may not begin with _",
+                r"\(allow_underscore_prefixed_localpart .*set that to true",
+            ),
+        ],
+    )
+    def test_is_refused_if_synapse_would_refuse_it(
+        self, server: ScriptedServer, errcode: str, words: str, said: str
+    ) -> None:
+        refused = {"errcode": errcode, "error": words}
+        server.expect(missing(), Call("GET", "/_synapse/admin/v1/username_available", refused, 400))
+        with pytest.raises(errors.InvalidInput, match=f"cannot be created: {words.rstrip('.')}\\. .*{said}"):
             alice(server).plan()
 
     def test_is_tried_on_servers_without_the_endpoint(self, server: ScriptedServer) -> None:
@@ -371,7 +426,13 @@ class TestOptions:
             "as_token": "a",
             "hs_token": "h",
             "sender_localpart": "bot.",
-            "namespaces": {"users": [{"exclusive": True, "regex": "@b_.*"}, {"exclusive": False, "regex": ".*"}]},
+            "namespaces": {
+                "users": [
+                    {"exclusive": False, "regex": "@b_open"},
+                    {"exclusive": True, "regex": "@b_.*"},
+                    {"exclusive": False, "regex": ".*"},
+                ]
+            },
         }
         (tmp_path / "bridge.yaml").write_text(json.dumps(registration), encoding="utf-8")
         (tmp_path / "homeserver.yaml").write_text(
@@ -384,9 +445,10 @@ class TestOptions:
             "allow_appservice_users": False,
             "allow_threepid_takeover": False,
         }
+        server.always(whoami())
         accounts = declared_accounts(Client(server.base_url, "t"), given)
         owned = ["@b_alice:x.org", "@bot.:x.org"]
-        others = ["@alice:x.org", "@botx:x.org", "@bot.:x.orgs", "@bot.:y.org"]
+        others = ["@alice:x.org", "@b_open_x:x.org", "@botx:x.org", "@bot.:x.orgs", "@bot.:y.org"]
         assert [name for name in owned + others if accounts.is_appservice_user(name, None)] == owned
 
     @pytest.mark.parametrize(("exclusive", "fails"), [(None, False), (False, False), (True, True)])
@@ -410,12 +472,53 @@ class TestOptions:
             "allow_threepid_takeover": False,
             **({} if exclusive is None else {"exclusive": exclusive}),
         }
+        server.always(whoami())
         with pytest.raises(errors.ConfigurationError) if fails else contextlib.nullcontext():
             declared_accounts(Client(server.base_url, "t"), given)
         # A configuration that the task names itself must be whole.
         monkeypatch.setattr(options, "DEFAULT_CONFIG_PATH", ())
         with pytest.raises(errors.ConfigurationError, match="/missing/bridge"):
             declared_accounts(Client(server.base_url, "t"), given)
+
+    @pytest.mark.parametrize("named", [False, True])
+    def test_the_configuration_of_another_server_does_not_count(
+        self, server: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, named: bool
+    ) -> None:
+        paths = (str(tmp_path / "homeserver.yaml"), str(tmp_path))
+        if not named:
+            for module in (homeserver, options):
+                monkeypatch.setattr(module, "DEFAULT_CONFIG_PATH", paths)
+        (tmp_path / "homeserver.yaml").write_text("server_name: y.org\napp_service_config_files: [/missing/bridge]\n")
+        given = {
+            "config_path": list(paths),
+            "working_directory": None,
+            "synapse_python": "python3",
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
+            "exclusive": True,
+        }
+        server.always(whoami())
+        said = "config_path is the configuration of the server y.org, but the server that answers is x.org"
+        with pytest.raises(errors.InvalidInput, match=said):
+            accounts = declared_accounts(Client(server.base_url, "t"), given)
+            assert not named
+            # Not with the passwords of another server.
+            accounts.password_differs("@alice:x.org", "p4ss")
+
+    def test_a_refused_token_is_told_by_the_plan(self, server: ScriptedServer, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "homeserver.yaml").write_text("server_name: x.org\n")
+        given = {
+            "config_path": [str(tmp_path / "homeserver.yaml")],
+            "working_directory": None,
+            "synapse_python": "python3",
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
+        }
+        refused = {"errcode": "M_MISSING_TOKEN", "error": "Missing access token"}
+        server.always(Call("GET", "/_matrix/client/v3/account/whoami", refused, 401))
+        accounts = declared_accounts(Client(server.base_url), given)
+        with pytest.raises(errors.AuthenticationFailed, match="bootstrap_admin"):
+            AccountResource(accounts, "alice", DeclaredAccount(admin=True)).plan()
 
     def test_without_a_configuration_only_a_comparison_of_passwords_fails(
         self, server: ScriptedServer, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
@@ -439,20 +542,3 @@ class TestOptions:
             caught.value.message,
         )
         assert "p4ss" not in caught.value.message
-
-    @pytest.mark.parametrize(
-        "registration",
-        [
-            "[]",
-            "{}",
-            '{"sender_localpart": "a", "namespaces": {"users": [{"regex": "a"}]}}',
-            '{"sender_localpart": "a", "namespaces": {"users": [{"exclusive": true, "regex": "("}]}}',
-        ],
-    )
-    def test_a_broken_registration_is_named(self, tmp_path: pathlib.Path, registration: str) -> None:
-        broken = tmp_path / "bridge.yaml"
-        broken.write_text(registration, encoding="utf-8")
-        settings = {"server_name": "x.org", "app_service_config_files": [str(broken)]}
-        (tmp_path / "homeserver.yaml").write_text(json.dumps(settings), encoding="utf-8")
-        with pytest.raises(errors.ConfigurationError, match=re.escape(str(broken))):
-            owned_user_ids(read_configuration([str(tmp_path / "homeserver.yaml")]))

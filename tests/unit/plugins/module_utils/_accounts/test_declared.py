@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -17,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.decla
     DeclaredAccount,
     account_state,
     decide,
+    differences,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import parse_user_id
@@ -81,12 +83,85 @@ def test_what_is_not_set_is_empty() -> None:
     }
 
 
-def test_e_mail_address_in_upper_case_is_shown_unless_it_exists_in_lower_case() -> None:
-    """Old versions of Synapse stored such addresses, and newer versions cannot remove them."""
-    old, new = ({"medium": "email", "address": address} for address in ("A@X.org", "a@x.org"))
-    other = {"medium": "msisdn", "address": "+44 20"}
-    assert account_state({**ANSWER, "threepids": [old, new, other]})["threepids"] == [other, new]
-    assert account_state({**ANSWER, "threepids": [old, other]})["threepids"] == [other, old]
+def email(address: str) -> dict[str, str]:
+    return {"medium": "email", "address": address}
+
+
+class TestOldAddresses:
+    """Old versions of Synapse stored e-mail addresses as they were typed, and newer versions cannot remove them."""
+
+    OLD, NEW = email("A@X.org"), email("a@x.org")
+    NUMBER: t.ClassVar[dict[str, str]] = {"medium": "msisdn", "address": "4420"}
+    # Deleted as they are.
+    OTHERS: t.ClassVar[list[dict[str, str]]] = [
+        {"medium": "email_old", "address": "Old@X.org"},
+        {"medium": "msisdn", "address": "+44 20"},
+    ]
+
+    def with_addresses(self, *stored: dict[str, str], **more: t.Any) -> dict[str, t.Any]:
+        return {**account_state({**ANSWER, "threepids": list(stored)}), **more}
+
+    @pytest.mark.parametrize("declared", [[], [email("other@x.org")]])
+    def test_cannot_be_removed(self, declared: list[dict[str, str]]) -> None:
+        said = (
+            "@alice:x.org has the e-mail address A@X.org, .* no API of Synapse can remove it. Nothing was changed. .*"
+            "DELETE FROM user_threepids WHERE user_id = '@alice:x.org' AND medium = 'email' AND address = 'A@X.org'. Or"
+            " add a@x.org to threepids."
+        )
+        for stored in ((self.OLD,), (self.NEW, self.OLD)):
+            with pytest.raises(errors.InvalidInput, match=said):
+                asked(DeclaredAccount(threepids=declared), self.with_addresses(*stored))
+
+    @pytest.mark.parametrize(
+        ("address", "said"),
+        [
+            ("a\nb@X.org", r"'a\\nb@X.org', .* instead of as 'a\\nb@x.org'\. .* Or add 'a\\nb@x.org' to"),
+            ("", "has the e-mail address '', which"),
+        ],
+    )
+    def test_are_shown_on_one_line(self, address: str, said: str) -> None:
+        with pytest.raises(errors.InvalidInput) as caught:
+            asked(DeclaredAccount(threepids=[]), self.with_addresses(email(address)))
+        assert caught.value.message.isprintable()
+        assert re.search(said, caught.value.message), caught.value.message
+
+    @pytest.mark.parametrize("address", ["broken", "a@b@c"])
+    def test_that_synapse_refuses_can_be_neither_removed_nor_deactivated(self, address: str) -> None:
+        current = self.with_addresses(email(address))
+        for declared in (DeclaredAccount(threepids=[]), DeclaredAccount(present=False)):
+            with pytest.raises(errors.InvalidInput, match=f"{address}.*DELETE FROM .* = '{address}'.$"):
+                asked(declared, current)
+
+    @pytest.mark.parametrize(
+        ("address", "sql"),
+        [("O'Neill@x.org", "address = 'O''Neill@x.org'"), ("A@x.org\n", "its row from the table user_threepids")],
+    )
+    def test_are_quoted(self, address: str, sql: str) -> None:
+        with pytest.raises(errors.InvalidInput) as caught:
+            asked(DeclaredAccount(threepids=[]), self.with_addresses(email(address)))
+        assert sql in caught.value.message
+        assert "\n" not in caught.value.message
+
+    def test_stay_where_the_new_spelling_is_declared(self) -> None:
+        """Synapse would remove the new spelling if a request left out the old one."""
+        declared = DeclaredAccount(threepids=[self.NEW, self.NUMBER])
+        for stored in ((self.OLD,), (self.OLD, self.NEW)):
+            [(_method, _path, body)] = asked(declared, self.with_addresses(*stored))
+            assert body == {"threepids": [self.NUMBER, self.OLD, self.NEW]}
+        reached = self.with_addresses(self.NEW, self.NUMBER, self.OLD)
+        assert asked(declared, reached) == []
+        assert differences(declared, reached) == []
+        assert differences(DeclaredAccount(threepids=[self.NUMBER]), reached) != []
+
+    def test_stay_after_a_deactivation(self) -> None:
+        after, _changes = decide(ALICE, DeclaredAccount(present=False), self.with_addresses(self.OLD, self.NEW))
+        assert after is not None
+        assert after["threepids"] == [self.OLD]
+
+    def test_of_another_medium_are_removed(self) -> None:
+        after, changes = decide(ALICE, DeclaredAccount(threepids=[]), self.with_addresses(*self.OTHERS))
+        assert after is not None
+        assert (after["threepids"], [change.body for change in changes]) == ([], [{"threepids": []}])
 
 
 class TestNew:
@@ -229,6 +304,17 @@ class TestCheck:
         [
             (DeclaredAccount(password=""), "password is empty"),
             (DeclaredAccount(password="p" * 513), "password is longer than 512 characters"),
+            (DeclaredAccount(password="ppp\0"), "password contains the character NUL"),
+            (DeclaredAccount(password="ppp\udcff"), "password contains bytes that are not UTF-8"),
+            (DeclaredAccount(rate_limit={"burst_count": 2**63}), "number above 9223372036854775807"),
+            (DeclaredAccount(rate_limit={"burst_count": -1}), "negative number"),
+            (DeclaredAccount(avatar_url="mxc://x.org"), "the ID of the media"),
+            (DeclaredAccount(threepids=[{"medium": "msisdn", "address": "4" * 101}]), "more than 100 digits"),
+            (
+                DeclaredAccount(external_ids=[{"auth_provider": "saml", "external_id": "ü" * 999}]),
+                "external ID at saml is longer than 2000 bytes",
+            ),
+            (DeclaredAccount(external_ids=[{"auth_provider": "", "external_id": "x"}]), "empty auth_provider"),
             (DeclaredAccount(display_name="d" * 257), "display_name is longer than 256 characters"),
             (DeclaredAccount(avatar_url="https://x/y.png"), "avatar_url 'https://x/y.png' is not"),
             (DeclaredAccount(avatar_url="mxc://" + "x" * 1000), "avatar_url is longer than 1000 characters"),
@@ -240,8 +326,10 @@ class TestCheck:
         assert "ppp" not in caught.value.message
 
     def test_accepts_the_longest(self) -> None:
-        DeclaredAccount(password="p" * 512, display_name="ä" * 256, avatar_url="mxc://" + "x" * 994).check()
-        DeclaredAccount(display_name="", avatar_url="").check()
+        DeclaredAccount(password="p" * 512, display_name="ä" * 256, avatar_url="mxc://x.org/" + "x" * 988).check()
+        DeclaredAccount(display_name="", avatar_url="", rate_limit={"burst_count": 2**63 - 1}).check()
+        DeclaredAccount(external_ids=[{"auth_provider": "saml", "external_id": "ü" * 998}]).check()
+        DeclaredAccount(threepids=[{"medium": "msisdn", "address": "4" * 100}]).check()
 
 
 WHOAMI = Call("GET", "/_matrix/client/v3/account/whoami", {"user_id": "@admin:x.org"})
@@ -250,10 +338,11 @@ MISSING = Call("GET", HERE, {"errcode": "M_NOT_FOUND", "error": "User not found"
 AVAILABLE = Call("GET", "/_synapse/admin/v1/username_available", {"available": True}, query={"username": "alice"})
 NOT_DELEGATED = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
 NO_POLICY = Call("GET", "/_matrix/client/v3/password_policy", {})
+PASSWORDS = Call("GET", "/_matrix/client/v3/login", {"flows": [{"type": "m.login.password"}]})
 
 
 def resource(server: ScriptedServer, declared: DeclaredAccount, user: str = "alice") -> AccountResource:
-    server.always(NOT_DELEGATED, NO_POLICY)
+    server.always(NOT_DELEGATED, NO_POLICY, PASSWORDS)
     return AccountResource(Accounts(Client(server.base_url, "token")), user, declared)
 
 

@@ -241,6 +241,13 @@ class TestStoredPasswords:
         assert passwords.is_set("@alice:x.org", PASSWORD) is True
         assert interpreter.seen()[0] == {"password": PASSWORD, "pepper": pepper, "hash": HASH}
 
+    def test_a_pepper_that_is_no_text(self, interpreter: Interpreter, database: pathlib.Path) -> None:
+        configuration = self.configured(str(database), password_config={"pepper": 123456789})
+        with pytest.raises(errors.ConfigurationError) as caught:
+            stored_passwords(configuration, interpreter.path)
+        assert caught.value.message.startswith("password_config.pepper in /etc/homeserver.yaml is a number for YAML")
+        assert "123456789" not in caught.value.message
+
     @pytest.mark.parametrize("user_id", ["@bob:x.org", "@nobody:x.org", "@Alice:x.org", "' OR 1 --"])
     def test_of_nobody_else(self, interpreter: Interpreter, database: pathlib.Path, user_id: str) -> None:
         passwords = stored_passwords(self.configured(str(database)), interpreter.path)

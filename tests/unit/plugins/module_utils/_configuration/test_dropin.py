@@ -13,10 +13,8 @@ import yaml
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import dropin, reader
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import (
-    DeclaredDropin,
-    DropinResource,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin import DropinResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_declared import DeclaredDropin
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, StateNotReached
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan
 
@@ -69,6 +67,7 @@ def host(tmp_path: pathlib.Path) -> Host:
 def test_a_new_file_replaces_a_key_whole(host: Host) -> None:
     plan, result = host.apply({"caches": {"global_factor": 2.0}, "presence": {"enabled": False}})
     assert host.written() == {"caches": {"global_factor": 2.0}, "presence": {"enabled": False}}
+    assert "caches.expire_caches" in str(result.pop("warnings"))
     assert result == {
         "config": {
             "path": str(host.path),
@@ -154,28 +153,28 @@ def test_types_are_told_apart(host: Host) -> None:
 
 
 def test_secrets_are_written_and_never_shown(host: Host) -> None:
-    secrets = {"email": {"smtp_pass": "hush1"}, "modules": [{"config": "hush2"}]}
-    plan, result = host.apply({"email": {"smtp_user": "x"}}, secrets)
-    assert host.written() == {"email": {"smtp_user": "x", "smtp_pass": "hush1"}, "modules": [{"config": "hush2"}]}
+    secrets = {"mail": {"smtp_pass": "hush1"}, "modules": [{"config": "hush2"}]}
+    plan, result = host.apply({"mail": {"smtp_user": "x"}}, secrets)
+    assert host.written() == {"mail": {"smtp_user": "x", "smtp_pass": "hush1"}, "modules": [{"config": "hush2"}]}
     assert "hush" not in f"{plan.before}{plan.after}{result}"
-    assert result["config"]["settings"]["email"] == {"smtp_user": "x", "smtp_pass": "(hidden)"}
-    assert result["changed_keys"] == ["email.smtp_pass", "email.smtp_user", "modules"]
+    assert result["config"]["settings"]["mail"] == {"smtp_user": "x", "smtp_pass": "(hidden)"}
+    assert result["changed_keys"] == ["mail.smtp_pass", "mail.smtp_user", "modules"]
     assert plan.after is not None
     assert plan.after["in_force"]["modules"] == "(hidden, new)"
 
-    secrets["email"] = {"smtp_pass": "hush3"}
-    plan, result = host.apply({"email": {"smtp_user": "x"}}, secrets)
-    assert result["changed_keys"] == ["email.smtp_pass"]
+    secrets["mail"] = {"smtp_pass": "hush3"}
+    plan, result = host.apply({"mail": {"smtp_user": "x"}}, secrets)
+    assert result["changed_keys"] == ["mail.smtp_pass"]
     assert plan.before is not None and plan.after is not None
-    assert plan.before["in_force"]["email"]["smtp_pass"] == "(hidden)"
-    assert plan.after["in_force"]["email"]["smtp_pass"] == "(hidden, new)"
+    assert plan.before["in_force"]["mail"]["smtp_pass"] == "(hidden)"
+    assert plan.after["in_force"]["mail"]["smtp_pass"] == "(hidden, new)"
     assert plan.after["in_force"]["modules"] == "(hidden)"
 
 
 def test_numbers_that_are_secrets_are_not_shown(host: Host) -> None:
-    host.path.write_text("email:\n  smtp_pass: 1234567\n")
-    plan, result = host.apply({"email": {"smtp_pass": 7654321}}, force=True)
-    assert result["config"]["settings"] == {"email": {"smtp_pass": "(hidden)"}}
+    host.path.write_text("mail:\n  smtp_pass: 1234567\n")
+    plan, result = host.apply({"mail": {"smtp_pass": 7654321}}, force=True)
+    assert result["config"]["settings"] == {"mail": {"smtp_pass": "(hidden)"}}
     assert "1234567" not in f"{plan.before}{plan.after}"
     assert "7654321" not in f"{plan.before}{plan.after}"
 

@@ -57,6 +57,30 @@ def test_a_single_file_need_not_exist(configuration: list[str], tmp_path: pathli
     assert around.later.settings == {"b": "first", "c": "last"}
 
 
+def test_a_file_that_is_read_several_times_counts_once(configuration: list[str]) -> None:
+    # The last time counts.
+    path = os.path.join(configuration[1], "50-own.yaml")
+    around = read_surroundings([*configuration, *configuration], path)
+    assert [os.path.basename(file.path) for file in around.later.files] == ["90-last.yaml"]
+    assert around.earlier.settings == {"a": "main", "b": "first", "c": "first"}
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("d: own\n")
+    assert read_surroundings([*configuration, *configuration], path) == around
+
+
+@pytest.mark.parametrize("name", ["05-link.yaml", "60-link.yaml"])
+def test_a_link_to_a_file_is_the_same_file(configuration: list[str], name: str) -> None:
+    path = os.path.join(configuration[1], "50-own.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("a: own\n")
+    os.symlink("50-own.yaml", os.path.join(configuration[1], name))
+    around = read_surroundings(configuration, path)
+    assert (around.earlier.settings, around.later.settings) == (
+        {"a": "main", "b": "first", "c": "first"},
+        {"c": "last"},
+    )
+
+
 def test_effective_settings(configuration: list[str]) -> None:
     around = read_surroundings(configuration, os.path.join(configuration[1], "50-own.yaml"))
     assert around.effective({"a": "own", "c": "own", "d": "own"}, {"a", "b", "c", "d", "e"}) == {

@@ -17,7 +17,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import configuration_argument_spec
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver, settings_text
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     find_files,
     read_configuration,
@@ -130,6 +130,17 @@ class TestSettings:
         assert f"server_name is not set in {path}" in failure_of(lambda: read_configuration([path]).server_name)
 
 
+def test_a_replaced_block(tmp_path: pathlib.Path) -> None:
+    one = write(tmp_path / "1.yaml", "database: {name: psycopg2, args: {user: a}}\n")
+    two = write(tmp_path / "2.yaml", "database: {args: {cp_max: 30}}\n")
+    assert read_configuration([one]).replacement("database") == ""
+    assert read_configuration([one, two]).replacement("presence") == ""
+    assert read_configuration([one, two]).replacement("database") == (
+        f"{two} replaces the whole database block of {one}, so that database.name, database.args.user of it have no"
+        f" effect. Write the complete block in {two}, or remove database there."
+    )
+
+
 class TestReadIfThere:
     @pytest.fixture
     def default(self, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
@@ -187,17 +198,54 @@ class TestReadIfThere:
 
 class TestSecrets:
     def test_stands_in_the_configuration(self, tmp_path: pathlib.Path) -> None:
-        path = write(tmp_path / "homeserver.yaml", "one: s3cret\ntwo: 12345\nnone:\n")
+        path = write(tmp_path / "homeserver.yaml", "one: s3cret\ntwo: '12345'\nnone:\nempty: ''\n")
         configuration = read_configuration([path])
         assert configuration.secret("one") == "s3cret"
         assert configuration.secret("two") == "12345"
         assert configuration.secret("none") is None
+        assert configuration.secret("empty") is None
         assert configuration.secret("missing") is None
 
     def test_stands_in_a_file_of_its_own(self, tmp_path: pathlib.Path) -> None:
         secret = write(tmp_path / "secret", " s3cret\n")
         path = write(tmp_path / "homeserver.yaml", f"one_path: {secret}\n")
         assert read_configuration([path]).secret("one") == "s3cret"
+
+    @pytest.mark.parametrize(
+        ("text", "what"),
+        [
+            ("123456789", "a number"),
+            ("1e5", "text"),
+            ("1.5e+5", "a number"),
+            ("yes", "a boolean"),
+            ("no", "a boolean"),
+            ("2026-01-01", "a date"),
+            ("[123456789]", "a list"),
+            ("{a: 123456789}", "a mapping"),
+        ],
+    )
+    @pytest.mark.parametrize("key", ["registration_shared_secret", "one"])
+    def test_says_that_it_is_no_text(self, tmp_path: pathlib.Path, key: str, text: str, what: str) -> None:
+        path = write(tmp_path / "homeserver.yaml", f"{key}: {text}\n")
+        if what == "text":
+            assert read_configuration([path]).secret(key) == text
+            return
+        message = failure_of(lambda: read_configuration([path]).secret(key))
+        assert message.startswith(f"{key} in {path} is {what} for YAML, not text")
+        assert message.endswith("Put it in quotes there, exactly as it is meant, and restart Synapse.")
+        assert "123456789" not in message
+
+    def test_a_number_in_a_file_of_its_own_is_text(self, tmp_path: pathlib.Path) -> None:
+        secret = write(tmp_path / "secret", "123456789\n")
+        path = write(tmp_path / "homeserver.yaml", f"one_path: {secret}\none: false\n")
+        assert read_configuration([path]).secret("one") == "123456789"
+
+    def test_a_secret_inside_a_block(self, tmp_path: pathlib.Path) -> None:
+        path = write(tmp_path / "homeserver.yaml", "password_config: {pepper: 123456789}\n")
+        configuration = read_configuration([path])
+        configuration.require_text("turn_shared_secret")
+        message = failure_of(lambda: configuration.require_text("password_config", "pepper"))
+        assert message.startswith(f"password_config.pepper in {path} is a number for YAML")
 
     def test_says_that_the_file_is_missing(self, tmp_path: pathlib.Path) -> None:
         path = write(tmp_path / "homeserver.yaml", f"one_path: {tmp_path}/missing\n")
@@ -256,7 +304,10 @@ class TestUnreadable:
         path = tmp_path / "homeserver.yaml"
         path.write_bytes(b"password: s3cr\xe9t\n")
         message = failure_of(lambda: read_configuration([str(path)]))
-        assert f"{path} (config_path) is not text in UTF-8" in message
+        assert message == (
+            f"{path} (config_path) is not text in UTF-8: save it in UTF-8 if it is the right file, and move it away"
+            " otherwise."
+        )
         assert "s3cr" not in message
 
     @pytest.mark.parametrize(
@@ -351,12 +402,12 @@ class TestUnreadable:
         assert "has more than 1000000 values" in failure_of(lambda: read_configuration([path]))
 
     def test_merges_that_copy_without_measure(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(homeserver, "_MOST_VALUES", 5000)
+        monkeypatch.setattr(settings_text, "_MOST_VALUES", 5000)
         keys = ", ".join(f"k{number}: 1" for number in range(100))
         text = f"a: &a {{{keys}}}\nb: [{', '.join(['{<<: *a}'] * 100)}]\n"
         path = write(tmp_path / "homeserver.yaml", text)
         # The same text is counted after it was read as well: nothing must be read.
-        monkeypatch.setattr(homeserver._Measure, "require_moderate", lambda *_: None)
+        monkeypatch.setattr(settings_text._Measure, "require_moderate", lambda *_: None)
         assert "has more than 5000 values" in failure_of(lambda: read_configuration([path]))
 
     def test_an_alias_that_is_deep_where_it_is_used(self, tmp_path: pathlib.Path) -> None:
@@ -375,7 +426,10 @@ class TestUnreadable:
         main = write(tmp_path / "homeserver.yaml", f"one_path: {large}\n")
         paths = [str(large)] if setting == "config_path" else [main]
         message = failure_of(lambda: read_configuration(paths).secret("one"))
-        assert message == f"{large} ({setting}) is larger than 16 MiB: set it to the right file."
+        assert message == (
+            f"{large} ({setting}) is larger than 16 MiB: check whether it is the right file, and move it away"
+            " otherwise."
+        )
 
     def test_grows_too_large(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(homeserver, "_LARGEST", 3 * 1024 * 1024)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import sys
@@ -11,28 +12,19 @@ import tempfile
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import parser
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.parser import Candidate, Parser
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import (
     CONFIGURATION,
     INSTALLATION,
-    Parser,
     Verdict,
-    verdict_of,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import Reader
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another user")
-# Root does not run files in the working directory.
-_ISOLATED = "-I " if os.geteuid() == 0 else ""
-_FROM_SYNAPSE = (
-    "Traceback (most recent call last):\n"
-    '  File "/venv/synapse/config/__main__.py", line 36, in main\n'
-    '    config = HomeServerConfig.load_config("", load_config_args)\n'
-    '  File "/venv/synapse/config/_base.py", line 595, in load_config\n'
-    "    obj, _ = cls.load_config_with_parser(config_parser, argv_options)\n"
-)
+# Removes what comes before the arguments of Synapse's parser: the options of Python, the program, and its options.
+_SHIFT = 'while [ "$1" != -c ]; do shift; done; shift 3'
 
 
 def program(directory: pathlib.Path, script: str) -> str:
@@ -43,114 +35,22 @@ def program(directory: pathlib.Path, script: str) -> str:
     return str(path)
 
 
-def made(directory: pathlib.Path, script: str, **options: Reader) -> Parser:
-    return Parser(("/a/homeserver.yaml", "/a/conf.d"), program(directory, script), str(directory), **options)
-
-
-class TestVerdict:
-    @pytest.mark.parametrize(
-        ("errors", "expected"),
-        [
-            ("\ncaches.global_factor must be a number.\n", "caches.global_factor must be a number."),
-            (f"{_FROM_SYNAPSE}TypeError: not int\n", "TypeError: not int."),
-            (
-                f'{_FROM_SYNAPSE}yaml.parser.ParserError: while parsing\nfound the end\n  in "/a/b.yaml", line 2\n',
-                'yaml.parser.ParserError: while parsing found the end in "/a/b.yaml", line 2.',
-            ),
-            (
-                f"{_FROM_SYNAPSE}KeyError: 1\n\nDuring handling of it:\n\n{_FROM_SYNAPSE}ValueError: 1T\n",
-                "ValueError: 1T.",
-            ),
-            ("key servers are trusted\n" + "-" * 80 + "\n\nserver_name is missing\n", "server_name is missing."),
-            ("a key is missing\n\nNo database\nis set.\n", "a key is missing. No database is set."),
-            (" \n", "It ended with status 1 and without a message."),
-            ("odd \ufffd bytes!", "odd \ufffd bytes!"),
-        ],
-    )
-    def test_has_the_last_words_of_synapse(self, errors: str, expected: str) -> None:
-        assert verdict_of(Completed(1, "", errors)) == Verdict(CONFIGURATION, expected)
-
-    @pytest.mark.parametrize(
-        "errors",
-        [
-            "/venv/bin/python: No module named synapse\n",
-            "/venv/bin/python: Error while finding module specification for 'synapse.config'\n",
-            'Traceback (most recent call last):\n  File "/venv/synapse/__init__.py", line 1, in <module>\n'
-            "ImportError: broken\n",
-        ],
-    )
-    def test_blames_the_installation(self, errors: str) -> None:
-        assert verdict_of(Completed(1, "", errors)).cause == INSTALLATION
-
-    def test_blames_the_configuration_for_its_modules(self) -> None:
-        found = verdict_of(Completed(1, "", f"{_FROM_SYNAPSE}ModuleNotFoundError: No module named 'a'\n"))
-        assert found == Verdict(CONFIGURATION, "ModuleNotFoundError: No module named 'a'.")
-
-    def test_does_not_mind_warnings(self) -> None:
-        assert verdict_of(Completed(0, "", "Traceback (most recent call last):\n")) == Verdict()
-        assert Verdict().shown() == {"accepted": True, "cause": "", "complaint": ""}
-
-    @pytest.mark.parametrize(
-        ("status", "errors", "expected"),
-        [
-            (-11, "", "It was ended by the signal SIGSEGV."),
-            (-9, "", "It was ended by the signal SIGKILL, for example because of too little memory."),
-            (-6, f"{_FROM_SYNAPSE}double free\n", "It was ended by the signal SIGABRT. double free."),
-            (-35, "", "It was ended by signal 35."),
-        ],
-    )
-    def test_blames_the_installation_for_a_signal(self, status: int, errors: str, expected: str) -> None:
-        assert verdict_of(Completed(status, "", errors)) == Verdict(INSTALLATION, expected)
-
-    @pytest.mark.parametrize(
-        "secret",
-        [
-            "two  spaces",
-            "tab\tand\nline",
-            "back\\slash",
-            'it\'s "quoted"',
-            "caf\u00e9\u2028x",
-            " abcd ",
-            "a1\n\nb2  c\\",
-        ],
-    )
-    def test_hides_every_form_of_a_secret(self, secret: str) -> None:
-        errors = f"{_FROM_SYNAPSE}ValueError: <{secret}> and <{repr(secret)[1:-1]}> are wrong\n"
-        found = verdict_of(Completed(1, "", errors)).hiding({secret})
-        assert found.complaint.replace(" ", "") == "ValueError:<(hidden)>and<(hidden)>arewrong."
-
-    def test_does_not_hide_what_any_text_contains(self) -> None:
-        assert Verdict(CONFIGURATION, "a b is wrong.").hiding({"  a  "}).complaint == "a b is wrong."
-
-    def test_hides_values_that_may_have_a_part_of_a_secret(self) -> None:
-        words = "no [type=x, input_value={'a': 'first half...second half'}, input_type=dict]."
-        words += " no [input_value='b', input_type=str]."
-        assert Verdict(CONFIGURATION, words).hiding({"first half of the second half"}).complaint == (
-            "no [type=x, input_value=(hidden), input_type=dict]. no [input_value='b', input_type=str]."
-        )
-
-    def test_is_not_too_long_and_has_no_half_secret(self) -> None:
-        found = Verdict(CONFIGURATION, "x" * 1995 + " hush-hush " + "x" * 3000).hiding({"hush-hush"})
-        assert found.complaint == "x" * 1995 + " (hi…"
-        assert Verdict(CONFIGURATION, "x" * 2000).hiding(()).complaint == "x" * 2000
-
-    def test_hides_secrets(self) -> None:
-        found = Verdict(CONFIGURATION, "hush and hush-hush are wrong.").hiding({"hush", "hush-hush"})
-        assert found.complaint == "(hidden) and (hidden) are wrong."
+def made(directory: pathlib.Path, script: str, reader: Reader | None = None) -> Parser:
+    return Parser(("/a/homeserver.yaml", "/a/conf.d"), program(directory, script), str(directory), reader)
 
 
 class TestParser:
     def test_gets_every_path_in_its_directory(self, tmp_path: pathlib.Path) -> None:
-        found = made(tmp_path, 'echo "$(pwd) $*" >&2; exit 1').judge()
-        expected = f"{tmp_path} {_ISOLATED}-m synapse.config --config-path=/a/homeserver.yaml --config-path=/a/conf.d."
+        found = made(tmp_path, f'{_SHIFT}; echo "$(pwd) $*" >&2; exit 87').judge()
+        expected = f"{tmp_path} --config-path=/a/homeserver.yaml --config-path=/a/conf.d."
         assert found == Verdict(CONFIGURATION, expected)
 
     def test_accepts(self, tmp_path: pathlib.Path) -> None:
-        checked = made(tmp_path, "echo nothing of interest")
+        checked = made(tmp_path, "echo nothing of interest; exit 86")
         assert checked.judge() == Verdict()
 
     def test_reads_odd_bytes_and_no_terminal(self, tmp_path: pathlib.Path) -> None:
-        assert made(tmp_path, "cat; printf '\\377.' >&2; exit 1").judge().complaint == "\ufffd."
+        assert made(tmp_path, "cat; printf '\\377.' >&2; exit 87").judge().complaint == "\ufffd."
 
     def test_that_is_ended_by_a_signal(self, tmp_path: pathlib.Path) -> None:
         found = made(tmp_path, "echo half >&2; kill -SEGV $$").judge()
@@ -158,7 +58,7 @@ class TestParser:
 
     def test_keeps_the_end_of_long_words(self, tmp_path: pathlib.Path) -> None:
         line = "0123456789" * 6 + "abc"
-        script = f"yes {line} | head -n 100000 >&2; printf '\\nthe reason\\n' >&2; exit 1"
+        script = f"yes {line} | head -n 100000 >&2; printf '\\nthe reason\\n' >&2; exit 87"
         words = made(tmp_path, script).judge().complaint
         assert len(words) < 64 * 1024
         # No line without its beginning.
@@ -166,7 +66,7 @@ class TestParser:
         assert words.endswith(f" {line}. the reason.")
 
     def test_does_not_show_a_line_without_its_beginning(self, tmp_path: pathlib.Path) -> None:
-        script = "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; exit 1"
+        script = "head -c 100000 /dev/zero | tr '\\0' x >&2; echo >&2; exit 87"
         words = made(tmp_path, script).judge().complaint
         assert words == "Its message is a line that is too long to be shown."
 
@@ -235,9 +135,9 @@ class TestParser:
         with tempfile.TemporaryDirectory() as name:
             directory = pathlib.Path(name)
             directory.chmod(0o755)
-            found = made(directory, 'echo "$1 $(id -u) $(id -g) $(id -G)" >&2; exit 1', reader=user).judge()
+            found = made(directory, 'echo "$1 $(id -u) $(id -g) $(id -G)" >&2; exit 87', reader=user).judge()
         # Not isolated, as Synapse itself.
-        assert found.complaint == f"-m {expected}"
+        assert found.complaint == f"-B {expected}"
 
     @NEEDS_ROOT
     @pytest.mark.parametrize("user", [None, Reader("root", 0, 0, frozenset({0}))])
@@ -257,9 +157,90 @@ class TestParser:
         assert os.listdir(tmp_path / "cwd") == ["synapse"]
 
 
+class TestCandidate:
+    """A file is tried before it exists."""
+
+    def test_is_read_in_its_place(self, tmp_path: pathlib.Path) -> None:
+        checked = made(tmp_path, f'{_SHIFT}; echo "$*" >&2; cat /dev/fd/0 /dev/fd/0 >&2; exit 87')
+        files = ("/a/homeserver.yaml", f"{tmp_path}/b.yaml", "/c/d.yaml")
+        found = checked.judge(Candidate(files, f"{tmp_path}/b.yaml", b"hush: 1;"))
+        assert found.complaint == (
+            f"--keys-directory=/c --config-path=/a/homeserver.yaml --config-path={tmp_path}/b.yaml"
+            " --config-path=/c/d.yaml hush: 1;hush: 1;."
+        )
+        assert os.listdir(tmp_path) == ["python"]
+
+    def test_may_be_given_under_another_name(self, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to("real")
+        checked = made(tmp_path, "cat >&2; exit 87")
+        found = checked.judge(Candidate((f"{tmp_path}/link/b.yaml",), f"{tmp_path}/real/b.yaml", b"new."))
+        assert found.complaint == "new."
+
+    def test_that_is_removed_is_not_read(self, tmp_path: pathlib.Path) -> None:
+        checked = made(tmp_path, f'{_SHIFT}; echo "$*" >&2; cat >&2; exit 87')
+        found = checked.judge(Candidate(("/a/x.yaml", "/b/y.yaml"), "/b/y.yaml", None))
+        assert found.complaint == "--keys-directory=/a --config-path=/a/x.yaml."
+
+    def test_without_memory_for_it(self, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        # As on macOS and the BSDs.
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        checked = made(tmp_path, f"cat /dev/fd/0 >&2; ls {tmp_path} >&2; exit 87")
+        assert checked.judge(Candidate(("/a",), "/a", b"new ")).complaint == "new python."
+
+    @NEEDS_ROOT
+    @pytest.mark.parametrize("has_memory", [True, False])
+    def test_is_readable_for_the_user_of_synapse(self, monkeypatch: pytest.MonkeyPatch, has_memory: bool) -> None:
+        if not has_memory:
+            monkeypatch.delattr(os, "memfd_create", raising=False)
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            directory.chmod(0o755)
+            user = Reader("991", 991, None, frozenset())
+            checked = made(directory, "cat /dev/fd/0 >&2; id -u >&2; exit 87", reader=user)
+            found = checked.judge(Candidate(("/a",), "/a", b"new "))
+        assert found.complaint == "new 991."
+
+    def test_may_be_huge(self, tmp_path: pathlib.Path) -> None:
+        checked = made(tmp_path, "wc -c >&2; exit 87")
+        assert checked.judge(Candidate(("/a",), "/a", b"x" * 5_000_000)).complaint == "5000000."
+
+
+@pytest.mark.parametrize(
+    ("python", "directory", "message"),
+    [
+        ("{0}/missing", "{0}", "synapse_python .*/missing does not exist on this host"),
+        ("{0}/python", "{0}/missing", "working_directory .*/missing is not a directory"),
+        ("{0}/python", "{0}", None),
+    ],
+)
+def test_what_an_earlier_task_would_have_made(
+    tmp_path: pathlib.Path, python: str, directory: str, message: str | None
+) -> None:
+    program(tmp_path, "exit 0")
+    checked = Parser(("/a",), python.format(tmp_path), directory.format(tmp_path))
+    assert checked.is_installed() is (message is None)
+    if message:
+        with pytest.raises(InvalidInput, match=message):
+            checked.require_installed()
+    else:
+        checked.require_installed()
+
+
 class TestMessage:
+    @NEEDS_ROOT
+    def test_of_a_python_that_the_user_of_synapse_cannot_run(self, tmp_path: pathlib.Path) -> None:
+        # Nobody else may enter a directory of pytest.
+        checked = made(tmp_path, "exit 86", Reader("jane", 990, 980, frozenset({980})))
+        checked = dataclasses.replace(checked, working_directory="/")
+        verdict = checked.judge()
+        expected = f"{checked.python} cannot be run by jane, the user of Synapse: Permission denied."
+        assert verdict == Verdict(INSTALLATION, expected)
+        assert "jane must be able to run it" in checked.advice(verdict)
+
     def test_of_a_wrong_configuration(self, tmp_path: pathlib.Path) -> None:
-        checked = made(tmp_path, "echo 'smtp_pass hush is wrong' >&2; exit 1")
+        checked = made(tmp_path, "echo 'smtp_pass hush is wrong' >&2; exit 87")
         verdict = checked.judge().hiding({"hush"})
         assert (checked.sentence(verdict), checked.advice(verdict)) == (
             "Synapse cannot start with its configuration (/a/homeserver.yaml, /a/conf.d). smtp_pass (hidden) is wrong.",
@@ -277,9 +258,17 @@ class TestMessage:
         assert checked.sentence(verdict).startswith("Synapse's own program failed before it read the configuration. ")
         assert f"synapse_python ({tmp_path}/missing) is not the Python of Synapse" in checked.advice(verdict)
 
+    def test_with_a_working_directory_that_is_not_known(self) -> None:
+        advice = Parser(("/a",), "/bin/true", "/", is_guess=True).advice(Verdict(CONFIGURATION, "no."))
+        assert advice.endswith(
+            " If it has relative paths, set working_directory to the directory that Synapse runs in."
+        )
+
 
 def test_odd_paths(tmp_path: pathlib.Path) -> None:
     # Paths with spaces and quotes reach the parser as they are: no shell reads them.
     odd = "/a b/'$(x).yaml"
-    checked = Parser((odd,), program(tmp_path, 'for last; do :; done; printf "%s." "$last" >&2; exit 1'), str(tmp_path))
+    checked = Parser(
+        (odd,), program(tmp_path, 'for last; do :; done; printf "%s." "$last" >&2; exit 87'), str(tmp_path)
+    )
     assert checked.judge().complaint == f"--config-path={odd}."

@@ -117,7 +117,9 @@ def test_masked_hides_what_is_called_like_a_secret(settings: dict[str, t.Any]) -
 
 
 @pytest.mark.parametrize(
-    "value", [1234567, 0, -1, 12.5, datetime.date(2020, 1, 1), b"hush", {"!!set"}, [42], [[42, 1.5]]], ids=str
+    "value",
+    [1234567, 0, -1, 12.5, datetime.date(2020, 1, 1), b"hush", {"!!set"}, [42], [[42, 1.5]], {"x7!hush": None}],
+    ids=str,
 )
 def test_masked_hides_secrets_that_are_no_texts(value: t.Any) -> None:
     shown = masked({"email": {"smtp_pass": value}, "database": {"args": {"password": value}}})
@@ -133,7 +135,7 @@ def test_masked_makes_the_keys_text() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"password": None, "x_secret": True, "y_secret": {"enabled": 1}, "z_secret": {}, "tokens": [None, False]},
+        {"password": None, "x_secret": True, "z_secret": {}, "tokens": [None, False]},
         {"signing_key_path": "/etc/matrix-synapse/key"},
         {"registration_shared_secret_path": "/run/secret"},
         {"registration_requires_token": True},
@@ -184,3 +186,11 @@ def test_secret_values_are_also_in_lists() -> None:
     }
     found = secret_values(settings, {("declared",)})
     assert found == {*(f"hush-{number}" for number in range(1, 7)), "8675309867"}
+
+
+def test_secret_values_are_also_what_yaml_does_not_take_for_text() -> None:
+    settings = {
+        "manhole_settings": {"password": datetime.date(2020, 5, 17)},
+        "client_secret": {"x7!hush": None, "y": "abcd"},
+    }
+    assert secret_values(settings) == {"2020-05-17", "datetime.date(2020, 5, 17)", "x7!hush", "abcd"}

@@ -53,7 +53,8 @@ def database(tmp_path: pathlib.Path) -> DatabaseSettings:
         ({"database": SQLITE}, "sqlite3", {"database": "/data/homeserver.db"}),
         ({"database": {"args": {"database": "/x.db", "cp_max": 1}}}, "sqlite3", {"database": "/x.db"}),
         ({"database_path": "/old.db"}, "sqlite3", {"database": "/old.db"}),
-        ({"database": SQLITE, "database_path": "/old.db"}, "sqlite3", {"database": "/old.db"}),
+        ({"database": None, "database_path": "/old.db"}, "sqlite3", {"database": "/old.db"}),
+        ({"database": SQLITE, "database_path": "/old.db"}, "sqlite3", {"database": "/data/homeserver.db"}),
         (
             {"database": POSTGRESQL, "database_path": "/old.db"},
             "psycopg2",
@@ -85,6 +86,15 @@ def test_find_database(settings: dict[str, t.Any], engine: str, arguments: dict[
         ({"database": {"name": "psycopg2", "args": "x"}}, "does not have the form that Synapse requires"),
         ({"database": {"args": {"database": ":memory:"}}}, "is not in a file"),
         ({"database": {"name": "sqlite3"}}, "is not in a file"),
+        (
+            {"database": {"args": {"cp_max": 30}}},
+            "^database in /etc/homeserver.yaml has no name, without which Synapse does not start. Write name: psycopg2"
+            " for PostgreSQL or name: sqlite3 for SQLite, and args.$",
+        ),
+        (
+            {"database": SQLITE, "databases": {"one": POSTGRESQL}},
+            "databases in /etc/homeserver.yaml and database in /etc/homeserver.yaml are both set",
+        ),
         ({"databases": {"one": {**POSTGRESQL, "data_stores": ["state"]}}}, "data store main. Add it to data_stores"),
         (
             {"database": {"args": {"database": "homeserver.db"}}},
@@ -110,6 +120,45 @@ def test_later_file_is_the_source() -> None:
     found = find_database(Configuration(files))
     assert (found.engine, found.source) == ("psycopg2", "/etc/two.yaml")
     assert "hush" not in found.shown
+
+
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ({"args": {"cp_max": 30}}, "database in /etc/two.yaml has no name, without which Synapse does not start. "),
+        ({"name": "sqlite3"}, None),
+        (None, "No database is set in /etc/one.yaml, /etc/two.yaml. "),
+        ("text", "database in /etc/two.yaml does not have the form that Synapse requires: a database needs a name"),
+    ],
+    ids=["without a name", "another one", "nothing", "text"],
+)
+def test_a_block_that_a_later_file_replaces(later: t.Any, message: str | None) -> None:
+    files = (
+        ConfigurationFile("/etc/one.yaml", {"database": POSTGRESQL}),
+        ConfigurationFile("/etc/two.yaml", {"database": later}),
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        find_database(Configuration(files))
+    assert "hush" not in caught.value.message
+    if message is None:
+        assert caught.value.message.endswith("is not in a file, so only Synapse can read it.")
+        return
+    assert caught.value.message.startswith(message)
+    assert " the whole database block of /etc/one.yaml, so that database.name, " in caught.value.message
+    assert caught.value.message.endswith("Write the complete block in /etc/two.yaml, or remove database there.")
+
+
+def test_the_part_that_is_lost_may_be_why_there_is_no_connection() -> None:
+    files = (
+        ConfigurationFile("/etc/one.yaml", {"database": POSTGRESQL}),
+        ConfigurationFile("/etc/two.yaml", {"database": {"name": "psycopg2", "args": {"host": "", "port": 1}}}),
+    )
+    settings = find_database(Configuration(files))
+    assert "/etc/two.yaml replaces the whole database block of /etc/one.yaml" in settings.doubt
+    pytest.importorskip("psycopg2")
+    with pytest.raises(ConnectionFailed) as caught:
+        Database(settings)
+    assert caught.value.message.endswith(f" {settings.doubt}")
 
 
 def test_rows_take_values_as_parameters(database: DatabaseSettings) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.account
     find_declined,
     find_forgotten,
     find_left_out,
+    find_media,
     find_pending,
     require_account,
     require_schema,
@@ -40,6 +41,9 @@ TABLES = """
     CREATE TABLE push_rules (user_name TEXT);
     CREATE TABLE receipts_linearized (user_id TEXT);
     CREATE TABLE user_filters (full_user_id TEXT);
+    CREATE TABLE local_media_repository (
+        media_id TEXT, media_length INTEGER, quarantined_by TEXT, user_id TEXT, url_cache TEXT
+    );
     CREATE TABLE schema_version (version INTEGER);
     CREATE TABLE schema_compat_version (compat_version INTEGER);
 """
@@ -73,6 +77,17 @@ def server(tmp_path: pathlib.Path) -> t.Iterator[Server]:
     made = Server(tmp_path / "homeserver.db")
     yield made
     made.close()
+
+
+def test_find_media(server: Server) -> None:
+    for name, length, url in (("b", 5, None), ("a", None, None), ("preview", 5, "https://x.test")):
+        server.add("local_media_repository", name, length, "@admin:s.test" if name == "b" else None, ALICE, url)
+    server.add("local_media_repository", "other", 5, None, "@bob:s.test", None)
+    with Database(server.settings) as database:
+        assert find_media(database, ALICE) == [
+            {"media_id": "a", "media_length": None, "quarantined_by": None},
+            {"media_id": "b", "media_length": 5, "quarantined_by": "@admin:s.test"},
+        ]
 
 
 def test_require_account(server: Server) -> None:

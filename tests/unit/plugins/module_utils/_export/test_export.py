@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -47,6 +48,9 @@ TABLES = """
     CREATE TABLE push_rules (user_name TEXT);
     CREATE TABLE receipts_linearized (user_id TEXT);
     CREATE TABLE user_filters (full_user_id TEXT);
+    CREATE TABLE local_media_repository (
+        media_id TEXT, media_length INTEGER, quarantined_by TEXT, user_id TEXT, url_cache TEXT
+    );
     CREATE TABLE schema_version (version INTEGER);
     CREATE TABLE schema_compat_version (compat_version INTEGER);
     INSERT INTO schema_version VALUES (94);
@@ -388,6 +392,25 @@ def test_require_all_media(host: Host) -> None:
         host.export(media=True, require_all_media=True)
     assert host.manifest() == before
     assert os.listdir(host.exports) == ["alice"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_require_all_media_before_the_export_where_it_is_known(host: Host, check_mode: bool) -> None:
+    host.execute(
+        "INSERT INTO local_media_repository VALUES ('AAbbccDDee', 7, NULL, '@alice:s.test', NULL)",
+        "INSERT INTO local_media_repository VALUES ('AAevilDDef', 7, '@admin:s.test', '@alice:s.test', NULL)",
+        "INSERT INTO local_media_repository VALUES ('AAnoneDDef', NULL, NULL, '@alice:s.test', NULL)",
+    )
+    required = functools.partial(host.export, check_mode, media=True, require_all_media=True)
+    with pytest.raises(
+        SynapseError, match=r"^2 of the 3 media .*AAevilDDef \(it was quar.*AAnoneDDef \(its media ID was"
+    ):
+        required()
+    with pytest.raises(SynapseError, match="^1 of the 3 media .*AAnoneDDef"):
+        required(include_quarantined=True)
+    assert (host.runs, list(host.exports.iterdir())) == ([], [])
+    host.export(check_mode, media=True)
+    host.export(check_mode, require_all_media=True)
 
 
 def test_failed_export_keeps_its_media_for_the_next(host: Host) -> None:

@@ -150,6 +150,9 @@ def test_that_fails_again_at_once_is_reported(server: ScriptedServer) -> None:
     resource.verify(plan)
     result = resource.result(plan, True)
     assert result["failed_again"]
+    [warning] = result["warnings"]
+    assert "Only a restart clears it, that of the main process, or of the federation senders" in warning
+    assert "warnings" not in resource.result(plan, False)
     assert result["destination"]["retry_state"] == "backing_off"
     assert result["destination"]["failing_since_ts"] == FAILED + 60_000
 
@@ -172,7 +175,8 @@ def test_that_is_reached_in_the_meantime(server: ScriptedServer) -> None:
     plan = resource.plan()
     plan.execute()
     resource.verify(plan)
-    assert not resource.result(plan, True)["failed_again"]
+    assert resource.result(plan, True)["failed_again"] is False
+    assert "warnings" not in resource.result(plan, True)
 
 
 @pytest.mark.parametrize(
@@ -208,3 +212,9 @@ def test_on_a_process_without_the_endpoint_is_an_error(server: ScriptedServer) -
     server.expect(Call("GET", PATH, {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}, 404))
     with pytest.raises(errors.EndpointMissing, match="main process"):
         destination(server).plan()
+
+
+@pytest.mark.parametrize("name", ["https://b.org", "b.org/", "@a:b.org", "#a:b.org", "!a:b.org", "b org", "b\0", "b\n"])
+def test_that_is_not_the_name_of_a_server_is_not_looked_up(server: ScriptedServer, name: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=r"is not the name of a server\. Set destination to the part after"):
+        destination(server, name).plan()

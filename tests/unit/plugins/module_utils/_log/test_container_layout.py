@@ -50,3 +50,8 @@ def test_another_object_is_not_a_line_of_docker(line: bytes) -> None:
 def test_a_line_that_docker_has_split_has_no_line_feed() -> None:
     assert stored_line(stored("a part")) == b"a part"
     assert stored_line(stored("\n")) == b""
+
+
+def test_a_container_with_a_terminal_ends_its_lines_in_another_way() -> None:
+    assert stored_line(stored("text\r\n")) == b"text"
+    assert stored_line(stored("a part\r")) == b"a part\r"

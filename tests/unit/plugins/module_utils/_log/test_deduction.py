@@ -64,12 +64,42 @@ def test_a_format_is_deduced(head: str, text: str, datefmt: str | None) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["192.0.2.9", "2001:db8::1", "::1", "::", "fe80::1%eth0", "::ffff:192.0.2.9", "None", "-", "/run/synapse.sock"],
+    [
+        "192.0.2.9",
+        "192.0.2.9:50123",
+        "2001:db8::1",
+        "2001:db8:10:1:4a28:988f:56f9:5df",
+        "[2001:db8::1]:50123",
+        "::1",
+        "::",
+        "fe80::1%eth0",
+        "fe80::1%enp0s31f6.100",
+        "::ffff:192.0.2.9",
+        "None",
+        "-",
+        "/run/synapse.sock",
+        "unix:",
+        "unix:/run/synapse.sock",
+    ],
 )
-@pytest.mark.parametrize("separator", [":", "|", " - ", "] "])
+@pytest.mark.parametrize("separator", [":", "|", " - ", "] ", ",", "\t"])
 def test_the_address_is_not_part_of_the_format(address: str, separator: str) -> None:
     line = f"{NAME}{separator}{address}{MESSAGE[9:]}"
     assert deduced(line).text == f"%(name)s{separator}%(message)s"
+
+
+@pytest.mark.parametrize("address", ["2001:db8::1", "192.0.2.9", "192.0.2.9:50123", "::1"])
+@pytest.mark.parametrize("separator", [":", "-", "- "])
+def test_the_number_of_a_tag_is_not_part_of_the_address(address: str, separator: str) -> None:
+    line = f"{NAME} GET-37{separator}{address}{MESSAGE[9:]}"
+    assert deduced(line).text == f"%(name)s %(request)s{separator}%(message)s"
+
+
+@pytest.mark.parametrize("month", ["maj", "Mai", "Okt"])
+def test_the_name_of_a_month_in_another_language_is_not_a_time(month: str) -> None:
+    found = deduced(f"{month} 20 11:01:31 host synapse[7]: {NAME}: {MESSAGE}")
+    assert found.datefmt == "%H:%M:%S"
+    assert found.text == f"{month} %(lineno)d %(asctime)s host synapse[%(lineno)d]: %(name)s: %(message)s"
 
 
 @pytest.mark.parametrize(

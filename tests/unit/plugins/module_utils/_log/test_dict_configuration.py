@@ -237,6 +237,42 @@ def test_a_sink_has_its_format_and_the_handler_of_the_logger() -> None:
     assert evaluated(settings).sinks(ACCESS)[0].path == "logs/../a.log"
 
 
+FILTERED: Settings = {"version": 1, "handlers": {"file": {"class": "logging.NullHandler", "filters": ["one", "two"]}}}
+FILTERS = {"one": {"name": "synapse.handlers"}, "two": {}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"version": 1}, ""),
+        (
+            {"version": 1, "loggers": {"synapse.access": {"propagate": False}, "synapse": {"propagate": False}}},
+            "the logger synapse.access has propagate: false and no handler that gets them. Set it to true.",
+        ),
+        ({"version": 1, "root": {"propagate": False}}, ""),
+        (
+            {**FILTERED, "filters": FILTERS, "root": {"handlers": ["file"]}},
+            "the handler file has the filter one, two, which does not let them pass. Remove the filter, or add another"
+            " handler.",
+        ),
+        (
+            # The filter is that of the handler behind it.
+            {
+                **FILTERED,
+                "filters": FILTERS,
+                "handlers": {**FILTERED["handlers"], "buffer": {"class": "a.MemoryHandler", "target": "file"}},
+                "root": {"handlers": ["buffer"]},
+            },
+            "",
+        ),
+    ],
+)
+def test_what_keeps_messages_from_every_handler(settings: Settings, expected: str) -> None:
+    evaluated = DictConfiguration(settings, PATH, None)
+    assert evaluated.sinks(ACCESS) == []
+    assert evaluated.kept_from_handlers(ACCESS) == expected
+
+
 def test_the_logger_that_sets_the_level() -> None:
     assert evaluated(configuration()).level(ACCESS) == Level(logging.INFO, "root")
     assert evaluated(with_logger("synapse", level="DEBUG")).level(ACCESS) == Level(logging.DEBUG, "synapse")

@@ -27,6 +27,8 @@ PREFIXES = [
     "2026-11-29T09:52:14.123456789+01:00 stderr P ",
     "synapse-1  | 2026-11-29T09:52:14.123456789Z ",
     "<30>",
+    "/var/log/matrix-synapse/homeserver.log:",
+    "/var/log/matrix-synapse/homeserver.log.1:17:",
     "",
 ]
 
@@ -38,7 +40,9 @@ def test_the_first_that_matches_takes_all_of_it(text: str) -> None:
     assert match.group().decode() == text
 
 
-@pytest.mark.parametrize("line", ["INFO | synapse", "11:01:31 | synapse", "2026-05-20 11:01:31,265 - x - 1 - INFO"])
+@pytest.mark.parametrize(
+    "line", ["INFO | synapse", "11:01:31 | synapse", "2026-05-20 11:01:31,265 - x - 1 - INFO", "/run/x - 8"]
+)
 def test_the_beginning_of_a_record_is_not_a_prefix(line: str) -> None:
     match = next(filter(None, (re.match(prefix.expression, line.encode()) for prefix in prefixes())))
     assert match.group() == b""

@@ -66,6 +66,14 @@ GCP = {"severity": "INFO", "message": MESSAGE, "logger": "synapse.access.http.80
             f"synapse.access.http.8008: [POST-112] {MESSAGE}",
             {"logger": "synapse.access.http.8008", "request": "POST-112"},
         ),
+        (HEAD.replace("POST-112", "example.org - POST-112") + MESSAGE, {**TAGGED, **LOCAL_TIME}),
+        (HEAD.replace("POST-112", "{POST-112}") + MESSAGE, {**TAGGED, **LOCAL_TIME}),
+        (HEAD.replace("POST-112", "    POST-112") + MESSAGE, {**TAGGED, **LOCAL_TIME}),
+        (f"/var/log/matrix-synapse/homeserver.log.1:17:{HEAD}{MESSAGE}", {**TAGGED, **LOCAL_TIME}),
+        (
+            f"maj 23 04:14:49 host synapse[643]: synapse.access.http.8008: [POST-112] {MESSAGE}",
+            {"logger": "synapse.access.http.8008", "request": "POST-112"},
+        ),
         (json.dumps({**JSON, "request": "POST-112"}), TAGGED),
         (json.dumps({**JSON, "request": "POST-112", "time": 1_795_407_289.786}), {**TAGGED, **UTC_TIME}),
         (json.dumps({**GCP, "time": "2026-11-23T04:14:49.786Z"}), {**LOGGED, **UTC_TIME}),
@@ -75,6 +83,16 @@ GCP = {"severity": "INFO", "message": MESSAGE, "logger": "synapse.access.http.80
 )
 def test_a_line_from_every_place(line: str, further: dict[str, t.Any]) -> None:
     assert processed_line(line) == {**FIELDS, **further}
+
+
+@pytest.mark.parametrize("head", ["", "[worker1] ", "worker1 - "])
+@pytest.mark.parametrize(
+    "address",
+    ["192.0.2.9:50123", "[2001:db8::1]:50123", "fe80::1%enp0s31f6.100", "unix:", "unix:/run/nginx.sock", "/run/x.sock"],
+)
+def test_addresses_of_reverse_proxies(head: str, address: str) -> None:
+    line = f"{head}{HEAD}{address}{MESSAGE[9:]}" if head else f"{address}{MESSAGE[9:]}"
+    assert processed_line(line)["client_address"] == address
 
 
 @pytest.mark.parametrize("address", ["", "::1", "203.0.113.9 - 8008", "/run/matrix synapse/main.sock", "\x1c1\x85"])

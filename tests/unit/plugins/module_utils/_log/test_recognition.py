@@ -57,6 +57,9 @@ PREFIXES = [
 ]
 
 
+SERVER_NAME = "%(asctime)s - %(name)s - %(lineno)d - %(levelname)s - my-server.org - %(request)s - %(message)s"
+
+
 def lines(*texts: str) -> bytes:
     return "\n".join(texts).replace("NAME", NAME).encode() + b"\n"
 
@@ -158,6 +161,13 @@ def test_a_given_format(text: str, datefmt: str | None, head: str, prefix: str) 
     record = read(sample.partition(b"\n")[0], layouts)
     assert (record.message, record.prefix) == (MESSAGE.encode(), prefix.encode())
     assert (record.time is None) == (head == "")
+
+
+def test_the_field_before_a_tag_does_not_belong_to_it() -> None:
+    line = f"{TIME} - {NAME} - 643 - INFO - my-server.org - GET-167 - {MESSAGE}".encode()
+    layouts = recognise(line)
+    assert [layout.text for layout in layouts] == [SERVER_NAME]
+    assert read(line, layouts).request == "GET-167"
 
 
 def test_a_given_format_that_does_not_fit_is_not_used() -> None:

@@ -190,6 +190,22 @@ def test_the_journal(host: Host) -> None:
     assert host.find(log_format="%(message)s", log_datefmt="%c").known == Format("%(message)s", datefmt="%c")
 
 
+def test_a_file_that_no_logger_uses_is_not_the_log(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.add(handlers="console", file="/var/log/own.log")
+    (warning,) = host.find().warnings
+    assert warning == (
+        "No logger uses the handler file (/var/log/own.log), so that its file stays empty: add it to the handlers of"
+        " root."
+    )
+
+    def no_unit(processes: t.Any, hidden: t.Any) -> list[str]:
+        raise SynapseError("Set unit.")
+
+    monkeypatch.setattr(sources_module, "units_of", no_unit)
+    with pytest.raises(SynapseError, match=r"^Set unit[.] No logger uses the handler file \(/var/log/own.log\)"):
+        host.find()
+
+
 def test_a_file_that_does_not_exist(host: Host) -> None:
     host.add()
     with pytest.raises(SynapseError, match="homeserver.log does not exist on this host"):

@@ -103,6 +103,16 @@ def written(room_id: str, *aliases: str, answer: t.Any = None, status: int = 200
     return Call("PUT", path, answer or {"event_id": "$1"}, status, body=given, token="token")
 
 
+NOT_DELEGATED = Call("GET", "/_matrix/client/v1/auth_metadata", {"errcode": "M_UNRECOGNIZED", "error": "?"}, 404)
+JOINED = Call("GET", "/_synapse/admin/v1/rooms/%21new/members", {"members": ["@alice:x.org"]})
+
+
+@pytest.fixture(autouse=True)
+def plain_server(server: ScriptedServer) -> None:
+    """Synapse refuses nothing for a reason of its own, and manages the accounts itself."""
+    server.always(account("admin"), NOT_DELEGATED, JOINED, put(NEW, TAKEN, 409))
+
+
 def alias(server: ScriptedServer, room_id: str | None, name: str = "#lobby", **options: t.Any) -> AliasResource:
     client = Client(server.base_url, "token", **options)
     return AliasResource(client, name, DeclaredAlias(room_id, room_id is not None))
@@ -197,6 +207,13 @@ def test_sends_nothing_for_an_alias_that_is_not_one_of_the_server(
     server.expect(WHOAMI)
     with pytest.raises(errors.InvalidInput):
         alias(server, room_id, name).plan()
+
+
+def test_a_room_without_any_member_is_refused(server: ScriptedServer) -> None:
+    server.always(dataclasses.replace(JOINED, answer={"members": []}))
+    server.expect(WHOAMI, points_to(OLD), room("%21new"))
+    with pytest.raises(errors.InvalidInput, match="No user of any server is in the room !new"):
+        alias(server, NEW).plan()
 
 
 def test_sends_nothing_for_an_invalid_room_id(server: ScriptedServer) -> None:
@@ -435,15 +452,36 @@ class TestRoomsThatPublishIt:
         assert not self.free(server, NEW).plan().changed
 
     def test_another_service_that_manages_the_logins(self, server: ScriptedServer) -> None:
+        server.always(dataclasses.replace(NOT_DELEGATED, status=200))
         server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
         server.expect(account("alice"))
-        plan = self.free(server).plan()
-        server.expect(publishes(OLD, LOBBY))
-        unknown = {"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}
-        server.expect(Call("POST", "/_synapse/admin/v1/users/%40alice%3Ax.org/login", unknown, 404))
-        with pytest.raises(errors.SynapseError) as caught:
-            plan.execute()
-        assert "nothing can be changed in the name of @alice:x.org" in caught.value.message
+        resource = self.free(server)
+        [room] = resource.result(resource.plan(), False)["room_alias"]["still_published_by"]
+        assert re.search("Authentication Service manages.* cannot act in the name of @alice:x.org", room["reason"])
+
+    @pytest.mark.parametrize(("answer", "status"), [(BUSY, 429), (BROKEN, 500), (BROKEN, 503)])
+    def test_a_fault_is_not_another_service(self, server: ScriptedServer, answer: t.Any, status: int) -> None:
+        server.always(dataclasses.replace(NOT_DELEGATED, answer=answer, status=status))
+        server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
+        server.expect(account("alice"))
+        with pytest.raises(errors.ApiError):
+            self.free(server).plan()
+
+    @pytest.mark.parametrize("flag", ["suspended", "shadow_banned"])
+    def test_another_user_writes_if_the_caller_cannot(self, server: ScriptedServer, flag: str) -> None:
+        server.always(account("admin", **{flag: True}))
+        levels = {"users": {"@alice:x.org": 60, "@admin:x.org": 100}}
+        server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY))
+        server.expect(*power(OLD, levels, "@admin:x.org", "@alice:x.org"))
+        server.expect(account("alice"))
+        resource = self.free(server)
+        assert resource.result(resource.plan(), False)["room_alias"]["written_as"] == ["@alice:x.org"]
+
+    def test_a_room_whose_state_cannot_be_read(self, server: ScriptedServer) -> None:
+        server.expect(WHOAMI, points_to(NEW), publishes(NEW), state(NEW, "m.room.create"))
+        server.expect(state(NEW, "m.room.power_levels"))
+        with pytest.raises(errors.InvalidInput, match="because this server cannot read the state of the room"):
+            AliasResource(Client(server.base_url, "token"), "#lobby", DeclaredAlias(NEW, canonical=True)).plan()
 
     def test_the_token_is_logged_out_after_a_refusal(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
@@ -741,6 +779,30 @@ class TestPublishedAliases:
             errors.InvalidInput, match="#other:x.org, which points to no room.*point the alias to !new first"
         ):
             self.declare(server, alt_aliases=["#other", "#lobby"]).plan()
+
+    @pytest.mark.parametrize(
+        ("status", "answer", "words"),
+        [
+            (502, {"errcode": "M_UNKNOWN", "error": "Failed to fetch alias"}, "cannot ask the server y.org"),
+            (403, {"errcode": "M_FORBIDDEN", "error": "Federation denied with y.org."}, "federation_domain_whitelist"),
+            (403, FORBIDDEN, "Not allowed"),
+        ],
+    )
+    def test_the_others_may_be_out_of_reach(
+        self, server: ScriptedServer, status: int, answer: t.Any, words: str
+    ) -> None:
+        server.expect(WHOAMI, points_to(NEW), publishes(NEW))
+        server.expect(Call("GET", "/_matrix/client/v3/directory/room/%23far%3Ay.org", answer, status))
+        with pytest.raises(errors.ApiError, match=words) as caught:
+            self.declare(server, alt_aliases=["#far:y.org"]).plan()
+        assert ("contains #far:y.org" in caught.value.message) is (answer is not FORBIDDEN)
+
+    def test_must_fit_into_an_event(self, server: ScriptedServer) -> None:
+        many = [f"#{number}{'ä' * 100}:x.org" for number in range(310)]
+        server.expect(WHOAMI, points_to(NEW), publishes(NEW, "", *many))
+        server.expect(*power(NEW, {"users_default": 50}, "@admin:x.org"))
+        with pytest.raises(errors.InvalidInput, match="aliases of !new would need an event of more than 6[5-9]"):
+            self.declare(server, canonical=True).plan()
 
     def test_a_user_must_have_the_power_level(self, server: ScriptedServer) -> None:
         server.expect(WHOAMI, points_to(NEW), publishes(NEW), *power(NEW, {}, "@alice:x.org"))

@@ -40,6 +40,12 @@ def dropped(call: Call) -> Call:
     return dataclasses.replace(call, drop=True)
 
 
+@pytest.fixture(autouse=True)
+def permissive(server: ScriptedServer) -> None:
+    """Synapse refuses to point an alias to NEW only because it points to another room."""
+    server.always(put(NEW, TAKEN, 409))
+
+
 def pointer(server: ScriptedServer) -> Pointer:
     return Pointer(Client(server.base_url, "token"), "#lobby:x.org")
 
@@ -94,6 +100,32 @@ class TestMove:
         ) as caught:
             pointer(server).move(OLD, NEW)
         assert caught.value.may_be_done
+
+
+class TestMoveThatSynapseRefuses:
+    """Synapse is asked while the alias still points to its old room."""
+
+    @pytest.mark.parametrize(
+        ("status", "answer"),
+        [
+            (403, {"errcode": "M_UNKNOWN", "error": "Not allowed to create alias"}),
+            (400, {"errcode": "M_EXCLUSIVE", "error": "This alias is reserved by an application service."}),
+            (400, {"errcode": "M_UNKNOWN", "error": "Failed to get server list"}),
+        ],
+    )
+    def test_the_alias_never_leaves_its_room(self, server: ScriptedServer, status: int, answer: t.Any) -> None:
+        server.expect(points_to(OLD), put(NEW, answer, status))
+        with pytest.raises(errors.ApiError, match=answer["error"]) as caught:
+            pointer(server).move(OLD, NEW)
+        assert not caught.value.may_be_done
+
+    def test_an_alias_that_is_free_by_now_is_moved(self, server: ScriptedServer) -> None:
+        server.expect(points_to(OLD), put(NEW))
+        pointer(server).move(OLD, NEW)
+
+    def test_is_asked_before_the_removal(self, server: ScriptedServer) -> None:
+        server.expect(points_to(OLD), put(NEW, TAKEN, 409), delete(), put(NEW))
+        pointer(server).move(OLD, NEW)
 
 
 class TestFree:

@@ -57,6 +57,17 @@ def test_it_is_unknown_whether_jemalloc_is_loaded() -> None:
     assert found == KNOWN
 
 
+def test_a_missing_key_that_a_later_file_has_removed() -> None:
+    files = [{"caches": {"cache_autotuning": keys}} for keys in (KEYS, {"min_cache_ttl": "1m"})]
+    configuration = Configuration(
+        tuple(ConfigurationFile(f"/{number}.yaml", each) for number, each in enumerate(files))
+    )
+    settings, replacement = CacheSettings.read(configuration), configuration.replacement("caches")
+    found = autotuning_in_force(settings, {"loaded": True}, None, replacement)
+    assert found and found["reason"].endswith(f" {replacement}")
+    assert "/1.yaml replaces the whole caches block of /0.yaml" in found["reason"]
+
+
 @pytest.mark.parametrize("key", list(KEYS))
 def test_a_missing_key_is_named(key: str) -> None:
     found = read({name: value for name, value in KEYS.items() if name != key}, {"loaded": True})

@@ -34,8 +34,10 @@ def test_the_engine(settings: dict[str, t.Any], engine: str | None) -> None:
     assert database_engine(settings) == engine
 
 
-def test_the_old_path_has_priority_over_that_of_sqlite() -> None:
-    own = {"name": "sqlite3", "args": {"database": "/srv/own.db"}}
-    assert configured_databases({"database_path": "/srv/own.db", "database": {"args": {"database": "/a"}}}) == [own]
+def test_the_old_path_only_counts_without_a_block() -> None:
+    own, other = ({"name": "sqlite3", "args": {"database": path}} for path in ("/srv/own.db", "/a"))
+    assert configured_databases({"database_path": "/srv/own.db", "database": {}}) == [own]
+    assert configured_databases({"database_path": "/srv/own.db", "database": None}) == [own]
+    assert configured_databases({"database_path": "/srv/own.db", "database": {"args": {"database": "/a"}}}) == [other]
     postgresql = {"name": "psycopg2", "args": {"host": "db"}}
     assert configured_databases({"database_path": "/srv/own.db", "database": postgresql}) == [postgresql]

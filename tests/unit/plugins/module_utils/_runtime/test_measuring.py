@@ -190,6 +190,19 @@ def test_a_process_without_metrics(host: Host) -> None:
     assert one[1].unknown == [Unknown("caches", *NONE), Unknown("activity", *NONE)]
 
 
+def test_a_process_whose_listeners_are_replaced(host: Host) -> None:
+    process, reader = host.add(7, NONE)
+    listeners = [{"type": "http", "port": 8008}, {"type": "metrics", "port": 9000}]
+    later = ConfigurationFile("/d.yaml", {"listeners": listeners[:1]})
+    configuration = Configuration((ConfigurationFile("/c.yaml", {"listeners": listeners}), later))
+    host.measuring(activity=True).read(process, configuration, reader)
+    [unknown] = reader.unknown
+    assert unknown.reason == f"{NONE.reason} {configuration.replacement('listeners')}"
+    assert (
+        "/d.yaml replaces the whole listeners block of /c.yaml, so that the entry with the port 9000" in unknown.reason
+    )
+
+
 def test_a_doubt_is_passed_on(host: Host) -> None:
     doubt = Unknown("metrics_url", "It is uncertain.", "Run the task with become, as root.")
     one = host.add(7, metrics(doubt=doubt), metrics(doubt=doubt))

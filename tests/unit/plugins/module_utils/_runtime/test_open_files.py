@@ -198,7 +198,7 @@ def test_the_old_setting_of_a_sqlite_database(kernel: Kernel) -> None:
     kernel.link("/old.db-wal")
     sqlite, postgresql = ({"name": name, "args": {"database": "/new.db"}} for name in ("sqlite3", "psycopg2"))
     assert kernel.kinds({"database_path": "/old.db"}) == {"database": 1}
-    assert kernel.kinds({"database_path": "/old.db", "database": sqlite}) == {"database": 1}
+    assert kernel.kinds({"database_path": "/old.db", "database": sqlite}) == {"other": 1}
     assert kernel.kinds({"database_path": "/old.db", "database": postgresql}) == {"other": 1}
 
 

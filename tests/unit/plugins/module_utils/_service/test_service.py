@@ -153,6 +153,17 @@ def test_where_the_data_is(machine: Machine, setting: t.Any, expected: dict[str,
     assert "secret" not in json.dumps({**found, "restart_record": {}})
 
 
+def test_a_later_file_that_removes_the_database(machine: Machine) -> None:
+    machine.install({"database": {"name": "psycopg2", "args": {"dbname": "synapse", "password": "secret"}}})
+    later = machine.configuration.with_name("later.yaml")
+    later.write_text('{"database": {"args": {"cp_max": 30}}}')
+    found = machine.read(config_path=(str(machine.configuration), str(later)))
+    [reason] = [one["reason"] for one in found["unknown"] if one["name"] == "database"]
+    assert reason.startswith("The configuration does not name the database. ")
+    assert f"{later} replaces the whole database block of {machine.configuration}, so that database.name" in reason
+    assert "secret" not in json.dumps({**found, "restart_record": {}})
+
+
 def test_a_broken_configuration_is_named(machine: Machine) -> None:
     machine.install({})
     machine.configuration.write_text("a: [")

@@ -12,6 +12,8 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check import check
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck, Waiting
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
     UNIT,
@@ -34,14 +36,14 @@ def run(machine: Machine, *states: list[dict[str, t.Any]], **declared: t.Any) ->
     def read() -> dict[str, t.Any]:
         return {"processes": remaining.pop(0) if len(remaining) > 1 else remaining[0], "unknown": []}
 
-    check = RuntimeCheck(
+    checked = RuntimeCheck(
         machine.declared(**declared),
         read,
         timeout=5,
         host=machine.host,
         waiting=Waiting(lambda: 1000.0 + sum(pauses), pauses.append),
     )
-    return check.run(), pauses
+    return checked.run(), pauses
 
 
 def worker(machine: Machine, name: str, pid: int) -> dict[str, t.Any]:
@@ -55,12 +57,47 @@ def test_everything_as_declared(machine: Machine) -> None:
     assert (found["presence_proven"], found["warnings"], pauses) == (False, [], [])
 
 
+class Reports:
+    """Instead of the progress of the module: keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[t.Any, ...]] = []
+
+    def report(self, *report: t.Any) -> None:
+        self.kept.append(report)
+
+
+def test_each_pause_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = Reports()
+    monkeypatch.setattr(check, "progress", reports)
+    main = machine.process()
+    _found, pauses = run(machine, [], [main], [main, worker(machine, "one", 78)], workers=1, wait_timeout=60)
+    assert reports.kept == [(Work.RUNNING,)] * len(pauses)
+    assert len(pauses) == 2
+
+
 def test_nothing_as_declared(machine: Machine) -> None:
     main = machine.process(presence_settings=DISABLED, requests={"in_flight": 1})
     with pytest.raises(StateNotReached) as raised:
         run(machine, [main], presence="enabled", workers=1, in_flight_requests=0)
     declared = [failure["declared"] for failure in raised.value.details["failures"]]
     assert declared == ["workers", "in_flight_requests", "presence"]
+
+
+def test_a_file_that_synapse_does_not_read(machine: Machine) -> None:
+    directory = machine.directory / "conf.d"
+    directory.mkdir()
+    (directory / "presence.yml").write_text("presence: {enabled: true}\n")
+    (directory / "other.yaml").write_text("{}\n")
+    paths = (str(machine.configuration), str(directory))
+    main = machine.process(presence_settings=DISABLED)
+    with pytest.raises(StateNotReached) as raised:
+        run(machine, [main], presence="enabled", config_path=paths)
+    [warning] = raised.value.details["warnings"]
+    assert str(directory / "presence.yml") in warning
+    # It does not matter to what is as declared.
+    found, _pauses = run(machine, [main], presence="disabled", config_path=paths)
+    assert found["warnings"] == []
 
 
 def test_waiting_for_workers(machine: Machine) -> None:

@@ -19,6 +19,7 @@ GIVEN = {**dict.fromkeys(Declared.__dataclass_fields__), "config_path": ["/a"], 
     [
         ({"workers": -1}, "^workers is -1. Set it to 0 or more.$"),
         ({"in_flight_requests": -1}, "^in_flight_requests is -1. Set it to 0 or more.$"),
+        ({"pending_background_updates": -1}, "^pending_background_updates is -1. Set it to 0 or more.$"),
         ({"require_presence_proof": True}, "^require_presence_proof is true, but presence is not set"),
     ],
 )
@@ -40,6 +41,7 @@ def test_options_that_are_zero() -> None:
         ({"presence": "enabled"}, True, True, True, True),
         ({"workers": 0}, True, False, False, False),
         ({"in_flight_requests": 0}, True, True, False, False),
+        ({"pending_background_updates": 0}, False, False, False, False),
     ],
 )
 def test_what_must_be_read(

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
+import time
 import typing as t
 
 import pytest
@@ -416,6 +419,20 @@ def test_an_attempt_that_runs_after_one_that_failed(machine: Machine) -> None:
     assert "too little memory" in why(machine, STARTING)
 
 
+def test_one_of_several_commands_failed_before(machine: Machine) -> None:
+    path = machine.drop_in("10.conf", "[Service]\nExecStartPre=/bin/one\nExecStartPre=/bin/two\nTimeoutStartSec=3\n")
+    machine.commands = [command("/bin/one", "Mon"), command("/bin/two")]
+    before = {**STARTING, "SubState": "start-pre"}
+    both = f"one of ExecStartPre=/bin/one ({path}, line 2) or ExecStartPre=/bin/two ({path}, line 3)"
+    machine.journal = ended("a", "ExecStartPre", 1, "exit-code")
+    assert f"does not start, because {both} fails" in why(machine, before)
+    machine.journal = ended("a", "ExecStartPre", 15, "timeout", "killed")
+    assert f"does not start: {both} takes longer than TimeoutStartSec=3" in why(machine, before)
+    # The first one has ended well this time.
+    machine.commands[0] = command("/bin/one", "Mon", "Mon", "exited", "0/SUCCESS")
+    assert f"does not start: ExecStartPre=/bin/two ({path}, line 3) takes longer than" in why(machine, before)
+
+
 def test_a_condition_that_is_not_fulfilled(machine: Machine) -> None:
     path = machine.drop_in("10.conf", "[Unit]\nConditionPathExists=/gone/x\n")
     shown = {**STOPPED, "UnitFileState": "disabled", "ConditionResult": "no"}
@@ -435,6 +452,68 @@ def test_the_arguments_of_commands_are_not_shown(machine: Machine) -> None:
         {**STOPPED, "ActiveState": "active"},
     ):
         assert "hunter2" not in why(machine, shown)
+
+
+def logging(machine: Machine, *lines: str, **settings: t.Any) -> pathlib.Path:
+    """Make Synapse write these lines to a log of its own in a start that began a minute ago."""
+    log = machine.directory / "homeserver.log"
+    head = "2026-11-29 21:18:16,264 - twisted - 273 - ERROR - sentinel - "
+    text = "".join(f"{head}{line}\n" for line in lines)
+    log.write_text(f"2026-11-29 21:18:16,248 - x - 377 - WARNING - main - ***** STARTING SERVER *****\n{text}")
+    config = machine.directory / "log.yaml"
+    config.write_text(json.dumps({"version": 1, "handlers": {"file": {"filename": str(log)}}}))
+    machine.configure({"log_config": str(config), **settings})
+    machine.start_synapse()
+    began = int((time.monotonic() - 60) * 1e6)
+    machine.shown.update(ExecMainCode="1", ExecMainStatus="1", ExecMainStartTimestampMonotonic=str(began))
+    return log
+
+
+TRACEBACK = (
+    "Traceback (most recent call last):",
+    '  File "x.py", line 35, in run',
+    "    f()",
+    "TypeError: no 'hunter2'",
+)
+
+
+def test_the_reason_is_in_the_log_of_synapse(machine: Machine) -> None:
+    log = logging(machine, *TRACEBACK, form_secret="hunter2 or so", soft_file_limit="1024")
+    assert why(machine, FAILED) == (
+        f"{UNIT} does not stay up. Synapse reported: TypeError: no 'hunter2'. It is at the end of {log}."
+        f' soft_file_limit in {machine.configuration} is the text "1024", and Synapse ends right after its start: write'
+        f" a whole number, without quotes, or remove it. Correct that, and run systemctl restart {UNIT}."
+    )
+    # A new start may have begun to write.
+    log.write_text(log.read_text() + "x - ***** STARTING SERVER *****\nx - more\n")
+    assert "Synapse reported" not in why(machine, FAILED)
+    machine.journal = ended("a", "ExecStart", 1, "exit-code")
+    assert "Synapse reported: TypeError: no 'hunter2'." in why(machine, STARTING)
+
+
+def test_the_log_of_synapse_is_of_another_start(machine: Machine) -> None:
+    log = logging(machine, *TRACEBACK)
+    os.utime(log, (1, 1))
+    assert "it was ended with exit status 1" in why(machine, FAILED)
+    log = logging(machine, *TRACEBACK)
+    machine.shown["ExecMainStartTimestampMonotonic"] = "0"
+    assert "it was ended with exit status 1" in why(machine, FAILED)
+    # A process that was killed has no last words.
+    logging(machine, *TRACEBACK)
+    machine.shown.update(ExecMainCode="2", ExecMainStatus="9")
+    assert "it was ended by the signal SIGKILL" in why(machine, {**FAILED, "Result": "signal"})
+
+
+def test_the_settings_that_synapse_refuses(machine: Machine) -> None:
+    machine.configure({"max_upload_size": "lots", "presence": {"enabled": "false"}})
+    machine.start_synapse()
+    machine.synapse_wrote("Traceback (most recent call last):", "  x", "ValueError: invalid literal for int(): 'lots'")
+    assert why(machine, FAILED) == (
+        f"{UNIT} does not stay up. Synapse reported: ValueError: invalid literal for int(): 'lots'. max_upload_size in"
+        f' {machine.configuration} is the text "lots", and Synapse does not start with it: write a number of bytes,'
+        " or a number with K, M, G or T directly behind it, such as 50M. Correct that, and run systemctl restart"
+        f" {UNIT}."
+    )
 
 
 def test_a_port_that_is_in_use(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

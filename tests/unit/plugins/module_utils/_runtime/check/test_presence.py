@@ -103,7 +103,7 @@ def test_not_tracked(answer: Call, mode: str) -> None:
     [
         (Call("GET", "", {}), "no proxy answers requests for presence"),
         (Call("GET", "", {"presence": "online"}), "no proxy answers requests for presence"),
-        (Call("GET", "", {"errcode": "M_UNKNOWN", "error": "x"}, 500), "set base_url to its URL"),
+        (Call("GET", "", {"errcode": "M_UNKNOWN", "error": "x"}, 500), "set base_url to the URL of that worker"),
         (Call("GET", "", {"errcode": "M_USER_SUSPENDED", "error": "x"}, 403), "M_USER_SUSPENDED"),
         (Call("GET", "", text=b"<html>"), "does not come from Synapse"),
     ],

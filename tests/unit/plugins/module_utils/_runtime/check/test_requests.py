@@ -98,6 +98,18 @@ def test_all_connections_are_in_use(machine: Machine, configuration: dict[str, t
     ) in message
 
 
+def test_a_later_file_replaces_the_pool(machine: Machine) -> None:
+    machine.configure(POSTGRESQL)
+    later = machine.configuration.with_name("later.yaml")
+    later.write_text('{"database": {"name": "psycopg2", "args": {"user": "synapse"}}}')
+    paths = [str(machine.configuration), str(later)]
+    message = judge(machine, busy(machine, waited=12.34, database=FULL, config_path=paths)).message
+    assert f"{later} does not set cp_max, so it is 5: raise it" in message
+    assert (
+        f"{later} replaces the whole database block of {machine.configuration}, so that database.args.cp_max" in message
+    )
+
+
 def test_the_requests_have_waited_for_the_database(machine: Machine) -> None:
     assert judge(machine, busy(machine, waited=0.8)).message.endswith(
         "They have waited 0.8 seconds for a connection to the database so far. Check whether the database is slow."

@@ -32,6 +32,27 @@ def test_only_the_program_is_shown(command: str, program: str) -> None:
     assert program_of(command) == program
 
 
+def test_which_command_may_have_failed_before() -> None:
+    def shown(program: str, start: str, code: str, status: str, ignored: str = "no") -> tuple[str, str]:
+        return "ExecStartPre", (
+            f"{{ path={program} ; argv[]={program} hunter2 ; ignore_errors={ignored} ; start_time=[{start}] ;"
+            f" stop_time=[n/a] ; pid=0 ; code={code} ; status={status} }}"
+        )
+
+    done = shown("/bin/done", "Mon", "exited", "0/SUCCESS")
+    running, waiting = shown("/bin/running", "Mon", "(null)", "0/0"), shown("/bin/waiting", "n/a", "(null)", "0/0")
+    ignored = shown("/bin/ignored", "n/a", "(null)", "0/0", "yes")
+
+    def before(*commands: tuple[str, str]) -> str:
+        return StartCommands(commands, lambda: NO_FILES).failed_before()
+
+    assert before() == before(done) == before(ignored) == ""
+    assert before(done, running, ignored) == "ExecStartPre=/bin/running"
+    assert before(done, running, waiting) == "one of ExecStartPre=/bin/running or ExecStartPre=/bin/waiting"
+    many = [shown(f"/bin/{number}", "n/a", "(null)", "0/0") for number in range(8)]
+    assert before(*many).endswith("ExecStartPre=/bin/4 or 3 others")
+
+
 def test_which_command_is_meant() -> None:
     def shown(stop: str, code: str, status: str) -> StartCommands:
         value = (

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import types
+import typing as t
+
+import pytest
+
+if sys.version_info < (3, 12):
+    pytest.skip("the controller needs a newer Python", allow_module_level=True)
+
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.utils.display import Display
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import VARIABLE
+from ansible_collections.matrix_ops.synapse.plugins.plugin_utils import _progress_action
+from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_action import ProgressAction, is_watched
+
+
+class Terminal:
+    def __init__(self, answer: bool | Exception) -> None:
+        self._answer = answer
+
+    def isatty(self) -> bool:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+class Connection:
+    """As much of a connection as is asked for before a second one is made."""
+
+    force_persistence = supports_persistence = False
+
+    def __init__(self, transport: str, options: dict[str, str] | None = None) -> None:
+        self.transport = transport
+        self._options = options or {}
+
+    def get_option(self, name: str) -> str:
+        return self._options[name]
+
+
+def action(
+    connection: Connection, args: dict[str, t.Any] | None = None, async_val: int = 0, environment: t.Any = None
+) -> t.Any:
+    made = object.__new__(ProgressAction)
+    made._connection = connection
+    made._task = types.SimpleNamespace(
+        args=args or {}, async_val=async_val, environment=environment, action="a.b.synapse_export", delegate_to=None
+    )
+    return made
+
+
+SSH = Connection("ssh", {"ssh_args": "-C -o ControlMaster=auto -o ControlPersist=60s"})
+
+
+@pytest.mark.parametrize(
+    ("terminal", "ci", "watched"),
+    [
+        (True, "", True),
+        (True, "false", True),
+        (True, "0", True),
+        (True, "true", False),
+        (True, "1", False),
+        (False, "", False),
+        (ValueError("closed"), "", False),
+    ],
+)
+def test_somebody_watches_a_terminal_outside_of_ci(
+    terminal: bool | Exception, ci: str, watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: None)
+    monkeypatch.setattr(sys, "stderr", Terminal(terminal))
+    assert is_watched() is watched
+
+
+def test_a_forked_process_does_not_know_and_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "")
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: "the main process")
+    monkeypatch.setattr(sys, "stderr", Terminal(True))
+    assert not is_watched()
+
+
+@pytest.mark.parametrize(
+    ("connection", "args", "watched", "async_val", "wanted"),
+    [
+        (SSH, {}, True, 0, True),
+        (SSH, {"progress": "auto"}, False, 0, False),
+        (SSH, {"progress": "never"}, True, 0, False),
+        (SSH, {"progress": "always"}, False, 0, True),
+        (SSH, {"progress": "always"}, True, 60, False),
+        (SSH, {"progress": "perhaps"}, True, 0, False),
+        (Connection("ssh", {"ssh_args": "-C"}), {}, True, 0, False),
+        (Connection("ansible.builtin.ssh", {"ssh_args": "-C"}), {}, True, 0, False),
+        (Connection("ssh", {"ssh_args": "-C"}), {"progress": "always"}, True, 0, True),
+        (Connection("ssh", {"ssh_extra_args": "-o controlmaster=auto -o controlpersist=yes"}), {}, True, 0, True),
+        (Connection("ssh", {"ssh_args": "-o ControlMaster=no -o ControlPersist=no"}), {}, True, 0, False),
+        (Connection("local"), {}, True, 0, True),
+    ],
+)
+def test_progress_is_shown_where_it_is_wanted(
+    connection: Connection,
+    args: dict[str, t.Any],
+    watched: bool,
+    async_val: int,
+    wanted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_progress_action, "WATCHED", watched)
+    assert action(connection, args, async_val)._is_wanted() is wanted
+
+
+@pytest.mark.parametrize(("verbosity", "wanted"), [(0, True), (2, True), (3, False), (5, False)])
+def test_no_look_displays_its_command(verbosity: int, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Display(), "verbosity", verbosity)
+    assert action(SSH, {"progress": "always"})._is_wanted() is wanted
+
+
+class NoWatch:
+    """Instead of a watch: the context that the module runs in."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("environment", [None, [], [{"OTHER": "kept"}], {"OTHER": "kept"}])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()])
+def test_the_module_gets_the_word_and_the_task_keeps_its_environment(
+    environment: t.Any, error: BaseException | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[t.Any] = []
+
+    def run(self: t.Any, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, bool]:
+        seen.append(self._task.environment)
+        if error is not None:
+            raise error
+        return {"changed": False}
+
+    monkeypatch.setattr(NormalAction, "run", run)
+    words: list[str] = []
+    monkeypatch.setattr(ProgressAction, "_watch", lambda _self, word, _variables: words.append(word) or NoWatch())
+    made = action(Connection("local"), {"progress": "always"}, environment=environment)
+    if error is None:
+        assert made.run(task_vars={}) == {"changed": False}
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            made.run(task_vars={})
+    own = environment if isinstance(environment, list) else [environment]
+    assert seen == [[*own, {VARIABLE: words[0]}]]
+    assert made._task.environment is environment
+
+
+class Persistent(Connection):
+    force_persistence = True
+
+
+@pytest.mark.parametrize("connection", [Persistent("network_cli"), Connection("without what is needed")])
+def test_without_a_second_connection_the_module_runs_as_usual(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[t.Any] = []
+
+    def run(self: t.Any, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, bool]:
+        seen.append(self._task.environment)
+        return {"changed": False}
+
+    monkeypatch.setattr(NormalAction, "run", run)
+    made = action(connection, {"progress": "always"}, environment=[])
+    assert made.run(task_vars={"inventory_hostname": "host1"}) == {"changed": False}
+    assert seen == [[]]
