@@ -163,8 +163,8 @@ class FirstAdmin:
         return {"warnings": list(self._warnings)} if self._warnings else {}
 
     def _refuse_delegation(self) -> None:
-        service = self._configuration.settings.get("matrix_authentication_service") or {}
-        if service.get("enabled"):
+        service = self._configuration.settings.get("matrix_authentication_service")
+        if isinstance(service, dict) and service.get("enabled"):
             name = self._user_id.localpart
             raise InvalidInput(
                 f"{IN_CHARGE}, and decides which accounts are server admins. Run 'mas-cli manage register-user {name}'"

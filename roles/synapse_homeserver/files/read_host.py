@@ -4,14 +4,14 @@
 """Print as JSON what is already on a host that gets a homeserver.
 
 The question is one argument, as JSON: `user` and `group` of Synapse; `config_path`, its first configuration file;
-`config_directories`, those with its configuration; `database_file`, the SQLite database; `virtualenv_python`, name or
-path of a Python; and `packages`, names of Debian packages.
+`config_directories`, those with its configuration; `database_file`, the SQLite database; `unix_socket`, where Synapse
+will listen, or nothing; `virtualenv_python`, name or path of a Python; and `packages`, names of Debian packages.
 
 Prints `server_name`, the name in the configuration; `has_config` and `has_database_file`; `python_version`, such as
 3.11; `missing_packages`, those that are not installed, or null where dpkg-query does not exist; `has_user`,
-`has_group` and `account_comment`; and `unsafe`, the paths on the way to the directories that other users than root can
-replace. Where there is no such thing, text is empty. If this cannot be read, prints one sentence to standard error and
-ends with status 1.
+`has_group` and `account_comment`; `has_other_at_socket`, whether something that is not a socket is where Synapse will
+listen; and `unsafe`, the paths on the way to the directories that other users than root can replace. Where there is no
+such thing, text is empty. If this cannot be read, prints one sentence to standard error and ends with status 1.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ def exists(path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def is_other_than_socket(path: str) -> bool:
+    """Return whether there is something at a path that is not a socket; raises `OSError` if nobody can tell."""
+    return exists(path) and not stat.S_ISSOCK(os.lstat(path).st_mode)
 
 
 def content(path: str) -> bytes:
@@ -179,6 +184,7 @@ def main() -> None:
         "server_name": server_name(content(question["config_path"])),
         "has_config": exists(question["config_path"]),
         "has_database_file": exists(question["database_file"]),
+        "has_other_at_socket": bool(question["unix_socket"]) and is_other_than_socket(question["unix_socket"]),
         "python_version": python_version(question["virtualenv_python"]),
         "missing_packages": missing_packages(question["packages"]),
         "has_user": comment is not None,

@@ -12,8 +12,10 @@ import json
 import os
 import pathlib
 import pwd
+import socket
 import subprocess
 import sys
+import tempfile
 import typing as t
 
 import pytest
@@ -69,6 +71,7 @@ class Host:
             "config_path": str(self.path / "homeserver.yaml"),
             "config_directories": [str(self.path), str(self.path / "conf.d")],
             "database_file": str(self.path / "homeserver.db"),
+            "unix_socket": "",
             "virtualenv_python": str(self.path / "python"),
             "packages": [],
         }
@@ -93,6 +96,7 @@ def test_an_empty_host(host: Host) -> None:
         "has_user": False,
         "has_group": False,
         "account_comment": "",
+        "has_other_at_socket": False,
         "unsafe": [],
     }
 
@@ -118,6 +122,24 @@ def test_the_name_in_the_configuration(host: Host, text: bytes, name: str) -> No
 def test_a_database_on_a_disk_that_is_not_mounted_exists(host: Host) -> None:
     (host.path / "homeserver.db").symlink_to("/nowhere/homeserver.db")
     assert host.answer()["has_database_file"] is True
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("nothing", False), ("socket", False), ("file", True), ("directory", True), ("link", True)]
+)
+def test_what_is_where_synapse_will_listen(host: Host, kind: str, expected: bool) -> None:
+    # Linux limits the path of a socket to 107 bytes.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory, socket.socket(socket.AF_UNIX) as listening:
+        path = pathlib.Path(directory) / "main.sock"
+        if kind == "socket":
+            listening.bind(str(path))
+        elif kind == "file":
+            path.touch()
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "link":
+            path.symlink_to("/nowhere")
+        assert host.answer(unix_socket=str(path))["has_other_at_socket"] is expected
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "broken link", "link to itself"])
@@ -317,6 +339,7 @@ def test_the_script_comes_on_standard_input(tmp_path: pathlib.Path) -> None:
         "config_path": str(tmp_path / "homeserver.yaml"),
         "config_directories": ["/", "/"],
         "database_file": str(tmp_path / "homeserver.db"),
+        "unix_socket": str(tmp_path / "main.sock"),
         "virtualenv_python": sys.executable,
         "packages": [_MISSING],
     }

@@ -556,7 +556,7 @@ class TestRefused:
         for command in ("'mas-cli manage register-user alice'", "'mas-cli manage promote-admin alice'"):
             assert command in caught.value.message
 
-    @pytest.mark.parametrize("service", [None, {}, {"enabled": False, "endpoint": "http://127.0.0.1:8080"}])
+    @pytest.mark.parametrize("service", [None, {}, "text", 5, {"enabled": False, "endpoint": "http://127.0.0.1:8080"}])
     def test_not_where_that_service_is_not_enabled(
         self, server: ScriptedServer, existing: UserTable, service: t.Any
     ) -> None:
