@@ -247,8 +247,8 @@ validation:
       sample: false
     cause:
       description:
-        - V(configuration) if the parser refused the configuration or did not end within 60 seconds, or if this module
-          cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration,
+        - V(configuration) if the parser refused the configuration or did not end within 60 seconds, if Synapse ends when
+          it starts with a setting that the parser accepts, or if this module cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration,
           if a signal ended it, or if it ended without an answer.
         - Empty if it is accepted.
       returned: always
@@ -256,8 +256,8 @@ validation:
       sample: configuration
     complaint:
       description:
-        - The words of Synapse as one line with at most 2000 characters, or the reason why this module cannot read a
-          file of the configuration. Secrets are hidden.
+        - The words of Synapse as one line with at most 2000 characters, or the reason that this module has found. Secrets
+          are hidden.
         - Empty if it is accepted.
       returned: always
       type: str
@@ -309,8 +309,11 @@ def read(parameters: Parameters) -> dict[str, t.Any]:
         if verdict.cause != INSTALLATION:
             raise
         return {"unknown": [], "validation": verdict.hiding(()).shown()}
-    verdict = judge(parameters, configuration).hiding(secret_values(configuration.settings))
-    return {**found, "validation": verdict.shown()}
+    verdict = judge(parameters, configuration)
+    ending = [fault.message for fault in find_faults(configuration) if fault.ends_start]
+    if verdict.accepted and ending:
+        verdict = Verdict(CONFIGURATION, " ".join(ending))
+    return {**found, "validation": verdict.hiding(secret_values(configuration.settings)).shown()}
 
 
 def judge(parameters: Parameters, configuration: Configuration | None = None) -> Verdict:

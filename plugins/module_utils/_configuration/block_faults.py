@@ -39,7 +39,8 @@ _FORM = "write a name and args"
 class BlockFault(t.NamedTuple):
     """What is wrong in a block. `says`: what follows "<setting> in <file>", as a whole sentence.
 
-    `is_refused`: Synapse's parser refuses it. Otherwise Synapse takes it for something else, or ends later.
+    `is_refused`: Synapse's parser refuses it. Otherwise Synapse takes it for something else, or with `ends_start` ends
+    when it starts.
     `is_lacking`: something is missing in it, which another file may have. `other`: the top-level key of another
     setting, which is named with its file before `says`. `template`: see Judgement.
     """
@@ -50,6 +51,7 @@ class BlockFault(t.NamedTuple):
     is_lacking: bool = False
     other: str = ""
     template: str = ""
+    ends_start: bool = False
 
 
 def find_block_faults(settings: Settings) -> t.Iterator[BlockFault]:
@@ -59,7 +61,10 @@ def find_block_faults(settings: Settings) -> t.Iterator[BlockFault]:
         entries = settings.get(key)
         for number, listener in enumerate(entries if isinstance(entries, list) else ()):
             for found in _listener(listener, settings):
-                yield BlockFault((key, str(number)), found.says, found.is_refused, template=found.template)
+                where = (key, str(number))
+                yield BlockFault(
+                    where, found.says, found.is_refused, template=found.template, ends_start=found.ends_start
+                )
 
 
 def _databases(settings: Settings) -> t.Iterator[BlockFault]:
@@ -99,19 +104,20 @@ def _database(key: KeyPath, database: t.Any) -> t.Iterator[BlockFault]:
     if not isinstance(arguments, dict):
         # With PostgreSQL, only the start fails.
         says = f"is not a mapping, {_DIES}: write the arguments of the database there."
-        yield BlockFault((*key, "args"), says, is_refused=engine == "sqlite3", is_lacking=True)
+        is_refused = engine == "sqlite3"
+        yield BlockFault((*key, "args"), says, is_refused, is_lacking=True, ends_start=not is_refused)
     elif engine == "psycopg2":
         yield from _pool(key, arguments)
     elif "name" not in database:
         says = (
             "has no name, without which Synapse does not start: write psycopg2 for PostgreSQL, or sqlite3 for SQLite."
         )
-        yield BlockFault(key, says, is_refused=False, is_lacking=True)
+        yield BlockFault(key, says, is_refused=False, is_lacking=True, ends_start=True)
     elif not arguments.get("database"):
         says = (
             "is SQLite and names no file in args.database, without which Synapse does not start: write its path there."
         )
-        yield BlockFault(key, says, is_refused=False, is_lacking=True)
+        yield BlockFault(key, says, is_refused=False, is_lacking=True, ends_start=True)
 
 
 def _pool(key: KeyPath, arguments: Settings) -> t.Iterator[BlockFault]:
@@ -120,7 +126,7 @@ def _pool(key: KeyPath, arguments: Settings) -> t.Iterator[BlockFault]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             says = f"is {shown(value)}, {_DIES}: write a whole number, without quotes."
             template = "int" if isinstance(value, str) else ""
-            yield BlockFault((*key, "args", name), says, is_refused=False, template=template)
+            yield BlockFault((*key, "args", name), says, is_refused=False, template=template, ends_start=True)
         elif name == "cp_max" and value == 0:
             says = "is 0, and then Synapse never gets a connection to the database: write 10, for example."
             yield BlockFault((*key, "args", name), says, is_refused=False)

@@ -115,14 +115,15 @@ class Acceptance:
     def require_accepted(self) -> None:
         """Raise ConfigurationError if Synapse would not start with the configuration after the change.
 
-        If Synapse's own parser accepts it, that counts, and not what this collection knows.
+        If Synapse's own parser accepts it, that counts, and not what this collection knows of the parser.
         """
         refused = [fault for fault in self._faults if fault.is_refused]
         if self._parser:
             verdict = self._judge(self._parser, self._change.candidate)
             if not verdict.accepted:
                 raise self._refusal(self._parser, verdict, refused)
-        elif refused:
+            refused = [fault for fault in refused if fault.ends_start]
+        if refused:
             change = self._change
             earlier = self._find(change.before)
             new = [fault for fault in refused if not change.changes or fault not in earlier]

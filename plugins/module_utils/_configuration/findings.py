@@ -68,19 +68,19 @@ class Fault(t.NamedTuple):
     """One fault. `key`: the setting, () for a file that is ignored. `file`: the file whose value is in force.
 
     `kind`: one of KINDS. `message`: whole sentences with the file, the setting and what to do. It never has the value
-    of a secret. `is_refused_secret`: Synapse does not start with a fault of the kind SECRET.
+    of a secret. `ends_start`: Synapse ends with it when it starts, although its parser may accept it.
     """
 
     key: KeyPath
     file: str
     kind: str
     message: str
-    is_refused_secret: bool = False
+    ends_start: bool = False
 
     @property
     def is_refused(self) -> bool:
         """Whether Synapse does not start with it."""
-        return self.kind == REFUSED or self.is_refused_secret
+        return self.kind == REFUSED or self.ends_start
 
 
 # Whether a task or a variable declares the setting of this file and key.
@@ -138,7 +138,7 @@ def _wrong_types(configuration: Configuration, declares: Declares) -> t.Iterator
                 words = HIDDEN if is_hidden else shown(value)
                 message = f"{'.'.join(key)} in {file} is {words}{judgement.says}"
                 message += _for_template(judgement.template, declares(file, key))
-                yield Fault(key, file, REFUSED if judgement.is_refused else MISREAD, message)
+                yield Fault(key, file, REFUSED if judgement.is_refused else MISREAD, message, judgement.ends_start)
 
 
 def _wrong_blocks(configuration: Configuration, declares: Declares) -> t.Iterator[Fault]:
@@ -153,7 +153,7 @@ def _wrong_blocks(configuration: Configuration, declares: Declares) -> t.Iterato
         message += _for_template(fault.template, declares(file, fault.key))
         if fault.is_lacking:
             message = f"{message} {configuration.replacement(fault.key[0])}".rstrip()
-        yield Fault(fault.key, file, REFUSED if fault.is_refused else MISREAD, message)
+        yield Fault(fault.key, file, REFUSED if fault.is_refused else MISREAD, message, fault.ends_start)
 
 
 def _unquoted_secrets(configuration: Configuration, declares: Declares) -> t.Iterator[Fault]:

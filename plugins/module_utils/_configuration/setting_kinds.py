@@ -35,15 +35,17 @@ _FALSE_TEXTS = ("false", "no", "off", "n", "f", "0", "none", "null", "disable", 
 
 
 class Judgement(t.NamedTuple):
-    """What is wrong with a value. `is_refused`: Synapse does not start with it; otherwise it is misread.
+    """What is wrong with a value. `is_refused`: Synapse's parser refuses it; otherwise it is misread.
 
     `says`: what follows "<setting> in <file> is <value>", up to the end of the sentence. `template`: the filter of
-    Ansible with which a template gives a value of the right type, or "".
+    Ansible with which a template gives a value of the right type, or "". `ends_start`: the parser accepts it, but
+    Synapse ends when it starts.
     """
 
     is_refused: bool
     says: str
     template: str = ""
+    ends_start: bool = False
 
 
 class Kind(t.NamedTuple):
@@ -227,6 +229,7 @@ def _file_limit(value: t.Any) -> Judgement | None:
         False,
         ", and Synapse ends right after its start: write a whole number, without quotes, or remove it.",
         "int" if isinstance(value, str) else "",
+        ends_start=True,
     )
 
 
@@ -238,7 +241,7 @@ def _port(value: t.Any) -> Judgement | None:
     if isinstance(value, bool):
         return Judgement(False, f", which Synapse takes for the port {int(value)}: write a port as a whole number.")
     if value not in _PORTS:
-        return Judgement(False, ", and Synapse ends when it starts: write a port from 1 to 65535.")
+        return Judgement(False, ", and Synapse ends when it starts: write a port from 1 to 65535.", ends_start=True)
     return None
 
 
@@ -246,7 +249,7 @@ def _mode(value: t.Any) -> Judgement | None:
     """Judge the mode of a Unix socket. Synapse ends when it starts if that is not a whole number."""
     right = "write its octal digits with a 0 before them and without quotes, such as 0660."
     if not isinstance(value, int):
-        return Judgement(False, f", and Synapse ends when it starts: {right}")
+        return Judgement(False, f", and Synapse ends when it starts: {right}", ends_start=True)
     if isinstance(value, bool) or not 0 <= value <= _HIGHEST_MODE:
         return Judgement(False, f", which is {value & 0o7777:04o} in octal digits: {right}")
     return None

@@ -422,3 +422,14 @@ def test_a_failed_step_is_not_hidden(host: Host, monkeypatch: pytest.MonkeyPatch
     )
     with pytest.raises(SynapseError, match="The disk is full"):
         host.apply({"a": 1})
+
+
+def test_what_ends_synapse_after_its_parser_has_accepted_it_is_refused(host: Host) -> None:
+    host.main.write_text("server_name: x.test\ndatabase: {name: psycopg2, args: {user: x}}\n")
+    (host.directory / "99-pool.yaml").write_text("database: {args: {cp_max: 30}}\n")
+    host.accepts("true")
+    message = host.refuses({"presence": {"enabled": True}}).message
+    assert message.startswith(f"database in {host.directory}/99-pool.yaml has no name")
+    assert f"replaces the whole database block of {host.main}" in message
+    assert "This is not due to the change" in message
+    assert not host.path.exists()
