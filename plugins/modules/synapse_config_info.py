@@ -247,17 +247,18 @@ validation:
       sample: false
     cause:
       description:
-        - V(configuration) if the parser refused the configuration or did not end within 60 seconds, if Synapse ends when
-          it starts with a setting that the parser accepts, or if this module cannot read a file of it. V(installation) if Synapse's own program failed before it read the configuration,
-          if a signal ended it, or if it ended without an answer.
+        - V(configuration) if the parser refused the configuration or did not end within 60 seconds, if it accepts a
+          setting with which Synapse ends when it starts, or if this module cannot read a file of the configuration.
+        - V(installation) if Synapse's own program failed before it read the configuration, if a signal ended it, or if
+          it ended without an answer.
         - Empty if it is accepted.
       returned: always
       type: str
       sample: configuration
     complaint:
       description:
-        - The words of Synapse as one line with at most 2000 characters, or the reason that this module has found. Secrets
-          are hidden.
+        - The words of Synapse as one line with at most 2000 characters, or the reason that this module has found.
+          Secrets are hidden.
         - Empty if it is accepted.
       returned: always
       type: str
