@@ -151,6 +151,18 @@ def test_a_configuration_that_was_refused_before(place: Place) -> None:
     assert re.search(rf"^Synapse cannot start .*{_WRONG_WORDS} .* This is not due to the change", message)
 
 
+def test_a_block_with_which_synapse_ends_although_its_parser_accepts_it(place: Place) -> None:
+    write_beside(place, {"90-pool.yaml": "database: {args: {database: ':memory:', cp_max: 30}}\n"})
+    said = r"database in .*/90-pool\.yaml has no name, without which Synapse does not start"
+    validation = _ask(place)["validation"]
+    assert (validation["accepted"], validation["cause"]) == (False, "configuration")
+    assert re.search(said, validation["complaint"])
+    for check in (True, False):
+        parameters = _validated(place, settings={"presence": {"enabled": False}})
+        message = play(place, "synapse_config", parameters, token=False, check=check)["msg"]
+        assert re.search(rf"^{said}.* replaces the whole database block of .* This is not due to the change", message)
+
+
 def test_a_python_without_synapse(place: Place) -> None:
     done = _refused(place, settings={"presence": {"enabled": False}}, synapse_python="/usr/bin/python3")
     assert "Synapse's own program failed before it read the configuration" in done["msg"]
