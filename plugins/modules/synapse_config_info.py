@@ -276,6 +276,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     find_faults,
     find_ignored_files,
     find_replacements,
+    without_repetition,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
@@ -353,7 +354,7 @@ def describe(configuration: Configuration, parameters: Parameters) -> dict[str, 
                 for one in find_replacements(configuration)
             ],
         },
-        "warnings": [fault.message for fault in faults],
+        "warnings": [fault.message for fault in without_repetition(faults)],
         "unknown": [
             {
                 "name": used.setting,

@@ -69,6 +69,8 @@ _REFUSALS = (
             "password": _PASSWORD,
             "create": True,
             "config_path": place.server.config_path,
+            # Nothing listens there.
+            "base_url": "http://127.0.0.1:1",
         },
         message=lambda place: _secret_in(place) + ".*500.*Put it in quotes there.*and restart Synapse",
         token=False,
@@ -83,6 +85,7 @@ _REFUSALS = (
             "admin": True,
             "bootstrap_admin": True,
             "config_path": place.server.config_path,
+            "base_url": "http://127.0.0.1:1",
         },
         message=lambda place: _secret_in(place) + ".*500.*Put it in quotes there.*and restart Synapse",
         token=False,

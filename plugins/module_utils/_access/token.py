@@ -119,6 +119,9 @@ class AccessTokenResource:
         # With a declared file, logging out a token that is not in it would end a session that was not declared.
         known = self._known_token if self._present or not self._path else None
         self._token = stored or known
+        if self._present and self._creation and self._login.user_id and not self._token:
+            # A secret that Synapse cannot use is found without a request.
+            self._creation.secret()
         holder = self._holder(self._token, stored=bool(stored))
         if holder is None and self._present and stored and known not in (None, stored):
             self._token, stored = known, None

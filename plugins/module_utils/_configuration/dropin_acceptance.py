@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Fault,
     find_faults,
     find_ignored_files,
+    without_repetition,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
@@ -135,7 +136,7 @@ class Acceptance:
     def warnings(self) -> list[str]:
         """Return what does not keep Synapse from starting. Call it last: the other methods remove what they judge."""
         change = self._change
-        told = [fault for fault in self._faults if change.changes or fault.kind != REPLACED]
+        told = [fault for fault in without_repetition(self._faults) if change.changes or fault.kind != REPLACED]
         found = [self._message(fault) for fault in (*told, *find_ignored_files(self._config_path))]
         key = new_signing_key(change.configuration(change.after))
         if change.changes and key:

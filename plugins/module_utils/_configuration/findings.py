@@ -107,6 +107,12 @@ def find_faults(configuration: Configuration, declares: Declares = lambda _file,
     return sorted(unique.values(), key=lambda fault: (order.get(fault.file, 0), KINDS.index(fault.kind), fault.key))
 
 
+def without_repetition(faults: t.Sequence[Fault]) -> list[Fault]:
+    """Return the faults whose message is not a part of another one, such as that of a block that lacks something."""
+    texts = {fault.message for fault in faults}
+    return [fault for fault in faults if not any(fault.message in text for text in texts - {fault.message})]
+
+
 def find_replacements(configuration: Configuration) -> list[Replacement]:
     """Return the blocks of which a later file removes settings. Of the lists, only those to which files are to add."""
     files = [(file.path, file.settings) for file in configuration.files]

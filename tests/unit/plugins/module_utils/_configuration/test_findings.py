@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     find_faults,
     find_ignored_files,
     find_replacements,
+    without_repetition,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
@@ -358,6 +359,7 @@ def test_a_database_whose_name_is_lost() -> None:
         "database in /1.yaml has no name, without which Synapse does not start: write psycopg2 for PostgreSQL, or"
         f" sqlite3 for SQLite. {replaced.message}"
     )
+    assert without_repetition([misread, replaced]) == [misread]
     refused, replaced = faults({"database": whole}, {"database": None})
     assert (refused.kind, replaced.kind) == (REFUSED, REPLACED)
     assert "database in /1.yaml is empty" in refused.message
