@@ -313,13 +313,13 @@ UNFORESEEN = (
     ),
     _Unforeseen(
         "a locked account",
-        lambda place: _robot(place),
+        _robot,
         "401 M_USER_LOCKED.*is locked.*locked: false.*The account that logs in is .*-robot",
         lambda place: place.server.write("UPDATE users SET locked = ? WHERE name = ?", True, place.user("robot")),
     ),
     _Unforeseen(
         "a deactivated account",
-        lambda place: _robot(place),
+        _robot,
         "403 M_.*deactivated",
         lambda place: place.server.send("POST", f"/_synapse/admin/v1/deactivate/{place.user('robot')}", {}),
     ),

@@ -176,7 +176,7 @@ REFUSALS = (
     refusal(
         "a signing key that would no longer be found",
         prepare=_keyed_beside_main,
-        parameters=lambda place: say(settings={"presence": {"enabled": False}})(place),
+        parameters=say(settings={"presence": {"enabled": False}}),
         message=r"Synapse would no longer use its signing key .*/unstarted\.test\.signing\.key, but make a new one at"
         r" .*/conf\.d/unstarted\.test\.signing\.key, .* Set signing_key_path to .* in the configuration first",
     ),

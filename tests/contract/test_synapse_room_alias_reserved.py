@@ -150,6 +150,13 @@ def _broken(name: str, content: t.Any, message: str) -> Refusal:
 
 _INVALID = r"/broken\.yaml is not a valid registration of an application service: "
 
+
+def _of_another_server(place: Place) -> list[str]:
+    path = place.directory / "other.yaml"
+    path.write_text("server_name: other.test\n")
+    return [str(path)]
+
+
 REFUSALS = (
     _refusal("a reserved alias", parameters=_declare("irc_x"), message=_reserved("irc", "irc_x")),
     _refusal("a reserved alias in another case", parameters=_declare("Irc_x"), message=_reserved("irc", "Irc_x")),
@@ -220,16 +227,10 @@ REFUSALS = (
     ),
     _refusal(
         "the configuration of another server",
-        parameters=_declare("free", config_path=lambda place: _of_another_server(place)),
+        parameters=_declare("free", config_path=_of_another_server),
         message=r"config_path is the configuration of the server other\.test, but the server that answers is",
     ),
 )
-
-
-def _of_another_server(place: Place) -> list[str]:
-    path = place.directory / "other.yaml"
-    path.write_text("server_name: other.test\n")
-    return [str(path)]
 
 
 def _register(server: Server, service: str) -> None:
