@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract import account_cases,
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Case, named
 from ansible_collections.matrix_ops.synapse.tests.contract.injections import Injector, Outcome, Reader
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.servers import ENGINES
 
 CASES = (*account_cases.CASES, *room_cases.CASES, export_case.CASE)
 
@@ -38,7 +40,14 @@ def report(
     return count
 
 
-@pytest.mark.parametrize("case", named(case for case in CASES if not case.alone))
+# What a fault does to a request does not depend on the database, so each case is on one of the engines, in turn.
+_ON_AN_ENGINE = [
+    pytest.param(engine, *case.values, id=f"{engine}-{case.id}")
+    for engine, case in zip(itertools.cycle(ENGINES), named(case for case in CASES if not case.alone))
+]
+
+
+@pytest.mark.parametrize(("server", "case"), _ON_AN_ENGINE, indirect=["server"])
 def test_a_fault_is_told_as_it_is(
     server: Server, case: Case, tmp_path: Path, report: t.Callable[[Outcome], None]
 ) -> None:
