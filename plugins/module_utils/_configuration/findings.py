@@ -253,7 +253,7 @@ def _named(configuration: Configuration, key: KeyPath, other: str) -> str:
 
 
 def _for_template(template: str, is_declared: bool) -> str:
-    return f" If a template gives the value, add the filter {template}." if template and is_declared else ""
+    return f" If an expression gives the value, add the filter {template}." if template and is_declared else ""
 
 
 def _shown_key(key: KeyPath) -> str:

@@ -40,7 +40,7 @@ _PROGRAM = """
 import sys
 if "isolated" in sys.argv[1]:
     sys.path[:] = [place for place in sys.path if place]
-import errno, importlib.util, logging.config, logging.handlers, os, select, signal, tempfile, threading, traceback
+import errno, functools, importlib.util, logging.config, logging.handlers, os, select, signal, tempfile, threading, traceback
 
 def end_with_task():
     task = select.poll()
@@ -79,7 +79,8 @@ def only_check(path, mode=0o777, *, dir_fd=None):
 def is_made(path):
     return isinstance(path, (str, bytes, os.PathLike)) and os.path.abspath(os.fsdecode(path)) in made
 
-os.mkdir = only_check
+# Not a function: before Python 3.11, pathlib makes it an attribute of a class.
+os.mkdir = functools.partial(only_check)
 os.path.isdir = lambda path: is_made(path) or isdir(path)
 os.path.exists = lambda path: is_made(path) or exists(path)
 

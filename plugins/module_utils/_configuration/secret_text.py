@@ -19,8 +19,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 
 QUOTES = "Put it in quotes there, exactly as it is meant, and restart Synapse."
 _DECLARED_QUOTES = (
-    "Put it in quotes where it is declared, exactly as it is meant. If a template gives it, put it in quotes where the"
-    " template takes it from, or add the filter string."
+    "Put it in quotes where it is declared, exactly as it is meant. If an expression gives it, put it in quotes where"
+    " the expression takes it from, or add the filter string."
 )
 
 _REFUSED = "Synapse does not start with it"

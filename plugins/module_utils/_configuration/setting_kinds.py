@@ -38,7 +38,7 @@ class Judgement(t.NamedTuple):
     """What is wrong with a value. `is_refused`: Synapse's parser refuses it; otherwise it is misread.
 
     `says`: what follows "<setting> in <file> is <value>", up to the end of the sentence. `template`: the filter of
-    Ansible with which a template gives a value of the right type, or "". `ends_start`: the parser accepts it, but
+    Ansible with which an expression gives a value of the right type, or "". `ends_start`: the parser accepts it, but
     Synapse ends when it starts.
     """
 

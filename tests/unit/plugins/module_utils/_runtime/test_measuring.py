@@ -199,7 +199,7 @@ def test_a_process_whose_listeners_are_replaced(host: Host) -> None:
     [unknown] = reader.unknown
     assert unknown.reason == f"{NONE.reason} {configuration.replacement('listeners')}"
     assert (
-        "/d.yaml replaces the whole listeners block of /c.yaml, so that the entry with the port 9000" in unknown.reason
+        "/d.yaml replaces the whole list listeners of /c.yaml, so that the entry with the port 9000" in unknown.reason
     )
 
 
