@@ -40,7 +40,8 @@ _PROGRAM = """
 import sys
 if "isolated" in sys.argv[1]:
     sys.path[:] = [place for place in sys.path if place]
-import errno, functools, importlib.util, logging.config, logging.handlers, os, select, signal, tempfile, threading, traceback
+import errno, functools, importlib.util, logging.config, logging.handlers, os, select, signal, tempfile, threading
+import traceback
 
 def end_with_task():
     task = select.poll()
