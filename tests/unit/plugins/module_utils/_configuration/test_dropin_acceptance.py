@@ -290,8 +290,8 @@ class TestKnownFaults:
         declared = host.refuses(settings, parser=None).message
         (host.directory / "10-early.yaml").write_text("presence: {enabled: 'false'}\nturn_shared_secret: 987654321\n")
         warned = " ".join(host.warns({"a": 1}, parser=None))
-        assert "template" in declared
-        assert "template" not in warned
+        assert "expression" in declared
+        assert "expression" not in warned
         assert "Put it in quotes there" in warned
         assert "Put it in quotes there" not in declared
 
