@@ -20,8 +20,7 @@ options:
         E(CI) is not set. With C(ssh), its arguments must have C(ControlMaster) and C(ControlPersist) turned on, as they
         have by default, because otherwise each line would need a login of its own.
       - With V(always) they are also shown without a terminal, and with V(never) they are not shown.
-      - There are no lines in the first two seconds, with C(async), with C(-vvv), which shows each command, and on hosts
-        without Linux.
+      - There are no lines in the first two seconds, with C(async), and on hosts without Linux.
       - For each line, a short command reads the progress on the host of the module, with the same C(become). It looks
         for the process of the module, reads nothing of the processes of other users, and ends after a few seconds in
         any case. It needs the commands C(find), C(grep), C(head), C(id), C(stat) and C(timeout), which each Debian has.

@@ -7,9 +7,9 @@
 """Runs a module as Ansible itself does, and shows meanwhile how far it is.
 
 The module is run by Ansible's own plugin for modules, so that nothing of it differs: become, check mode, async, loops,
-delegation, the result, and what is left if it is interrupted. A thread reads a record of the module through a second
-connection. Async with polling would be simpler, but it is refused in check mode by many modules, leaves a job that
-continues after an interrupt, writes the result of the module into a file, and does not work with pipelining.
+delegation, the result, and what is left if it is interrupted. A process beside it reads a record of the module through
+a second connection. Async with polling would be simpler, but it is refused in check mode by many modules, leaves a job
+that continues after an interrupt, writes the result of the module into a file, and does not work with pipelining.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ import uuid
 
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.plugins.loader import become_loader, connection_loader
-from ansible.utils.display import Display
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import VARIABLE
+from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_display import (
+    STANDARD_ERROR,
+    display_nothing,
+    write_line,
+)
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_line import ProgressLine
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_reader import ProgressReader
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_watch import Watch
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._ssh_login import shares_login
 
-# The last one at which a connection displays nothing of its own.
-_MOST_VERBOSE = 2
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
 
 
@@ -78,9 +80,8 @@ class ProgressAction(NormalAction):
     def _is_wanted(self) -> bool:
         # The module itself refuses any other value.
         choice = self._task.args.get("progress", "auto")
-        # A job of async continues after this task. And with -vvv each connection displays its commands, which must not
-        # happen while this process ends: see Watch.
-        if self._task.async_val or Display().verbosity > _MOST_VERBOSE or choice not in ("auto", "always"):
+        # A job of async continues after this task.
+        if self._task.async_val or STANDARD_ERROR is None or choice not in ("auto", "always"):
             return False
         if choice == "auto":
             return WATCHED and self._needs_no_login()
@@ -106,9 +107,8 @@ class ProgressAction(NormalAction):
             host = f"{host} -> {self._task.delegate_to}"
         line = ProgressLine(f"{self._task.action.rpartition('.')[2]} on {host}")
         reader = ProgressReader(word, lambda command: str(beside._low_level_execute_command(command)["stdout"]))
-        display = Display()
         # Standard error, so that the output of a callback such as json stays whole. Not in the log file of Ansible.
-        return Watch(reader.read, lambda record: display.display(line.text(record), stderr=True, screen_only=True))
+        return Watch(display_nothing, reader.read, lambda record: write_line(line.text(record)))
 
     def _beside(self) -> t.Any:
         """Return a copy of this plugin with its own connection, to the same host as the same user, or None."""

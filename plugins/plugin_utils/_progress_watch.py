@@ -4,11 +4,19 @@
 
 # Private to this collection: it may change in any release.
 
-"""The thread that looks now and then how far a module is, while the main thread waits for the module."""
+"""The process that looks now and then how far a module is, while the process of the task waits for the module.
+
+It is no thread of the task's process, because of what happens when a person interrupts Ansible. The system may give
+the signal to any thread, but Python handles it in the main thread, which waits for the module. And the process may end
+while a thread holds the lock of Ansible's queue, which stops Ansible forever.
+"""
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import os
+import select
+import signal
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Record
@@ -19,8 +27,6 @@ _LONGEST_PAUSE = 30.0
 _GROWTH = 1.25
 # So many looks in a row may fail, for example because the connection is lost.
 _FAILURES = 3
-# In seconds. A look that takes longer is left alone: the task must not wait for it.
-_PATIENCE = 1.0
 
 
 def usual_pauses() -> t.Iterator[float]:
@@ -32,48 +38,61 @@ def usual_pauses() -> t.Iterator[float]:
 
 
 class Watch:
-    """A context in which a thread shows each new record. After it nothing is shown any more.
+    """A context in which a child process shows each new record. After it nothing is shown any more.
 
-    `read` returns the record, or None if there is none yet. `show` shows it. Nothing that they raise gets out of the
-    thread. It ends after some failures.
+    All three are called in the child: `prepare` once, `read` returns the record, or None if there is none yet, and
+    `show` shows it. Nothing that they raise gets out of it. It ends after some failures, and with its parent.
     """
 
     def __init__(
         self,
+        prepare: t.Callable[[], None],
         read: t.Callable[[], Record | None],
         show: t.Callable[[Record], None],
         pauses: t.Callable[[], t.Iterator[float]] = usual_pauses,
     ) -> None:
+        self._prepare = prepare
         self._read = read
         self._show = show
         self._pauses = pauses
-        self._ended = threading.Event()
-        # Held while a line is shown. A process that ends while it holds the lock of Ansible's queue would stop all
-        # the others.
-        self._showing = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-        self._started = False
+        self._child: int | None = None
+        self._descriptors: tuple[int, ...] = ()
 
     def __enter__(self) -> Watch:
         try:
-            self._thread.start()
-            self._started = True
-        except RuntimeError:
-            # The system has no thread left: the module runs without progress.
-            self._started = False
+            # Only this process has the writing end, so that the child knows when it has ended.
+            reading, writing = self._descriptors = os.pipe()
+            child = os.fork()
+        except OSError:
+            # The system has no process or descriptor left: the module runs without progress.
+            return self
+        if child == 0:
+            try:
+                self._run(reading, writing)
+            finally:
+                # What the parent would do at its end is not for the child to do.
+                os._exit(0)
+        self._child = child
         return self
 
     def __exit__(self, *_error: object) -> None:
-        with self._showing:
-            self._ended.set()
-        if self._started:
-            # A look usually takes milliseconds. One that hangs does not keep the process from ending.
-            self._thread.join(_PATIENCE)
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._child, signal.SIGKILL)
+                os.waitpid(self._child, 0)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
-    def _run(self) -> None:
+    def _run(self, reading: int, writing: int) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        os.close(writing)
+        parent = select.poll()
+        parent.register(reading)
+        self._prepare()
         failures, last = 0, None
         for pause in self._pauses():
-            if self._ended.wait(pause):
+            if parent.poll(pause * 1000):
                 return
             try:
                 record = self._read()
@@ -85,15 +104,6 @@ class Watch:
                 continue
             if record is not None and record != last:
                 last = record
-                if not self._shown(record):
+                if parent.poll(0):
                     return
-
-    def _shown(self, record: Record) -> bool:
-        with self._showing:
-            if self._ended.is_set():
-                return False
-            try:
                 self._show(record)
-            except Exception:
-                return False
-        return True

@@ -244,6 +244,7 @@ CASES = (
         _runtime(gather=["server"]),
         changes=False,
         returns=lambda place: {"server": lambda server: server["name"] == place.server.name},
+        unpredictable=("processes", "host", "in_containers"),
     ),
     Expectation(
         "look at the service",

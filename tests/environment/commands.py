@@ -30,6 +30,9 @@ _IGNORED_VARIABLES = re.compile(
     "|PIP_(PREFIX|ROOT|TARGET|USER)"
 )
 
+# In seconds, several times what the longest suite takes: one that hangs must say what it has done before.
+_LONGEST = 40 * 60
+
 _SUPERVISED = Path(__file__).resolve().with_name("supervised.py")
 
 _running: set[subprocess.Popen[str]] = set()
@@ -74,7 +77,8 @@ def execute(
     `environment` adds to the variables of this process, or replaces them.
     Of these, all that would decide how Ansible, Python or another tool works is left out before.
     `account`: whom it runs as, which only the superuser can choose.
-    Raises Failed, Stopped, or CannotRun if the command says that it cannot run on this machine.
+    Raises Failed, also if it does not end within 40 minutes, Stopped, or CannotRun if the command says that it cannot
+    run on this machine.
     """
     words = [str(word) for word in command]
     kept = {name: value for name, value in os.environ.items() if not _IGNORED_VARIABLES.fullmatch(name)}
@@ -87,7 +91,7 @@ def execute(
     try:
         process = _start(words, options, directory, {**kept, **fixed, **(environment or {})}, reported)
         try:
-            output = process.communicate()[0]
+            output, in_time = _communicate(process)
         finally:
             _running.discard(process)
         _of_thread.seconds = processor_seconds() + float(os.read(report, 32) or 0)
@@ -95,11 +99,23 @@ def execute(
         os.close(report)
     if _stopping.is_set():
         raise Stopped
+    if not in_time:
+        raise Failed(f"$ {' '.join(words)}\n{output}\nstopped, because it ran for more than {_LONGEST // 60} minutes")
     if process.returncode == _CANNOT_RUN:
         raise CannotRun((output.strip().splitlines() or ["it cannot run here"])[-1])
     if process.returncode:
         raise Failed(f"$ {' '.join(words)}\n{output}\nexit status {process.returncode}")
     return output
+
+
+def _communicate(process: subprocess.Popen[str]) -> tuple[str, bool]:
+    """Return what the command printed until it ended, and whether it ended in time."""
+    try:
+        return process.communicate(timeout=_LONGEST)[0], True
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        return process.communicate()[0], False
 
 
 def _direct(variables: t.Mapping[str, str]) -> dict[str, str]:
