@@ -53,7 +53,7 @@ class Connection:
 def action(
     connection: Connection, args: dict[str, t.Any] | None = None, async_val: int = 0, environment: t.Any = None
 ) -> t.Any:
-    made = object.__new__(ProgressAction)
+    made: t.Any = object.__new__(ProgressAction)
     made._connection = connection
     made._task = types.SimpleNamespace(
         args=args or {}, async_val=async_val, environment=environment, action="a.b.synapse_export", delegate_to=None
@@ -153,7 +153,12 @@ def test_the_module_gets_the_word_and_the_task_keeps_its_environment(
     monkeypatch.setattr(NormalAction, "run", run)
     monkeypatch.setattr(_progress_action, "STANDARD_ERROR", 2)
     words: list[str] = []
-    monkeypatch.setattr(ProgressAction, "_watch", lambda _self, word, _variables: words.append(word) or NoWatch())
+
+    def watch(_self: t.Any, word: str, _variables: t.Any) -> NoWatch:
+        words.append(word)
+        return NoWatch()
+
+    monkeypatch.setattr(ProgressAction, "_watch", watch)
     made = action(Connection("local"), {"progress": "always"}, environment=environment)
     if error is None:
         assert made.run(task_vars={}) == {"changed": False}
