@@ -191,13 +191,13 @@ class _Fetching:
         with _writing(self._directory), contextlib.suppress(FileExistsError):
             os.mkdir(self._directory, 0o700)
         with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
-            working = [pool.submit(self._work) for _number in range(parallel)]
             try:
+                working = [pool.submit(self._work) for _number in range(parallel)]
                 done, _others = concurrent.futures.wait(working, return_when=concurrent.futures.FIRST_EXCEPTION)
                 for future in done:
                     future.result()
             finally:
-                # After a failure, or if a signal interrupts the wait, the other threads end with their next piece.
+                # After a failure, or if a signal interrupts this one, the other threads end with their next piece.
                 self._stopped.set()
         outcomes = sorted(outcome for future in working for outcome in future.result())
         self._clear({outcome.file for outcome in outcomes})

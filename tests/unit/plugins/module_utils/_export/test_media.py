@@ -444,6 +444,10 @@ class TestTrouble:
                 fetch_media([described(FIRST)], str(place.directory), MediaSources(SERVER_NAME, store=Slow("/")), 2)
         finally:
             signal.signal(signal.SIGALRM, before)
+        # As Python does at its end: the signal may come before the pool knows of the thread that it has started.
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(10)
         assert place.names() == []
 
     def test_with_the_descriptions_ends_it_all(self, place: Place) -> None:
