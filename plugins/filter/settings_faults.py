@@ -91,7 +91,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     ConfigurationFile,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
-    HIDDEN,
+    KeyPath,
     Settings,
     leaves,
     overlay,
@@ -107,12 +107,13 @@ def settings_faults(
     own, hidden = _mapping(settings, name), _mapping(secrets or {}, secrets_name)
     merged = {key: overlay(own.get(key), value) for key, value in hidden.items()}
     files = (ConfigurationFile(name, own), ConfigurationFile(secrets_name, merged))
-    values = secret_values(hidden, set(leaves(hidden)) if hidden else ())
+    paths = set(leaves(hidden)) if hidden else set[KeyPath]()
+    values = secret_values(hidden, paths)
     return [
         {
             "setting": ".".join(fault.key),
             "kind": fault.kind,
-            "message": _without(fault.message, values),
+            "message": fault.hiding(values, hidden, paths),
         }
         for fault in find_faults(Configuration(files), declares=lambda _file, _key: True)
         if fault.kind != REPLACED
@@ -124,12 +125,6 @@ def _mapping(value: object, name: str) -> Settings:
         raise AnsibleFilterError(f"The filter settings_faults reads a dictionary of settings, but {name} is none.")
     found: Settings = plain(value)
     return found
-
-
-def _without(message: str, values: t.Collection[str]) -> str:
-    for value in sorted(values, key=len, reverse=True):
-        message = message.replace(value, HIDDEN)
-    return message
 
 
 class FilterModule:

@@ -79,7 +79,7 @@ def checked_unix_socket(unix_socket: str | None, base_url: str) -> str:
             f"unix_socket {unix_socket} has {size} bytes, but the path of a socket has at most {_LONGEST_SOCKET}."
             " Set it to a shorter path, such as that of a symbolic link."
         )
-    if base_url.startswith("https:"):
+    if base_url.lower().startswith("https:"):
         raise InvalidInput(
             f"unix_socket {unix_socket} is set, but base_url {base_url} begins with https://, and a Unix socket has no"
             " TLS. Begin base_url with http://."

@@ -45,7 +45,7 @@ _NOT_OWN_NAMESPACE = Meaning(
 )
 _VERSION = Meaning("This version of Synapse does not support the version of the room.", "Upgrade Synapse.")
 _NOTHING_MORE = Meaning("")
-# Where one code with one status has several meanings: the code, "" for any, a part of Synapse's words, and the meaning.
+# Where one code with one status has several meanings: the code, a part of Synapse's words, and the meaning.
 _BY_WORDS = (
     (
         "M_FORBIDDEN",
@@ -84,8 +84,8 @@ _BY_WORDS = (
         ),
     ),
     (
-        "",
-        "introspect",
+        "M_UNKNOWN",
+        "to introspect the access token",
         Meaning(
             "The Matrix Authentication Service, which manages the accounts of this server, does not answer Synapse.",
             "Check that it runs. For changes that only it can make, use mas-cli.",
@@ -206,7 +206,7 @@ def explain(status: int, errcode: str, words: str) -> str:
     `status`: the HTTP status. Unknown codes have the meaning of their status.
     """
     for code, part, meaning in _BY_WORDS:
-        if code in (errcode, "") and part in words:
+        if code == errcode and part in words:
             return str(meaning)
     found = str(MEANINGS.get((errcode, status), MEANINGS.get(errcode, _NOTHING_MORE)))
     return found or _of_status(status)

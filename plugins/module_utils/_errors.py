@@ -131,6 +131,22 @@ def after_a_change() -> t.Iterator[None]:
         raise
 
 
+def causes(error: BaseException, handled: BaseException | None = None) -> t.Iterator[BaseException]:
+    """Yield the error and what it wraps. The libraries wrap errors in several ways.
+
+    `handled`: what was being handled when the work began that failed, which is no cause of it.
+    """
+    seen: set[int] = {id(handled)}
+    waiting: list[t.Any] = [error]
+    while waiting:
+        current = waiting.pop()
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
+
+
 def may_pass(error: Exception) -> bool:
     """Whether it is of the kind that a server shows while it is busy or starts anew."""
     if isinstance(error, ApiError):

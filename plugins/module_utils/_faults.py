@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
@@ -24,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     PermissionDenied,
     RateLimited,
     UnexpectedAnswer,
+    causes,
     told,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import problem_of
@@ -60,6 +62,7 @@ def faults_of(method: str, address: Address, path: str, timeout: float) -> t.Ite
     import urllib3
 
     where = f"{method} {address.at(path)} failed"
+    handled = sys.exc_info()[1]
     try:
         yield
     except (
@@ -84,10 +87,12 @@ def faults_of(method: str, address: Address, path: str, timeout: float) -> t.Ite
         # Before Python 3.10 this is a different class than TimeoutError.
         socket.timeout,
     ) as error:
-        problem = problem_of(error, address.unix_socket) if address.unix_socket else ""
+        found = list(causes(error, handled))
+        sent = not _has_no_connection(found)
+        problem = problem_of(found, address.unix_socket) if address.unix_socket else ""
         if problem:
             raise ConnectionFailed(f"{where}: {problem}", sent=False) from error
-        if _is_about_a_certificate(error):
+        if _is_about_a_certificate(found):
             raise ConnectionFailed(
                 f"{where}: the TLS certificate is not valid ({_innermost(error)}). Set ca_path to the certificate of"
                 " the authority that signed it, or base_url to the name in the certificate.",
@@ -97,11 +102,10 @@ def faults_of(method: str, address: Address, path: str, timeout: float) -> t.Ite
             raise ConnectionFailed(
                 f"{where}: the TLS handshake failed ({_innermost(error)}). Check whether the port in base_url uses TLS,"
                 " and begin base_url with https:// or http:// accordingly.",
-                sent=not _has_no_connection(error),
+                sent=sent,
             ) from error
         # While it reads an answer, the library raises the same class for a timeout as for other failures.
         if isinstance(error, (requests.exceptions.Timeout, socket.timeout)) or "Read timed out" in str(error):
-            sent = not _has_no_connection(error)
             raise ConnectionFailed(
                 f"{where}: no answer within {timeout:g} seconds."
                 " Check whether Synapse is overloaded, or set the option timeout to more seconds.",
@@ -110,7 +114,7 @@ def faults_of(method: str, address: Address, path: str, timeout: float) -> t.Ite
             ) from error
         raise ConnectionFailed(
             f"{where}: {_innermost(error)}. Check that Synapse runs, and that {_listening(address)}.",
-            sent=not _has_no_connection(error),
+            sent=sent,
         ) from error
 
 
@@ -139,28 +143,16 @@ def _listening(address: Address) -> str:
     return "base_url is the URL where it listens"
 
 
-def _causes(error: BaseException) -> t.Iterator[BaseException]:
-    """Yield the error and its causes. The libraries wrap them in several ways."""
-    seen: set[int] = set()
-    waiting: list[t.Any] = [error]
-    while waiting:
-        current = waiting.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
-
-
-def _is_about_a_certificate(error: BaseException) -> bool:
+def _is_about_a_certificate(found: t.Sequence[BaseException]) -> bool:
     import ssl
 
-    return any(isinstance(cause, ssl.CertificateError) for cause in _causes(error)) or (
-        "certificate verify failed" in str(error) or "doesn't match" in str(error)
+    words = str(found[0])
+    return any(isinstance(cause, ssl.CertificateError) for cause in found) or (
+        "certificate verify failed" in words or "doesn't match" in words
     )
 
 
-def _has_no_connection(error: BaseException) -> bool:
+def _has_no_connection(found: t.Sequence[BaseException]) -> bool:
     """Whether there was no connection, so that the request cannot have been sent."""
     import socket
 
@@ -175,7 +167,7 @@ def _has_no_connection(error: BaseException) -> bool:
         socket.herror,
         ConnectionRefusedError,
     )
-    return any(isinstance(cause, unconnected) for cause in _causes(error))
+    return any(isinstance(cause, unconnected) for cause in found)
 
 
 def refusal(method: str, address: Address, path: str, status: int, answer: t.Mapping[str, t.Any]) -> ApiError:

@@ -14,14 +14,16 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import socket
 import stat
+import sys
 import threading
 import time
 import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._address import Address
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, MissingLibrary
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, MissingLibrary, causes
 
 if t.TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
@@ -30,7 +32,7 @@ _LIBRARY = "requests-unixsocket2"
 # Without them Synapse does not know an address of the client, and answers 500 where it needs one, such as for a login
 # (getClientAddress in synapse/http/site.py, 1.163). A listener at a Unix socket believes them.
 _FORWARDED = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http"}
-# In seconds, before a listener is asked again that has no room for one more connection.
+# In seconds, before a listener is asked again that has no room for one more connection. TCP waits for it by itself.
 _PAUSE = 0.05
 
 
@@ -82,12 +84,12 @@ def adapter_for(unix_socket: str, connections: int) -> HTTPAdapter:
             proxies: t.Any = None,
         ) -> requests.Response:
             end = time.monotonic() + timeout
+            handled = sys.exc_info()[1]
             while True:
                 try:
                     return super().send(request, stream, timeout, verify, cert, proxies)
                 except OSError as error:
-                    # TCP waits by itself if there is no room for one more connection, but a Unix socket refuses it.
-                    if _errno_of(error) != errno.EAGAIN or time.monotonic() > end:
+                    if _errno_of(causes(error, handled)) != errno.EAGAIN or time.monotonic() > end:
                         raise
                 except AttributeError as error:
                     # urllib3 ignores this number, and then has no connection.
@@ -101,10 +103,29 @@ def adapter_for(unix_socket: str, connections: int) -> HTTPAdapter:
     return make(pool_connections=connections + 1)
 
 
-def problem_of(error: BaseException, unix_socket: str) -> str:
-    """Return why there is no connection to a socket and what to do, as sentences; "" if there was a connection."""
+def connect_to_path(unix_socket: str, left: t.Callable[[], float]) -> socket.socket:
+    """Return a connection to a socket. `left` returns how many seconds are left. Raises OSError, and what it raises."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        while True:
+            connection.settimeout(left())
+            try:
+                connection.connect(unix_socket)
+                return connection
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def problem_of(found: t.Iterable[BaseException], unix_socket: str) -> str:
+    """Return why there is no connection to a socket and what to do, as sentences; "" if there was a connection.
+
+    `found`: the error and what it wraps.
+    """
     fix = "Check that Synapse runs, and that unix_socket is the path of one of its listeners."
-    number = _errno_of(error)
+    number = _errno_of(found)
     if number == errno.ENOENT:
         return f"unix_socket {unix_socket} does not exist. {fix}"
     if number in (errno.EACCES, errno.EPERM):
@@ -127,19 +148,9 @@ def problem_of(error: BaseException, unix_socket: str) -> str:
     return ""
 
 
-def _errno_of(error: BaseException) -> int | None:
+def _errno_of(found: t.Iterable[BaseException]) -> int | None:
     """The number of the error of the system that a library has wrapped."""
-    seen: set[int] = set()
-    waiting: list[t.Any] = [error]
-    while waiting:
-        current = waiting.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        if isinstance(current, OSError) and isinstance(current.errno, int):
-            return current.errno
-        waiting += [current.__cause__, current.__context__, *current.args]
-    return None
+    return next((each.errno for each in found if isinstance(each, OSError) and isinstance(each.errno, int)), None)
 
 
 def _kind_of(path: str) -> str:

@@ -299,6 +299,7 @@ def _creation(parameters: Parameters) -> Creation:
         return Creation(lambda: str(given), admin, configuration=lambda: _configuration_if_there(paths))
     known = functools.cache(lambda: read_configuration(paths))
 
+    @functools.cache
     def read_secret() -> str:
         try:
             secret = known().secret("registration_shared_secret")

@@ -291,7 +291,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     INSTALLATION,
     Verdict,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.worker_file import is_of_worker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_info
 
@@ -329,7 +328,7 @@ def judge(parameters: Parameters, configuration: Configuration | None = None) ->
         is_guess=parameters["working_directory"] is None,
     )
     return parser.judge(
-        is_of_worker=configuration is not None and is_of_worker(configuration, parameters["config_path"])
+        is_of_worker=configuration is not None and configuration.is_of_worker(parameters["config_path"])
     )
 
 

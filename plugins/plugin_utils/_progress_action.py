@@ -15,9 +15,7 @@ that continues after an interrupt, writes the result of the module into a file, 
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import os
-import sys
 import typing as t
 import uuid
 
@@ -28,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress impor
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_display import (
     STANDARD_ERROR,
     display_nothing,
+    is_watched,
     write_line,
 )
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_line import ProgressLine
@@ -36,25 +35,6 @@ from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_watch
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._ssh_login import shares_login
 
 _SSH_ARGUMENTS = ("ssh_args", "ssh_common_args", "ssh_extra_args")
-
-
-def is_watched() -> bool:
-    """Whether a person watches this Ansible: standard error is a terminal, and no CI says that it runs Ansible.
-
-    Tasks run in forked processes without a terminal. But each strategy loads the class of an action plugin, and with it
-    this file, before it forks. If it does not, nobody watches.
-    """
-    if multiprocessing.parent_process() is not None or os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        return False
-    try:
-        return sys.stderr.isatty()
-    except (AttributeError, ValueError):
-        # Another program has replaced or closed it.
-        return False
-
-
-# Asked once, because only the main process can.
-WATCHED = is_watched()
 
 
 class ProgressAction(NormalAction):
@@ -84,7 +64,7 @@ class ProgressAction(NormalAction):
         if self._task.async_val or STANDARD_ERROR is None or choice not in ("auto", "always"):
             return False
         if choice == "auto":
-            return WATCHED and self._needs_no_login()
+            return is_watched() and self._needs_no_login()
         return True
 
     def _needs_no_login(self) -> bool:

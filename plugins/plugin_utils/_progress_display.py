@@ -24,7 +24,8 @@ from ansible.utils.display import Display
 def copied_standard_error() -> int | None:
     """Return a descriptor for the standard error of this process, or None if it has none, or is a forked one.
 
-    The processes of tasks have another standard error, but they inherit this descriptor. Programs do not.
+    The processes of tasks have another standard error, but they inherit this descriptor, because each strategy loads
+    the class of an action plugin, and with it this file, before it forks. Programs do not inherit it.
     """
     if multiprocessing.parent_process() is not None:
         return None
@@ -37,6 +38,12 @@ def copied_standard_error() -> int | None:
 
 # Made once, because only the main process can.
 STANDARD_ERROR = copied_standard_error()
+
+
+def is_watched() -> bool:
+    """Whether a person watches this Ansible: standard error is a terminal, and no CI says that it runs Ansible."""
+    is_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return STANDARD_ERROR is not None and not is_ci and os.isatty(STANDARD_ERROR)
 
 
 def write_line(line: str) -> None:

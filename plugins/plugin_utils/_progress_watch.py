@@ -17,6 +17,8 @@ import contextlib
 import os
 import select
 import signal
+import socket
+import sys
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Record
@@ -27,6 +29,9 @@ _LONGEST_PAUSE = 30.0
 _GROWTH = 1.25
 # So many looks in a row may fail, for example because the connection is lost.
 _FAILURES = 3
+# In seconds: so long the child may take to end a look in order.
+_GRACE = 1.0
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def usual_pauses() -> t.Iterator[float]:
@@ -56,39 +61,57 @@ class Watch:
         self._show = show
         self._pauses = pauses
         self._child: int | None = None
-        self._descriptors: tuple[int, ...] = ()
+        self._socket: socket.socket | None = None
 
     def __enter__(self) -> Watch:
         try:
-            # Only this process has the writing end, so that the child knows when it has ended.
-            reading, writing = self._descriptors = os.pipe()
-            child = os.fork()
+            # Each process has only one end, so that each knows when the other has ended.
+            self._socket, other = socket.socketpair()
         except OSError:
-            # The system has no process or descriptor left: the module runs without progress.
+            # The system has no descriptor left: the module runs without progress.
             return self
-        if child == 0:
+        with other:
             try:
-                self._run(reading, writing)
-            finally:
-                # What the parent would do at its end is not for the child to do.
-                os._exit(0)
+                child = os.fork()
+            except OSError:
+                # Or no process.
+                return self
+            if child == 0:
+                try:
+                    self._socket.close()
+                    self._run(other)
+                finally:
+                    # What the parent would do at its end is not for the child to do.
+                    os._exit(0)
         self._child = child
         return self
 
     def __exit__(self, *_error: object) -> None:
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(self._child, signal.SIGKILL)
-                os.waitpid(self._child, 0)
-        for descriptor in self._descriptors:
-            os.close(descriptor)
+        if self._socket is None:
+            return
+        with self._socket:
+            if self._child is not None:
+                self._end(self._child, self._socket)
 
-    def _run(self, reading: int, writing: int) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        os.close(writing)
+    @staticmethod
+    def _end(child: int, connected: socket.socket) -> None:
+        """End the child in order: while it looks, ssh has its password in a file, which Ansible removes afterwards."""
+        with contextlib.suppress(OSError):
+            # A signal at a bad moment does not wake it up. Some systems refuse this after it has ended.
+            connected.shutdown(socket.SHUT_WR)
+        ended = select.poll()
+        ended.register(connected, select.POLLIN)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGTERM)
+            if not ended.poll(_GRACE * 1000):
+                os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    def _run(self, connected: socket.socket) -> None:
+        for number in _ENDING_SIGNALS:
+            signal.signal(number, _leave)
         parent = select.poll()
-        parent.register(reading)
+        parent.register(connected, select.POLLIN)
         self._prepare()
         failures, last = 0, None
         for pause in self._pauses():
@@ -107,3 +130,9 @@ class Watch:
                 if parent.poll(0):
                     return
                 self._show(record)
+
+
+def _leave(_number: int, _frame: object) -> t.NoReturn:
+    for number in _ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit()

@@ -139,6 +139,10 @@ def _declare(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
     return lambda place: {"room_id": place.ids["room"], "wait_timeout": 60, **declared}
 
 
+def _declare_admin(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
+    return lambda place: _declare(admin_user_id=place.user("promoted"), **declared)(place)
+
+
 def _declare_new_room(**declared: t.Any) -> t.Callable[[Place], dict[str, t.Any]]:
     return lambda place: _declare(state="absent", new_room={"creator_user_id": place.user("promoted"), **declared})(
         place
@@ -215,7 +219,7 @@ EXPECTATIONS = (
     _change(
         "make a user admin of a room whose creator has an unlimited power level",
         prepare=_public,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         shows=lambda place: {**_creator_alone(place), "power": {place.user("promoted"): 100}},
     ),
     _change(
@@ -307,7 +311,7 @@ REFUSALS = (
     _refusal(
         "an admin who is deactivated",
         prepare=_deactivated,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         message="admin_user_id @.*-promoted:.* is deactivated",
     ),
     _refusal(
@@ -318,30 +322,30 @@ REFUSALS = (
     _refusal(
         "an admin of a room in which no user has the power level",
         prepare=_without_power,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         message="cannot be made admin of .* because no user of this server who is in the room has the power level",
     ),
     _refusal(
         "an admin of a room that all members have left",
         prepare=_left,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         message="because no user of this server is in the room any more.*must join the room first.*delete it with",
     ),
     _refusal(
         "an admin who is banned",
         prepare=_banned,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         message="because the user is banned from the room",
     ),
     _refusal(
         "an admin who must be invited and has blocked invitations",
         prepare=_unwelcoming,
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"))(place),
+        parameters=_declare_admin(),
         message="must be invited by @.*-creator:.*, and has blocked such invitations",
     ),
     _refusal(
         "an admin who must be invited to a room that the task blocks",
-        parameters=lambda place: _declare(admin_user_id=place.user("promoted"), blocked=True)(place),
+        parameters=_declare_admin(blocked=True),
         message="no user can be invited to a room that is blocked",
     ),
     *(

@@ -116,10 +116,10 @@ class FirstAdmin:
         self._user_id = parse_user_id(self._given, self._configuration.server_name)
         self._refuse_delegation()
         current = self._stored()
-        if current is None or not current["admin"]:
-            self._accounts.guard_appservice(self._user_id, current)
         if current is None:
             return self._plan_registration()
+        if not current["admin"]:
+            self._accounts.guard_appservice(self._user_id, current)
         if current["deactivated"]:
             raise InvalidInput(
                 f"{self._user_id} is deactivated, and only a server admin can reactivate it. Set user_id to another"
@@ -209,7 +209,7 @@ class FirstAdmin:
             )
         if self._declared.password is None:
             raise InvalidInput(f"{self._user_id} does not exist. Set password, which is needed to register it.")
-        require_free_name(self._configuration, self._user_id.localpart, self._ways.working_directory)
+        require_free_name(self._configuration, self._user_id.localpart, self._accounts.services)
         require_allowed(self._declared.password, read_policy(self._accounts.client), str(self._user_id))
         require_registration(self._accounts.client, self._ways.secret, self._declared.user_type)
         self._method = "registration"
@@ -218,7 +218,7 @@ class FirstAdmin:
 
     def _as_registered(self) -> State:
         """Return the account as it will be after the registration."""
-        attributes, types = self._declared.attributes(), self._configuration.settings.get("user_types") or {}
+        attributes, types = self._declared.attributes(), self._configuration.block("user_types")
         answer = {
             "name": str(self._user_id),
             "admin": True,

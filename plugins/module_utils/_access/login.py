@@ -17,7 +17,12 @@ import hashlib
 import hmac
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.normal_form import require_storable
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import require_password
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import (
+    LOGIN,
+    PASSWORD_LOGIN,
+    allows_login,
+    require_password,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.server_rules import (
     is_about_type,
     unknown_type,
@@ -40,8 +45,6 @@ _IMPOSSIBLE = "~"
 _ANY_PASSWORD = "matrix_ops.synapse"
 # Synapse looks at it after the proof of the secret, and refuses everything but a boolean.
 _NO_BOOLEAN = "?"
-_LOGIN = "/_matrix/client/v3/login"
-_PASSWORD_LOGIN = "m.login.password"
 _FORBIDDEN = "Possible reasons: the account {user_id} does not exist or is deactivated, or the password is wrong."
 # For all other codes the client explains what they mean.
 _WHO = "The account that logs in is {user_id}."
@@ -165,8 +168,7 @@ def _send_registration(client: Client, secret: str, account: NewAccount, more: J
 
 def require_password_login(client: Client, account: str) -> None:
     """Raise InvalidInput if the server does not allow logins with a password, or what the client raises."""
-    flows = member(client.get(_LOGIN), "flows")
-    if not any(flow.get("type") == _PASSWORD_LOGIN for flow in flows):
+    if not allows_login(client):
         raise InvalidInput(
             "This server does not allow logins with a password (password_config in its configuration). Set access_token"
             f" or access_token_path to a valid access token of {account}."
@@ -176,14 +178,14 @@ def require_password_login(client: Client, account: str) -> None:
 def log_in(client: Client, login: Login) -> tuple[str, str]:
     """Log in and return the access token and the full user ID. Raises what the client raises."""
     body = {
-        "type": _PASSWORD_LOGIN,
+        "type": PASSWORD_LOGIN,
         "identifier": {"type": "m.id.user", "user": login.user_id},
         "password": login.password,
         "device_id": login.device_id,
         "initial_device_display_name": login.device_display_name,
     }
     try:
-        answer = client.post(_LOGIN, body)
+        answer = client.post(LOGIN, body)
     except (AuthenticationFailed, PermissionDenied) as error:
         error.explain((_FORBIDDEN if error.errcode == "M_FORBIDDEN" else _WHO).format(user_id=login.user_id))
         raise

@@ -12,18 +12,21 @@ services, as RegistrationHandler.check_username and AuthBlocking.check_auth_bloc
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import owner_of, reserved_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.notices_user import notices_user
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import read_registrations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
 
+if t.TYPE_CHECKING:
+    from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import Registration
 
-def require_free_name(configuration: Configuration, localpart: str, working_directory: str | None = None) -> None:
+
+def require_free_name(configuration: Configuration, localpart: str, services: t.Iterable[Registration]) -> None:
     """Raise InvalidInput if the configuration reserves the name of a new account.
 
-    Relative paths of registrations start from `working_directory`. A registration that cannot be read reserves nothing
-    here, because only Synapse knows what is in it.
+    `services`: its application services, as far as they can be read. Only Synapse knows what the others reserve.
     """
     if localpart.startswith("_") and not configuration.settings.get("allow_underscore_prefixed_localpart"):
         raise InvalidInput(
@@ -33,7 +36,6 @@ def require_free_name(configuration: Configuration, localpart: str, working_dire
         )
     try:
         user_id, notices = f"@{localpart}:{configuration.server_name}", notices_user(configuration)
-        services, _problems = read_registrations(configuration, working_directory)
     except ConfigurationError:
         return
     if user_id == notices:

@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._access.registr
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.accounts import require_valid_localpart
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import read_registrations
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ApiError,
     AuthenticationFailed,
@@ -329,7 +330,9 @@ class AccessTokenResource:
             f"@{_localpart(declared)}:{configuration.settings.get('server_name')}",
         ):
             require_enabled(configuration)
-            require_free_name(configuration, _localpart(declared))
+            # One that cannot be read reserves nothing here.
+            services, _problems = read_registrations(configuration)
+            require_free_name(configuration, _localpart(declared), services)
         if not self._registering:
             require_registration(self._anonymous, self._secret)
 

@@ -12,7 +12,6 @@ A single account and a list of accounts both use `Accounts.plan`.
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.appservices import (
@@ -34,6 +33,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.deleg
     commands,
     is_delegated,
     refuse,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.normal_form import (
+    LOCALPART,
+    LOCALPART_CHARACTERS,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import read_policy, require_allowed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.server_rules import ServerRules
@@ -62,8 +65,6 @@ _PAGE = 1000
 _EXISTED = 200
 # How Synapse refuses a user name, before it changes anything.
 _NO_NAME = ("M_USER_IN_USE", "M_EXCLUSIVE", "M_INVALID_USERNAME")
-# The characters that Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
-_LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,10 +187,21 @@ class Accounts:
             self._policy = read_policy(self.client)
         return self._policy
 
+    @property
+    def services(self) -> tuple[Registration, ...]:
+        """The application services of the server, as far as they are known here."""
+        return self._permissions.services
+
     def is_appservice_user(self, user_id: str, state: State) -> bool:
         """Whether an application service created the account, or the user ID is in a namespace that is known here."""
-        owner = state.get("appservice_id") if state else None
-        return bool(owner) or owner_of(self._permissions.services, user_id) is not None
+        return self._why_appservice(user_id, state) is not None
+
+    def _why_appservice(self, user_id: str, state: State) -> str | None:
+        """Return how an application service owns the account, to be read after the user ID, None if none does."""
+        maker, owner = (state or {}).get("appservice_id"), owner_of(self.services, user_id)
+        if maker:
+            return f"belongs to the application service {maker}"
+        return ownership(owner, user_id) if owner else None
 
     def decide(
         self, user_id: Identifier, declared: DeclaredAccount, current: State
@@ -265,7 +277,7 @@ class Accounts:
             raise
 
     def _uncreatable(self, user_id: Identifier, refusal: ApiError) -> InvalidInput:
-        owner = owner_of(self._permissions.services, str(user_id))
+        owner = owner_of(self.services, str(user_id))
         if owner is not None and refusal.errcode == "M_EXCLUSIVE":
             return reserved_name(owner, str(user_id))
         words = refusal.error.rstrip(".")
@@ -279,16 +291,11 @@ class Accounts:
         """
         if self._permissions.allow_appservice_users or current is None:
             return
-        maker, owner = current.get("appservice_id"), owner_of(self._permissions.services, str(user_id))
-        if maker:
-            reason = f"belongs to the application service {maker}"
-        elif owner is not None:
-            reason = ownership(owner, str(user_id))
-        else:
-            return
-        raise InvalidInput(
-            f"{user_id} {reason}, so it was not changed. Set allow_appservice_users to true to change it."
-        )
+        reason = self._why_appservice(str(user_id), current)
+        if reason:
+            raise InvalidInput(
+                f"{user_id} {reason}, so it was not changed. Set allow_appservice_users to true to change it."
+            )
 
     def _guard_caller(self, current: State, after: State) -> None:
         if current is None or after is None or current["user_id"] != self.client.caller:
@@ -316,8 +323,8 @@ def require_valid_localpart(user_id: Identifier) -> None:
     """Raise InvalidInput for a localpart with which Synapse 1.163 creates no account, whatever its configuration."""
     localpart = user_id.localpart
     reason = None
-    if not _LOCALPART.fullmatch(localpart):
-        reason = "a localpart can only contain a-z, 0-9 and . _ = / + -"
+    if not LOCALPART.fullmatch(localpart):
+        reason = f"a localpart can only contain {LOCALPART_CHARACTERS}"
     elif localpart.isdigit():
         reason = "a localpart of digits only is reserved for guests"
     if reason:

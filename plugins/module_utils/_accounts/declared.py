@@ -16,6 +16,8 @@ import dataclasses
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.normal_form import (
+    LOCALPART,
+    LOCALPART_CHARACTERS,
     normal_address,
     normal_external_id,
     normal_form,
@@ -185,9 +187,13 @@ def decide(user_id: Identifier, declared: DeclaredAccount, current: State) -> tu
     Raises InvalidInput if the account must not be created, or for a change that no API makes.
     """
     if current is None and user_id.localpart != user_id.localpart.lower():
+        small = user_id.localpart.lower()
+        if LOCALPART.fullmatch(small):
+            fix = f"Set user_id to @{small}:{user_id.server_name}."
+        else:
+            fix = f"A localpart can only contain {LOCALPART_CHARACTERS}."
         raise InvalidInput(
-            f"The account {user_id} does not exist, and Synapse creates no account with upper-case letters."
-            f" Set user_id to @{user_id.localpart.lower()}:{user_id.server_name}."
+            f"The account {user_id} does not exist, and Synapse creates no account with upper-case letters. {fix}"
         )
     if not declared.present:
         return _decide_absent(str(user_id), current, declared.erase)

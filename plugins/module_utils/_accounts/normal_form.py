@@ -28,6 +28,9 @@ MAXIMUM_EMAIL = 500
 MAXIMUM_MSISDN = 100
 # In bytes, for both parts together: PostgreSQL stores no more than about 2700 bytes in the index of these columns.
 MAXIMUM_EXTERNAL_ID = 2000
+# The characters that Synapse accepts in a new localpart (synapse/types, contains_invalid_mxid_characters).
+LOCALPART = re.compile(r"[a-z0-9._=/+-]+")
+LOCALPART_CHARACTERS = "a-z, 0-9 and . _ = / + -"
 # The form of the URI in synapse/util/stringutils.py, which has to be right if the server limits avatars.
 _MXC = re.compile(r"mxc://[^/]+/[^/#?]+")
 

@@ -4,10 +4,10 @@
 
 # Private to this collection: it may change in any release.
 
-"""Passwords: whether the policy of the server allows a password, and whether an account has it.
+"""Passwords: whether the server allows logins with one, whether its policy allows one, and whether an account has it.
 
-Relies on GET /_matrix/client/v3/password_policy, and on users.password_hash as synapse/handlers/auth.py (1.163)
-computes it: bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
+Relies on GET /_matrix/client/v3/login and .../password_policy, and on users.password_hash as synapse/handlers/auth.py
+(1.163) computes it: bcrypt over the first 72 bytes of the NFKC-normalised password followed by the pepper.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
@@ -39,6 +39,9 @@ print(json.dumps(bcrypt.checkpw(text, given["hash"].encode("ascii"))))
 _TIMEOUT = 30
 _WRONG_PYTHON = "Set synapse_python to the Python interpreter of the environment in which Synapse is installed."
 
+LOGIN = "/_matrix/client/v3/login"
+PASSWORD_LOGIN = "m.login.password"
+
 _MAXIMUM_PASSWORD = 512
 _POLICY = (
     ("m.require_digit", re.compile(r"[0-9]"), "a digit"),
@@ -46,6 +49,11 @@ _POLICY = (
     ("m.require_lowercase", re.compile(r"[a-z]"), "a lowercase letter"),
     ("m.require_uppercase", re.compile(r"[A-Z]"), "an uppercase letter"),
 )
+
+
+def allows_login(client: Client) -> bool:
+    """Whether the server allows logins with a password. Raises what the client raises."""
+    return any(flow.get("type") == PASSWORD_LOGIN for flow in member(client.get(LOGIN), "flows"))
 
 
 def read_policy(client: Client) -> dict[str, t.Any]:
@@ -99,7 +107,7 @@ def stored_passwords(
         return rows[0][0] if rows else None
 
     configuration.require_text("password_config", "pepper")
-    pepper = (configuration.settings.get("password_config") or {}).get("pepper") or ""
+    pepper = configuration.block("password_config").get("pepper") or ""
     return StoredPasswords(read_hash, str(pepper), python)
 
 

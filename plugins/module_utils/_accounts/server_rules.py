@@ -16,6 +16,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.declared import USER
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._accounts.password import allows_login
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client, JsonObject, member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.size import parse_size
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
@@ -29,8 +30,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import St
 if t.TYPE_CHECKING:
     from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 
-_LOGIN = "/_matrix/client/v3/login"
-_PASSWORD_LOGIN = "m.login.password"
 _MEDIA = "/_synapse/admin/v1/media/{server}/{media}"
 # Every Synapse knows these.
 _BUILT_IN_TYPES = ("bot", "support")
@@ -39,7 +38,8 @@ _IMPOSSIBLE = "@~:{server_name}"
 # The type of each of these is wrong, and Synapse looks at all of them after the user type and before the first change.
 # One of them would be enough. `admin` is not among them: taken for true or false, it would be a valid value.
 _NEVER_ACCEPTED: JsonObject = {"password": 0, "logout_devices": "?", "deactivated": "?", "locked": "?"}
-_LIMITS = ("max_avatar_size", "allowed_avatar_mimetypes")
+
+_Setting = t.TypeVar("_Setting")
 
 
 class ServerRules:
@@ -51,7 +51,7 @@ class ServerRules:
 
     def __init__(self, client: Client, configuration: Configuration | None = None) -> None:
         self._client = client
-        self._configuration = configuration
+        self._settings = configuration.settings if configuration else {}
         self._types: dict[str, bool] = {}
         self._passwords: bool | None = None
 
@@ -89,13 +89,12 @@ class ServerRules:
 
     def _allows_passwords(self) -> bool:
         if self._passwords is None:
-            flows = member(self._client.get(_LOGIN), "flows")
-            by_module = self._setting("password_config", {}).get("localdb_enabled", True)
-            self._passwords = bool(by_module) and any(flow.get("type") == _PASSWORD_LOGIN for flow in flows)
+            in_database = bool(self._setting("password_config", dict).get("localdb_enabled", True))
+            self._passwords = allows_login(self._client) and in_database
         return self._passwords
 
     def _require_avatar(self, uri: str) -> None:
-        largest, kinds = self._largest_avatar(), self._setting(_LIMITS[1], None)
+        largest, kinds = self._largest_avatar(), self._setting("allowed_avatar_mimetypes", list)
         if largest is None and not kinds:
             return
         server, _slash, media = uri[len("mxc://") :].partition("/")
@@ -121,13 +120,14 @@ class ServerRules:
     def _largest_avatar(self) -> int | None:
         """Return the limit in bytes, None if there is none or if it is not a size."""
         try:
-            return parse_size(self._setting(_LIMITS[0], "")) or None
+            return parse_size(self._settings.get("max_avatar_size", "")) or None
         except ValueError:
             return None
 
-    def _setting(self, name: str, default: t.Any) -> t.Any:
-        found = self._configuration.settings.get(name) if self._configuration else None
-        return default if found is None else found
+    def _setting(self, name: str, kind: type[_Setting]) -> _Setting:
+        """Return a setting, empty if it is not set or of another type: Synapse does not start with that."""
+        found = self._settings.get(name)
+        return found if isinstance(found, kind) else kind()
 
 
 def unknown_type(user_type: str) -> InvalidInput:

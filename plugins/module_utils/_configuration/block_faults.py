@@ -36,8 +36,8 @@ _RESOURCES = frozenset(
 _FORM = "write a name and args"
 
 
-class BlockFault(t.NamedTuple):
-    """What is wrong in a block. `says`: what follows "<setting> in <file>", as a whole sentence.
+class Conflict(t.NamedTuple):
+    """What is wrong with the settings at `key`. `says`: what follows "<setting> in <file>", as a whole sentence.
 
     `is_refused`: Synapse's parser refuses it. Otherwise Synapse takes it for something else, or with `ends_start` ends
     when it starts.
@@ -54,7 +54,7 @@ class BlockFault(t.NamedTuple):
     ends_start: bool = False
 
 
-def find_block_faults(settings: Settings) -> t.Iterator[BlockFault]:
+def find_block_faults(settings: Settings) -> t.Iterator[Conflict]:
     """Yield what is wrong with the databases and the listeners in `settings`."""
     yield from _databases(settings)
     for key in ("listeners", "worker_listeners"):
@@ -62,24 +62,22 @@ def find_block_faults(settings: Settings) -> t.Iterator[BlockFault]:
         for number, listener in enumerate(entries if isinstance(entries, list) else ()):
             for found in _listener(listener, settings):
                 where = (key, str(number))
-                yield BlockFault(
+                yield Conflict(
                     where, found.says, found.is_refused, template=found.template, ends_start=found.ends_start
                 )
 
 
-def _databases(settings: Settings) -> t.Iterator[BlockFault]:
+def _databases(settings: Settings) -> t.Iterator[Conflict]:
     one, several, path = (settings.get(key) for key in ("database", "databases", "database_path"))
     if one and several:
-        yield BlockFault(("databases",), f"are both set, {_BOTH}: remove one of them.", other="database")
+        yield Conflict(("databases",), f"are both set, {_BOTH}: remove one of them.", other="database")
     if several and path:
-        yield BlockFault(("databases",), f"are both set, {_BOTH}: remove database_path.", other="database_path")
+        yield Conflict(("databases",), f"are both set, {_BOTH}: remove database_path.", other="database_path")
     given = [key for key in ("database", "databases") if key in settings]
     if given and not one and not several and not path:
-        yield BlockFault((given[-1],), f"is empty, {_DIES}: {_FORM}.", is_lacking=True)
+        yield Conflict((given[-1],), f"is empty, {_DIES}: {_FORM}.", is_lacking=True)
     if several and not isinstance(several, dict):
-        yield BlockFault(
-            ("databases",), f"is not a mapping, {_DIES}: write a name for each database, and its settings."
-        )
+        yield Conflict(("databases",), f"is not a mapping, {_DIES}: write a name for each database, and its settings.")
     elif several:
         for name, database in several.items():
             yield from _database(("databases", str(name)), database)
@@ -87,16 +85,16 @@ def _databases(settings: Settings) -> t.Iterator[BlockFault]:
         yield from _database(("database",), one)
         if path:
             says = "are both set, and Synapse ignores database_path: remove it."
-            yield BlockFault(("database_path",), says, is_refused=False, other="database")
+            yield Conflict(("database_path",), says, is_refused=False, other="database")
 
 
-def _database(key: KeyPath, database: t.Any) -> t.Iterator[BlockFault]:
+def _database(key: KeyPath, database: t.Any) -> t.Iterator[Conflict]:
     if not isinstance(database, dict):
-        yield BlockFault(key, f"is not a mapping, {_DIES}: {_FORM}.")
+        yield Conflict(key, f"is not a mapping, {_DIES}: {_FORM}.")
         return
     engine = database.get("name", "sqlite3")
     if engine not in ("sqlite3", "psycopg2"):
-        yield BlockFault(
+        yield Conflict(
             (*key, "name"), f"is {shown(engine)}, {_DIES}: write psycopg2 for PostgreSQL, or sqlite3 for SQLite."
         )
         return
@@ -105,31 +103,31 @@ def _database(key: KeyPath, database: t.Any) -> t.Iterator[BlockFault]:
         # With PostgreSQL, only the start fails.
         says = f"is not a mapping, {_DIES}: write the arguments of the database there."
         is_refused = engine == "sqlite3"
-        yield BlockFault((*key, "args"), says, is_refused, is_lacking=True, ends_start=not is_refused)
+        yield Conflict((*key, "args"), says, is_refused, is_lacking=True, ends_start=not is_refused)
     elif engine == "psycopg2":
         yield from _pool(key, arguments)
     elif "name" not in database:
         says = (
             "has no name, without which Synapse does not start: write psycopg2 for PostgreSQL, or sqlite3 for SQLite."
         )
-        yield BlockFault(key, says, is_refused=False, is_lacking=True, ends_start=True)
+        yield Conflict(key, says, is_refused=False, is_lacking=True, ends_start=True)
     elif not arguments.get("database"):
         says = (
             "is SQLite and names no file in args.database, without which Synapse does not start: write its path there."
         )
-        yield BlockFault(key, says, is_refused=False, is_lacking=True, ends_start=True)
+        yield Conflict(key, says, is_refused=False, is_lacking=True, ends_start=True)
 
 
-def _pool(key: KeyPath, arguments: Settings) -> t.Iterator[BlockFault]:
+def _pool(key: KeyPath, arguments: Settings) -> t.Iterator[Conflict]:
     for name in ("cp_min", "cp_max"):
         value = arguments.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             says = f"is {shown(value)}, {_DIES}: write a whole number, without quotes."
             template = "int" if isinstance(value, str) else ""
-            yield BlockFault((*key, "args", name), says, is_refused=False, template=template, ends_start=True)
+            yield Conflict((*key, "args", name), says, is_refused=False, template=template, ends_start=True)
         elif name == "cp_max" and value == 0:
             says = "is 0, and then Synapse never gets a connection to the database: write 10, for example."
-            yield BlockFault((*key, "args", name), says, is_refused=False)
+            yield Conflict((*key, "args", name), says, is_refused=False)
 
 
 def _listener(listener: t.Any, settings: Settings) -> t.Iterator[Judgement]:
@@ -196,7 +194,7 @@ def _resources(resources: t.Any) -> t.Iterator[Judgement]:
             says = f"has resources whose names are not a list, {_DIES}: write names: [client, federation]."
             yield Judgement(True, says)
             continue
-        wrong = [str(name) for name in masked({"": names})[""] if name not in _RESOURCES]
+        wrong = [name for name in map(str, masked({"": names})[""]) if name not in _RESOURCES]
         if wrong:
             says = f"has the unknown resources {', '.join(wrong)}, {_DIES}: use {', '.join(sorted(_RESOURCES))}."
             yield Judgement(True, says)

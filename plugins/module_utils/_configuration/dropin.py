@@ -40,7 +40,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     changed_paths,
     dotted,
     masked,
-    secret_values,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     InvalidInput,
@@ -118,10 +117,6 @@ class DropinResource:
             declared.own,
             changes=bool(steps),
             failed=self._failed(),
-            secrets=frozenset[str]().union(
-                *(secret_values(each, self._secret) for each in (around.earlier.settings, own, content)),
-                secret_values(around.later.settings, self._secret),
-            ),
             secret_paths=self._secret,
         )
         self._judge(change)

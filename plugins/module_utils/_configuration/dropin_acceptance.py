@@ -14,7 +14,6 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_surroundings import Surroundings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import (
     MISREAD,
-    REFUSED,
     REPLACED,
     SECRET,
     Fault,
@@ -32,14 +31,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     new_signing_key,
     signing_key_path,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.setting_kinds import shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import (
     KeyPath,
     Settings,
     leaves,
+    meet,
+    secret_values,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import CONFIGURATION, Verdict
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.worker_file import is_of_worker
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 
 
@@ -49,8 +48,7 @@ class Change:
 
     `around`: the other files. `text`: the whole text afterwards. `declared`: the settings of the task itself, without
     those that merge has added. `changes`: whether the file changes at all. `failed`: the beginning of an error message,
-    such as "The settings were not applied". `secrets`: values that no message may contain. `secret_paths`:
-    where the drop-in has values that were declared as secrets.
+    such as "The settings were not applied". `secret_paths`: where the drop-in has values that were declared as secrets.
     """
 
     path: str
@@ -61,8 +59,13 @@ class Change:
     declared: Settings
     changes: bool
     failed: str
-    secrets: t.Collection[str] = ()
     secret_paths: t.Collection[KeyPath] = ()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values that no message may contain."""
+        settings = (self.around.earlier.settings, self.before or {}, self.after or {}, self.around.later.settings)
+        return frozenset[str]().union(*(secret_values(each, self.secret_paths) for each in settings))
 
     def configuration(self, own: Settings | None) -> Configuration:
         """Return the whole configuration with these settings in the drop-in."""
@@ -71,7 +74,7 @@ class Change:
 
     def declares(self, key: KeyPath) -> bool:
         """Return whether the task itself declares this setting, or a part of it."""
-        return any(all(one == other for one, other in zip(key, where)) for where in leaves(self.declared) if where)
+        return any(meet(key, where) for where in leaves(self.declared) if where)
 
     @property
     def candidate(self) -> Candidate:
@@ -167,16 +170,8 @@ class Acceptance:
         return " ".join(map(self._message, faults))
 
     def _message(self, fault: Fault) -> str:
-        """Return the message of a fault without secrets, which can be declared at any place."""
-        change, key = self._change, fault.key
-        secrets = (value for where, value in leaves(change.after or {}).items() if where in change.secret_paths)
-        if fault.kind in (REFUSED, MISREAD) and any(shown(each) in fault.message for each in _scalars(list(secrets))):
-            harm = "does not start with" if fault.kind == REFUSED else "does not take as it is meant"
-            return (
-                f"{'.'.join(key)} in {fault.file} has a value that Synapse {harm}. It is not shown, because it is"
-                " declared as a secret: check its type and form."
-            )
-        return Verdict(complaint=fault.message).hiding(change.secrets).complaint
+        change = self._change
+        return fault.hiding(change.secrets, change.after or {}, change.secret_paths)
 
     def _is_own(self, fault: Fault) -> bool:
         return fault.file == self._change.path and self._change.declares(fault.key)
@@ -187,7 +182,7 @@ class Acceptance:
         verdict = parser.judge(
             candidate,
             new_key=new_signing_key(judged) is not None,
-            is_of_worker=is_of_worker(judged, self._config_path),
+            is_of_worker=judged.is_of_worker(self._config_path),
         )
         return verdict.hiding(change.secrets)
 
@@ -211,12 +206,3 @@ class Acceptance:
             if not earlier.accepted:
                 message += f" It cannot start with its earlier configuration either. {earlier.complaint}"
         return ConfigurationError(f"{message}{advice}", validation=verdict.shown())
-
-
-def _scalars(value: t.Any) -> t.Iterator[t.Any]:
-    """Yield the values in lists and mappings, at every level."""
-    if isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _scalars(inner)
-    else:
-        yield value

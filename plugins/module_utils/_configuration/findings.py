@@ -19,9 +19,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import replaced_block
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.block_faults import find_block_faults
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.ignored_files import (
-    find_ignored,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.ignored_files import find_ignored
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.known_keys import (
     BLOCK_KEYS,
     DATABASE_KEYS,
@@ -39,8 +37,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     HIDDEN,
     KeyPath,
     Settings,
+    leaves,
     masked,
+    meet,
+    scalars,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import hide
 
 # Synapse's own parser refuses it, so that Synapse does not start.
 REFUSED = "refused"
@@ -81,6 +83,20 @@ class Fault(t.NamedTuple):
     def is_refused(self) -> bool:
         """Whether Synapse does not start with it."""
         return self.kind == REFUSED or self.ends_start
+
+    def hiding(self, secrets: t.Iterable[str], settings: Settings, secret_paths: t.Collection[KeyPath]) -> str:
+        """Return the message without `secrets`, and without the values of `settings` that were declared as secrets.
+
+        That can be any value, such as a short one or a number, of which the message has another form.
+        """
+        declared = (value for path, value in leaves(settings).items() if path in secret_paths and meet(path, self.key))
+        if self.kind in (REFUSED, MISREAD) and any(shown(each) in self.message for each in scalars(list(declared))):
+            harm = "does not start with" if self.kind == REFUSED else "does not take as it is meant"
+            return (
+                f"{'.'.join(self.key)} in {self.file} has a value that Synapse {harm}. It is not shown, because it is"
+                " declared as a secret: check its type and form."
+            )
+        return hide(self.message, secrets)
 
 
 # Whether a task or a variable declares the setting of this file and key.
@@ -149,11 +165,7 @@ def _wrong_types(configuration: Configuration, declares: Declares) -> t.Iterator
 
 def _wrong_blocks(configuration: Configuration, declares: Declares) -> t.Iterator[Fault]:
     settings = configuration.settings
-    for conflict in find_conflicts(settings):
-        file = _source(configuration, conflict.key)
-        message = f"{_named(configuration, conflict.key, conflict.other)} {conflict.says}"
-        yield Fault(conflict.key, file, REFUSED, message)
-    for fault in find_block_faults(settings):
+    for fault in (*find_conflicts(settings), *find_block_faults(settings)):
         file = _source(configuration, fault.key)
         message = f"{_named(configuration, fault.key, fault.other)} {fault.says}"
         message += _for_template(fault.template, declares(file, fault.key))

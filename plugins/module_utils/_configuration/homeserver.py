@@ -71,6 +71,24 @@ class Configuration:
         app = self.settings.get("worker_app")
         return None if not app or app == "synapse.app.homeserver" else str(app)
 
+    def is_of_worker(self, config_path: t.Sequence[str]) -> bool:
+        """Return whether this is the configuration of one worker, which is started with `config_path`.
+
+        Each worker has its own file with worker_app, beside shared ones. It must be named itself: the main process
+        reads the shared directories too, and does not start with a file with worker_app in them.
+        """
+        file = self.source_of("worker_app") if self.worker_app else None
+        return file is not None and any(_same_path(path, file) for path in config_path)
+
+    def block(self, key: str) -> dict[str, t.Any]:
+        """Return the mapping at a top-level key, {} if it is not set. Raises ConfigurationError if it is no mapping."""
+        found = self.settings.get(key) or {}
+        if not isinstance(found, dict):
+            raise ConfigurationError(
+                f"{key} in {self.source_of(key)} is not a mapping. Correct it, because Synapse does not accept it."
+            )
+        return found
+
     def source_of(self, key: str) -> str | None:
         """Return the path of the file whose value of the top-level `key` is in force, or None if no file sets it."""
         for file in reversed(self.files):

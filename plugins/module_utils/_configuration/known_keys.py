@@ -108,6 +108,8 @@ _RATES = """
     rc_registration rc_registration_token_validity rc_reports rc_room_creation rc_third_party_invite
     rc_user_directory
 """
+# The limits of rates, each of which is a mapping with the keys in _RATE.
+RATES = tuple(_RATES.split())
 _BLOCK_KEYS = {
     "auto_accept_invites": "enabled only_for_direct_messages only_from_local_users worker_to_run_on",
     "background_updates": """background_update_duration_ms default_batch_size min_batch_size sleep_duration_ms
@@ -131,7 +133,7 @@ _BLOCK_KEYS = {
     "rc_joins": "local remote",
     "rc_invites": "per_issuer per_room per_user",
     "rc_presence": "per_user",
-    **dict.fromkeys(_RATES.split(), _RATE),
+    **dict.fromkeys(RATES, _RATE),
 }
 # The keys of blocks that are often written by hand. Another key is only a fault if one of them is near, because forks
 # and newer versions add keys.

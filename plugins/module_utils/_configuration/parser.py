@@ -111,7 +111,7 @@ class Parser:
         """Let Synapse parse the configuration, or the `candidate`. Nothing is written.
 
         `new_key`: a missing signing key is no fault, because Synapse makes it when it starts. `is_of_worker`: it is the
-        configuration of a worker, if it has worker_app (see worker_file), and not of the main process. Raises
+        configuration of a worker, if it has worker_app (see Configuration), and not of the main process. Raises
         InvalidInput if the working directory cannot be used.
         """
         self.require_directory()

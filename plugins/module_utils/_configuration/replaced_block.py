@@ -57,12 +57,13 @@ class Replacement(t.NamedTuple):
         )
 
 
-def find_replacements(files: t.Iterable[tuple[str, Settings]], key: str) -> list[Replacement]:
+def find_replacements(files: t.Iterable[tuple[str, Settings]], key: t.Any) -> list[Replacement]:
     """Return which of `files` remove settings from the block `key` of the file before them.
 
-    `files`: the path and the settings of each file, in the order in which Synapse reads them. `key` is a top-level key.
-    Only mappings and lists are blocks. A setting with another value in the last file is not lost, and neither is a
-    block of another name, such as that of an SQLite database in place of which a later file sets a PostgreSQL database.
+    `files`: the path and the settings of each file, in the order in which Synapse reads them. `key` is a top-level key,
+    of any type. Only mappings and lists are blocks. A setting with another value in the last file is not lost, and
+    neither is a block of another name, such as that of an SQLite database in place of which a later file sets a
+    PostgreSQL database.
     """
     setting: dict[str, tuple[str, t.Any]] = {}
     for path, settings in files:
@@ -70,7 +71,7 @@ def find_replacements(files: t.Iterable[tuple[str, Settings]], key: str) -> list
             # The same file can be read twice, and the last time counts.
             setting.pop(os.path.realpath(path), None)
             setting[os.path.realpath(path)] = path, settings[key]
-    blocks = list(setting.values())
+    blocks, key = list(setting.values()), str(key)
     found: list[Replacement] = []
     for (earlier, block), (later, replacing) in zip(blocks, blocks[1:]):
         last, in_force = blocks[-1]

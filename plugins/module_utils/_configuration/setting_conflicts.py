@@ -14,15 +14,17 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.block_faults import Conflict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.setting_kinds import (
+    NO,
+    YES,
     is_duration,
     is_size,
     milliseconds,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import KeyPath, Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
 
 _DIES = "and Synapse does not start"
-_TRUE = ("y", "yes", "t", "true", "on", "1")
 _AUTOTUNING = {
     "max_cache_memory_usage": (is_size, "a size such as 1024M"),
     "target_cache_memory_usage": (is_size, "a size such as 758M"),
@@ -54,17 +56,6 @@ _NAMED = (
     ("rc_federation",),
     ("stream_writers",),
 )
-
-
-class Conflict(t.NamedTuple):
-    """What is wrong with the settings at `key`. `says`: what follows "<setting> in <file>", as a whole sentence.
-
-    `other`: the top-level key of another setting, which is named with its file before `says`.
-    """
-
-    key: KeyPath
-    says: str
-    other: str = ""
 
 
 def find_conflicts(settings: Settings) -> t.Iterator[Conflict]:
@@ -123,7 +114,7 @@ def _keys(settings: Settings) -> t.Iterator[Conflict]:
 def _secrets(settings: Settings) -> t.Iterator[Conflict]:
     for key in _SECRET_FILES:
         if settings.get(key) and settings.get(f"{key}_path"):
-            yield Conflict((key,), f"are both set, {_DIES} with both: remove one of them.", f"{key}_path")
+            yield Conflict((key,), f"are both set, {_DIES} with both: remove one of them.", other=f"{key}_path")
     redis = _block(settings, "redis")
     if redis.get("enabled"):
         if redis.get("password") and redis.get("password_path"):
@@ -173,10 +164,10 @@ def _presence(presence: Settings) -> t.Iterator[Conflict]:
 
 
 def _registration(settings: Settings) -> t.Iterator[Conflict]:
-    is_open = str(settings.get("enable_registration", False)).lower() in _TRUE
+    is_open = str(settings.get("enable_registration", False)).lower() in YES
     if "disable_registration" in settings:
-        is_open = str(settings["disable_registration"]).lower() in ("n", "no", "f", "false", "off", "0")
-    unverified = str(settings.get("enable_registration_without_verification", False)).lower() in _TRUE
+        is_open = str(settings["disable_registration"]).lower() in NO
+    unverified = str(settings.get("enable_registration_without_verification", False)).lower() in YES
     verified = ("enable_registration_captcha", "registrations_require_3pid", "registration_requires_token")
     if is_open and not unverified and not any(settings.get(key) for key in verified):
         key = "enable_registration" if "enable_registration" in settings else "disable_registration"
@@ -241,7 +232,7 @@ def _public_rooms(settings: Settings) -> t.Iterator[Conflict]:
             yield Conflict(
                 ("restrict_public_rooms_to_local_users",),
                 f"are both set, {_DIES} with both: remove one of them.",
-                other,
+                other=other,
             )
 
 
@@ -285,7 +276,7 @@ def _media(settings: Settings) -> t.Iterator[Conflict]:
         yield Conflict(
             ("backup_media_store_path",),
             f"are both set, {_DIES} with both: remove backup_media_store_path.",
-            "media_storage_providers",
+            other="media_storage_providers",
         )
     if providers not in ("", {}) and not (
         isinstance(providers, list) and all(isinstance(each, dict) and "module" in each for each in providers)

@@ -29,7 +29,7 @@ _PORTS = range(65536)
 _HIGHEST_MODE = 0o777
 _DURATION_SUFFIXES = "smhdwy"
 # What strtobool of Synapse accepts (synapse/util/stringutils.py).
-_TRUTH = ("y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off", "0")
+YES, NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
 _TRUE_TEXTS = ("true", "yes", "on", "y", "t", "1", "enable", "enabled")
 _FALSE_TEXTS = ("false", "no", "off", "n", "f", "0", "none", "null", "disable", "disabled")
 
@@ -285,7 +285,7 @@ SWITCH = Kind(_switch)
 SWITCH_ON = Kind(lambda value: _switch(value, is_on=True))
 PRESENCE = Kind(lambda value: _switch(value, other=("untracked",)))
 PASSWORDS = Kind(lambda value: _switch(value, other=("only_for_reauth",), is_on=True))
-TRUTH = refusing("true or false", lambda value: str(value).lower() in _TRUTH)
+TRUTH = refusing("true or false", lambda value: str(value).lower() in (*YES, *NO))
 BOOLEAN = refusing("true or false, without quotes", lambda value: isinstance(value, bool), template="bool")
 TEXT = refusing("text", lambda value: isinstance(value, str))
 TEXT_OR_NONE = refusing("text, in quotes", lambda value: isinstance(value, str), is_none)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.known_keys import RATES
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.setting_kinds import (
     BLOCK,
     BLOCK_OR_FALSE,
@@ -84,28 +85,11 @@ _TYPES: tuple[tuple[Kind, str], ...] = (
     (in_media(DURATION_OR_NONE), "media_retention.local_media_lifetime media_retention.remote_media_lifetime"),
     (DURATION_OR_FALSE, "delete_stale_devices_after push.jitter_delay"),
     (NUMBER, "caches.global_factor caches.per_cache_factors.*"),
-    (
-        BURST,
-        """rc_message.burst_count rc_registration.burst_count rc_registration_token_validity.burst_count
-        rc_login.address.burst_count rc_login.account.burst_count rc_login.failed_attempts.burst_count
-        rc_admin_redaction.burst_count rc_joins.local.burst_count rc_joins.remote.burst_count
-        rc_joins_per_room.burst_count rc_key_requests.burst_count rc_3pid_validation.burst_count
-        rc_invites.per_room.burst_count rc_invites.per_user.burst_count rc_invites.per_issuer.burst_count
-        rc_third_party_invite.burst_count rc_media_create.burst_count rc_presence.per_user.burst_count
-        rc_delayed_event_mgmt.burst_count rc_room_creation.burst_count rc_reports.burst_count
-        rc_user_directory.burst_count rc_profile.burst_count""",
-    ),
+    (BURST, " ".join(f"{block}.burst_count" for block in RATES)),
+    (USED_NUMBER, " ".join(f"{block}.per_second" for block in RATES)),
     (
         USED_NUMBER,
-        """rc_message.per_second rc_registration.per_second rc_registration_token_validity.per_second
-        rc_login.address.per_second rc_login.account.per_second rc_login.failed_attempts.per_second
-        rc_admin_redaction.per_second rc_joins.local.per_second rc_joins.remote.per_second
-        rc_joins_per_room.per_second rc_key_requests.per_second rc_3pid_validation.per_second
-        rc_invites.per_room.per_second rc_invites.per_user.per_second rc_invites.per_issuer.per_second
-        rc_third_party_invite.per_second rc_media_create.per_second rc_presence.per_user.per_second
-        rc_delayed_event_mgmt.per_second rc_room_creation.per_second rc_reports.per_second
-        rc_user_directory.per_second rc_profile.per_second
-        rc_federation.window_size rc_federation.sleep_limit rc_federation.sleep_delay rc_federation.reject_limit
+        """rc_federation.window_size rc_federation.sleep_limit rc_federation.sleep_delay rc_federation.reject_limit
         rc_federation.concurrent bcrypt_rounds filter_timeline_limit""",
     ),
     (FILE_LIMIT, "soft_file_limit"),
@@ -168,14 +152,11 @@ _TYPES: tuple[tuple[Kind, str], ...] = (
     (NAMES_OR_NONE, "federation_domain_whitelist federation_certificate_verification_whitelist"),
     (IP_RANGES, "ip_range_blacklist ip_range_whitelist federation_ip_range_blacklist"),
     (PEPPER, "password_config.pepper"),
+    (BLOCK, " ".join(RATES)),
     (
         BLOCK,
-        """federation ldap_config login_via_existing_session perspectives rc_3pid_validation rc_admin_redaction
-        rc_delayed_event_mgmt rc_federation rc_invites rc_joins rc_joins_per_room rc_key_requests rc_login
-        rc_media_create rc_message rc_presence rc_profile rc_registration rc_registration_token_validity rc_reports
-        rc_room_creation rc_third_party_invite rc_user_directory user_types push_rules instance_map
-        extra_well_known_client_content rc_login.address rc_login.account rc_login.failed_attempts rc_joins.local
-        rc_joins.remote rc_invites.per_room rc_invites.per_user rc_invites.per_issuer rc_presence.per_user""",
+        """federation ldap_config login_via_existing_session perspectives rc_federation rc_invites rc_joins rc_login
+        rc_presence user_types push_rules instance_map extra_well_known_client_content""",
     ),
     (
         BLOCK_OR_NONE,

@@ -66,6 +66,15 @@ def leaves(value: t.Any, where: KeyPath = ()) -> dict[KeyPath, t.Any]:
     return found
 
 
+def scalars(value: t.Any) -> t.Iterator[t.Any]:
+    """Yield the values in mappings and lists, at every level; `value` itself if it is neither."""
+    if isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from scalars(inner)
+    else:
+        yield value
+
+
 def changed_paths(before: Settings, after: Settings) -> set[KeyPath]:
     """Return the paths of the values that exist on one side only or are different."""
     old, new = leaves(before), leaves(after)
@@ -79,6 +88,12 @@ def changed_paths(before: Settings, after: Settings) -> set[KeyPath]:
 def dotted(paths: t.Iterable[KeyPath]) -> list[str]:
     """Return `paths` as text, with dots between the keys, in alphabetical order."""
     return sorted(".".join(where) for where in paths)
+
+
+def meet(one: KeyPath, other: KeyPath) -> bool:
+    """Return whether both paths are the same, or one of them is in the other."""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
 
 
 def masked(settings: Settings, secret: t.Collection[KeyPath] = (), new: t.Collection[KeyPath] = ()) -> Settings:
@@ -101,7 +116,7 @@ def secret_values(settings: Settings, secret: t.Collection[KeyPath] = ()) -> set
 
 def _masked(value: t.Any, where: KeyPath, secret: frozenset[KeyPath], new: tuple[KeyPath, ...]) -> t.Any:
     if where in secret or _looks_secret(value, where):
-        return HIDDEN_NEW if any(_meet(where, path) for path in new) else HIDDEN
+        return HIDDEN_NEW if any(meet(where, path) for path in new) else HIDDEN
     if isinstance(value, dict):
         return {str(key): _masked(inner, (*where, str(key)), secret, new) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -141,8 +156,3 @@ def _looks_secret(value: t.Any, where: KeyPath) -> bool:
     if isinstance(value, (int, float)) and where[:-1] == _CACHE_FACTORS:
         return False
     return bool(where and _SECRET_NAME.search(where[-1].lower()))
-
-
-def _meet(one: KeyPath, other: KeyPath) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]

@@ -44,24 +44,26 @@ class Verdict(t.NamedTuple):
         return not self.cause
 
     def hiding(self, secrets: t.Iterable[str]) -> Verdict:
-        """Return the verdict without these secrets, which the words of Synapse may quote, and not too long.
-
-        If there are secrets, values that Synapse itself has cut are hidden too.
-        """
-        complaint = self.complaint
-        forms = {form for secret in secrets for form in _forms(secret)}
-        for form in sorted(forms, key=len, reverse=True):
-            complaint = complaint.replace(form, HIDDEN)
-        if forms:
-            complaint = _without_cut_values(complaint)
-        # Only now, because a part of a secret would not be found.
-        if len(complaint) > _LONGEST_COMPLAINT:
-            complaint = complaint[: _LONGEST_COMPLAINT - 1] + "…"
-        return self._replace(complaint=complaint)
+        """Return the verdict without these secrets, which the words of Synapse may quote (see hide)."""
+        return self._replace(complaint=hide(self.complaint, secrets))
 
     def shown(self) -> dict[str, t.Any]:
         """Return the verdict as the modules return it."""
         return {"accepted": self.accepted, "cause": self.cause, "complaint": self.complaint}
+
+
+def hide(words: str, secrets: t.Iterable[str]) -> str:
+    """Return `words` without these secrets, and not too long.
+
+    If there are secrets, values that Synapse itself has cut are hidden too.
+    """
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        words = words.replace(form, HIDDEN)
+    if forms:
+        words = _without_cut_values(words)
+    # Only now, because a part of a secret would not be found.
+    return words if len(words) <= _LONGEST_COMPLAINT else words[: _LONGEST_COMPLAINT - 1] + "…"
 
 
 def verdict_of(completed: Completed) -> Verdict:

@@ -14,8 +14,8 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
-    Deadline,
     NotConnected,
     addresses_of,
     split_address,

@@ -16,20 +16,18 @@ import re
 import socket
 import ssl
 import threading
-import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_authorities
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.server_names import joined
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import problem_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import connect_to_path, problem_of
 
 # In seconds, for each address of a host.
 _LONGEST_CONNECT = 5.0
 _MOST_ADDRESSES = 8
-# In seconds, before a listener is asked again that has no room for one more connection.
-_PAUSE = 0.05
 # In the log of a server on the same host, it shows which requests came directly from here.
 LOOPBACK_SOURCE = "127.0.0.77"
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^\s\[\]:/@?#]+)):([0-9]{1,5})")
@@ -69,21 +67,6 @@ class NotConnected(OSError):
         self.kind = kind
         self.reason = reason
         self.verify_code = verify_code
-
-
-class Deadline:
-    """The end of a period of time that begins now."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return how many seconds are left. Raises TimeoutError if there are none."""
-        seconds = self._end - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("timed out")
-        return seconds
 
 
 class Connection(t.NamedTuple):
@@ -144,7 +127,7 @@ def connect(place: Place, target: str, context: ssl.SSLContext, deadline: Deadli
     A place with a Unix socket has no `target`. Raises NotConnected.
     """
     if place.unix_socket:
-        return _connect_to_socket(place, deadline)
+        return _connect_to_socket(place.unix_socket, deadline)
     failures: list[NotConnected] = []
     for family, address in addresses_of(target, deadline)[:_MOST_ADDRESSES]:
         label = _label(place, address)
@@ -246,23 +229,15 @@ def _connect_to_address(family: int, address: tuple[t.Any, ...], deadline: Deadl
     return connection
 
 
-def _connect_to_socket(place: Place, deadline: Deadline) -> Connection:
-    path = place.unix_socket
-    connection = socket.socket(socket.AF_UNIX)
-    while True:
-        try:
-            connection.settimeout(deadline.left())
-            connection.connect(path)
-            return Connection(connection, path, path, LOOPBACK_SOURCE)
-        except BlockingIOError:
-            # Unlike TCP, a Unix socket does not wait for room for one more connection.
-            time.sleep(_PAUSE)
-        except OSError as error:
-            connection.close()
-            if is_timeout(error):
-                raise NotConnected("timeout", f"{path} did not accept the connection in time") from error
-            kind = "refused" if isinstance(error, ConnectionRefusedError) else "unreachable"
-            raise NotConnected(kind, problem_of(error, path).partition(". ")[0] or f"{path}: {error}") from error
+def _connect_to_socket(path: str, deadline: Deadline) -> Connection:
+    try:
+        return Connection(connect_to_path(path, deadline.left), path, path, LOOPBACK_SOURCE)
+    except OSError as error:
+        if is_timeout(error):
+            raise NotConnected("timeout", f"{path} did not accept the connection in time") from error
+        kind = "refused" if isinstance(error, ConnectionRefusedError) else "unreachable"
+        problem = problem_of([error], path).partition(". ")[0]
+        raise NotConnected(kind, problem or f"{path}: {error}") from error
 
 
 def _why_not(label: str, error: OSError) -> NotConnected:

@@ -18,9 +18,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     read_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import is_loopback
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
-    Deadline,
     NotConnected,
     addresses_of,
 )

@@ -15,7 +15,7 @@ import re
 import socket
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import Deadline
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 
 # In bytes. A body that is longer is cut.
 LONGEST_BODY = 256 * 1024

@@ -20,9 +20,9 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import (
     Connection,
-    Deadline,
     NotConnected,
     client_address_of,
     connect,

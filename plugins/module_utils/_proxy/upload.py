@@ -17,7 +17,8 @@ import ssl
 import time
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import Deadline, client_address_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.connecting import client_address_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.exchange import Answer, Place, Request
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.message import message_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._proxy.response import (

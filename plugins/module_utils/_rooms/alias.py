@@ -135,7 +135,6 @@ class AliasResource:
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return `room_alias`, and `warnings` if an access token could not be logged out."""
-        written = [room.writer for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
         return {
             "room_alias": {
                 "alias": self._alias,
@@ -144,10 +143,15 @@ class AliasResource:
                 "still_published_by": [
                     {"room_id": room.room_id, "reason": room.reason} for room in self._unchangeable()
                 ],
-                "written_as": sorted({writer for writer in written if writer}),
+                "written_as": sorted({room.writer for room in self._written() if room.writer}),
             },
             **self._returned_warnings(),
         }
+
+    def _written(self) -> list[_PublishingRoom]:
+        """The rooms in which a step changes what they publish."""
+        own = [self._own] if self._own else []
+        return [room for room in (*self._left, *own) if self._needs(room)]
 
     def _unchangeable(self) -> list[_PublishingRoom]:
         """The rooms that still publish the alias after the task, because no user of this server can change that."""
@@ -227,16 +231,16 @@ class AliasResource:
 
     def _require_events(self) -> None:
         """Raise InvalidInput if the steps need an event in a room that Synapse refuses to the caller."""
-        written = [room.room_id for room in (*self._left, *([self._own] if self._own else [])) if self._needs(room)]
         # While it removes an alias, Synapse withdraws it in the name of the caller where it is still published.
-        silent = [room.room_id for room in self._unchangeable() if room.room_id == self._previous]
-        for room_id in written[:1] or silent[:1]:
-            self._rules.require_events(f"A change of the published aliases of {room_id}")
+        silent = [room for room in self._unchangeable() if room.room_id == self._previous]
+        changed = [*self._written(), *silent]
+        if changed:
+            self._rules.require_events(f"A change of the published aliases of {changed[0].room_id}")
         caller = self._client.caller
         if silent and self._client.get(_USER, user_id=caller).get("suspended"):
             raise InvalidInput(
-                f"The account of the access token, {caller}, is suspended. {silent[0]} would still publish the alias,"
-                " and Synapse does not let a suspended user remove such an alias. Nothing was changed. Lift the"
+                f"The account of the access token, {caller}, is suspended. {silent[0].room_id} would still publish the"
+                " alias, and Synapse does not let a suspended user remove such an alias. Nothing was changed. Lift the"
                 " suspension, or use the access token of another server admin."
             )
 

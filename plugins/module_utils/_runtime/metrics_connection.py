@@ -19,15 +19,15 @@ import os
 import socket
 import ssl
 import struct
-import time
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._deadline import Deadline
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, UnexpectedAnswer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.metrics_url import Place, place_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import connect_to_path
 
 _BYTES_AT_MOST = 64 * 1024 * 1024
 _PIECE = 256 * 1024
-_PAUSE = 0.05
 _CREDENTIALS = struct.Struct("3i")
 _NOT_RESTARTED = "Synapse was probably not restarted since the listener was changed."
 
@@ -49,7 +49,7 @@ def fetch(url: str, pid: int, timeout: float, proc: str = "/proc") -> Response:
     Raises ConnectionFailed if there is no complete response in this time. Raises UnexpectedAnswer for any status other
     than 200, for more than 64 MiB, and if another process has opened the Unix socket.
     """
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     with contextlib.ExitStack() as stack:
         try:
             place = place_of(url)
@@ -69,22 +69,10 @@ def fetch(url: str, pid: int, timeout: float, proc: str = "/proc") -> Response:
     return Response(text, certificate, bool(place.unix_path))
 
 
-class _Deadline:
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Return how many seconds are left. Raises TimeoutError if there are none."""
-        seconds = self._end - time.monotonic()
-        if seconds <= 0:
-            raise TimeoutError("timed out")
-        return seconds
-
-
 class _BoundedSocket:
     """The part of a socket that http.client uses. A timeout of a socket itself is only one for each of its reads."""
 
-    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
 
@@ -99,7 +87,7 @@ class _BoundedSocket:
 
 
 class _BoundedReader(io.RawIOBase):
-    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
 
@@ -111,7 +99,7 @@ class _BoundedReader(io.RawIOBase):
         return self._connection.recv_into(buffer)
 
 
-def _connect(place: Place, pid: int, deadline: _Deadline, proc: str) -> socket.socket:
+def _connect(place: Place, pid: int, deadline: Deadline, proc: str) -> socket.socket:
     if place.unix_path:
         return _connect_at_path(place.unix_path, pid, deadline, proc)
     failure = OSError("no such host")
@@ -128,29 +116,17 @@ def _connect(place: Place, pid: int, deadline: _Deadline, proc: str) -> socket.s
     raise failure
 
 
-def _connect_at_path(path: str, pid: int, deadline: _Deadline, proc: str) -> socket.socket:
+def _connect_at_path(path: str, pid: int, deadline: Deadline, proc: str) -> socket.socket:
     try:
         # The process can have a /tmp of its own (PrivateTmp of systemd).
         opened = os.open(f"{proc}/{pid}/root{path}", os.O_PATH)
     except PermissionError:
         opened = os.open(path, os.O_PATH)
-    connection = socket.socket(socket.AF_UNIX)
     try:
-        while True:
-            connection.settimeout(deadline.left())
-            try:
-                # The path of a socket has at most 107 bytes. This one is short.
-                connection.connect(f"/proc/self/fd/{opened}")
-                break
-            except BlockingIOError:
-                # A busy process has not accepted the connections that wait, and a Unix socket has no room for more.
-                time.sleep(min(_PAUSE, deadline.left()))
-    except BaseException:
-        connection.close()
-        raise
+        # The path of a socket has at most 107 bytes. This one is short.
+        return connect_to_path(f"/proc/self/fd/{opened}", deadline.left)
     finally:
         os.close(opened)
-    return connection
 
 
 def _check_peer(connection: socket.socket, url: str, pid: int) -> None:
@@ -161,7 +137,7 @@ def _check_peer(connection: socket.socket, url: str, pid: int) -> None:
         raise UnexpectedAnswer(f"{url} is served by a different process{f', process {peer}' if peer else ''}.")
 
 
-def _encrypt(connection: socket.socket, deadline: _Deadline) -> ssl.SSLSocket:
+def _encrypt(connection: socket.socket, deadline: Deadline) -> ssl.SSLSocket:
     # The listener is on this host, and its process is proven by the inode of its socket, so encryption proves nothing
     # more. The certificate has the name of the server and not of 127.0.0.1, and may have expired. If the process is not
     # proven, the caller compares the certificate with that of the configuration, byte for byte.

@@ -186,7 +186,7 @@ class RuntimeCheck:
                 if not found["processes"]:
                     return found, None
             progress.report(Work.BACKGROUND_UPDATES, None if updates.problem else len(updates.pending))
-            self._waiting.pause(min(pause, self._left))
+            self._waiting.pause(min(pause, max(self._left, 0)))
             pause = min(pause * 2, _LONG_PAUSE)
         self._waited_for_updates = waited
         # It may have been days.

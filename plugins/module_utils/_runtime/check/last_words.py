@@ -17,8 +17,8 @@ import os
 import re
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import verdict
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import HIDDEN, SHORTEST_SECRET
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.verdict import hide
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.journal import Attempt
 
 # In characters, and in lines. The first exception must have room beside the last one.
@@ -103,7 +103,7 @@ def _without_secrets(words: t.Sequence[str], secrets: t.Collection[str] | None) 
         head = _CONFIGURATION if text.startswith(_CONFIGURATION) else ""
         setting, colon, rest = text.partition(":") if head else ("", "", text)
         text = setting + colon + _hide_quoted(rest)
-    return verdict.Verdict(verdict.CONFIGURATION, text).hiding(secrets or ()).complaint
+    return hide(text, secrets or ())
 
 
 def _hide_quoted(text: str) -> str:

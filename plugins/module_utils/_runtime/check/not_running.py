@@ -75,14 +75,18 @@ def why_no_main_process(declared: Declared, units: Units, *, answers: bool) -> s
         return ""
 
 
-def why_not_ready(declared: Declared, units: Units, name: str, *, has_ended: bool = False) -> str:
+def why_not_ready(
+    declared: Declared, units: Units, name: str, *, has_ended: bool = False, is_worker: bool = False
+) -> str:
     """Return why a process of the unit `name` is not ready, as sentences, or "" if systemd does not show that.
 
     `has_ended`: whether the process does not exist any more, so that a unit that does not run is the reason.
+    `is_worker`: whether it is a worker.
     A unit is ready when Synapse has told systemd so (Type=notify), or at once.
     """
     try:
-        return _Search(declared, units, name, has_process=True).reason_of_process(has_ended=has_ended)
+        search = _Search(declared, units, name, has_process=True, is_worker=is_worker)
+        return search.reason_of_process(has_ended=has_ended)
     except SynapseError:
         return ""
 
@@ -90,10 +94,12 @@ def why_not_ready(declared: Declared, units: Units, name: str, *, has_ended: boo
 class _Search:
     """Searches for what keeps a unit from running. `has_process`: whether it has just had a process of Synapse."""
 
-    def __init__(self, declared: Declared, units: Units, name: str, *, has_process: bool = False) -> None:
+    def __init__(
+        self, declared: Declared, units: Units, name: str, *, has_process: bool = False, is_worker: bool = False
+    ) -> None:
         self._declared = declared
         self._name = name
-        self._found = Evidence(declared, units, name)
+        self._found = Evidence(declared, units, name, is_worker=is_worker)
         self._has_process = has_process
 
     def reason_of_process(self, *, has_ended: bool) -> str:

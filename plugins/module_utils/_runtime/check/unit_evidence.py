@@ -17,7 +17,7 @@ import math
 import re
 import time
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import REFUSED, find_faults
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.findings import find_faults
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     read_configuration,
@@ -57,8 +57,6 @@ _PROPERTIES = (
     *PROPERTIES,
 )
 _MOST_FAULTS = 3
-# Settings that Synapse's parser accepts, but with which it ends when it starts.
-_USED_AT_START = (("soft_file_limit",),)
 
 
 class Evidence:
@@ -67,10 +65,14 @@ class Evidence:
     Its files and the journal are read when they are needed. Reading the files raises SynapseError if systemd fails.
     """
 
-    def __init__(self, declared: Declared, units: Units, name: str) -> None:
-        """Raises SynapseError if systemd does not show the unit."""
+    def __init__(self, declared: Declared, units: Units, name: str, *, is_worker: bool = False) -> None:
+        """Raises SynapseError if systemd does not show the unit.
+
+        `is_worker`: whether the unit runs a worker, whose log and ports are set in a file of its own.
+        """
         self._declared = declared
         self._units = units
+        self._is_worker = is_worker
         self.name = name
         lines = shown_lines(_PROPERTIES, ["--", name], units.run, units.timeout)
         self.shown = dict(lines)
@@ -138,7 +140,7 @@ class Evidence:
 
     def logged(self) -> str:
         """Return what Synapse has written to its own log before it ended, as sentences, or ""."""
-        if self._settings is None:
+        if self._settings is None or self._is_worker:
             return ""
         directory = self._declared.working_directory
         named = [self._declared.log_path] if self._declared.log_path else []
@@ -161,16 +163,12 @@ class Evidence:
         configuration = self._configuration
         if configuration is None:
             return ""
-        faults = [
-            fault.message
-            for fault in find_faults(configuration)
-            if fault.kind == REFUSED or fault.key in _USED_AT_START
-        ]
+        faults = [fault.message for fault in find_faults(configuration) if fault.is_refused]
         return "".join(f" {message}" for message in faults[:_MOST_FAULTS])
 
     def _held(self, words: str) -> str:
         """Return which process holds the port of which Synapse reports that it is in use, as sentences, or ""."""
-        if IN_USE not in words or self._settings is None:
+        if IN_USE not in words or self._settings is None or self._is_worker:
             return ""
         held = held_ports(self._settings, self.number("MainPID"), self._units.proc)
         return f" {held}" if held else ""

@@ -35,11 +35,12 @@ def explain_failures(declared: Declared, processes: t.Sequence[Mapping], units: 
     """Replace the failures of processes that are not ready, and those of a server that cannot be reached."""
     for process in processes:
         # The server is the main process.
-        pids = [process["pid"], *([None] if process["app"] == MAIN_APP else [])]
+        is_worker = process["app"] != MAIN_APP
+        pids = [process["pid"], *([] if is_worker else [None])]
         unit = process.get("unit")
         if unit and units.has_systemd and verdict.needs(_ANY, pids):
             has_ended = not os.path.isdir(os.path.join(units.proc, str(process["pid"])))
-            why = why_not_ready(declared, units, unit, has_ended=has_ended)
+            why = why_not_ready(declared, units, unit, has_ended=has_ended, is_worker=is_worker)
             if why:
                 state = "has ended" if has_ended else "is not ready"
                 verdict.explain(_ANY, pids, f"{identified(process)} {state}. {why}")

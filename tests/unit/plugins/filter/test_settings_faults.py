@@ -42,6 +42,11 @@ def test_each_kind(
     assert kind in yaml.safe_dump(yaml.safe_load(plugin.RETURN))
 
 
+def test_a_variable_is_corrected_where_it_is_declared(find: t.Callable[..., list[dict[str, t.Any]]]) -> None:
+    (fault,) = find({"presence": {"enabled": "false"}})
+    assert fault["message"].endswith(" If an expression gives the value, add the filter bool.")
+
+
 def test_settings_without_faults(find: t.Callable[..., list[dict[str, t.Any]]]) -> None:
     assert find({}) == find({"max_upload_size": "50M"}, {"turn_shared_secret": "123456789"}) == []
 
@@ -53,8 +58,16 @@ def test_secrets_are_merged_and_never_shown(find: t.Callable[..., list[dict[str,
         ("max_upload_size", "refused"),
         ("email.smtp_pass", "secret"),
     ]
-    assert all(" in b is " in fault["message"] for fault in found)
+    assert all(" in b " in fault["message"] for fault in found)
     assert not any("1234567" in fault["message"] or "quite-a-lot" in fault["message"] for fault in found)
+
+
+@pytest.mark.parametrize("secret", ["hush" * 20, 'hü"sh-hush', "abc", "5e7", 12.5])
+def test_secrets_are_not_shown_in_another_form(find: t.Callable[..., list[dict[str, t.Any]]], secret: object) -> None:
+    for secrets in ({"max_image_pixels": secret}, {"listeners": [{"type": secret}]}):
+        (fault,) = find({}, secrets)
+        assert fault["message"].startswith(f"{fault['setting']} in secrets has a value")
+        assert not any(form in fault["message"] for form in ("hush", "sh-", "abc", "5e7", "50000000", "12.5"))
 
 
 @pytest.mark.parametrize(("settings", "secrets"), [(None, {}), ("a", {}), ([{"a": 1}], {}), ({}, "a")])

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Progress, Work
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import ScriptedServer
 
 
@@ -19,6 +20,19 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "netrc"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[tuple[t.Any, ...]]:
+    """What this process reports of its progress, as if somebody watched it: the work, and its numbers."""
+    kept: list[tuple[t.Any, ...]] = []
+
+    def report(_self: Progress, work: Work, *numbers: int | None, size: int | None = None) -> None:
+        kept.append((work, *numbers, *(() if size is None else (size,))))
+
+    monkeypatch.setattr(Progress, "active", True)
+    monkeypatch.setattr(Progress, "report", report)
+    return kept
 
 
 @pytest.fixture

@@ -150,6 +150,13 @@ class TestWhatMayHaveBeenDone:
         with ScriptedServer(tls=True) as server:
             assert not self.error_of(Client(server.base_url)).may_be_done
 
+    def test_where_an_earlier_request_was_not_sent(self, server: ScriptedServer) -> None:
+        server.expect(Call("PUT", "/a", silent=True))
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except ConnectionRefusedError:
+            assert self.error_of(Client(server.base_url, timeout=0.2)).may_be_done
+
     def test_where_no_answer_came_in_time(self, server: ScriptedServer) -> None:
         server.expect(Call("PUT", "/a", silent=True))
         error = self.error_of(Client(server.base_url, timeout=0.2))

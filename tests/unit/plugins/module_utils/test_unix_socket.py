@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import io
 import os
 import pathlib
@@ -24,8 +25,9 @@ import urllib3
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._connection_options import checked_unix_socket
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._download import download
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import problem_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._unix_socket import adapter_for, problem_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.asking import TOKEN, failure_of
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import (
     Call,
@@ -95,6 +97,30 @@ class TestRequest:
         error = failure_of(kind, lambda: Client(f"{URL}/sub", TOKEN, unix_socket=path).get("/a"))
         assert f"Set base_url to {URL}, without the path /sub, and unix_socket to the path of" in error.message
 
+    def test_that_a_proxy_answers(self, at_socket: ScriptedServer, path: str) -> None:
+        at_socket.expect(Call("GET", "/a", text=b"<html></html>"))
+        error = failure_of(errors.UnexpectedAnswer, lambda: client_at(path).get("/a"))
+        assert "Set unix_socket to the path of a Unix socket of Synapse itself, not of a proxy" in error.message
+
+    def test_to_another_server_does_not_go_to_the_socket(self, path: str) -> None:
+        client = client_at(path)
+        assert client.stranger_to("http://other.test").address.unix_socket == ""
+        assert client.stranger_to(f"{URL}/sub").address.unix_socket == path
+
+    def test_of_each_thread_has_its_own_pool(self, path: str) -> None:
+        adapter: t.Any = adapter_for(path, 2)
+        both = threading.Barrier(2, timeout=10)
+
+        def pool() -> t.Any:
+            both.wait()
+            return adapter.get_connection(URL)
+
+        mine = adapter.get_connection(URL)
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            others = [future.result() for future in [threads.submit(pool) for _number in range(2)]]
+        assert len({id(each) for each in (mine, *others)}) == 3
+        assert adapter.get_connection(URL) is mine
+
     def test_that_arrives_at_another_service(self, at_socket: ScriptedServer, path: str) -> None:
         at_socket.expect(Call("GET", "/_matrix/client/v3/account/whoami", {}))
         error = failure_of(errors.UnexpectedAnswer, lambda: client_at(path).caller)
@@ -125,6 +151,16 @@ class TestRequest:
     def test_ends_at_the_timeout(self, at_socket: ScriptedServer, path: str) -> None:
         at_socket.expect(Call("PUT", "/a", silent=True))
         error = failure_of(errors.ConnectionFailed, lambda: client_at(path, timeout=0.2).put("/a", {}))
+        assert "no answer within 0.2 seconds" in error.message
+        assert error.may_be_done
+
+    def test_ends_at_the_timeout_also_after_another_failure(self, at_socket: ScriptedServer, path: str) -> None:
+        at_socket.expect(Call("PUT", "/a", silent=True))
+        client = client_at(path, timeout=0.2)
+        try:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        except FileNotFoundError:
+            error = failure_of(errors.ConnectionFailed, lambda: client.put("/a", {}))
         assert "no answer within 0.2 seconds" in error.message
         assert error.may_be_done
 
@@ -222,7 +258,7 @@ class TestNoConnection:
 
     @pytest.mark.parametrize("kind", [PermissionError(13, "Permission denied"), PermissionError(1, "Not permitted")])
     def test_that_is_not_allowed(self, path: str, kind: OSError) -> None:
-        assert problem_of(kind, path).startswith(f"the user {pwd.getpwuid(os.geteuid()).pw_name} is not allowed to")
+        assert problem_of([kind], path).startswith(f"the user {pwd.getpwuid(os.geteuid()).pw_name} is not allowed to")
 
     def test_at_one_that_is_full(self, path: str) -> None:
         with socket.socket(socket.AF_UNIX) as listener:
@@ -275,6 +311,8 @@ class TestOption:
     def test_has_no_tls(self) -> None:
         with pytest.raises(errors.InvalidInput, match="a Unix socket has no TLS. Begin base_url with http://"):
             Client("https://synapse.test", unix_socket="/run/x.sock")
+        with pytest.raises(errors.InvalidInput, match="a Unix socket has no TLS"):
+            checked_unix_socket("/run/x.sock", "HTTPS://synapse.test")
 
 
 class TestLibrary:

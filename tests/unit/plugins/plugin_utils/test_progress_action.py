@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
 import types
 import typing as t
 
@@ -18,23 +16,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import VARIABLE
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils import _progress_action
-from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_action import ProgressAction, is_watched
-
-
-class Terminal:
-    def __init__(self, answer: bool | Exception) -> None:
-        self._answer = answer
-
-    def isatty(self) -> bool:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
+from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_action import ProgressAction
 
 
 class Connection:
@@ -65,34 +47,6 @@ SSH = Connection("ssh", {"ssh_args": "-C -o ControlMaster=auto -o ControlPersist
 
 
 @pytest.mark.parametrize(
-    ("terminal", "ci", "watched"),
-    [
-        (True, "", True),
-        (True, "false", True),
-        (True, "0", True),
-        (True, "true", False),
-        (True, "1", False),
-        (False, "", False),
-        (ValueError("closed"), "", False),
-    ],
-)
-def test_somebody_watches_a_terminal_outside_of_ci(
-    terminal: bool | Exception, ci: str, watched: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CI", ci)
-    monkeypatch.setattr(multiprocessing, "parent_process", lambda: None)
-    monkeypatch.setattr(sys, "stderr", Terminal(terminal))
-    assert is_watched() is watched
-
-
-def test_a_forked_process_does_not_know_and_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CI", "")
-    monkeypatch.setattr(multiprocessing, "parent_process", lambda: "the main process")
-    monkeypatch.setattr(sys, "stderr", Terminal(True))
-    assert not is_watched()
-
-
-@pytest.mark.parametrize(
     ("connection", "args", "watched", "async_val", "wanted"),
     [
         (SSH, {}, True, 0, True),
@@ -117,7 +71,7 @@ def test_progress_is_shown_where_it_is_wanted(
     wanted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_progress_action, "WATCHED", watched)
+    monkeypatch.setattr(_progress_action, "is_watched", lambda: watched)
     monkeypatch.setattr(_progress_action, "STANDARD_ERROR", 2)
     assert action(connection, args, async_val)._is_wanted() is wanted
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import pty
 import sys
 import typing as t
 
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.plugin_utils import _progres
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_display import (
     copied_standard_error,
     display_nothing,
+    is_watched,
     write_line,
 )
 
@@ -72,3 +74,33 @@ def test_the_copy_is_another_descriptor_which_programs_do_not_inherit(
 def test_a_forked_process_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: "the main process")
     assert copied_standard_error() is None
+
+
+@pytest.mark.parametrize(
+    ("opens", "ci", "watched"),
+    [
+        (pty.openpty, "", True),
+        (pty.openpty, "false", True),
+        (pty.openpty, "0", True),
+        (pty.openpty, "true", False),
+        (pty.openpty, "1", False),
+        (os.pipe, "", False),
+    ],
+)
+def test_somebody_watches_a_terminal_outside_of_ci(
+    opens: t.Callable[[], tuple[int, int]], ci: str, watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    ends = opens()
+    try:
+        monkeypatch.setattr(_progress_display, "STANDARD_ERROR", ends[1])
+        assert is_watched() is watched
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def test_nobody_watches_without_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "")
+    monkeypatch.setattr(_progress_display, "STANDARD_ERROR", None)
+    assert not is_watched()

@@ -7,12 +7,15 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import time
+import types
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Measure, Record, Work
+from ansible_collections.matrix_ops.synapse.plugins.plugin_utils import _progress_watch
 from ansible_collections.matrix_ops.synapse.plugins.plugin_utils._progress_watch import Watch, usual_pauses
 
 # In seconds. Only a broken test waits for it.
@@ -103,6 +106,37 @@ def test_a_look_that_hangs_ends_with_the_task(said: Said) -> None:
     assert said.rest() == []
 
 
+def test_a_look_removes_its_files_if_the_task_ends(said: Said) -> None:
+    def look() -> Record:
+        try:
+            said.say("looking")
+            time.sleep(LONG)
+        finally:
+            said.say("tidied")
+        return record(1)
+
+    start = time.monotonic()
+    with Watch(nothing, look, show(said), at_once):
+        assert said.next() == "looking"
+    assert time.monotonic() - start < LONG / 2
+    assert said.rest() == ["tidied"]
+
+
+def test_a_look_that_cannot_be_ended_in_order_is_killed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang() -> Record:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        said.say("looking")
+        time.sleep(LONG)
+        return record(1)
+
+    monkeypatch.setattr(_progress_watch, "_GRACE", 0.1)
+    start = time.monotonic()
+    with Watch(nothing, hang, show(said), at_once):
+        assert said.next() == "looking"
+    assert time.monotonic() - start < LONG / 2
+    assert said.rest() == []
+
+
 def test_a_task_that_ends_before_the_first_look_is_not_looked_at(said: Said) -> None:
     with Watch(nothing, looks(said, record(1)), show(said)):
         pass
@@ -158,14 +192,16 @@ def test_what_the_task_raises_gets_out(said: Said) -> None:
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("function", ["pipe", "fork"])
-def test_a_system_without_processes_runs_the_task(said: Said, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "function"), [(socket, "socketpair"), (os, "fork")])
+def test_a_system_without_processes_runs_the_task(
+    said: Said, module: types.ModuleType, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse() -> int:
         raise OSError("Resource temporarily unavailable")
 
     before = len(os.listdir("/dev/fd"))
     with monkeypatch.context() as changed:
-        changed.setattr(os, function, refuse)
+        changed.setattr(module, function, refuse)
         with Watch(nothing, looks(said, record(1)), show(said), at_once):
             ran = True
     assert ran

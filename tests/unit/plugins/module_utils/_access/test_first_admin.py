@@ -290,6 +290,19 @@ class TestNew:
         with pytest.raises(errors.InvalidInput, match="@alice:x.org does not exist. Set password"):
             first_admin(server.base_url, users).plan()
 
+    def test_needs_a_server_that_accepts_it(
+        self, server: ScriptedServer, users: UserTable, asked: list[tuple[t.Any, ...]]
+    ) -> None:
+        server.expect(Call("GET", POLICY, {}))
+        first_admin(server.base_url, users, password=PASSWORD, user_type="bot").plan()
+        assert asked == [(SECRET, "bot")]
+
+    def test_needs_a_name_that_no_application_service_owns(self, server: ScriptedServer, users: UserTable) -> None:
+        bridge = Registration("b.yaml", "b", "@bot:x.org", "", users=(Namespace(True, re.compile("@al.*")),))
+        permissions = Permissions(allow_appservice_users=True, services=(bridge,))
+        with pytest.raises(errors.InvalidInput, match=r"cannot be created: it is in an .* service b \(b\.yaml\)"):
+            first_admin(server.base_url, users, password=PASSWORD, permissions=permissions).plan()
+
     def test_needs_a_password_that_the_policy_allows(self, server: ScriptedServer, users: UserTable) -> None:
         server.expect(Call("GET", POLICY, {"m.minimum_length": 8}))
         with pytest.raises(errors.InvalidInput, match="It needs at least 8 characters") as caught:
@@ -300,6 +313,7 @@ class TestNew:
         ("user_id", "declared", "said"),
         [
             ("Alice", {}, "creates no account with upper-case letters. Set user_id to @alice:x.org"),
+            ("Ünï", {}, "creates no account with upper-case letters. A localpart can only contain a-z"),
             ("alice", {"create": False}, "@alice:x.org does not exist, and create is false"),
             (
                 "alice",
@@ -308,6 +322,7 @@ class TestNew:
             ),
             ("12", {}, "reserved for guests"),
             ("alice!", {}, "a localpart can only contain"),
+            ("_alice", {}, "its name begins with _, which this server does not allow"),
             ("@alice:y.org", {}, "of the server y.org"),
             ("alice:x.org", {}, "is not a user ID"),
             ("alice", {"password": ""}, "password is empty"),
@@ -743,7 +758,8 @@ class TestModule:
         parameters = self.parameters(
             server, config_path=config_path, bootstrap_admin=False, registration_shared_secret=SECRET
         )
-        server.always(nobody())
+        # For the server of the configuration, and for the plan.
+        server.expect(nobody(), nobody())
         with pytest.raises(errors.AuthenticationFailed, match="set bootstrap_admin to true and run the task on the"):
             synapse_admin_user.declare(parameters).plan()
         assert (opened, existing.content()) == ([], before)

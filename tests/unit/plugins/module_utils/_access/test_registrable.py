@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Configuration,
     ConfigurationFile,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import read_registrations
 
 
 def configured(**settings: t.Any) -> Configuration:
@@ -29,9 +30,9 @@ def configured(**settings: t.Any) -> Configuration:
 
 def test_a_name_with_an_underscore_needs_a_setting() -> None:
     with pytest.raises(errors.InvalidInput, match="_alice cannot be created.*allow_underscore_prefixed_localpart"):
-        require_free_name(configured(), "_alice")
-    require_free_name(configured(allow_underscore_prefixed_localpart=True), "_alice")
-    require_free_name(configured(), "a_lice")
+        require_free_name(configured(), "_alice", ())
+    require_free_name(configured(allow_underscore_prefixed_localpart=True), "_alice", ())
+    require_free_name(configured(), "a_lice", ())
 
 
 def test_a_name_of_an_application_service_is_reserved(tmp_path: pathlib.Path) -> None:
@@ -40,16 +41,16 @@ def test_a_name_of_an_application_service_is_reserved(tmp_path: pathlib.Path) ->
     registration = {"id": "irc", "as_token": "a", "sender_localpart": "bridge", "namespaces": namespaces}
     (tmp_path / "irc.yaml").write_text(json.dumps(registration), encoding="utf-8")
     configuration = configured(app_service_config_files=["gone.yaml", "irc.yaml"])
+    # Only Synapse knows what is in a file that cannot be read.
+    services, _problems = read_registrations(configuration, str(tmp_path))
     for name, way_out in (("irc_alice", "remove the namespace from .*/irc.yaml.*"), ("bridge", "")):
         with pytest.raises(
             errors.InvalidInput,
             match=rf"@{name}:x.org cannot be created: it is .* service irc \(.*irc\.yaml\).*{way_out}with its as_tok",
         ):
-            require_free_name(configuration, name, str(tmp_path))
+            require_free_name(configuration, name, services)
     for name in ("alice", "irc_open_alice"):
-        require_free_name(configuration, name, str(tmp_path))
-    # Only Synapse knows what is in a file that cannot be read.
-    require_free_name(configuration, "irc_alice", str(tmp_path / "missing"))
+        require_free_name(configuration, name, services)
 
 
 def test_the_user_of_the_notices_is_reserved() -> None:
@@ -57,8 +58,8 @@ def test_the_user_of_the_notices_is_reserved() -> None:
     with pytest.raises(
         errors.InvalidInput, match=r"@notices:x.org cannot .*\(server_notices in homeserver.yaml\)\. Set user"
     ):
-        require_free_name(configuration, "notices")
-    require_free_name(configuration, "notice")
+        require_free_name(configuration, "notices", ())
+    require_free_name(configuration, "notice", ())
 
 
 def test_a_disabled_server_lets_nobody_in() -> None:

@@ -694,6 +694,20 @@ class TestCreation:
         details = caught.value.details
         assert (details["changed"], details["steps"], details["outcome"]) == (True, [], outcome)
 
+    def test_asks_once_whether_the_server_accepts_it(
+        self, synapse: ScriptedServer, asked: list[tuple[t.Any, ...]]
+    ) -> None:
+        synapse.expect(profile(404))
+        resource = self.creating(synapse)
+        plan = resource.plan()
+        assert asked == [("s3cret",)]
+        synapse.expect(self.NONCE, dataclasses.replace(self.request(), drop=True), profile(404))
+        with pytest.raises(errors.ConnectionFailed) as caught:
+            _execution.carry_out(resource, plan)
+        # Who has set the password knows it.
+        assert "random password" not in caught.value.message
+        assert asked == [("s3cret",)]
+
     @pytest.mark.parametrize("shown", [True, False])
     def test_without_a_response_is_looked_for(self, synapse: ScriptedServer, shown: bool) -> None:
         synapse.expect(profile(404 if shown else 403))
@@ -943,6 +957,16 @@ class TestModule:
         synapse.expect(profile(404), TestCreation.NONCE, TestCreation().request())
         resource = declared(synapse, create=True, config_path=[str(path)], password="hunter2")
         assert carry_out(resource)["account_created"] is True
+
+    def test_reads_the_file_of_the_secret_once(self, synapse: ScriptedServer, tmp_path: pathlib.Path) -> None:
+        path, secret = tmp_path / "homeserver.yaml", tmp_path / "secret"
+        path.write_text(f"server_name: x.org\nregistration_shared_secret_path: {secret}\n", encoding="ascii")
+        secret.write_text("s3cret\n", encoding="ascii")
+        resource = declared(synapse, create=True, config_path=[str(path)], password="hunter2")
+        synapse.expect(profile(404), profile(404))
+        resource.plan()
+        secret.unlink()
+        assert resource.plan().changed
 
     @pytest.mark.parametrize(
         ("content", "said"),

@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Namespace,
     Registration,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 LIST = "/_synapse/admin/v3/users"
@@ -123,6 +124,16 @@ def test_details_are_read_if_the_list_does_not_show_them(server: ScriptedServer)
     server.expect(listing(row("alice"), row("bob")), account("alice", suspended=True))
     declared = [("alice", {"suspended": True}), ("bob", {"locked": False})]
     assert not accounts(server, *declared).plan().changed
+
+
+def test_each_account_is_reported(server: ScriptedServer, reports: list[tuple[t.Any, ...]]) -> None:
+    server.expect(listing(row("alice"), row("bob")), account("alice"), account("bob"))
+    plan = accounts(server, ("alice", {"display_name": "A"}), ("bob", {"present": False})).plan()
+    assert reports[:3] == [(Work.ACCOUNTS_READ, number) for number in (1, 2, 3)]
+    assert reports[-2:] == [(Work.ACCOUNTS_COMPARED, 1, 2), (Work.ACCOUNTS_COMPARED, 2, 2)]
+    server.expect(put("alice", {"displayname": "A"}), Call("POST", "/_synapse/admin/v1/deactivate/%40bob%3Ax.org"))
+    plan.execute()
+    assert reports[-2:] == [(Work.ACCOUNTS_CHANGED, 1, 1), (Work.ACCOUNTS_DEACTIVATED, 1, 1)]
 
 
 def test_all_pages_are_read(server: ScriptedServer) -> None:

@@ -285,8 +285,9 @@ class TestDelegated:
         server.expect(shown())
         assert alice(server, display_name="A", shadow_banned=True).plan().changed
 
-    def test_a_service_that_does_not_respond_is_used_as_well(self, server: ScriptedServer) -> None:
-        server.expect(shown(), Call("GET", "/_matrix/client/v1/auth_metadata", FAULT, 502))
+    @pytest.mark.parametrize("status", [502, 504])
+    def test_a_service_that_does_not_respond_is_used_as_well(self, server: ScriptedServer, status: int) -> None:
+        server.expect(shown(), Call("GET", "/_matrix/client/v1/auth_metadata", FAULT, status))
         with pytest.raises(errors.InvalidInput, match="The Matrix Authentication Service manages the accounts"):
             alice(server, admin=True).plan()
 
@@ -403,10 +404,35 @@ class TestCreation:
         assert AccountResource(Accounts(Client(server.base_url, "token")), "_bridge", DeclaredAccount()).plan().changed
 
 
+class TestResult:
+    def test_an_address_that_stays_is_a_warning_of_the_deactivation_alone(self, server: ScriptedServer) -> None:
+        threepids = [{"medium": "email", "address": "A@x.org"}]
+        server.expect(shown(threepids=threepids), shown(threepids=threepids, deactivated=True))
+        resource = alice(server, present=False)
+        [warning] = resource.result(resource.plan(), False)["warnings"]
+        assert "A@x.org" in warning
+        assert "warnings" not in resource.result(resource.plan(), False)
+
+    def test_an_address_of_an_account_that_stays_is_no_warning(self, server: ScriptedServer) -> None:
+        server.expect(shown(threepids=[{"medium": "email", "address": "a@x.org"}]))
+        resource = alice(server, display_name="A")
+        assert "warnings" not in resource.result(resource.plan(), False)
+
+
 class TestOptions:
     def parameters(self, **given: t.Any) -> dict[str, t.Any]:
         options = account_argument_spec().argument_spec
         return {**{name: option.get("default") for name, option in options.items()}, "user_id": "alice", **given}
+
+    def configured(self, config_path: list[str], **given: t.Any) -> dict[str, t.Any]:
+        return {
+            "config_path": config_path,
+            "working_directory": None,
+            "synapse_python": "python3",
+            "allow_appservice_users": False,
+            "allow_threepid_takeover": False,
+            **given,
+        }
 
     def test_undeclared_stays_undeclared(self) -> None:
         assert declared_account(self.parameters()) == DeclaredAccount()
@@ -438,13 +464,7 @@ class TestOptions:
         (tmp_path / "homeserver.yaml").write_text(
             json.dumps({"server_name": "x.org", "app_service_config_files": ["bridge.yaml"]}), encoding="utf-8"
         )
-        given = {
-            "config_path": [str(tmp_path / "homeserver.yaml")],
-            "working_directory": str(tmp_path),
-            "synapse_python": "python3",
-            "allow_appservice_users": False,
-            "allow_threepid_takeover": False,
-        }
+        given = self.configured([str(tmp_path / "homeserver.yaml")], working_directory=str(tmp_path))
         server.always(whoami())
         accounts = declared_accounts(Client(server.base_url, "t"), given)
         owned = ["@b_alice:x.org", "@bot.:x.org"]
@@ -464,14 +484,7 @@ class TestOptions:
         for module in (homeserver, options):
             monkeypatch.setattr(module, "DEFAULT_CONFIG_PATH", paths)
         (tmp_path / "homeserver.yaml").write_text("server_name: x.org\napp_service_config_files: [/missing/bridge]\n")
-        given = {
-            "config_path": list(paths),
-            "working_directory": None,
-            "synapse_python": "python3",
-            "allow_appservice_users": False,
-            "allow_threepid_takeover": False,
-            **({} if exclusive is None else {"exclusive": exclusive}),
-        }
+        given = self.configured(list(paths), **({} if exclusive is None else {"exclusive": exclusive}))
         server.always(whoami())
         with pytest.raises(errors.ConfigurationError) if fails else contextlib.nullcontext():
             declared_accounts(Client(server.base_url, "t"), given)
@@ -489,14 +502,7 @@ class TestOptions:
             for module in (homeserver, options):
                 monkeypatch.setattr(module, "DEFAULT_CONFIG_PATH", paths)
         (tmp_path / "homeserver.yaml").write_text("server_name: y.org\napp_service_config_files: [/missing/bridge]\n")
-        given = {
-            "config_path": list(paths),
-            "working_directory": None,
-            "synapse_python": "python3",
-            "allow_appservice_users": False,
-            "allow_threepid_takeover": False,
-            "exclusive": True,
-        }
+        given = self.configured(list(paths), exclusive=True)
         server.always(whoami())
         said = "config_path is the configuration of the server y.org, but the server that answers is x.org"
         with pytest.raises(errors.InvalidInput, match=said):
@@ -507,13 +513,7 @@ class TestOptions:
 
     def test_a_refused_token_is_told_by_the_plan(self, server: ScriptedServer, tmp_path: pathlib.Path) -> None:
         (tmp_path / "homeserver.yaml").write_text("server_name: x.org\n")
-        given = {
-            "config_path": [str(tmp_path / "homeserver.yaml")],
-            "working_directory": None,
-            "synapse_python": "python3",
-            "allow_appservice_users": False,
-            "allow_threepid_takeover": False,
-        }
+        given = self.configured([str(tmp_path / "homeserver.yaml")])
         refused = {"errcode": "M_MISSING_TOKEN", "error": "Missing access token"}
         server.always(Call("GET", "/_matrix/client/v3/account/whoami", refused, 401))
         accounts = declared_accounts(Client(server.base_url), given)
@@ -526,13 +526,7 @@ class TestOptions:
         """On a host without Synapse, where the default path does not exist."""
         paths = (str(tmp_path / "homeserver.yaml"), str(tmp_path / "conf.d"))
         monkeypatch.setattr(homeserver, "DEFAULT_CONFIG_PATH", paths)
-        given = {
-            "config_path": list(paths),
-            "working_directory": None,
-            "synapse_python": "python3",
-            "allow_appservice_users": False,
-            "allow_threepid_takeover": False,
-        }
+        given = self.configured(list(paths))
         accounts = declared_accounts(Client(server.base_url, "t"), given)
         assert not accounts.is_appservice_user("@b_alice:x.org", None)
         with pytest.raises(errors.ConfigurationError) as caught:

@@ -369,6 +369,10 @@ class TestDatabase:
         assert "".join(row["user_id"][1] for row in rows) == found
         assert in_database(connection, True, **wanted) == query.Found([], len(found))
 
+    def test_does_not_look_for_a_type_that_cannot_exist(self, connection: sqlite3.Connection) -> None:
+        with pytest.raises(errors.InvalidInput, match="user_type contains a NUL character"):
+            in_database(connection, user_type="bot\0")
+
     def test_does_not_look_for_an_account_of_another_server(self, connection: sqlite3.Connection) -> None:
         with pytest.raises(errors.InvalidInput, match="of the server y.org, but this server is x.org"):
             in_database(connection, user_id="@alice:y.org")

@@ -86,6 +86,15 @@ class TestPassword:
             known.require_accepted(ALICE, ALICE, sets_password=True)
 
 
+@pytest.mark.parametrize("setting", [True, 1, "yes", ["x"]])
+def test_a_setting_of_another_type_does_not_count(server: ScriptedServer, setting: t.Any) -> None:
+    """Synapse does not start with it, so the one that runs has another one."""
+    known = rules(server, password_config=setting, max_avatar_size={})
+    server.expect(Call("GET", LOGIN, {"flows": [{"type": "m.login.password"}]}))
+    known.require_accepted(ALICE, AVATAR, sets_password=True)
+    rules(server, allowed_avatar_mimetypes=5).require_accepted(ALICE, AVATAR, sets_password=False)
+
+
 class TestAvatar:
     @pytest.mark.parametrize(
         ("settings", "info", "said"),

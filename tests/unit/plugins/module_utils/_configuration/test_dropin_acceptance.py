@@ -197,6 +197,16 @@ class TestParser:
         assert "smtp_pass: (hidden)" in error.message
         assert "hush" not in f"{error.message} {error.details}"
 
+    def test_its_words_show_no_secret_that_another_process_has_changed(self, host: Host) -> None:
+        (host.directory / "10-early.yaml").write_text("turn_shared_secret: hush-old\n")
+        resource = host.resource({"a": 1})
+        plan = resource.plan()
+        (host.directory / "10-early.yaml").write_text("turn_shared_secret: bad-hush-new\n")
+        with pytest.raises(ConfigurationError) as caught:
+            carry_out(resource, plan)
+        assert "turn_shared_secret: (hidden)" in caught.value.message
+        assert "hush" not in f"{caught.value.message} {caught.value.details}"
+
     def test_a_change_by_another_process_is_judged_too(self, host: Host) -> None:
         resource = host.resource({"a": 1})
         plan = resource.plan()
@@ -300,6 +310,13 @@ class TestKnownFaults:
         assert "max_upload_size" in message
         assert "It is not shown, because it is declared as a secret" in message
         assert "hush" not in message
+
+    def test_show_a_value_beside_secrets_that_are_the_same_words(self, host: Host) -> None:
+        settings = {"presence": {"enabled": "false"}}
+        secrets = {"email": {"notif_from": "a@x.test", "smtp_pass": "hush-hush", "enable_tls": True}}
+        message = host.refuses(settings, secrets=secrets, parser=None).message
+        assert 'is the text "false", which Synapse takes for true' in message
+        assert "It is not shown" not in message
 
     def test_show_the_fix_of_a_secret_whose_value_is_not_the_fault(self, host: Host) -> None:
         path = {"form_secret_path": "/srv/secret"}
@@ -433,3 +450,9 @@ def test_what_ends_synapse_after_its_parser_has_accepted_it_is_refused(host: Hos
     assert f"replaces the whole database block of {host.main}" in message
     assert "This is not due to the change" in message
     assert not host.path.exists()
+
+
+def test_without_a_parser_no_proof_is_promised(host: Host) -> None:
+    host.apply({"a": 1})
+    plan = host.plan({"a": 1}, parser=None, always=True)
+    assert (plan.changed, plan.proof) == (False, None)

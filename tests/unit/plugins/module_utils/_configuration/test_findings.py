@@ -277,6 +277,12 @@ def faults(*settings: dict[str, t.Any]) -> list[Fault]:
             "listeners.0 in /0.yaml has resources with name, and Synapse does not start with it: a resource only has"
             " names and compress.",
         ),
+        (
+            {"listeners": [{"type": "http", "port": 8008, "resources": [{"names": [["client"], {"keys": 1}]}]}]},
+            REFUSED,
+            "listeners.0 in /0.yaml has the unknown resources ['client'], {'keys': 1}, and Synapse does not start with"
+            " it: use client, consent, federation, health, keys, media, metrics, openid, replication, static.",
+        ),
     ],
     ids=str,
 )
@@ -428,6 +434,8 @@ def test_a_url_with_a_password_is_not_shown(settings: dict[str, t.Any]) -> None:
         ("server_notices", ["", [], True], [None]),
         ("form_secret_path", [True, 1], [None, "", "/a"]),
         ("soft_file_limit", ["1024"], [None, False, 0, 1024]),
+        ("federation_client_minimum_tls_version", [2, "1.4", None], [1, "1", 1.2, "1.3"]),
+        ("web_client_location", ["client.example", 5], [None, "", "https://client.example/", "http://client.example/"]),
     ],
 )
 def test_settings_of_other_kinds(key: str, wrong: list[t.Any], right: list[t.Any]) -> None:

@@ -19,6 +19,8 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec import configuration_argument_spec
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration import homeserver, settings_text
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    ConfigurationFile,
     find_files,
     read_configuration,
     read_configuration_if_there,
@@ -27,6 +29,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, MissingLibrary
 
 NOBODY = 65534
+_MAIN, _SHARED, _OWN = "/etc/x/homeserver.yaml", "/etc/x/conf.d/50.yaml", "/etc/x/workers/worker1.yaml"
+_WORKER = {"worker_app": "synapse.app.generic_worker"}
 
 
 @pytest.fixture
@@ -441,3 +445,40 @@ class TestUnreadable:
     def test_reads_other_aliases(self, tmp_path: pathlib.Path) -> None:
         path = write(tmp_path / "homeserver.yaml", "x: &a [1]\ny: [*a, *a]\nz: " + "[" * 90 + "]" * 90 + "\n")
         assert read_configuration([path]).settings["y"] == [[1], [1]]
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "config_path", "expected"),
+    [
+        ({}, _WORKER, [_MAIN, "/etc/x/conf.d", _OWN], True),
+        # Written in another way.
+        ({}, _WORKER, [_MAIN, "/etc/x/conf.d", "/etc/x/conf.d/../workers//worker1.yaml"], True),
+        # The last file that sets it counts.
+        (_WORKER, _WORKER, [_MAIN, "/etc/x/conf.d", _OWN], True),
+        ({}, _WORKER, [_MAIN, "/etc/x/conf.d", "/etc/x/workers"], False),
+        (_WORKER, {}, [_MAIN, "/etc/x/conf.d", _OWN], False),
+        ({}, {}, [_MAIN, "/etc/x/conf.d", _OWN], False),
+        ({}, {"worker_app": None}, [_MAIN, _SHARED, _OWN], False),
+        (_WORKER, {"worker_app": "synapse.app.homeserver"}, [_MAIN, _SHARED, _OWN], False),
+    ],
+)
+def test_whether_it_is_that_of_a_worker(
+    shared: dict[str, t.Any], own: dict[str, t.Any], config_path: list[str], expected: bool
+) -> None:
+    files = ((_MAIN, {"server_name": "x.test"}), (_SHARED, shared), (_OWN, own))
+    configuration = Configuration(tuple(ConfigurationFile(path, settings) for path, settings in files))
+    assert configuration.is_of_worker(config_path) is expected
+
+
+@pytest.mark.parametrize(("value", "found"), [({"pepper": "x"}, {"pepper": "x"}), (None, {}), ({}, {}), (False, {})])
+def test_a_block_is_a_mapping(value: object, found: object) -> None:
+    configuration = Configuration((ConfigurationFile("/etc/a.yaml", {"password_config": value}),))
+    assert configuration.block("password_config") == found
+    assert configuration.block("user_types") == {}
+
+
+@pytest.mark.parametrize("value", [True, "text", 5, [{"pepper": "x"}]])
+def test_another_value_is_no_block(value: object) -> None:
+    configuration = Configuration((ConfigurationFile("/etc/a.yaml", {"password_config": value}),))
+    with pytest.raises(ConfigurationError, match="password_config in /etc/a.yaml is not a mapping"):
+        configuration.block("password_config")

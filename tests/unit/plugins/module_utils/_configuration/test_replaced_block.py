@@ -20,7 +20,7 @@ def files(*blocks: t.Any, key: str = "database") -> list[tuple[str, dict[str, t.
     return [(f"/{number}.yaml", {key: block}) for number, block in enumerate(blocks)]
 
 
-def find_replacement(given: list[tuple[str, dict[str, t.Any]]], key: str) -> Replacement | None:
+def find_replacement(given: list[tuple[str, dict[t.Any, t.Any]]], key: t.Any) -> Replacement | None:
     found = find_replacements(given, key)
     assert len(found) < 2
     return found[0] if found else None
@@ -136,3 +136,11 @@ def test_many_are_counted() -> None:
 
 def test_keys_that_are_no_text() -> None:
     assert find_replacement(files({1: {True: 2}}, {1: {True: 3}}, key="x"), "x") is None
+    key: t.Any
+    for key in (8008, True, None):
+        found = find_replacement([("/0.yaml", {key: {"a": 1}}), ("/1.yaml", {key: {"b": 1}})], key)
+        assert found is not None
+        assert (found.key, found.lost) == (str(key), (f"{key}.a",))
+        found = find_replacement([("/0.yaml", {key: ["/a.yaml"]}), ("/1.yaml", {key: []})], key)
+        assert found is not None
+        assert found.lost == ("/a.yaml",)

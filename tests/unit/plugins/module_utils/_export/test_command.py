@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -33,6 +34,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command
     run_export,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.script import export_script
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 
 TRACEBACK = [
     "2026-11-23 06:42:57,600 - synapse.handlers.admin - 320 - INFO - start - Written 1 devices",
@@ -153,6 +155,38 @@ def test_run_export_fails(command: Command, script: str, message: str) -> None:
 def test_run_export_of_a_program_that_cannot_be_run(command: Command) -> None:
     with pytest.raises(SynapseError, match="python cannot be run in .* Check synapse_python and working_directory"):
         command.run()
+
+
+class Slow:
+    """A command that ends when it is waited for the third time."""
+
+    def __init__(self) -> None:
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None) -> int:
+        self.waits.append(timeout)
+        if len(self.waits) < 3:
+            raise subprocess.TimeoutExpired("slow", timeout or 0)
+        return 7
+
+
+def test_rooms_are_counted_while_the_command_runs(tmp_path: pathlib.Path, reports: list[tuple[t.Any, ...]]) -> None:
+    for name in ("!a:x.org", "!b:x.org"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "!a:x.org" / "events").write_text("12345")
+    slow = Slow()
+    assert export_command._wait(t.cast(StoppableCommand, slow), None, str(tmp_path)) == 7
+    assert slow.waits == [1.0] * 3
+    assert reports == [(Work.ROOMS_WRITTEN, 2, 5)] * 2
+    with pytest.raises(subprocess.TimeoutExpired):
+        export_command._wait(t.cast(StoppableCommand, Slow()), 0.5, str(tmp_path))
+
+
+def test_no_rooms_are_counted_if_nobody_watches(tmp_path: pathlib.Path) -> None:
+    slow = Slow()
+    with pytest.raises(subprocess.TimeoutExpired):
+        export_command._wait(t.cast(StoppableCommand, slow), None, str(tmp_path))
+    assert slow.waits == [None]
 
 
 def test_run_export_takes_much_output(command: Command) -> None:

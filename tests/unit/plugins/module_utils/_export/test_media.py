@@ -36,6 +36,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_s
     find_media_store,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.names import name_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 SERVER_NAME = "s1.test:8448"
@@ -159,6 +160,17 @@ class TestFetch:
         assert outcomes[1][4:] == (None, None, "client_api", None)
         assert (place.directory / FILE).read_bytes() == CONTENT
         assert (place.directory / name_of(SECOND)).read_bytes() == b""
+
+    def test_reports_how_far_it_is(
+        self, place: Place, server: ScriptedServer, reports: list[tuple[t.Any, ...]]
+    ) -> None:
+        server.expect(served(FIRST), served(SECOND, b"1234567"))
+        preview = described(THIRD, url_cache="https://x.org/")
+        media = [described(FIRST), preview, described(SECOND, b"1234567")]
+        fetch_media(media, str(place.directory), api(server), 1, len(media))
+        size = len(CONTENT)
+        assert reports[:2] == [(Work.MEDIA, 0, 3, size), (Work.MEDIA, 1, 3, size)]
+        assert reports[-1] == (Work.MEDIA, 3, 3, size + 7)
 
     def test_takes_the_store_first(self, place: Place, server: ScriptedServer) -> None:
         place.stored(FIRST)

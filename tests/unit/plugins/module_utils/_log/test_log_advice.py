@@ -76,6 +76,11 @@ def test_requests_that_can_be_read(there: str) -> None:
             f" true. {APPLY}",
         ),
         (
+            log(sink("file", "/a", 40), kept_back="the logger synapse has propagate: false. Set it to true."),
+            "Synapse does not write requests, which have the level INFO: in /etc/log.yaml, the handler h_entry is at"
+            f" ERROR. Set its level to INFO. {APPLY}",
+        ),
+        (
             log(unused=(sink("stream"), sink("file", "/a.log", handler="file"))),
             "Synapse writes its requests nowhere: in /etc/log.yaml, no handler gets them. Add one without a filter"
             " to the handlers of root. No logger uses the handler file (/a.log), so that its file stays empty: add it"

@@ -4,28 +4,17 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._log import parts_read
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.counting import Wanted, count_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.files import open_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.log_file import LogFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Progress, Work
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._log.made_log import processed, write
-
-
-class Reports:
-    """Instead of the progress of the module: keeps what is reported in this process."""
-
-    def __init__(self, *, active: bool) -> None:
-        self.active = active
-        self.kept: list[tuple[Work, int, int]] = []
-
-    def report(self, work: Work, done: int, total: int) -> None:
-        self.kept.append((work, done, total))
 
 
 @pytest.fixture
@@ -36,19 +25,23 @@ def files(tmp_path: Path) -> list[LogFile]:
 
 
 def test_plain_and_compressed_files_are_counted_in_bytes_of_the_disk(
-    files: list[LogFile], monkeypatch: pytest.MonkeyPatch
+    files: list[LogFile], reports: list[tuple[t.Any, ...]]
 ) -> None:
-    reports = Reports(active=True)
-    monkeypatch.setattr(parts_read, "progress", reports)
     assert count_files(files, Wanted(Window(None, None), 0)).unread.count == 0
     total = sum(file.size for file in files)
-    assert reports.kept[0] == (Work.LOG, 0, total)
-    assert reports.kept[-1] == (Work.LOG, total, total)
-    assert [done for _work, done, _total in reports.kept] == sorted(report[1] for report in reports.kept)
+    assert reports[0] == (Work.LOG, 0, total)
+    assert reports[-1] == (Work.LOG, total, total)
+    assert [done for _work, done, _total in reports] == sorted(report[1] for report in reports)
 
 
-def test_without_the_plugin_nothing_is_reported(files: list[LogFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    reports = Reports(active=False)
-    monkeypatch.setattr(parts_read, "progress", reports)
+def test_without_the_plugin_nothing_is_reported(
+    files: list[LogFile], reports: list[tuple[t.Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "active", False)
     count_files(files, Wanted(Window(None, None), 0))
-    assert reports.kept == []
+    assert reports == []
+
+
+def test_without_files_there_is_nothing_to_report(reports: list[tuple[t.Any, ...]]) -> None:
+    assert count_files([], Wanted(Window(None, None), 0)).unread.count == 0
+    assert reports == []

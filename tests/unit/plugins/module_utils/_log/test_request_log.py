@@ -23,6 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.request_lo
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sink import Sink
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.sources import Places, Sources
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._log.window import Window
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Unknown
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._log.made_log import (
     BEGIN,
@@ -230,6 +231,11 @@ def test_the_advice_for_a_log_configuration(
     assert answers["warnings"] == ["Beware."]
 
 
+def test_each_file_that_is_searched_is_reported(tmp_path: Path, reports: list[tuple[t.Any, ...]]) -> None:
+    read(*(write(tmp_path, processed(0), name) for name in ("a.log", "b.log")), unfinished_after=0.0)
+    assert reports == [(Work.UNFINISHED_REQUESTS, 0, 2), (Work.UNFINISHED_REQUESTS, 1, 2)]
+
+
 class TestJournal:
     @pytest.fixture
     def journal(self, monkeypatch: pytest.MonkeyPatch) -> list[Entry]:
@@ -274,6 +280,13 @@ class TestJournal:
         (source,) = answers["sources"]
         assert (source["unit"], source["last_ts"]) == (UNIT, (BEGIN + 105) * 1000)
         assert answers["warnings"] == ["Beware."]
+
+    def test_what_was_read_is_reported(self, journal: list[Entry], reports: list[tuple[t.Any, ...]]) -> None:
+        self.add(journal, *map(processed, range(3)))
+        read(summary=True)
+        [(work, size)] = reports
+        assert work is Work.JOURNAL
+        assert 3 * 200 < size <= sum(len(entry.message) for entry in journal)
 
     def test_warnings_of_what_was_read(self, journal: list[Entry]) -> None:
         self.add(journal, processed(0))

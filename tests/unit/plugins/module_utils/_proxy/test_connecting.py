@@ -46,6 +46,32 @@ def test_places_that_cannot_be_reached() -> None:
         assert isinstance(found, NoAnswer) and found.kind == "unresolved"
 
 
+def test_a_unix_socket_that_cannot_be_reached(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The path of a socket must be short.
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("file").touch()
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind("ended")
+    with socket.socket(socket.AF_UNIX) as full, Sender(timeout=0.2) as sender:
+        full.bind("full")
+        full.listen(0)
+        waiting = [socket.socket(socket.AF_UNIX) for _number in range(3)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex("full")
+        for path, kind, reason in (
+            ("none", "unreachable", "unix_socket none does not exist"),
+            ("file", "refused", "unix_socket file is a file, not a socket"),
+            ("ended", "refused", "nothing listens at ended"),
+            ("full", "timeout", "full did not accept the connection in time"),
+        ):
+            found = sender.send(Place("http", "synapse.test", 80, path), Request("/"))
+            assert isinstance(found, NoAnswer)
+            assert (found.kind, found.reason) == (kind, reason)
+        for each in waiting:
+            each.close()
+
+
 def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
 

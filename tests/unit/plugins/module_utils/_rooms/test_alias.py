@@ -417,6 +417,13 @@ class TestRoomsThatPublishIt:
         [room] = resource.result(resource.plan(), False)["room_alias"]["still_published_by"]
         assert "locked, suspended or shadow-banned (@alice:x.org)" in room["reason"]
 
+    def test_a_suspended_caller_cannot_withdraw_it_either(self, server: ScriptedServer) -> None:
+        server.always(account("admin", suspended=True))
+        server.expect(WHOAMI, points_to(OLD), publishes(OLD, LOBBY), *power(OLD, ALICE_IS_ADMIN, "@alice:x.org"))
+        server.expect(account("alice", locked=True))
+        with pytest.raises(errors.InvalidInput, match=f"@admin:x.org, is suspended. {OLD} would still publish the al"):
+            self.free(server).plan()
+
     @pytest.mark.parametrize(
         ("version", "levels", "able"),
         [

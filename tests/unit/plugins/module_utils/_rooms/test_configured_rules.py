@@ -151,6 +151,7 @@ class TestEvents:
             {},
             {"hs_disabled": False},
             {"user_consent": {"version": "1"}},
+            {"user_consent": {"block_events_error": "Agree"}},
             {"user_consent": None},
             {**CONSENT, "hs_disabled": True, "server_notices": {"system_mxid_localpart": "admin"}},
         ],

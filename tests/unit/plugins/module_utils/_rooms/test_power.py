@@ -23,6 +23,8 @@ BOB, CAROL, EVE = "@bob:x.org", "@carol:x.org", "@eve:x.org"
         (None, True),
         ({}, True),
         ({"users": {BOB: 100}, "events": {"m.room.name": 50}, "ban": 50}, True),
+        ({"users": {BOB: 2**53 - 1}, "ban": 1 - 2**53}, True),
+        ({"users": {BOB: 2**53}}, False),
         ({"users": {BOB: "100"}}, False),
         ({"users": {BOB: True}}, False),
         ({"ban": "50"}, False),

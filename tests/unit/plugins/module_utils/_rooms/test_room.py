@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _errors as errors
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._execution import carry_out
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._rooms.deletion import (
     DeclaredDeletion,
     find_deletion,
@@ -143,6 +144,13 @@ class TestDeletion:
         assert wait_for_deletion(client, ROOM, "D1", 60, sleep=pauses.append).result == DONE
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (0.1, 5.0)
+
+    def test_reports_how_far_it_is(
+        self, server: ScriptedServer, client: Client, reports: list[tuple[t.Any, ...]]
+    ) -> None:
+        server.expect(status("scheduled"), status("active", DONE), status("complete", DONE))
+        wait_for_deletion(client, ROOM, "D1", 60, sleep=lambda _seconds: None)
+        assert reports == [(Work.DELETION_SCHEDULED, 0), (Work.DELETION, 1)]
 
     def test_that_takes_too_long_continues(self, server: ScriptedServer, client: Client) -> None:
         server.expect(status("active"), status("active"))

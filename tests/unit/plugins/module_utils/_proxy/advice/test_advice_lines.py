@@ -77,6 +77,29 @@ def advised(found: Finding, public_name: str = "matrix.example.org", site: str =
 
 
 @pytest.mark.parametrize("name", OF_ALL_PROXIES)
+def test_a_socket_takes_the_place_of_the_address(name: str) -> None:
+    found = advise(finding(name), BACKEND._replace(unix_socket="/run/main.sock"), "example.org", "matrix.example.org")
+    # It cannot forward to a socket.
+    assert found.keys() - {"synapse"} == PROXIES - {"traefik"}
+    assert BACKEND.address not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "name", "named"),
+    [
+        ("nginx", "path_not_forwarded", "proxy_pass http://unix:/run/main.sock;"),
+        ("apache", "path_not_forwarded", "ProxyPass /_matrix unix:/run/main.sock|http://localhost/_matrix"),
+        ("caddy", "path_not_forwarded", "reverse_proxy unix//run/main.sock\n"),
+        ("haproxy", "another_server", "server synapse unix@/run/main.sock"),
+        ("synapse", "forwarded_for_ignored", "in the entry of listeners with the path /run/main.sock."),
+    ],
+)
+def test_how_a_socket_is_named(proxy: str, name: str, named: str) -> None:
+    found = advise(finding(name), BACKEND._replace(unix_socket="/run/main.sock"), "example.org", "matrix.example.org")
+    assert any(named in text for text in found[proxy].values()), found[proxy]
+
+
+@pytest.mark.parametrize("name", OF_ALL_PROXIES)
 def test_all_proxies_have_lines(name: str) -> None:
     assert set(advised(finding(name))) == PROXIES
 

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.background_updates import (
     BackgroundUpdates,
     are_as_declared,
@@ -194,6 +195,11 @@ def test_waiting_for_them(machine: Machine) -> None:
     assert updates.check(wait_timeout=60, pending_background_updates=1)["background_updates"] == list(ONE.pending)
 
 
+def test_each_pause_is_reported(machine: Machine, reports: list[tuple[t.Any, ...]]) -> None:
+    Updates(machine, LOCKED, TWO, ONE, NONE).check(wait_timeout=60)
+    assert reports == [(Work.BACKGROUND_UPDATES, left) for left in (None, 2, 1)]
+
+
 def test_they_are_not_complete_in_time(machine: Machine) -> None:
     updates = Updates(machine, TWO)
     with pytest.raises(StateNotReached, match="^2 background updates are not complete after 30 seconds") as raised:
@@ -232,3 +238,20 @@ def test_synapse_ends_in_the_meantime(machine: Machine) -> None:
     with pytest.raises(StateNotReached, match="^No Synapse process runs on this host"):
         updates.check()
     assert updates.reads == 0
+
+
+class Restarted(Updates):
+    """Another process takes the place of the one that ends, and reading it takes a minute."""
+
+    def processes(self) -> dict[str, t.Any]:
+        if not (self.machine.proc / "70").is_dir():
+            self.pauses.append(60)
+        return {"processes": [self.machine.process()], "unknown": []}
+
+
+def test_the_time_ends_while_the_processes_are_read(machine: Machine) -> None:
+    updates = Restarted(machine, TWO, ends_after=2)
+    with pytest.raises(StateNotReached, match="^2 background updates are not complete after 60 seconds"):
+        updates.check(wait_timeout=9)
+    # time.sleep refuses a negative number.
+    assert min(updates.pauses) == 0

@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check import check
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.check import RuntimeCheck, Waiting
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._runtime.check.check_machine import (
     UNIT,
@@ -57,22 +56,10 @@ def test_everything_as_declared(machine: Machine) -> None:
     assert (found["presence_proven"], found["warnings"], pauses) == (False, [], [])
 
 
-class Reports:
-    """Instead of the progress of the module: keeps what is reported."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[t.Any, ...]] = []
-
-    def report(self, *report: t.Any) -> None:
-        self.kept.append(report)
-
-
-def test_each_pause_is_reported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    reports = Reports()
-    monkeypatch.setattr(check, "progress", reports)
+def test_each_pause_is_reported(machine: Machine, reports: list[tuple[t.Any, ...]]) -> None:
     main = machine.process()
     _found, pauses = run(machine, [], [main], [main, worker(machine, "one", 78)], workers=1, wait_timeout=60)
-    assert reports.kept == [(Work.RUNNING,)] * len(pauses)
+    assert reports == [(Work.RUNNING,)] * len(pauses)
     assert len(pauses) == 2
 
 

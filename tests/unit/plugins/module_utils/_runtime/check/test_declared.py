@@ -53,6 +53,15 @@ def test_what_must_be_read(
     assert not declared.reads_server
 
 
+def test_where_the_server_is_asked() -> None:
+    socket = Declared(
+        base_url="http://localhost:8008", unix_socket="/run/main.sock", option_names={"unix_socket": "it"}
+    )
+    assert str(socket.address) == "http://localhost:8008 over /run/main.sock"
+    assert str(Declared(base_url="http://localhost:8008").address) == "http://localhost:8008"
+    assert socket.designation("this server").startswith("it ")
+
+
 def test_what_to_restart() -> None:
     assert Declared(unit="u.service").restart({"pid": 7, "unit": "w@a.service"}) == "w@a.service"
     assert Declared().restart({"pid": 7}) == "it"

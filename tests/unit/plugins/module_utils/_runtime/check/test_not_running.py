@@ -13,7 +13,10 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check import unit_evidence
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import why_no_main_process
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.not_running import (
+    why_no_main_process,
+    why_not_ready,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.running import judge_running
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.units import Units
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.verdict import Need, Verdict
@@ -516,6 +519,15 @@ def test_the_settings_that_synapse_refuses(machine: Machine) -> None:
     )
 
 
+def test_the_settings_with_which_synapse_ends_when_it_starts(machine: Machine) -> None:
+    machine.configure({"listeners": [{"port": 70000, "type": "http"}]})
+    machine.start_synapse()
+    machine.synapse_wrote("Traceback (most recent call last):", "  x", "OverflowError: x")
+    found = why(machine, FAILED)
+    assert "Synapse reported: OverflowError: x. listeners" in found
+    assert "write a port from 1 to 65535. " in found
+
+
 def test_a_port_that_is_in_use(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[dict[str, t.Any], int, str]] = []
 
@@ -536,6 +548,9 @@ def test_a_port_that_is_in_use(machine: Machine, monkeypatch: pytest.MonkeyPatch
     machine.start_synapse("/other.yaml")
     machine.synapse_wrote("Traceback (most recent call last):", "OSError: [Errno 98] Address already in use")
     why(machine, LOOPING)
+    # The ports of a worker are set elsewhere.
+    machine.start_synapse()
+    assert "already in use. Correct" in why_not_ready(machine.declared(), machine.units(), UNIT, is_worker=True)
     assert len(asked) == 1
 
 

@@ -53,6 +53,11 @@ def test_which_command_may_have_failed_before() -> None:
     assert before(*many).endswith("ExecStartPre=/bin/4 or 3 others")
 
 
+def test_a_command_that_another_systemd_shows_in_another_way() -> None:
+    odd = StartCommands([("ExecStartPre", "/bin/x hunter2")], lambda: NO_FILES)
+    assert (odd.slow(), odd.failed(), odd.failed_before()) == ("", "", "")
+
+
 def test_which_command_is_meant() -> None:
     def shown(stop: str, code: str, status: str) -> StartCommands:
         value = (

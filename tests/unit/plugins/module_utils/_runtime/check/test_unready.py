@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import typing as t
 
@@ -32,8 +33,14 @@ def machine(tmp_path: pathlib.Path) -> Machine:
     return machine
 
 
-def judge(machine: Machine, *processes: dict[str, t.Any], health: str | None = None, systemd: bool = True) -> Verdict:
-    declared = machine.declared(open_files=16384, answers=True, base_url=URL)
+def judge(
+    machine: Machine,
+    *processes: dict[str, t.Any],
+    health: str | None = None,
+    systemd: bool = True,
+    unix_socket: str | None = None,
+) -> Verdict:
+    declared = machine.declared(open_files=16384, answers=True, base_url=URL, unix_socket=unix_socket)
     verdict = Verdict()
     host = machine.host if systemd else machine.host._replace(systemd=machine.host.systemd._replace(running="/gone"))
     units = Units(host, 5)
@@ -127,6 +134,25 @@ def test_a_worker_that_is_starting_is_not_why_the_server_does_not_answer(machine
     assert reasons[1].startswith("a (process 71) is not ready. w@a.service is still starting")
 
 
+def test_the_log_of_the_main_process_is_not_that_of_a_worker(machine: Machine) -> None:
+    log, config = machine.directory / "homeserver.log", machine.directory / "log.yaml"
+    log.write_text("x - ***** STARTING SERVER *****\nTraceback (most recent call last):\nTypeError: of a request\n")
+    config.write_text(json.dumps({"handlers": {"file": {"filename": str(log)}}}))
+    machine.configure({"log_config": str(config)})
+    machine.start_synapse()
+    ended = {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"}
+    ended.update(ExecMainCode="1", ExecMainStatus="1", ExecMainStartTimestampMonotonic="1")
+    machine.shown.update({**STARTING, **ended})
+    machine.others["w@a.service"] = dict(machine.shown)
+    for pid in ("70", "71"):
+        (machine.proc / pid).rmdir()
+    worker = machine.process(app="synapse.app.generic_worker", name="a", pid=71, unit="w@a.service", file_limits=RAISED)
+    verdict = judge(machine, machine.process(file_limits=RAISED), worker)
+    main, other = (failure["reason"] for failure in verdict.failures)
+    assert f"Synapse reported: TypeError: of a request. It is at the end of {log}." in main
+    assert "a (process 71) has ended. w@a.service does not stay up: it was ended with exit status 1" in other
+
+
 def network(machine: Machine, pid: str, number: int) -> None:
     (machine.proc / pid / "ns").mkdir(parents=True, exist_ok=True)
     (machine.proc / pid / "ns" / "net").symlink_to(f"net:[{number}]")
@@ -150,6 +176,9 @@ def test_a_network_of_its_own(machine: Machine) -> None:
     )
     # A proxy reaches it.
     assert "network of its own" not in judge(machine, machine.process(), health="status 502").message
+    # No network leads to a socket.
+    found = judge(machine, machine.process(), health="Connection refused", unix_socket="/run/main.sock")
+    assert "network of its own" not in found.message
     assert judge(machine, machine.process()).failures == []
 
 
