@@ -51,7 +51,9 @@ def find_used_paths(configuration: Configuration, working_directory: str | None)
     if isinstance(log_config, str):
         path = os.path.join(directory, log_config)
         # Without the working directory, nobody knows where a relative one is.
-        found.update(dict.fromkeys(_logs(path, directory) if os.path.isabs(path) else [(path, "log_config")]))
+        named = named_log_files(path) if os.path.isabs(path) else None
+        directories = [path] if named is None else [os.path.dirname(os.path.join(directory, name)) for name in named]
+        found.update(dict.fromkeys((each, "log_config") for each in directories))
     written = [UsedPath(os.path.normpath(path), setting, True) for path, setting in found]
     read = [
         UsedPath(os.path.normpath(value), ".".join(keys), False)
@@ -59,6 +61,16 @@ def find_used_paths(configuration: Configuration, working_directory: str | None)
         if os.path.isabs(value) and "\n" not in value and "\0" not in value
     ]
     return written + read
+
+
+def named_log_files(path: str) -> list[str]:
+    """Return the file names in the log configuration at `path`, as they are written there.
+
+    Raises ConfigurationError if it is not YAML or cannot be read.
+    """
+    handlers = read_configuration([path]).settings.get("handlers")
+    found = [each.get("filename") for each in _mappings(list(handlers.values()) if isinstance(handlers, dict) else [])]
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def _written(settings: dict[str, t.Any], directory: str) -> t.Iterator[tuple[str, str]]:
@@ -88,13 +100,6 @@ def _written(settings: dict[str, t.Any], directory: str) -> t.Iterator[tuple[str
     for listener in _mappings(settings.get("listeners")):
         if isinstance(listener.get("path"), str):
             yield os.path.dirname(absolute(listener["path"])), "listeners"
-
-
-def _logs(path: str, directory: str) -> t.Iterator[tuple[str, str]]:
-    handlers = read_configuration([path]).settings.get("handlers")
-    for handler in handlers.values() if isinstance(handlers, dict) else ():
-        if isinstance(handler, dict) and isinstance(handler.get("filename"), str):
-            yield os.path.dirname(os.path.join(directory, handler["filename"])), "log_config"
 
 
 def _texts(settings: dict[str, t.Any]) -> t.Iterator[tuple[KeyPath, str]]:

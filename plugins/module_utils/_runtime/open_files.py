@@ -13,13 +13,14 @@ database (database.py) and its log (logger.py, in synapse/config). Files are nev
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import heapq
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import named_log_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.configured_databases import (
     SQLITE,
@@ -158,13 +159,9 @@ class _Files:
 
     def _log_files(self, log_configuration: t.Any) -> t.Iterator[t.Any]:
         for path in self._absolute([log_configuration]):
-            try:
-                handlers = read_configuration([path]).settings.get("handlers")
-            except SynapseError:
-                # Then log files are found by their ends.
-                return
-            for handler in mappings(list(handlers.values())) if isinstance(handlers, dict) else ():
-                yield handler.get("filename")
+            # Otherwise log files are found by their ends.
+            with contextlib.suppress(SynapseError):
+                yield from named_log_files(path)
 
     def _absolute(self, paths: t.Iterable[t.Any]) -> list[str]:
         """Return the paths as the kernel shows them, without those that start in an unknown directory."""

@@ -18,8 +18,8 @@ import re
 import stat
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import Settings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import named_log_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.check.last_words import words_in
 
@@ -48,9 +48,8 @@ def log_paths(settings: Settings, working_directory: str | None) -> list[str]:
     if not isinstance(place, str):
         return []
     with contextlib.suppress(SynapseError, ValueError):
-        handlers = read_configuration([os.path.join(working_directory or "/", place)]).settings.get("handlers")
-        named = [each.get("filename") for each in _values(handlers) if isinstance(each, dict)]
-        return [os.path.join(working_directory or "/", name) for name in named if isinstance(name, str) and name]
+        named = named_log_files(os.path.join(working_directory or "/", place))
+        return [os.path.join(working_directory or "/", name) for name in named]
     return []
 
 
@@ -115,7 +114,3 @@ def _tail(path: str, since: float) -> str:
             file.seek(max(0, status.st_size - _MOST))
             return file.read(_MOST).decode("utf-8", "replace")
     return ""
-
-
-def _values(handlers: t.Any) -> t.Iterable[t.Any]:
-    return handlers.values() if isinstance(handlers, dict) else ()
