@@ -161,8 +161,8 @@ class TestRequest:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         except FileNotFoundError:
             error = failure_of(errors.ConnectionFailed, lambda: client.put("/a", {}))
-        assert "no answer within 0.2 seconds" in error.message
-        assert error.may_be_done
+            assert "no answer within 0.2 seconds" in error.message
+            assert error.may_be_done
 
     def test_may_be_done_if_the_answer_is_lost(self, at_socket: ScriptedServer, path: str) -> None:
         at_socket.expect(Call("PUT", "/a", drop=True))
