@@ -7,6 +7,7 @@ host build             make the tree that every host starts from, unless it is t
 host start NAME        boot a fresh copy of the tree and print the path of its Ansible inventory
 host ssh NAME [CMD]    log in as an ordinary user who may use sudo, or run CMD
 host reboot NAME       restart it and wait until it is up again
+host wipe NAME [DIR]   boot it afresh, under the same address; of what was on it only DIR is left
 host stop NAME         stop it and remove everything it left
 host list              the names of all hosts
 
@@ -262,12 +263,37 @@ class Host:
         """Boot it from the tree, and wait until systemd inside says that every service is up; HostError if not."""
         self.stop()
         tree = build()
-        for part in ("upper/etc/ssh/sshd_config.d", "upper/var/cache/apt/archives", "work", "root", "inventory"):
-            (self.state / part).mkdir(parents=True)
-        (self.state / "tree").write_text(str(tree))
         port = free_port()
-        self.write_settings(tree, port)
+        self.inventory.parent.mkdir(parents=True)
         self.write_inventory(tree, port)
+        self.start_on(tree, port)
+
+    def wipe(self, kept: str = "") -> None:
+        """Boot it afresh, with the same inventory. `kept`: a directory of the old host that the new one has too."""
+        tree = self.tree
+        if tree is None or self.process() is None:
+            raise HostError(f"host {self.name} does not run; start it with: host start {self.name}")
+        variables = json.loads(self.inventory.read_text())["all"]["children"]["synapse"]["hosts"][self.name]
+        aside = self.state / "kept"
+        # What it has not written yet would be lost with it.
+        self.ssh("sync", capture=True)
+        self.end()
+        place = self.state / "upper" / kept.lstrip("/")
+        if kept:
+            place.rename(aside)
+        for part in ("upper", "work", "root"):
+            shutil.rmtree(self.state / part)
+        if kept:
+            place.parent.mkdir(parents=True)
+            aside.rename(place)
+        self.start_on(tree, variables["ansible_port"])
+
+    def start_on(self, tree: Path, port: int) -> None:
+        """Boot it with a new overlay on the tree, its sshd on that port; HostError if a service does not come up."""
+        for part in ("upper/etc/ssh/sshd_config.d", "upper/var/cache/apt/archives", "work", "root"):
+            (self.state / part).mkdir(parents=True, exist_ok=True)
+        (self.state / "tree").write_text(str(tree))
+        self.write_settings(tree, port)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(f"\0matrix-ops-{os.getpid()}-{self.name}")
             self.boot(tree, ready)
@@ -383,7 +409,13 @@ class Host:
 
     def stop(self) -> None:
         """Stop the host and remove it; keep the packages it downloaded for the next ones. No host is no error."""
-        self.processor_seconds = self.used_seconds()
+        self.end()
+        if self.state.exists():
+            shutil.rmtree(self.state)
+
+    def end(self) -> None:
+        """Stop the host, and keep the packages it downloaded for the next ones; its overlay and inventory stay."""
+        self.processor_seconds += self.used_seconds()
         number = self.process()
         if number is not None:
             os.kill(number, signal.SIGKILL)
@@ -397,8 +429,6 @@ class Host:
         with contextlib.suppress(OSError):
             for group in (self.state / "cgroups").read_text().split():
                 self.remove_cgroup(Path(group))
-        if self.state.exists():
-            shutil.rmtree(self.state)
 
     def used_seconds(self) -> float:
         """How many seconds of processor time all that runs on the host has taken; 0 if the kernel does not say.
@@ -442,6 +472,8 @@ def main(words: list[str]) -> int:
         print(host.inventory)
     elif command == "reboot" and len(names) == 1:
         Host(names[0]).reboot()
+    elif command == "wipe" and len(names) in (1, 2):
+        Host(names[0]).wipe(*names[1:])
     elif command == "stop" and len(names) == 1:
         Host(names[0]).stop()
     elif command == "ssh" and names:

@@ -26,6 +26,7 @@ scenario.toml:
     remember    after the step, keep the contents of the host's files below /etc and /srv under this name
     back_to     after the step, they must be as they were kept under this name
     reboot      true: restart the host and wait for it, instead of running a playbook
+    wipe        boot the host afresh, instead of running a playbook; of what was on it only this directory is left
     rounds      kill the playbook at random moments instead, and run it again: see killing.py
 
 Environment: CACHE, ANSIBLE_PLAYBOOK (default ansible-playbook), ANSIBLE_COLLECTIONS_PATH (default: this checkout).
@@ -138,7 +139,8 @@ class Scenario:
         if untouched:
             before = before or self.on_host(SNAPSHOT)
         counted = self.count(step)
-        status, output = self.reboot() if step.get("reboot") else self.play(step)
+        on_machine = "reboot" in step or "wipe" in step
+        status, output = self.restart(step) if on_machine else self.play(step)
 
         def require(holds: bool, message: str) -> None:
             if not holds:
@@ -150,7 +152,7 @@ class Scenario:
             require(status != 0, "it must fail, but it ended well")
         else:
             require(status == 0, f"ansible-playbook ended with status {status}")
-            require(bool(recap) or "reboot" in step, "no task was run")
+            require(bool(recap) or on_machine, "no task was run")
         if expect in ("changed", "predicted"):
             require(changes > 0, "no change reported")
         if expect == "unchanged":
@@ -206,9 +208,12 @@ class Scenario:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, how)
 
-    def reboot(self) -> tuple[int, str]:
-        """Restart the host and wait until its services are up again."""
-        self.host.reboot()
+    def restart(self, step: dict[str, t.Any]) -> tuple[int, str]:
+        """Restart the host, with all or with the kept directory alone, and wait until its services are up again."""
+        if "wipe" in step:
+            self.host.wipe(step["wipe"])
+        else:
+            self.host.reboot()
         return 0, ""
 
     def on_host(self, command: str) -> str:
