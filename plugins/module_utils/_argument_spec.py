@@ -110,3 +110,17 @@ def configuration_argument_spec() -> ArgumentSpec:
 def progress_argument_spec() -> ArgumentSpec:
     """Return the option of the doc fragment `_progress`. Only the action plugin of the module uses it."""
     return ArgumentSpec({"progress": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"}})
+
+
+def service_control_argument_spec() -> ArgumentSpec:
+    """Return the options of the doc fragment `_service_control`: what stops and starts Synapse on its host."""
+    return ArgumentSpec(
+        {
+            "manager": {"type": "str", "choices": ["systemd", "daemon"], "default": "systemd"},
+            "unit": {"type": "str", "default": "matrix-synapse.service"},
+            "worker_unit": {"type": "str", "default": "matrix-synapse-worker@.service"},
+            "synapse_python": {"type": "path", "default": "/opt/venvs/matrix-synapse/bin/python"},
+            "working_directory": {"type": "path"},
+            "start_timeout": {"type": "int", "default": 120},
+        }
+    )

@@ -55,19 +55,39 @@ class Work(enum.Enum):
     ACCOUNTS_DEACTIVATED = "accounts deactivated"
     ACCOUNTS_READ = "accounts read"
     BACKGROUND_UPDATES = "pending background updates"
+    BACKUP = "backup"
+    BACKUP_VERIFIED = "verification of the backup"
+    DATABASE_COPIED = "copy of the database"
+    DATABASE_SNAPSHOT = "database copied to a snapshot"
     DELETION = "deletion of the room (active), users removed"
     DELETION_SCHEDULED = "deletion of the room (scheduled), users removed"
     JOURNAL = "journal"
     LOG = "log"
     MEDIA = "media"
+    RESTORED = "restored from the backup"
+    ROWS_COPIED = "rows copied to PostgreSQL while Synapse runs"
+    ROWS_COPIED_STOPPED = "rows copied to PostgreSQL while Synapse is stopped"
     RUNNING = "waiting until Synapse runs as declared"
     ROOMS_WRITTEN = "rooms written by Synapse"
+    SAMPLE = "sampled objects compared"
     UNFINISHED_REQUESTS = "log files searched for unfinished requests"
 
     @property
     def in_bytes(self) -> bool:
         """Whether what is done is a number of bytes."""
-        return self in (Work.JOURNAL, Work.LOG)
+        return self in (
+            Work.BACKUP,
+            Work.BACKUP_VERIFIED,
+            Work.DATABASE_SNAPSHOT,
+            Work.JOURNAL,
+            Work.LOG,
+            Work.RESTORED,
+        )
+
+    @property
+    def counts_tables(self) -> bool:
+        """Whether its size is the number of tables that are complete, and not a number of bytes."""
+        return self in (Work.ROWS_COPIED, Work.ROWS_COPIED_STOPPED)
 
 
 class Measure(t.NamedTuple):

@@ -50,7 +50,7 @@ class ProgressLine:
         if seconds < _SHORTEST_TIME or newest.done is None or oldest.done is None:
             return []
         per_second = (newest.done - oldest.done) / seconds
-        if newest.size is not None and oldest.size is not None:
+        if newest.size is not None and oldest.size is not None and not record.work.counts_tables:
             bytes_per_second = (newest.size - oldest.size) / seconds
             rate = f"{amount(bytes_per_second)}/s" if bytes_per_second > 0 else ""
         elif per_second <= 0:
@@ -75,7 +75,8 @@ def _state(record: Record) -> str:
         return f"{text} {number(done)}"
     # What grows while it is read can be more than its total.
     percent = f" ({min(100, done * 100 // total)} %)" if total > 0 else ""
-    return f"{text} {number(done)} of {number(total)}{percent}"
+    tables = f", {record.now.size} tables complete" if record.work.counts_tables and record.now.size is not None else ""
+    return f"{text} {number(done)} of {number(total)}{percent}{tables}"
 
 
 def amount(size: float) -> str:

@@ -18,6 +18,7 @@ import signal
 import sys
 import typing as t
 
+import backup
 import bulk
 import events
 import measurement
@@ -33,6 +34,7 @@ from measurement import Measurement, table
 import roles
 
 GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
+    "backup": backup.measure,
     "bulk": bulk.measure,
     "rooms": rooms.measure,
     "media": media.measure,

@@ -105,6 +105,12 @@ class Server:
             self._connection.close()
             self._connection = None
 
+    def forget_database(self) -> None:
+        """Close the connection to the database, because it is another one from now on."""
+        if self._database_connection is not None:
+            self._database_connection.close()
+            self._database_connection = None
+
     def get(self, path: str) -> Json:
         """Return the answer to GET as the admin. Raises AssertionError if it is refused."""
         status, answer = self.ask("GET", path)

@@ -14,6 +14,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import prove_archive
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.backup import Backup
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.declared import DeclaredBackup
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import (
+    Marker,
+    Stage,
+    marker_path,
+    write_marker,
+)
 from ansible_collections.matrix_ops.synapse.tests.contract import runtime_cases, servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
@@ -93,6 +103,28 @@ def _export(place: Place) -> Parameters:
         "synapse_python": place.server.python,
         "media_source": "client_api",
     }
+
+
+def _restore_without_proof(place: Place) -> None:
+    _make_account(place)
+    declared = DeclaredBackup(
+        dest_directory=str(place.directory / "backups"),
+        config_path=tuple(place.server.config_path),
+        working_directory=place.server.directory,
+        manager="daemon",
+        environment_files=(),
+        synapse_python=place.server.python,
+        margin=1024**2,
+    )
+    place.ids["archive"] = Backup(declared).write().path
+    proven = prove_archive(place.ids["archive"])
+    marker = Marker(proven.content_sha256, place.server.name, int(proven.manifest["created_ts"]), Stage.PLACED)
+    write_marker(marker_path(place.server.config_path), marker)
+
+
+def _interrupt_reset(place: Place) -> None:
+    # All accounts are younger.
+    NoteFile(place.server.config_path).write(Note(place.server.name, {"main": True}, 1.0, "/backups/one.tar"))
 
 
 def _runtime(**declared: t.Any) -> t.Callable[[Place], Parameters]:
@@ -193,6 +225,44 @@ CASES = (
         lambda place: {"destination": f"{place.unique}.{_DESTINATION}"},
         prepare=_fail_to_deliver,
         changes=False,
+    ),
+    Expectation(
+        # The server must stay as it is for the other cases.
+        "stay on SQLite",
+        "synapse_postgresql_migration",
+        lambda place: {"config_path": place.server.config_path, "manager": "daemon", "state": "back"},
+        changes=False,
+        returns=lambda _place: {"migration": lambda found: "SQLite" in found["database"]},
+    ),
+    Expectation(
+        # As if a run was killed after it had started the server.
+        "compare a restored server with its backup",
+        "synapse_restore",
+        lambda place: {
+            "src": place.ids["archive"],
+            "config_path": place.server.config_path,
+            "synapse_python": place.server.python,
+            "manager": "daemon",
+            "working_directory": place.server.directory,
+        },
+        prepare=_restore_without_proof,
+        changes=False,
+        returns=lambda _place: {"restore": lambda found: found["proven"]["login"] == 1, "unknown": []},
+        unpredictable=("restore.proven",),
+    ),
+    Expectation(
+        # As if a run was killed after it had started the server, which stays for the other cases.
+        "finish a reset",
+        "synapse_database_reset",
+        lambda place: {
+            "config_path": place.server.config_path,
+            "confirm": place.server.name,
+            "synapse_python": place.server.python,
+            "manager": "daemon",
+            "working_directory": place.server.directory,
+        },
+        prepare=_interrupt_reset,
+        repeatable=False,
     ),
     Expectation(
         "look at Synapse itself, and at no proxy",

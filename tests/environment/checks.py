@@ -12,6 +12,7 @@ from pathlib import Path
 import ansible_test
 from commands import Command, execute
 from machine import REPOSITORY, cache, locked
+from other_collections import other_collections
 from stage import staged
 from suite import Suite
 from virtual_environments import ENVIRONMENTS
@@ -33,7 +34,8 @@ class Checker:
         """Run one of the linters."""
         linters = ENVIRONMENTS["linters"].build()
         path = f"{linters / 'bin'}:{os.environ['PATH']}"
-        found = {"ANSIBLE_COLLECTIONS_PATH": str(self._tree), "PATH": path, **variables}
+        collections = f"{self._tree}:{other_collections()}"
+        found = {"ANSIBLE_COLLECTIONS_PATH": collections, "PATH": path, **variables}
         execute([linters / "bin" / name, *arguments], directory or self._collection, found)
         return []
 
@@ -98,7 +100,8 @@ class Checker:
             self._collection,
             importer / "bin",
         ]
-        execute(command, self._collection, {"ANSIBLE_COLLECTIONS_PATH": "/nonexistent", "PATH": _path(ansible)})
+        found = {"ANSIBLE_COLLECTIONS_PATH": str(other_collections()), "PATH": _path(ansible)}
+        execute(command, self._collection, found)
         return []
 
     def nox(self, session: str) -> list[str]:

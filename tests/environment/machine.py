@@ -28,6 +28,8 @@ _PROXIES = {
     "haproxy": ("haproxy", "usr/sbin/haproxy"),
     "dnsmasq": ("dnsmasq-base", "usr/sbin/dnsmasq"),
 }
+# The programs that encrypt backups, with their packages.
+_ENCRYPTION = {"age": "age", "gpg": "gnupg"}
 _DEBIAN_PYTHONS = ("/usr/bin", "/usr/local/bin")
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
 
@@ -163,6 +165,13 @@ def redis_server() -> Path:
     if found is None:
         raise CannotRun("Redis is installed, but its server is not to be found")
     return Path(found)
+
+
+def require_encryption() -> None:
+    """Install age and GnuPG, to which backups are encrypted, if they are missing. Raises CannotRun."""
+    missing = [package for program, package in _ENCRYPTION.items() if shutil.which(program) is None]
+    if missing:
+        install_packages(missing)
 
 
 def proxies() -> dict[str, str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import ansible_test
 import checks
 from commands import Command, Failed, execute
-from machine import CannotRun, cache, postgresql_bin, proxies, redis_server
+from machine import CannotRun, cache, postgresql_bin, proxies, redis_server, require_encryption
+from other_collections import other_collections
 from readme import newcomer
 from suite import Suite
 from virtual_environments import ENVIRONMENTS
@@ -133,6 +134,7 @@ def contract(targets: t.Sequence[str]) -> list[Suite]:
 
     def run(collection: Path) -> t.Sequence[str]:
         tools = ENVIRONMENTS["contract"].build()
+        require_encryption()
         environment = {
             "PYTHONPATH": str(collection.parents[2]),
             "CONTRACT_SYNAPSE_PYTHON": str(ENVIRONMENTS["synapse"].build() / "bin" / "python"),
@@ -157,7 +159,7 @@ def hosts(targets: t.Sequence[str]) -> list[Suite]:
         environment = {
             "CACHE": str(cache()),
             "ANSIBLE_PLAYBOOK": str(ansible / "bin" / "ansible-playbook"),
-            "ANSIBLE_COLLECTIONS_PATH": str(collection.parents[2]),
+            "ANSIBLE_COLLECTIONS_PATH": f"{collection.parents[2]}:{other_collections()}",
         }
         output = execute([collection / "tests" / "hosts" / "run", *targets], collection, environment)
         return [f"    {line}" for line in output.strip().splitlines()]

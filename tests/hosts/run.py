@@ -302,7 +302,9 @@ def set_environment(payloads: str) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(HERE.parent.parent)
-        os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(hosts.BASE / "collections")
+        # Those that it depends on, where a test has downloaded them (see tests/environment/other_collections.py).
+        others = sorted(hosts.CACHE.glob("collections-*"))
+        os.environ["ANSIBLE_COLLECTIONS_PATH"] = ":".join(map(str, [hosts.BASE / "collections", *others]))
     os.environ.update({"ANSIBLE_CONFIG": str(HERE / "ansible.cfg"), "LC_ALL": "C.UTF-8"})
     callbacks = {"ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"), "ANSIBLE_CALLBACKS_ENABLED": "payloads_once"}
     os.environ.update(callbacks, PAYLOADS=payloads)

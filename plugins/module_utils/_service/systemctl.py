@@ -26,6 +26,7 @@ _PROPERTIES = (
     "Id",
     "LoadState",
     "ActiveState",
+    "SubState",
     "UnitFileState",
     "CanReload",
     "NeedDaemonReload",
@@ -37,6 +38,9 @@ _PROPERTIES = (
     "Environment",
     "EnvironmentFiles",
 )
+# The states of units that have a process, and of those that have one or get one.
+RUNNING = "running"
+ACTIVE = "active,reloading,activating,deactivating"
 # Other names are not valid, or are patterns for several units.
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _COMMAND = re.compile(r"argv\[\]=(.*?) ; (?:ignore_errors|flags)=", re.DOTALL)
@@ -67,6 +71,10 @@ class Shown:
         match = _COMMAND.search(self.text("ExecStart"))
         return match[1] if match else ""
 
+    def started(self) -> list[str]:
+        """Return the paths of the configuration in that command line."""
+        return started_configuration(self.command())
+
     def environment_files(self) -> list[str]:
         """Return the paths and patterns of the environment files."""
         matches = [_ENVIRONMENT_FILE.fullmatch(line) for line in self._lines.get("EnvironmentFiles", [])]
@@ -88,17 +96,18 @@ def show_units(names: t.Sequence[str], run: Run, timeout: float) -> list[Shown]:
     return [Shown(block) for block in blocks]
 
 
-def running_instances(template: str, run: Run, timeout: float) -> list[str]:
-    """Return the sorted names of the running instances of a template such as worker@.service.
+def running_instances(template: str, run: Run, timeout: float, states: str = RUNNING) -> list[str]:
+    """Return the sorted names of the instances of a template such as worker@.service, by default of those that run.
 
-    Raises SynapseError if the name is not that of a template, or if systemd does not answer. `timeout` in seconds.
+    `states`: the states that count, with commas between. Raises SynapseError if the name is not that of a template, or
+    if systemd does not answer. `timeout` in seconds.
     """
     prefix, _sign, suffix = template.partition("@")
     if not _UNIT_NAME.fullmatch(template) or not prefix or not suffix.startswith("."):
         raise SynapseError(f"{template!r} is not the name of a template such as matrix-synapse-worker@.service.")
     # systemctl reads a backslash in a pattern as an escape.
     pattern = f"{prefix}@*{suffix}".replace("\\", "\\\\")
-    arguments = ["list-units", "--state=running", "--plain", "--no-legend", "--full", "--no-pager", "--", pattern]
+    arguments = ["list-units", f"--state={states}", "--plain", "--no-legend", "--full", "--no-pager", "--", pattern]
     lines = _asked(arguments, run, timeout).splitlines()
     names = {line.split()[0] for line in lines if line.split()}
     return sorted(name for name in names if name.startswith(f"{prefix}@") and name.endswith(suffix))

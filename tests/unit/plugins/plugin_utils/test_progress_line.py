@@ -42,6 +42,11 @@ def line(work: Work, done: int | None, total: int | None, size: int | None = Non
         (line(Work.LOG, 500, 400, seconds=100), "log 500 B of 400 B (100 %), 5 B/s"),
         (line(Work.MEDIA, 399, 400), "media 399 of 400 (99 %), 40/s, about 1 s left"),
         (line(Work.MEDIA, 0, 0), "media 0 of 0"),
+        (
+            line(Work.ROWS_COPIED, 5000, 20000, size=12),
+            "rows copied to PostgreSQL while Synapse runs 5000 of 20000 (25 %), 12 tables complete, 500/s,"
+            " about 30 s left",
+        ),
         (line(Work.MEDIA, 1, 400, seconds=0.5), "media 1 of 400 (0 %)"),
         (line(Work.MEDIA, 1, 10, seconds=1000), "media 1 of 10 (10 %), about 2 h 30 min left"),
     ],

@@ -125,7 +125,8 @@ def _find(directory: str, program: str) -> list[int]:
 
 
 def _is_inside(arguments: list[str], directory: str) -> bool:
-    return any(argument.startswith(directory + os.sep) for argument in arguments)
+    # An option may be in the same word as its value.
+    return any(argument.rpartition("=")[2].startswith(directory + os.sep) for argument in arguments)
 
 
 def _owner() -> int:

@@ -1,0 +1,268 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Everything that is looked at before a backup begins: what would make it fail is found here, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.collection import Collector, Kept
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.declared import INCLUDE, DeclaredBackup
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.decryption import decrypted
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.destination import Destination
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.encryption import (
+    Recipients,
+    encrypted,
+    find_recipients,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media import (
+    MediaDirectory,
+    Size,
+    find_media_directories,
+    is_inside,
+    measure,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgresql_dump import (
+    find_dump_program,
+    server_version,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import (
+    Administrator,
+    connected,
+    find_administrator,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import owner_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import (
+    ServiceDescription,
+    describe_service,
+    read_installation,
+    working_directory_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
+    DatabaseSettings,
+    find_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import describe
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
+    Program,
+    find_program,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    SynapseError,
+)
+
+_TRIAL = b"matrix_ops.synapse"
+_SQLITE_FILES = ("", "-wal", "-shm", "-journal")
+_POSTGRESQL_SIZE = "SELECT pg_database_size(current_database())"
+
+
+class DatabaseFound(t.NamedTuple):
+    """The database. `uid`: as whom it is read. `size` in bytes. The programs are only for PostgreSQL."""
+
+    settings: DatabaseSettings
+    uid: int | None
+    described: dict[str, t.Any]
+    size: int
+    dump_program: Program | None = None
+    restore_program: Program | None = None
+    administrator: Administrator | None = None
+
+    @property
+    def engine(self) -> str:
+        """The engine as archives name it: sqlite or postgresql."""
+        return str(self.described["engine"])
+
+
+class Prepared(t.NamedTuple):
+    """What a backup consists of, as it was found."""
+
+    server_name: str
+    destination: Destination
+    recipients: Recipients
+    database: DatabaseFound
+    media: list[MediaDirectory]
+    media_size: Size
+    files: list[Kept]
+    service: ServiceDescription
+    installation: dict[str, t.Any]
+
+    @property
+    def estimate(self) -> int:
+        """The greatest size that the archive can have, in bytes: what is compressed needs less."""
+        return self.database.size + self.media_size.size
+
+
+def prepare(declared: DeclaredBackup) -> Prepared:
+    """Look at everything that a backup needs. Changes nothing. Raises SynapseError for what would make it fail."""
+    recipients = find_recipients(declared.age_recipients, declared.gpg_recipients)
+    _require_readable(declared, recipients)
+    configuration = read_configuration(declared.config_path)
+    if configuration.worker_app:
+        raise ConfigurationError(
+            f"config_path is the configuration of a worker ({configuration.worker_app}). Set it to that of the main"
+            " process."
+        )
+    destination = Destination(declared.dest_directory, configuration.server_name)
+    service = describe_service(declared.surroundings, _owner(configuration))
+    directory = declared.working_directory or working_directory_of(service)
+    media = find_media_directories(configuration, directory)
+    for each in media:
+        if is_inside(destination.path, each.path):
+            raise InvalidInput(
+                f"dest_directory {destination.path} is inside the media of Synapse ({each.path}). Choose another one."
+            )
+    destination.check()
+    installation = read_installation(declared.synapse_python, service.described["uid"])
+    database = _find_database(configuration, directory, service.described["uid"], declared)
+    _require_media(declared, database, media)
+    media_size = measure(media) if declared.media == INCLUDE else Size(0, 0)
+    files = _collect(declared, configuration, directory, service, [*(each.path for each in media), destination.path])
+    prepared = Prepared(
+        configuration.server_name, destination, recipients, database, media, media_size, files, service, installation
+    )
+    require_space(prepared, declared.margin)
+    return prepared
+
+
+def require_space(prepared: Prepared, margin: int) -> None:
+    """Raise SynapseError if a file system has less space than a backup may need. `margin` in bytes."""
+    needed: dict[int, list[t.Any]] = {}
+    places = [(prepared.destination.path, prepared.estimate)]
+    if prepared.database.engine == "sqlite":
+        # The copy of the database, and for a verification the scratch database, one after the other.
+        places.append((os.path.dirname(prepared.database.settings.arguments["database"]), prepared.database.size))
+    for path, size in places:
+        while not os.path.exists(path):
+            path = os.path.dirname(path)
+        needed.setdefault(os.stat(path).st_dev, [path, 0])[1] += size
+    for path, size in needed.values():
+        free = shutil.disk_usage(path).free
+        if free < size + margin:
+            raise SynapseError(
+                f"A backup may need {_shown(size)} on the file system of {path}, and with a margin of {_shown(margin)}"
+                f" there is too little space: {_shown(free)} are free. Free some space, or choose another"
+                " dest_directory or a smaller margin."
+            )
+
+
+def _require_readable(declared: DeclaredBackup, recipients: Recipients) -> None:
+    """Raise InvalidInput if a verification could not decrypt the archive."""
+    identity = declared.identity
+    if not declared.verify or not recipients.kind:
+        return
+    option = "age_identity_path" if recipients.kind == "age" else "gpg_home"
+    if not getattr(identity, option):
+        raise InvalidInput(
+            f"verify needs the private key to read an encrypted backup. Set {option}, or set verify to false and verify"
+            " the backup with the module synapse_backup_info on a host that has the key."
+        )
+    with tempfile.TemporaryFile() as trial:
+        with encrypted(recipients, trial.fileno()) as descriptor:
+            os.write(descriptor, _TRIAL)
+        with decrypted("A trial", trial.fileno(), identity) as content:
+            if content.read(len(_TRIAL)) != _TRIAL:
+                raise InvalidInput(f"{option} does not decrypt what is encrypted to the recipients.")
+
+
+def _owner(configuration: Configuration) -> int:
+    """Return the owner of the first configuration file: the best guess if there is neither a process nor a unit."""
+    try:
+        return os.stat(configuration.files[0].path).st_uid
+    except (IndexError, OSError):
+        return os.geteuid()
+
+
+def _find_database(
+    configuration: Configuration, directory: str | None, user: int, declared: DeclaredBackup
+) -> DatabaseFound:
+    if len(configuration.settings.get("databases") or {}) > 1:
+        raise ConfigurationError(
+            f"{configuration.source_of('databases')} sets several databases, which cannot be backed up in one"
+            " consistent state. Back them up with the tools of PostgreSQL."
+        )
+    settings = find_database(configuration, directory)
+    if settings.engine == "sqlite3":
+        path = settings.arguments["database"]
+        uid = owner_of(path)
+        with connected(settings, uid) as database:
+            described = describe(database)
+        size = sum(os.path.getsize(path + end) for end in _SQLITE_FILES if os.path.exists(path + end))
+        return DatabaseFound(settings, uid, {**described, "path": path}, size)
+    with connected(settings, user) as database:
+        described, major = describe(database), server_version(database)
+        [(size,)] = database.rows(_POSTGRESQL_SIZE)
+        [(name, name_of_user)] = database.rows("SELECT current_database()::text, current_user::text")
+    arguments = settings.arguments
+    return DatabaseFound(
+        settings,
+        user,
+        {
+            **described,
+            "name": name,
+            "user": name_of_user,
+            "host": str(arguments.get("host") or ""),
+            "port": str(arguments.get("port") or ""),
+            "server_version": described["version"],
+        },
+        size,
+        find_dump_program(major),
+        find_program("pg_restore", major) if declared.verify else None,
+        find_administrator(settings, user, declared.login) if declared.verify else None,
+    )
+
+
+def _require_media(declared: DeclaredBackup, database: DatabaseFound, media: t.Sequence[MediaDirectory]) -> None:
+    """Raise InvalidInput if the media store is not there, although the database names files in it."""
+    if declared.media != INCLUDE or any(os.path.isdir(directory.path) for directory in media):
+        return
+    with connected(database.settings, database.uid) as connection:
+        [(count,)] = connection.rows("SELECT count(*) FROM local_media_repository WHERE url_cache IS NULL")
+    if count:
+        where = ", ".join(directory.path for directory in media) or "the configuration names none"
+        raise InvalidInput(
+            f"The media store of Synapse does not exist ({where}), but the database names {count} files of media. Set"
+            " working_directory to the directory that Synapse runs in, or media to location."
+        )
+
+
+def _collect(
+    declared: DeclaredBackup,
+    configuration: Configuration,
+    directory: str | None,
+    service: ServiceDescription,
+    data: t.Sequence[str],
+) -> list[Kept]:
+    database = configuration.settings.get("database")
+    named = database.get("args") if isinstance(database, dict) else None
+    path = named.get("database") if isinstance(named, dict) else None
+    own = [os.path.join(directory or "/", path) + end for end in _SQLITE_FILES] if isinstance(path, str) else []
+    collector = Collector([*data, *own])
+    collector.add_configuration(declared.config_path, configuration, directory)
+    for worker in service.worker_configuration:
+        collector.add(worker, "configuration")
+    for kept in service.files:
+        collector.add(*kept)
+    for extra in (*declared.extra_paths, *filter(os.path.exists, declared.optional_paths)):
+        collector.add_extra(extra)
+    return collector.files()
+
+
+def _shown(size: int) -> str:
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size //= 1024
+        del units[0]
+    return f"{size} {units[0]}"

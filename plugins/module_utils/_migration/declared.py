@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""What a task declares about the move of a server from SQLite to PostgreSQL."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+
+# The file in the directory of drop-ins that the role synapse_homeserver writes too.
+DROPIN = "60-matrix_ops-database.yaml"
+_STATE = ".matrix_ops-migration.json"
+SOURCE = "the options of the task"
+
+
+@dataclasses.dataclass(frozen=True)
+class DeclaredMigration:
+    """The options of the module, with the same names."""
+
+    config_path: tuple[str, ...]
+    synapse_python: str
+    login_host: str
+    login_port: int
+    login_db: str
+    login_user: str
+    login_password: str
+    cp_min: int
+    cp_max: int
+    working_directory: str | None = None
+    dropin_path: str | None = None
+    work_directory: str | None = None
+    batch_size: int = 1000
+    sample_size: int = 50
+
+    def check(self) -> None:
+        """Raise InvalidInput for a declaration that can never work."""
+        if not self.config_path:
+            raise InvalidInput(
+                "config_path is empty. Set it to the files and directories that Synapse is started with."
+            )
+        for name in ("login_host", "login_db", "login_user"):
+            if not getattr(self, name) or "\0" in getattr(self, name):
+                raise InvalidInput(f"{name} is empty or no text. Set it to what Synapse connects to PostgreSQL with.")
+        if not 0 < self.login_port < 65536:
+            raise InvalidInput(f"login_port is {self.login_port}. Set it to a number from 1 to 65535.")
+        if not 0 < self.cp_min <= self.cp_max:
+            raise InvalidInput(
+                f"cp_min is {self.cp_min} and cp_max is {self.cp_max}. Set cp_min to at least 1, and cp_max to at"
+                " least cp_min."
+            )
+        if self.batch_size < 1 or self.sample_size < 0:
+            raise InvalidInput("batch_size must be 1 or more, and sample_size must not be negative.")
+        for name in ("dropin_path", "work_directory"):
+            path = getattr(self, name)
+            if path is not None and not os.path.isabs(path):
+                raise InvalidInput(f"{name} {path} is not absolute. Set an absolute path.")
+
+    @property
+    def target(self) -> DatabaseSettings:
+        """Where the data goes, connected to as Synapse will connect."""
+        return DatabaseSettings("psycopg2", {**self._public_arguments, **self._secret_arguments}, SOURCE)
+
+    @property
+    def target_name(self) -> str:
+        """The target in a message."""
+        return f"the PostgreSQL database {self.login_db} at {self.login_host}:{self.login_port}"
+
+    @property
+    def settings(self) -> dict[str, t.Any]:
+        """The settings of the drop-in without secrets, exactly as the role synapse_homeserver writes them."""
+        pool = {"cp_min": self.cp_min, "cp_max": self.cp_max}
+        return {"database": {"name": "psycopg2", "args": {**self._public_arguments, **pool}}}
+
+    @property
+    def secrets(self) -> dict[str, t.Any]:
+        """The secrets of the drop-in."""
+        return {"database": {"args": self._secret_arguments}} if self._secret_arguments else {}
+
+    @property
+    def dropin(self) -> str:
+        """The path of the drop-in: by default in the first directory of config_path. Raises InvalidInput if none is."""
+        if self.dropin_path:
+            return self.dropin_path
+        for path in self.config_path:
+            if os.path.isdir(path):
+                return os.path.join(path, DROPIN)
+        raise InvalidInput(
+            f"config_path contains only files ({', '.join(self.config_path)}), and the move writes a file of its own"
+            " with the new database. Start Synapse with a directory too, and add this directory to config_path."
+        )
+
+    @property
+    def state_path(self) -> str:
+        """Where the state of the move is kept. Only root can write there, or the user who runs Synapse as a daemon."""
+        return os.path.join(os.path.dirname(os.path.abspath(self.config_path[0])), _STATE)
+
+    @property
+    def createdb(self) -> str:
+        """The command that creates such a database as Synapse needs it."""
+        return f"createdb --encoding=UTF8 --locale=C --template=template0 --owner={self.login_user} {self.login_db}"
+
+    @property
+    def _public_arguments(self) -> dict[str, t.Any]:
+        return {"host": self.login_host, "port": self.login_port, "dbname": self.login_db, "user": self.login_user}
+
+    @property
+    def _secret_arguments(self) -> dict[str, t.Any]:
+        return {"password": self.login_password} if self.login_password else {}

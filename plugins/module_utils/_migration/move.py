@@ -1,0 +1,213 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The move itself, from a server on SQLite to the same server on PostgreSQL, or back to where it was if it fails."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError, told
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import interruptible
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Moved, Passes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.port import PortProcess
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import Workplace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.check import SampleCheck, check_sample
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Running, Service
+
+_NOTHING: Running = {"main": False, "units": [], "daemons": []}
+
+
+class Move:
+    """One run of a move. `target_name`: the target in messages."""
+
+    def __init__(
+        self,
+        service: Service,
+        client: Client | None,
+        target: Target,
+        switch: Switch,
+        file: StateFile,
+        target_name: str,
+        uid: int,
+    ) -> None:
+        """`uid`: the user of Synapse."""
+        self._uid = uid
+        # Whether nobody can have reached the server on PostgreSQL.
+        self._unreached = True
+        self._service = service
+        self._client = client
+        self._target = target
+        self._switch = switch
+        self._file = file
+        self._target_name = target_name
+
+    def run(self, state: MoveState, passes: Passes, workplace: Workplace, *, resumes: bool, anew: bool) -> None:
+        """Move everything. `resumes`: go on with `state`; `anew`: the target has what an interrupted run has left.
+
+        Raises SynapseError if it fails; then Synapse runs with SQLite again, if it ran before.
+        """
+        with interruptible():
+            if not resumes:
+                # An interrupted run may have left it stopped, and the first pass may need hours.
+                self._service.start(state.running or _NOTHING)
+                passes.begin(state, self._file.write, anew=anew)
+            if state.phase is Phase.FIRST_PASS:
+                try:
+                    passes.first(state, self._file.write)
+                except SynapseError as error:
+                    self._fail_before_stop(state, error)
+                    raise
+            self._switch_over(state, passes, workplace)
+
+    def _fail_before_stop(self, state: MoveState, error: SynapseError) -> None:
+        # An interrupted pass goes on. One that has failed would fail again with the same snapshot.
+        if "interrupted" not in error.message:
+            state.phase = Phase.FAILED
+            self._file.write(state)
+        error.explain("Synapse still runs with SQLite, and nothing has changed for it.")
+
+    def _switch_over(self, state: MoveState, passes: Passes, workplace: Workplace) -> None:
+        redone = state.phase is Phase.LAST_PASS or state.phase is Phase.SWITCHING
+        if not redone:
+            # An interrupted run may have stopped the server already.
+            is_running = self._service.is_running()
+            state.sample = passes.sample()
+            state.before = self._check(state).differences if is_running and self._client else []
+            state.dropin = self._switch.present()
+        with passes.process(workplace.last_copy) as process:
+            state.running = self._service.running(state.running or None)
+            self._file.write(state)
+            begin = time.monotonic()
+            try:
+                moved = self._copy_the_rest(state, passes, process, redone=redone)
+                self._start_on_target(state)
+                downtime = time.monotonic() - begin
+                check = self._prove(state)
+            except BaseException as error:
+                raise self._gave_up(state, told(error) if isinstance(error, Exception) else None, error) from error
+        self._complete(state, moved, check, downtime, workplace)
+
+    def _copy_the_rest(self, state: MoveState, passes: Passes, process: PortProcess, *, redone: bool) -> Moved:
+        self._service.stop()
+        if redone:
+            passes.recopy()
+        return passes.last(state, self._file.write, process)
+
+    def _start_on_target(self, state: MoveState) -> None:
+        if self._service.is_running() or identify(state.source) != state.file:
+            raise StateNotReached(
+                f"Synapse was started by something else while {state.source} was being copied, so that the copy is not"
+                " complete. Find out what starts it."
+            )
+        state.phase = Phase.SWITCHING
+        self._file.write(state)
+        self._switch.write()
+        self._service.start(state.running)
+        self._unreached = False
+
+    def finish(self, state: MoveState, workplace: Workplace) -> None:
+        """Go on after an interruption between the switch and its proof: the drop-in is there."""
+        self._unreached = False
+        with interruptible():
+            try:
+                if identify(state.source) != state.file:
+                    raise StateNotReached(f"{state.source} has changed since everything was copied.")
+                self._service.start(state.running)
+                check = self._prove(state)
+            except BaseException as error:
+                raise self._gave_up(state, told(error) if isinstance(error, Exception) else None, error) from error
+        self._complete(state, None, check, None, workplace)
+
+    def _check(self, state: MoveState, *, login: bool = False) -> SampleCheck:
+        return check_sample(state.sample, self._client, login=login)
+
+    def _prove(self, state: MoveState) -> SampleCheck:
+        """Compare the sample with the server that was started. Raises StateNotReached for a new difference."""
+        if not state.running.get("main"):
+            unknown = {"name": "sample", "reason": "Synapse was not running before.", "fix": "Start Synapse."}
+            return SampleCheck([], [unknown], {})
+        check = self._check(state, login=True)
+        new = [difference for difference in check.differences if difference not in state.before]
+        if new:
+            raise StateNotReached(f"Synapse with {self._target_name} does not show what it showed before. {new[0]}")
+        return check
+
+    def _gave_up(self, state: MoveState, error: SynapseError | None, raised: BaseException) -> BaseException:
+        """Bring back the server on SQLite, and return the error with what was done."""
+        error = error or SynapseError(f"The move was ended ({type(raised).__name__}).")
+        if state.phase is Phase.SWITCHING:
+            try:
+                written = [] if self._unreached else self._written(state)
+            except SynapseError as unseen:
+                written = [f"what, is not known, because {unseen.message[:1].lower()}{unseen.message[1:].rstrip('.')}"]
+            if written:
+                error.explain(
+                    f"Synapse stays with {self._target_name}, because going back would lose what was written there"
+                    f" since the switch: {shown(written)}. If it does not run, correct the cause, and run the task"
+                    " again."
+                )
+                return error
+        try:
+            if state.phase is Phase.SWITCHING:
+                self._service.stop()
+                self._switch.restore(state.dropin)
+            # Before the last pass, the target has nothing that a later run could not use.
+            if state.phase is not Phase.STOPPING:
+                state.phase = Phase.FAILED
+            self._file.write(state)
+            self._service.start(state.running)
+            started, state.running = state.running, {}
+            self._file.write(state)
+        except SynapseError as failed:
+            error.explain(
+                f"Synapse could not be started again with SQLite: {failed.message} Nothing is lost: {state.source} has"
+                " everything. Correct that, start Synapse, and run the task again."
+            )
+            return error
+        runs = "Synapse runs" if started.get("main") else "Synapse, which was not running before, starts"
+        error.explain(f"{runs} with SQLite as before ({state.source}), and nothing is lost.")
+        return error
+
+    def _written(self, state: MoveState) -> list[str]:
+        with acting_as(self._uid), self._target.open() as database:
+            return find_written(database, state.transaction, state.counts)
+
+    def _complete(
+        self,
+        state: MoveState,
+        moved: Moved | None,
+        check: SampleCheck,
+        downtime: float | None,
+        workplace: Workplace,
+    ) -> None:
+        state.phase = Phase.DONE
+        state.result = {
+            "rows": sum(state.counts.values()),
+            "tables": len(state.counts),
+            "proven": check.proven,
+            "unknown": check.unknown,
+            **({} if downtime is None else {"downtime": round(downtime, 1)}),
+            **({} if moved is None else {"not_copied": moved.not_copied, "unstorable": moved.unstorable}),
+        }
+        self._file.write(state)
+        workplace.clear()
+
+
+def new_state(source: str, target: str, before: MoveState | None) -> MoveState:
+    """Return the state of a new move. It keeps the name of an earlier one, which may be in the target."""
+    if before is None:
+        return MoveState(uuid.uuid4().hex, source, target)
+    stopped = before.phase in (Phase.STOPPING, Phase.LAST_PASS, Phase.SWITCHING, Phase.RETURNING)
+    return MoveState(before.move, source, target, running=before.running if stopped else {})

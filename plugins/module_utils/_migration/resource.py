@@ -1,0 +1,277 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The database of a server as declared: moved to PostgreSQL, or back on SQLite. See _plan.Resource."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.back import WayBack, require_moved
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram, read_program
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
+    identify,
+    require_movable,
+    require_space,
+    settings_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import (
+    Found,
+    Switch,
+    is_target,
+    port_configuration,
+    read_present,
+    trusted_users,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import (
+    Workplace,
+    open_workplace,
+    workplace_path,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
+
+
+class MigrationResource:
+    """The database of one server. `present`: moved to PostgreSQL, otherwise back on SQLite."""
+
+    def __init__(
+        self, declared: DeclaredMigration, service: Service, client: Client | None, *, present: bool = True
+    ) -> None:
+        """`client`: with the token of a server admin, or None without a token."""
+        self._declared = declared
+        self._service = service
+        self._client = client
+        self._present = present
+        self._target = Target(declared)
+        self._state: MoveState | None = None
+        self._source = ""
+        self._description = ""
+        self._tried = False
+
+    def plan(self) -> Plan:
+        """Read everything and decide. Raises SynapseError for whatever a run would fail at. Changes nothing."""
+        declared = self._declared
+        declared.check()
+        found = read_present(declared)
+        if self._tried:
+            # After a failure, only the result counts.
+            return self._outcome(found)
+        self._state = self._file(self._uid_of_configuration()).read()
+        self._source = self._find_source(found)
+        if not self._present:
+            return self._plan_back(found)
+        if not found.uses_sqlite:
+            if not is_target(found.database, declared):
+                raise InvalidInput(
+                    f"Synapse already uses {found.database.shown}, and not {declared.target_name}. Set login_host,"
+                    " login_port and login_db to that database, if it is the one that is meant."
+                )
+            if self._state is None or self._state.phase not in (Phase.SWITCHING, Phase.RETURNING):
+                return self._plan_of(found)
+            self._service.require_control()
+            return self._plan_of(found, "start Synapse and complete the interrupted move", self._finish)
+        return self._plan_move(found)
+
+    def verify(self, plan: Plan) -> None:
+        """Read the configuration again. Raises StateNotReached if Synapse does not use the declared database."""
+        after = (plan.after or {})["database"]
+        found = read_present(self._declared).database
+        name = found.shown if found.engine == "sqlite3" else self._declared.target_name
+        require([] if name == after else [f"Synapse uses {name} instead of {after}"], "The database of Synapse")
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """Return where the data was and is, and what the move has found out."""
+        state = self._file(self._uid_of_configuration()).read() if executed else self._state
+        details = state.result if state and state.phase is Phase.DONE and self._present and self._source else {}
+        return {
+            "migration": {
+                "state": "migrated" if self._present else "back",
+                "source": self._source,
+                "database": (plan.after or {})["database"],
+                "dropin_path": self._declared.dropin,
+                **(details if not plan.changed or executed else {}),
+            }
+        }
+
+    def _plan_of(
+        self, found: Found, description: str = "", run: t.Callable[[], None] | None = None, after: str = ""
+    ) -> Plan:
+        target = after or (self._declared.target_name if self._present else f"the SQLite database {self._source}")
+        now = found.database.shown if found.uses_sqlite else self._declared.target_name
+        steps = () if run is None else (Step(description, lambda: self._try(run)),)
+        self._description = description or self._description
+        return Plan({"database": now, "complete": not steps}, {"database": target, "complete": True}, steps)
+
+    def _try(self, run: t.Callable[[], None]) -> None:
+        self._tried = True
+        run()
+
+    def _outcome(self, found: Found) -> Plan:
+        is_reached = found.uses_sqlite is not self._present
+        return self._plan_of(found) if is_reached else self._plan_of(found, self._description, lambda: None)
+
+    def _plan_move(self, found: Found) -> Plan:
+        declared, uid = self._declared, self._uid
+        program = read_program(declared.synapse_python)
+        self._service.require_control()
+        with acting_as(uid):
+            require_movable(settings_of(self._source), program)
+        resumes, anew = self._find_interrupted(program)
+        directory = workplace_path(self._source, declared.work_directory)
+        existing = directory if os.path.isdir(directory) else os.path.dirname(directory)
+        if not os.path.isdir(existing):
+            raise InvalidInput(f"{existing} does not exist. Create it, or set work_directory to another path.")
+        if not resumes:
+            require_space(self._source, existing)
+        processes = 1 + len(self._service.running().get("units", ()))
+        with acting_as(uid):
+            self._target.require_usable(processes)
+        switch = self._switch()
+        switch.prepare()
+        begins = "continue the interrupted move of" if resumes else "move"
+        return self._plan_of(
+            found,
+            f"{begins} {found.database.shown} to {declared.target_name}: copy it while Synapse runs, stop"
+            f" {self._described}, copy the rest, write {switch.path}, and start it",
+            lambda: self._move(found, program, switch, resumes=resumes, anew=anew),
+        )
+
+    def _find_interrupted(self, program: PortProgram) -> tuple[bool, bool]:
+        """Return whether an interrupted move can go on, and otherwise whether the target has to be emptied first.
+
+        Raises InvalidInput if the target has content of anything else.
+        """
+        state, declared = self._state, self._declared
+        with acting_as(self._uid):
+            if self._target.is_empty():
+                return False, False
+            if state is None or not self._target.holds(state.move):
+                raise InvalidInput(
+                    f"{declared.target_name} is not empty, and what is in it does not come from an interrupted move of"
+                    " this server. Nothing is removed there. Set login_db to an empty database, created with"
+                    f" {declared.createdb}"
+                )
+            self._require_unused(state)
+            copy = os.path.join(workplace_path(self._source, declared.work_directory), "first.db")
+            if state.source != self._source or not os.path.exists(copy):
+                return False, True
+            with Database(settings_of(copy)) as database:
+                if database.rows("SELECT version FROM schema_version") != [(program.schema_version,)]:
+                    return False, True
+        if state.phase in (Phase.FIRST_PASS, Phase.STOPPING):
+            return True, False
+        is_unchanged = state.phase in (Phase.LAST_PASS, Phase.SWITCHING) and identify(self._source) == state.file
+        return is_unchanged and not self._service.is_running(), True
+
+    def _require_unused(self, state: MoveState) -> None:
+        """Raise InvalidInput if Synapse has used the target since the switch, and something was written to it."""
+        if not state.transaction or state.phase not in (Phase.DONE, Phase.SWITCHING, Phase.RETURNING):
+            return
+        with self._target.open() as database:
+            written = find_written(database, state.transaction, state.counts)
+        if written:
+            raise InvalidInput(
+                f"Synapse was moved to {self._declared.target_name} before, and what was written there since then is"
+                f" not in {self._source}: {shown(written)}. If Synapse should use PostgreSQL again, restore"
+                f" {self._declared.dropin}. If that data is not needed, set login_db to an empty database."
+            )
+
+    def _move(self, found: Found, program: PortProgram, switch: Switch, *, resumes: bool, anew: bool) -> None:
+        declared = self._declared
+        with self._workplace() as workplace:
+            self._require_same_state()
+            state = (
+                self._state if resumes and self._state else new_state(self._source, declared.target_name, self._state)
+            )
+            settings = port_configuration(found.configuration, declared)
+            passes = Passes(declared, program, workplace, self._source, settings)
+            self._run(switch).run(state, passes, workplace, resumes=resumes, anew=anew)
+
+    def _finish(self) -> None:
+        with self._workplace() as workplace:
+            self._require_same_state()
+            if self._state is not None:
+                self._run(self._switch()).finish(self._state, workplace)
+
+    def _plan_back(self, found: Found) -> Plan:
+        interrupted = self._state is not None and self._state.phase in (Phase.SWITCHING, Phase.RETURNING)
+        if found.uses_sqlite and not interrupted:
+            return self._plan_of(found)
+        state = require_moved(self._state, found, self._declared)
+        back = WayBack(self._declared, self._service, self._target, self._switch(), self._uid)
+        back.require_possible(state, found)
+        return self._plan_of(
+            found,
+            f"stop {self._described}, restore {self._declared.dropin}, and start Synapse with {self._source}",
+            lambda: self._go_back(back, state, found),
+        )
+
+    def _go_back(self, back: WayBack, state: MoveState, found: Found) -> None:
+        with self._workplace() as workplace:
+            self._require_same_state()
+            back.run(state, found, self._file(self._uid), workplace)
+
+    def _find_source(self, found: Found) -> str:
+        """Return the path of the SQLite database that is moved, or was."""
+        if found.uses_sqlite:
+            path = str(found.database.arguments["database"])
+            if not os.path.exists(path):
+                raise InvalidInput(
+                    f"{path} does not exist, which is the database in {found.database.source}. Check config_path."
+                )
+            return os.path.realpath(path)
+        return self._state.source if self._state else ""
+
+    @property
+    def _described(self) -> str:
+        """The service inside of a sentence."""
+        described = self._service.described
+        return f"the{described[3:]}" if described.startswith("The ") else described
+
+    @property
+    def _uid(self) -> int:
+        """The user of Synapse: the owner of its database."""
+        try:
+            return os.stat(self._source).st_uid
+        except OSError as error:
+            raise SynapseError(f"{self._source or 'The SQLite database'} cannot be read: {error.strerror}.") from error
+
+    def _uid_of_configuration(self) -> int:
+        try:
+            return os.stat(self._declared.config_path[0]).st_uid
+        except OSError:
+            return os.geteuid()
+
+    def _workplace(self) -> t.ContextManager[Workplace]:
+        path, uid = workplace_path(self._source, self._declared.work_directory), self._uid
+        return open_workplace(path, uid, trusted_users(self._declared, uid))
+
+    def _switch(self) -> Switch:
+        return Switch(self._declared, self._uid, trusted_users(self._declared, self._uid))
+
+    def _run(self, switch: Switch) -> Move:
+        file, name = self._file(self._uid), self._declared.target_name
+        return Move(self._service, self._client, self._target, switch, file, name, self._uid)
+
+    def _file(self, uid: int) -> StateFile:
+        return StateFile(self._declared.state_path, trusted_users(self._declared, uid))
+
+    def _require_same_state(self) -> None:
+        """Raise SynapseError if another task has worked on the move since this one was planned."""
+        if self._file(self._uid).read() != self._state:
+            raise SynapseError("Another task has worked on this move at the same time. Run the task again.")

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""The reset of the database of a Synapse, as a resource with a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import JsonObject
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
+    Configuration,
+    read_configuration,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.background_updates import find_databases
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_store import find_media_store
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.evidence import Evidence
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.query import DatabaseSource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.decision import (
+    Case,
+    Decision,
+    decide,
+    require_confirmation,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppable import Droppable, open_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import MediaClearing
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.run import (
+    BackupMaker,
+    Parts,
+    ResetRun,
+    Server,
+    is_of_old,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey, find_signing_key
+
+_IN_USE, _EMPTY = "in use", "empty"
+_FILES, _NO_FILES = "files", "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class DeclaredReset:
+    """What a task declares. `confirm`: the server name.
+
+    `purge_media`: whether the media store is cleared too. `new_signing_key`: whether a server whose name changes gets a
+    new signing key.
+    """
+
+    config_path: tuple[str, ...]
+    confirm: str
+    backup_directory: str
+    purge_media: bool = False
+    new_signing_key: bool = False
+    synapse_python: str = "/opt/venvs/matrix-synapse/bin/python"
+
+
+class ControlledServer(Server, t.Protocol):
+    """A server, and whether this user may control it."""
+
+    def require_control(self) -> None:
+        """Raise SynapseError for the reason why `stop` or `start` would refuse."""
+
+
+class ResetResource:
+    """The database of a Synapse that has to be new."""
+
+    def __init__(
+        self,
+        declared: DeclaredReset,
+        server: ControlledServer,
+        backup: BackupMaker,
+        find_place: t.Callable[[], Place],
+    ) -> None:
+        """`backup`: makes the backup in `declared.backup_directory`."""
+        self._declared = declared
+        self._server = server
+        self._backup = backup
+        self._find_place = find_place
+        self._place = Place(None, None)
+        self._notes = NoteFile(declared.config_path)
+        self._server_name = ""
+        self._decision = Decision(Case.UNUSED)
+        self._run: ResetRun | None = None
+        self._database: Droppable | None = None
+        self._media_path = ""
+        self._key: SigningKey | None = None
+        self._note: Note | None = None
+        self._steps: list[str] = []
+
+    def plan(self) -> Plan:
+        """See Resource. Raises InvalidInput if the database must not be dropped."""
+        declared = self._declared
+        configuration = self._read_configuration()
+        self._server_name = configuration.server_name
+        self._note = self._notes.read(self._server_name)
+        self._place = self._find_place()
+        settings = find_databases(configuration, self._place.working_directory)
+        self._database = open_database(settings, declared.synapse_python, self._place.as_synapse)
+        contents = self._database.contents()
+        require_confirmation(self._server_name, declared.confirm, contents.server_names)
+        self._decision = self._decide(configuration, contents)
+        media = self._find_media(configuration)
+        self._key = None
+        if self._decision.case is not Case.UNUSED and self._decision.old_server_name and declared.new_signing_key:
+            self._key = find_signing_key(configuration, self._decision.old_server_name, self._place.working_directory)
+        return self._planned(media)
+
+    def verify(self, plan: Plan) -> None:
+        """See Resource."""
+        assert self._database is not None
+        assert self._run is not None
+        is_old = is_of_old(self._database.contents(), self._run.dropped_ts)
+        require(
+            ["it has the accounts or rooms of the old one"] if is_old else [], f"The database of {self._server_name}"
+        )
+
+    def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
+        """See Resource."""
+        decision, database = self._decision, self._database
+        assert database is not None
+        reset: dict[str, t.Any] = {
+            "server_name": self._server_name,
+            "case": decision.case.value,
+            "reason": self._reason(),
+            "database": database.shown,
+            "next_steps": self._next_steps(plan),
+        }
+        if decision.old_server_name:
+            reset["old_server_name"] = decision.old_server_name
+        if self._run:
+            if self._run.backup_path:
+                reset["backup"] = self._run.backup_path
+            if self._run.cleared:
+                cleared = self._run.cleared
+                reset["media"] = {"removed": cleared.files, "kept": cleared.kept, "kept_count": cleared.kept_count}
+        if self._key and plan.changed:
+            reset["old_signing_key"] = self._key.old_path
+        return {"database_reset": reset, "steps": list(self._steps) if plan.changed else []}
+
+    def _read_configuration(self) -> Configuration:
+        configuration = read_configuration(self._declared.config_path)
+        if configuration.is_of_worker(self._declared.config_path):
+            raise ConfigurationError(
+                f"{configuration.source_of('worker_app')} is the configuration of a worker. Remove it from config_path,"
+                " which must be the configuration of the main process."
+            )
+        return configuration
+
+    def _decide(self, configuration: Configuration, contents: Contents) -> Decision:
+        assert self._database is not None
+        note, aside = self._note, self._database.is_aside()
+        dropped = note.dropped_ts if note else 0
+        if note and dropped and (aside or not is_of_old(contents, dropped)):
+            return Decision(Case.UNFINISHED, note.old_server_name)
+        if aside:
+            raise InvalidInput(
+                f"{self._database.aside} is the old database of an interrupted reset, but {self._notes.path} with the"
+                " path of its backup is missing. Move the old database back to its name, or remove it, and run the task"
+                " again."
+            )
+        return decide(self._server_name, contents, lambda: self._read_evidence(configuration))
+
+    def _read_evidence(self, configuration: Configuration) -> list[JsonObject]:
+        with self._place.as_synapse(), DatabaseSource(configuration, self._place.working_directory) as source:
+            found: list[JsonObject] = Evidence(source).ever_federated()["evidence"]
+        return found
+
+    def _find_media(self, configuration: Configuration) -> MediaClearing | None:
+        if not self._declared.purge_media:
+            return None
+        self._media_path = find_media_store(configuration, self._place.working_directory)
+        return MediaClearing(self._media_path)
+
+    def _planned(self, media: MediaClearing | None) -> Plan:
+        """Return the plan for the case that was decided. Raises what a run would raise before it changes anything."""
+        case, database, server = self._decision.case, self._database, self._server
+        assert database is not None
+        since = self._note.dropped_ts if case is Case.UNFINISHED and self._note else time.time()
+        has_files = media is not None and media.has_files(since)
+        before = {"database": _EMPTY if case is Case.UNUSED else _IN_USE, **self._media_state(has_files)}
+        after = {"database": _EMPTY, **self._media_state(False)}
+        parts = Parts(database, server, self._notes, self._backup, self._key, media)
+        note = self._note or Note(self._server_name, {})
+        note = note._replace(old_server_name=self._decision.old_server_name or note.old_server_name)
+        self._run = ResetRun(parts, note)
+        clearing = [f"remove the media in {self._media_path}"] if has_files else []
+        started = [f"start {_small(server.described)}, and check that the new database is empty"]
+        backup = f"back up to {self._declared.backup_directory}"
+        if case is Case.UNUSED:
+            if not has_files:
+                return Plan(after, after)
+            self._backup.prepare()
+            self._steps = [backup, *clearing]
+            return Plan(before, after, (Step("; ".join(self._steps), self._run.clear_media),))
+        server.require_control()
+        keyed = self._steps_of_key()
+        if case is Case.UNFINISHED:
+            self._steps = [*keyed, *started, *clearing]
+            return Plan(before, after, (Step("; ".join(self._steps), self._run.go_on),))
+        database.require_droppable()
+        self._notes.require_writable()
+        self._backup.prepare()
+        self._steps = [
+            f"stop {_small(server.described)}",
+            backup,
+            f"drop everything in {database.shown}",
+            *keyed,
+            *started,
+            *clearing,
+        ]
+        return Plan(before, after, (Step("; ".join(self._steps), self._run.reset),))
+
+    def _steps_of_key(self) -> list[str]:
+        if self._key is None or self._key.is_replaced():
+            return []
+        self._key.require_replaceable()
+        return [f"replace the signing key {self._key.path}, and keep the old one as {self._key.old_path}"]
+
+    def _media_state(self, has_files: bool) -> dict[str, str]:
+        return {"media": _FILES if has_files else _NO_FILES} if self._declared.purge_media else {}
+
+    def _reason(self) -> str:
+        name, decision = self._server_name, self._decision
+        if decision.case is Case.UNUSED:
+            return "The database is empty or new: it has no accounts and no rooms, so there is nothing to reset."
+        if decision.case is Case.NEVER_FEDERATED:
+            return (
+                f"There is no evidence that {name} has ever federated. That is not a proof, because Synapse deletes old"
+                " data."
+            )
+        if decision.case is Case.SERVER_NAME_CHANGES:
+            return (
+                f"The server name changes from {decision.old_server_name} to {name}. Synapse does not start on a"
+                " database with accounts of another server name."
+            )
+        return "An earlier reset dropped the database and was interrupted."
+
+    def _next_steps(self, plan: Plan) -> list[str]:
+        if not plan.changed:
+            return []
+        steps = [
+            "All accounts and access tokens are gone. Create a server admin and a token for this collection:"
+            " ansible-playbook -i INVENTORY matrix_ops.synapse.site, or matrix_ops.synapse.grant_admin.",
+        ]
+        if self._decision.old_server_name and self._key is None:
+            steps.append(
+                f"The server still signs with the key that it had as {self._decision.old_server_name}. Under its new"
+                " name it should have a new one: set new_signing_key: true with the reset, or move the file of the key"
+                " away and start Synapse with --generate-keys."
+            )
+        if not self._declared.purge_media:
+            steps.append("The media of the old server are still in the media store, and no account can reach them.")
+        return steps
+
+
+def _small(described: str) -> str:
+    """Return the name of a service within a sentence."""
+    return f"the {described[4:]}" if described.startswith("The ") else described

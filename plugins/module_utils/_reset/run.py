@@ -1,0 +1,256 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Runs a reset: stops Synapse, backs up, drops, starts Synapse on the new database, and proves that it is empty.
+
+At each moment either the old database is whole or the new one is. After a failure it is read which of the two is in
+place, not remembered, and the server runs again on the old one if that is possible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError, told
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppable import Droppable
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import Cleared, MediaClearing
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey
+
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Written(t.Protocol):
+    """A backup that was made."""
+
+    @property
+    def path(self) -> str:
+        """The path of the archive."""
+
+
+class BackupMaker(t.Protocol):
+    """Makes one backup."""
+
+    def prepare(self) -> object:
+        """Raise SynapseError for a reason why `write` would fail. Changes nothing."""
+
+    def write(self) -> Written:
+        """Make the backup. Raises SynapseError."""
+
+
+class Server(t.Protocol):
+    """What is needed of `_service.control.Service`."""
+
+    @property
+    def described(self) -> str:
+        """The service in a message."""
+
+    def is_running(self) -> bool:
+        """Whether it runs."""
+
+    def running(self, before: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """What runs now and what ran by `before`."""
+
+    def stop(self) -> None:
+        """End all processes."""
+
+    def start(self, running: dict[str, t.Any] | None = None) -> None:
+        """Start what ran, and wait until it answers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a reset works with. `key`: the signing key to be replaced, or None. `media`: None if the media stay."""
+
+    database: Droppable
+    server: Server
+    notes: NoteFile
+    backup: BackupMaker
+    key: SigningKey | None = None
+    media: MediaClearing | None = None
+
+
+class ResetRun:
+    """One run. After it, `cleared` is what it removed from the media store."""
+
+    def __init__(self, parts: Parts, note: Note) -> None:
+        """`note`: that of an interrupted run, or a new one."""
+        self._parts = parts
+        self._note = note
+        self._was_running = False
+        self.cleared: Cleared | None = None
+
+    @property
+    def dropped_ts(self) -> float:
+        """When the database began to be dropped, in seconds since 1970, or 0."""
+        return self._note.dropped_ts
+
+    @property
+    def backup_path(self) -> str:
+        """The path of the backup, or "" if none was made."""
+        return self._note.backup
+
+    def reset(self) -> None:
+        """Do everything. Raises SynapseError, whose message says which database is in place and where the backup is."""
+        parts = self._parts
+        with _interruptible():
+            try:
+                self._was_running = parts.server.is_running()
+                self._keep(running=parts.server.running(self._note.running), dropped_ts=0, backup="")
+                parts.server.stop()
+                self._keep(backup=parts.backup.write().path)
+                self._keep(dropped_ts=time.time())
+                parts.database.drop()
+                self._start_new()
+            except Exception as error:
+                raise self._settled(told(error)) from error
+            self._finish()
+
+    def go_on(self) -> None:
+        """Finish a reset that was interrupted after the database was dropped. Raises SynapseError as `reset` does."""
+        parts = self._parts
+        with _interruptible():
+            try:
+                self._was_running = parts.server.is_running()
+                self._keep(running=parts.server.running(self._note.running))
+                self._start_new()
+            except Exception as error:
+                raise self._settled(told(error)) from error
+            self._finish()
+
+    def clear_media(self) -> None:
+        """Make a backup, and remove the media of a server whose database is empty already. Synapse is not stopped."""
+        begun = time.time()
+        self._note = self._note._replace(backup=self._parts.backup.write().path)
+        if self._parts.media:
+            self.cleared = self._parts.media.clear(begun)
+
+    def _keep(self, **changes: t.Any) -> None:
+        self._note = self._note._replace(**changes)
+        self._parts.notes.write(self._note)
+
+    def _start_new(self) -> None:
+        parts = self._parts
+        if parts.key and not parts.key.is_replaced():
+            parts.server.stop()
+            parts.key.replace()
+        # A server that was stopped has to prove that it starts, too.
+        parts.server.start({**self._note.running, "main": True})
+        require_new(parts.database.contents(), self._note.dropped_ts, parts.database.shown)
+
+    def _finish(self) -> None:
+        """Remove what belongs to the old database. The new one is in use from now on."""
+        try:
+            if self._parts.media:
+                self.cleared = self._parts.media.clear(self._note.dropped_ts)
+            self._parts.database.forget()
+            self._parts.notes.remove()
+        except Exception as failed:
+            error = told(failed)
+            error.explain(
+                "Synapse already runs on the new database. Correct the cause, and run the task again to finish."
+                f" {self._backup_is()}"
+            )
+            error.details = {"changed": True, "database": "new", **error.details}
+            raise error from failed
+
+    def _settled(self, error: SynapseError) -> SynapseError:
+        """Return the error with what is in place now, after the server was started on the old database if it can be."""
+        database = self._parts.database
+        try:
+            contents, aside = database.contents(), database.is_aside()
+            is_old = not aside and is_of_old(contents, self._note.dropped_ts)
+            # After an interruption, somebody may have started and used the new one.
+            aside = aside and not contents.accounts and not contents.rooms
+            if aside:
+                self._put_back()
+        except Exception as second:
+            error.explain(
+                f"It could not be found out whether {database.shown} is the old or the new database:"
+                f" {told(second).message} {self._backup_is()} Correct the cause, and run the task again."
+            )
+            error.details = {"changed": True, **error.details}
+            return error
+        if aside or is_old:
+            self._start_old(error)
+        else:
+            error.explain(
+                f"The old database is dropped, and {database.shown} is new and empty. {self._backup_is()} Correct the"
+                " cause, and run the task again to finish."
+            )
+            error.details = {"changed": True, "database": "new", **error.details}
+        return error
+
+    def _put_back(self) -> None:
+        self._parts.server.stop()
+        self._parts.database.put_back()
+        if self._parts.key:
+            self._parts.key.put_back()
+
+    def _start_old(self, error: SynapseError) -> None:
+        """Start the server on the old database, if it ran before, and add to the error what came of it."""
+        error.explain("Nothing is dropped: the old database is in place.")
+        error.details = {"changed": False, "database": "old", **error.details}
+        ran = self._was_running or self._note.running.get("main")
+        try:
+            if ran:
+                self._parts.server.start(self._note.running)
+            self._parts.notes.remove()
+        except Exception as second:
+            error.explain(f"But Synapse does not run: {told(second).message}")
+        else:
+            error.explain("Synapse runs on it again." if ran else "Synapse is stopped, as it was before.")
+        if self._note.backup:
+            error.explain(self._backup_is())
+
+    def _backup_is(self) -> str:
+        return f"The backup of the old one is {self._note.backup}." if self._note.backup else "There is no backup."
+
+
+def is_of_old(contents: Contents, dropped_ts: float) -> bool:
+    """Whether the database is the old one, and not one that Synapse has created since `dropped_ts` (0: not dropped)."""
+    if not contents.accounts and not contents.rooms and not contents.server_names:
+        return False
+    # Synapse stores the time of an account in whole seconds.
+    return not dropped_ts or contents.oldest is None or contents.oldest < int(dropped_ts)
+
+
+def require_new(contents: Contents, dropped_ts: float, shown: str) -> None:
+    """Raise StateNotReached unless the database has the tables of Synapse and nothing of the old server."""
+    if not contents.has_tables:
+        raise StateNotReached(
+            f"Synapse answers, but has not created its tables in {shown}. Check that config_path is the configuration"
+            " that it runs with."
+        )
+    if is_of_old(contents, dropped_ts):
+        raise StateNotReached(
+            f"{shown} still has accounts or rooms that are older than this reset. Check what else writes to it."
+        )
+
+
+@contextlib.contextmanager
+def _interruptible() -> t.Iterator[None]:
+    """Turn the first signal that ends a task into a SynapseError, and ignore the next ones, so that it can settle."""
+
+    def interrupt(number: int, _frame: t.Any) -> None:
+        for each in _ENDING_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise SynapseError(f"The reset was interrupted by {signal.Signals(number).name}.")
+
+    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

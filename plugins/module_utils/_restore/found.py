@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""An archive beside the host that it is restored onto, and why it cannot be restored there."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.declared import DeclaredRestore
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.extraction import ReadArchive
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import (
+    ArchivedFile,
+    Comparison,
+    archived_files,
+    attributes_of,
+    compare_files,
+    missing_accounts,
+    require_no_other,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Stage, marker_path, read_marker
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import (
+    MediaDirectory,
+    first_medium,
+    media_directories,
+    size_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.occupied import Occupied, judge_host
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import Need, require_space
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.targets import (
+    POSTGRESQL_DATA,
+    Unseen,
+    find_target,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.version import read_installed, require_version
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
+
+Json = dict[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a look at the host has found.
+
+    `owner`: the mode of a private file, and the user and group of Synapse. `media` is empty if the archive has none.
+    """
+
+    archive: ReadArchive
+    owner: Attributes
+    directories: Directories
+    files: tuple[ArchivedFile, ...]
+    media: tuple[MediaDirectory, ...]
+    target: Target
+    comparison: Comparison
+    marker_file: str
+    occupied: Occupied
+
+    @property
+    def manifest(self) -> Json:
+        """The manifest of the archive."""
+        return self.archive.proven.manifest
+
+    @property
+    def wanted(self) -> list[ArchivedFile]:
+        """The files that have to be written."""
+        return [*self.comparison.missing, *self.comparison.given]
+
+    def require_restorable(self, service: Service) -> None:
+        """Raise InvalidInput if the restore would fail, before anything is changed."""
+        require_no_other(self.comparison.different, str(self.manifest["server_name"]), self.directories)
+        # An interrupted run may have started it at this moment.
+        if self.occupied.stage is not Stage.PLACED and service.is_running():
+            raise InvalidInput(
+                f"{service.described} is running. Stop it, and run the task again: a restore fills the server while it"
+                " is stopped."
+            )
+        if not self.occupied.has_database:
+            problems = self.target.problems()
+            if problems:
+                raise InvalidInput(f"Synapse cannot use {self.target.shown}. {' '.join(problems)}")
+        for file in self.wanted:
+            require_allowed(file.attributes, file.path)
+        places = [os.path.dirname(file.path) for file in self.wanted] + [place.path for place in self.media]
+        self.directories.require_writable([*places, os.path.dirname(self.marker_file)])
+        require_space(self._needs())
+
+    def _needs(self) -> t.Iterator[Need]:
+        database, media = self.manifest["database"], self.manifest["media"]
+        size = 0 if self.occupied.has_database else int(database["bytes"])
+        if self.manifest["engine"] == "sqlite":
+            yield Need(os.path.dirname(str(database["path"])), size)
+        elif self.target.is_local and os.path.isdir(POSTGRESQL_DATA):
+            yield Need(POSTGRESQL_DATA, size)
+        for file in self.comparison.missing:
+            yield Need(os.path.dirname(file.path), file.size)
+        if self.media:
+            yield Need(self.media[0].path, max(int(media["bytes"]) - size_of(self.media), 0))
+
+
+def has_media(manifest: Json) -> bool:
+    """Return whether the media are in the archive."""
+    return bool(manifest["media"]["mode"] == "include")
+
+
+def require_paths_allowed(declared: DeclaredRestore, manifest: Json) -> None:
+    """Raise InvalidInput if the archive would write where the task does not allow it."""
+    paths = [str(file["path"]) for file in manifest["files"]]
+    if has_media(manifest):
+        paths += [str(entry["path"]) for entry in manifest["media"]["directories"]]
+    if manifest["engine"] == "sqlite":
+        paths.append(str(manifest["database"]["path"]))
+    declared.allowed().require(paths)
+
+
+def require_installation(declared: DeclaredRestore, manifest: Json, unseen: Unseen) -> None:
+    """Raise InvalidInput without Synapse of the right version and the users and groups of the files.
+
+    If the task allows that they are missing, this is reported to `unseen`.
+    """
+    lacking = missing_accounts(manifest)
+    installed = read_installed(declared.synapse_python)
+    if declared.allow_missing_installation and (lacking or installed is None):
+        unseen("installation", "Synapse is not installed on this host yet.", "Install it first.")
+        return
+    if lacking:
+        raise InvalidInput(
+            f"This host does not have {', '.join(lacking)}, to which files in the archive belong. Install Synapse"
+            " first, for example with the playbook matrix_ops.synapse.restore."
+        )
+    require_version(installed, manifest, declared.synapse_python, other_allowed=declared.allow_other_version)
+
+
+def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Found:
+    """Read what is on the host. Raises InvalidInput if it has the data of a server. Changes nothing.
+
+    A user or group that is missing is taken for root: see `require_installation`. `unseen`: see `find_target`.
+    """
+    manifest = archive.proven.manifest
+    service = manifest["service"]
+    owner = attributes_of({"mode": "0600", "owner": service["user"], "group": service["group"]}, lenient=True)
+    described = [*manifest["directories"], *manifest["media"]["directories"]]
+    known = {str(entry["path"]): attributes_of(entry, lenient=True) for entry in described}
+    directories = Directories(known, {owner.uid})
+    files = archived_files(manifest, lenient=True)
+    media = media_directories(manifest, lenient=True) if has_media(manifest) else []
+    contents = {file.path: archive.kept[file.member] for file in files if file.member in archive.kept}
+    allowed = unseen if declared.allow_missing_installation else None
+    target = find_target(manifest, contents, directories, owner, allowed)
+    comparison = compare_files(files, directories)
+    marker_file = marker_path(declared.config_path)
+    occupied = judge_host(
+        read_marker(marker_file),
+        archive.proven.content_sha256,
+        marker_file,
+        target,
+        manifest["row_counts"],
+        first_medium(media),
+    )
+    return Found(archive, owner, directories, tuple(files), tuple(media), target, comparison, marker_file, occupied)

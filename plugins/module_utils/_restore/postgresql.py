@@ -1,0 +1,221 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Restores a PostgreSQL database, in one transaction: after a failure it is as empty as before.
+
+Relies on pg_restore, which reads the archive from its standard input, and on PostgreSQL's catalog.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
+    Database,
+    DatabaseSettings,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
+    connection_string,
+    environment_of,
+    find_program,
+    without_password,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import table_names
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import (
+    Counts,
+    Pieces,
+    count_differences,
+    delete_one_time_keys,
+    require_no_difference,
+    users_in,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import check_sequences
+
+_APPLICATION = "matrix_ops.synapse.restore"
+_LOCALE = """
+    SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), datcollate, datctype
+    FROM pg_database WHERE datname = current_database()
+"""
+_RELATIONS = """
+    SELECT count(*) FROM pg_class AS relation JOIN pg_namespace AS space ON space.oid = relation.relnamespace
+    WHERE relation.relkind IN ('r', 'p', 'S', 'v', 'm') AND space.nspname <> 'information_schema'
+        AND space.nspname NOT LIKE 'pg!_%' ESCAPE '!'
+"""
+# A killed run leaves a pg_restore that may still work on the database.
+_END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()
+"""
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()
+"""
+_PATIENCE = 30.0
+# In seconds, and in characters of the last message of pg_restore.
+_END_TIMEOUT = 60
+_LONGEST_MESSAGE = 500
+
+
+class PostgresqlTarget:
+    """An existing database, in which Synapse will find its tables.
+
+    `owner`: the user of Synapse on this host, who connects if PostgreSQL knows users by their processes.
+    `dumped_by`: the major version of the pg_dump that made the backup; `made_in`: that of its server.
+    """
+
+    def __init__(self, settings: DatabaseSettings, owner: Attributes, *, dumped_by: int, made_in: int) -> None:
+        self._settings = settings
+        self._owner = owner
+        self._dumped_by = dumped_by
+        self._made_in = made_in
+
+    @property
+    def shown(self) -> str:
+        """The database as a message shows it."""
+        return self._settings.shown
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a disk of this host."""
+        return is_local(str(self._settings.arguments.get("host") or ""))
+
+    def data(self) -> str:
+        """Return in words what data there is already, or ""."""
+        with self._connected() as database:
+            [(relations,)] = database.rows(_RELATIONS)
+            if not relations:
+                return ""
+            names = table_names(database)
+            users = f" and {users_in(database)} accounts" if "users" in names else ""
+        return f"{self.shown} with {len(names)} tables{users}"
+
+    def problems(self) -> list[str]:
+        """Return why Synapse could not use the database, or pg_restore could not fill it."""
+        with self._connected() as database:
+            [(number, encoding, collation, ctype)] = database.rows(_LOCALE)
+        version = number // 10000
+        verdict = judge(version, encoding, collation, ctype, any_locale=self._settings.allow_unsafe_locale)
+        found = [] if verdict["accepted"] else list(verdict["problems"])
+        if found:
+            found.append(
+                "Drop it, and create it again with createdb --encoding=UTF8 --locale=C --template=template0 --owner="
+                f"{self._settings.arguments.get('user')} {self._name()}"
+            )
+        if version < self._made_in:
+            found.append(
+                f"The backup is from PostgreSQL {self._made_in}, but this is PostgreSQL {version}. Use PostgreSQL"
+                f" {self._made_in} or newer."
+            )
+        self._program()
+        return found
+
+    def differences(self, counts: Counts) -> list[str]:
+        """Return where the rows of the existing database differ from `counts`."""
+        with self._connected() as database:
+            return count_differences(database, counts)
+
+    def restore(self, pieces: Pieces, counts: Counts) -> None:
+        """Let pg_restore fill the database, delete the one-time keys, and prove it. Raises SynapseError."""
+        self._end_others()
+        self._fill(pieces)
+        with self._connected(writable=True) as database:
+            delete_one_time_keys(database)
+            # A dump has no statistics, without which queries are slow at first.
+            database.write("ANALYZE")
+        with self._connected() as database:
+            differences = count_differences(database, counts)
+            wrong = check_sequences(database)
+        require_no_difference("Tables have another number of rows than in the backup", differences)
+        require_no_difference("Sequences do not fit to their tables", wrong)
+
+    def _fill(self, pieces: Pieces) -> None:
+        options = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
+        command = [self._program(), *options, f"--dbname={connection_string(self._settings)}"]
+        environment = {**environment_of(self._settings), "PGAPPNAME": _APPLICATION}
+        with tempfile.TemporaryFile() as said:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    cwd="/",
+                    env=environment,
+                    **started_as(self._owner.uid),
+                )
+            except OSError as error:
+                raise SynapseError(f"{command[0]} cannot be run: {error.strerror}.") from error
+            try:
+                self._feed(process, pieces)
+                status = process.wait()
+            except BaseException:
+                process.kill()
+                process.wait(_END_TIMEOUT)
+                raise
+            if status:
+                said.seek(0)
+                raise SynapseError(self._failed(said.read().decode(errors="replace")))
+
+    def _feed(self, process: subprocess.Popen[bytes], pieces: Pieces) -> None:
+        stream = process.stdin
+        assert stream is not None
+        # If it ends too early, its status and its message say why.
+        broken = False
+        for piece in pieces:
+            if broken:
+                continue
+            try:
+                stream.write(piece)
+            except BrokenPipeError:
+                broken = True
+        with contextlib.suppress(BrokenPipeError):
+            stream.close()
+
+    def _failed(self, said: str) -> str:
+        lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it printed nothing"]
+        first = next((line for line in lines if "error:" in line), lines[-1])[:_LONGEST_MESSAGE].rstrip(".")
+        return (
+            f"pg_restore could not fill {self.shown}, which is still empty: {without_password(first, self._settings)}."
+            " Correct this, and run the task again."
+        )
+
+    def _end_others(self) -> None:
+        until = time.monotonic() + _PATIENCE
+        with self._connected(writable=True) as database:
+            database.rows(_END_OTHERS, _APPLICATION)
+        while time.monotonic() < until:
+            with self._connected() as database:
+                [(number,)] = database.rows(_OTHERS, _APPLICATION)
+            if not number:
+                return
+            time.sleep(0.2)
+        raise SynapseError(
+            f"An interrupted restore still works on {self.shown}. Wait until it ends, and run the task again."
+        )
+
+    def _program(self) -> str:
+        return find_program("pg_restore", self._dumped_by).path
+
+    def _name(self) -> str:
+        return str(self._settings.arguments.get("dbname") or self._settings.arguments.get("database") or "")
+
+    @contextlib.contextmanager
+    def _connected(self, *, writable: bool = False) -> t.Iterator[Database]:
+        with acting_as(self._owner.uid), Database(self._settings, writable=writable) as database:
+            yield database
+
+
+def is_local(host: str) -> bool:
+    """Whether the PostgreSQL server with this host in its connection runs on this host."""
+    return host in ("", "localhost", "127.0.0.1", "::1") or host.startswith("/")

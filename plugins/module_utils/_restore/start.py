@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Starts a restored server: its units are new to systemd, and are enabled as they were on the server of the backup."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
+
+Json = dict[str, t.Any]
+
+_TIMEOUT = 60
+
+
+def start_server(
+    service: Service,
+    described: Json,
+    *,
+    system: bool,
+    run: t.Callable[[t.Sequence[str], float], Completed] = run_command,
+) -> None:
+    """Start the main process and the workers that ran. `described`: the service in the manifest.
+
+    `system`: whether they are units of systemd. Raises SynapseError if one of them does not start.
+    """
+    workers = [str(name) for name in described.get("workers", [])]
+    if system:
+        _systemctl(run, "daemon-reload")
+        service.require_control()
+        enabled = [str(unit["name"]) for unit in described["units"] if unit.get("enabled") is True]
+        if enabled:
+            _systemctl(run, "enable", "--", *enabled)
+    service.start({"main": True, "units": workers, "daemons": [], "directory": ""})
+
+
+def _systemctl(run: t.Callable[[t.Sequence[str], float], Completed], *arguments: str) -> None:
+    done = run(["systemctl", *arguments], _TIMEOUT)
+    if done.status:
+        said = (done.errors.strip().splitlines() or ["it printed nothing"])[-1].rstrip(".")
+        raise SynapseError(f"systemctl {' '.join(arguments)} failed: {said}. Correct this, and run the task again.")

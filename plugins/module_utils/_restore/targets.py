@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection: it may change in any release.
+
+"""Where the database of a restored server will be on this host."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConnectionFailed,
+    InvalidInput,
+    MissingLibrary,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.archived import archived_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import PostgresqlTarget, is_local
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.sqlite import SqliteTarget
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Counts, Pieces, Target
+
+Json = dict[str, t.Any]
+# Gets the name of a value, why it is not known, and what to do about it.
+Unseen = t.Callable[[str, str, str], None]
+
+# Where Debian has the data of its PostgreSQL.
+POSTGRESQL_DATA = "/var/lib/postgresql"
+_CREATE = "Install Synapse, and create the database, and run the task again."
+_MAJOR = re.compile(r"\d+")
+
+
+class UnseenTarget:
+    """A PostgreSQL database that may not exist yet: what cannot be seen of it is reported to `unseen`."""
+
+    def __init__(self, target: Target, unseen: Unseen) -> None:
+        self._target = target
+        self._unseen = unseen
+
+    @property
+    def shown(self) -> str:
+        """The database as a message shows it."""
+        return self._target.shown
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it will be on a disk of this host."""
+        return self._target.is_local
+
+    def data(self) -> str:
+        """Return in words what data there is, or "" if it cannot be seen yet."""
+        try:
+            return self._target.data()
+        except (ConnectionFailed, MissingLibrary) as error:
+            self._unseen("database", error.message, _CREATE)
+            return ""
+
+    def problems(self) -> list[str]:
+        """Return why Synapse could not use the database, as far as that can be seen."""
+        try:
+            return self._target.problems()
+        except (ConnectionFailed, MissingLibrary, InvalidInput):
+            return []
+
+    def differences(self, counts: Counts) -> list[str]:
+        """Return where the rows differ."""
+        return self._target.differences(counts)
+
+    def restore(self, pieces: Pieces, counts: Counts) -> None:
+        """Restore the database."""
+        self._target.restore(pieces, counts)
+
+
+class UnreadTarget:
+    """A PostgreSQL database whose connection cannot be read, because PyYAML is not installed yet: see UnseenTarget."""
+
+    def __init__(self, described: Json, error: MissingLibrary, unseen: Unseen) -> None:
+        self._described = described
+        self._error = error
+        self._unseen = unseen
+
+    @property
+    def shown(self) -> str:
+        """The database as a message shows it."""
+        host = self._described.get("host") or "the local socket"
+        return f"the PostgreSQL database {self._described.get('name')} at {host}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it will be on a disk of this host."""
+        return is_local(str(self._described.get("host") or ""))
+
+    def data(self) -> str:
+        """Return nothing: it cannot be seen."""
+        self._unseen("database", self._error.message, _CREATE)
+        return ""
+
+    def problems(self) -> list[str]:
+        """Return nothing: it cannot be seen."""
+        return []
+
+    def differences(self, _counts: Counts) -> list[str]:
+        """Raise MissingLibrary."""
+        raise self._error
+
+    def restore(self, _pieces: Pieces, _counts: Counts) -> None:
+        """Raise MissingLibrary."""
+        raise self._error
+
+
+def find_target(
+    manifest: Json,
+    contents: t.Mapping[str, bytes],
+    directories: Directories,
+    owner: Attributes,
+    unseen: Unseen | None,
+) -> Target:
+    """Return the place of the database. `contents`: the archived files by their paths. `owner`: the user of Synapse.
+
+    `unseen`: is called with what cannot be seen yet, if that is allowed. Raises ConfigurationError if the archived
+    configuration cannot be used, MissingLibrary without PyYAML.
+    """
+    described = manifest["database"]
+    if manifest["engine"] == "sqlite":
+        return SqliteTarget(str(described["path"]), directories, owner)
+    try:
+        settings = archived_database(manifest, contents)
+    except MissingLibrary as error:
+        if unseen is None:
+            raise
+        return UnreadTarget(described, error, unseen)
+    target = PostgresqlTarget(
+        settings,
+        owner,
+        dumped_by=major(described.get("dump_version") or described.get("server_version")),
+        made_in=major(described.get("server_version")),
+    )
+    return target if unseen is None else UnseenTarget(target, unseen)
+
+
+def major(version: t.Any) -> int:
+    """Return the major version in a text such as "15.8 (Debian 15.8-0)", or 0 if there is none."""
+    found = _MAJOR.match(str(version or ""))
+    return int(found.group()) if found else 0

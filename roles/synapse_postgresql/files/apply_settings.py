@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes or removes the file with the settings of this role, and makes PostgreSQL use it.
+
+If PostgreSQL does not start with it, the file is as before afterwards, and PostgreSQL runs again.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import child_process, look_at_postgresql
+
+# After a reload, the main process needs a moment to read its files.
+_ROUNDS, _PAUSE = 20, 0.1
+
+Row = dict[str, t.Any]
+
+
+def answer(question: Row) -> Row:
+    """Return the plan afterwards, with nothing left to do; raises `OSError` if that is not so.
+
+    The question is that of look_at_postgresql.py, with `settings` of its answer.
+    """
+    settings = question["settings"]
+    _write(question, settings["text"])
+    try:
+        _put_in_force(settings)
+    except OSError as error:
+        _write(question, settings["present"] or "")
+        _put_in_force(settings)
+        raise OSError(f"{error}. {settings['path']} is as before, and PostgreSQL runs again.") from error
+    for _round in range(_ROUNDS):
+        plan = look_at_postgresql.look(question)
+        if not plan.settings or plan.wrong:
+            break
+        time.sleep(_PAUSE)
+    if plan.settings and not plan.wrong:
+        raise OSError(
+            f"PostgreSQL does not use all of {settings['path']}. The reason is in its log (journalctl --unit"
+            f" {settings['unit']}, /var/log/postgresql)."
+        )
+    return plan.shown()
+
+
+def _put_in_force(settings: Row) -> None:
+    action = "restart" if settings["restarts"] else "reload"
+    child_process.require(["systemctl", action, settings["unit"]])
+
+
+def _write(question: Row, text: str) -> None:
+    """The directory belongs to the owner of the cluster, so only he writes there."""
+    settings = question["settings"]
+    asked = {"path": settings["path"], "text": text}
+    child_process.ask(question, "write_file.py", asked, settings["owner"], "python3")

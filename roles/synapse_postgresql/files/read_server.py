@@ -1,0 +1,101 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an administrator sees of a PostgreSQL server: its settings, its rules, and the user and database of Synapse."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import psycopg2
+import psycopg2.extras
+
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import scram
+
+_SETTINGS = """
+    SELECT name, setting, unit, context, source, boot_val, pending_restart FROM pg_settings
+    WHERE pending_restart OR name IN ('shared_buffers', 'effective_cache_size', 'maintenance_work_mem', 'work_mem',
+        'max_connections', 'superuser_reserved_connections', 'reserved_connections', 'server_version_num',
+        'config_file', 'hba_file', 'ssl')
+"""
+_WRITTEN = "SELECT sourcefile, sourceline, name, setting, error FROM pg_file_settings ORDER BY seqno"
+_RULES = """
+    SELECT type, database, user_name, address, netmask, auth_method, options FROM pg_hba_file_rules
+    WHERE error IS NULL ORDER BY line_number
+"""
+_ROLE = "SELECT rolcanlogin, rolsuper, rolconnlimit FROM pg_roles WHERE rolname = %s"
+# As JSON, because the columns are not the same in every version.
+_DATABASE = """
+    SELECT to_jsonb(d) || jsonb_build_object(
+        'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding))
+    FROM pg_database d WHERE datname = %s
+"""
+_RIGHTS = "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+
+Row = dict[str, t.Any]
+
+
+def connect(arguments: Row) -> t.Any:
+    """Return a connection on which each statement is a transaction of its own; raises `psycopg2.Error`."""
+    connection = psycopg2.connect(connect_timeout=10, **arguments)
+    connection.autocommit = True
+    return connection
+
+
+def rows(connection: t.Any, query: str, *values: str) -> list[Row]:
+    """Return the rows of a query as dictionaries; raises `psycopg2.Error`."""
+    with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+        cursor.execute(query, values)
+        return [dict(row) for row in cursor.fetchall()]
+
+
+def optional(connection: t.Any, query: str, *values: str) -> list[Row] | None:
+    """Return the rows of a query, or None if this administrator may not see them."""
+    with contextlib.suppress(psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedFunction):
+        return rows(connection, query, *values)
+    return None
+
+
+def password_is(connection: t.Any, user: str, password: str) -> bool | None:
+    """Return whether this is the password of a user, or None if this administrator cannot see that."""
+    found = optional(connection, "SELECT rolpassword FROM pg_authid WHERE rolname = %s", user)
+    return None if found is None else any(scram.is_stored(password, row["rolpassword"] or "", user) for row in found)
+
+
+def owner_can_create(arguments: Row, database: str, user: str) -> bool | None:
+    """Return whether a user may create tables in a database, or None if this administrator cannot see that."""
+    query = "SELECT has_schema_privilege(%s, 'public', 'CREATE') AS can"
+    try:
+        with contextlib.closing(connect({**arguments, "dbname": database})) as connection:
+            return bool(rows(connection, query, user)[0]["can"])
+    except psycopg2.Error:
+        return None
+
+
+def read(question: Row) -> Row:
+    """Return all that matters; raises `psycopg2.Error`. `question`: see `answer`."""
+    user, database, password = question["user"], question["database"], question["password"]
+    with contextlib.closing(connect(question["arguments"])) as connection:
+        role, found = rows(connection, _ROLE, user), rows(connection, _DATABASE, database)
+        return {
+            "settings": {row["name"]: row for row in rows(connection, _SETTINGS)},
+            "written": optional(connection, _WRITTEN),
+            "rules": optional(connection, _RULES),
+            "rights": rows(connection, _RIGHTS)[0],
+            "role": role[0] if role else None,
+            "database": next(iter(found[0].values())) if found else None,
+            "password": password_is(connection, user, password) if role and password else None,
+            "can_create": owner_can_create(question["arguments"], database, user) if role and found else None,
+        }
+
+
+def answer(question: Row) -> Row:
+    """Return what `read` returns, or `error`, the words of PostgreSQL.
+
+    The question: `arguments` of the administrator's connection; `user`, `password` and `database` of Synapse.
+    """
+    try:
+        return {**read(question), "error": ""}
+    except psycopg2.Error as error:
+        return {"error": " ".join(str(error).split())}

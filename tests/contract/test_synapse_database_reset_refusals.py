@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What synapse_database_reset refuses, and that nothing is changed or stopped by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
+from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
+from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
+    Parameters,
+    Refusal,
+    named,
+    play,
+    prove_refusal,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.reset_server import (
+    MODULE,
+    backups,
+    declare,
+    fill,
+    state,
+)
+from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(engine, marks=pytest.mark.xdist_group(f"refused resets on {engine}")) for engine in servers.ENGINES
+    ],
+)
+def own(request: pytest.FixtureRequest) -> t.Iterator[Server]:
+    with servers.own_servers(request.param) as [server]:
+        fill(server)
+        yield server
+
+
+@pytest.fixture
+def place(own: Server, tmp_path: Path) -> Place:
+    return Place(own, f"r{secrets.token_hex(4)}", tmp_path)
+
+
+def _refusal(name: str, message: str | t.Callable[[Place], str], **options: t.Any) -> Refusal:
+    return Refusal(name, MODULE, lambda place: declare(place, **options), message, state=state, token=False)
+
+
+def _public(place: Place) -> Parameters:
+    directory = place.directory / "backups"
+    directory.mkdir(mode=0o755)
+    directory.chmod(0o755)
+    return declare(place)
+
+
+CASES = (
+    _refusal("no confirmation", "confirm is empty", confirm=""),
+    _refusal("the name of another server", "the configuration on this host is that of", confirm="example.org"),
+    _refusal("a backup in a relative directory", "is not an absolute path", backup_directory="backups"),
+    Refusal("a backup that others can read", MODULE, _public, "chmod 700", state=state, token=False),
+    _refusal("no Python of Synapse", "synapse_python /usr/bin/false", synapse_python="/usr/bin/false"),
+    _refusal("no recipient", "age|recipient", age_recipients=["nobody"]),
+    _refusal("no configuration", "does not exist on this host", config_path=["/nowhere/homeserver.yaml"]),
+)
+
+
+@pytest.mark.parametrize("case", named(CASES))
+def test_refused(place: Place, case: Refusal) -> None:
+    if case.name == "a backup that others can read":
+        # The case is played twice.
+        case.parameters(place)
+        case = Refusal(case.name, MODULE, declare, case.message, state=state, token=False)
+    prove_refusal(place, case)
+    assert backups(place) == []
+
+
+def _accounts(place: Place) -> State:
+    """Return what no other server can change at the same time."""
+    shown = state(place)
+    return {"users": shown["users"], "answers": shown["answers"], "backups": shown["backups"]}
+
+
+def test_a_server_that_has_federated(met: Place) -> None:
+    """The real pair: each has been in rooms of the other."""
+    expected = f"because {re.escape(met.server.name)} has federated"
+    message = prove_refusal(met, Refusal("federated", MODULE, declare, expected, state=_accounts, token=False))
+    assert met.ids["other"] in message
+    result = play(met, MODULE, declare(met), token=False)
+    kinds = {each["kind"]: each["servers"] for each in result["evidence"]}
+    assert met.ids["other"] in kinds["destinations"]
+    assert met.ids["other"] in kinds["members"]
+    assert len(result["remedies"]) == 5
+
+
+def test_a_server_whose_only_evidence_is_in_its_history(place: Place) -> None:
+    """Somebody from elsewhere has invited a user, long ago."""
+    server = place.server
+    [(event_id, sender)] = server.rows("SELECT event_id, sender FROM room_memberships LIMIT 1")
+    server.write("UPDATE room_memberships SET sender = '@a:far.example' WHERE event_id = ?", event_id)
+    server.forget_database()
+    prove_refusal(place, _refusal("history", r"servers of users who have been in its rooms, .*: far\.example\. What"))
+    server.write("UPDATE room_memberships SET sender = ? WHERE event_id = ?", sender, event_id)
+    server.forget_database()
+
+
+def test_accounts_of_two_servers(place: Place) -> None:
+    place.server.write("INSERT INTO users (name, creation_ts) VALUES ('@a:far.example', 1)")
+    place.server.forget_database()
+    prove_refusal(place, _refusal("two", "The accounts in the database have the server names far.example, "))
+    place.server.write("DELETE FROM users WHERE name = '@a:far.example'")
+    place.server.forget_database()
+
+
+def test_an_sqlite_database_behind_a_link(place: Place) -> None:
+    server = place.server
+    if server.engine != "sqlite":
+        pytest.skip("only SQLite has a file")
+    link = Path(server.directory, "link.db")
+    link.symlink_to("homeserver.db")
+    dropin = Path(server.config_path[1], "90-link.yaml")
+    dropin.write_text(json.dumps({"database": {"name": "sqlite3", "args": {"database": str(link)}}}))
+    try:
+        prove_refusal(place, _refusal("a link", "link.db is a link"))
+    finally:
+        dropin.unlink()
+        link.unlink()
+
+
+_FOREIGN = {
+    "a table": ("CREATE TABLE invoices (name TEXT)", "DROP TABLE invoices", "the table invoices"),
+    "a view of a table of Synapse": (
+        "CREATE VIEW people AS SELECT name FROM users",
+        "DROP VIEW people",
+        "the view people",
+    ),
+    "another schema": (
+        "CREATE SCHEMA shop CREATE TABLE users (name TEXT)",
+        "DROP SCHEMA shop CASCADE",
+        "the table shop.users",
+    ),
+    "a function": (
+        "CREATE FUNCTION twice(number INT) RETURNS INT LANGUAGE sql AS 'SELECT number * 2'",
+        "DROP FUNCTION twice",
+        "the function twice",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _FOREIGN)
+def test_what_is_not_synapses(place: Place, name: str) -> None:
+    create, drop, shown = _FOREIGN[name]
+    if place.server.engine != "postgresql":
+        pytest.skip("only a PostgreSQL database can be shared")
+    place.server.write(create)
+    place.server.forget_database()
+    try:
+        prove_refusal(
+            place, _refusal(name, f"also contains what does not come from Synapse: {re.escape(shown)}. Nothing")
+        )
+    finally:
+        place.server.write(drop)
+        place.server.forget_database()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+def test_another_user(place: Place) -> None:
+    """Who cannot end the processes is refused before anything is read that only that one can read."""
+    # In a process of its own, because the user of this one cannot be taken back.
+    os.chmod(place.directory, 0o777)
+    child = os.fork()
+    if not child:
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            result = play(place, MODULE, declare(place), token=False)
+            os._exit(0 if result.get("failed") else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert state(place)["answers"]

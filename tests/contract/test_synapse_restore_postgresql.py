@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""synapse_restore into PostgreSQL: databases that do not fit, another connection, and a failure in the middle."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+import yaml
+
+from ansible_collections.matrix_ops.synapse.tests.contract.restored import Restored, backed_up
+
+_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+_AS_SYNAPSE_NEEDS = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+_FAILURE = """
+    CREATE FUNCTION fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no more'; END $$;
+    CREATE EVENT TRIGGER failure ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION fail()
+"""
+
+
+@pytest.fixture
+def made(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Restored]:
+    """A server that is gone, and its empty database."""
+    with backed_up("postgresql", tmp_path_factory.mktemp("restore")) as made:
+        yield made
+
+
+def _refused(made: Restored, message: str, **changed: t.Any) -> None:
+    for check in (True, False):
+        result = made.run(check=check, **changed)
+        assert result.get("failed"), result
+        assert message in result["msg"], result["msg"]
+        assert not result["changed"]
+        assert not made.place.exists()
+        assert str(made.server.database["password"]) not in json.dumps(result)
+
+
+def _login(made: Restored, **changed: t.Any) -> dict[str, t.Any]:
+    database = made.server.database
+    names = {"host": "login_host", "port": "login_port", "user": "login_user", "password": "login_password"}
+    return {**{option: database[name] for name, option in names.items()}, "login_db": "elsewhere", **changed}
+
+
+def test_databases_that_do_not_fit(made: Restored) -> None:
+    made.in_postgres("CREATE TABLE other (id integer)", "synapse")
+    _refused(made, "This host has the data of a server: the PostgreSQL database synapse at 127.0.0.1 with 1 tables")
+    made.in_postgres("DROP TABLE other", "synapse")
+    made.in_postgres("CREATE DATABASE elsewhere TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")
+    _refused(made, "Synapse cannot use the PostgreSQL database elsewhere", **_login(made))
+    _refused(made, "createdb --encoding=UTF8 --locale=C --template=template0 --owner=synapse elsewhere", **_login(made))
+    _refused(made, "cannot be reached", **_login(made, login_password="wrong"))
+    _refused(made, "cannot be reached", **_login(made, login_db="missing"))
+    missing = made.run(check=True, **_login(made, login_db="missing", allow_missing_installation=True))
+    assert [each["name"] for each in missing["unknown"]] == ["database"]
+    result = made.run(**_login(made, login_db="missing", allow_missing_installation=True))
+    assert "cannot be reached" in result["msg"]
+    assert not made.place.exists()
+
+
+def test_another_connection(made: Restored) -> None:
+    made.in_postgres(f"CREATE DATABASE elsewhere {_AS_SYNAPSE_NEEDS}")
+    result = made.run(**_login(made))
+    assert not result.get("failed"), result
+    assert result["restore"]["proven"]["login"] == 1
+    assert str(made.server.database["password"]) not in json.dumps(result)
+    assert made.in_postgres(_TABLES, "synapse") == [(0,)]
+    [(tables,)] = made.in_postgres(_TABLES, "elsewhere")
+    assert tables > 100
+    dropin = made.place / "conf.d" / "60-matrix_ops-database.yaml"
+    assert yaml.safe_load(dropin.read_text())["database"]["args"]["dbname"] == "elsewhere"
+    assert not made.run(**_login(made))["changed"]
+
+
+def test_a_failure_leaves_the_database_empty(made: Restored) -> None:
+    made.in_postgres(_FAILURE, "synapse")
+    result = made.run()
+    assert result.get("failed"), result
+    assert (
+        "pg_restore could not fill the PostgreSQL database synapse at 127.0.0.1, which is still empty" in result["msg"]
+    )
+    assert "no more" in result["msg"]
+    assert made.in_postgres(_TABLES, "synapse") == [(0,)]
+    assert not (made.place / "homeserver.yaml").exists()
+    made.in_postgres("DROP EVENT TRIGGER failure; DROP FUNCTION fail()", "synapse")
+    result = made.run()
+    assert not result.get("failed"), result
+    assert result["restore"]["proven"]["login"] == 1

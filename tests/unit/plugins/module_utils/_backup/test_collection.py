@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import pathlib
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.collection import (
+    LARGEST_FILE,
+    Collector,
+    Kept,
+    describe_directories,
+    read_kept,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+
+_CONFIGURATION = """
+server_name: example.org
+signing_key_path: signing.key
+log_config: log.yaml
+app_service_config_files: [bridge.yaml]
+registration_shared_secret_path: {place}/secret
+tls_certificate_path: {place}/tls.crt
+pid_file: {place}/homeserver.pid
+media_store_path: {place}/media
+templates: {{custom_template_directory: {place}/templates}}
+module_data: {place}/data
+database: {{name: sqlite3, args: {{database: {place}/homeserver.db}}}}
+modules: [{{module: x, config: {{file: {place}/module.conf, system: /usr/bin/env, key_path: relative.key}}}}]
+"""
+
+
+@pytest.fixture(name="place")
+def make_place(tmp_path: pathlib.Path) -> pathlib.Path:
+    for name in ("media", "templates/deep", "data", "conf.d"):
+        (tmp_path / name).mkdir(parents=True)
+    names = "signing.key log.yaml bridge.yaml secret tls.crt homeserver.pid homeserver.db module.conf relative.key"
+    for name in (*names.split(), "media/m", "templates/a.html", "templates/deep/b.html", "data/d", "conf.d/.hidden"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "homeserver.yaml").write_text(_CONFIGURATION.format(place=tmp_path))
+    (tmp_path / "conf.d" / "a.yaml").write_text("report_stats: false")
+    return tmp_path
+
+
+def _collect(place: pathlib.Path, *extra: pathlib.Path) -> dict[str, str]:
+    paths = [str(place / "homeserver.yaml"), str(place / "conf.d")]
+    collector = Collector([str(place / "media"), str(place / "homeserver.db")])
+    collector.add_configuration(paths, read_configuration(paths), str(place))
+    for path in extra:
+        collector.add_extra(str(path))
+    return {os.path.relpath(kept.path, place): kept.kind for kept in collector.files()}
+
+
+def test_everything_that_the_configuration_names(place: pathlib.Path) -> None:
+    assert _collect(place) == {
+        "homeserver.yaml": "configuration",
+        "conf.d/a.yaml": "drop_in",
+        "log.yaml": "log_configuration",
+        "bridge.yaml": "registration",
+        "signing.key": "signing_key",
+        "secret": "secret",
+        "tls.crt": "tls",
+        "templates/a.html": "template",
+        "templates/deep/b.html": "template",
+        "module.conf": "other",
+        "relative.key": "secret",
+    }
+
+
+def test_the_default_path_of_the_signing_key(place: pathlib.Path) -> None:
+    path = place / "homeserver.yaml"
+    path.write_text(path.read_text().replace("signing_key_path: signing.key", ""))
+    (place / "example.org.signing.key").write_text("key")
+    assert _collect(place)["example.org.signing.key"] == "signing_key"
+
+
+def test_extra_paths(place: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found = _collect(place, place / "data", place / "homeserver.pid", place / "secret")
+    assert (found["data/d"], found["homeserver.pid"], found["secret"]) == ("extra", "extra", "secret")
+
+
+def test_links_in_an_extra_directory_are_not_followed(place: pathlib.Path) -> None:
+    (place / "data" / "link").symlink_to("/etc/passwd")
+    (place / "data" / "directory").symlink_to("/etc")
+    assert [path for path in _collect(place, place / "data") if path.startswith("data")] == ["data/d"]
+
+
+@pytest.mark.parametrize("path", ["missing", "../relative"])
+def test_an_extra_path_that_does_not_exist(place: pathlib.Path, path: str) -> None:
+    with pytest.raises(InvalidInput, match="does not exist"):
+        Collector([]).add_extra(path if path.startswith(".") else str(place / path))
+
+
+def test_notes_of_other_modules_are_left_out(place: pathlib.Path) -> None:
+    for name in (".matrix_ops-restore.json", ".matrix_ops-reset.json"):
+        (place / "data" / name).write_text("{}")
+    assert not [path for path in _collect(place, place / "data") if ".matrix_ops" in path]
+
+
+def test_a_large_file_is_data(place: pathlib.Path) -> None:
+    os.truncate(place / "module.conf", LARGEST_FILE + 1)
+    assert "module.conf" not in _collect(place)
+    with pytest.raises(InvalidInput, match="larger than"):
+        _collect(place, place / "module.conf")
+
+
+def test_the_content_and_the_attributes_of_a_file(place: pathlib.Path) -> None:
+    path = place / "secret"
+    path.chmod(0o640)
+    os.utime(path, (5, 7))
+    opened = read_kept(Kept(str(path), "secret"))
+    assert opened.content == b"secret"
+    shown: dict[str, t.Any] = {"path": str(path), "kind": "secret", "size": 6, "mode": "0640", "modified": 7}
+    assert {name: opened.described[name] for name in shown} == shown
+    assert {"owner", "group"} < set(opened.described)
+    with pytest.raises(SynapseError, match="cannot be read"):
+        read_kept(Kept(str(place / "missing"), "other"))
+
+
+def test_directories_with_those_above_them(place: pathlib.Path) -> None:
+    found = [each["path"] for each in describe_directories([str(place / "conf.d" / "a.yaml"), str(place / "media")])]
+    assert str(place / "conf.d") in found
+    assert str(place / "media") in found
+    assert found == sorted(found)
+    assert not {"/", "/tmp", "/etc"} & set(found)

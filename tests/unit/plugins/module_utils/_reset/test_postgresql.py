@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import postgresql
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgresql import (
+    drop_contents,
+    require_droppable,
+    take_inventory,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.schema_names import SchemaNames
+
+NAMES = SchemaNames(frozenset({"users", "rooms"}), frozenset({"user_id_seq"}), frozenset({"check_it"}))
+SETTINGS = DatabaseSettings("psycopg2", {"dbname": "synapse"}, "homeserver.yaml")
+Row = tuple[t.Any, ...]
+# schema, name, kind, owner, may be dropped, visible
+OWN: list[Row] = [
+    ("public", "users", "r", "synapse", True, True),
+    ("public", "rooms", "r", "synapse", True, True),
+    ("public", "user_id_seq", "S", "synapse", True, True),
+    ("public", "_temp_populate_user_directory_rooms", "r", "synapse", True, True),
+]
+FUNCTION: Row = ("public", "check_it", "a integer", "synapse", True, True, "f")
+
+
+class Scripted(Database):
+    """A database whose catalog is made up, and which keeps what is written."""
+
+    relations: list[Row] = OWN
+    functions: list[Row] = [FUNCTION]
+    written: t.ClassVar[list[str]] = []
+    refuses = ""
+
+    def __init__(self, settings: DatabaseSettings, **_options: t.Any) -> None:
+        self._settings = settings
+
+    def __exit__(self, *_ignored: object) -> None:
+        pass
+
+    def rows(self, sql: str, *values: t.Any) -> list[Row]:
+        if "pg_class AS relation" in sql:
+            return self.relations
+        if "pg_proc AS routine" in sql:
+            return self.functions
+        self.written.append(f"{sql} {values}")
+        return []
+
+    def write(self, sql: str, *values: t.Any) -> int:
+        self.written.append(sql)
+        if self.refuses:
+            raise SynapseError(self.refuses)
+        return 0
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    Scripted.written.clear()
+    monkeypatch.setattr(postgresql, "Database", Scripted)
+    return Scripted(SETTINGS)
+
+
+def test_inventory(database: Scripted) -> None:
+    own, foreign = take_inventory(database, NAMES)
+    assert [found.sql for found in own] == [
+        '"public"."users"',
+        '"public"."rooms"',
+        '"public"."user_id_seq"',
+        '"public"."_temp_populate_user_directory_rooms"',
+        '"public"."check_it"(a integer)',
+    ]
+    assert foreign == []
+
+
+@pytest.mark.parametrize(
+    ("relation", "shown"),
+    [
+        (("public", "invoices", "r", "shop", False, True), "the table invoices"),
+        (("shop", "users", "r", "shop", False, False), "the table shop.users"),
+        (("public", "users", "v", "synapse", True, True), "the view users"),
+        (("public", 'odd"name', "m", "synapse", True, True), 'the materialized view odd"name'),
+        (("public", "rooms", "f", "synapse", True, True), "the foreign table rooms"),
+    ],
+)
+def test_foreign(database: Scripted, monkeypatch: pytest.MonkeyPatch, relation: Row, shown: str) -> None:
+    monkeypatch.setattr(Scripted, "relations", [*OWN, relation])
+    with pytest.raises(
+        InvalidInput, match=f"also contains what does not come from Synapse: {shown}. Nothing was dropped"
+    ):
+        require_droppable(database, NAMES)
+
+
+def test_many_foreign(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = [("public", f"other{number}", "r", "shop", True, True) for number in range(8)]
+    monkeypatch.setattr(Scripted, "relations", other)
+    with pytest.raises(InvalidInput, match="the table other4 and 3 more. Nothing"):
+        require_droppable(database, NAMES)
+
+
+@pytest.mark.parametrize("function", [("public", "other", "", "a", True, True, "f"), (*FUNCTION[:6], "p")])
+def test_foreign_function(database: Scripted, monkeypatch: pytest.MonkeyPatch, function: Row) -> None:
+    monkeypatch.setattr(Scripted, "functions", [function])
+    with pytest.raises(InvalidInput, match=f"not come from Synapse: the function {function[1]}"):
+        require_droppable(database, NAMES)
+
+
+def test_of_another_owner(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "relations", [("public", "users", "r", "postgres", False, True)])
+    with pytest.raises(InvalidInput, match="cannot drop: the table users, which belongs to postgres. Give it"):
+        require_droppable(database, NAMES)
+
+
+def test_dropped_without_cascade(database: Scripted) -> None:
+    drop_contents(SETTINGS, NAMES)
+    timeout, *dropped = database.written
+    assert "lock_timeout" in timeout
+    assert dropped == [
+        'DROP TABLE "public"."users", "public"."rooms", "public"."_temp_populate_user_directory_rooms"',
+        'DROP SEQUENCE "public"."user_id_seq"',
+        'DROP FUNCTION "public"."check_it"(a integer)',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "expected"),
+    [
+        ("canceling statement due to lock timeout.", "Another program uses the PostgreSQL database synapse"),
+        ("deadlock detected.", "Another program uses"),
+        ("the disk is broken.", "the disk is broken"),
+    ],
+)
+def test_refused(database: Scripted, monkeypatch: pytest.MonkeyPatch, refuses: str, expected: str) -> None:
+    monkeypatch.setattr(Scripted, "refuses", refuses)
+    with pytest.raises(SynapseError, match=expected):
+        drop_contents(SETTINGS, NAMES)
+
+
+def test_nothing_to_drop(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "relations", [])
+    monkeypatch.setattr(Scripted, "functions", [])
+    drop_contents(SETTINGS, NAMES)
+    assert len(database.written) == 1

@@ -1,0 +1,255 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import sqlite3
+import types
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    StateNotReached,
+    SynapseError,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import DeclaredReset, ResetResource
+
+# The tables in which evidence of federation is looked for, with the columns that are read.
+_TABLES = {
+    "users": "name, appservice_id, creation_ts",
+    "rooms": "room_id, creator",
+    "destinations": "destination",
+    "current_state_events": "state_key, type, membership",
+    "room_alias_servers": "server",
+    "received_transactions": "origin",
+    "federation_inbound_events_staging": "origin",
+    "server_keys_json": "server_name",
+    "device_lists_remote_cache": "user_id",
+    "remote_media_cache": "media_origin",
+    "room_memberships": "user_id, sender",
+}
+STEPS = [
+    "stop matrix-synapse.service",
+    "back up to /backups",
+    "drop everything in the SQLite database {database}",
+    "start matrix-synapse.service, and check that the new database is empty",
+]
+
+
+class Server:
+    described = "matrix-synapse.service"
+    refuses = ""
+
+    def require_control(self) -> None:
+        if self.refuses:
+            raise SynapseError(self.refuses)
+
+    def is_running(self) -> bool:
+        return True
+
+    def running(self, before: t.Any = None) -> dict[str, t.Any]:
+        return {"main": True}
+
+    def stop(self) -> None:
+        raise AssertionError("nothing is stopped")
+
+    def start(self, running: t.Any = None) -> None:
+        raise AssertionError("nothing is started")
+
+
+class Backup:
+    refuses = ""
+
+    def prepare(self) -> None:
+        if self.refuses:
+            raise SynapseError(self.refuses)
+
+    def write(self) -> types.SimpleNamespace:
+        raise AssertionError("nothing is backed up")
+
+
+@dataclasses.dataclass
+class Host:
+    """A host with a configuration and a database."""
+
+    directory: pathlib.Path
+    server: Server = dataclasses.field(default_factory=Server)
+    backup: Backup = dataclasses.field(default_factory=Backup)
+
+    @property
+    def database(self) -> pathlib.Path:
+        return self.directory / "homeserver.db"
+
+    def configure(self, server_name: str = "example.org", **settings: t.Any) -> None:
+        database = {"name": "sqlite3", "args": {"database": str(self.database)}}
+        media = str(self.directory / "media")
+        configuration = {"server_name": server_name, "database": database, "media_store_path": media, **settings}
+        (self.directory / "homeserver.yaml").write_text(json.dumps(configuration))
+
+    def write(self, *statements: str) -> None:
+        connection = sqlite3.connect(self.database)
+        for table, columns in _TABLES.items():
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        connection.close()
+
+    def resource(self, confirm: str = "example.org", **options: t.Any) -> ResetResource:
+        declared = DeclaredReset((str(self.directory / "homeserver.yaml"),), confirm, "/backups", **options)
+        return ResetResource(declared, self.server, self.backup, lambda: Place(None, None))
+
+    def steps(self, **options: t.Any) -> list[str]:
+        """Return the steps, with what depends on the test replaced."""
+        resource = self.resource(**options)
+        shown = resource.result(resource.plan(), False)["steps"]
+        return [step.replace(str(self.database), "{database}").replace(str(self.directory), "") for step in shown]
+
+    def add_media(self) -> None:
+        file = self.directory / "media" / "local_content" / "Ab" / "Cd" / "EfGh"
+        file.parent.mkdir(parents=True)
+        file.touch()
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> Host:
+    """A host whose server has an account and a room."""
+    made = Host(tmp_path)
+    made.configure()
+    made.write(
+        "INSERT INTO users VALUES ('@a:example.org', NULL, 1000000000)",
+        "INSERT INTO rooms VALUES ('!r', '@a:example.org')",
+    )
+    return made
+
+
+def test_never_federated(host: Host) -> None:
+    resource = host.resource()
+    plan = resource.plan()
+    assert (plan.before, plan.after) == ({"database": "in use"}, {"database": "empty"})
+    result = resource.result(plan, False)["database_reset"]
+    assert result["case"] == "never_federated"
+    assert result["reason"].startswith("There is no evidence that example.org has ever federated.")
+    assert len(result["next_steps"]) == 2
+    assert host.steps() == STEPS
+    assert not (host.directory / ".matrix_ops-reset.json").exists()
+
+
+def test_with_media(host: Host) -> None:
+    assert host.steps(purge_media=True) == STEPS
+    host.add_media()
+    assert host.steps(purge_media=True) == [*STEPS, "remove the media in /media"]
+    plan = host.resource(purge_media=True).plan()
+    assert (plan.before, plan.after) == (
+        {"database": "in use", "media": "files"},
+        {"database": "empty", "media": "none"},
+    )
+
+
+def test_federated(host: Host) -> None:
+    host.write("INSERT INTO destinations VALUES ('far.example')")
+    with pytest.raises(InvalidInput, match="because example.org has federated") as raised:
+        host.resource().plan()
+    assert raised.value.details["evidence"] == [{"kind": "destinations", "count": 1, "servers": ["far.example"]}]
+
+
+def test_server_name_changes(host: Host) -> None:
+    host.write("INSERT INTO destinations VALUES ('far.example')")
+    key = host.directory / "signing.key"
+    key.write_text("ed25519 a_old abc\n")
+    host.configure("new.example", signing_key_path=str(key))
+    resource = host.resource("new.example")
+    result = resource.result(resource.plan(), False)["database_reset"]
+    assert (result["case"], result["old_server_name"]) == ("server_name_changes", "example.org")
+    assert "still signs with the key that it had as example.org" in result["next_steps"][1]
+    replaced = "replace the signing key /signing.key, and keep the old one as /signing.key.of-example.org"
+    assert host.steps(confirm="new.example", new_signing_key=True) == [*STEPS[:3], replaced, STEPS[3]]
+    resource = host.resource("new.example", new_signing_key=True)
+    result = resource.result(resource.plan(), False)["database_reset"]
+    assert result["old_signing_key"] == f"{key}.of-example.org"
+    assert len(result["next_steps"]) == 2
+
+
+def test_nothing_to_reset(host: Host) -> None:
+    host.database.unlink()
+    for _state in ("no file", "no accounts"):
+        resource = host.resource(purge_media=True)
+        plan = resource.plan()
+        assert plan.steps == ()
+        assert plan.before == plan.after == {"database": "empty", "media": "none"}
+        result = resource.result(plan, False)
+        assert result["steps"] == []
+        assert result["database_reset"]["case"] == "unused"
+        assert result["database_reset"]["next_steps"] == []
+        host.write("INSERT INTO destinations VALUES ('far.example')")
+
+
+def test_media_that_an_earlier_reset_has_left(host: Host) -> None:
+    host.database.unlink()
+    host.write()
+    host.add_media()
+    assert host.steps() == []
+    assert host.steps(purge_media=True) == [STEPS[1], "remove the media in /media"]
+
+
+def test_unfinished(host: Host) -> None:
+    host.database.unlink()
+    notes = NoteFile([str(host.directory)])
+    notes.write(Note("example.org", {"main": True}, 1_500_000_000, "/backups/one.tar"))
+    assert host.steps() == [STEPS[3]]
+    # Accounts that are younger than the reset.
+    host.write("INSERT INTO users VALUES ('@new:example.org', NULL, 1600000000)")
+    assert host.steps() == [STEPS[3]]
+    resource = host.resource()
+    result = resource.result(resource.plan(), False)["database_reset"]
+    assert result["backup"] == "/backups/one.tar"
+    assert result["case"] == "unfinished"
+    # An older one: the database was not dropped.
+    host.write("INSERT INTO users VALUES ('@old:example.org', NULL, 1400000000)")
+    assert host.steps() == STEPS
+
+
+def test_old_database_without_a_note(host: Host) -> None:
+    host.database.rename(f"{host.database}.matrix_ops-before-reset")
+    with pytest.raises(InvalidInput, match=r"is the old database of an interrupted reset, but \S+reset.json"):
+        host.resource().plan()
+
+
+def test_several_databases(host: Host) -> None:
+    store = {"name": "psycopg2", "args": {"dbname": "main"}, "data_stores": ["main"]}
+    other = {"name": "psycopg2", "args": {"dbname": "state"}, "data_stores": ["state"]}
+    path = host.directory / "homeserver.yaml"
+    path.write_text(json.dumps({"server_name": "example.org", "databases": {"a": store, "b": other}}))
+    with pytest.raises(ConfigurationError, match="sets several databases"):
+        host.resource().plan()
+
+
+@pytest.mark.parametrize("part", ["server", "backup"])
+def test_what_a_run_would_refuse_is_refused_by_the_plan(host: Host, part: str) -> None:
+    getattr(host, part).refuses = "It cannot be done."
+    with pytest.raises(SynapseError, match="It cannot be done"):
+        host.resource().plan()
+
+
+def test_proof(host: Host) -> None:
+    resource = host.resource()
+    plan = resource.plan()
+    with pytest.raises(StateNotReached, match="the accounts or rooms of the old one"):
+        resource.verify(plan)
+    host.database.unlink()
+    resource.verify(plan)
+
+
+def test_configuration_of_a_worker(host: Host) -> None:
+    host.configure(worker_app="synapse.app.generic_worker")
+    with pytest.raises(ConfigurationError, match="is the configuration of a worker"):
+        host.resource().plan()

@@ -1,0 +1,282 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import signal
+import types
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.run import (
+    Parts,
+    ResetRun,
+    is_of_old,
+    require_new,
+)
+
+OLD = Contents(True, ("example.org",), 3, 2, 1_000_000_000)
+NEW = Contents(True)
+RUNNING = {"main": True, "units": ["worker@one.service"], "daemons": [], "directory": ""}
+
+
+@dataclasses.dataclass
+class World:
+    """A server with its database and its backups, and what was done with them, in order.
+
+    `fails`: what is done that fails, by its word. `keeps`: whether the old database is kept aside, as that of SQLite.
+    """
+
+    fails: str = ""
+    keeps: bool = True
+    runs: bool = True
+    contents: Contents = OLD
+    aside: bool = False
+    done: list[str] = dataclasses.field(default_factory=list)
+
+    def do(self, word: str) -> None:
+        self.done.append(word)
+        if self.fails == word:
+            self.fails = ""
+            raise SynapseError(f"It cannot {word}.")
+
+
+class OneDatabase:
+    shown = "the database"
+    aside = "/old.db"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def contents(self) -> Contents:
+        if self.world.fails == "read" and "drop" in self.world.done:
+            raise SynapseError("It cannot be read.")
+        return self.world.contents
+
+    def require_droppable(self) -> None:
+        raise AssertionError("not here")
+
+    def drop(self) -> None:
+        self.world.do("drop")
+        self.world.contents, self.world.aside = Contents(), self.world.keeps
+        self.world.do("drop after all")
+
+    def is_aside(self) -> bool:
+        return self.world.aside
+
+    def put_back(self) -> None:
+        self.world.do("put back")
+        self.world.contents, self.world.aside = OLD, False
+
+    def forget(self) -> None:
+        self.world.do("forget")
+        self.world.aside = False
+
+
+class Server:
+    described = "matrix-synapse.service"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def is_running(self) -> bool:
+        return self.world.runs
+
+    def running(self, before: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        return RUNNING if self.world.runs else before or {"main": False}
+
+    def stop(self) -> None:
+        self.world.do("stop")
+        self.world.runs = False
+
+    def start(self, running: dict[str, t.Any] | None = None) -> None:
+        assert running is not None
+        assert running["main"]
+        self.world.do("start new" if self.world.contents != OLD else "start old")
+        self.world.runs = True
+        if not self.world.contents.has_tables:
+            self.world.contents = NEW
+
+
+class Backup:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def prepare(self) -> None:
+        raise AssertionError("not here")
+
+    def write(self) -> types.SimpleNamespace:
+        self.world.do("backup")
+        return types.SimpleNamespace(path="/backups/one.tar")
+
+
+def made(world: World, directory: pathlib.Path, note: Note | None = None) -> ResetRun:
+    notes = NoteFile([str(directory)])
+    return ResetRun(Parts(OneDatabase(world), Server(world), notes, Backup(world)), note or Note("example.org", {}))
+
+
+def noted(directory: pathlib.Path) -> Note | None:
+    return NoteFile([str(directory)]).read("example.org")
+
+
+def failing(world: World, directory: pathlib.Path) -> SynapseError:
+    with pytest.raises(SynapseError) as raised:
+        made(world, directory).reset()
+    assert "\n" not in raised.value.message
+    return raised.value
+
+
+def test_everything(tmp_path: pathlib.Path) -> None:
+    world = World()
+    run = made(world, tmp_path)
+    run.reset()
+    assert world.done == ["stop", "backup", "drop", "drop after all", "start new", "forget"]
+    assert run.backup_path == "/backups/one.tar"
+    assert noted(tmp_path) is None
+
+
+@pytest.mark.parametrize("fails", ["stop", "backup", "drop"])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_before_the_drop_the_old_one_runs_again(tmp_path: pathlib.Path, fails: str, keeps: bool) -> None:
+    world = World(fails, keeps)
+    error = failing(world, tmp_path)
+    assert world.done[-1] == "start old"
+    assert world.contents == OLD
+    assert world.runs
+    assert f"It cannot {fails}. Nothing is dropped: the old database is in place. Synapse runs on it" in error.message
+    assert error.details == {"changed": False, "database": "old"}
+    assert ("The backup of the old one is /backups/one.tar." in error.message) is (fails == "drop")
+    assert noted(tmp_path) is None
+
+
+@pytest.mark.parametrize("fails", ["drop after all", "start new"])
+def test_after_the_drop_the_old_one_is_put_back(tmp_path: pathlib.Path, fails: str) -> None:
+    world = World(fails)
+    error = failing(world, tmp_path)
+    assert world.done[-3:] == ["stop", "put back", "start old"]
+    assert "the old database is in place. Synapse runs on it again. The backup of the old one is" in error.message
+    assert error.details["changed"] is False
+    assert noted(tmp_path) is None
+
+
+@pytest.mark.parametrize("fails", ["drop after all", "start new"])
+def test_after_the_drop_the_new_one_stays_if_nothing_is_aside(tmp_path: pathlib.Path, fails: str) -> None:
+    world = World(fails, keeps=False)
+    error = failing(world, tmp_path)
+    assert (
+        "The old database is dropped, and the database is new and empty. The backup of the old one is" in error.message
+    )
+    assert error.details == {"changed": True, "database": "new"}
+    # The next run goes on.
+    note = noted(tmp_path)
+    assert note is not None
+    assert note.running == RUNNING
+    run = made(world, tmp_path, note)
+    run.go_on()
+    assert world.done[-2:] == ["start new", "forget"]
+    assert run.backup_path == "/backups/one.tar"
+    assert noted(tmp_path) is None
+
+
+def test_old_one_does_not_start_either(tmp_path: pathlib.Path) -> None:
+    world = World("backup")
+
+    class Stuck(Server):
+        def start(self, running: dict[str, t.Any] | None = None) -> None:
+            raise StateNotReached("The port is in use.")
+
+    parts = Parts(OneDatabase(world), Stuck(world), NoteFile([str(tmp_path)]), Backup(world))
+    with pytest.raises(SynapseError, match=r"is in place\. But Synapse does not run: The port is in use\."):
+        ResetRun(parts, Note("example.org", {})).reset()
+    # The next run knows which workers ran.
+    note = noted(tmp_path)
+    assert note is not None
+    assert note.running == RUNNING
+
+
+def test_stopped_before(tmp_path: pathlib.Path) -> None:
+    world = World("backup", runs=False)
+    error = failing(world, tmp_path)
+    assert "Synapse is stopped, as it was before." in error.message
+    assert world.done == ["stop", "backup"]
+    world = World(runs=False)
+    made(world, tmp_path).reset()
+    assert world.runs
+
+
+def test_unreadable_afterwards(tmp_path: pathlib.Path) -> None:
+    world = World("read")
+    error = failing(world, tmp_path)
+    assert "It could not be found out whether the database is the old or the new" in error.message
+    assert "/backups/one.tar" in error.message
+    assert noted(tmp_path) is not None
+
+
+def test_clearing_away_fails(tmp_path: pathlib.Path) -> None:
+    world = World("forget")
+    error = failing(world, tmp_path)
+    assert "Synapse already runs on the new database." in error.message
+    assert error.details == {"changed": True, "database": "new"}
+    note = noted(tmp_path)
+    assert note is not None
+    made(world, tmp_path, note).go_on()
+    assert world.done[-2:] == ["start new", "forget"]
+
+
+def test_a_new_one_that_is_used_is_not_replaced_by_the_old_one(tmp_path: pathlib.Path) -> None:
+    used = Contents(True, ("example.org",), 1, 0, 2_000_000_000)
+    world = World("start new", contents=used, aside=True)
+    with pytest.raises(SynapseError, match="is new and empty|new database"):
+        made(world, tmp_path, Note("example.org", RUNNING, 1_500_000_000, "/backups/one.tar")).go_on()
+    assert world.contents == used
+    assert world.aside
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_interrupted_by_a_signal(tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    world = World()
+
+    class Interrupted(Backup):
+        def write(self) -> types.SimpleNamespace:
+            os.kill(os.getpid(), number)
+            raise AssertionError("not reached")
+
+    before = signal.getsignal(number)
+    parts = Parts(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Interrupted(world))
+    with pytest.raises(SynapseError, match=f"interrupted by {number.name}. Nothing is dropped"):
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert world.done == ["stop", "start old"]
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("contents", "dropped", "old"),
+    [
+        (OLD, 0, True),
+        (OLD, 1_000_000_001, True),
+        (OLD, 1_000_000_000, False),
+        (Contents(True, (), 0, 1, None), 5, True),
+        (NEW, 5, False),
+        (Contents(), 0, False),
+        # An application service registers itself at once.
+        (Contents(True, ("example.org",), 0, 0, 6), 5, False),
+    ],
+)
+def test_which_one_it_is(contents: Contents, dropped: int, old: bool) -> None:
+    assert is_of_old(contents, dropped) is old
+
+
+def test_the_new_one_is_proven() -> None:
+    require_new(NEW, 5, "the database")
+    with pytest.raises(StateNotReached, match="has not created its tables"):
+        require_new(Contents(), 5, "the database")
+    with pytest.raises(StateNotReached, match="older than this reset"):
+        require_new(OLD, 2_000_000_000, "the database")

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is refused before anything changes: damaged archives, hosts that are not empty, paths and tasks of others."""
+
+from __future__ import annotations
+
+import sqlite3
+import typing as t
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import SynapsePython
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import (
+    space,
+)
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import (
+    Host,
+    database_file,
+)
+
+
+def test_a_damaged_archive_is_refused(host: Host) -> None:
+    host.write()
+    content = bytearray(host.archive.read_bytes())
+    for place in range(len(content) // 2 - 3, len(content) // 2 + 3):
+        content[place] ^= 1
+    host.archive.write_bytes(content)
+    host.require_refusal("is damaged: ")
+
+
+def test_an_incomplete_archive_is_refused(host: Host) -> None:
+    host.write()
+    host.archive.write_bytes(host.archive.read_bytes()[:-20480])
+    host.require_refusal("is damaged: ")
+
+
+@pytest.mark.parametrize("name", ["homeserver.db", "homeserver.db-wal"])
+def test_a_database_is_never_replaced(host: Host, name: str) -> None:
+    host.write()
+    (host.server / "data").mkdir(parents=True)
+    database_file(host.server / "data" / name)
+    host.require_refusal("This host has the data of a server: .*/homeserver.db")
+
+
+def test_media_are_never_replaced(host: Host) -> None:
+    host.write()
+    place = host.server / "data" / "media_store" / "local_content"
+    place.mkdir(parents=True)
+    (place / "other").write_text("x")
+    host.require_refusal("the media file .*/local_content/other")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("homeserver.yaml", "server_name: other.org\n", "belongs to the server other.org, but the archive is of"),
+        ("example.org.signing.key", "ed25519 a_key other\n", "is another signing key"),
+        ("log.config", "version: 2\n", "log.config on this host differ from those in the archive"),
+    ],
+)
+def test_other_files_are_never_replaced(host: Host, name: str, content: str, message: str) -> None:
+    host.write()
+    host.server.mkdir()
+    (host.server / name).write_text(content)
+    host.require_refusal(message)
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(host: Host) -> None:
+    host.write()
+    host.server.mkdir()
+    target = host.scratch / "target"
+    target.write_bytes(host.files[f"{host.server}/log.config"][1])
+    (host.server / "log.config").symlink_to(target)
+    host.require_refusal("log.config on this host differ")
+
+
+def test_a_running_server_is_refused(host: Host) -> None:
+    host.write()
+    host.service.is_up = True
+    host.require_refusal("is running. Stop it, and run the task again")
+
+
+def test_the_restore_of_another_backup_must_be_finished_first(host: Host) -> None:
+    host.write()
+    plan = host.resource().plan()
+    plan.steps[0].run()
+    host.media["local_content/new"] = b"new"
+    host.write()
+    host.require_refusal("The restore of another backup of example.org, made at 2026-01-31T12:00:00Z, was interrupted")
+
+
+def test_another_database_appears_during_an_interrupted_restore(host: Host) -> None:
+    host.write()
+    host.resource().plan().steps[0].run()
+    (host.server / "data").mkdir(parents=True)
+    with sqlite3.connect(host.server / "data" / "homeserver.db") as connection:
+        connection.execute("CREATE TABLE users (name TEXT)")
+    host.require_refusal("is not the one in the archive: .*users .0 instead of 2.")
+
+
+def test_a_full_disk_is_found_first(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    monkeypatch.setattr(space, "MARGIN", 1 << 60)
+    host.require_refusal("The restore needs .* on the file system of .*, which has only .* free. Nothing was changed")
+
+
+def test_paths_outside_of_the_server_are_refused(host: Host) -> None:
+    host.files["/etc/cron.d/evil"] = ("extra", b"* * * * * root true\n")
+    host.write()
+    host.require_refusal("The archive has files at /etc/cron.d/evil, where this task does not allow it to write")
+    host.require_refusal("/etc/cron.d/evil", allowed_paths=["/etc/cron.d"])
+    host.resource(allowed_paths=["/etc/cron.d/evil"]).plan()
+
+
+def test_a_medium_that_leads_elsewhere(host: Host) -> None:
+    host.media["../../../outside"] = b"x"
+    host.write()
+    with pytest.raises(SynapseError, match="is not the path of a medium|is damaged"):
+        host.resource().plan().execute()
+    assert not (host.scratch / "outside").exists()
+
+
+def test_a_link_in_the_media_store_is_not_followed(host: Host) -> None:
+    host.write()
+    outside = host.scratch / "outside"
+    outside.mkdir()
+    (host.server / "data" / "media_store").mkdir(parents=True)
+    (host.server / "data" / "media_store" / "local_content").symlink_to(outside)
+    with pytest.raises(SynapseError, match="local_content cannot be used as a directory"):
+        host.resource().plan().execute()
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("installed", "changed", "message"),
+    [
+        (None, {}, "Synapse is not installed on this host"),
+        (SynapsePython("/p", "1.162.0", 93), {}, "was made by Synapse 1.163.2, but Synapse 1.162.0 is installed"),
+        (SynapsePython("/p", "1.100.0", 87), {"allow_other_version": True}, "needs a Synapse that knows the schema 88"),
+    ],
+)
+def test_another_version_is_refused(
+    host: Host, installed: SynapsePython | None, changed: dict[str, t.Any], message: str
+) -> None:
+    host.write()
+    host.installed = installed
+    host.require_refusal(message, **changed)
+
+
+def test_a_newer_version_can_be_allowed(host: Host) -> None:
+    host.write()
+    host.installed = SynapsePython("/p", "1.164.0", 95)
+    assert host.resource(allow_other_version=True).plan().changed
+
+
+def test_check_mode_before_the_installation(host: Host) -> None:
+    host.manifest["service"] = {**host.manifest["service"], "user": "no-such-user"}
+    host.installed = None
+    host.write()
+    host.require_refusal("This host does not have the user no-such-user")
+    assert host.resource(allow_missing_installation=True).plan().changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"manager": "systemd"}, "manager is systemd, but was daemon"),
+        ({"config_path": ["/srv/x/homeserver.yaml"]}, "config_path is /srv/x/homeserver.yaml, but was "),
+        ({"config_path": []}, "config_path is empty"),
+    ],
+)
+def test_a_task_that_declares_another_server(host: Host, changed: dict[str, t.Any], message: str) -> None:
+    host.write()
+    with pytest.raises(InvalidInput, match=message):
+        host.resource(**changed).plan()

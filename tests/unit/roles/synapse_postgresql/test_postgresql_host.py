@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What pg_lsclusters and the system show of PostgreSQL."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import postgresql_host
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.postgresql_host import Cluster
+
+_LISTED = """\
+14  main    5433 down,binaries_missing postgres  /var/lib/postgresql/14/main /var/log/postgresql/14.log
+15  my-own  5432 online,recovery       <unknown> /srv/my data                /var/log/postgresql/15.log
+"""
+
+
+def test_clusters_are_listed() -> None:
+    clusters = postgresql_host.parse_clusters(_LISTED, lambda path: "# by hand\nmanual\n" if "14" in path else "")
+    assert clusters == [
+        Cluster("14", "main", 5433, False, "postgres", "manual"),
+        Cluster("15", "my-own", 5432, True, "<unknown>", "auto"),
+    ]
+    assert clusters[1].unit == "postgresql@15-my-own.service"
+
+
+@pytest.mark.parametrize(
+    ("text", "start"), [("", "auto"), ("# auto\n\ndisabled # for now\n", "disabled"), ("auto\n", "auto")]
+)
+def test_who_starts_a_cluster(text: str, start: str) -> None:
+    assert postgresql_host.start_of(text) == start
+
+
+def test_a_port_is_taken_if_somebody_listens(tmp_path: pathlib.Path) -> None:
+    table = tmp_path / "tcp"
+    table.write_text(
+        "  sl  local_address rem_address   st\n"
+        "   0: 0100007F:1538 00000000:0000 0A 00000000\n"
+        "   1: 0100007F:1539 0100007F:1538 01 00000000\n"
+    )
+    assert postgresql_host.is_taken(5432, [str(tmp_path / "missing"), str(table)])
+    assert not postgresql_host.is_taken(5433, [str(table)])
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("", True),
+        ("/var/run/postgresql", True),
+        ("localhost", True),
+        ("127.0.1.1", True),
+        ("::1", True),
+        ("db.example.org", False),
+        ("127.0.0.1.example.org", False),
+        ("localhost\n", False),
+    ],
+)
+def test_which_hosts_are_this_one(host: str, local: bool) -> None:
+    assert postgresql_host.is_local(host) == local
