@@ -23,6 +23,10 @@ class Command(subprocess.Popen[str]):
         super().__init__(list(arguments), encoding="utf-8", errors="replace", **options)
 
 
+class BinaryCommand(subprocess.Popen[bytes]):
+    """A running command whose input and output are bytes."""
+
+
 class Completed(t.NamedTuple):
     """The result of a command that has ended."""
 

@@ -116,13 +116,55 @@ backup:
         events: 211504
         users: 2001
     media:
-      description: The media. RV(backup.media.mode) is V(include) or V(location).
+      description: The media.
       returned: always
       type: dict
-      sample:
-        mode: include
-        files: 5423
-        bytes: 1610612736
+      contains:
+        mode:
+          description: V(include), or V(location) if the archive only has the paths of the directories.
+          returned: always
+          type: str
+          sample: include
+        directories:
+          description: The directories with media, the media store first.
+          returned: always
+          type: list
+          elements: dict
+          sample:
+            - path: /var/lib/matrix-synapse/media_store
+              setting: media_store_path
+        files:
+          description: The number of files in the archive.
+          returned: always
+          type: int
+          sample: 5423
+        bytes:
+          description: The size of these files in bytes.
+          returned: always
+          type: int
+          sample: 1610612736
+        vanished:
+          description: The files that Synapse removed during the backup, at most 1,000.
+          returned: always
+          type: list
+          elements: str
+          sample: []
+        vanished_count:
+          description: The number of all these files.
+          returned: always
+          type: int
+          sample: 0
+        skipped:
+          description: The links and special files, which are not in the archive, at most 1,000.
+          returned: always
+          type: list
+          elements: dict
+          sample: []
+        skipped_count:
+          description: The number of all of them.
+          returned: always
+          type: int
+          sample: 0
     files:
       description: The other files, without their content.
       returned: always

@@ -55,7 +55,7 @@ options:
       - The task fails with any other value. So it does not reset a server by mistake.
     type: str
     required: true
-  backup_directory:
+  dest_directory:
     description:
       - The directory on this host for the backup, as an absolute path. It must be private to the user who runs the
         task. If it does not exist, it is created with the mode C(0700).
@@ -74,6 +74,12 @@ options:
     type: list
     elements: str
     default: []
+  margin:
+    description:
+      - How much space must stay free on the disk in addition to what the backup may need. A number of bytes, or a
+        number followed by C(K), C(M), C(G) or C(T).
+    type: str
+    default: 1G
   purge_media:
     description:
       - Whether to remove the media files in the media store too, when Synapse runs with its new database.
@@ -135,7 +141,7 @@ EXAMPLES = r"""
     config_path: /srv/synapse/homeserver.yaml
     manager: daemon
     synapse_python: /srv/synapse/venv/bin/python
-    backup_directory: /srv/synapse/backups
+    dest_directory: /srv/synapse/backups
   become: true
   become_user: synapse
 """
@@ -317,6 +323,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.declare
     INCLUDE,
     LOCATION,
     DeclaredBackup,
+    bytes_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import find_place
@@ -325,9 +332,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.contro
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "confirm": {"type": "str", "required": True},
-    "backup_directory": {"type": "path", "default": "/var/backups/synapse"},
+    "dest_directory": {"type": "path", "default": "/var/backups/synapse"},
     "age_recipients": {"type": "list", "elements": "str", "default": []},
     "gpg_recipients": {"type": "list", "elements": "str", "default": []},
+    "margin": {"type": "str", "default": "1G"},
     "purge_media": {"type": "bool", "default": False},
     "new_signing_key": {"type": "bool", "default": False},
 }
@@ -337,12 +345,13 @@ def declare(parameters: Parameters) -> ResetResource:
     """Return the reset that the task declares."""
     config_path = tuple(parameters["config_path"])
     backup = DeclaredBackup(
-        dest_directory=parameters["backup_directory"],
+        dest_directory=parameters["dest_directory"],
         config_path=config_path,
         working_directory=parameters["working_directory"],
         media=INCLUDE if parameters["purge_media"] else LOCATION,
         age_recipients=tuple(parameters["age_recipients"]),
         gpg_recipients=tuple(parameters["gpg_recipients"]),
+        margin=bytes_of(parameters["margin"], "margin"),
         manager=parameters["manager"],
         unit=parameters["unit"],
         worker_unit=parameters["worker_unit"] or "",
@@ -351,7 +360,7 @@ def declare(parameters: Parameters) -> ResetResource:
     declared = DeclaredReset(
         config_path=config_path,
         confirm=parameters["confirm"],
-        backup_directory=parameters["backup_directory"],
+        dest_directory=parameters["dest_directory"],
         purge_media=parameters["purge_media"],
         new_signing_key=parameters["new_signing_key"],
         synapse_python=parameters["synapse_python"],

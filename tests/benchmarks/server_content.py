@@ -23,9 +23,11 @@ from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, S
 _NOT_COPIED = (
     "ui_auth_sessions",
     "user_directory",
+    "user_directory_search",
     "users_in_public_rooms",
     "users_who_share_private_rooms",
     "worker_read_write_locks",
+    "worker_read_write_locks_mode",
 )
 # What Synapse itself writes when it starts, and what each engine has its own of.
 _WRITTEN = (
@@ -34,6 +36,7 @@ _WRITTEN = (
     "cache_invalidation_stream_by_instance",
     "scheduled_tasks",
     "schema_version",
+    "state_groups_persisting",
     "stream_positions",
     "user_directory_stream_pos",
 )

@@ -73,7 +73,7 @@ class Watch(_Repeated):
 
 
 class Talk(_Repeated):
-    """Somebody says something twice a second, and changes other things, whenever the server answers.
+    """Somebody says something twice a second, and changes other things, until the server does not answer any more.
 
     `said`: the events that the server has accepted.
     """
@@ -90,18 +90,23 @@ class Talk(_Repeated):
 
     def do(self) -> None:
         """Say something, and change something else."""
-        with contextlib.suppress(OSError, http.client.HTTPException, AssertionError):
-            body = {"msgtype": "m.text", "body": f"word {len(self.said)}"}
-            path = f"/rooms/{self._room}/send/m.room.message/{secrets.token_hex(8)}"
-            event_id = self._ask("PUT", path, body)["event_id"]
-            self.said.append(event_id)
-            self._ask("POST", f"/rooms/{self._room}/receipt/m.read/{quoted(event_id)}")
-            own = f"/user/{quoted(self._user)}"
-            self._ask("PUT", f"{own}/account_data/org.test.talk", {"number": len(self.said)})
-            if len(self.said) % 5 == 0:
-                self._ask("PUT", f"/profile/{quoted(self._user)}/displayname", {"displayname": f"P {len(self.said)}"})
-                redacted = self.said[-3]
-                self._ask("PUT", f"/rooms/{self._room}/redact/{quoted(redacted)}/{secrets.token_hex(8)}")
+        try:
+            self._speak()
+        except (OSError, http.client.HTTPException, AssertionError):
+            self._over.set()
+
+    def _speak(self) -> None:
+        body = {"msgtype": "m.text", "body": f"word {len(self.said)}"}
+        path = f"/rooms/{self._room}/send/m.room.message/{secrets.token_hex(8)}"
+        event_id = self._ask("PUT", path, body)["event_id"]
+        self.said.append(event_id)
+        self._ask("POST", f"/rooms/{self._room}/receipt/m.read/{quoted(event_id)}")
+        own = f"/user/{quoted(self._user)}"
+        self._ask("PUT", f"{own}/account_data/org.test.talk", {"number": len(self.said)})
+        if len(self.said) % 5 == 0:
+            self._ask("PUT", f"/profile/{quoted(self._user)}/displayname", {"displayname": f"P {len(self.said)}"})
+            redacted = self.said[-3]
+            self._ask("PUT", f"/rooms/{self._room}/redact/{quoted(redacted)}/{secrets.token_hex(8)}")
 
     def lost(self) -> list[str]:
         """Return the events that were accepted and are gone."""

@@ -89,7 +89,8 @@ def declare(place: Place, **options: t.Any) -> Parameters:
     server = place.server
     return {
         "confirm": server.name,
-        "backup_directory": str(place.directory / "backups"),
+        "dest_directory": str(place.directory / "backups"),
+        "margin": "1M",
         "config_path": server.config_path,
         "manager": "daemon",
         "synapse_python": server.python,

@@ -164,9 +164,9 @@ def test_process_that_does_not_end(running: Server) -> None:
 
 def test_server_that_does_not_answer(running: Server) -> None:
     """The process runs, but not where it is asked."""
-    service = _service(running, base_url="http://127.0.0.1:9", start_timeout=2)
+    service = _service(running, base_url="http://127.0.0.1:9", start_timeout=8)
     service.stop()
-    match = r"is not ready\. Synapse did not answer within 2 seconds .*does not answer at http://127.0.0.1:9/health"
+    match = r"is not ready\. Synapse did not answer within 8 seconds .*does not answer at http://127.0.0.1:9/health"
     with pytest.raises(StateNotReached, match=match):
         service.start()
     assert len(_pids(running)) == 1

@@ -65,7 +65,7 @@ def _public(place: Place) -> Parameters:
 CASES = (
     _refusal("no confirmation", "confirm is empty", confirm=""),
     _refusal("the name of another server", "the configuration on this host is that of", confirm="example.org"),
-    _refusal("a backup in a relative directory", "is not an absolute path", backup_directory="backups"),
+    _refusal("a backup in a relative directory", "is not an absolute path", dest_directory="backups"),
     Refusal("a backup that others can read", MODULE, _public, "chmod 700", state=state, token=False),
     _refusal("no Python of Synapse", "synapse_python /usr/bin/false", synapse_python="/usr/bin/false"),
     _refusal("no recipient", "age|recipient", age_recipients=["nobody"]),

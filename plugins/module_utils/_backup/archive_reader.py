@@ -78,11 +78,7 @@ class Member:
 
     def chunks(self) -> t.Iterator[bytes]:
         """Yield the content in pieces of at most one MiB. Raises SynapseError if the archive ends before."""
-        while True:
-            piece = self.read()
-            if not piece:
-                return
-            yield piece
+        yield from iter(self.read, b"")
 
     def digest(self) -> bytes:
         """Read what is left, and return the SHA-256 of the whole content."""
@@ -222,7 +218,9 @@ def open_archive(
         file = _file(descriptor)
         if proven is not None and file != proven.file:
             raise SynapseError(f"{path} has changed since it was verified. Run the task again.")
-        with _explained(path), decrypted(path, descriptor, identity or Identity()) as content:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_explained(path))
+            content = stack.enter_context(decrypted(path, descriptor, identity or Identity()))
             yield ArchiveReader(path, file, Source(content), report, proven)
     finally:
         os.close(descriptor)

@@ -17,6 +17,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import AGE, GPG, PIECE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 _AGE_START = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
@@ -61,8 +62,8 @@ def decrypted(path: str, descriptor: int, identity: Identity) -> t.Iterator[t.IO
         with open(descriptor, "rb", buffering=PIECE, closefd=False) as plain:
             yield plain
         return
-    with _run(_command(path, encryption, identity), path, descriptor) as content:
-        yield content
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(_run(_command(path, encryption, identity), path, descriptor))
 
 
 def _command(path: str, encryption: str, identity: Identity) -> list[str]:
@@ -93,7 +94,7 @@ def _run(command: list[str], path: str, descriptor: int) -> t.Iterator[t.IO[byte
     os.lseek(descriptor, 0, os.SEEK_SET)
     with tempfile.TemporaryFile() as said:
         # Its errors go to a file: nobody reads a pipe while the content is read.
-        with subprocess.Popen(
+        with BinaryCommand(
             command, stdin=descriptor, stdout=subprocess.PIPE, stderr=said, cwd="/", bufsize=PIECE
         ) as process:
             content = process.stdout

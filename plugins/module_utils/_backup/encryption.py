@@ -16,7 +16,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import AGE, GPG
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import run_command
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 _TIMEOUT = 60.0
@@ -69,7 +69,7 @@ def encrypted(recipients: Recipients, descriptor: int) -> t.Iterator[int]:
         return
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as said:
         command = _age_command(recipients) if recipients.kind == AGE else _gpg_command(recipients, home)
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=descriptor, stderr=said, cwd="/") as process:
+        with BinaryCommand(command, stdin=subprocess.PIPE, stdout=descriptor, stderr=said, cwd="/") as process:
             given = process.stdin
             if given is None:
                 raise AssertionError("Popen was asked for a pipe")

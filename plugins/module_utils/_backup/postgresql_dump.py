@@ -14,6 +14,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import EXCLUDED_TABLES, PIECE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -54,8 +55,9 @@ def begin_snapshot(database: Database) -> str:
     It must be the first statement of the connection.
     """
     database.write("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    # It waits idle while pg_dump runs.
-    database.rows("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+    # It waits idle while pg_dump runs, and then counts all rows. The user may have limits for both.
+    for limit in ("idle_in_transaction_session_timeout", "statement_timeout"):
+        database.rows("SELECT set_config(?, '0', true)", limit)
     [(snapshot,)] = database.rows("SELECT pg_export_snapshot()")
     return str(snapshot)
 
@@ -73,7 +75,7 @@ def dump(settings: DatabaseSettings, program: Program, snapshot: str, uid: int |
     with tempfile.TemporaryFile() as said, contextlib.ExitStack() as stack:
         try:
             process = stack.enter_context(
-                subprocess.Popen(
+                BinaryCommand(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,

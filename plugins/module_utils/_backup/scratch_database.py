@@ -22,6 +22,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import PIECE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -131,7 +132,7 @@ def restore(program: Program, settings: DatabaseSettings, uid: int | None, piece
         f"--dbname={connection_string(settings)}",
     ]
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
+        process = BinaryCommand(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

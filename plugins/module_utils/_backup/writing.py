@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import PIECE
 
 # Of batches between two threads. A batch has about a MiB.
-_WAITING = 4
+_WAITING = 32
 # writev(2) takes at most 1024 on Linux.
 _PIECES_AT_ONCE = 512
 

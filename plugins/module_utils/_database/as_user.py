@@ -29,6 +29,8 @@ def acting_as(uid: int | None) -> t.Iterator[None]:
         return
     group, groups = groups_of(uid)
     own_group, own_groups = os.getegid(), os.getgroups()
+    # Without it, libpq looks for its files in the home directory of the effective user, and not in one of root.
+    home = os.environ.pop("HOME", None)
     os.setgroups(groups)
     os.setegid(group)
     os.seteuid(uid)
@@ -38,6 +40,8 @@ def acting_as(uid: int | None) -> t.Iterator[None]:
         os.seteuid(0)
         os.setegid(own_group)
         os.setgroups(own_groups)
+        if home is not None:
+            os.environ["HOME"] = home
 
 
 def groups_of(uid: int) -> tuple[int, list[int]]:

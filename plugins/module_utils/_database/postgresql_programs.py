@@ -84,7 +84,8 @@ def connection_string(settings: DatabaseSettings, **changed: str) -> str:
 
 def environment_of(settings: DatabaseSettings) -> dict[str, str]:
     """Return the environment for libpq's programs: that of this process, with the password in a variable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    # Without HOME, libpq looks for its files in the home directory of the user that the program runs as.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "HOME"}
     password = settings.arguments.get("password")
     return {**kept, "LC_ALL": "C", **({} if password is None else {_PASSWORD_VARIABLE: str(password)})}
 

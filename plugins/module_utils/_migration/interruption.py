@@ -17,16 +17,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
+class Interrupted(SynapseError):
+    """A signal would have ended the task."""
+
+
 @contextlib.contextmanager
 def interruptible() -> t.Iterator[None]:
-    """Raise SynapseError in the block for the first signal that would end the task. Later ones have no effect."""
+    """Raise Interrupted in the block for the first signal that would end the task. Later ones have no effect."""
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     came: list[int] = []
 
     def interrupt(number: int, _frame: t.Any) -> None:
         came.append(number)
         if len(came) == 1:
-            raise SynapseError(f"The move was interrupted by {signal.Signals(number).name}.")
+            raise Interrupted(f"The move was interrupted by {signal.Signals(number).name}.")
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:

@@ -14,7 +14,10 @@ import uuid
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError, told
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import interruptible
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import (
+    Interrupted,
+    interruptible,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Moved, Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.port import PortProcess
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
@@ -73,7 +76,7 @@ class Move:
 
     def _fail_before_stop(self, state: MoveState, error: SynapseError) -> None:
         # An interrupted pass goes on. One that has failed would fail again with the same snapshot.
-        if "interrupted" not in error.message:
+        if not isinstance(error, Interrupted):
             state.phase = Phase.FAILED
             self._file.write(state)
         error.explain("Synapse still runs with SQLite, and nothing has changed for it.")

@@ -138,7 +138,8 @@ class MigrationResource:
             raise InvalidInput(f"{existing} does not exist. Create it, or set work_directory to another path.")
         if not resumes:
             require_space(self._source, existing)
-        processes = 1 + len(self._service.running().get("units", ()))
+        running = self._service.running()
+        processes = 1 + len(running["units"]) + len(running["daemons"])
         with acting_as(uid):
             self._target.require_usable(processes)
         switch = self._switch()

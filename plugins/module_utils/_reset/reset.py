@@ -57,7 +57,7 @@ class DeclaredReset:
 
     config_path: tuple[str, ...]
     confirm: str
-    backup_directory: str
+    dest_directory: str
     purge_media: bool = False
     new_signing_key: bool = False
     synapse_python: str = "/opt/venvs/matrix-synapse/bin/python"
@@ -80,7 +80,7 @@ class ResetResource:
         backup: BackupMaker,
         find_place: t.Callable[[], Place],
     ) -> None:
-        """`backup`: makes the backup in `declared.backup_directory`."""
+        """`backup`: makes the backup in `declared.dest_directory`."""
         self._declared = declared
         self._server = server
         self._backup = backup
@@ -194,7 +194,7 @@ class ResetResource:
         self._run = ResetRun(parts, note)
         clearing = [f"remove the media in {self._media_path}"] if has_files else []
         started = [f"start {_small(server.described)}, and check that the new database is empty"]
-        backup = f"back up to {self._declared.backup_directory}"
+        backup = f"back up to {self._declared.dest_directory}"
         if case is Case.UNUSED:
             if not has_files:
                 return Plan(after, after)

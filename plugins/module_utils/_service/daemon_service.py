@@ -146,10 +146,14 @@ class DaemonService(Service):
         self._started_at = time.time()
         options = [f"--config-path={path}" for path in config_path]
         command = [self.managed.synapse_python, "-m", app, "--daemonize", *options]
-        done = self.run(["sh", "-c", _IN_DIRECTORY, directory, *command], left_until(end))
+        name = self.described if app == MAIN_APP else f"The worker with {', '.join(config_path)}"
+        try:
+            done = self.run(["sh", "-c", _IN_DIRECTORY, directory, *command], left_until(end))
+        except SynapseError as error:
+            limit = f"{self.managed.start_timeout:g} seconds (start_timeout)"
+            raise StateNotReached(f"{name} did not start within {limit}. If it needs longer, raise it.") from error
         if done.status == 0:
             return
-        name = self.described if app == MAIN_APP else f"The worker with {', '.join(config_path)}"
         words, first = words_in(done.errors.splitlines())
         try:
             secrets = secret_values(read_configuration(config_path).settings)

@@ -104,7 +104,7 @@ class SystemdService(Service):
         units = self._units_of(processes, shown) | set(self._instances())
         names = [*([self.unit] if _is_active(shown) else []), *sorted(units)]
         if names:
-            self._command("stop", names, end)
+            self._stop(names, end)
         self.await_end(end, {process.pid for process in processes})
 
     def start(self, running: Running | None = None) -> None:
@@ -135,6 +135,13 @@ class SystemdService(Service):
         if doubts:
             raise SynapseError(f"{doubts[0].reason} {doubts[0].fix}")
         return found.processes
+
+    def _stop(self, names: t.Sequence[str], end: float) -> None:
+        try:
+            self._command("stop", names, end)
+        except SynapseError as error:
+            fix = f"Look at systemctl status {' '.join(names)}, and run the task again."
+            raise StateNotReached(f"{self.unit} was not stopped. {error.message} {fix}") from error
 
     def _start_main(self, end: float) -> None:
         try:

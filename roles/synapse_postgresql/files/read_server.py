@@ -31,6 +31,12 @@ _DATABASE = """
         'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding))
     FROM pg_database d WHERE datname = %s
 """
+# Since version 16 a member may not always do what the role may.
+_MEMBER = """
+    SELECT pg_has_role(current_user, oid, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER'
+        ELSE 'SET' END) AS member
+    FROM pg_roles WHERE rolname = %s
+"""
 _RIGHTS = "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
 
 Row = dict[str, t.Any]
@@ -84,6 +90,7 @@ def read(question: Row) -> Row:
             "rules": optional(connection, _RULES),
             "rights": rows(connection, _RIGHTS)[0],
             "role": role[0] if role else None,
+            "member": any(row["member"] for row in rows(connection, _MEMBER, user)),
             "database": next(iter(found[0].values())) if found else None,
             "password": password_is(connection, user, password) if role and password else None,
             "can_create": owner_can_create(question["arguments"], database, user) if role and found else None,

@@ -67,7 +67,7 @@ def plan_access(plan: Plan, question: Row, server: Row) -> None:
     _plan_role(plan, question, server)
     if not found:
         plan.creates_database = True
-        plan.joins = not rights["rolsuper"]
+        plan.joins = not rights["rolsuper"] and not server["member"]
         plan.steps.append(f"The database {database} of the user {user} is created.")
     lacks = [
         right

@@ -59,7 +59,7 @@ def _server(**values: t.Any) -> Row:
         "config_file": _setting("/etc/postgresql/15/main/postgresql.conf"),
     }
     found = {"settings": settings, "written": [], "rights": _SUPERUSER, "role": _ROLE, "database": _DATABASE}
-    return {**found, "password": True, "can_create": True, **values}
+    return {**found, "password": True, "can_create": True, "member": False, **values}
 
 
 def _access(question: Row | None = None, **values: t.Any) -> server_plan.Plan:
@@ -105,6 +105,7 @@ def test_a_password_that_the_administrator_cannot_see_stays() -> None:
 def test_an_administrator_who_is_no_superuser_joins_the_owner() -> None:
     rights = {"rolsuper": False, "rolcreaterole": True, "rolcreatedb": True}
     assert _access(rights=rights, database=None, can_create=None).joins
+    assert not _access(rights=rights, database=None, can_create=None, member=True).joins
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,12 @@ def test_damage_in_an_encrypted_archive(archive: pathlib.Path, tmp_path: pathlib
     archive.write_bytes(content)
     with pytest.raises(SynapseError, match="is damaged"):
         prove_archive(str(archive), Identity(str(tmp_path / "right")))
+
+
+def test_a_program_that_fails_after_everything(
+    archive: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A wrong checksum is found at the end.
+    install_age(tmp_path / "bin", monkeypatch, "#!/bin/sh\nread -r first\ncat\necho 'age: error: wrong' >&2\nexit 1\n")
+    with pytest.raises(SynapseError, match="cannot be decrypted: age reports: age: error: wrong"):
+        prove_archive(str(archive), Identity(str(tmp_path / "right")))

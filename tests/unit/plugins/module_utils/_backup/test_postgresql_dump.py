@@ -55,7 +55,7 @@ class _Database:
         self.asked.append(sql)
         return -1
 
-    def rows(self, sql: str) -> list[tuple[t.Any, ...]]:
+    def rows(self, sql: str, *_values: t.Any) -> list[tuple[t.Any, ...]]:
         self.asked.append(sql)
         return [("0001-1",)]
 

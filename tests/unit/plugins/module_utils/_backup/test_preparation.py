@@ -26,10 +26,12 @@ _Usage = collections.namedtuple("_Usage", "total used free")
 
 
 def _prepared(tmp_path: pathlib.Path, engine: str) -> Prepared:
+    # On the same file system, and still not the same directory.
+    (tmp_path / "other").mkdir()
     settings = DatabaseSettings("sqlite3", {"database": str(tmp_path / "homeserver.db")}, "homeserver.yaml")
     return Prepared(
         "example.org",
-        Destination(str(tmp_path / "missing" / "backups"), "example.org"),
+        Destination(str(tmp_path / "other" / "backups"), "example.org"),
         Recipients(),
         DatabaseFound(settings, None, {"engine": engine}, 2 * _GIB),
         [],

@@ -21,7 +21,8 @@ _only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as 
 
 
 @_only_root
-def test_root_acts_as_another_user(tmp_path: pathlib.Path) -> None:
+def test_root_acts_as_another_user(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/root")
     tmp_path.chmod(0o755)
     groups = os.getgroups()
     place = tmp_path / "place"
@@ -31,7 +32,9 @@ def test_root_acts_as_another_user(tmp_path: pathlib.Path) -> None:
     with acting_as(_NOBODY):
         assert os.geteuid() == _NOBODY
         assert 0 not in os.getgroups()
+        assert "HOME" not in os.environ
     assert (os.geteuid(), os.getegid(), os.getgroups()) == (0, 0, groups)
+    assert os.environ["HOME"] == "/root"
     # The descriptor is relative, because another user cannot pass the directories of the tests.
     descriptor = os.open(place, os.O_RDONLY)
     try:

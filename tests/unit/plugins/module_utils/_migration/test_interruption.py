@@ -9,14 +9,16 @@ import signal
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import interruptible
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import (
+    Interrupted,
+    interruptible,
+)
 
 
 def test_a_signal_becomes_an_error_and_a_second_one_does_not_disturb_the_way_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     undone = False
-    with pytest.raises(SynapseError, match="interrupted by SIGTERM"), interruptible():
+    with pytest.raises(Interrupted, match="interrupted by SIGTERM"), interruptible():
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         finally:

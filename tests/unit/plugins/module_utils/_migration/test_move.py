@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import move as move_module
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import Interrupted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Moved, Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
@@ -178,6 +179,16 @@ def test_a_failed_first_pass_does_not_touch_the_server(world: World) -> None:
         run(world)
     assert "stop" not in world.events
     assert world.phases[-1] is Phase.FAILED
+
+
+def test_an_interrupted_first_pass_is_continued(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: t.Any) -> t.NoReturn:
+        raise Interrupted("The move was interrupted by SIGTERM.")
+
+    monkeypatch.setattr(world, "first", interrupt)
+    with pytest.raises(SynapseError, match="interrupted by SIGTERM. Synapse still runs with SQLite"):
+        run(world)
+    assert world.phases[-1] is Phase.FIRST_PASS
 
 
 @pytest.mark.parametrize(

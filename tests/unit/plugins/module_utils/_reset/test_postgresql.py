@@ -142,6 +142,13 @@ def test_refused(database: Scripted, monkeypatch: pytest.MonkeyPatch, refuses: s
         drop_contents(SETTINGS, NAMES)
 
 
+def test_what_came_after_the_plan_stays(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "relations", [*OWN, ("public", "invoices", "r", "synapse", True, True)])
+    with pytest.raises(InvalidInput, match="the table invoices"):
+        drop_contents(SETTINGS, NAMES)
+    assert not any(statement.startswith("DROP") for statement in database.written)
+
+
 def test_nothing_to_drop(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scripted, "relations", [])
     monkeypatch.setattr(Scripted, "functions", [])

@@ -162,6 +162,13 @@ def test_federated(host: Host) -> None:
     assert raised.value.details["evidence"] == [{"kind": "destinations", "count": 1, "servers": ["far.example"]}]
 
 
+def test_wrong_confirmation(host: Host) -> None:
+    with pytest.raises(
+        InvalidInput, match="confirm is b.example, but the configuration on this host is that of example"
+    ):
+        host.resource("b.example").plan()
+
+
 def test_server_name_changes(host: Host) -> None:
     host.write("INSERT INTO destinations VALUES ('far.example')")
     key = host.directory / "signing.key"

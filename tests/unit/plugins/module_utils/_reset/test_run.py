@@ -8,6 +8,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import time
 import types
 import typing as t
 
@@ -141,6 +142,37 @@ def test_everything(tmp_path: pathlib.Path) -> None:
     assert world.done == ["stop", "backup", "drop", "drop after all", "start new", "forget"]
     assert run.backup_path == "/backups/one.tar"
     assert noted(tmp_path) is None
+
+
+def test_the_time_of_the_drop_is_noted_before_it(tmp_path: pathlib.Path) -> None:
+    world, times = World(), []
+
+    class Watched(OneDatabase):
+        def drop(self) -> None:
+            note = noted(tmp_path)
+            assert note is not None
+            times.append((note.dropped_ts, note.backup))
+            super().drop()
+
+    before = time.time()
+    parts = Parts(Watched(world), Server(world), NoteFile([str(tmp_path)]), Backup(world))
+    ResetRun(parts, Note("example.org", {})).reset()
+    [(dropped, backup)] = times
+    assert before <= dropped <= time.time()
+    assert backup == "/backups/one.tar"
+
+
+def test_a_drop_without_effect(tmp_path: pathlib.Path) -> None:
+    world = World(keeps=False)
+
+    class Unchanged(OneDatabase):
+        def drop(self) -> None:
+            self.world.do("drop")
+
+    parts = Parts(Unchanged(world), Server(world), NoteFile([str(tmp_path)]), Backup(world))
+    with pytest.raises(StateNotReached, match=r"older than this reset.* Nothing is dropped: the old database"):
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert world.runs
 
 
 @pytest.mark.parametrize("fails", ["stop", "backup", "drop"])

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils import _client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConnectionFailed, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service, find_service
@@ -33,6 +33,7 @@ class ManagedHost:
     `done`: the commands that change something. `main_pids`: other main processes of units. `ignores_end`: processes
     that do not end. `broken`: units that do not start, and `after_failure`: their state then. `again`: whether another
     process appears while one ends. `answers`: whether the server does. `launches`: whether a daemon starts.
+    `hangs`: whether a command never ends.
     """
 
     def __init__(self, directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +58,7 @@ class ManagedHost:
         self.again = False
         self.answers = True
         self.launches = True
+        self.hangs = False
         self._next = 1000
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(os, "kill", self.kill)
@@ -127,6 +129,8 @@ class ManagedHost:
             instances = [name for name, state in self.units.items() if "@" in name and state in words[2]]
             return Completed(0, "".join(f"{name} loaded active running\n" for name in instances), "")
         self.done.append([verb, *names])
+        if self.hangs:
+            raise SynapseError("systemctl did not end within 1 seconds.")
         if verb == "stop":
             for name in names:
                 self._stop(name)
@@ -138,6 +142,8 @@ class ManagedHost:
 
     def _launch(self, words: list[str]) -> Completed:
         self.done.append(words[3:])
+        if self.hangs:
+            raise SynapseError("sh did not end within 1 seconds.")
         if not self.launches:
             return Completed(1, "", "Error in configuration at 'database':\n  it is missing\n")
         app = words[words.index("-m") + 1]

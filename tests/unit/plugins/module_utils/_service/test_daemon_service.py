@@ -143,3 +143,9 @@ def test_process_that_does_not_end(host: ManagedHost) -> None:
     host.ignores_end = {host.process(MAIN)}
     with pytest.raises(StateNotReached, match="did not end within 1 seconds"):
         daemon(host).stop()
+
+
+def test_start_that_lasts_too_long(host: ManagedHost) -> None:
+    host.hangs = True
+    with pytest.raises(StateNotReached, match=r"did not start within 1 seconds \(start_timeout\)\. If it needs"):
+        daemon(host).start()

@@ -156,6 +156,14 @@ def test_process_that_does_not_end(host: ManagedHost) -> None:
         host.service().stop()
 
 
+def test_stop_that_lasts_too_long(host: ManagedHost) -> None:
+    host.process(MAIN, UNIT)
+    host.hangs = True
+    match = f"^{UNIT} was not stopped. systemctl did not end within 1 seconds. Look at systemctl status {UNIT}, and run"
+    with pytest.raises(StateNotReached, match=match):
+        host.service().stop()
+
+
 def test_process_that_is_started_again_by_something_else(host: ManagedHost) -> None:
     host.process(MAIN, UNIT)
     host.again = True
