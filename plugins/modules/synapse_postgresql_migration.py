@@ -125,6 +125,8 @@ notes:
     find fewer users.
   - The state of the move is kept in C(.matrix_ops-migration.json) in the directory of the first file of
     O(config_path). Without it, an interrupted move cannot be continued, and O(state=back) is not possible.
+  - Environment variables of PostgreSQL's client library in the environment of the task, such as C(PGOPTIONS), are
+    ignored, because Synapse would not have them later.
   - If the configuration sets C(databases), it cannot be moved, because C(synapse_port_db) supports only one database.
 seealso:
   - module: matrix_ops.synapse.synapse_database_info
@@ -232,14 +234,14 @@ migration:
       description:
         - Tables with rows that Synapse's program does not copy, with the number of their rows. Synapse fills the user
           directory again, and does not need the others.
-      returned: after a move that was not interrupted
+      returned: after a move
       type: dict
       sample:
         user_directory: 211
     unstorable:
       description:
         - Tables with rows that were left out, with their number, because PostgreSQL cannot store the NUL character.
-      returned: after a move that was not interrupted
+      returned: after a move
       type: dict
       sample: {}
 exit_status:

@@ -34,12 +34,20 @@ _WRITTEN = (
     "applied_schema_deltas",
     "background_updates",
     "cache_invalidation_stream_by_instance",
+    "delayed_events_stream_pos",
+    "device_lists_changes_converted_stream_position",
+    "presence_stream",
+    "room_forgetter_stream_pos",
     "scheduled_tasks",
     "schema_version",
     "state_groups_persisting",
+    "stats_incremental_position",
     "stream_positions",
     "user_directory_stream_pos",
+    "user_ips",
 )
+# What it writes there when somebody uses a device.
+_SEEN = {"devices": ("last_seen", "ip", "user_agent")}
 # Their columns are others in each engine, so their rows are counted only.
 _COUNTED = ("event_search",)
 _KINDS: dict[str, tuple[str, int]] = {
@@ -64,7 +72,8 @@ def tables_that_differ(source: str, target: dict[str, t.Any]) -> list[str]:
             shared = {str(name) for (name,) in cursor.fetchall()}
         shared &= {str(name) for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for table in sorted(shared - {*_NOT_COPIED, *_WRITTEN}):
-            columns = ", ".join(f'"{row[1].lower()}"' for row in old.execute(f"PRAGMA table_info({table})"))
+            names = [str(row[1]).lower() for row in old.execute(f"PRAGMA table_info({table})")]
+            columns = ", ".join(f'"{name}"' for name in names if name not in _SEEN.get(table, ()))
             query = f"SELECT {'1' if table in _COUNTED else columns} FROM {table}"
             sums = [_sum(old.execute(query))]
             # With a name, the rows are not all in memory at the same time.

@@ -315,6 +315,12 @@ def test_scratch_databases_of_an_administrator(made: BackedUp) -> None:
         find_administrator(plain, None, Login())
     with pytest.raises(SynapseError, match="verify_login_user plain cannot create databases"):
         find_administrator(plain, None, Login("plain", "plain-secret"))
+    made.server.write("CREATE ROLE creator LOGIN CREATEDB PASSWORD 'creator-secret'")
+    with pytest.raises(SynapseError, match='belongs to plain.* let a superuser run: GRANT "plain" TO "creator"'):
+        find_administrator(plain, None, Login("creator", "creator-secret"))
+    made.server.write("GRANT plain TO creator")
+    with scratch_database(find_administrator(plain, None, Login("creator", "creator-secret")), plain, None):
+        pass
     administrator = find_administrator(plain, None, login)
     left, foreign = f"matrix_ops_backup_{'a' * 16}", f"matrix_ops_backup_{'b' * 16}"
     for name in (left, foreign):

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import prove_archive
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.backup import Backup
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import postgresql
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import postgresql, sqlite_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Process, find_processes
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place
@@ -172,6 +172,7 @@ def test_the_drop_fails(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something else holds on to the database, which is only seen when it is dropped."""
     server, before = place.server, state(place)
     monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", 200)
+    monkeypatch.setattr(sqlite_file, "_PATIENCE", 0.2)
     write = Backup.write
 
     def write_and_hold(backup: Backup) -> t.Any:

@@ -26,7 +26,7 @@ def _users_found(moved: Moving, term: str) -> list[str]:
     return [user["user_id"] for user in found]
 
 
-def test_moved_and_back_and_moved_again() -> None:
+def test_moved_and_back_and_moved_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with moving() as moved:
         server, password = moved.server, moved.parameters["login_password"]
         before = moved.source_rows("SELECT count(*), max(stream_ordering) FROM events")
@@ -36,6 +36,8 @@ def test_moved_and_back_and_moved_again() -> None:
         assert not moved.state.exists()
         assert moved.ask("SELECT relname FROM pg_class WHERE relname = 'port_from_sqlite3'") == []
 
+        # Synapse would not have it at its next start.
+        monkeypatch.setenv("PGOPTIONS", "-c search_path=elsewhere")
         done = moved.run()
         assert done.get("changed"), done
         assert predicted["steps"] == done["steps"]
@@ -70,6 +72,13 @@ def test_moved_and_back_and_moved_again() -> None:
         moved.message("written into SQLite")
         assert moved.run()["changed"]
         assert moved.differing() == {}
+
+        # Another token for the same device, so that there are as many rows as before.
+        token = server.log_in(moved.made["alice"], "a password of alice", "PHONE")
+        assert token is not None
+        moved.made["token"] = token
+        refused = moved.run(state="back")
+        assert "since the switch: changed rows of access_tokens. Nothing" in refused["msg"], refused
 
         moved.message("written into PostgreSQL")
         refused = moved.run(state="back")

@@ -10,11 +10,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import move as move_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.check import SampleCheck
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Running
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.daemon_service import DaemonService
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.moving import Moving, moving
 
@@ -138,6 +140,47 @@ def test_failed_after_the_stop(
         servers.shared_server("postgresql").write(f"ALTER ROLE {moved.target['user']} LOGIN")
         done = moved.run()
         assert done.get("changed"), done
+        assert moved.differing() == {}
+
+
+def test_what_is_written_while_a_worker_does_not_start_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    with moving() as moved:
+        start = DaemonService.start
+        written: list[str] = []
+
+        def fail_late(self: DaemonService, running: Running | None = None) -> None:
+            start(self, running)
+            if moved.uses_postgresql() and not written:
+                written.append(moved.message("written while a worker does not start"))
+                raise StateNotReached("The worker did not start.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(DaemonService, "start", fail_late)
+            failed = moved.run()
+        assert failed.get("failed"), failed
+        assert "The worker did not start. Synapse stays with the PostgreSQL database" in failed["msg"]
+        assert failed["outcome"] == "partly_done"
+        assert moved.answers()
+        assert moved.ask("SELECT 1 FROM events WHERE event_id = %s", written[0]) == [(1,)]
+        done = moved.run()
+        assert done["steps"] == ["start Synapse and complete the interrupted move"]
+        assert moved.run()["changed"] is False
+
+
+def test_content_of_others_in_an_interrupted_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    with moving() as moved:
+        with monkeypatch.context() as patched:
+            _missing_rows(moved, patched)
+            assert moved.run().get("failed")
+        moved.ask("CREATE SCHEMA blog")
+        moved.ask("CREATE TABLE blog.posts (id int)")
+        for check in (True, False):
+            refused = moved.run(check=check)
+            assert "also contains what does not come from Synapse: blog.posts. Nothing is removed" in refused["msg"]
+        assert moved.ask("SELECT count(*) FROM blog.posts") == [(0,)]
+        assert moved.answers()
+        moved.ask("DROP SCHEMA blog CASCADE")
+        assert moved.run()["changed"]
         assert moved.differing() == {}
 
 

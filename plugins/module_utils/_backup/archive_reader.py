@@ -32,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout 
     padding,
     sum_line,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.manifest import Contents
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.tar_headers import (
     Damaged,
     Entry,
@@ -97,6 +98,7 @@ class ArchiveReader:
         self._source, self._report, self._expected = source, report, proven
         self._manifest: dict[str, t.Any] | None = None
         self._names: list[str] = []
+        self._contents = Contents()
         self._digests = bytearray()
         self.content_sha256 = ""
         self.header = self._read_header()
@@ -130,9 +132,9 @@ class ArchiveReader:
         manifest = self._small(entry, LARGEST_MANIFEST)
         self._require_sums()
         require_end(self._source)
-        self._manifest = _json(manifest, MANIFEST)
-        if any(self._manifest.get(name) != value for name, value in self.header.items()):
-            raise Damaged("its header and its manifest are not of the same backup")
+        found = _json(manifest, MANIFEST)
+        self._contents.require(self.header, found)
+        self._manifest = found
 
     def proven(self) -> Proven:
         """Return what was read, for a second reading of the same file."""
@@ -176,6 +178,7 @@ class ArchiveReader:
         place = len(self._digests)
         if self._expected is not None and self._expected.digests[place : place + _DIGEST_SIZE] != digest:
             raise Damaged(f"{name} has changed since the archive was verified")
+        self._contents.add(name, digest, size)
         self._names.append(name)
         self._digests += digest
 

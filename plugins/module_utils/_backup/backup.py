@@ -50,6 +50,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.source_
     open_source,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.verification import verify_archive
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.writing import flushed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
@@ -103,8 +104,8 @@ class Backup:
         descriptor = make_partial(directory, name)
         try:
             with open_source(prepared.database) as source:
-                manifest = self._write_archive(prepared, source, descriptor, created)
-                os.fsync(descriptor)
+                with flushed(descriptor):
+                    manifest = self._write_archive(prepared, source, descriptor, created)
                 size = os.fstat(descriptor).st_size
                 if self._declared.verify:
                     partial = directory.place(name + PARTIAL)
@@ -154,7 +155,7 @@ class Backup:
         files = size = 0
         included = self._declared.media == INCLUDE
         for number, directory in enumerate(prepared.media if included else ()):
-            for found in walk(directory.path, left, number):
+            for found in walk(directory.path, left, number, prepared.apart):
                 descriptor = open_media(found, left, number)
                 if descriptor is None:
                     continue
@@ -179,7 +180,8 @@ class Backup:
         found = [directory.path for directory in prepared.media]
         path = prepared.database.described.get("path")
         home = prepared.service.described["home"]
-        return [*found, *([os.path.dirname(path)] if path else []), *([home] if home else [])]
+        there = [each for each in prepared.written if os.path.isdir(each)]
+        return [*found, *([os.path.dirname(path)] if path else []), *([home] if home else []), *there]
 
     def _sidecar(self, prepared: Prepared, manifest: Manifest, name: str, size: int) -> Sidecar:
         media = manifest["media"]

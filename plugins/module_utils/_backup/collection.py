@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import typing as t
 
@@ -17,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media i
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
     find_files,
+    read_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import registration_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import KeyPath, leaves
@@ -32,8 +34,12 @@ _OF_SYSTEM = ("/etc/ssl/certs", "/etc/pki", "/run", "/var/run")
 _TLS = ("tls_certificate_path", "tls_private_key_path")
 _PROCESS_FILES = ("pid_file", "worker_pid_file")
 _DIRECTORIES = ("templates", "email", "sso", "custom_template_directory", "template_dir")
+# Kinds of files that may be in a directory of media without being media.
+_ANYWHERE = ("extra", "other", "template")
 # A restore, a reset and a migration write them next to the configuration. They belong to that host only.
-_NOT_KEPT = (".matrix_ops-restore.json", ".matrix_ops-reset.json", ".matrix_ops-migration.json")
+NOT_KEPT = (".matrix_ops-restore.json", ".matrix_ops-reset.json", ".matrix_ops-migration.json")
+# Archives of this or another server, with what belongs to them.
+_ARCHIVE = re.compile(r"synapse-.+\.tar(?:\.[a-z]+)*|\.matrix_ops\.synapse\.backup\.lock")
 _READ = os.O_RDONLY | os.O_NONBLOCK
 
 
@@ -52,10 +58,16 @@ class Opened(t.NamedTuple):
 
 
 class Collector:
-    """Collects paths. The first kind of a path is kept; `data` are paths that are data, and no files of a server."""
+    """Collects paths. The first kind of a path is kept; `data` are paths that are data, and no files of a server.
 
-    def __init__(self, data: t.Sequence[str]) -> None:
+    `media`: the directories whose files the archive contains as media. `archives`: the directory of the archives. The
+    configuration may be in one of them.
+    """
+
+    def __init__(self, data: t.Sequence[str], media: t.Sequence[str] = (), archives: str = "") -> None:
         self._data = tuple(data)
+        self._media = tuple(media)
+        self._archives = os.path.realpath(archives) if archives else ""
         self._found: dict[str, str] = {}
 
     def files(self) -> list[Kept]:
@@ -81,10 +93,20 @@ class Collector:
             if named is not None:
                 self._add_named(named, keys)
 
+    def add_worker(self, path: str, working_directory: str | None) -> None:
+        """Add a configuration file of a worker, if it exists, and the log configuration that it names."""
+        self._add(path, "configuration")
+        if os.path.isfile(path):
+            log_config = read_configuration([path]).settings.get("worker_log_config")
+            if isinstance(log_config, str):
+                self._add(os.path.join(working_directory or "/", log_config), "log_configuration")
+
     def add_extra(self, path: str) -> None:
         """Add a file, or all files below a directory. Raises InvalidInput if it does not exist."""
         if not os.path.isabs(path) or not os.path.exists(path):
             raise InvalidInput(f"extra_paths contains {path}, which does not exist. Use an absolute path that does.")
+        if not os.path.isdir(path) and not os.path.isfile(path):
+            raise InvalidInput(f"extra_paths contains {path}, which is neither a file nor a directory. Remove it.")
         self._add_tree(path, "extra", required=True)
 
     def add(self, path: str, kind: str) -> None:
@@ -108,7 +130,13 @@ class Collector:
             return
         before = len(self._found)
         for place, directories, names in os.walk(path, onerror=_refuse):
-            directories[:] = sorted(directories) if place.count("/") - path.count("/") < _DEEPEST else []
+            is_deepest = place.count("/") - path.count("/") >= _DEEPEST
+            if required and is_deepest and directories:
+                raise InvalidInput(
+                    f"extra_paths contains {path}, with directories that are more than {_DEEPEST} levels deep, such as"
+                    f" {os.path.join(place, directories[0])}. Back it up with a tool for whole directories."
+                )
+            directories[:] = [] if is_deepest else sorted(directories)
             for name in sorted(names):
                 if not os.path.islink(os.path.join(place, name)):
                     self._add(os.path.join(place, name), kind)
@@ -122,19 +150,30 @@ class Collector:
 
     def _add(self, path: str, kind: str) -> None:
         path = os.path.normpath(path)
-        if path in self._found or os.path.basename(path) in _NOT_KEPT:
+        if path in self._found or os.path.basename(path) in NOT_KEPT:
             return
         try:
             status = os.stat(path)
         except OSError:
             return
-        if not stat.S_ISREG(status.st_mode) or any(is_inside(path, data) for data in self._data):
+        apart = (*self._data, *self._media) if kind in _ANYWHERE else self._data
+        if any(is_inside(path, data) for data in apart) or self._is_archive(path):
             return
+        if not stat.S_ISREG(status.st_mode):
+            return
+        if not path.isprintable():
+            raise InvalidInput(
+                f"The file {ascii(path)} has characters in its path with which a restore refuses it. Rename it."
+            )
         if status.st_size > LARGEST_FILE:
             if kind == "extra":
                 raise InvalidInput(f"extra_paths contains {path}, which is larger than {LARGEST_FILE} bytes.")
             return
         self._found[path] = kind
+
+    def _is_archive(self, path: str) -> bool:
+        directory, name = os.path.split(os.path.realpath(path))
+        return directory == self._archives and _ARCHIVE.fullmatch(name) is not None
 
 
 def read_kept(kept: Kept) -> Opened:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -174,5 +175,7 @@ def _short(key: str) -> str:
 def _failed(recipients: Recipients, said: t.IO[bytes]) -> SynapseError:
     said.seek(0)
     lines = said.read(_LARGEST_KEY).decode("utf-8", "replace").strip().splitlines()
-    reason = lines[-1].strip().rstrip(".") if lines else "it printed no reason"
-    return SynapseError(f"{recipients.kind} could not encrypt the backup: {reason}.")
+    told = [line.strip() for line in lines if line.strip() and not line.startswith("age: report ")]
+    reason = told[-1].rstrip(".") if told else "it printed no reason"
+    fix = " Free some space there." if os.strerror(errno.ENOSPC).lower() in reason.lower() else ""
+    return SynapseError(f"{recipients.kind} could not encrypt the backup: {reason}.{fix}")

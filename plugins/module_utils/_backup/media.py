@@ -90,11 +90,14 @@ def is_inside(path: str, directory: str) -> bool:
     return one == other or one.startswith(other.rstrip("/") + "/")
 
 
-def measure(directories: t.Sequence[MediaDirectory]) -> Size:
-    """Return how much media there is. A directory that does not exist yet has none. Raises SynapseError."""
+def measure(directories: t.Sequence[MediaDirectory], apart: t.Collection[str] = ()) -> Size:
+    """Return how much media there is. A directory that does not exist yet has none. Raises SynapseError.
+
+    `apart`: see `walk`.
+    """
     files = size = 0
     for directory in directories:
-        for found in walk(directory.path, Left([], [])):
+        for found in walk(directory.path, Left([], []), apart=apart):
             try:
                 size += os.stat(found.name, dir_fd=found.directory, follow_symlinks=False).st_size
             except FileNotFoundError:
@@ -153,11 +156,16 @@ def describe(directory: MediaDirectory) -> dict[str, str]:
     }
 
 
-def walk(path: str, left: Left, number: int = 0) -> t.Iterator[Found]:
-    """Yield the ordinary files below `path`, ordered by name. Others are added to `left`. Raises SynapseError."""
+def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) -> t.Iterator[Found]:
+    """Yield the ordinary files below `path`, ordered by name. Others are added to `left`. Raises SynapseError.
+
+    `apart`: the paths of files that are no media, such as the database in a directory that holds both.
+    """
+    # The configured path may be a link of the operator to another disk.
+    real = os.path.realpath(path)
+    known = frozenset(os.path.relpath(os.path.realpath(each), real) for each in apart)
     try:
-        # The configured path may be a link of the operator to another disk.
-        top = os.open(os.path.realpath(path), _DIRECTORY)
+        top = os.open(real, _DIRECTORY)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -165,7 +173,9 @@ def walk(path: str, left: Left, number: int = 0) -> t.Iterator[Found]:
             f"The media in {path} cannot be read: {error.strerror}. Run the task with become."
         ) from error
     try:
-        yield from _walk(top, "", left, number, 0)
+        for found in _walk(top, "", left, number, 0):
+            if found.path not in known:
+                yield found
     except OSError as error:
         raise SynapseError(
             f"The media in {path} cannot be read: {error.strerror}. Run the task with become."

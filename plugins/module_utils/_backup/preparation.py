@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.collection import Collector, Kept
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.collection import NOT_KEPT, Collector, Kept
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.declared import INCLUDE, DeclaredBackup
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.decryption import decrypted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.destination import Destination
@@ -38,7 +38,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch
     connected,
     find_administrator,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import owner_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import owner_of, place_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import (
     ServiceDescription,
     describe_service,
@@ -49,6 +49,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Configuration,
     read_configuration,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     DatabaseSettings,
     find_database,
@@ -98,6 +99,10 @@ class Prepared(t.NamedTuple):
     files: list[Kept]
     service: ServiceDescription
     installation: dict[str, t.Any]
+    # The paths of files that are no media, wherever they are.
+    apart: tuple[str, ...] = ()
+    # The directories that Synapse writes to, also those of its log files and sockets.
+    written: tuple[str, ...] = ()
 
     @property
     def estimate(self) -> int:
@@ -128,10 +133,16 @@ def prepare(declared: DeclaredBackup) -> Prepared:
     installation = read_installation(declared.synapse_python, service.described["uid"])
     database = _find_database(configuration, directory, service.described["uid"], declared)
     _require_media(declared, database, media)
-    media_size = measure(media) if declared.media == INCLUDE else Size(0, 0)
-    files = _collect(declared, configuration, directory, service, [*(each.path for each in media), destination.path])
+    own = _database_files(database)
+    included = [each.path for each in media] if declared.media == INCLUDE else []
+    files = _collect(declared, configuration, directory, service, Collector(own, included, destination.path))
+    apart = (*own, *(kept.path for kept in files), *_notes(declared.config_path))
+    media_size = measure(media, apart) if included else Size(0, 0)
     prepared = Prepared(
-        configuration.server_name, destination, recipients, database, media, media_size, files, service, installation
+        *(configuration.server_name, destination, recipients, database, media, media_size, files, service),
+        installation,
+        apart,
+        _written(configuration, directory),
     )
     require_space(prepared, declared.margin)
     return prepared
@@ -195,7 +206,7 @@ def _find_database(
         )
     settings = find_database(configuration, directory)
     if settings.engine == "sqlite3":
-        path = settings.arguments["database"]
+        path = os.path.normpath(settings.arguments["database"])
         uid = owner_of(path)
         with connected(settings, uid) as database:
             described = describe(database)
@@ -238,21 +249,38 @@ def _require_media(declared: DeclaredBackup, database: DatabaseFound, media: t.S
         )
 
 
+def _written(configuration: Configuration, directory: str | None) -> tuple[str, ...]:
+    """Return the directories without which Synapse does not start."""
+    found = [used.path for used in find_used_paths(configuration, directory) if used.written]
+    process_file = configuration.settings.get("pid_file")
+    if isinstance(process_file, str):
+        found.append(os.path.dirname(os.path.join(directory or "", process_file)))
+    return tuple(os.path.normpath(path) for path in found if os.path.isabs(path))
+
+
+def _database_files(database: DatabaseFound) -> list[str]:
+    """Return the files of SQLite, with those that a copy of it has meanwhile."""
+    if database.engine != "sqlite":
+        return []
+    path = str(database.settings.arguments["database"])
+    return [*(path + end for end in _SQLITE_FILES), place_of(path)]
+
+
+def _notes(config_path: t.Sequence[str]) -> list[str]:
+    """Return the paths of what other modules may write next to the configuration, about this host only."""
+    return [os.path.join(os.path.dirname(config_path[0]), name) for name in NOT_KEPT]
+
+
 def _collect(
     declared: DeclaredBackup,
     configuration: Configuration,
     directory: str | None,
     service: ServiceDescription,
-    data: t.Sequence[str],
+    collector: Collector,
 ) -> list[Kept]:
-    database = configuration.settings.get("database")
-    named = database.get("args") if isinstance(database, dict) else None
-    path = named.get("database") if isinstance(named, dict) else None
-    own = [os.path.join(directory or "/", path) + end for end in _SQLITE_FILES] if isinstance(path, str) else []
-    collector = Collector([*data, *own])
     collector.add_configuration(declared.config_path, configuration, directory)
     for worker in service.worker_configuration:
-        collector.add(worker, "configuration")
+        collector.add_worker(worker, directory)
     for kept in service.files:
         collector.add(*kept)
     for extra in (*declared.extra_paths, *filter(os.path.exists, declared.optional_paths)):

@@ -45,6 +45,12 @@ _PREFIX = "matrix_ops_backup_"
 _NAME = re.compile(_PREFIX + "[0-9a-f]{16}")
 _MARK = "matrix_ops.synapse: scratch database for the verification of a backup"
 _MAY_CREATE = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+# What CREATE DATABASE asks of the user who names another role as the owner.
+_MAY_GIVE = """
+    SELECT rolsuper OR pg_has_role(
+        current_user, ?, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END
+    ) FROM pg_roles WHERE rolname = current_user
+"""
 _IDENTIFIER = "SELECT system_identifier::text FROM pg_control_system()"
 _OWN = "SELECT current_user::text"
 _LEFT = """
@@ -79,6 +85,12 @@ def find_administrator(settings: DatabaseSettings, uid: int | None, login: Login
         given = Administrator(_changed(settings, changed), None)
         if not _answer(given, _MAY_CREATE):
             raise InvalidInput(f"verify_login_user {login.user} cannot create databases. Choose another one.")
+        owner = str(_answer(Administrator(settings, uid), _OWN))
+        if not _answer(given, _MAY_GIVE, owner):
+            raise InvalidInput(
+                f"verify_login_user {login.user} cannot create a database that belongs to {owner}. Choose another one,"
+                f" or let a superuser run: GRANT {_quoted(owner)} TO {_quoted(login.user)}"
+            )
         return given
     own = Administrator(settings, uid)
     if _answer(own, _MAY_CREATE):
@@ -188,9 +200,9 @@ def _superuser(settings: DatabaseSettings) -> Administrator | None:
     return Administrator(_changed(settings, {"dbname": "postgres", "user": _SUPERUSER, **arguments, **socket}), uid)
 
 
-def _answer(administrator: Administrator, sql: str) -> t.Any:
+def _answer(administrator: Administrator, sql: str, *values: str) -> t.Any:
     with connected(administrator.settings, administrator.uid) as database:
-        [(found,)] = database.rows(sql)
+        [(found,)] = database.rows(sql, *values)
     return found
 
 

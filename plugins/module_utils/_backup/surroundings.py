@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import json
@@ -21,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    Process,
     ProcessReader,
     find_processes,
 )
@@ -111,7 +113,10 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
             # That of an instance that was made up for a template does not exist, and is left out later.
             configuration += [os.path.join(_directory(shown), path) for path in started_configuration(shown.command())]
     files += [Kept(path, "environment") for path in wanted.environment_files]
-    uid = _user(wanted.config_path, units, owner)
+    processes = _processes(wanted.config_path)
+    # Workers that no unit of systemd starts.
+    configuration += [path for process in processes for path in process.config_path]
+    uid = _user(processes, units, owner)
     described = {
         "manager": wanted.manager,
         "unit": wanted.unit,
@@ -123,7 +128,8 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
         **({} if wanted.working_directory is None else {"working_directory": wanted.working_directory}),
         **_account(uid),
     }
-    return ServiceDescription(described, files, [path for path in configuration if path not in wanted.config_path])
+    others = [path for path in dict.fromkeys(configuration) if path not in wanted.config_path]
+    return ServiceDescription(described, files, others)
 
 
 def working_directory_of(description: ServiceDescription) -> str | None:
@@ -172,13 +178,18 @@ def _files_of(shown: Shown) -> t.Iterator[Kept]:
             yield Kept(path, "environment")
 
 
-def _user(config_path: t.Sequence[str], units: t.Sequence[Found], owner: int) -> int:
-    """Return the user that Synapse runs as: that of its process, of its unit, or else the owner of its data."""
+def _processes(config_path: t.Sequence[str]) -> list[Process]:
     try:
-        for process in find_processes(config_path).processes:
-            return ProcessReader(process.pid).user_number()
+        return find_processes(config_path).processes
     except (SynapseError, OSError):
-        pass
+        return []
+
+
+def _user(processes: t.Sequence[Process], units: t.Sequence[Found], owner: int) -> int:
+    """Return the user that Synapse runs as: that of its process, of its unit, or else the owner of its data."""
+    for process in processes:
+        with contextlib.suppress(SynapseError, OSError):
+            return ProcessReader(process.pid).user_number()
     for unit in units:
         if unit["user"]:
             try:

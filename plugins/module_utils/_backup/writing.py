@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import hashlib
 import os
 import queue
@@ -19,12 +20,43 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout 
 
 # Of batches between two threads. A batch has about a MiB.
 _WAITING = 32
+# In seconds.
+_BETWEEN_FLUSHES = 0.3
 # writev(2) takes at most 1024 on Linux.
 _PIECES_AT_ONCE = 512
 
 # A piece, whether it belongs to the content of the current member, and the name of the member if it ends here.
 _Operation = tuple[bytes, bool, t.Optional[str]]
 _Batch = list[_Operation]
+
+
+@contextlib.contextmanager
+def flushed(descriptor: int) -> t.Iterator[None]:
+    """Let what is written to the open file in the block go to the disk meanwhile. At the end everything is there.
+
+    Otherwise the disk would be idle until the end, and the end would have to wait for it. Raises OSError.
+    """
+    stop = threading.Event()
+    errors: list[OSError] = []
+
+    def flush() -> None:
+        try:
+            while not stop.wait(_BETWEEN_FLUSHES):
+                os.fdatasync(descriptor)
+        except OSError as error:
+            # Linux reports it once: the last call would succeed.
+            errors.append(error)
+
+    thread = threading.Thread(target=flush, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+    os.fsync(descriptor)
 
 
 class HashingWriter:

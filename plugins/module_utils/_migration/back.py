@@ -68,11 +68,20 @@ class WayBack:
             file.write(state)
             if not found.uses_sqlite:
                 self._stop_unwritten(state, file)
-                self._switch.restore(state.dropin)
+                self._restore_dropin(state)
             self._service.start(state.running)
             state.phase = Phase.BACK
             file.write(state)
             workplace.clear()
+
+    def _restore_dropin(self, state: MoveState) -> None:
+        try:
+            self._switch.restore(state.dropin)
+        except SynapseError as error:
+            # Whichever database the configuration names now has everything. The next run goes on.
+            self._service.start(state.running)
+            error.explain("Synapse was started again. Correct that, and run the task again.")
+            raise
 
     def _stop_unwritten(self, state: MoveState, file: StateFile) -> None:
         self._service.stop()
@@ -88,7 +97,7 @@ class WayBack:
 
     def _require_unwritten(self, state: MoveState) -> None:
         with acting_as(self._uid), self._target.open() as database:
-            written = find_written(database, state.transaction, state.counts)
+            written = find_written(database, state.transaction, state.counts, state.identities)
         if written:
             raise InvalidInput(
                 f"Going back to {state.source} would lose what was written to {self._declared.target_name} since the"

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 
@@ -47,7 +48,7 @@ class Move:
     ) -> None:
         """`uid`: the user of Synapse."""
         self._uid = uid
-        # Whether nobody can have reached the server on PostgreSQL.
+        # Whether the server on PostgreSQL has not been ready yet.
         self._unreached = True
         self._service = service
         self._client = client
@@ -70,15 +71,15 @@ class Move:
                 try:
                     passes.first(state, self._file.write)
                 except SynapseError as error:
-                    self._fail_before_stop(state, error)
+                    self._fail_before_stop(state, workplace, error)
                     raise
             self._switch_over(state, passes, workplace)
 
-    def _fail_before_stop(self, state: MoveState, error: SynapseError) -> None:
+    def _fail_before_stop(self, state: MoveState, workplace: Workplace, error: SynapseError) -> None:
         # An interrupted pass goes on. One that has failed would fail again with the same snapshot.
         if not isinstance(error, Interrupted):
-            state.phase = Phase.FAILED
-            self._file.write(state)
+            self._forget(state, workplace)
+            self._save_if_possible(state)
         error.explain("Synapse still runs with SQLite, and nothing has changed for it.")
 
     def _switch_over(self, state: MoveState, passes: Passes, workplace: Workplace) -> None:
@@ -95,16 +96,20 @@ class Move:
             begin = time.monotonic()
             try:
                 moved = self._copy_the_rest(state, passes, process, redone=redone)
+                state.result = {"not_copied": moved.not_copied, "unstorable": moved.unstorable}
                 self._start_on_target(state)
                 downtime = time.monotonic() - begin
                 check = self._prove(state)
             except BaseException as error:
-                raise self._gave_up(state, told(error) if isinstance(error, Exception) else None, error) from error
-        self._complete(state, moved, check, downtime, workplace)
+                raise self._gave_up(state, workplace, error) from error
+        self._complete(state, check, downtime, workplace)
 
     def _copy_the_rest(self, state: MoveState, passes: Passes, process: PortProcess, *, redone: bool) -> Moved:
         self._service.stop()
         if redone:
+            # What is in the target from now on is not what was there at an earlier switch.
+            state.phase, state.transaction = Phase.LAST_PASS, ""
+            self._file.write(state)
             passes.recopy()
         return passes.last(state, self._file.write, process)
 
@@ -130,8 +135,8 @@ class Move:
                 self._service.start(state.running)
                 check = self._prove(state)
             except BaseException as error:
-                raise self._gave_up(state, told(error) if isinstance(error, Exception) else None, error) from error
-        self._complete(state, None, check, None, workplace)
+                raise self._gave_up(state, workplace, error) from error
+        self._complete(state, check, None, workplace)
 
     def _check(self, state: MoveState, *, login: bool = False) -> SampleCheck:
         return check_sample(state.sample, self._client, login=login)
@@ -147,14 +152,19 @@ class Move:
             raise StateNotReached(f"Synapse with {self._target_name} does not show what it showed before. {new[0]}")
         return check
 
-    def _gave_up(self, state: MoveState, error: SynapseError | None, raised: BaseException) -> BaseException:
+    def _gave_up(self, state: MoveState, workplace: Workplace, raised: BaseException) -> SynapseError:
         """Bring back the server on SQLite, and return the error with what was done."""
-        error = error or SynapseError(f"The move was ended ({type(raised).__name__}).")
+        ended = SynapseError(f"The move was ended ({type(raised).__name__}).")
+        error = told(raised) if isinstance(raised, Exception) else ended
         if state.phase is Phase.SWITCHING:
             try:
-                written = [] if self._unreached else self._written(state)
-            except SynapseError as unseen:
-                written = [f"what, is not known, because {unseen.message[:1].lower()}{unseen.message[1:].rstrip('.')}"]
+                written = self._stop_unwritten(state)
+            except SynapseError as failed:
+                error.explain(
+                    f"Everything is in {self._target_name}, and Synapse is still set to it: {failed.message} Correct"
+                    " that, and run the task again."
+                )
+                return error
             if written:
                 error.explain(
                     f"Synapse stays with {self._target_name}, because going back would lose what was written there"
@@ -164,15 +174,14 @@ class Move:
                 return error
         try:
             if state.phase is Phase.SWITCHING:
-                self._service.stop()
                 self._switch.restore(state.dropin)
             # Before the last pass, the target has nothing that a later run could not use.
             if state.phase is not Phase.STOPPING:
-                state.phase = Phase.FAILED
-            self._file.write(state)
+                self._forget(state, workplace)
+            self._save_if_possible(state)
             self._service.start(state.running)
             started, state.running = state.running, {}
-            self._file.write(state)
+            self._save_if_possible(state)
         except SynapseError as failed:
             error.explain(
                 f"Synapse could not be started again with SQLite: {failed.message} Nothing is lost: {state.source} has"
@@ -183,14 +192,42 @@ class Move:
         error.explain(f"{runs} with SQLite as before ({state.source}), and nothing is lost.")
         return error
 
+    def _forget(self, state: MoveState, workplace: Workplace) -> None:
+        """Let the next run begin anew: it needs the space, and nothing of the copies."""
+        state.phase = Phase.FAILED
+        with contextlib.suppress(OSError, SynapseError):
+            workplace.clear()
+
+    def _save_if_possible(self, state: MoveState) -> None:
+        # On a full disk, Synapse has to start all the same. With an older state, the next run begins anew, too.
+        with contextlib.suppress(SynapseError):
+            self._file.write(state)
+
+    def _stop_unwritten(self, state: MoveState) -> list[str]:
+        """Stop Synapse unless something was written into the target, and return in words what was."""
+        written = self._written(state)
+        if written:
+            return written
+        self._service.stop()
+        # It can have served people until then, also if it was never ready.
+        written = self._written(state)
+        if written:
+            with contextlib.suppress(SynapseError):
+                self._service.start(state.running)
+        return written
+
     def _written(self, state: MoveState) -> list[str]:
-        with acting_as(self._uid), self._target.open() as database:
-            return find_written(database, state.transaction, state.counts)
+        try:
+            with acting_as(self._uid), self._target.open() as database:
+                return find_written(database, state.transaction, state.counts, state.identities)
+        except SynapseError as unseen:
+            if self._unreached:
+                return []
+            return [f"what, is not known, because {unseen.message[:1].lower()}{unseen.message[1:].rstrip('.')}"]
 
     def _complete(
         self,
         state: MoveState,
-        moved: Moved | None,
         check: SampleCheck,
         downtime: float | None,
         workplace: Workplace,
@@ -202,7 +239,7 @@ class Move:
             "proven": check.proven,
             "unknown": check.unknown,
             **({} if downtime is None else {"downtime": round(downtime, 1)}),
-            **({} if moved is None else {"not_copied": moved.not_copied, "unstorable": moved.unstorable}),
+            **state.result,
         }
         self._file.write(state)
         workplace.clear()

@@ -20,6 +20,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import count_tables, table_names
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import read_schema_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.comparison import (
     Expected,
@@ -45,6 +46,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.sour
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import Workplace
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import read_identities
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sample import Sample, choose_sample
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import check_sequences
@@ -86,9 +88,10 @@ class Passes:
         progress.report(Work.DATABASE_SNAPSHOT, 0, size_of(state.source))
         state.phase, state.rowids, state.file = Phase.BEGUN, {}, []
         save(state)
+        names = read_schema_names(self._program.python)
         with acting_as(self._workplace.uid):
             if anew:
-                self._target.reset(state.move)
+                self._target.reset(state.move, names)
             else:
                 self._target.mark(state.move)
             copy_database(state.source, self._workplace.first_copy, Work.DATABASE_SNAPSHOT)
@@ -151,12 +154,13 @@ class Passes:
             with self._target.open() as database:
                 found = count_tables(database, table_names(database))
             self._require_equal(path, expected, found)
-            state.transaction = self._target.complete(rebuild_directory=self._program.rebuilds_directory)
+            transaction = self._target.complete(rebuild_directory=self._program.rebuilds_directory)
             with self._target.open() as database:
+                state.identities = read_identities(database)
                 faults = check_sequences(database)
             if faults:
                 raise SynapseError(f"Synapse could not start with {self._declared.target_name}. {' '.join(faults)}")
-        state.counts = found
+        state.counts, state.transaction = found, transaction
         return Moved(found, expected.left, left_out(expected.counts, found))
 
     def recopy(self) -> None:

@@ -169,6 +169,8 @@ def port_arguments(python: str, database: str, configuration: str, batch_size: i
     """Return the command that copies the SQLite database `database` with the file `configuration`."""
     return [
         python,
+        # Without modules from the working directory and from PYTHONPATH.
+        "-I",
         "-B",
         "-u",
         "-c",

@@ -78,7 +78,7 @@ def read_program(python: str) -> PortProgram:
     """Read the program of the Synapse that `python` runs. Raises InvalidInput if it cannot be used."""
     fix = "Set synapse_python to the Python interpreter that Synapse runs with."
     try:
-        done = run_command([python, "-B", "-c", _ASK], _TIMEOUT)
+        done = run_command([python, "-I", "-B", "-c", _ASK], _TIMEOUT)
     except SynapseError as error:
         raise InvalidInput(f"synapse_python {error.message.rstrip('.')}. {fix}") from error
     try:

@@ -89,7 +89,8 @@ def prepare_rows(database: Database, differences: t.Sequence[Difference], move: 
     for difference in reversed(ordered):
         key = tables.key(difference)
         for old, new in difference.rows:
-            if old is not None and not _is_updated(difference, key, old, new):
+            # One that cannot be stored was never copied.
+            if old is not None and _is_storable(old) and not _is_updated(difference, key, old, new):
                 _delete(database, tables, difference, key, old)
     for difference in ordered:
         _write(database, tables, difference, insert=tables.is_referred_to(difference.table))

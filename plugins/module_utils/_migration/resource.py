@@ -8,20 +8,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.libpq_variables import (
+    forget_libpq_variables,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.back import WayBack, require_moved
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interrupted import Interrupted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram, read_program
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
-    identify,
     require_movable,
     require_space,
     settings_of,
@@ -38,10 +41,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.swit
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import (
     Workplace,
+    locked,
     open_workplace,
     workplace_path,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
 
@@ -67,6 +70,7 @@ class MigrationResource:
         """Read everything and decide. Raises SynapseError for whatever a run would fail at. Changes nothing."""
         declared = self._declared
         declared.check()
+        forget_libpq_variables()
         found = read_present(declared)
         if self._tried:
             # After a failure, only the result counts.
@@ -122,8 +126,13 @@ class MigrationResource:
         run()
 
     def _outcome(self, found: Found) -> Plan:
-        is_reached = found.uses_sqlite is not self._present
-        return self._plan_of(found) if is_reached else self._plan_of(found, self._description, lambda: None)
+        if found.uses_sqlite is self._present:
+            return self._plan_of(found, self._description, lambda: None)
+        state = self._file(self._uid_of_configuration()).read()
+        if state is None or state.phase in (Phase.DONE, Phase.BACK):
+            return self._plan_of(found)
+        # The configuration is as declared, but the server is not proven, or does not run.
+        return self._plan_of(found, "complete the interrupted move", lambda: None)
 
     def _plan_move(self, found: Found) -> Plan:
         declared, uid = self._declared, self._uid
@@ -131,7 +140,8 @@ class MigrationResource:
         self._service.require_control()
         with acting_as(uid):
             require_movable(settings_of(self._source), program)
-        resumes, anew = self._find_interrupted(program)
+        interrupted = Interrupted(declared, program, self._target, self._service, self._source, uid)
+        resumes, anew = interrupted.find(self._state)
         directory = workplace_path(self._source, declared.work_directory)
         existing = directory if os.path.isdir(directory) else os.path.dirname(directory)
         if not os.path.isdir(existing):
@@ -152,46 +162,6 @@ class MigrationResource:
             lambda: self._move(found, program, switch, resumes=resumes, anew=anew),
         )
 
-    def _find_interrupted(self, program: PortProgram) -> tuple[bool, bool]:
-        """Return whether an interrupted move can go on, and otherwise whether the target has to be emptied first.
-
-        Raises InvalidInput if the target has content of anything else.
-        """
-        state, declared = self._state, self._declared
-        with acting_as(self._uid):
-            if self._target.is_empty():
-                return False, False
-            if state is None or not self._target.holds(state.move):
-                raise InvalidInput(
-                    f"{declared.target_name} is not empty, and what is in it does not come from an interrupted move of"
-                    " this server. Nothing is removed there. Set login_db to an empty database, created with"
-                    f" {declared.createdb}"
-                )
-            self._require_unused(state)
-            copy = os.path.join(workplace_path(self._source, declared.work_directory), "first.db")
-            if state.source != self._source or not os.path.exists(copy):
-                return False, True
-            with Database(settings_of(copy)) as database:
-                if database.rows("SELECT version FROM schema_version") != [(program.schema_version,)]:
-                    return False, True
-        if state.phase in (Phase.FIRST_PASS, Phase.STOPPING):
-            return True, False
-        is_unchanged = state.phase in (Phase.LAST_PASS, Phase.SWITCHING) and identify(self._source) == state.file
-        return is_unchanged and not self._service.is_running(), True
-
-    def _require_unused(self, state: MoveState) -> None:
-        """Raise InvalidInput if Synapse has used the target since the switch, and something was written to it."""
-        if not state.transaction or state.phase not in (Phase.DONE, Phase.SWITCHING, Phase.RETURNING):
-            return
-        with self._target.open() as database:
-            written = find_written(database, state.transaction, state.counts)
-        if written:
-            raise InvalidInput(
-                f"Synapse was moved to {self._declared.target_name} before, and what was written there since then is"
-                f" not in {self._source}: {shown(written)}. If Synapse should use PostgreSQL again, restore"
-                f" {self._declared.dropin}. If that data is not needed, set login_db to an empty database."
-            )
-
     def _move(self, found: Found, program: PortProgram, switch: Switch, *, resumes: bool, anew: bool) -> None:
         declared = self._declared
         with self._workplace() as workplace:
@@ -210,8 +180,7 @@ class MigrationResource:
                 self._run(self._switch()).finish(self._state, workplace)
 
     def _plan_back(self, found: Found) -> Plan:
-        interrupted = self._state is not None and self._state.phase in (Phase.SWITCHING, Phase.RETURNING)
-        if found.uses_sqlite and not interrupted:
+        if found.uses_sqlite and not self._has_left_stopped():
             return self._plan_of(found)
         state = require_moved(self._state, found, self._declared)
         back = WayBack(self._declared, self._service, self._target, self._switch(), self._uid)
@@ -221,6 +190,15 @@ class MigrationResource:
             f"stop {self._described}, restore {self._declared.dropin}, and start Synapse with {self._source}",
             lambda: self._go_back(back, state, found),
         )
+
+    def _has_left_stopped(self) -> bool:
+        """Return whether an interrupted run has stopped Synapse, or may have."""
+        state = self._state
+        if state is None:
+            return False
+        if state.phase in (Phase.STOPPING, Phase.LAST_PASS):
+            return bool(state.running.get("main")) and not self._service.is_running()
+        return state.phase in (Phase.SWITCHING, Phase.RETURNING)
 
     def _go_back(self, back: WayBack, state: MoveState, found: Found) -> None:
         with self._workplace() as workplace:
@@ -258,9 +236,12 @@ class MigrationResource:
         except OSError:
             return os.geteuid()
 
-    def _workplace(self) -> t.ContextManager[Workplace]:
+    @contextlib.contextmanager
+    def _workplace(self) -> t.Iterator[Workplace]:
         path, uid = workplace_path(self._source, self._declared.work_directory), self._uid
-        return open_workplace(path, uid, trusted_users(self._declared, uid))
+        # Another task may have another directory.
+        with locked(self._source), open_workplace(path, uid, trusted_users(self._declared, uid)) as workplace:
+            yield workplace
 
     def _switch(self) -> Switch:
         return Switch(self._declared, self._uid, trusted_users(self._declared, self._uid))

@@ -117,6 +117,9 @@ def copy_database(path: str, to: str, work: Work) -> None:
         raise SynapseError(f"{path} could not be copied to {to}: {error}. Check the disk.") from error
     except OSError as error:
         raise SynapseError(f"{path} could not be copied to {to}: {error.strerror}.") from error
+    finally:
+        # A part of a copy may have filled the disk.
+        remove_database(partial)
 
 
 def remove_database(path: str) -> None:

@@ -50,7 +50,8 @@ class MoveState:
     `move`: the name of this move, which is also in the target. `source`: the path of the SQLite database. `target`: in
     words. `rowids`: for each table, the first rowid after those that the first pass has copied, and the last one before
     them. `file`: the identity of the SQLite database during the last pass. `running`: what ran before the stop.
-    `dropin`: what the drop-in was before ({} for no file). `counts` and `transaction`: of the target at the switch.
+    `dropin`: what the drop-in was before ({} for no file). `counts`, `transaction` and `identities`: of the target at
+    the switch (see _migration.written).
     `sample`: objects that have to be there afterwards, and `before`: how the server differed from it before. `result`:
     what the module returns.
     """
@@ -65,6 +66,7 @@ class MoveState:
     dropin: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     transaction: str = ""
+    identities: dict[str, str] = dataclasses.field(default_factory=dict)
     sample: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     before: list[str] = dataclasses.field(default_factory=list)
     result: dict[str, t.Any] = dataclasses.field(default_factory=dict)

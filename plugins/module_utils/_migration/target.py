@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import PORT_TABLE
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import DIRECTORY_JOBS
@@ -25,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequen
 _MARK = "matrix_ops.synapse"
 # In seconds. A reset of a database takes longer than a query.
 _STATEMENT_TIMEOUT = 3600
+_SHOWN = 5
 
 _PROPERTIES = """
     SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), datcollate, datctype,
@@ -40,9 +42,12 @@ _OWN = """
             SELECT 1 FROM pg_depend AS part WHERE part.objid = relation.oid AND part.deptype IN ('e', 'i', 'a')
         )
 """
-_RELATIONS = f"SELECT format('%I.%I', space.nspname, relation.relname), relation.relkind::text {_OWN} ORDER BY 1"
+_RELATIONS = f"""
+    SELECT format('%I.%I', space.nspname, relation.relname), relation.relkind::text, relation.relname,
+        pg_table_is_visible(relation.oid) {_OWN} ORDER BY 1
+"""
 _FUNCTIONS = """
-    SELECT function.oid::regprocedure::text FROM pg_proc AS function
+    SELECT function.oid::regprocedure::text, function.proname FROM pg_proc AS function
     WHERE function.pronamespace = current_schema()::regnamespace AND function.proowner = current_user::regrole
         AND NOT EXISTS (SELECT 1 FROM pg_depend AS part WHERE part.objid = function.oid AND part.deptype = 'e')
 """
@@ -91,9 +96,21 @@ class Target:
             return not database.rows(_RELATIONS)
 
     def holds(self, move: str) -> bool:
-        """Return whether everything in the database comes from the move with this name."""
+        """Return whether the move with this name has put something into the database."""
         with self.open() as database:
             return _has_port_table(database) and bool(_marks(database, move, ""))
+
+    def require_own(self, names: SchemaNames) -> None:
+        """Raise InvalidInput if there is something that no Synapse creates. `names`: what the installed one creates."""
+        with self.open() as database:
+            others = [name for name, *each in database.rows(_RELATIONS) if not _is_own(names, *each)]
+        if others:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            raise InvalidInput(
+                f"{self._declared.target_name} also contains what does not come from Synapse:"
+                f" {', '.join(others[:_SHOWN])}{more}. Nothing is removed there. Move it to another database, or set"
+                f" login_db to an empty one, created with {self._declared.createdb}"
+            )
 
     def mark(self, move: str) -> None:
         """Begin the move with this name in an empty database. Raises SynapseError if it is not empty any more."""
@@ -107,17 +124,21 @@ class Target:
             )
             add_mark(database, move, "")
 
-    def reset(self, move: str) -> None:
-        """Remove everything that the move with this name has put into the database, and mark it again."""
+    def reset(self, move: str, names: SchemaNames) -> None:
+        """Remove everything that the move with this name has put into the database, and mark it again.
+
+        Raises InvalidInput if there is something that no Synapse creates, and removes nothing then.
+        """
+        self.require_own(names)
         with self.open(writable=True) as database:
             if not (_has_port_table(database) and _marks(database, move, "")):
                 raise SynapseError(f"{self._declared.target_name} is not that of the interrupted move.")
-            kinds = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
-            for name, kind in database.rows(_RELATIONS):
-                if kind in kinds:
-                    database.write(f"DROP {kinds[kind]} IF EXISTS {name} CASCADE")
-            for (function,) in database.rows(_FUNCTIONS):
-                database.write(f"DROP FUNCTION IF EXISTS {function} CASCADE")
+            for name, kind, *each in database.rows(_RELATIONS):
+                if _is_own(names, kind, *each):
+                    database.write(f"DROP {'SEQUENCE' if kind == 'S' else 'TABLE'} IF EXISTS {name} CASCADE")
+            for function, short in database.rows(_FUNCTIONS):
+                if short in names.functions:
+                    database.write(f"DROP FUNCTION IF EXISTS {function} CASCADE")
         self.mark(move)
 
     def rowids(self, append_only: t.Collection[str]) -> dict[str, list[int]]:
@@ -183,6 +204,10 @@ def _mark(move: str, what: str) -> str:
 
 def _has_port_table(database: Database) -> bool:
     return bool(database.rows("SELECT 1 WHERE to_regclass(?) IS NOT NULL", PORT_TABLE))
+
+
+def _is_own(names: SchemaNames, kind: str, name: str, visible: bool) -> bool:
+    return visible and kind in "rpS" and names.has_relation(name)
 
 
 def _quoted(name: str) -> str:

@@ -73,6 +73,27 @@ def workplace_path(source: str, declared: str | None) -> str:
 
 
 @contextlib.contextmanager
+def locked(source: str) -> t.Iterator[None]:
+    """Lock the SQLite database `source` against other moves for the block; nobody else is stopped by it.
+
+    Raises SynapseError if another task has locked it.
+    """
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SynapseError(f"{source} cannot be read: {error.strerror}. Run the task with become, as root.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SynapseError(
+            f"Another task moves this database: it has locked {source}. Wait until it has ended."
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def open_workplace(path: str, uid: int, trusted: t.Collection[int]) -> t.Iterator[Workplace]:
     """Open the directory for the block, and make it first if it does not exist.
 

@@ -73,19 +73,29 @@ _BY_ITSELF = frozenset(
 # Tables of a background update, and tables with how far a job is.
 _TEMPORARY = "_temp_"
 _POSITIONS = ("_pos", "_position", "_stream_ordering")
-# A request that only reads changes their rows. New ones count.
-_CHANGED_BY_READING = frozenset({"access_tokens", "devices", "local_media_repository", "remote_media_cache"})
+# A request that only reads changes these columns of these tables. The others count.
+_CHANGED_BY_READING: dict[str, tuple[str, ...]] = {
+    "access_tokens": ("last_validated", "used"),
+    "devices": ("ip", "last_seen", "user_agent"),
+    "local_media_repository": ("last_access_ts",),
+    "remote_media_cache": ("last_access_ts",),
+}
 # What says most to a person.
 _FIRST = ("events", "users")
 _SHOWN = 5
 
 
+def read_identities(database: Database) -> dict[str, str]:
+    """Return for each table that requests also change when they only read: a hash of what such a request leaves."""
+    return {name: _identity(database, name) for name in table_names(database) if name in _CHANGED_BY_READING}
+
+
 def find_written(
-    database: Database, transaction: str, counts: t.Mapping[str, int], ignored: t.Collection[str] = ()
+    database: Database, transaction: str, counts: t.Mapping[str, int], identities: t.Mapping[str, str]
 ) -> list[str]:
     """Return in words what was written after this transaction, such as "2 rows of events"; [] if nothing was.
 
-    `counts`: the rows of each table then. `ignored`: further tables that do not count.
+    `counts`: the rows of each table then. `identities`: what `read_identities` returned then.
     """
     [(age,)] = database.rows("SELECT age(?::xid)", transaction)
     if age < 0:
@@ -93,7 +103,7 @@ def find_written(
     names = [
         name
         for name in table_names(database)
-        if name not in {*_BY_ITSELF, *ignored} and not name.startswith(_TEMPORARY) and not name.endswith(_POSITIONS)
+        if name not in _BY_ITSELF and not name.startswith(_TEMPORARY) and not name.endswith(_POSITIONS)
     ]
     now = count_tables(database, names)
     written = []
@@ -108,7 +118,18 @@ def find_written(
             written.append(f"{new} new or changed rows of {name}")
         elif gone:
             written.append(f"{gone} removed rows of {name}")
+        elif name in identities and _identity(database, name) != identities[name]:
+            written.append(f"changed rows of {name}")
     return written
+
+
+def _identity(database: Database, table: str) -> str:
+    [(found,)] = database.rows(
+        "SELECT coalesce(md5(string_agg(one, '' ORDER BY one)), '') FROM"
+        f' (SELECT md5((to_jsonb(stored) - ?::text[])::text) AS one FROM "{table}" AS stored) AS hashes',
+        list(_CHANGED_BY_READING[table]),
+    )
+    return str(found)
 
 
 def shown(written: t.Sequence[str]) -> str:

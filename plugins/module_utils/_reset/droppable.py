@@ -12,13 +12,13 @@ import contextlib
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import read_schema_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents, read_contents
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgresql import (
     drop_contents,
     require_droppable,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.schema_names import read_schema_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.sqlite_file import DatabaseFile
 
 AsSynapse = t.Callable[[], t.ContextManager[None]]

@@ -16,8 +16,8 @@ import dataclasses
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.schema_names import SchemaNames
 
 # How long a statement waits for another connection that uses a table, in milliseconds.
 _LOCK_TIMEOUT = 20_000

@@ -54,9 +54,16 @@ class Comparison(t.NamedTuple):
     different: tuple[ArchivedFile, ...]
 
 
+def described_media(manifest: Json) -> list[Json]:
+    """Return the media directories. One that did not exist at the backup belongs to the user of Synapse."""
+    service = manifest["service"]
+    default = {"mode": "0750", "owner": service["user"], "group": service["group"]}
+    return [{**default, **entry} for entry in manifest["media"]["directories"]]
+
+
 def missing_accounts(manifest: Json) -> list[str]:
     """Return the users and groups that the archive needs and this host does not have, as words."""
-    entries = [*manifest["files"], *manifest["directories"], *manifest["media"]["directories"]]
+    entries = [*manifest["files"], *manifest["directories"], *described_media(manifest)]
     users = {str(entry["owner"]) for entry in entries} | {str(manifest["service"]["user"])}
     groups = {str(entry["group"]) for entry in entries} | {str(manifest["service"]["group"])}
     wanted = [("user", user_id, users), ("group", group_id, groups)]

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files 
     archived_files,
     attributes_of,
     compare_files,
+    described_media,
     missing_accounts,
     require_no_other,
 )
@@ -35,6 +36,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.occupied import Occupied, judge_host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import Need, require_space
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.sqlite import unfinished_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.targets import (
     POSTGRESQL_DATA,
@@ -97,7 +99,9 @@ class Found:
         database, media = self.manifest["database"], self.manifest["media"]
         size = 0 if self.occupied.has_database else int(database["bytes"])
         if self.manifest["engine"] == "sqlite":
-            yield Need(os.path.dirname(str(database["path"])), size)
+            parent = os.path.dirname(str(database["path"]))
+            # What an interrupted run has written of the database is replaced.
+            yield Need(parent, size - min(size, unfinished_in(parent)))
         elif self.target.is_local and os.path.isdir(POSTGRESQL_DATA):
             yield Need(POSTGRESQL_DATA, size)
         for file in self.comparison.missing:
@@ -147,7 +151,7 @@ def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Fou
     manifest = archive.proven.manifest
     service = manifest["service"]
     owner = attributes_of({"mode": "0600", "owner": service["user"], "group": service["group"]}, lenient=True)
-    described = [*manifest["directories"], *manifest["media"]["directories"]]
+    described = [*manifest["directories"], *described_media(manifest)]
     known = {str(entry["path"]): attributes_of(entry, lenient=True) for entry in described}
     directories = Directories(known, {owner.uid})
     files = archived_files(manifest, lenient=True)

@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, group_id, user_id
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import Member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import attributes_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import attributes_of, described_media
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
     UNFINISHED,
     Directories,
@@ -46,15 +46,17 @@ class _Written(t.NamedTuple):
 
 def media_directories(manifest: Json, *, lenient: bool = False) -> list[MediaDirectory]:
     """Return the media directories in the order of their numbers. Raises InvalidInput as attributes_of does."""
-    entries = manifest["media"]["directories"]
+    entries = described_media(manifest)
     return [MediaDirectory(str(entry["path"]), attributes_of(entry, lenient=lenient)) for entry in entries]
 
 
 def first_medium(directories: t.Iterable[MediaDirectory]) -> str:
     """Return the path of a file in one of the directories, or "" if there is none. Raises SynapseError."""
     for directory in directories:
-        for place, _names, files in os.walk(directory.path, onerror=_unreadable):
+        for place, names, files in os.walk(directory.path, onerror=_unreadable):
             found = [name for name in files if name != UNFINISHED]
+            # Links to directories: no medium is written through them.
+            found += [name for name in names if os.path.islink(os.path.join(place, name))]
             if found:
                 return os.path.join(place, found[0])
     return ""

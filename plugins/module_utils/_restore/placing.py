@@ -52,8 +52,13 @@ def write_stream(
         finally:
             os.close(descriptor)
         os.rename(UNFINISHED, name, src_dir_fd=here, dst_dir_fd=here)
-    except OSError as error:
-        raise not_written(directory.place(name), error) from error
+    except BaseException as error:
+        # It would take the space that the next run needs.
+        with contextlib.suppress(OSError):
+            os.unlink(UNFINISHED, dir_fd=here)
+        if isinstance(error, OSError):
+            raise not_written(directory.place(name), error) from error
+        raise
 
 
 def not_written(path: str, error: OSError) -> SynapseError:

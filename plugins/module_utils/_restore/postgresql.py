@@ -40,7 +40,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target
     require_no_difference,
     users_in,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import check_sequences
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import (
+    check_sequences,
+    read_sequences,
+)
 
 _APPLICATION = "matrix_ops.synapse.restore"
 _LOCALE = """
@@ -126,11 +129,18 @@ class PostgresqlTarget:
             return count_differences(database, counts)
 
     def restore(self, pieces: Pieces, counts: Counts) -> None:
-        """Let pg_restore fill the database, delete the one-time keys, and prove it. Raises SynapseError."""
+        """Let pg_restore fill the database. Raises SynapseError."""
         self._end_others()
         self._fill(pieces)
+
+    def complete(self, counts: Counts) -> None:
+        """Delete the one-time keys, let no sequence be behind its tables, and prove the database."""
         with self._connected(writable=True) as database:
             delete_one_time_keys(database)
+            # A dump of a running server may be from between the use of an id and its sequence.
+            for sequence in read_sequences(database):
+                if sequence.fault:
+                    database.rows("SELECT setval(?, ?)", sequence.name, sequence.wanted)
             # A dump has no statistics, without which queries are slow at first.
             database.write("ANALYZE")
         with self._connected() as database:

@@ -187,6 +187,7 @@ class RestoreResource:
         if places is not None:
             places.create()
         extraction.run(self._declared.src, self._declared.identity)
+        found.target.complete(counts)
         self._proof.rows(counts)
         if places is not None:
             self._proof.media(places.prove())

@@ -20,7 +20,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories, write_stream
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
+    UNFINISHED,
+    Directories,
+    write_stream,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import (
     Counts,
     Pieces,
@@ -35,6 +39,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path i
 _HIDDEN = ".matrix_ops.synapse.restored.db"
 # Other files that SQLite reads with a database of this name.
 _BESIDE = ("-journal", "-wal", "-shm")
+
+
+def unfinished_in(directory: str) -> int:
+    """Return how many bytes an interrupted restore has left in the directory of a database. They are replaced."""
+    size = 0
+    for name in (UNFINISHED, _HIDDEN):
+        with contextlib.suppress(OSError):
+            size += os.lstat(os.path.join(directory, name)).st_size
+    return size
 
 
 class SqliteTarget:
@@ -88,6 +101,9 @@ class SqliteTarget:
                 with contextlib.suppress(SynapseError):
                     directory.remove(_HIDDEN + end)
             directory.rename(_HIDDEN, self._name)
+
+    def complete(self, counts: Counts) -> None:
+        """Do nothing: the database was complete and proven before it got its name."""
 
     def _prove(self, path: str, counts: Counts) -> None:
         with Database(self._settings(path), writable=True) as database:

@@ -44,7 +44,10 @@ class Target(t.Protocol):
         """Return where the rows of an existing database differ from `counts`. Raises SynapseError."""
 
     def restore(self, pieces: Pieces, counts: Counts) -> None:
-        """Put the database there, and prove it. After a failure there is none. Raises SynapseError."""
+        """Put the database there. After a failure there is none. Raises SynapseError."""
+
+    def complete(self, counts: Counts) -> None:
+        """Complete and prove the database, also if an interrupted run has put it there. Raises SynapseError."""
 
 
 def differing_counts(found: Counts, expected: Counts) -> list[str]:
@@ -78,7 +81,5 @@ def require_no_difference(what: str, differences: t.Sequence[str]) -> None:
     """Raise StateNotReached with the first differences, if there are any. `what`: the beginning of the sentence."""
     if differences:
         more = f" and {len(differences) - _SHOWN_AT_MOST} more" if len(differences) > _SHOWN_AT_MOST else ""
-        raise StateNotReached(
-            f"{what}: {'; '.join(differences[:_SHOWN_AT_MOST])}{more}. Synapse was not started. Use another backup, or"
-            " report this."
-        )
+        shown = "; ".join(each.rstrip(".") for each in differences[:_SHOWN_AT_MOST])
+        raise StateNotReached(f"{what}: {shown}{more}. Synapse was not started. Use another backup, or report this.")

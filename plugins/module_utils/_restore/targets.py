@@ -73,6 +73,10 @@ class UnseenTarget:
         """Restore the database."""
         self._target.restore(pieces, counts)
 
+    def complete(self, counts: Counts) -> None:
+        """Complete the database."""
+        self._target.complete(counts)
+
 
 class UnreadTarget:
     """A PostgreSQL database whose connection cannot be read, because PyYAML is not installed yet: see UnseenTarget."""
@@ -107,6 +111,10 @@ class UnreadTarget:
         raise self._error
 
     def restore(self, _pieces: Pieces, _counts: Counts) -> None:
+        """Raise MissingLibrary."""
+        raise self._error
+
+    def complete(self, _counts: Counts) -> None:
         """Raise MissingLibrary."""
         raise self._error
 

@@ -54,7 +54,13 @@ _PROFILE = "SELECT displayname, avatar_url FROM profiles WHERE user_id = ?"
 _DEVICE = "SELECT user_id, device_id, key_json FROM e2e_device_keys_json"
 _MEDIA = "SELECT media_id, media_length, {hash} FROM local_media_repository WHERE {where}"
 _KEPT_MEDIA = "quarantined_by IS NULL AND url_cache IS NULL AND media_length IS NOT NULL AND media_length <= ?"
-_MEMBERSHIP = "SELECT room_id, user_id, membership FROM local_current_membership WHERE membership = ?"
+# The server shows only memberships in rooms that it is in, and no pending invitation to a room of another server.
+_SHOWN_MEMBERSHIP = """
+    WHERE membership = ? AND EXISTS (
+        SELECT 1 FROM current_state_events AS s WHERE s.room_id = local_current_membership.room_id
+            AND s.type = 'm.room.member' AND s.state_key = local_current_membership.user_id
+    )
+"""
 _LOGIN = """
     SELECT name FROM users WHERE deactivated = 0 AND is_guest = 0 AND appservice_id IS NULL AND user_type IS NULL
         AND {more} ORDER BY creation_ts, name LIMIT ?
@@ -158,9 +164,10 @@ class _Chooser:
         rows: list[Row] = []
         for membership, share in shares.items():
             rows += self._spread(
-                f"{_MEMBERSHIP} ORDER BY user_id, room_id",
+                f"SELECT room_id, user_id, membership FROM local_current_membership {_SHOWN_MEMBERSHIP}"
+                " ORDER BY user_id, room_id",
                 "local_current_membership",
-                "WHERE membership = ?",
+                _SHOWN_MEMBERSHIP,
                 (membership,),
                 share,
             )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 import typing as t
@@ -23,7 +24,9 @@ HEADER_OF_TEST: dict[str, t.Any] = {
     "format": FORMAT,
     "server_name": "example.org",
     "created_ts": 1_769_860_800_000,
+    "synapse_version": "1.163.2",
     "engine": "sqlite",
+    "schema_version": 93,
     "media_mode": "include",
 }
 DATABASE = b"SQLite format 3\0" + bytes(range(256)) * 40
@@ -45,8 +48,42 @@ def write(path: pathlib.Path, members: dict[str, bytes] | None = None, **changed
             writer.add_database([zlib.compress(DATABASE, 1)])
             for name, content in (MEMBERS if members is None else members).items():
                 writer.add(name, content, Attributes(0o640, "alice", "users", 1_700_000_000))
-            writer.add_json(MANIFEST, {**HEADER_OF_TEST, "row_counts": {"users": 2}, "files": [], **changed})
+            writer.add_json(MANIFEST, {**manifest(MEMBERS if members is None else members), **changed})
             writer.finish()
     finally:
         os.close(descriptor)
     return path
+
+
+def manifest(members: dict[str, bytes], chunks: int = 1) -> dict[str, t.Any]:
+    """Return the manifest of an archive with these members, and with so many of the database."""
+    media = [len(content) for name, content in members.items() if name.startswith("media/")]
+    files = [
+        {
+            **{"member": name, "path": f"/srv/{name}", "kind": "configuration", "mode": "0640", "owner": "alice"},
+            **{"group": "users", "modified": 1, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},
+        }
+        for name, content in members.items()
+        if name.startswith("files/")
+    ]
+    return {
+        **HEADER_OF_TEST,
+        "database": {
+            **{"engine": "sqlite", "path": "/srv/homeserver.db", "chunks": chunks, "bytes": len(DATABASE)},
+            "schema_compat_version": 88,
+        },
+        "row_counts": {"users": 2},
+        "sample": {},
+        "files": files,
+        "directories": [{"path": "/srv", "mode": "0750", "owner": "alice", "group": "users"}],
+        "media": {
+            "mode": "include",
+            "directories": [{"path": "/srv/media_store", "setting": "media_store_path"}],
+            **{"files": len(media), "bytes": sum(media)},
+        },
+        "installation": {"kind": "virtualenv"},
+        "service": {
+            **{"manager": "daemon", "user": "alice", "group": "users", "config_path": ["/srv/homeserver.yaml"]},
+            **{"units": [], "workers": []},
+        },
+    }

@@ -20,17 +20,19 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout 
     PIECE_OF_DATABASE,
     Attributes,
 )
-
-_BEGIN = {"format": 1, "engine": "postgresql"}
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._backup.made_archive import (
+    HEADER_OF_TEST,
+    manifest,
+)
 
 
 def _write(path: pathlib.Path, pieces: list[bytes]) -> int:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         with ArchiveWriter(descriptor, 0) as writer:
-            writer.add_json(HEADER, _BEGIN)
+            writer.add_json(HEADER, HEADER_OF_TEST)
             number = writer.add_database(pieces)
-            writer.add_json(MANIFEST, _BEGIN)
+            writer.add_json(MANIFEST, manifest({}, chunks=number))
             writer.finish()
             assert writer.size == os.fstat(descriptor).st_size
     finally:

@@ -129,3 +129,64 @@ def test_directories_with_those_above_them(place: pathlib.Path) -> None:
     assert str(place / "media") in found
     assert found == sorted(found)
     assert not {"/", "/tmp", "/etc"} & set(found)
+
+
+def test_an_extra_path_that_is_neither_a_file_nor_a_directory(place: pathlib.Path) -> None:
+    os.mkfifo(place / "data" / "pipe")
+    with pytest.raises(InvalidInput, match="pipe, which is neither a file nor a directory"):
+        _collect(place, place / "data" / "pipe")
+    assert [path for path in _collect(place, place / "data") if path.startswith("data")] == ["data/d"]
+
+
+def test_an_extra_directory_that_is_too_deep(place: pathlib.Path) -> None:
+    deep = place.joinpath("data", *"abcdefghijklmnop")
+    deep.mkdir(parents=True)
+    (deep / "file").write_text("x")
+    assert os.path.relpath(deep / "file", place) in _collect(place, place / "data")
+    (deep / "q").mkdir()
+    with pytest.raises(InvalidInput, match="more than 16 levels deep, such as .*/p/q"):
+        _collect(place, place / "data")
+
+
+def test_a_configuration_among_the_media(place: pathlib.Path) -> None:
+    path = str(place / "homeserver.yaml")
+    expected = _collect(place)
+    collector = Collector([str(place / "homeserver.db")], [str(place)])
+    collector.add_configuration([path, str(place / "conf.d")], read_configuration([path]), str(place))
+    collector.add_extra(str(place / "data" / "d"))
+    kept = {os.path.relpath(each.path, place): each.kind for each in collector.files()}
+    # What is only named somewhere, and extra files, are in the archive as media already.
+    assert kept == {name: kind for name, kind in expected.items() if kind not in ("other", "template")}
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x85", "\udcff"])
+def test_a_path_that_a_restore_would_refuse(place: pathlib.Path, name: str) -> None:
+    (place / "data" / name).write_text("x")
+    with pytest.raises(InvalidInput, match="has characters in its path with which a restore refuses it"):
+        _collect(place, place / "data")
+
+
+def test_a_worker(place: pathlib.Path) -> None:
+    (place / "worker.yaml").write_text("worker_name: one\nworker_log_config: worker.log_config\n")
+    (place / "worker.log_config").write_text("version: 1")
+    collector = Collector([])
+    for name in ("worker.yaml", "missing.yaml"):
+        collector.add_worker(str(place / name), str(place))
+    assert {os.path.basename(each.path): each.kind for each in collector.files()} == {
+        "worker.yaml": "configuration",
+        "worker.log_config": "log_configuration",
+    }
+
+
+def test_archives_beside_the_configuration(place: pathlib.Path) -> None:
+    expected = _collect(place, place / "data")
+    name = "synapse-example.org-20260131T120000Z.tar.age"
+    for each in (name, f"{name}.json", f"{name}.partial", ".matrix_ops.synapse.backup.lock"):
+        (place / each).write_text("x")
+    (place / "link").symlink_to(place)
+    path = str(place / "homeserver.yaml")
+    collector = Collector([str(place / "media"), str(place / "homeserver.db")], archives=str(place / "link"))
+    collector.add_configuration([path, str(place / "conf.d")], read_configuration([path]), str(place))
+    collector.add_extra(str(place / "data"))
+    collector.add_extra(str(place / name))
+    assert {os.path.relpath(each.path, place): each.kind for each in collector.files()} == expected

@@ -91,3 +91,15 @@ def test_an_error_of_the_caller_is_its_own() -> None:
         encrypted(recipients, file.fileno()),
     ):
         raise RuntimeError
+
+
+def test_a_full_disk(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "age: error: write /x: no space left on device\nage: report unexpected or unhelpful errors at https://x"
+    install_age(tmp_path / "bin", monkeypatch, f"#!/bin/sh\ncat > /dev/null\necho '{said}' >&2\nexit 1\n")
+    recipients = Recipients("age", str(tmp_path / "bin" / "age"), ("age1good",), ("age1good",))
+    with (
+        tempfile.TemporaryFile() as file,
+        pytest.raises(SynapseError, match=r"no space left on device\. Free some space there\.$"),
+        encrypted(recipients, file.fileno()) as descriptor,
+    ):
+        os.write(descriptor, b"content")

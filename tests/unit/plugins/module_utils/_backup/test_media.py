@@ -127,3 +127,10 @@ def test_inside(tmp_path: pathlib.Path) -> None:
     assert is_inside(str(tmp_path / "link" / "b"), str(tmp_path / "a"))
     assert is_inside(str(tmp_path / "a"), str(tmp_path / "a"))
     assert not is_inside(str(tmp_path / "ab"), str(tmp_path / "a"))
+
+
+def test_what_is_no_media(store: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to(store)
+    apart = [str(tmp_path / "link" / "two"), str(tmp_path / "other")]
+    assert [found.path for found in walk(str(store), Left([], []), apart=apart)] == ["local_content/aa/one"]
+    assert measure([MediaDirectory(str(store), "")], apart) == Size(1, 5)

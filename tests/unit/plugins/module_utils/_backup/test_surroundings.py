@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup import surroundings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import (
     Surroundings,
     describe_service,
@@ -19,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroun
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import Found, Process
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.runtime import Host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.unit import Systemd
 
@@ -90,6 +92,14 @@ def test_without_systemd(tmp_path: pathlib.Path) -> None:
         assert found.described["units"] == []
         assert found.described["uid"] == os.getuid()
         assert working_directory_of(found) is None
+
+
+@pytest.mark.parametrize("manager", ["systemd", "daemon"])
+def test_workers_that_no_unit_starts(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
+    worker = Process(1, "synapse.app.generic_worker", ("/etc/hs.yaml", "/srv/one.yaml"), "/p")
+    monkeypatch.setattr(surroundings, "find_processes", lambda _config_path: Found([worker], [], []))
+    host = Host(run=_run, systemd=Systemd(running=str(tmp_path / "missing")))
+    assert describe_service(_wanted(manager), 0, host).worker_configuration == ["/srv/one.yaml"]
 
 
 @pytest.mark.parametrize("path", ["/nowhere/python", "/bin/true", sys.executable])

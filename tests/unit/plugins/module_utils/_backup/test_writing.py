@@ -7,11 +7,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import pathlib
+import threading
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import PIECE
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.writing import HashingWriter
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.writing import HashingWriter, flushed
 
 
 def test_pieces_are_written_in_order_and_hashed() -> None:
@@ -63,3 +65,41 @@ def test_a_descriptor_that_cannot_be_written() -> None:
     finally:
         os.close(descriptor)
     assert raised.value.errno == errno.EBADF
+
+
+def test_a_file_is_on_the_disk_after_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    calls: list[str] = []
+    during = threading.Event()
+    descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def flush(_descriptor: int) -> None:
+        calls.append("during")
+        during.set()
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: calls.append("end"))
+    with flushed(descriptor):
+        assert during.wait(10)
+    os.close(descriptor)
+    assert calls[-1] == "end"
+    assert set(calls[:-1]) == {"during"}
+
+
+def test_an_error_of_the_disk_is_raised_at_the_end() -> None:
+    descriptor = os.open("/dev/null", os.O_WRONLY)
+    with pytest.raises(OSError), flushed(descriptor):
+        os.close(descriptor)
+
+
+def test_an_error_that_the_disk_reports_once(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    during = threading.Event()
+
+    def flush(_descriptor: int) -> None:
+        during.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+    descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT, 0o600)
+    with pytest.raises(OSError, match="Input/output error"), flushed(descriptor):
+        assert during.wait(10)
+    os.close(descriptor)

@@ -208,7 +208,33 @@ def test_a_failure_after_the_stop_brings_sqlite_back(world: World, fails: str, k
     assert world.up
     assert world.phases[-1] is kept
     if fails in ("write the drop-in", "prove"):
-        assert world.events[-2:] == ["restore the drop-in", "start"]
+        assert world.events[-3:] == ["restore the drop-in", "clear", "start"]
+
+
+def test_a_full_disk_does_not_keep_the_server_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = world.write
+
+    def refuse(state: MoveState | None = None) -> None:
+        if "last pass" in world.events:
+            raise SynapseError("No space left on device.")
+        write(state)
+
+    def full() -> None:
+        raise OSError("No space left on device.")
+
+    world.fails = "last pass"
+    monkeypatch.setattr(world, "write", refuse)
+    monkeypatch.setattr(world, "clear", full)
+    with pytest.raises(SynapseError, match="last pass failed. Synapse runs with SQLite as before"):
+        run(world)
+    assert world.up
+
+
+def test_a_failed_first_pass_leaves_no_copies(world: World) -> None:
+    world.fails = "first pass"
+    with pytest.raises(SynapseError, match="first pass failed"):
+        run(world)
+    assert world.events[-1] == "clear"
 
 
 def test_a_server_that_does_not_start_on_the_target(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,14 +269,60 @@ def test_a_server_that_was_used_stays_on_the_target(world: World) -> None:
         run(world)
 
 
+@pytest.mark.parametrize("moment", ["while it starts", "until it has stopped"])
+def test_what_was_written_before_a_failed_start_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    starts: list[str] = []
+    start, stop = world.start, world.stop
+
+    def fail_late(running: dict[str, t.Any]) -> None:
+        start(running)
+        starts.append("start")
+        if len(starts) == 2:
+            # The main process answers, and a worker does not start.
+            world.written = ["1 new or changed rows of events"] if moment == "while it starts" else []
+            raise SynapseError("A worker did not start.")
+
+    def write_late() -> None:
+        stop()
+        if len(starts) == 2:
+            world.written = ["1 new or changed rows of events"]
+
+    monkeypatch.setattr(world, "start", fail_late)
+    monkeypatch.setattr(world, "stop", write_late)
+    with pytest.raises(SynapseError, match=r"A worker did not start\. Synapse stays with the target"):
+        run(world)
+    assert "restore the drop-in" not in world.events
+    assert world.up
+    assert world.phases[-1] is Phase.SWITCHING
+
+
+def test_a_server_that_cannot_be_stopped_keeps_its_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = world.stop
+
+    def refuse() -> None:
+        stop()
+        if "write the drop-in" in world.events:
+            raise SynapseError("It did not end.")
+
+    world.fails = "prove"
+    monkeypatch.setattr(world, "stop", refuse)
+    with pytest.raises(SynapseError, match=r"prove failed\. Everything is in the target, .* It did not end\."):
+        run(world)
+    assert "restore the drop-in" not in world.events
+
+
 def test_a_difference_from_before_does_not_count(world: World) -> None:
     state = new_state(str(world.source), "the target", None)
     state.phase, state.before = Phase.SWITCHING, ["The file of a medium is missing."]
     state.running, state.file = RUNNING, identify(str(world.source))
+    state.result = {"not_copied": {}, "unstorable": {"room_tags": 1}}
     world.differences = state.before
     world.up = False
     the_move(world).finish(state, t.cast("Workplace", world))
     assert world.events == ["start", "prove", "clear"]
+    assert state.result["unstorable"] == {"room_tags": 1}
     assert state.phase is Phase.DONE
 
 
@@ -259,7 +331,7 @@ def test_a_source_that_was_used_after_the_switch_is_not_left(world: World) -> No
     state.phase, state.running, state.file = Phase.SWITCHING, RUNNING, [0]
     with pytest.raises(SynapseError, match="has changed since everything was copied. Synapse runs with SQLite"):
         the_move(world).finish(state, t.cast("Workplace", world))
-    assert world.events == ["stop", "restore the drop-in", "start"]
+    assert world.events == ["stop", "restore the drop-in", "clear", "start"]
 
 
 def test_a_source_that_changes_during_the_last_pass(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,11 +349,16 @@ def test_a_source_that_changes_during_the_last_pass(world: World, monkeypatch: p
 
 
 @pytest.mark.parametrize("phase", [Phase.LAST_PASS, Phase.SWITCHING])
-def test_an_interrupted_last_pass_goes_on(world: World, phase: Phase) -> None:
+def test_an_interrupted_last_pass_goes_on(world: World, phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
     state = new_state(str(world.source), "the target", None)
     state.phase, state.running, world.up = phase, RUNNING, False
+    state.transaction = "76"
+    kept: list[tuple[Phase, str]] = []
+    monkeypatch.setattr(world, "recopy", lambda: kept.append((world.phases[-1], state.transaction)))
     run(world, state, resumes=True)
-    assert world.events[:4] == ["stop", "recopy", "copy the rest", "last pass"]
+    # If it is killed now, the next run must not take what is missing for removed.
+    assert kept == [(Phase.LAST_PASS, "")]
+    assert world.events[:3] == ["stop", "copy the rest", "last pass"]
     assert world.up
 
 

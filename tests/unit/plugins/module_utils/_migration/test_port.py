@@ -129,20 +129,35 @@ def test_nothing_secret_is_in_the_arguments() -> None:
     ]
 
 
-def test_the_program_waits_until_it_is_told_to_begin(tmp_path: pathlib.Path) -> None:
-    scripts = tmp_path / "synapse" / "_scripts"
+def _installed(place: pathlib.Path, text: str) -> None:
+    scripts = place / "synapse" / "_scripts"
     scripts.mkdir(parents=True)
-    (tmp_path / "synapse" / "__init__.py").touch()
+    (place / "synapse" / "__init__.py").touch()
     (scripts / "__init__.py").touch()
-    (scripts / "synapse_port_db.py").write_text("import sys\ndef main():\n    print(sys.argv)\n")
+    (scripts / "synapse_port_db.py").write_text(text)
+
+
+def test_the_program_waits_until_it_is_told_to_begin(tmp_path: pathlib.Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = tmp_path / "venv" / "lib" / version / "site-packages"
+    _installed(packages, "import sys\ndef main():\n    print(sys.argv)\n")
+    # What is there is never imported.
+    for other in ("path", "directory"):
+        _installed(tmp_path / other, "raise SystemExit('another Synapse')")
     for given, expected in (("begin\n", "['synapse_port_db', '--sqlite-database'"), ("", "")):
         done = subprocess.run(
-            port_arguments(sys.executable, "copy.db", "port.yaml", 1000),
+            port_arguments(str(python), "copy.db", "port.yaml", 1000),
             input=given,
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "path")},
+            cwd=tmp_path / "directory",
             check=False,
         )
         assert done.stdout.startswith(expected)
         assert bool(done.returncode) is not bool(given), done.stderr
+        assert "another Synapse" not in done.stderr

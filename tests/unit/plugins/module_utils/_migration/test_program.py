@@ -67,7 +67,8 @@ def test_what_an_installed_synapse_answers(tmp_path: pathlib.Path) -> None:
     )
     python = tmp_path / "python"
     for driver in ("true", "false"):
-        python.write_text(f"#!/bin/sh\necho '{answer % (scripts, driver)}'\n")
+        # Without modules from PYTHONPATH.
+        python.write_text(f"#!/bin/sh\n[ $1 = -I ] && echo '{answer % (scripts, driver)}'\n")
         python.chmod(0o755)
         if driver == "true":
             found = read_program(str(python))

@@ -121,6 +121,15 @@ def test_a_table_without_a_key_is_compared_with_all_columns() -> None:
     assert values == ("$4",)
 
 
+def test_a_row_that_was_left_out_is_not_searched() -> None:
+    target = Postgresql()
+    changed = Difference("auth", ("event_id", "room_id"), ((("$4", "a\0"), None), (("$5", "b\0"), ("$5", "!r"))))
+    prepare(target, changed)
+    assert target.written == []
+    add(target, changed)
+    assert target.kinds == ["INSERT auth"]
+
+
 @pytest.mark.parametrize("old", [None, ("$1", "!r", "@a", "content.body", "old")])
 def test_the_full_text_search_is_written_after_the_events(old: tuple[t.Any, ...] | None) -> None:
     target = Postgresql()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import interrupted as interrupted_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import resource as resource_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move
@@ -92,9 +93,11 @@ def world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
     program = PortProgram("python", "program", "1.163.2", 94, frozenset(), frozenset(), frozenset(), True)
     monkeypatch.setattr(resource_module, "read_program", lambda _python: program)
-    monkeypatch.setattr(resource_module, "find_written", lambda *_arguments: made.written)
+    monkeypatch.setattr(interrupted_module, "find_written", lambda *_arguments: made.written)
     monkeypatch.setattr(Switch, "prepare", lambda _self: None)
     monkeypatch.setattr(Target, "is_empty", lambda _self: made.empty)
+    monkeypatch.setattr(interrupted_module, "read_schema_names", lambda _python: "names")
+    monkeypatch.setattr(Target, "require_own", lambda _self, names: made.calls.append({"names": names}))
     monkeypatch.setattr(Target, "holds", lambda _self, move: move == "a name")
     monkeypatch.setattr(Target, "open", lambda _self: contextlib.nullcontext())
     monkeypatch.setattr(Target, "require_usable", lambda _self, processes: made.calls.append({"processes": processes}))
@@ -118,6 +121,13 @@ def move(world: World) -> dict[str, t.Any]:
     resource.verify(plan)
     assert resource.result(plan, True)["migration"]["rows"] == 5
     return world.calls[-1]
+
+
+def test_variables_of_libpq_do_not_matter(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=other")
+    world.resource().plan()
+    # Synapse's program and the daemon would have it too.
+    assert "PGOPTIONS" not in os.environ
 
 
 def test_a_move_is_planned_and_done_once(world: World) -> None:
@@ -175,8 +185,9 @@ def test_content_of_others_is_refused(world: World) -> None:
         world.resource().plan()
 
 
-def test_a_target_that_was_used_is_not_emptied(world: World) -> None:
-    world.keep(Phase.DONE, transaction="77")
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.BACK, Phase.FAILED])
+def test_a_target_that_was_used_is_not_emptied(world: World, phase: Phase) -> None:
+    world.keep(phase, transaction="77")
     world.written = ["5 new or changed rows of events"]
     with pytest.raises(InvalidInput, match=r"was moved to .* before, and what was written .*: 5 new or changed rows"):
         world.resource().plan()
@@ -228,3 +239,28 @@ def test_another_task_at_the_same_time_is_noticed(world: World) -> None:
         plan.execute()
     # A plan after a failure shows that it is not done.
     assert resource.plan().steps[0].description == plan.steps[0].description
+
+
+@pytest.mark.parametrize("phase", [Phase.STOPPING, Phase.LAST_PASS])
+def test_the_way_back_starts_what_an_interrupted_move_has_stopped(world: World, phase: Phase) -> None:
+    world.keep(phase, running={"main": True})
+    # It was killed before the stop, or has been started since then.
+    assert not world.resource(present=False).plan().changed
+    world.up = False
+    assert world.resource(present=False).plan().changed
+    world.file.write(MoveState("a name", str(world.source), "t", phase=phase, running={"main": False}))
+    assert not world.resource(present=False).plan().changed
+
+
+def test_a_failure_is_not_over_before_the_move_is_complete(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stay(_self: Move, state: MoveState, *_others: t.Any, **_options: t.Any) -> None:
+        world.use("psycopg2", SETTINGS)
+        state.phase = Phase.SWITCHING
+        world.file.write(state)
+        raise SynapseError("A worker did not start. Synapse stays with PostgreSQL.")
+
+    monkeypatch.setattr(Move, "run", stay)
+    resource = world.resource()
+    with pytest.raises(SynapseError, match="A worker did not start"):
+        resource.plan().execute()
+    assert [step.description for step in resource.plan().steps] == ["complete the interrupted move"]

@@ -69,6 +69,8 @@ def test_a_copy_that_fails_has_no_name(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SynapseError, match="could not be copied to"):
         copy_database(str(tmp_path / "broken.db"), str(tmp_path / "copy.db"), Work.DATABASE_SNAPSHOT)
     assert not (tmp_path / "copy.db").exists()
+    # It may have filled the disk.
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.db"]
 
 
 def test_a_copy_does_not_follow_a_link(database: sqlite3.Connection, tmp_path: pathlib.Path) -> None:

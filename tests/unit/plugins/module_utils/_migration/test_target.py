@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import target as target_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
@@ -25,6 +26,7 @@ DECLARED = DeclaredMigration(
     cp_min=5,
     cp_max=10,
 )
+NAMES = SchemaNames(frozenset({"users"}), frozenset({"a_sequence"}), frozenset({"a_function"}))
 GOOD = (15, "UTF8", "C", "C", 97, True, "public")
 
 
@@ -42,7 +44,7 @@ class Postgresql:
     def __init__(self) -> None:
         self.settings = DatabaseSettings("psycopg2", {"dbname": "synapse"}, "the task")
         self.properties = GOOD
-        self.relations: list[tuple[str, str]] = []
+        self.relations: list[tuple[str, str, str, bool]] = []
         self.marks: set[str] = set()
         self.ported: list[tuple[str, int, int]] = []
         self.written: list[str] = []
@@ -64,7 +66,7 @@ class Postgresql:
         if "WHERE table_name" in sql:
             return [(1,)] if values[0] in self.marks else []
         if "regprocedure" in sql:
-            return [("a_function()",)]
+            return [("a_function()", "a_function"), ("of_others()", "of_others")]
         if "FROM port_from_sqlite3" in sql:
             return list(self.ported)
         if "pg_current_xact_id" in sql:
@@ -124,7 +126,7 @@ def test_an_empty_database_is_marked_once(database: Postgresql) -> None:
     target.mark("a move")
     assert target.holds("a move")
     assert not target.holds("another move")
-    database.relations = [("public.users", "r")]
+    database.relations = [("public.users", "r", "users", True)]
     assert not target.is_empty()
     with pytest.raises(SynapseError, match="got content at the same moment"):
         target.mark("a move")
@@ -132,19 +134,38 @@ def test_an_empty_database_is_marked_once(database: Postgresql) -> None:
 
 def test_only_what_is_ours_is_removed(database: Postgresql) -> None:
     target = Target(DECLARED)
-    database.relations = [("public.a_sequence", "S"), ("public.a_view", "v"), ("public.users", "r")]
+    database.relations = [("public.a_sequence", "S", "a_sequence", True), ("public.users", "r", "users", True)]
     with pytest.raises(SynapseError, match="is not that of the interrupted move"):
-        target.reset("a move")
+        target.reset("a move", NAMES)
     assert database.written == []
     database.marks = {"matrix_ops.synapse a move"}
-    target.reset("a move")
+    target.reset("a move", NAMES)
     assert [sql for sql in database.written if sql.startswith("DROP")] == [
         "DROP SEQUENCE IF EXISTS public.a_sequence CASCADE",
-        "DROP VIEW IF EXISTS public.a_view CASCADE",
         "DROP TABLE IF EXISTS public.users CASCADE",
         "DROP FUNCTION IF EXISTS a_function() CASCADE",
     ]
     assert target.holds("a move")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("public.posts", "r", "posts", True),
+        ("blog.users", "r", "users", False),
+        ("public.users", "v", "users", True),
+    ],
+)
+def test_what_others_have_is_not_removed(database: Postgresql, other: tuple[str, str, str, bool]) -> None:
+    target = Target(DECLARED)
+    database.marks = {"matrix_ops.synapse a move"}
+    database.relations = [("public.events", "r", "users", True), other]
+    message = f"what does not come from Synapse: {other[0]}. Nothing is removed"
+    with pytest.raises(InvalidInput, match=message):
+        target.require_own(NAMES)
+    with pytest.raises(InvalidInput, match=message):
+        target.reset("a move", NAMES)
+    assert database.written == []
 
 
 def test_how_far_the_program_is(database: Postgresql) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import (
+    locked,
     open_workplace,
     workplace_path,
 )
@@ -48,6 +49,16 @@ def test_the_directory_is_private_and_stays(path: pathlib.Path) -> None:
 def test_only_one_task_works_in_it(path: pathlib.Path) -> None:
     with open_workplace(str(path), os.geteuid(), [os.geteuid()]):
         refused(path, SynapseError, "Another task moves this database")
+
+
+def test_only_one_task_moves_a_database(path: pathlib.Path) -> None:
+    source = path.parent / "homeserver.db"
+    with pytest.raises(SynapseError, match=r"cannot be read: No such file"), locked(str(source)):
+        pass
+    source.touch()
+    for _time in range(2):
+        with locked(str(source)), pytest.raises(SynapseError, match="Another task moves"), locked(str(source)):
+            pass
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "open"])

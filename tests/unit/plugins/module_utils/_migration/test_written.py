@@ -7,7 +7,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import (
+    find_written,
+    read_identities,
+    shown,
+)
 
 COUNTS = {"events": 10, "users": 2, "access_tokens": 3, "user_ips": 4, "federation_stream_position": 2}
 
@@ -15,25 +19,29 @@ COUNTS = {"events": 10, "users": 2, "access_tokens": 3, "user_ips": 4, "federati
 class Postgresql:
     """A database with numbers of rows, and of rows that are younger than a transaction."""
 
-    def __init__(self, rows: dict[str, int], changed: dict[str, int], age: int = 5) -> None:
+    def __init__(self, rows: dict[str, int], changed: dict[str, int], age: int = 5, identity: str = "then") -> None:
+        self.identity = identity
         self.settings = DatabaseSettings("psycopg2", {"dbname": "synapse"}, "homeserver.yaml")
         self._rows = {**COUNTS, **rows}
         self._changed = changed
         self._age = age
 
-    def rows(self, sql: str, *_values: t.Any) -> list[tuple[t.Any, ...]]:
+    def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         """Answer."""
         if "pg_class" in sql:
             return [(name,) for name in self._rows]
         if "UNION ALL" in sql or "AS name" in sql:
             return [(name, rows) for name, rows in self._rows.items() if f"'{name}'" in sql]
+        if "to_jsonb" in sql:
+            return [(self.identity if '"access_tokens"' in sql and values == (["last_validated", "used"],) else "",)]
         if "xmin" in sql:
             return [(next((rows for name, rows in self._changed.items() if f'"{name}"' in sql), 0),)]
         return [(self._age,)]
 
 
-def written(rows: dict[str, int], changed: dict[str, int], age: int = 5) -> list[str]:
-    return find_written(t.cast("Database", Postgresql(rows, changed, age)), "77", COUNTS)
+def written(rows: dict[str, int], changed: dict[str, int], age: int = 5, identity: str = "then") -> list[str]:
+    database = t.cast("Database", Postgresql(rows, changed, age, identity))
+    return find_written(database, "77", COUNTS, {"access_tokens": "then"})
 
 
 def test_nothing_was_written() -> None:
@@ -53,6 +61,11 @@ def test_new_changed_and_removed_rows_count() -> None:
 
 def test_a_new_login_counts_but_not_the_use_of_a_token() -> None:
     assert written({"access_tokens": 4}, {"access_tokens": 4}) == ["1 new or changed rows of access_tokens"]
+
+
+def test_a_login_that_replaces_another_one_counts() -> None:
+    assert read_identities(t.cast("Database", Postgresql({}, {}))) == {"access_tokens": "then"}
+    assert written({}, {"access_tokens": 1}, identity="now") == ["changed rows of access_tokens"]
 
 
 def test_a_database_that_was_restored_is_not_judged() -> None:

@@ -9,6 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import postgresql
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgresql import (
@@ -16,7 +17,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgres
     require_droppable,
     take_inventory,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.schema_names import SchemaNames
 
 NAMES = SchemaNames(frozenset({"users", "rooms"}), frozenset({"user_id_seq"}), frozenset({"check_it"}))
 SETTINGS = DatabaseSettings("psycopg2", {"dbname": "synapse"}, "homeserver.yaml")

@@ -207,7 +207,12 @@ def make_host(scratch: pathlib.Path) -> Host:
         "engine": "sqlite",
         "schema_version": 94,
         "sample": {},
-        "database": {"engine": "sqlite", "path": f"{server}/data/homeserver.db", "schema_compat_version": 88},
+        "database": {
+            "engine": "sqlite",
+            "path": f"{server}/data/homeserver.db",
+            "schema_compat_version": 88,
+            "chunks": 1,
+        },
         "directories": [{"path": str(path), **entry} for path in (server, server / "conf.d", server / "data")],
         "media": {"mode": "include", "directories": [{"path": f"{server}/data/media_store", **entry}]},
         "installation": {"kind": "virtualenv"},

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import SynapsePython
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import (
+    found,
     space,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import (
@@ -129,8 +130,7 @@ def test_a_link_in_the_media_store_is_not_followed(host: Host) -> None:
     outside.mkdir()
     (host.server / "data" / "media_store").mkdir(parents=True)
     (host.server / "data" / "media_store" / "local_content").symlink_to(outside)
-    with pytest.raises(SynapseError, match="local_content cannot be used as a directory"):
-        host.resource().plan().execute()
+    host.require_refusal("the media file .*/local_content. A restore only fills an empty host")
     assert list(outside.iterdir()) == []
 
 
@@ -176,3 +176,23 @@ def test_a_task_that_declares_another_server(host: Host, changed: dict[str, t.An
     host.write()
     with pytest.raises(InvalidInput, match=message):
         host.resource(**changed).plan()
+
+
+def test_what_an_interrupted_restore_left_takes_no_space(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    place = host.server / "data"
+    place.mkdir(parents=True)
+    needs: list[int] = []
+    monkeypatch.setattr(found, "require_space", lambda each: needs.append(next(iter(each)).size))
+    for left in (0, 1000, 10**9):
+        with (place / ".matrix_ops.synapse.restoring").open("wb") as file:
+            file.truncate(left)
+        host.resource().plan()
+    assert needs == [len(host.database), len(host.database) - 1000, 0]
+
+
+def test_media_directories_that_did_not_exist_at_the_backup(host: Host) -> None:
+    host.manifest["media"]["directories"].append({"path": f"{host.server}/data/provider", "setting": "x"})
+    host.write()
+    host.run()
+    assert (host.server / "data" / "provider").stat().st_mode & 0o777 == 0o750

@@ -36,6 +36,7 @@ _TABLES = """
     CREATE TABLE room_aliases (room_alias, room_id);
     CREATE TABLE local_media_repository (media_id, media_length, created_ts, quarantined_by, url_cache);
     CREATE TABLE local_current_membership (room_id, user_id, membership);
+    CREATE TABLE current_state_events (room_id, type, state_key);
 """
 _USER = "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?)"
 _EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)"
@@ -222,6 +223,9 @@ def test_pending_invitations_among_the_memberships(tables: Tables) -> None:
     tables.add("INSERT INTO local_current_membership VALUES (?, ?, ?)", *rows)
     tables.add("INSERT INTO local_current_membership VALUES ('!i', '@a:b', 'invite'), ('!k', '@a:b', 'knock')")
     tables.add("INSERT INTO local_current_membership VALUES ('!l', '@a:b', 'leave')")
+    tables.add("INSERT INTO current_state_events SELECT room_id, 'm.room.member', '@a:b' FROM local_current_membership")
+    # The server does not show an invitation to a room of another server.
+    tables.add("INSERT INTO local_current_membership VALUES ('!remote', '@a:b', 'invite')")
     found = [each["membership"] for each in tables.sample()["memberships"]]
     assert found == ["invite", "knock", *["join"] * 4]
 

@@ -13,11 +13,11 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.schema_names import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import (
     SchemaNames,
     read_schema_names,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 SQL = """
 /* A comment. */ CREATE TABLE first(name text);
