@@ -88,7 +88,8 @@ options:
   extra_paths:
     description:
       - More files, or directories with all files in them, that the archive must contain.
-      - Each file may have at most 64 MiB.
+      - Each file may have at most 64 MiB, and the directories in it may be 16 levels deep. Links and special files in
+        a directory are left out.
     type: list
     elements: path
     default: []

@@ -184,14 +184,16 @@ def kill(big_server: Path) -> Json:
     for number in range(_KILLS):
         moment = whole * (number + generator.random()) / _KILLS
         try:
-            _kill_at(big_server, moment)
+            while not _kill_at(big_server, moment):
+                moment *= generator.uniform(0.5, 0.95)
             finished += 1
         except Wrong as error:
             problems.append(f"killed after {moment:.2f} of {whole:.2f} s: {error}")
     return {"killed": _KILLS, "finished": finished, "problems": problems, "whole": whole}
 
 
-def _kill_at(big_server: Path, moment: float) -> None:
+def _kill_at(big_server: Path, moment: float) -> bool:
+    """Kill a move after so many seconds, and prove that the next one finishes it. Returns False if it had ended."""
     with ready(big_server) as (server, cluster):
         moved = Move(server, cluster, "moved")
         objects = Objects(server)
@@ -199,13 +201,15 @@ def _kill_at(big_server: Path, moment: float) -> None:
             process = moved.start()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(moment)
+            if process.poll() is not None:
+                return False
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             if moved.answers() and (different := objects.that_differ()):
                 raise Wrong(f"The server runs without what was there: {different}")
             moved.run()
-            time.sleep(1)
         moved.prove(objects, talk)
+    return True
 
 
 def _port(server: Server, source: Path) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import secrets
 import threading
 import time
 import types
 import typing as t
 import urllib.parse
+from pathlib import Path
 
 from ansible_collections.matrix_ops.synapse.tests.contract.meeting import quoted
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
@@ -82,7 +84,8 @@ class Talk(_Repeated):
 
     def __init__(self, server: Server) -> None:
         super().__init__()
-        self._server = server
+        # A connection is for one thread.
+        self._server = Server(json.loads(Path(server.directory, "described.json").read_text()))
         self._user = server.make_account("talker")
         self._token = server.speaking_as(self._user)
         self._room = quoted(server.make_room(self._token))
@@ -110,6 +113,7 @@ class Talk(_Repeated):
 
     def lost(self) -> list[str]:
         """Return the events that were accepted and are gone."""
+        self._server.forget_connection()
         path = "/_synapse/admin/v1/fetch_event/"
         return [event_id for event_id in self.said if self._server.found(path + quoted(event_id)) is None]
 

@@ -137,6 +137,11 @@ def test_an_sqlite_database_behind_a_link(place: Place) -> None:
 
 _FOREIGN = {
     "a table": ("CREATE TABLE invoices (name TEXT)", "DROP TABLE invoices", "the table invoices"),
+    "a table with a name that Synapse does not use any more": (
+        "CREATE TABLE groups (name TEXT)",
+        "DROP TABLE groups",
+        "the table groups",
+    ),
     "a view of a table of Synapse": (
         "CREATE VIEW people AS SELECT name FROM users",
         "DROP VIEW people",

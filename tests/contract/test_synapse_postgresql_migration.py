@@ -37,8 +37,9 @@ def test_moved_and_back_and_moved_again(monkeypatch: pytest.MonkeyPatch) -> None
         assert moved.ask("SELECT relname FROM pg_class WHERE relname = 'port_from_sqlite3'") == []
 
         # Synapse would not have it at its next start.
-        monkeypatch.setenv("PGOPTIONS", "-c search_path=elsewhere")
-        done = moved.run()
+        with monkeypatch.context() as patched:
+            patched.setenv("PGOPTIONS", "-c search_path=elsewhere")
+            done = moved.run()
         assert done.get("changed"), done
         assert predicted["steps"] == done["steps"]
         assert predicted["diff"] == done["diff"]

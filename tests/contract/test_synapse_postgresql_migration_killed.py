@@ -72,6 +72,23 @@ def test_killed_in_each_phase(phase: str) -> None:
         _complete(moved)
 
 
+def test_killed_when_a_position_is_ahead_of_its_sequence() -> None:
+    with moving() as moved:
+        # Messages to devices are removed when they are delivered, and the position of their stream stays.
+        moved.server.write("INSERT INTO stream_positions VALUES ('to_device', 'master', 5000)")
+
+        def has_positions() -> bool:
+            [(table,)] = moved.ask("SELECT to_regclass('stream_positions')::text")
+            return bool(table and moved.ask("SELECT 1 FROM stream_positions WHERE stream_id = 5000"))
+
+        with running(moved) as process:
+            until(lambda: has_positions() or process.poll() is not None, bool)
+            process.kill()
+        until(lambda: copying(moved), lambda found: not found)
+        assert _phase(moved) == "first_pass"
+        _complete(moved)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ended_by_a_signal_after_the_stop(number: signal.Signals) -> None:
     with moving() as moved:

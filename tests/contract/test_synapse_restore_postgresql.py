@@ -12,6 +12,12 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import (
+    is_database,
+    open_archive,
+    unpacked_database,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import PostgresqlTarget
 from ansible_collections.matrix_ops.synapse.tests.contract.restored import Restored, backed_up
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -89,3 +95,19 @@ def test_a_failure_leaves_the_database_empty(made: Restored) -> None:
     result = made.run()
     assert not result.get("failed"), result
     assert result["restore"]["proven"]["login"] == 1
+
+
+def test_the_pg_restore_of_a_killed_run_ends_meanwhile(made: Restored, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_others = PostgresqlTarget._end_others
+
+    def ended(target: PostgresqlTarget) -> None:
+        end_others(target)
+        with open_archive(made.archive) as reader:
+            pieces = [piece for member in reader.members() if is_database(member) for piece in member.chunks()]
+        target._fill(unpacked_database("postgresql", pieces))
+
+    monkeypatch.setattr(PostgresqlTarget, "_end_others", ended)
+    done = made.run()
+    assert not done.get("failed"), done
+    assert done["restore"]["proven"]["login"] == 1
+    assert made.server.rows("SELECT count(*) FROM e2e_one_time_keys_json") == [(0,)]

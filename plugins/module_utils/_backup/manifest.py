@@ -26,6 +26,7 @@ Check = t.Callable[[t.Any], bool]
 # The end of the year 9999, in milliseconds since 1970.
 _LATEST = 253_402_300_799_999
 _LARGEST = 2**63 - 1
+_APP = re.compile(r"synapse\.app\.[a-z_]+")
 _MODE, _SHA256 = re.compile(r"[0-7]{3,5}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -47,6 +48,10 @@ def _is_mode(value: t.Any) -> bool:
 
 def _is_sha256(value: t.Any) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _is_app(value: t.Any) -> bool:
+    return isinstance(value, str) and _APP.fullmatch(value) is not None
 
 
 def _one_of(*values: str) -> Check:
@@ -84,6 +89,7 @@ _FILE = _has(
         "modified": lambda value: _is_number(value, -_LARGEST),
     }
 )
+_DAEMON = _has({"app": _is_app, "config_path": _all(_is_name)})
 _ACCOUNT: dict[str, Check] = dict.fromkeys(("manager", "user", "group"), _is_name)
 # What a restore and the other modules read. More may be there.
 _MANIFEST: dict[str, Check] = {
@@ -113,7 +119,7 @@ _MANIFEST: dict[str, Check] = {
             "units": _all(_has({"name": _is_name})),
             "workers": _all(_is_name),
         },
-        {"working_directory": _is_text},
+        {"working_directory": _is_text, "daemons": _all(_DAEMON)},
     ),
 }
 _DATABASE: dict[str, Check] = {

@@ -78,7 +78,7 @@ class BackupResource:
             self._estimate = self._backup.prepare().estimate
             what = f"make a backup of {configuration.server_name} in {destination.path}"
             steps.append(Step(what, self._make, shown=self._max_age > 0))
-        self._obsolete = obsolete(self._archives, self._retention, now, one_more=self._fresh is None)
+        self._obsolete = obsolete(self._archives, self._retention, now, self._fresh)
         for archive in self._obsolete:
             steps.append(Step(f"remove {archive.name}", functools.partial(self._remove, archive.name)))
         names = [archive.name for archive in self._archives]

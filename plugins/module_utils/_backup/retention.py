@@ -25,18 +25,19 @@ class Retention(t.NamedTuple):
     within: int | None = None
 
 
-def obsolete(archives: t.Sequence[Archive], retention: Retention, now: int, *, one_more: bool) -> list[Archive]:
+def obsolete(archives: t.Sequence[Archive], retention: Retention, now: int, fresh: Archive | None) -> list[Archive]:
     """Return the archives that are not kept, the oldest last. `archives`: the newest first.
 
-    `now`: in milliseconds since 1970. `one_more`: a newer archive is about to be made. The newest one is always kept.
+    `now`: in milliseconds since 1970. `fresh`: the one that is new enough, or None if a newer one is about to be made.
+    The newest one and `fresh` are always kept: if the clock was wrong, they are not the same.
     """
     if retention.last is None and retention.within is None:
         return []
     found = []
-    for place, archive in enumerate(archives, start=int(one_more)):
+    for place, archive in enumerate(archives, start=int(fresh is None)):
         by_count = retention.last is not None and place < retention.last
         by_age = retention.within is not None and archive.created >= now - retention.within * 1000
-        if place > 0 and not by_count and not by_age:
+        if place > 0 and archive != fresh and not by_count and not by_age:
             found.append(archive)
     return found
 

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import (
+    MAIN_APP,
     Process,
     ProcessReader,
     find_processes,
@@ -123,6 +124,11 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
         "worker_unit": wanted.worker_unit,
         "workers": workers,
         "units": units,
+        "daemons": [
+            {"app": process.app, "config_path": [*process.config_path]}
+            for process in processes
+            if wanted.manager == "daemon" and process.daemonized and process.app != MAIN_APP
+        ],
         "environment_files": [*wanted.environment_files],
         "config_path": [*wanted.config_path],
         **({} if wanted.working_directory is None else {"working_directory": wanted.working_directory}),

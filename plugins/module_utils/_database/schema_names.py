@@ -8,7 +8,8 @@
 
 They are read in the SQL of the installed version: the files of synapse/storage/schema for all versions of the schema,
 the tables of background updates in synapse/storage/databases, and that of synapse_port_db (1.163). A database that has
-been upgraded for years may still have a table that only an old file names.
+been upgraded for years may still have a table that only an old file names. But a table that a later version of the
+schema has dropped is not Synapse's any more: another program may have one with the same name, such as groups.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ name = r'(?:IF (?:NOT )?EXISTS )?(?:ONLY )?"?([A-Za-z_][A-Za-z0-9_]*)"?'
 patterns = {
     "tables": [
         r"CREATE (?:UNLOGGED |VIRTUAL )?TABLE " + name,
-        r"(?:DROP|ALTER) TABLE " + name,
+        r"ALTER TABLE " + name,
         r'ALTER TABLE \S+ RENAME TO "?([A-Za-z_][A-Za-z0-9_]*)"?',
     ],
+    "dropped": [r"DROP TABLE " + name],
     "sequences": [r"(?:CREATE|DROP|ALTER) SEQUENCE " + name],
     "functions": [r"CREATE (?:OR REPLACE )?FUNCTION " + name],
 }
 names = {kind: set() for kind in patterns}
+schema = os.path.join(found, "storage", "schema")
+full = os.path.join(schema, "main", "full_schemas")
+newest = max([0, *(int(each) for each in (os.listdir(full) if os.path.isdir(full) else ()) if each.isdigit())])
+later = set()
 for part in (("storage",), ("_scripts",)):
     for directory, _directories, files in os.walk(os.path.join(found, *part)):
         for file in files:
@@ -43,9 +49,16 @@ for part in (("storage",), ("_scripts",)):
                 continue
             with open(os.path.join(directory, file), encoding="utf-8") as opened:
                 text = " ".join(opened.read().split())
+            version = os.path.basename(directory)
+            # What a new database is made of: the newest full schema, and what follows it.
+            is_later = not version.isdigit() or int(version) >= newest
             for kind, expressions in patterns.items():
                 for expression in expressions:
-                    names[kind].update(each.lower() for each in re.findall(expression, text, re.IGNORECASE))
+                    matches = {each.lower() for each in re.findall(expression, text, re.IGNORECASE)}
+                    names[kind] |= matches
+                    if kind == "tables" and is_later and not expression.startswith("ALTER TABLE (?:"):
+                        later |= matches
+names["tables"] -= names.pop("dropped") - later
 print(json.dumps({kind: sorted(each) for kind, each in names.items()}))
 """
 # The tables in which background updates keep what is left to do. Their names are put together in the code.

@@ -84,8 +84,8 @@ class WayBack:
             raise
 
     def _stop_unwritten(self, state: MoveState, file: StateFile) -> None:
-        self._service.stop()
         try:
+            self._service.stop()
             # Now nobody can write any more.
             self._require_unwritten(state)
         except SynapseError as error:

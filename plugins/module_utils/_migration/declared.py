@@ -17,7 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 # The file in the directory of drop-ins that the role synapse_homeserver writes too.
 DROPIN = "60-matrix_ops-database.yaml"
-_STATE = ".matrix_ops-migration.json"
+STATE_NAME = ".matrix_ops-migration.json"
 SOURCE = "the options of the task"
 
 
@@ -100,7 +100,7 @@ class DeclaredMigration:
     @property
     def state_path(self) -> str:
         """Where the state of the move is kept. Only root can write there, or the user who runs Synapse as a daemon."""
-        return os.path.join(os.path.dirname(os.path.abspath(self.config_path[0])), _STATE)
+        return os.path.join(os.path.dirname(os.path.abspath(self.config_path[0])), STATE_NAME)
 
     @property
     def createdb(self) -> str:

@@ -101,6 +101,7 @@ class Passes:
     def first(self, state: MoveState, save: Save) -> None:
         """Copy the snapshot, while Synapse runs. Raises SynapseError if that fails."""
         path = self._workplace.first_copy
+        self.recopy()
         with self.process(path) as process:
             with acting_as(self._workplace.uid):
                 # The target may have no tables yet.
@@ -164,7 +165,7 @@ class Passes:
         return Moved(found, expected.left, left_out(expected.counts, found))
 
     def recopy(self) -> None:
-        """Remove what an interrupted last pass has left in the tables that are copied anew."""
+        """Remove what an interrupted pass has left in the tables that are copied anew. There may be no tables yet."""
         with acting_as(self._workplace.uid):
             with self._target.open() as database:
                 names = table_names(database)

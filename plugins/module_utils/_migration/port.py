@@ -42,6 +42,8 @@ _TABLE = re.compile(r"Table (\w+): (\d+)/(\d+) \(rows ")
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ - (\S+) - \d+ - (\w+) - (.*)")
 # Other loggers report as errors what does not matter, such as metrics that are there twice.
 _LOGGER = "synapse_port_db"
+# What Twisted writes first of an error in one of several tasks; its last lines say nothing.
+_FAILURE = re.compile(r"\[Failure instance: Traceback.*?: <class '[^']*'>: (.*)")
 _LINES_KEPT = 200
 _REASON_LENGTH = 500
 _SET_PARENT_DEATH_SIGNAL = 1
@@ -186,6 +188,9 @@ def port_arguments(python: str, database: str, configuration: str, batch_size: i
 
 def failure_reason(lines: t.Sequence[str], errors: t.Sequence[str]) -> str:
     """Return the reason of a failed program: the last line that is no part of its log or of a traceback."""
+    failures = [found[1] for found in map(_FAILURE.search, lines) if found]
+    if failures:
+        return failures[-1].strip().rstrip(".")[:_REASON_LENGTH]
     for line in reversed(lines):
         if line.strip() and line[0] not in " \t" and not _LOG_LINE.match(line) and not line.startswith("DETAIL"):
             return line.strip().rstrip(".")[:_REASON_LENGTH]

@@ -155,7 +155,8 @@ class Target:
         """
         with self.open(writable=True) as database:
             emptied = sorted(set(names) - set(append_only) - _KEPT - {PORT_TABLE})
-            database.write(f"TRUNCATE {', '.join(map(_quoted, emptied))}")
+            if emptied:
+                database.write(f"TRUNCATE {', '.join(map(_quoted, emptied))}")
 
     def analyze(self) -> None:
         """Let PostgreSQL count what is in the tables: without that, its first plans for queries are bad."""

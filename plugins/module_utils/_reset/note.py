@@ -13,13 +13,14 @@ finished. What has been dropped is never read in it, but in the database itself.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
 _NAME = ".matrix_ops-reset.json"
 _MODE = 0o600
@@ -84,6 +85,18 @@ class NoteFile:
         with self._opened() as directory:
             directory.require_writable(f"The note {self.path}")
 
+    @contextlib.contextmanager
+    def locked(self) -> t.Iterator[None]:
+        """Let no other reset of this server run during the block. Raises SynapseError if one runs already."""
+        with self._opened() as directory:
+            # The directory itself, so that no file stays.
+            listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory.descriptor)
+            try:
+                self._lock(listing)
+                yield
+            finally:
+                os.close(listing)
+
     def write(self, note: Note) -> None:
         """Write the note. Raises SynapseError if that fails."""
         with self._opened() as directory:
@@ -96,6 +109,17 @@ class NoteFile:
             if directory.status(_NAME):
                 directory.remove(_NAME)
                 directory.synchronise()
+
+    def _lock(self, listing: int) -> None:
+        # A file system without locks does not prevent the reset.
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(listing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise SynapseError(
+                    f"Another task resets or restores the server of {self._directory}. Wait until it ends, and run the"
+                    " task again if that is still needed."
+                ) from error
 
     @contextlib.contextmanager
     def _opened(self) -> t.Iterator[Directory]:

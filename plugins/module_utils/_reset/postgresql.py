@@ -13,6 +13,7 @@ stays as it was. Relies on the system catalogs of PostgreSQL 14 and later.
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
@@ -21,7 +22,17 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 # How long a statement waits for another connection that uses a table, in milliseconds.
 _LOCK_TIMEOUT = 20_000
+# How long the connections of a Synapse that has ended may stay, and between two looks at them, in seconds.
+_PATIENCE = 5.0
+_PAUSE = 0.1
 _SHOWN = 5
+_OTHERS = """
+    SELECT application_name, COALESCE('at ' || host(client_addr), 'on the host of PostgreSQL'), COUNT(*)
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = session_user AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend'
+    GROUP BY 1, 2 ORDER BY 3 DESC
+"""
 _OTHER_SCHEMAS = """
     space.nspname NOT IN ('pg_catalog', 'information_schema') AND space.nspname !~ '^pg_(toast|temp)'
 """
@@ -126,12 +137,29 @@ def drop_contents(settings: DatabaseSettings, names: SchemaNames) -> None:
     """
     with Database(settings, writable=True) as database:
         database.rows("SELECT set_config('lock_timeout', ?, true)", f"{_LOCK_TIMEOUT}ms")
+        _require_alone(database)
         require_droppable(database, names)
         own = take_inventory(database, names).own
         for kind in ("table", "sequence", "function"):
             listed = [found.sql for found in own if found.kind == kind]
             if listed:
                 _execute(database, f"DROP {kind.upper()} {', '.join(listed)}")
+
+
+def _require_alone(database: Database) -> None:
+    """Raise SynapseError if another program is connected as the same user: a Synapse that this module does not stop."""
+    end = time.monotonic() + _PATIENCE
+    while others := database.rows(_OTHERS):
+        if time.monotonic() > end:
+            name, place, count = others[0]
+            raise SynapseError(
+                f"{_capital(database.settings.shown)} is used by another program, with the user of Synapse: {count}"
+                f" connections of {name or 'a program without a name'} {place}. Nothing was dropped, because it may be"
+                " the Synapse of another host, or one with another configuration. Check that the database in"
+                f" {database.settings.source} is the right one, end what uses it, and run the task again."
+            )
+        time.sleep(_PAUSE)
+        database.rows("SELECT pg_stat_clear_snapshot()")
 
 
 def _execute(database: Database, statement: str) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 import typing as t
 
@@ -31,6 +32,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.decision
     require_confirmation,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppable import Droppable, open_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.half_done import require_nothing_half_done
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import MediaClearing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
@@ -107,7 +109,8 @@ class ResetResource:
         self._database = open_database(settings, declared.synapse_python, self._place.as_synapse)
         contents = self._database.contents()
         require_confirmation(self._server_name, declared.confirm, contents.server_names)
-        self._decision = self._decide(configuration, contents)
+        require_nothing_half_done(declared.config_path)
+        self._decision = self._decide(contents)
         media = self._find_media(configuration)
         self._key = None
         if self._decision.case is not Case.UNUSED and self._decision.old_server_name and declared.new_signing_key:
@@ -155,11 +158,17 @@ class ResetResource:
             )
         return configuration
 
-    def _decide(self, configuration: Configuration, contents: Contents) -> Decision:
+    def _decide(self, contents: Contents) -> Decision:
         assert self._database is not None
         note, aside = self._note, self._database.is_aside()
         dropped = note.dropped_ts if note else 0
         if note and dropped and (aside or not is_of_old(contents, dropped)):
+            if aside and not os.path.exists(note.backup):
+                raise InvalidInput(
+                    f"{note.backup}, the backup of an interrupted reset, is gone, so {self._database.aside} is all that"
+                    " is left of the old server. Bring the backup back to its path, move the old database back to its"
+                    " name, or remove it, and run the task again."
+                )
             return Decision(Case.UNFINISHED, note.old_server_name)
         if aside:
             raise InvalidInput(
@@ -167,9 +176,10 @@ class ResetResource:
                 " path of its backup is missing. Move the old database back to its name, or remove it, and run the task"
                 " again."
             )
-        return decide(self._server_name, contents, lambda: self._read_evidence(configuration))
+        return decide(self._server_name, contents, self._read_evidence)
 
-    def _read_evidence(self, configuration: Configuration) -> list[JsonObject]:
+    def _read_evidence(self) -> list[JsonObject]:
+        configuration = self._read_configuration()
         with self._place.as_synapse(), DatabaseSource(configuration, self._place.working_directory) as source:
             found: list[JsonObject] = Evidence(source).ever_federated()["evidence"]
         return found
@@ -188,7 +198,7 @@ class ResetResource:
         has_files = media is not None and media.has_files(since)
         before = {"database": _EMPTY if case is Case.UNUSED else _IN_USE, **self._media_state(has_files)}
         after = {"database": _EMPTY, **self._media_state(False)}
-        parts = Parts(database, server, self._notes, self._backup, self._key, media)
+        parts = Parts(database, server, self._notes, self._backup, self._key, media, self._decide_again)
         note = self._note or Note(self._server_name, {})
         note = note._replace(old_server_name=self._decision.old_server_name or note.old_server_name)
         self._run = ResetRun(parts, note)
@@ -200,12 +210,12 @@ class ResetResource:
                 return Plan(after, after)
             self._backup.prepare()
             self._steps = [backup, *clearing]
-            return Plan(before, after, (Step("; ".join(self._steps), self._run.clear_media),))
+            return Plan(before, after, (self._step(self._run.clear_media),))
         server.require_control()
         keyed = self._steps_of_key()
         if case is Case.UNFINISHED:
             self._steps = [*keyed, *started, *clearing]
-            return Plan(before, after, (Step("; ".join(self._steps), self._run.go_on),))
+            return Plan(before, after, (self._step(self._run.go_on),))
         database.require_droppable()
         self._notes.require_writable()
         self._backup.prepare()
@@ -217,10 +227,32 @@ class ResetResource:
             *started,
             *clearing,
         ]
-        return Plan(before, after, (Step("; ".join(self._steps), self._run.reset),))
+        return Plan(before, after, (self._step(self._run.reset),))
+
+    def _step(self, run: t.Callable[[], None]) -> Step:
+        def alone() -> None:
+            with self._notes.locked():
+                if self._notes.read(self._server_name) != self._note:
+                    raise InvalidInput(
+                        f"Another task has begun to reset {self._server_name} meanwhile. Run the task again."
+                    )
+                require_nothing_half_done(self._declared.config_path)
+                run()
+
+        return Step("; ".join(self._steps), alone)
+
+    def _decide_again(self) -> None:
+        """Raise SynapseError if what was decided is not so any more, because something was written since then."""
+        assert self._database is not None
+        decision = decide(self._server_name, self._database.contents(), self._read_evidence)
+        if decision != self._decision:
+            raise InvalidInput(
+                f"{self._database.shown} was changed after it was checked. Check what writes to it, and run the task"
+                " again."
+            )
 
     def _steps_of_key(self) -> list[str]:
-        if self._key is None or self._key.is_replaced():
+        if self._key is None or self._decision.case is Case.UNFINISHED and self._key.is_replaced():
             return []
         self._key.require_replaceable()
         return [f"replace the signing key {self._key.path}, and keep the old one as {self._key.old_path}"]

@@ -68,7 +68,10 @@ class Server(t.Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a reset works with. `key`: the signing key to be replaced, or None. `media`: None if the media stay."""
+    """What a reset works with. `key`: the signing key to be replaced, or None. `media`: None if the media stay.
+
+    `decide_again`: raises SynapseError if the database may no longer be dropped, because something was written since.
+    """
 
     database: Droppable
     server: Server
@@ -76,6 +79,7 @@ class Parts:
     backup: BackupMaker
     key: SigningKey | None = None
     media: MediaClearing | None = None
+    decide_again: t.Callable[[], None] = lambda: None
 
 
 class ResetRun:
@@ -106,7 +110,10 @@ class ResetRun:
                 self._was_running = parts.server.is_running()
                 self._keep(running=parts.server.running(self._note.running), dropped_ts=0, backup="")
                 parts.server.stop()
+                parts.decide_again()
+                found = parts.database.contents()
                 self._keep(backup=parts.backup.write().path)
+                self._require_unchanged(found)
                 self._keep(dropped_ts=time.time())
                 parts.database.drop()
                 self._start_new()
@@ -129,9 +136,19 @@ class ResetRun:
     def clear_media(self) -> None:
         """Make a backup, and remove the media of a server whose database is empty already. Synapse is not stopped."""
         begun = time.time()
+        self._parts.decide_again()
         self._note = self._note._replace(backup=self._parts.backup.write().path)
         if self._parts.media:
             self.cleared = self._parts.media.clear(begun)
+
+    def _require_unchanged(self, found: Contents) -> None:
+        """Raise SynapseError if the backup does not contain everything, because somebody has started Synapse again."""
+        parts = self._parts
+        if parts.server.is_running() or parts.database.contents() != found:
+            raise SynapseError(
+                f"{parts.database.shown} was used while the backup was made, so the backup does not have everything."
+                " Check what has started Synapse, or what else writes to the database, and run the task again."
+            )
 
     def _keep(self, **changes: t.Any) -> None:
         self._note = self._note._replace(**changes)
@@ -167,7 +184,7 @@ class ResetRun:
         database = self._parts.database
         try:
             contents, aside = database.contents(), database.is_aside()
-            is_old = not aside and is_of_old(contents, self._note.dropped_ts)
+            is_old = is_of_old(contents, self._note.dropped_ts)
             # After an interruption, somebody may have started and used the new one.
             aside = aside and not contents.accounts and not contents.rooms
             if aside:

@@ -23,7 +23,7 @@ import urllib.parse
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
 
 # In bytes.
 _SEED = 32
@@ -46,8 +46,12 @@ class SigningKey:
         return os.path.join(self._directory, self._old)
 
     def is_replaced(self) -> bool:
-        """Whether there is a key of the old server name next to the file already."""
-        return os.path.lexists(self.old_path)
+        """Whether there is a key of the old server name next to the file already, and the file has another one."""
+        if not os.path.lexists(self.old_path):
+            return False
+        with self._opened() as directory:
+            # They are the same if a run was killed between the two.
+            return directory.read(self._old) != directory.read(self._name)
 
     def require_replaceable(self) -> None:
         """Raise ConfigurationError or InvalidInput if the key cannot be replaced. Changes nothing."""
@@ -58,6 +62,11 @@ class SigningKey:
                     " or set new_signing_key: false."
                 )
             directory.require_writable(f"The signing key {self.path}")
+        if self.is_replaced():
+            raise InvalidInput(
+                f"{self.old_path} is the signing key of an earlier change of the server name, and another one than"
+                f" {self.path}. Move it away, or set new_signing_key: false."
+            )
 
     def replace(self) -> None:
         """Keep the old key under its own name, and write a new one with the same mode, owner and group."""

@@ -73,6 +73,8 @@ class DatabaseFile:
         with self._opened() as directory:
             if directory.status(self._name) is None:
                 return
+            if directory.status(self._aside):
+                raise SynapseError(f"{self.aside} is the old database of another reset, and is not replaced.")
             self._require_free()
             # An index of the -wal, which a killed process leaves and SQLite makes anew.
             if directory.status(self._name + "-shm"):

@@ -52,12 +52,12 @@ class AllowedPaths:
         if self._units and _OF_ROLES.fullmatch(path):
             return True
         if directory == UNITS:
-            return any(_is_instance(name, unit) for unit in self._units)
+            return any(is_instance(name, unit) for unit in self._units)
         unit = directory[len(UNITS) + 1 : -len(".d")]
         return (
             directory == f"{UNITS}/{unit}.d"
             and bool(_DROP_IN.fullmatch(name))
-            and any(_is_instance(unit, each) for each in self._units)
+            and any(is_instance(unit, each) for each in self._units)
         )
 
     def _is_below(self, path: str, root: str) -> bool:
@@ -90,7 +90,7 @@ def is_plain(path: str) -> bool:
     return path.startswith("/") and path.isprintable() and os.path.normpath(path) == path and path != "/"
 
 
-def _is_instance(name: str, unit: str) -> bool:
+def is_instance(name: str, unit: str) -> bool:
     """Whether `name` is the unit, or an instance of it if it is a template such as worker@.service."""
     prefix, sign, suffix = unit.partition("@")
     if name == unit:

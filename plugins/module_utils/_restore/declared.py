@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.decryption import Identity
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.allowed import AllowedPaths
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.allowed import AllowedPaths, is_instance
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.connection import Connection
 
 Json = dict[str, t.Any]
@@ -61,6 +61,13 @@ def require_same_server(declared: DeclaredRestore, manifest: Json) -> None:
     names = [str(unit["name"]) for unit in service.get("units", [])]
     if declared.is_system and service["manager"] == declared.manager and names and declared.unit not in names:
         wrong.append(f"unit is {declared.unit}, but was {names[0]}")
+    others = [
+        name
+        for name in (*names, *map(str, service.get("workers", [])))
+        if declared.is_system and not any(is_instance(name, unit) for unit in (declared.unit, declared.worker_unit))
+    ]
+    if others and not wrong:
+        wrong.append(f"the unit {ascii(others[0])} in it is neither unit nor worker_unit")
     there = [str(path) for path in service["config_path"]]
     # A role of this collection may have added the directory of drop-ins to the command of the unit.
     if there[: len(declared.config_path)] != list(declared.config_path):

@@ -26,7 +26,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files 
     missing_accounts,
     require_no_other,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Stage, marker_path, read_marker
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import (
+    Marker,
+    Stage,
+    marker_path,
+    read_marker,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import (
     MediaDirectory,
     first_medium,
@@ -64,6 +69,7 @@ class Found:
     target: Target
     comparison: Comparison
     marker_file: str
+    marker: Marker | None
     occupied: Occupied
 
     @property
@@ -161,12 +167,16 @@ def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Fou
     target = find_target(manifest, contents, directories, owner, allowed)
     comparison = compare_files(files, directories)
     marker_file = marker_path(declared.config_path)
+    marker = read_marker(marker_file)
     occupied = judge_host(
-        read_marker(marker_file),
+        marker,
         archive.proven.content_sha256,
         marker_file,
         target,
         manifest["row_counts"],
         first_medium(media),
     )
-    return Found(archive, owner, directories, tuple(files), tuple(media), target, comparison, marker_file, occupied)
+    return Found(
+        *(archive, owner, directories, tuple(files), tuple(media), target, comparison),
+        *(marker_file, marker, occupied),
+    )

@@ -43,7 +43,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.found 
     require_installation,
     require_paths_allowed,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Marker, Stage, write_marker
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import (
+    Marker,
+    Stage,
+    read_marker,
+    write_marker,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import MediaPlaces, lost_media
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import synchronise_all
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.proof import Proof
@@ -158,17 +163,29 @@ class RestoreResource:
         found = self._found
         directory = os.path.dirname(found.marker_file)
         found.directories.create(directory, Attributes(0o750, os.geteuid(), found.owner.gid))
-        self._mark(Stage.BEGUN)
+        with found.directories.locked(directory):
+            self._require_marker(found.marker)
+            self._mark(Stage.BEGUN)
 
     def _mark(self, stage: Stage) -> None:
+        write_marker(self._found.marker_file, self._marker(stage))
+
+    def _marker(self, stage: Stage) -> Marker:
         found, manifest = self._found, self._found.manifest
         archive = found.archive.proven.content_sha256
-        marker = Marker(archive, str(manifest["server_name"]), int(manifest["created_ts"]), stage)
-        write_marker(found.marker_file, marker)
+        return Marker(archive, str(manifest["server_name"]), int(manifest["created_ts"]), stage)
+
+    def _require_marker(self, expected: Marker | None) -> None:
+        """Raise SynapseError if another run was here after this one has looked."""
+        if read_marker(self._found.marker_file) != expected:
+            raise SynapseError(
+                "Another task has restored a backup meanwhile, or is doing so. Run the task again when it has ended."
+            )
 
     def _place(self) -> None:
         found = self._found
         with found.directories.locked(os.path.dirname(found.marker_file)):
+            self._require_marker(self._marker(Stage.BEGUN))
             self._place_everything(found, found.manifest)
 
     def _place_everything(self, found: Found, manifest: Json) -> None:

@@ -37,7 +37,8 @@ def start_server(
         enabled = [str(unit["name"]) for unit in described["units"] if unit.get("enabled") is True]
         if enabled:
             _systemctl(run, "enable", "--", *enabled)
-    service.start({"main": True, "units": workers, "daemons": [], "directory": ""})
+    daemons = [] if system else [{**daemon, "directory": ""} for daemon in described.get("daemons", [])]
+    service.start({"main": True, "units": workers, "daemons": daemons, "directory": ""})
 
 
 def _systemctl(run: t.Callable[[t.Sequence[str], float], Completed], *arguments: str) -> None:

@@ -78,6 +78,7 @@ def test_a_manifest_of_a_backup(tmp_path: pathlib.Path, change: Change) -> None:
         (lambda found: found["service"].update(config_path=[]), "service in its manifest"),
         (lambda found: found["service"].update(units=["x"]), "service in its manifest"),
         (lambda found: found["service"].update(working_directory=5), "service in its manifest"),
+        (lambda found: found["service"].update(daemons=[{"app": "os", "config_path": []}]), "service in its manifest"),
         (lambda found: found.update(server_name="other.org"), "not of the same backup"),
     ],
 )

@@ -48,12 +48,18 @@ _ARCHIVES = [_archive(0.5), _archive(1.5), _archive(2.5), _archive(40)]
     ],
 )
 def test_what_is_not_kept(last: int | None, within: int | None, one_more: bool, names: list[str]) -> None:
-    found = obsolete(_ARCHIVES, Retention(last, within), _NOW, one_more=one_more)
+    found = obsolete(_ARCHIVES, Retention(last, within), _NOW, None if one_more else _ARCHIVES[0])
     assert [archive.name for archive in found] == names
 
 
 def test_the_newest_archive_is_kept_whatever_its_age() -> None:
-    assert obsolete([_archive(400)], Retention(within=1), _NOW, one_more=False) == []
+    assert obsolete([_archive(400)], Retention(within=1), _NOW, _archive(400)) == []
+
+
+def test_an_archive_that_is_new_enough_is_kept_if_the_clock_was_wrong() -> None:
+    archives = [_archive(-10), *_ARCHIVES]
+    found = obsolete(archives, Retention(1), _NOW, _ARCHIVES[0])
+    assert [archive.name for archive in found] == ["1.5", "2.5", "40"]
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,13 @@ def test_without_systemd(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("manager", ["systemd", "daemon"])
 def test_workers_that_no_unit_starts(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, manager: str) -> None:
-    worker = Process(1, "synapse.app.generic_worker", ("/etc/hs.yaml", "/srv/one.yaml"), "/p")
+    worker = Process(1, "synapse.app.generic_worker", ("/etc/hs.yaml", "/srv/one.yaml"), "/p", daemonized=True)
     monkeypatch.setattr(surroundings, "find_processes", lambda _config_path: Found([worker], [], []))
     host = Host(run=_run, systemd=Systemd(running=str(tmp_path / "missing")))
-    assert describe_service(_wanted(manager), 0, host).worker_configuration == ["/srv/one.yaml"]
+    found = describe_service(_wanted(manager), 0, host)
+    assert found.worker_configuration == ["/srv/one.yaml"]
+    started = [{"app": "synapse.app.generic_worker", "config_path": ["/etc/hs.yaml", "/srv/one.yaml"]}]
+    assert found.described["daemons"] == (started if manager == "daemon" else [])
 
 
 @pytest.mark.parametrize("path", ["/nowhere/python", "/bin/true", sys.executable])

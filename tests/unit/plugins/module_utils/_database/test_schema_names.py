@@ -30,6 +30,14 @@ ALTER TABLE first RENAME TO sixth;
 CREATE SEQUENCE IF NOT EXISTS first_sequence;
 CREATE OR REPLACE FUNCTION first_function() RETURNS trigger AS $$ BEGIN END $$;
 """
+# "groups" was dropped, and "renewed" was made again. Versions before the newest full schema are history.
+VERSIONS = {
+    "delta/20": "CREATE TABLE groups (a text); CREATE TABLE renewed (a text); CREATE TABLE remains (a text);",
+    "delta/30": "DROP TABLE renewed; ALTER TABLE groups ADD COLUMN b text;",
+    "full_schemas/16": "CREATE TABLE groups (a text);",
+    "full_schemas/72": "CREATE TABLE renewed (a text);",
+    "delta/73": "DROP TABLE groups;",
+}
 MANY = "".join(f"CREATE TABLE table_{number} (a text);\n" for number in range(100))
 
 
@@ -40,6 +48,9 @@ def installed(directory: pathlib.Path) -> t.Callable[[t.Sequence[str], float], C
     schema.mkdir(parents=True)
     (directory / "synapse" / "__init__.py").touch()
     (schema / "full.sql.postgres").write_text(SQL + MANY)
+    for place, text in VERSIONS.items():
+        (schema / "main" / place).mkdir(parents=True)
+        (schema / "main" / place / "one.sql").write_text(text)
     (schema / "full.sql.sqlite").write_text("CREATE TABLE only_sqlite (a text);")
     (schema / "delta.py").write_text('sql = """CREATE TABLE in_python (a text)"""')
     (directory / "synapse" / "_scripts" / "port.py").write_text('sql = "CREATE TABLE port_from_sqlite3 (a text)"')
@@ -55,7 +66,10 @@ def installed(directory: pathlib.Path) -> t.Callable[[t.Sequence[str], float], C
 
 def test_names(tmp_path: pathlib.Path) -> None:
     names = read_schema_names(sys.executable, installed(tmp_path))
-    expected = {"first", "second", "third", "fourth", "fifth", "sixth", "in_python", "port_from_sqlite3"}
+    assert {"renewed", "remains"} <= names.tables
+    # Another program may have a table with this name.
+    assert "groups" not in names.tables
+    expected = {"renewed", "remains", "first", "second", "third", "fourth", "sixth", "in_python", "port_from_sqlite3"}
     assert {name for name in names.tables if not name.startswith("table_")} == expected
     assert names.sequences == {"first_sequence"}
     assert names.functions == {"first_function"}

@@ -131,6 +131,21 @@ def test_what_was_written_until_the_stop_stays_too(world: World) -> None:
     assert world.phases[-1] is Phase.DONE
 
 
+@pytest.mark.parametrize("fails", ["stop", "restore"])
+def test_a_failed_way_back_does_not_leave_the_server_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*_arguments: t.Any) -> t.NoReturn:
+        world.events.append(fails)
+        raise SynapseError("No space left on device.")
+
+    monkeypatch.setattr(world, fails, fail)
+    with pytest.raises(SynapseError, match=r"No space left on device\. Synapse (runs|was started)"):
+        world.run(world.state())
+    assert world.events[-2:] == [fails, "start"]
+    assert world.phases[-1] is (Phase.DONE if fails == "stop" else Phase.RETURNING)
+
+
 def test_an_interrupted_way_back_goes_on(world: World) -> None:
     state = world.state(Phase.RETURNING)
     world.configure("sqlite3", {"database": str(world.source)})

@@ -117,6 +117,18 @@ def test_the_reason_is_no_line_of_the_log() -> None:
     assert failure_reason([f"{LOG}INFO - a"], ["", "first", "last"]) == "last"
 
 
+def test_the_reason_is_in_the_first_line_of_a_failure_of_twisted() -> None:
+    lines = [
+        "twisted.internet.defer.FirstError: FirstError[#3, [Failure instance: Traceback: <class"
+        " 'psycopg2.errors.AdminShutdown'>: terminating connection due to administrator command\n",
+        "server closed the connection unexpectedly\n",
+        "/usr/lib/python3/twisted/internet/defer.py:1078:_runCallbacks\n",
+        "--- <exception caught here> ---\n",
+        "]]\n",
+    ]
+    assert failure_reason(lines, []) == "terminating connection due to administrator command"
+
+
 def test_nothing_secret_is_in_the_arguments() -> None:
     arguments = port_arguments("python", "/data/copy.db", "/data/port.yaml", 500)
     assert arguments[-6:] == [

@@ -177,6 +177,8 @@ def test_what_is_emptied(database: Postgresql) -> None:
     names = ["users", "devices", "schema_version", "schema_compat_version", "port_from_sqlite3", "stream_positions"]
     Target(DECLARED).empty_the_rest(names, ["users"])
     assert database.written == ['TRUNCATE "devices", "stream_positions"']
+    Target(DECLARED).empty_the_rest([], ["users"])
+    assert len(database.written) == 1
 
 
 def test_what_the_program_leaves_undone(database: Postgresql, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 
 NOTE = Note("example.org", {"main": True}, 5, "/backups/one.tar", "old.example")
@@ -54,3 +54,13 @@ def test_of_another_user(tmp_path: pathlib.Path) -> None:
     os.chown(file.path, 65534, 65534)
     with pytest.raises(InvalidInput, match="belongs to another user"):
         file.read("example.org")
+
+
+def test_one_at_a_time(tmp_path: pathlib.Path) -> None:
+    notes = NoteFile([str(tmp_path)])
+    second = NoteFile([str(tmp_path)])
+    with notes.locked(), pytest.raises(SynapseError, match="Another task resets or restores"), second.locked():
+        raise AssertionError("not reached")
+    with notes.locked():
+        pass
+    assert os.listdir(tmp_path) == []

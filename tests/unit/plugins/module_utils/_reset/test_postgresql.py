@@ -38,6 +38,8 @@ class Scripted(Database):
     functions: list[Row] = [FUNCTION]
     written: t.ClassVar[list[str]] = []
     refuses = ""
+    # What is connected at each look.
+    connected: t.ClassVar[list[list[Row]]] = []
 
     def __init__(self, settings: DatabaseSettings, **_options: t.Any) -> None:
         self._settings = settings
@@ -50,6 +52,8 @@ class Scripted(Database):
             return self.relations
         if "pg_proc AS routine" in sql:
             return self.functions
+        if "FROM pg_stat_activity" in sql:
+            return self.connected.pop(0) if self.connected else []
         self.written.append(f"{sql} {values}")
         return []
 
@@ -154,3 +158,20 @@ def test_nothing_to_drop(database: Scripted, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Scripted, "functions", [])
     drop_contents(SETTINGS, NAMES)
     assert len(database.written) == 1
+
+
+def test_another_program_is_connected(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Synapse of another host, which this one would take the tables from."""
+    monkeypatch.setattr(postgresql, "_PATIENCE", 0.0)
+    monkeypatch.setattr(postgresql, "_PAUSE", 0.01)
+    monkeypatch.setattr(Scripted, "connected", [[("main", "at 192.0.2.7", 5)]] * 9)
+    with pytest.raises(SynapseError, match=r"5 connections of main at 192\.0\.2\.7\. Nothing was dropped"):
+        drop_contents(SETTINGS, NAMES)
+    assert not any(statement.startswith("DROP") for statement in database.written)
+
+
+def test_connections_that_end_in_time(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "_PAUSE", 0.01)
+    monkeypatch.setattr(Scripted, "connected", [[("", "at 192.0.2.7", 1)], []])
+    drop_contents(SETTINGS, NAMES)
+    assert any(statement.startswith("DROP") for statement in database.written)

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import DeclaredReset, ResetResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Marker, Stage, write_marker
 
 # The tables in which evidence of federation is looked for, with the columns that are read.
 _TABLES = {
@@ -260,3 +261,73 @@ def test_configuration_of_a_worker(host: Host) -> None:
     host.configure(worker_app="synapse.app.generic_worker")
     with pytest.raises(ConfigurationError, match="is the configuration of a worker"):
         host.resource().plan()
+
+
+def _act(resource: ResetResource) -> None:
+    """Do the step of the plan."""
+    for step in resource.plan().steps:
+        step.run()
+
+
+def test_two_at_the_same_time(host: Host) -> None:
+    notes = NoteFile([str(host.directory)])
+    with notes.locked(), pytest.raises(SynapseError, match="Another task resets or restores"):
+        _act(host.resource())
+    [step] = host.resource().plan().steps
+    notes.write(Note("example.org", {"main": True}))
+    with pytest.raises(SynapseError, match="Another task has begun to reset example.org meanwhile"):
+        step.run()
+
+
+def test_federation_after_the_plan(host: Host) -> None:
+    class Stopping(Server):
+        def stop(self) -> None:
+            host.write("INSERT INTO destinations VALUES ('late.example')")
+
+        def start(self, running: t.Any = None) -> None:
+            pass
+
+    host.server = Stopping()
+    with pytest.raises(InvalidInput, match="Evidence: .*late.example.* Nothing is dropped"):
+        _act(host.resource())
+    assert host.database.exists()
+
+
+def test_accounts_after_the_plan(host: Host) -> None:
+    host.write("DELETE FROM users", "DELETE FROM rooms")
+    host.add_media()
+    [step] = host.resource(purge_media=True).plan().steps
+    host.write("INSERT INTO users VALUES ('@new:example.org', NULL, 1600000000)")
+    with pytest.raises(SynapseError, match="was changed after it was checked"):
+        step.run()
+
+
+def test_the_backup_of_an_interrupted_reset_is_gone(host: Host) -> None:
+    host.database.rename(f"{host.database}.matrix_ops-before-reset")
+    archive = host.directory / "one.tar"
+    NoteFile([str(host.directory)]).write(Note("example.org", {"main": True}, 1_500_000_000, str(archive)))
+    with pytest.raises(InvalidInput, match=r"one\.tar, the backup of an interrupted reset, is gone"):
+        host.resource().plan()
+    archive.touch()
+    assert host.steps() == [STEPS[3]]
+
+
+def test_key_of_an_earlier_change_of_the_name(host: Host) -> None:
+    key = host.directory / "signing.key"
+    key.write_text("ed25519 a_now abc\n")
+    host.configure("new.example", signing_key_path=str(key))
+    pathlib.Path(f"{key}.of-example.org").write_text("ed25519 a_old abc\n")
+    with pytest.raises(InvalidInput, match="of-example.org is the signing key of an earlier change"):
+        host.resource("new.example", new_signing_key=True).plan()
+
+
+def test_a_restore_or_a_move_is_not_finished(host: Host) -> None:
+    marker = host.directory / ".matrix_ops-restore.json"
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.PLACED))
+    with pytest.raises(InvalidInput, match="The restore of example.org is not finished"):
+        host.resource().plan()
+    marker.unlink()
+    [step] = host.resource().plan().steps
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.BEGUN))
+    with pytest.raises(InvalidInput, match="The restore of example.org is not finished"):
+        step.run()

@@ -312,3 +312,47 @@ def test_the_new_one_is_proven() -> None:
         require_new(Contents(), 5, "the database")
     with pytest.raises(StateNotReached, match="older than this reset"):
         require_new(OLD, 2_000_000_000, "the database")
+
+
+@pytest.mark.parametrize("how", ["started", "written"])
+def test_used_while_the_backup_is_made(tmp_path: pathlib.Path, how: str) -> None:
+    """What was written since the backup would be lost."""
+    world = World()
+
+    class Used(Backup):
+        def write(self) -> types.SimpleNamespace:
+            if how == "started":
+                self.world.runs = True
+            else:
+                self.world.contents = dataclasses.replace(OLD, accounts=4)
+            return super().write()
+
+    parts = Parts(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Used(world))
+    with pytest.raises(SynapseError, match="was used while the backup was made.* Nothing is dropped"):
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert "drop" not in world.done
+    assert world.runs
+
+
+def test_decided_again_when_it_is_stopped(tmp_path: pathlib.Path) -> None:
+    world = World()
+
+    def refuse() -> None:
+        assert not world.runs
+        raise SynapseError("It has federated.")
+
+    parts = Parts(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Backup(world), decide_again=refuse)
+    with pytest.raises(SynapseError, match="It has federated. Nothing is dropped"):
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert world.done == ["stop", "start old"]
+    with pytest.raises(AssertionError):
+        ResetRun(parts, Note("example.org", {})).clear_media()
+    assert "backup" not in world.done
+
+
+def test_the_old_one_was_copied_back_by_hand(tmp_path: pathlib.Path) -> None:
+    world = World("start old", runs=False, aside=True)
+    with pytest.raises(SynapseError, match="Nothing is dropped: the old database is in place") as raised:
+        made(world, tmp_path, Note("example.org", RUNNING, 1_500_000_000, "/backups/one.tar")).go_on()
+    assert raised.value.details == {"changed": False, "database": "old"}
+    assert "put back" not in world.done

@@ -13,7 +13,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import read_configuration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import (
     SigningKey,
     find_signing_key,
@@ -85,3 +85,16 @@ def test_no_key(tmp_path: pathlib.Path) -> None:
 
 def test_a_name_with_a_slash_stays_in_the_directory(tmp_path: pathlib.Path) -> None:
     assert SigningKey(str(tmp_path / "a.key"), "../b/c").old_path == str(tmp_path / "a.key.of-..%2Fb%2Fc")
+
+
+def test_key_of_an_earlier_change_of_the_name(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "signing.key"
+    file.write_text(OLD_KEY)
+    key = found(tmp_path, signing_key_path=str(file))
+    # What a run leaves that is killed between the two.
+    pathlib.Path(key.old_path).write_text(OLD_KEY)
+    assert not key.is_replaced()
+    key.require_replaceable()
+    pathlib.Path(key.old_path).write_text("another key")
+    with pytest.raises(InvalidInput, match=r"is the signing key of an earlier change of the server name"):
+        key.require_replaceable()

@@ -112,3 +112,11 @@ def test_no_link_is_moved(tmp_path: pathlib.Path, database: pathlib.Path, kind: 
         os.link(database, link)
     with pytest.raises(InvalidInput, match="is a link, or no ordinary file"):
         file_at(link).require_movable()
+
+
+def test_one_that_is_aside_is_not_replaced(database: pathlib.Path) -> None:
+    file = file_at(database)
+    pathlib.Path(file.aside).write_text("the old one")
+    with pytest.raises(SynapseError, match="is the old database of another reset"):
+        file.move_aside()
+    assert pathlib.Path(file.aside).read_text() == "the old one"

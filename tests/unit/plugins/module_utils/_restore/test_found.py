@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import
     found,
     space,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.declared import require_same_server
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import (
     Host,
     database_file,
@@ -176,6 +177,29 @@ def test_a_task_that_declares_another_server(host: Host, changed: dict[str, t.An
     host.write()
     with pytest.raises(InvalidInput, match=message):
         host.resource(**changed).plan()
+
+
+@pytest.mark.parametrize(
+    ("units", "workers", "stranger"),
+    [
+        (["synapse.service", "worker@.service"], ["worker@a.service"], None),
+        (["synapse.service", "telnet.socket"], [], "telnet.socket"),
+        (["synapse.service"], ["worker@a.service", "other@a.service"], "other@a.service"),
+        (["synapse.service"], ["--root=/x"], "--root=/x"),
+    ],
+)
+def test_units_of_others_are_refused(host: Host, units: list[str], workers: list[str], stranger: str | None) -> None:
+    host.manifest["service"] |= {
+        "manager": "systemd",
+        "units": [{"name": name, "enabled": True} for name in units],
+        "workers": workers,
+    }
+    declared = host.declared(manager="systemd", unit="synapse.service", worker_unit="worker@.service")
+    if stranger is None:
+        require_same_server(declared, host.manifest)
+        return
+    with pytest.raises(InvalidInput, match=f"the unit '{stranger}' in it is neither unit nor worker_unit"):
+        require_same_server(declared, host.manifest)
 
 
 def test_what_an_interrupted_restore_left_takes_no_space(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

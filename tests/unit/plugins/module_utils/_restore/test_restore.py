@@ -286,3 +286,26 @@ def test_a_damaged_database(host: Host) -> None:
     with pytest.raises(SynapseError, match="damaged|malformed"):
         host.resource().plan().execute()
     assert not (host.server / "data" / "homeserver.db").exists()
+
+
+def test_what_another_run_has_restored_meanwhile_stays(host: Host) -> None:
+    host.write()
+    late = host.resource().plan()
+    host.run()
+    database = host.server / "data" / "homeserver.db"
+    database.write_bytes(b"users write to it")
+    with pytest.raises(SynapseError, match="Another task has restored a backup meanwhile"):
+        late.execute()
+    assert database.read_bytes() == b"users write to it"
+
+
+def test_what_another_run_goes_on_with_stays(host: Host) -> None:
+    host.write()
+    host.resource().plan().steps[0].run()
+    late = host.resource().plan()
+    host.run()
+    database = host.server / "data" / "homeserver.db"
+    database.write_bytes(b"users write to it")
+    with pytest.raises(SynapseError, match="Another task has restored a backup meanwhile"):
+        late.execute()
+    assert database.read_bytes() == b"users write to it"

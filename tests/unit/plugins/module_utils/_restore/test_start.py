@@ -13,12 +13,24 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.start import start_server
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Running
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import Host
 
 _DESCRIBED = {
     "workers": ["matrix-synapse-worker@one.service"],
     "units": [{"name": "matrix-synapse.service", "enabled": True}, {"name": "other.service", "enabled": False}],
 }
+
+
+@pytest.mark.parametrize("system", [True, False])
+def test_workers_that_are_daemons(host: Host, monkeypatch: pytest.MonkeyPatch, system: bool) -> None:
+    started: list[Running | None] = []
+    monkeypatch.setattr(host.service, "start", started.append)
+    daemon = {"app": "synapse.app.generic_worker", "config_path": ["/srv/hs.yaml", "/srv/one.yaml"]}
+    described = {**_DESCRIBED, "daemons": [daemon]}
+    start_server(host.service, described, system=system, run=lambda _arguments, _timeout: Completed(0, "", ""))
+    expected = [] if system else [{**daemon, "directory": ""}]
+    assert [running["daemons"] for running in started if running] == [expected]
 
 
 @pytest.mark.parametrize("system", [True, False])
