@@ -23,6 +23,9 @@ description:
   - Of a PostgreSQL database, drops what the installed Synapse creates, in one transaction. The database itself stays.
     The task fails if there is anything else in it, except extensions. An SQLite database is moved aside, and removed
     when the new one is proven.
+  - What was checked is checked again when Synapse is stopped. The task also fails, and nothing is dropped, if the
+    database was used while the backup was made, or if another program is connected to the PostgreSQL database with the
+    user of Synapse, such as the Synapse of another host.
   - If something fails, the old database stays and Synapse runs on it again, or the new one stays. The message
     contains which of the two, and where the backup is. If the task is killed, the next one continues.
 author:
@@ -102,6 +105,7 @@ notes:
   - All accounts, access tokens, rooms and settings of users are gone afterwards. Create a new server admin with the
     playbook C(matrix_ops.synapse.grant_admin), or with M(matrix_ops.synapse.synapse_admin_user).
   - The access token is not used.
+  - If a restore or a move to PostgreSQL was interrupted, finish it first. Only one reset of a server runs at a time.
   - If Synapse delegates accounts to a Matrix Authentication Service, that service has a database of its own, which is
     not reset.
 seealso:

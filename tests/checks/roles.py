@@ -43,6 +43,8 @@ def problems_of(role: Path) -> t.Iterator[str]:
             yield f"{name} has a default in argument_specs only"
         elif name in defaults and defaults[name] != described[name]:
             yield f"{name} is {defaults[name]!r} in defaults, but {described[name]!r} in argument_specs"
+        elif name.endswith(("_password", "_secret", "_token")) and "{{" in str(defaults.get(name)):
+            yield f"{name} has a template as its default, which Ansible prints if another variable has the wrong type"
     for name, option in options.items():
         if not option.get("description") or not option.get("type"):
             yield f"{name} lacks a description or a type in argument_specs"

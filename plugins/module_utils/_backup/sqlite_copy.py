@@ -67,6 +67,11 @@ def owner_of(database: str) -> int:
     """Return the user who owns the database file. Raises SynapseError if it cannot be found out."""
     try:
         return os.stat(database).st_uid
+    except FileNotFoundError as error:
+        raise SynapseError(
+            f"The SQLite database {database} does not exist. Check its path in the configuration, and"
+            " working_directory, where a relative path starts."
+        ) from error
     except OSError as error:
         raise SynapseError(f"{database} cannot be read: {error.strerror}. Run the task with become.") from error
 

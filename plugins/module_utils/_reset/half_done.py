@@ -36,7 +36,8 @@ def require_nothing_half_done(config_path: t.Sequence[str]) -> None:
     if marker and marker.stage is not Stage.DONE:
         raise InvalidInput(
             f"The restore of {marker.server_name} is not finished, as {path} shows. Finish it first with the playbook"
-            " matrix_ops.synapse.restore. Or remove the file, if that restore is given up."
+            " matrix_ops.synapse.restore. Or remove the file, if that restore is given up.",
+            changed=False,
         )
     directory = os.path.dirname(os.path.abspath(config_path[0]))
     path = os.path.join(directory, STATE_NAME)
@@ -46,5 +47,6 @@ def require_nothing_half_done(config_path: t.Sequence[str]) -> None:
     if state and state.phase not in _ENDED:
         raise InvalidInput(
             f"The move of {state.source} to PostgreSQL is not finished, as {path} shows. Finish it first with the"
-            " playbook matrix_ops.synapse.migrate_to_postgresql, or remove the file, if that move is given up."
+            " playbook matrix_ops.synapse.migrate_to_postgresql, or remove the file, if that move is given up.",
+            changed=False,
         )

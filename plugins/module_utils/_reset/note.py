@@ -118,7 +118,8 @@ class NoteFile:
             except BlockingIOError as error:
                 raise SynapseError(
                     f"Another task resets or restores the server of {self._directory}. Wait until it ends, and run the"
-                    " task again if that is still needed."
+                    " task again if that is still needed.",
+                    changed=False,
                 ) from error
 
     @contextlib.contextmanager

@@ -234,7 +234,7 @@ class ResetResource:
             with self._notes.locked():
                 if self._notes.read(self._server_name) != self._note:
                     raise InvalidInput(
-                        f"Another task has begun to reset {self._server_name} meanwhile. Run the task again."
+                        f"Another task has reset {self._server_name} meanwhile. Run the task again.", changed=False
                     )
                 require_nothing_half_done(self._declared.config_path)
                 run()

@@ -90,6 +90,8 @@ class ResetRun:
         self._parts = parts
         self._note = note
         self._was_running = False
+        # What was in the old database before it was dropped.
+        self._found: Contents | None = None
         self.cleared: Cleared | None = None
 
     @property
@@ -111,9 +113,9 @@ class ResetRun:
                 self._keep(running=parts.server.running(self._note.running), dropped_ts=0, backup="")
                 parts.server.stop()
                 parts.decide_again()
-                found = parts.database.contents()
+                self._found = parts.database.contents()
                 self._keep(backup=parts.backup.write().path)
-                self._require_unchanged(found)
+                self._require_unchanged(self._found)
                 self._keep(dropped_ts=time.time())
                 parts.database.drop()
                 self._start_new()
@@ -184,7 +186,7 @@ class ResetRun:
         database = self._parts.database
         try:
             contents, aside = database.contents(), database.is_aside()
-            is_old = is_of_old(contents, self._note.dropped_ts)
+            is_old = contents == self._found or is_of_old(contents, self._note.dropped_ts)
             # After an interruption, somebody may have started and used the new one.
             aside = aside and not contents.accounts and not contents.rooms
             if aside:
@@ -217,6 +219,9 @@ class ResetRun:
         error.explain("Nothing is dropped: the old database is in place.")
         error.details = {"changed": False, "database": "old", **error.details}
         ran = self._was_running or self._note.running.get("main")
+        # The next run must not take it for a new one.
+        with contextlib.suppress(SynapseError):
+            self._keep(dropped_ts=0)
         try:
             if ran:
                 self._parts.server.start(self._note.running)

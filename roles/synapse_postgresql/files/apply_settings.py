@@ -29,9 +29,7 @@ def answer(question: Row) -> Row:
     try:
         _put_in_force(settings)
     except OSError as error:
-        _write(question, settings["present"] or "")
-        _put_in_force(settings)
-        raise OSError(f"{error}. {settings['path']} is as before, and PostgreSQL runs again.") from error
+        raise OSError(_taken_back(question, settings, error)) from error
     for _round in range(_ROUNDS):
         plan = look_at_postgresql.look(question)
         if not plan.settings or plan.wrong:
@@ -43,6 +41,33 @@ def answer(question: Row) -> Row:
             f" {settings['unit']}, /var/log/postgresql)."
         )
     return plan.shown()
+
+
+def _taken_back(question: Row, settings: Row, error: OSError) -> str:
+    """Make PostgreSQL run as before, and return what has happened; raises `OSError` if it does not."""
+    # An interrupted run may have left this same file.
+    earlier = "" if settings["present"] == settings["text"] else settings["present"] or ""
+    reason = f"{str(error).rstrip('.')}. {_log_of(settings['unit'])}"
+    _write(question, earlier)
+    try:
+        _put_in_force(settings)
+    except OSError as second:
+        raise OSError(
+            f"{reason}. It does not start without these settings either: {str(second).rstrip('.')}. Correct that first"
+            f" (journalctl --unit {settings['unit']}, /var/log/postgresql)."
+        ) from second
+    return (
+        f"{reason}. {settings['path']} is {'as before' if earlier or not settings['present'] else 'removed'}, and"
+        " PostgreSQL runs again. If it needs too much memory, reduce synapse_postgresql_memory_share, or set"
+        " synapse_postgresql_tune to false."
+    )
+
+
+def _log_of(unit: str) -> str:
+    """Return the last fatal words of PostgreSQL, or nothing."""
+    said = child_process.run(["journalctl", "--unit", unit, "--since", "-5min", "--output", "cat", "--no-pager"]).stdout
+    lines = [line.partition("FATAL:")[2].strip() for line in said.splitlines() if "FATAL:" in line]
+    return f"PostgreSQL reports: {lines[-1].rstrip('.')}" if lines else "The reason is in its log (/var/log/postgresql)"
 
 
 def _put_in_force(settings: Row) -> None:

@@ -39,6 +39,11 @@ def require(command: list[str]) -> str:
     return ended.stdout
 
 
+def words_of(error: Exception) -> str:
+    """Return the text of an error in one line. It is never empty, because psycopg2 leaves out what is not UTF-8."""
+    return " ".join(str(error).split()) or f"{type(error).__name__} with a text that is not in the encoding UTF-8"
+
+
 def as_user(user: str, command: list[str]) -> list[str]:
     """Return a command that runs as a user; "" for the user of this process."""
     return ["runuser", "--user", user, "--", *command] if user else command

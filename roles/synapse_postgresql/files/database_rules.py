@@ -55,6 +55,12 @@ def wrong_connection(found: Row, arguments: Row, created_by: str, prefix: str) -
     wrong = wrong_database(found, created_by)
     if wrong:
         return begins + wrong
+    if found["read_only"]:
+        return (
+            f"{begins}its transactions are read-only. Synapse must write. Set {prefix}_host to the primary server, not"
+            f" to a standby, or remove default_transaction_read_only from the settings of the user"
+            f" {arguments['user']}, the database and the server."
+        )
     if not found["can_create"]:
         return (
             f"{begins}the user {arguments['user']} may not create tables in it, because it belongs to"

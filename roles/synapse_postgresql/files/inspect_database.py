@@ -10,6 +10,8 @@ import typing as t
 
 import psycopg2
 
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.child_process import words_of
+
 # As JSON, because the columns are not the same in every version.
 _QUERY = """
     SELECT to_jsonb(d) || jsonb_build_object(
@@ -17,6 +19,7 @@ _QUERY = """
         'owner', pg_get_userbyid(datdba),
         'version', current_setting('server_version_num')::int,
         'can_create', has_schema_privilege(current_user, 'public', 'CREATE'),
+        'read_only', current_setting('transaction_read_only') = 'on',
         'max_connections', current_setting('max_connections')::int,
         'reserved', current_setting('superuser_reserved_connections')::int
             + coalesce(current_setting('reserved_connections', true), '0')::int,
@@ -33,4 +36,4 @@ def answer(question: dict[str, t.Any]) -> dict[str, t.Any]:
             cursor.execute(_QUERY)
             return {**cursor.fetchone()[0], "error": ""}
     except psycopg2.Error as error:
-        return {"error": " ".join(str(error).split())}
+        return {"error": words_of(error)}

@@ -20,6 +20,8 @@ from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files impor
 )
 
 SOCKET_DIRECTORY = "/var/run/postgresql"
+# They are there before anybody creates one.
+_NEW_DATABASES = ("postgres", "template0", "template1")
 FILE_NAME = "matrix_ops-synapse.conf"
 
 Row = dict[str, t.Any]
@@ -118,6 +120,12 @@ def _plan_cluster(plan: server_plan.Plan, question: Row, clusters: list[postgres
             f" {question['prefix']}_port to a free one, or synapse_postgresql_server to external."
         )
         return
+    if question["user"] == postgresql_host.OWNER or question["database"] in _NEW_DATABASES:
+        plan.wrong.append(
+            f"A new cluster has the superuser {postgresql_host.OWNER} and the databases {', '.join(_NEW_DATABASES)},"
+            f" which are not for Synapse. Set {question['prefix']}_user and {question['prefix']}_database to other"
+            " names."
+        )
     plan.wrong += filter(None, [_access_refusal(question, access_rules.DEFAULT_RULES, "pg_hba.conf", "postgresql")])
     if not _install(plan, ["postgresql", "python3-psycopg2"]):
         return

@@ -11,7 +11,7 @@ import typing as t
 import psycopg2
 import psycopg2.extras
 
-from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import scram
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import child_process, scram
 
 _SETTINGS = """
     SELECT name, setting, unit, context, source, boot_val, pending_restart FROM pg_settings
@@ -24,7 +24,10 @@ _RULES = """
     SELECT type, database, user_name, address, netmask, auth_method, options FROM pg_hba_file_rules
     WHERE error IS NULL ORDER BY line_number
 """
-_ROLE = "SELECT rolcanlogin, rolsuper, rolconnlimit FROM pg_roles WHERE rolname = %s"
+_ROLE = """
+    SELECT rolcanlogin, rolsuper, rolconnlimit, coalesce(rolvaliduntil <= now(), false) AS expired
+    FROM pg_roles WHERE rolname = %s
+"""
 # As JSON, because the columns are not the same in every version.
 _DATABASE = """
     SELECT to_jsonb(d) || jsonb_build_object(
@@ -83,10 +86,12 @@ def read(question: Row) -> Row:
     """Return all that matters; raises `psycopg2.Error`. `question`: see `answer`."""
     user, database, password = question["user"], question["database"], question["password"]
     with contextlib.closing(connect(question["arguments"])) as connection:
+        # First: PostgreSQL finds out here which of the values in its files wait for a restart.
+        written = optional(connection, _WRITTEN)
         role, found = rows(connection, _ROLE, user), rows(connection, _DATABASE, database)
         return {
             "settings": {row["name"]: row for row in rows(connection, _SETTINGS)},
-            "written": optional(connection, _WRITTEN),
+            "written": written,
             "rules": optional(connection, _RULES),
             "rights": rows(connection, _RIGHTS)[0],
             "role": role[0] if role else None,
@@ -105,4 +110,4 @@ def answer(question: Row) -> Row:
     try:
         return {**read(question), "error": ""}
     except psycopg2.Error as error:
-        return {"error": " ".join(str(error).split())}
+        return {"error": child_process.words_of(error)}

@@ -64,6 +64,8 @@ def plan_access(plan: Plan, question: Row, server: Row) -> None:
             f"The role {user} exists in PostgreSQL, but may not log in. Set {question['prefix']}_user to another name,"
             f" or run as an administrator: ALTER ROLE {name} LOGIN;"
         )
+    if role and not role["rolsuper"]:
+        plan.wrong += _wrong_limits(question, role)
     _plan_role(plan, question, server)
     if not found:
         plan.creates_database = True
@@ -83,6 +85,23 @@ def plan_access(plan: Plan, question: Row, server: Row) -> None:
             f" {' '.join(plan.steps)} Set synapse_postgresql_login_user to one who may, or create the user and the"
             f" database with: createuser --pwprompt {user} and {question['created_by']}"
         )
+
+
+def _wrong_limits(question: Row, role: Row) -> list[str]:
+    user, needed = question["user"], question["connections"]
+    name, wrong = database_rules.identifier(user), []
+    if 0 <= role["rolconnlimit"] < needed:
+        wrong.append(
+            f"CONNECTION LIMIT of the user {user} is {role['rolconnlimit']}, but Synapse can have {needed} connections."
+            f" Reduce synapse_homeserver_postgresql_cp_max, or run as an administrator: ALTER ROLE {name} CONNECTION"
+            f" LIMIT {needed};"
+        )
+    if role["expired"] and question["password"]:
+        wrong.append(
+            f"The password of the user {user} has expired (VALID UNTIL). Run as an administrator: ALTER ROLE {name}"
+            " VALID UNTIL 'infinity';"
+        )
+    return wrong
 
 
 def _plan_role(plan: Plan, question: Row, server: Row) -> None:
@@ -120,6 +139,8 @@ def plan_settings(plan: Plan, question: Row, server: Row, present: str | None) -
     text = server_settings.text_of(chosen)
     differing = {name for name in {*ours, *chosen} if ours.get(name) != chosen.get(name)}
     not_in_force = {name for name, value in chosen.items() if known.value(name) != value}
+    # A run that was interrupted may have written the file without the restart, or the reload, that it needs.
+    not_in_force |= {name for name in known.left_over() if not known.place(name, path)}
     restarts = {name for name in differing | not_in_force if known.current[name]["context"] == "postmaster"}
     if text == (present or "") and not not_in_force:
         return
@@ -128,21 +149,21 @@ def plan_settings(plan: Plan, question: Row, server: Row, present: str | None) -
         values = ", ".join(line for line in text.splitlines() if not line.startswith("#"))
         plan.steps.append(f"{path} is written ({values})." if text else f"{path} is removed.")
     plan.steps.append("PostgreSQL is restarted." if restarts else "PostgreSQL reads its files again.")
-    _require_clean(plan, server, restarts)
+    _require_clean(plan, known, path, restarts)
 
 
-def _require_clean(plan: Plan, server: Row, restarts: t.Collection[str]) -> None:
+def _require_clean(plan: Plan, known: server_settings.Server, path: str, restarts: t.Collection[str]) -> None:
     """A restart would also apply what others have changed, so that it could be to blame if PostgreSQL did not start."""
+    waiting = known.pending(known.current)
     faults = [
         f"{row['sourcefile']} line {row['sourceline']}: {row['error']}"
-        for row in server["written"] or []
-        if row["error"] and "cannot be changed without restarting" not in row["error"]
+        for row in known.written
+        # PostgreSQL calls what waits for a restart an error as well.
+        if row["error"] and row["name"] not in waiting
     ]
     if faults:
         plan.wrong.append(f"PostgreSQL cannot read all of its settings: {'; '.join(faults)}. Correct them first.")
-    pending = sorted(
-        name for name, row in server["settings"].items() if row["pending_restart"] and name not in server_settings.NAMES
-    )
+    pending = [name for name in waiting if name not in server_settings.NAMES or known.place(name, path)]
     if restarts and pending:
         plan.wrong.append(
             f"PostgreSQL has to be restarted, but {', '.join(pending)} that others have set also wait for that. Restart"

@@ -81,6 +81,16 @@ class Server(t.NamedTuple):
         kept = ("superuser_reserved_connections", "reserved_connections")
         return sum(int(self.setting(name, "0")) for name in kept)
 
+    def left_over(self) -> list[str]:
+        """Return which settings of this role are not in force as the files say."""
+        written = {row["name"] for row in self.written}
+        # In force and in no file any more. Only a superuser sees what is in the files, and only if they have no error.
+        removed = [
+            name for name in NAMES if name not in written and self.current[name]["source"] == "configuration file"
+        ]
+        removed = removed if written and None not in written else []
+        return self.pending(NAMES) + removed
+
     def pending(self, names: t.Collection[str]) -> list[str]:
         """Return which of these settings wait for a restart."""
         return sorted(name for name in names if self.current.get(name, {}).get("pending_restart"))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import types
 import typing as t
 
@@ -30,6 +31,7 @@ class _Host:
         self.text, self.actions, self._bad, self._left = "old", list[str](), bad, left
         monkeypatch.setattr(child_process, "require", self._require)
         monkeypatch.setattr(child_process, "ask", self._ask)
+        monkeypatch.setattr(child_process, "run", self._run)
         monkeypatch.setattr(look_at_postgresql, "look", self._look)
         monkeypatch.setattr(apply_settings, "_PAUSE", 0)
 
@@ -38,6 +40,10 @@ class _Host:
         if self.text == self._bad:
             raise OSError("it does not start")
         return ""
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        said = "x [1] FATAL:  could not map shared memory\n"
+        return subprocess.CompletedProcess(command, 0, said, "")
 
     def _ask(self, _question: Row, script: str, asked: Row, user: str, _python: str) -> Row:
         assert (script, asked["path"], user) == ("write_file.py", "/x.conf", "postgres")
@@ -58,7 +64,9 @@ def test_the_settings_are_written_and_put_in_force(monkeypatch: pytest.MonkeyPat
 
 def test_settings_that_do_not_start_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     host = _Host(monkeypatch, bad="new")
-    with pytest.raises(OSError, match=r"it does not start[.] /x.conf is as before, and PostgreSQL runs again[.]"):
+    with pytest.raises(
+        OSError, match=r"it does not start[.] .*map shared memory[.] /x.conf is as before,.*memory_share"
+    ):
         apply_settings.answer({"settings": _SETTINGS})
     assert (host.text, host.actions) == ("old", ["restart new", "restart old"])
 
@@ -68,6 +76,26 @@ def test_a_file_that_was_not_there_is_removed_again(monkeypatch: pytest.MonkeyPa
     with pytest.raises(OSError, match="as before"):
         apply_settings.answer({"settings": {**_SETTINGS, "present": None}})
     assert host.text == ""
+
+
+def test_a_file_that_an_interrupted_run_left_is_removed_if_postgresql_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = _Host(monkeypatch, bad="new")
+    with pytest.raises(OSError, match=r"/x.conf is removed, and PostgreSQL runs again[.]"):
+        apply_settings.answer({"settings": {**_SETTINGS, "present": "new"}})
+    assert (host.text, host.actions) == ("", ["restart new", "restart "])
+
+
+def test_a_postgresql_that_does_not_start_at_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    _Host(monkeypatch, bad="")
+    monkeypatch.setattr(apply_settings, "_put_in_force", _fail)
+    with pytest.raises(OSError, match="does not start without these settings either: no[.] Correct that first"):
+        apply_settings.answer({"settings": _SETTINGS})
+
+
+def _fail(_settings: Row) -> None:
+    raise OSError("no")
 
 
 def test_settings_that_are_never_in_force_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

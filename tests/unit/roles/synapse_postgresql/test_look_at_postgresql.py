@@ -57,6 +57,12 @@ def _with_clusters(monkeypatch: pytest.MonkeyPatch, *clusters: Cluster) -> None:
     monkeypatch.setattr(postgresql_host, "find_clusters", lambda: list(clusters))
 
 
+@pytest.mark.parametrize("arguments", [{"user": "postgres"}, {"dbname": "template1"}])
+def test_what_a_new_cluster_has_of_its_own_is_refused_before_it_is_installed(arguments: Row) -> None:
+    (wrong,) = look_at_postgresql.look(_question(arguments=arguments)).wrong
+    assert "are not for Synapse. Set prefix_user and prefix_database" in wrong
+
+
 def test_a_bare_host_gets_everything() -> None:
     plan = look_at_postgresql.look(_question())
     assert plan.wrong == []
@@ -147,6 +153,7 @@ _FOUND = {
     "owner": "synapse",
     "version": 150014,
     "can_create": True,
+    "read_only": False,
     "datconnlimit": -1,
     "role_limit": -1,
     "max_connections": 100,

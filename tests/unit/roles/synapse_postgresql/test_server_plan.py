@@ -31,7 +31,7 @@ _QUESTION = {
     "share": 60,
     "tunes": True,
 }
-_ROLE = {"rolcanlogin": True, "rolsuper": False, "rolconnlimit": -1}
+_ROLE = {"rolcanlogin": True, "rolsuper": False, "rolconnlimit": -1, "expired": False}
 _DATABASE = {"datname": "data", "encoding": "UTF8", "datcollate": "C", "datctype": "C", "owner": "other"}
 _SUPERUSER = {"rolsuper": True, "rolcreaterole": True, "rolcreatedb": True}
 
@@ -114,6 +114,8 @@ def test_an_administrator_who_is_no_superuser_joins_the_owner() -> None:
         ({"database": {**_DATABASE, "datcollate": "en_US.UTF-8"}}, "locale en_US.UTF-8/C, but .* with createdb x and"),
         ({"can_create": False}, 'belongs to other. .*: ALTER DATABASE "data" OWNER TO "synapse";'),
         ({"role": {**_ROLE, "rolcanlogin": False}}, 'may not log in. Set prefix_user .*: ALTER ROLE "synapse" LOGIN;'),
+        ({"role": {**_ROLE, "rolconnlimit": 2}}, 'is 2, but .* 10 .*: ALTER ROLE "synapse" CONNECTION LIMIT 10;'),
+        ({"role": {**_ROLE, "expired": True}}, "has expired .* ALTER ROLE \"synapse\" VALID UNTIL 'infinity';"),
         ({"role": {**_ROLE, "rolsuper": True}, "password": False}, "^prefix_password is not the password .*superuser"),
         (
             {"rights": {"rolsuper": False, "rolcreaterole": False, "rolcreatedb": False}, "database": None},
@@ -185,5 +187,27 @@ def test_no_restart_with_what_others_have_changed() -> None:
 def test_no_change_of_files_that_postgresql_cannot_read() -> None:
     row = {"name": "x", "setting": "y", "sourcefile": "/a.conf", "sourceline": 3, "error": "unrecognized parameter"}
     assert "/a.conf line 3: unrecognized parameter" in _settings(written=[row]).wrong[0]
-    row["error"] = "setting could not be applied, because it cannot be changed without restarting the server"
-    assert _settings(written=[row]).wrong == []
+
+
+def test_what_waits_for_a_restart_is_no_fault_and_is_not_restarted_with_the_settings_of_others() -> None:
+    row = {"name": "shared_buffers", "setting": "1GB", "sourcefile": _PATH, "sourceline": 2, "error": "not applied"}
+    text, now = _written(shared_buffers=_setting(16384, "postmaster", "8kB", pending_restart=True))
+    plan = _settings(text, settings=now, written=[row])
+    assert (plan.wrong, plan.steps[-1]) == ([], "PostgreSQL is restarted.")
+    others = {**row, "name": "max_connections", "setting": "150", "sourcefile": "/other.conf"}
+    now["max_connections"] = _setting(100, "postmaster", pending_restart=True)
+    (wrong,) = _settings(text, settings=now, written=[row, others]).wrong
+    assert "but max_connections that others have set also wait" in wrong
+
+
+def test_a_removal_that_was_interrupted_is_completed() -> None:
+    rows = [
+        {"name": name, "setting": "1", "sourcefile": "/a", "sourceline": 1, "error": None} for name in ("port", "ssl")
+    ]
+    absent = {"state": "absent"}
+    now = {**_server()["settings"], "shared_buffers": _setting(131072, "postmaster", "8kB", pending_restart=True)}
+    assert _settings(None, absent, settings=now, written=rows).steps == ["PostgreSQL is restarted."]
+    now = {**_server()["settings"], "work_mem": _setting(12288, unit="kB", source="configuration file")}
+    assert _settings(None, absent, settings=now, written=rows).steps == ["PostgreSQL reads its files again."]
+    unread = [{"name": None, "setting": None, "sourcefile": "/a", "sourceline": 1, "error": "syntax error"}]
+    assert _settings(None, absent, settings=now, written=unread).steps == []

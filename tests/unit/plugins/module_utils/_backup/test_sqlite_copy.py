@@ -130,5 +130,5 @@ def test_a_file_that_is_not_a_database(tmp_path: pathlib.Path) -> None:
     path.write_text("no database" * 100)
     with open_place(str(path)) as place, pytest.raises(SynapseError, match="could not be copied"):
         copy_database(str(path), place)
-    with pytest.raises(SynapseError, match="cannot be read"), open_place(str(tmp_path / "missing.db")):
+    with pytest.raises(SynapseError, match="does not exist. Check its path"), open_place(str(tmp_path / "missing.db")):
         pass

@@ -275,7 +275,7 @@ def test_two_at_the_same_time(host: Host) -> None:
         _act(host.resource())
     [step] = host.resource().plan().steps
     notes.write(Note("example.org", {"main": True}))
-    with pytest.raises(SynapseError, match="Another task has begun to reset example.org meanwhile"):
+    with pytest.raises(SynapseError, match="Another task has reset example.org meanwhile"):
         step.run()
 
 

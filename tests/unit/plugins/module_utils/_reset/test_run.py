@@ -356,3 +356,27 @@ def test_the_old_one_was_copied_back_by_hand(tmp_path: pathlib.Path) -> None:
         made(world, tmp_path, Note("example.org", RUNNING, 1_500_000_000, "/backups/one.tar")).go_on()
     assert raised.value.details == {"changed": False, "database": "old"}
     assert "put back" not in world.done
+
+
+@pytest.mark.parametrize("fails", ["drop", "start new"])
+def test_accounts_that_seem_younger_than_the_drop(tmp_path: pathlib.Path, fails: str) -> None:
+    """The clock was wrong when they were created, or they are from this second."""
+    young = dataclasses.replace(OLD, oldest=int(time.time()) + 9999)
+
+    class Kept(OneDatabase):
+        def put_back(self) -> None:
+            super().put_back()
+            self.world.contents = young
+
+    class Stuck(Server):
+        def start(self, running: dict[str, t.Any] | None = None) -> None:
+            raise StateNotReached("The port is in use.")
+
+    world = World(fails, contents=young)
+    parts = Parts(Kept(world), Stuck(world), NoteFile([str(tmp_path)]), Backup(world))
+    with pytest.raises(SynapseError, match="Nothing is dropped: the old database is in place") as raised:
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert raised.value.details["database"] == "old"
+    note = noted(tmp_path)
+    assert note is not None
+    assert note.dropped_ts == 0
