@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import json
 import shutil
 import sqlite3
@@ -23,7 +24,6 @@ from pathlib import Path
 
 import neighbourhood
 import processes
-import servers
 from neighbour import quoted
 
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
@@ -44,7 +44,9 @@ _FOLLOWING = (
 
 def build(directory: Path, binaries: str) -> None:
     """Build the server in `directory`, which does not exist yet."""
-    started = servers.start(["sqlite", "postgresql"], dict(_SETTINGS), binaries, "nobody", federating=True)
+    started = importlib.import_module("servers").start(
+        ["sqlite", "postgresql"], dict(_SETTINGS), binaries, "nobody", federating=True
+    )
     try:
         described, other = started["servers"]
         meet(Server(described), Server(other))

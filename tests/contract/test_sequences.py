@@ -187,7 +187,7 @@ def test_sequence_of_a_newer_synapse(halted: Server) -> None:
 
 
 def test_sqlite() -> None:
-    with servers.own_servers("sqlite") as [server], _database(server) as database:
+    with servers.own_servers("sqlite") as own, _database(own[0]) as database:
         assert read_sequences(database) == []
         assert check_sequences(database) == []
         assert unknown_sequences(database) == []

@@ -182,7 +182,8 @@ def test_daemon_that_was_killed(running: Server) -> None:
 
 
 def test_workers() -> None:
-    with servers.own_servers("postgresql") as [server], with_workers(server, 2) as workers:
+    with servers.own_servers("postgresql") as own, with_workers(own[0], 2) as workers:
+        server = own[0]
         service = _service(server)
         assert len(_pids(server)) == 3
         with pytest.raises(SynapseError, match=r"\(synapse.app.generic_worker\) cannot be started again .*worker_pid_"):

@@ -231,7 +231,8 @@ def _workers(server: Server) -> list[Process]:
 
 def test_workers(tmp_path: Path) -> None:
     """They run again, although the run that stopped them was killed."""
-    with servers.own_servers("postgresql") as [server], with_workers(server, 1) as [worker]:
+    with servers.own_servers("postgresql") as own, with_workers(own[0], 1) as [worker]:
+        server = own[0]
         file = Path(server.directory, f"{worker.name}.yaml")
         pid_file = str(file.with_suffix(".pid"))
         file.write_text(json.dumps({**json.loads(file.read_text()), "worker_pid_file": pid_file}))

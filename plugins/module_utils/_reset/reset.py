@@ -19,7 +19,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     read_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.background_updates import find_databases
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    SynapseError,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.media_store import find_media_store
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.evidence import Evidence
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.query import DatabaseSource
@@ -92,7 +96,7 @@ class ResetResource:
         self._server_name = ""
         self._decision = Decision(Case.UNUSED)
         self._run: ResetRun | None = None
-        self._database: Droppable | None = None
+        self._opened: Droppable | None = None
         self._media_path = ""
         self._key: SigningKey | None = None
         self._note: Note | None = None
@@ -106,7 +110,7 @@ class ResetResource:
         self._note = self._notes.read(self._server_name)
         self._place = self._find_place()
         settings = find_databases(configuration, self._place.working_directory)
-        self._database = open_database(settings, declared.synapse_python, self._place.as_synapse)
+        self._opened = open_database(settings, declared.synapse_python, self._place.as_synapse)
         contents = self._database.contents()
         require_confirmation(self._server_name, declared.confirm, contents.server_names)
         require_nothing_half_done(declared.config_path)
@@ -117,11 +121,15 @@ class ResetResource:
             self._key = find_signing_key(configuration, self._decision.old_server_name, self._place.working_directory)
         return self._planned(media)
 
+    @property
+    def _database(self) -> Droppable:
+        if self._opened is None:
+            raise SynapseError("The database was not looked at yet.")
+        return self._opened
+
     def verify(self, plan: Plan) -> None:
         """See Resource."""
-        assert self._database is not None
-        assert self._run is not None
-        is_old = is_of_old(self._database.contents(), self._run.dropped_ts)
+        is_old = self._run is not None and is_of_old(self._database.contents(), self._run.dropped_ts)
         require(
             ["it has the accounts or rooms of the old one"] if is_old else [], f"The database of {self._server_name}"
         )
@@ -129,7 +137,6 @@ class ResetResource:
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """See Resource."""
         decision, database = self._decision, self._database
-        assert database is not None
         reset: dict[str, t.Any] = {
             "server_name": self._server_name,
             "case": decision.case.value,
@@ -159,7 +166,6 @@ class ResetResource:
         return configuration
 
     def _decide(self, contents: Contents) -> Decision:
-        assert self._database is not None
         note, aside = self._note, self._database.is_aside()
         dropped = note.dropped_ts if note else 0
         if note and dropped and (aside or not is_of_old(contents, dropped)):
@@ -193,7 +199,6 @@ class ResetResource:
     def _planned(self, media: MediaClearing | None) -> Plan:
         """Return the plan for the case that was decided. Raises what a run would raise before it changes anything."""
         case, database, server = self._decision.case, self._database, self._server
-        assert database is not None
         since = self._note.dropped_ts if case is Case.UNFINISHED and self._note else time.time()
         has_files = media is not None and media.has_files(since)
         before = {"database": _EMPTY if case is Case.UNUSED else _IN_USE, **self._media_state(has_files)}
@@ -243,7 +248,6 @@ class ResetResource:
 
     def _decide_again(self) -> None:
         """Raise SynapseError if what was decided is not so any more, because something was written since then."""
-        assert self._database is not None
         decision = decide(self._server_name, self._database.contents(), self._read_evidence)
         if decision != self._decision:
             raise InvalidInput(

@@ -18,6 +18,7 @@ import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -159,7 +160,7 @@ class PostgresqlTarget:
         environment = {**environment_of(self._settings), "PGAPPNAME": _APPLICATION}
         with tempfile.TemporaryFile() as said:
             try:
-                process = subprocess.Popen(
+                process = BinaryCommand(
                     command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
@@ -181,9 +182,8 @@ class PostgresqlTarget:
                 said.seek(0)
                 raise SynapseError(self._failed(said.read().decode(errors="replace")))
 
-    def _feed(self, process: subprocess.Popen[bytes], pieces: Pieces) -> None:
-        stream = process.stdin
-        assert stream is not None
+    def _feed(self, process: BinaryCommand, pieces: Pieces) -> None:
+        stream = t.cast("t.IO[bytes]", process.stdin)
         # If it ends too early, its status and its message say why.
         broken = False
         for piece in pieces:

@@ -8,7 +8,6 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.difference import Difference
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.repair import add_rows, prepare_rows
 
@@ -55,11 +54,11 @@ class Postgresql:
 
 
 def prepare(target: Postgresql, *differences: Difference) -> None:
-    prepare_rows(t.cast("Database", target), differences, "a move", "removed")
+    prepare_rows(t.cast("t.Any", target), differences, "a move", "removed")
 
 
 def add(target: Postgresql, *differences: Difference) -> None:
-    add_rows(t.cast("Database", target), differences, "a move", "added")
+    add_rows(t.cast("t.Any", target), differences, "a move", "added")
 
 
 def test_a_changed_row_is_changed_in_place_with_booleans() -> None:

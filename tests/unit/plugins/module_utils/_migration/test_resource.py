@@ -24,7 +24,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.sour
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
 
 SETTINGS = {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
 
@@ -75,7 +74,7 @@ class World:
 
     def resource(self, *, present: bool = True) -> MigrationResource:
         """The resource."""
-        return MigrationResource(self.declared, t.cast("Service", self), None, present=present)
+        return MigrationResource(self.declared, t.cast("t.Any", self), None, present=present)
 
     def require_control(self) -> None:
         """Allow everything."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import (
     find_written,
     read_identities,
@@ -40,7 +40,7 @@ class Postgresql:
 
 
 def written(rows: dict[str, int], changed: dict[str, int], age: int = 5, identity: str = "then") -> list[str]:
-    database = t.cast("Database", Postgresql(rows, changed, age, identity))
+    database = t.cast("t.Any", Postgresql(rows, changed, age, identity))
     return find_written(database, "77", COUNTS, {"access_tokens": "then"})
 
 
@@ -64,7 +64,7 @@ def test_a_new_login_counts_but_not_the_use_of_a_token() -> None:
 
 
 def test_a_login_that_replaces_another_one_counts() -> None:
-    assert read_identities(t.cast("Database", Postgresql({}, {}))) == {"access_tokens": "then"}
+    assert read_identities(t.cast("t.Any", Postgresql({}, {}))) == {"access_tokens": "then"}
     assert written({}, {"access_tokens": 1}, identity="now") == ["changed rows of access_tokens"]
 
 
