@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from commands import Command, Failed, execute
@@ -27,6 +28,8 @@ COPIES = 24
 _HERE = Path(__file__).resolve().parent
 _SETUP = REPOSITORY / "tests" / "integration" / "targets" / "setup_synapse" / "files"
 _PREFIX = "big_server-"
+# In seconds.
+_A_WHILE = 2 * 86_400
 _SOURCES = (
     "big_server_build.py",
     "big_server_clones.py",
@@ -46,7 +49,8 @@ def built(copies: int = COPIES) -> Path:
     kept = cache() / f"{_PREFIX}{_key()}"
     with locked(f"{_PREFIX}built"):
         for old in cache().glob(f"{_PREFIX}*"):
-            if old != kept:
+            # Another checkout may use what it has built in another way.
+            if old != kept and time.time() - old.stat().st_mtime > _A_WHILE:
                 shutil.rmtree(old)
         kept.mkdir(exist_ok=True)
         first, directory = kept / "0", kept / str(copies)
