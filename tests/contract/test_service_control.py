@@ -67,6 +67,8 @@ def _pids(server: Server) -> list[int]:
 def own() -> t.Iterator[Server]:
     """A server that these tests stop."""
     with servers.own_servers("sqlite") as [server]:
+        # Synapse reports errors of its own later if it is stopped before they are complete.
+        until(lambda: server.rows("SELECT 1 FROM background_updates"), lambda rows: not rows)
         yield server
 
 
