@@ -34,7 +34,8 @@ _Batch = list[_Operation]
 def flushed(descriptor: int) -> t.Iterator[None]:
     """Let what is written to the open file in the block go to the disk meanwhile. At the end everything is there.
 
-    Otherwise the disk would be idle until the end, and the end would have to wait for it. Raises OSError.
+    Otherwise the disk would be idle until the end, and the end would have to wait for it. What is there does not stay
+    in memory: it would take the place of what Synapse and its database read. Raises OSError.
     """
     stop = threading.Event()
     errors: list[OSError] = []
@@ -43,6 +44,7 @@ def flushed(descriptor: int) -> t.Iterator[None]:
         try:
             while not stop.wait(_BETWEEN_FLUSHES):
                 os.fdatasync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError as error:
             # Linux reports it once: the last call would succeed.
             errors.append(error)
@@ -57,6 +59,7 @@ def flushed(descriptor: int) -> t.Iterator[None]:
     if errors:
         raise errors[0]
     os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class HashingWriter:

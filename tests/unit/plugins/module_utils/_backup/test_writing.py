@@ -69,6 +69,7 @@ def test_a_descriptor_that_cannot_be_written() -> None:
 
 def test_a_file_is_on_the_disk_after_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     calls: list[str] = []
+    advised: list[tuple[int, ...]] = []
     during = threading.Event()
     descriptor = os.open(tmp_path / "file", os.O_WRONLY | os.O_CREAT, 0o600)
 
@@ -78,11 +79,14 @@ def test_a_file_is_on_the_disk_after_the_block(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(os, "fdatasync", flush)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: calls.append("end"))
+    monkeypatch.setattr(os, "posix_fadvise", lambda _descriptor, *advice: advised.append(advice))
     with flushed(descriptor):
         assert during.wait(10)
     os.close(descriptor)
     assert calls[-1] == "end"
     assert set(calls[:-1]) == {"during"}
+    # Each time that it is on the disk, it leaves the memory.
+    assert advised == [(0, 0, os.POSIX_FADV_DONTNEED)] * len(calls)
 
 
 def test_an_error_of_the_disk_is_raised_at_the_end() -> None:
