@@ -119,20 +119,18 @@ class BackedUp:
             stop.set()
             thread.join()
 
-    def keys(self, kind: str, directory: Path) -> tuple[str, dict[str, str]]:
-        """Make a pair of keys; return the public one, and the option that names the private one."""
-        directory.mkdir(exist_ok=True)
-        if kind == "age":
-            identity = directory / "age.key"
-            subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
-            shown = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True)
-            return shown.stdout.strip(), {"age_identity_path": str(identity)}
-        home = directory / "gnupg"
-        home.mkdir(mode=0o700)
-        gpg = ["gpg", "--batch", "--homedir", str(home), "--passphrase", ""]
-        subprocess.run([*gpg, "--quick-generate-key", "backup@example.org"], check=True, capture_output=True)
-        shown = subprocess.run([*gpg, "--export", "--armor"], check=True, capture_output=True, text=True)
-        return shown.stdout, {"gpg_home": str(home)}
+
+def make_keys(kind: str, directory: Path) -> tuple[str, dict[str, str]]:
+    """Make a pair of keys in an empty directory; return the public one, and the option that names the private one."""
+    if kind == "age":
+        identity = directory / "age.key"
+        subprocess.run(["age-keygen", "-o", identity], check=True, capture_output=True)
+        shown = subprocess.run(["age-keygen", "-y", identity], check=True, capture_output=True, text=True)
+        return shown.stdout.strip(), {"age_identity_path": str(identity)}
+    gpg = ["gpg", "--batch", "--homedir", str(directory), "--passphrase", ""]
+    subprocess.run([*gpg, "--quick-generate-key", "backup@example.org"], check=True, capture_output=True)
+    shown = subprocess.run([*gpg, "--export", "--armor"], check=True, capture_output=True, text=True)
+    return shown.stdout, {"gpg_home": str(directory)}
 
 
 def filled(server: Server) -> BackedUp:

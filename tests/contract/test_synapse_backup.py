@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -36,7 +36,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
-from ansible_collections.matrix_ops.synapse.tests.contract.backed_up import BackedUp, filled
+from ansible_collections.matrix_ops.synapse.tests.contract.backed_up import BackedUp, filled, make_keys
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 
 _MODULE, _INFO = "synapse_backup", "synapse_backup_info"
@@ -176,15 +176,26 @@ def test_old_archives_are_removed(made: BackedUp, backups: Path) -> None:
     assert less["steps"] == [f"remove {paths[2].name}"]
 
 
+@pytest.fixture(name="key_directory")
+def make_key_directories() -> t.Iterator[t.Callable[[], Path]]:
+    """Return a function that makes a directory with a short path: a socket in it may have at most 107 characters."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Path:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="keys_"))
+            # An agent of GnuPG would stay for a while.
+            stop = ["gpgconf", "--homedir", directory, "--kill", "all"]
+            stack.callback(subprocess.run, stop, capture_output=True, check=False)
+            return Path(directory)
+
+        yield make
+
+
 @pytest.mark.parametrize("kind", ["age", "gpg"])
 def test_an_encrypted_archive(
-    made: BackedUp, backups: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+    made: BackedUp, backups: Path, tmp_path: Path, key_directory: t.Callable[[], Path], kind: str
 ) -> None:
-    for directory in (tmp_path, tmp_path / "other"):
-        # An agent of GnuPG would stay for a while.
-        stop = ["gpgconf", "--homedir", str(directory / "gnupg"), "--kill", "all"]
-        request.addfinalizer(functools.partial(subprocess.run, stop, capture_output=True))
-    public, identity = made.keys(kind, tmp_path)
+    public, identity = make_keys(kind, key_directory())
     declared = {f"{kind}_recipients": [public]}
     done = made.back_up(backups, **declared, verify=True, **identity)
     assert (done["encryption"], done["verified"]) == (kind, True)
@@ -196,7 +207,7 @@ def test_an_encrypted_archive(
     again = run_module(_MODULE, made.declare(backups, **declared), check=True, diff=False)
     assert not again["changed"]
     _refused(_INFO, {"src": done["path"]}, r"is encrypted with (age|GnuPG)\. Set ")
-    _other, wrong = made.keys(kind, tmp_path / "other")
+    _other, wrong = make_keys(kind, key_directory())
     _refused(_INFO, {"src": done["path"], **wrong}, "cannot be decrypted: ")
     _refused(_MODULE, made.declare(backups, **declared, verify=True, max_age="0"), "verify needs the private key")
     _refused(

@@ -13,6 +13,7 @@ import argparse
 import collections
 import concurrent.futures
 import os
+import re
 import signal
 import sys
 import threading
@@ -31,6 +32,10 @@ from suite import Suite
 _LANES = 2
 _SHOWN_LINES = 200
 _SLOWEST = 10
+# How tools report at the start of a line that something has failed, and how Ansible reports why, rescued or not.
+_FAILURE = re.compile("FAILED |ERROR:? |failed +[a-z_]+ \\(|-> ")
+_REASON = re.compile("fatal: ")
+_REPEATED_LINES, _REPEATED_CHARACTERS = 10, 400
 
 
 class Took(t.NamedTuple):
@@ -48,7 +53,7 @@ class Report:
 
     def __init__(self) -> None:
         self.counts = collections.Counter[str]()
-        self.failed: list[str] = []
+        self.failed: dict[str, t.Sequence[str]] = {}
         self._took: dict[str, Took] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +63,7 @@ class Report:
             self.counts[outcome] += 1
             self._took[name] = took
             if outcome == "failed":
-                self.failed.append(name)
+                self.failed[name] = list(_failures(lines))
             shown = {"passed": "ok", "failed": "FAILED", "skipped": "SKIPPED"}[outcome]
             print(f"{shown:8}{name} ({took})", *lines, sep="\n", flush=True)
 
@@ -70,7 +75,10 @@ class Report:
             yield from (f"{took.seconds:8.0f} s  {name}" for name, took in slowest)
         total = Took(seconds, sum(took.processor_seconds for took in self._took.values()))
         yield f"\nFinished in {total}."
-        yield from (f"Failed: {name}" for name in self.failed)
+        for name, failures in self.failed.items():
+            yield f"Failed: {name}"
+            # Again here: of a long output, only the end may be kept.
+            yield from (f"    {line[:_REPEATED_CHARACTERS]}" for line in failures[-_REPEATED_LINES:])
         yield ", ".join(f"{self.counts[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped"))
 
 
@@ -106,6 +114,22 @@ def main() -> int:
     return 1 if report.failed else 0
 
 
+def _shortened(lines: t.Sequence[str]) -> list[str]:
+    """Return the last lines of a failed suite's output, and what failed before them."""
+    return [*_failures(lines[:-_SHOWN_LINES]), *lines[-_SHOWN_LINES:]]
+
+
+def _failures(lines: t.Iterable[str]) -> t.Iterator[str]:
+    """Yield the lines that report a failure, each after what Ansible last gave as the reason for one."""
+    reason = ""
+    for line in (line.strip() for line in lines):
+        if _REASON.match(line):
+            reason = line
+        elif _FAILURE.match(line):
+            yield from filter(None, (reason, line))
+            reason = ""
+
+
 def _run(name: str, suite: Suite, report: Report) -> None:
     start, used = time.monotonic(), commands.processor_seconds()
     outcome, lines = _run_suite(suite)
@@ -124,7 +148,7 @@ def _run_suite(suite: Suite) -> tuple[str, t.Sequence[str]]:
     except InstallationFailed as error:
         return "failed", [str(error)]
     except commands.Failed as error:
-        return "failed", error.output.rstrip().splitlines()[-_SHOWN_LINES:]
+        return "failed", _shortened(error.output.rstrip().splitlines())
     except commands.Stopped:
         raise
     except Exception:
