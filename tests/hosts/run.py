@@ -23,6 +23,7 @@ scenario.toml:
                 refused    it fails, and the host is untouched
     message     a regular expression that its output must contain
     starts      how many times the unit (see `unit`) was started during the step; likewise `reloads`
+    tasks       how many tasks are run and skipped at most
     remember    after the step, keep the contents of the host's files below /etc and /srv under this name
     back_to     after the step, they must be as they were kept under this name
     reboot      true: restart the host and wait for it, instead of running a playbook
@@ -156,8 +157,8 @@ class Scenario:
         if expect in ("changed", "predicted"):
             require(changes > 0, "no change reported")
         if expect == "unchanged":
-            tasks = re.findall(r"^TASK \[(.*)\] \**\n(?:(?!TASK|PLAY).*\n)*?changed: ", output, re.MULTILINE)
-            require(changes == 0, f"{changes} changes reported, expected none: {', '.join(tasks)}")
+            changing = re.findall(r"^TASK \[(.*)\] \**\n(?:(?!TASK|PLAY).*\n)*?changed: ", output, re.MULTILINE)
+            require(changes == 0, f"{changes} changes reported, expected none: {', '.join(changing)}")
         if untouched:
             after = self.on_host(SNAPSHOT)
             require(*same(before, after))
@@ -166,6 +167,10 @@ class Scenario:
             self.remembered[step["remember"]] = self.on_host(CONTENTS)
         if "back_to" in step:
             require(*same(self.remembered[step["back_to"]], self.on_host(CONTENTS)))
+        if "tasks" in step:
+            counted_tasks = re.findall(r" : ok=(\d+) .* skipped=(\d+) ", output)
+            tasks = sum(int(number) for numbers in counted_tasks for number in numbers)
+            require(tasks <= step["tasks"], f"{tasks} tasks, expected at most {step['tasks']}")
         if "message" in step:
             require(re.search(step["message"], output) is not None, f"no such message: {step['message']}")
         for sign in ("Traceback (most recent call last)", "[DEPRECATION WARNING]"):

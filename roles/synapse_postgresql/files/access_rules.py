@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 import typing as t
 
 Rule = dict[str, t.Any]
@@ -15,6 +14,8 @@ Rule = dict[str, t.Any]
 # A rule applies, it does not, or only PostgreSQL can tell.
 _UNKNOWN = "unknown"
 _WITH_PASSWORD = ("scram-sha-256", "md5", "password")
+# Others than PostgreSQL decide, mostly by a password too.
+_BY_OTHERS = ("ldap", "pam", "radius", "bsd", "gss", "sspi", "cert")
 # What pg_createcluster writes. Rules for replication do not matter here.
 DEFAULT_RULES: list[Rule] = [
     {"type": "local", "database": ["all"], "user_name": ["postgres"], "auth_method": "peer"},
@@ -39,7 +40,10 @@ DEFAULT_RULES: list[Rule] = [
 
 
 class Visitor(t.NamedTuple):
-    """Who connects. `host`: as in the arguments. `system_user`: the user of Synapse. `encrypts`: the server has TLS."""
+    """Who connects. `host`: as in the arguments. `system_user`: the user of Synapse. `encrypts`: the server has TLS.
+
+    `address`: the one that the client has, if the connection does not go through a socket in a directory.
+    """
 
     host: str
     database: str
@@ -47,6 +51,7 @@ class Visitor(t.NamedTuple):
     has_password: bool
     system_user: str
     encrypts: bool = True
+    address: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -54,47 +59,41 @@ class Visitor(t.NamedTuple):
         return not self.host or self.host.startswith("/")
 
 
-def address_of(host: str) -> str:
-    """Return the address of this host under which a client reaches a local server first."""
-    try:
-        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError:
-        return "127.0.0.1"
-
-
-def method_for(visitor: Visitor, rules: t.Sequence[Rule], address: str = "") -> str:
-    """Return the method of the first rule that applies: "" if there is none, "unknown" if only PostgreSQL can tell.
-
-    `address`: the one that the client has, if the connection does not go through a socket in a directory.
-    """
+def method_for(visitor: Visitor, rules: t.Sequence[Rule]) -> str:
+    """Return the method of the first rule that applies: "" if there is none, "unknown" if only PostgreSQL can tell."""
     for rule in rules:
-        applies = _applies(visitor, rule, address)
+        applies = _applies(visitor, rule)
         if applies:
-            return _UNKNOWN if applies == _UNKNOWN or rule.get("options") else str(rule["auth_method"])
+            unknown = applies == _UNKNOWN or rule.get("options") or rule["auth_method"] in _BY_OTHERS
+            return _UNKNOWN if unknown else str(rule["auth_method"])
     return ""
 
 
-def _applies(visitor: Visitor, rule: Rule, address: str) -> bool | str:
-    found = [_by_type(visitor, rule["type"])]
+def _applies(visitor: Visitor, rule: Rule) -> bool | str:
+    found = [_by_type(visitor, rule)]
     found.append(_by_name(visitor.database, rule["database"], same=visitor.user))
     found.append(_by_name(visitor.user, rule["user_name"]))
     if not visitor.is_local:
-        found.append(_by_address(address, rule))
+        found.append(_by_address(visitor.address, rule))
     return False if False in found else _UNKNOWN if _UNKNOWN in found else True
 
 
-def _by_type(visitor: Visitor, kind: str) -> bool | str:
+def _by_type(visitor: Visitor, rule: Rule) -> bool | str:
+    kind = rule["type"]
+    if kind == "other":
+        return _UNKNOWN
     if visitor.is_local or kind == "local":
         return visitor.is_local and kind == "local"
     # A client tries it with TLS first, if the server has it, and without it afterwards.
-    return {"host": True, "hostssl": visitor.encrypts, "hostgssenc": False}.get(kind, _UNKNOWN)
+    with_tls = visitor.encrypts and rule["auth_method"] != "reject"
+    return {"host": True, "hostssl": with_tls, "hostgssenc": False}.get(kind, _UNKNOWN)
 
 
 def _by_name(name: str, names: t.Sequence[str], same: str = "") -> bool | str:
     if "all" in names or name in names or ("sameuser" in names and name == same):
         return True
-    # Groups and regular expressions.
-    return _UNKNOWN if any(re.match(r"[+/]|same(role|group)\Z", one) for one in names) else False
+    # Groups, regular expressions and files with names.
+    return _UNKNOWN if any(re.match(r"[+/@]|same(role|group)\Z", one) for one in names) else False
 
 
 def _by_address(address: str, rule: Rule) -> bool | str:
@@ -116,15 +115,15 @@ def _prefix(netmask: str) -> int:
 def refusal(visitor: Visitor, rules: t.Sequence[Rule], path: str, unit: str, prefix: str) -> str:
     """Return why these rules do not let Synapse in and what to do about it, or nothing if they may.
 
-    `path`: that of pg_hba.conf. `prefix`: how the names of the variables begin.
+    `path`: that of pg_hba.conf. `unit`: the service that reads it again, or "" if it does not run. `prefix`: how the
+    names of the variables begin.
     """
-    address = "" if visitor.is_local else address_of(visitor.host)
-    method = method_for(visitor, rules, address)
+    method = method_for(visitor, rules)
     if method in (_UNKNOWN, "trust") or (method in _WITH_PASSWORD and visitor.has_password):
         return ""
     if method == "peer" and visitor.user == visitor.system_user:
         return ""
-    who = f"the user {visitor.user} through {'the local socket' if visitor.is_local else address}"
+    who = f"the user {visitor.user} through {'the local socket' if visitor.is_local else visitor.address}"
     if method in _WITH_PASSWORD:
         return f"{path} requires a password of {who} ({method}). Set {prefix}_password."
     kept = f"{path} does not let Synapse in: " + (
@@ -137,16 +136,17 @@ def refusal(visitor: Visitor, rules: t.Sequence[Rule], path: str, unit: str, pre
         else "."
     )
     action = "add this line above its other rules" if others.endswith("Or") else "Add this line above its other rules"
-    return f"{kept}{others} {action}, and run systemctl reload {unit}: {line_for(visitor, address)}"
+    reload = f", and run systemctl reload {unit}" if unit else ""
+    return f"{kept}{others} {action}{reload}: {line_for(visitor)}"
 
 
-def line_for(visitor: Visitor, address: str) -> str:
+def line_for(visitor: Visitor) -> str:
     """Return the rule that lets Synapse in."""
     names = f"{quoted(visitor.database)} {quoted(visitor.user)}"
     method = "scram-sha-256" if visitor.has_password or not visitor.is_local else "peer"
     if visitor.is_local:
         return f"local {names} {method}"
-    return f"host {names} {address}/{ipaddress.ip_address(address).max_prefixlen} {method}"
+    return f"host {names} {visitor.address}/{ipaddress.ip_address(visitor.address).max_prefixlen} {method}"
 
 
 def quoted(name: str) -> str:

@@ -71,6 +71,8 @@ def _log_of(unit: str) -> str:
 
 
 def _put_in_force(settings: Row) -> None:
+    if not settings["runs"]:
+        return
     action = "restart" if settings["restarts"] else "reload"
     child_process.require(["systemctl", action, settings["unit"]])
 

@@ -10,6 +10,9 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import child_process, database_rules
 
+# Another Python may come before that of the distribution, which has the package of the driver.
+PYTHONS = ("python3", "/usr/bin/python3")
+
 
 def connect(question: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return what Synapse gets: see inspect_database.py. Raises `OSError` if no Python can connect.
@@ -18,7 +21,7 @@ def connect(question: dict[str, t.Any]) -> dict[str, t.Any]:
     """
     # Before Synapse is installed, its user does not exist.
     user = question["system_user"] if has_user(question["system_user"]) else ""
-    python = find_python([question["synapse_python"], "python3"], user)
+    python = find_python([question["synapse_python"], *PYTHONS], user)
     if not python:
         raise OSError("No Python on this host has psycopg2. Install python3-psycopg2, or Synapse with its driver.")
     asked = {"arguments": question["arguments"]}

@@ -16,14 +16,15 @@ TIME_LIMIT = 120
 
 def run(command: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     """Return how a command ended and what it printed; raises `OSError` or `subprocess.TimeoutExpired`."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    # Variables such as PGOPTIONS and PGHOST change what a connection is, and Synapse does not have them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return subprocess.run(
         command,
         input=text,
         capture_output=True,
         text=True,
         errors="replace",
-        env=environment,
+        env={**environment, "LC_ALL": "C.UTF-8"},
         cwd="/",
         timeout=TIME_LIMIT,
         check=False,

@@ -18,7 +18,10 @@ _QUERY = """
         'encoding', pg_encoding_to_char(encoding),
         'owner', pg_get_userbyid(datdba),
         'version', current_setting('server_version_num')::int,
-        'can_create', has_schema_privilege(current_user, 'public', 'CREATE'),
+        'user', current_user,
+        'superuser', current_setting('is_superuser') = 'on',
+        'can_create', coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+        'schema_owner', (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'),
         'read_only', current_setting('transaction_read_only') = 'on',
         'max_connections', current_setting('max_connections')::int,
         'reserved', current_setting('superuser_reserved_connections')::int

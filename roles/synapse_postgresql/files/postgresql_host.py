@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
+import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.child_process import require, run
@@ -74,6 +76,17 @@ def parse_clusters(listed: str, read: t.Callable[[str], str]) -> list[Cluster]:
     return clusters
 
 
+def settings_of(cluster: Cluster) -> dict[str, str]:
+    """Return what the files of a cluster set, also those of ALTER SYSTEM; nothing if they cannot be read."""
+    shown = run(["pg_conftool", cluster.version, cluster.name, "show", "all"])
+    lines = [line.partition(" = ") for line in shown.stdout.splitlines()]
+    return {name: _plain(value) for name, _sign, value in lines}
+
+
+def _plain(value: str) -> str:
+    return value[1:-1].replace("''", "'") if value.startswith("'") else value
+
+
 def find_clusters() -> list[Cluster]:
     """Return the clusters of this host; raises `OSError` if they cannot be listed."""
     return parse_clusters(require(["pg_lsclusters", "--no-header"]), read) if shutil.which("pg_lsclusters") else []
@@ -96,6 +109,15 @@ def is_taken(port: int, tables: t.Sequence[str] = ("/proc/net/tcp", "/proc/net/t
         for table in tables
         for words in map(str.split, read(table).splitlines()[1:])
     )
+
+
+def owns(user: str, directory: str) -> bool:
+    """Return whether a directory exists and belongs to a user, who can write there."""
+    try:
+        status = os.stat(directory)
+        return stat.S_ISDIR(status.st_mode) and pwd.getpwnam(user).pw_uid == status.st_uid
+    except (OSError, KeyError):
+        return False
 
 
 def memory() -> int:

@@ -17,7 +17,7 @@ _SETTINGS = """
     SELECT name, setting, unit, context, source, boot_val, pending_restart FROM pg_settings
     WHERE pending_restart OR name IN ('shared_buffers', 'effective_cache_size', 'maintenance_work_mem', 'work_mem',
         'max_connections', 'superuser_reserved_connections', 'reserved_connections', 'server_version_num',
-        'config_file', 'hba_file', 'ssl')
+        'config_file', 'hba_file', 'ssl', 'listen_addresses', 'unix_socket_directories')
 """
 _WRITTEN = "SELECT sourcefile, sourceline, name, setting, error FROM pg_file_settings ORDER BY seqno"
 _RULES = """
@@ -31,23 +31,38 @@ _ROLE = """
 # As JSON, because the columns are not the same in every version.
 _DATABASE = """
     SELECT to_jsonb(d) || jsonb_build_object(
-        'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding))
+        'owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding),
+        'can_connect', has_database_privilege(%s, oid, 'CONNECT'))
     FROM pg_database d WHERE datname = %s
 """
-# Since version 16 a member may not always do what the role may.
+# Since version 16 a member may not always do what the role may, and CREATEROLE changes only roles that it administers.
 _MEMBER = """
     SELECT pg_has_role(current_user, oid, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER'
-        ELSE 'SET' END) AS member
+        ELSE 'SET' END) AS member, current_setting('server_version_num')::int < 160000
+        OR pg_has_role(current_user, oid, 'MEMBER WITH ADMIN OPTION') AS administers
     FROM pg_roles WHERE rolname = %s
 """
-_RIGHTS = "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+_RIGHTS = """
+    SELECT rolsuper, rolcreaterole, rolcreatedb, current_setting('transaction_read_only') = 'on' AS read_only
+    FROM pg_roles WHERE rolname = current_user
+"""
+# Since version 15, a new database has the provider of its locale from its template.
+_PROVIDER = "SELECT to_jsonb(d) ->> 'datlocprovider' AS provider FROM pg_database d WHERE datname = 'template0'"
+# What every user may do if the one of Synapse does not exist yet: it has no other rights.
+_ANY_USER = "public"
+_TABLES = """
+    SELECT coalesce(bool_or(has_schema_privilege(%s, oid, 'CREATE') AND has_schema_privilege(%s, oid, 'USAGE')), false)
+        AS can_create, min(pg_get_userbyid(nspowner)) FILTER (WHERE nspname = 'public') AS schema_owner
+    FROM pg_namespace WHERE nspname IN ('public', %s)
+"""
 
 Row = dict[str, t.Any]
 
 
 def connect(arguments: Row) -> t.Any:
     """Return a connection on which each statement is a transaction of its own; raises `psycopg2.Error`."""
-    connection = psycopg2.connect(connect_timeout=10, **arguments)
+    # A database without an encoding of its own would allow only ASCII.
+    connection = psycopg2.connect(connect_timeout=10, client_encoding="UTF8", **arguments)
     connection.autocommit = True
     return connection
 
@@ -72,12 +87,14 @@ def password_is(connection: t.Any, user: str, password: str) -> bool | None:
     return None if found is None else any(scram.is_stored(password, row["rolpassword"] or "", user) for row in found)
 
 
-def owner_can_create(arguments: Row, database: str, user: str) -> bool | None:
-    """Return whether a user may create tables in a database, or None if this administrator cannot see that."""
-    query = "SELECT has_schema_privilege(%s, 'public', 'CREATE') AS can"
+def rights_to_create(arguments: Row, database: str, user: str) -> Row | None:
+    """Return whether a user may create tables in a database (`can_create`), and the owner of its schema public.
+
+    None if this administrator cannot see that.
+    """
     try:
         with contextlib.closing(connect({**arguments, "dbname": database})) as connection:
-            return bool(rows(connection, query, user)[0]["can"])
+            return rows(connection, _TABLES, user, user, user)[0]
     except psycopg2.Error:
         return None
 
@@ -88,17 +105,22 @@ def read(question: Row) -> Row:
     with contextlib.closing(connect(question["arguments"])) as connection:
         # First: PostgreSQL finds out here which of the values in its files wait for a restart.
         written = optional(connection, _WRITTEN)
-        role, found = rows(connection, _ROLE, user), rows(connection, _DATABASE, database)
+        role = rows(connection, _ROLE, user)
+        judged = user if role else _ANY_USER
+        found = rows(connection, _DATABASE, judged, database)
+        member = rows(connection, _MEMBER, user)
         return {
             "settings": {row["name"]: row for row in rows(connection, _SETTINGS)},
             "written": written,
             "rules": optional(connection, _RULES),
             "rights": rows(connection, _RIGHTS)[0],
             "role": role[0] if role else None,
-            "member": any(row["member"] for row in rows(connection, _MEMBER, user)),
+            "member": any(row["member"] for row in member),
+            "administers": all(row["administers"] for row in member),
             "database": next(iter(found[0].values())) if found else None,
             "password": password_is(connection, user, password) if role and password else None,
-            "can_create": owner_can_create(question["arguments"], database, user) if role and found else None,
+            "provider": rows(connection, _PROVIDER)[0]["provider"] or "c",
+            "tables": rights_to_create(question["arguments"], database, judged) if found else None,
         }
 
 

@@ -49,10 +49,14 @@ def needed_connections(processes: int, most: int) -> int:
 
 
 class Server(t.NamedTuple):
-    """The settings of a server: `current` are the rows of pg_settings by their names, `written` those in its files."""
+    """The settings of a server: `current` are the rows of pg_settings by their names, `written` those in its files.
+
+    `included_at`: the line of postgresql.conf that reads the file of this role, or 0 if it is not known.
+    """
 
     current: dict[str, Row]
     written: list[Row]
+    included_at: int = 0
 
     def value(self, name: str) -> int:
         """Return the present value, a size in bytes."""
@@ -71,10 +75,20 @@ class Server(t.NamedTuple):
             packaged = row["sourcefile"] == main and in_bytes(row["setting"], self.current[name]["unit"]) == (
                 _PACKAGED.get(name)
             )
-            if not packaged:
+            # What is read after the file of this role counts more.
+            if not packaged or 0 < self.included_at < row["sourceline"]:
                 return f"{row['sourcefile']} line {row['sourceline']}"
         source = self.current[name]["source"]
         return "" if source in ("default", "configuration file") else f"the {source}"
+
+    def needs_restart(self, name: str, chosen: int | None, path: str) -> bool:
+        """Return whether a setting needs a restart. `chosen`: the value in the file of this role, or None without it.
+
+        What an administrator has set is in force already, or waits until he restarts the server himself.
+        """
+        if self.current[name]["context"] != "postmaster" or self.place(name, path):
+            return False
+        return self.value(name) != (default_of(self, name) if chosen is None else chosen)
 
     def reserved(self) -> int:
         """Return how many connections are kept for others than Synapse."""
@@ -118,16 +132,17 @@ def choose(server: Server, path: str, sizes: t.Mapping[str, int], connections: i
         size, present = sizes[name], ours.get(name, 0)
         if present and _NEAR[0] <= size / present <= _NEAR[1]:
             size = present
-        if size > _default(server, name):
+        if size > default_of(server, name):
             chosen[name] = size
     least = connections + server.reserved() + _FURTHER_CONNECTIONS
     most = max(least, ours.get("max_connections", 0))
-    if not server.place("max_connections", path) and most > _default(server, "max_connections"):
+    if not server.place("max_connections", path) and most > default_of(server, "max_connections"):
         chosen["max_connections"] = most
     return chosen
 
 
-def _default(server: Server, name: str) -> int:
+def default_of(server: Server, name: str) -> int:
+    """Return the value, in bytes, of a setting that neither this role nor an administrator has set."""
     row = server.current[name]
     return max(_PACKAGED.get(name, 0), in_bytes(row["boot_val"], row["unit"]))
 

@@ -25,6 +25,7 @@ Rule = dict[str, t.Any]
 
 def _visitor(**values: t.Any) -> Visitor:
     default = {"host": "localhost", "database": "synapse", "user": "synapse", "has_password": True}
+    default["address"] = values.get("host", "127.0.0.1").replace("localhost", "127.0.0.1")
     return Visitor(**{**default, "system_user": "matrix-synapse", **values})
 
 
@@ -64,6 +65,13 @@ _ALL = {"address": "all"}
         ({}, [_rule("hostnossl", **_ALL)], "unknown"),
         ({}, [_rule(address="db.example.org", netmask=None)], "unknown"),
         ({"host": "/tmp"}, [_rule("local", "peer", options=["map=synapse"])], "unknown"),
+        ({}, [_rule(user_name=["@names"], method="reject", **_ALL)], "unknown"),
+        ({}, [_rule("other", "")], "unknown"),
+        ({"host": "/tmp"}, [_rule("other", "")], "unknown"),
+        # Others than PostgreSQL decide, by a password too.
+        ({}, [_rule(method="pam", **_ALL)], "unknown"),
+        # A client that is rejected with TLS tries it without.
+        ({}, [_rule("hostssl", "reject", **_ALL), _rule(**_ALL)], "scram-sha-256"),
         # What only PostgreSQL can tell does not matter if another part does not apply.
         (
             {},
@@ -73,7 +81,7 @@ _ALL = {"address": "all"}
     ],
 )
 def test_the_first_rule_that_applies(visitor: dict[str, t.Any], rules: list[Rule], method: str) -> None:
-    assert method_for(_visitor(**visitor), rules, "127.0.0.1") == method
+    assert method_for(_visitor(**visitor), rules) == method
 
 
 @pytest.mark.parametrize(
@@ -116,7 +124,12 @@ def test_the_line_that_is_missing(visitor: dict[str, t.Any], rules: list[Rule], 
 
 
 def test_a_user_without_a_password_gets_a_rule_for_the_process() -> None:
-    assert line_for(_visitor(host="", has_password=False), "") == "local synapse synapse peer"
+    assert line_for(_visitor(host="", has_password=False)) == "local synapse synapse peer"
+
+
+def test_a_server_that_does_not_run_is_not_reloaded() -> None:
+    said = refusal(_visitor(), [], "/hba", "", "prefix")
+    assert "Add this line above its other rules: host synapse synapse 127.0.0.1/32 scram-sha-256" in said
 
 
 @pytest.mark.parametrize(

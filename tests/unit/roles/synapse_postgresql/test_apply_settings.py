@@ -21,7 +21,15 @@ from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files impor
 
 Row = dict[str, t.Any]
 
-_SETTINGS = {"text": "new", "present": "old", "restarts": True, "path": "/x.conf", "owner": "postgres", "unit": "unit"}
+_SETTINGS = {
+    "text": "new",
+    "present": "old",
+    "restarts": True,
+    "path": "/x.conf",
+    "owner": "postgres",
+    "unit": "unit",
+    "runs": True,
+}
 
 
 class _Host:
@@ -60,6 +68,12 @@ def test_the_settings_are_written_and_put_in_force(monkeypatch: pytest.MonkeyPat
     host = _Host(monkeypatch, left=3)
     assert apply_settings.answer({"settings": _SETTINGS}) == {"done": True}
     assert (host.text, host.actions) == ("new", ["restart new"])
+
+
+def test_a_postgresql_that_does_not_run_stays_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = _Host(monkeypatch)
+    assert apply_settings.answer({"settings": {**_SETTINGS, "text": "", "runs": False}}) == {"done": True}
+    assert (host.text, host.actions) == ("", [])
 
 
 def test_settings_that_do_not_start_are_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.child_process import words_of
+import sys
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.child_process import run, words_of
 
 
 def test_the_text_of_an_error_is_one_line() -> None:
@@ -15,3 +19,10 @@ def test_the_text_of_an_error_is_one_line() -> None:
 
 def test_an_error_without_a_text_has_words_too() -> None:
     assert words_of(OSError("")) == "OSError with a text that is not in the encoding UTF-8"
+
+
+def test_variables_of_postgresql_do_not_change_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=other")
+    monkeypatch.setenv("OTHER", "other")
+    shown = run([sys.executable, "-c", "import os; print(sorted(os.environ))"]).stdout
+    assert ("PGOPTIONS" in shown, "'OTHER'" in shown) == (False, True)

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import (
     check_database,
     child_process,
+    look_at_cluster,
     look_at_postgresql,
     postgresql_host,
 )
@@ -53,10 +54,6 @@ def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_database, "find_python", lambda pythons, user: "python3")
 
 
-def _with_clusters(monkeypatch: pytest.MonkeyPatch, *clusters: Cluster) -> None:
-    monkeypatch.setattr(postgresql_host, "find_clusters", lambda: list(clusters))
-
-
 @pytest.mark.parametrize("arguments", [{"user": "postgres"}, {"dbname": "template1"}])
 def test_what_a_new_cluster_has_of_its_own_is_refused_before_it_is_installed(arguments: Row) -> None:
     (wrong,) = look_at_postgresql.look(_question(arguments=arguments)).wrong
@@ -81,6 +78,8 @@ def test_nothing_is_done_on_a_bare_host_for_what_is_to_be_absent() -> None:
         ({"host": "db.example.org"}, "prefix_host is db.example.org. Set it to localhost"),
         ({"password": ""}, "requires a password"),
         ({"host": "/var/run/postgresql"}, "method peer, and Synapse runs as the user matrix-synapse"),
+        ({"host": "/tmp"}, "PostgreSQL has its socket in /var/run/postgresql"),
+        ({"host": "127.0.1.1"}, "PostgreSQL does not listen at 127.0.1.1"),
     ],
 )
 def test_what_a_new_server_could_not_accept_is_refused_before_it_is_installed(arguments: Row, wrong: str) -> None:
@@ -108,34 +107,19 @@ def test_a_system_without_such_packages_is_refused(monkeypatch: pytest.MonkeyPat
     [
         ([_MAIN._replace(port=5433)], "No cluster of PostgreSQL has the port 5432. There are 15/main at port 5433"),
         ([_MAIN, _MAIN._replace(version="16")], "Several clusters have the same port: 15/main at port 5432, 16/main"),
-        ([_MAIN._replace(version="13")], "15 is too old|13/main at port 5432 is too old"),
-        ([_MAIN._replace(online=False, start="manual")], "start.conf is manual. Write auto there."),
     ],
 )
 def test_which_clusters_are_refused(monkeypatch: pytest.MonkeyPatch, clusters: list[Cluster], wrong: str) -> None:
-    _with_clusters(monkeypatch, *clusters)
-    assert any(part in look_at_postgresql.look(_question()).wrong[0] for part in wrong.split("|"))
+    monkeypatch.setattr(postgresql_host, "find_clusters", lambda: clusters)
+    assert wrong in look_at_postgresql.look(_question()).wrong[0]
 
 
-def test_a_cluster_that_is_down_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_clusters(monkeypatch, _MAIN._replace(online=False))
-    plan = look_at_postgresql.look(_question())
-    assert (plan.wrong, plan.prepares, plan.packages) == ([], True, [])
-    assert "15/main at port 5432 is started" in plan.steps[0]
-
-
-def test_a_cluster_that_refuses_its_administrator(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_clusters(monkeypatch, _MAIN)
-    monkeypatch.setattr(child_process, "ask", lambda *_asked: {"error": "Peer authentication failed"})
-    monkeypatch.setattr(look_at_postgresql, "socket_of", lambda cluster: "/run")
-    assert "needs the line: local all postgres peer" in look_at_postgresql.look(_question()).wrong[0]
-
-
-def test_without_a_library_the_server_is_asked_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    _with_clusters(monkeypatch, _MAIN)
-    monkeypatch.setattr(check_database, "find_python", lambda pythons, user: "")
-    plan = look_at_postgresql.look(_question())
-    assert (plan.wrong, plan.packages, plan.prepares) == ([], ["python3-psycopg2"], True)
+def test_of_two_clusters_the_one_with_the_port_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Cluster] = []
+    monkeypatch.setattr(postgresql_host, "find_clusters", lambda: [_MAIN._replace(name="other", port=5433), _MAIN])
+    monkeypatch.setattr(look_at_cluster, "look", lambda _plan, _question, cluster: seen.append(cluster))
+    look_at_postgresql.look(_question())
+    assert seen == [_MAIN]
 
 
 def _outside(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Row], **values: t.Any) -> t.Any:
@@ -156,6 +140,11 @@ _FOUND = {
     "read_only": False,
     "datconnlimit": -1,
     "role_limit": -1,
+    "datallowconn": True,
+    "datistemplate": False,
+    "user": "synapse",
+    "superuser": False,
+    "schema_owner": "pg_database_owner",
     "max_connections": 100,
     "reserved": 3,
 }
@@ -171,8 +160,45 @@ def test_an_external_server_with_too_few_connections_is_refused(monkeypatch: pyt
     assert "Synapse can have 100 connections" in plan.wrong[0]
 
 
-def test_an_administrator_with_a_wrong_password_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    login = {"host": "db", "port": 5432, "user": "admin", "dbname": "postgres", "password": "hidden"}
-    plan = _outside(monkeypatch, {"read_server.py": {"error": "password authentication failed"}}, login=login)
-    assert "the administrator admin in: password authentication failed" in plan.wrong[0]
+@pytest.mark.parametrize("port", [5432, 5433])
+def test_an_administrator_who_cannot_connect_is_named(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    login = {"host": "db", "port": port, "user": "admin", "dbname": "postgres", "password": "hidden"}
+    plan = _outside(monkeypatch, {"read_server.py": {"error": "Connection refused."}}, login=login)
+    place = f"The administrator admin cannot connect to the database postgres of PostgreSQL at db:{port}"
+    assert plan.wrong[0].startswith(f"{place}: Connection refused. Check that PostgreSQL runs there, and set")
     assert "hidden" not in str(plan.shown())
+
+
+_LOGIN = {"host": "db", "port": 5432, "user": "admin", "dbname": "postgres", "password": "hidden"}
+_NOTHING = {
+    "error": "",
+    "settings": {
+        "max_connections": {"setting": "100", "unit": None},
+        "superuser_reserved_connections": {"setting": "3", "unit": None},
+    },
+    "role": None,
+    "database": None,
+    "rights": {"rolsuper": True, "rolcreaterole": True, "rolcreatedb": True, "read_only": False},
+    "member": False,
+    "administers": True,
+    "provider": "c",
+    "password": None,
+    "tables": None,
+}
+
+
+@pytest.mark.parametrize(("processes", "wrong"), [(9, False), (10, True)])
+def test_too_few_connections_are_refused_before_anything_is_created(
+    monkeypatch: pytest.MonkeyPatch, processes: int, wrong: bool
+) -> None:
+    plan = _outside(monkeypatch, {"read_server.py": _NOTHING}, login=_LOGIN, processes=processes)
+    assert plan.creates_database
+    said = "max_connections is 100, of which 3 are reserved, but Synapse can have 100 connections."
+    assert [said in sentence for sentence in plan.wrong] == ([True] if wrong else [])
+
+
+def test_a_library_that_no_python_finds_is_not_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check_database, "find_python", lambda pythons, user: "")
+    monkeypatch.setattr(postgresql_host, "missing_packages", lambda packages: [])
+    (wrong,) = look_at_postgresql.look(_question(server="external")).wrong
+    assert "but none of python3, /usr/bin/python3, /python can import psycopg2." in wrong

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import pathlib
+import pwd
+import subprocess
 
 import pytest
 
@@ -61,3 +63,20 @@ def test_a_port_is_taken_if_somebody_listens(tmp_path: pathlib.Path) -> None:
 )
 def test_which_hosts_are_this_one(host: str, local: bool) -> None:
     assert postgresql_host.is_local(host) == local
+
+
+def test_settings_of_a_cluster_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = "listen_addresses = ''\nport = 5432\nsearch_path = '\"a\", it''s'\n"
+    done = subprocess.CompletedProcess([], 0, printed, "")
+    monkeypatch.setattr(postgresql_host, "run", lambda _command: done)
+    cluster = Cluster("15", "main", 5432, False, "postgres", "auto")
+    wanted = {"listen_addresses": "", "port": "5432", "search_path": '"a", it\'s'}
+    assert postgresql_host.settings_of(cluster) == wanted
+
+
+def test_who_can_write_into_a_directory(tmp_path: pathlib.Path) -> None:
+    owner = pwd.getpwuid(tmp_path.stat().st_uid).pw_name
+    assert postgresql_host.owns(owner, str(tmp_path))
+    assert not postgresql_host.owns(owner, str(tmp_path / "missing"))
+    assert not postgresql_host.owns("bin" if owner != "bin" else "root", str(tmp_path))
+    assert not postgresql_host.owns("no such user", str(tmp_path))

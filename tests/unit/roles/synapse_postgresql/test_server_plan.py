@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import scram, server_plan
+from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files import server_plan
 from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.server_settings import MARK
 
 Row = dict[str, t.Any]
@@ -19,21 +18,12 @@ Row = dict[str, t.Any]
 _PATH = "/etc/postgresql/15/main/conf.d/matrix_ops-synapse.conf"
 _QUESTION = {
     "state": "present",
-    "user": "synapse",
-    "database": "data",
-    "password": "secret",
-    "administrator": "postgres",
-    "created_by": "createdb x",
-    "prefix": "prefix",
     "path": _PATH,
     "connections": 10,
     "memory": 8 * 1024**3,
     "share": 60,
     "tunes": True,
 }
-_ROLE = {"rolcanlogin": True, "rolsuper": False, "rolconnlimit": -1, "expired": False}
-_DATABASE = {"datname": "data", "encoding": "UTF8", "datcollate": "C", "datctype": "C", "owner": "other"}
-_SUPERUSER = {"rolsuper": True, "rolcreaterole": True, "rolcreatedb": True}
 
 
 def _setting(setting: int | str, context: str = "user", unit: str | None = None, **values: t.Any) -> Row:
@@ -58,75 +48,13 @@ def _server(**values: t.Any) -> Row:
         "superuser_reserved_connections": _setting(3, "postmaster"),
         "config_file": _setting("/etc/postgresql/15/main/postgresql.conf"),
     }
-    found = {"settings": settings, "written": [], "rights": _SUPERUSER, "role": _ROLE, "database": _DATABASE}
-    return {**found, "password": True, "can_create": True, "member": False, **values}
-
-
-def _access(question: Row | None = None, **values: t.Any) -> server_plan.Plan:
-    plan = server_plan.Plan()
-    server_plan.plan_access(plan, {**_QUESTION, **(question or {})}, _server(**values))
-    return plan
+    return {"settings": settings, "written": [], **values}
 
 
 def _settings(present: str | None = None, question: Row | None = None, **values: t.Any) -> server_plan.Plan:
     plan = server_plan.Plan()
     server_plan.plan_settings(plan, {**_QUESTION, **(question or {})}, _server(**values), present)
     return plan
-
-
-def test_a_user_and_a_database_that_are_right_stay() -> None:
-    plan = _access()
-    assert (plan.wrong, plan.steps, plan.password) == ([], [], "")
-
-
-def test_a_user_and_a_database_are_created() -> None:
-    plan = _access(role=None, database=None, password=None, can_create=None)
-    assert plan.wrong == []
-    assert (plan.creates_role, plan.creates_database, plan.joins) == (True, True, False)
-    assert scram.is_stored("secret", plan.password, "synapse")
-    assert plan.steps == ["The user synapse is created.", "The database data of the user synapse is created."]
-
-
-def test_a_user_without_a_password_is_created() -> None:
-    plan = _access({"password": ""}, role=None, password=None)
-    assert (plan.creates_role, plan.password) == (True, "")
-
-
-def test_another_password_is_set() -> None:
-    plan = _access(password=False)
-    assert (plan.creates_role, plan.steps) == (False, ["The password of the user synapse is set."])
-    assert scram.is_stored("secret", plan.password, "synapse")
-
-
-def test_a_password_that_the_administrator_cannot_see_stays() -> None:
-    assert _access(password=None).steps == []
-
-
-def test_an_administrator_who_is_no_superuser_joins_the_owner() -> None:
-    rights = {"rolsuper": False, "rolcreaterole": True, "rolcreatedb": True}
-    assert _access(rights=rights, database=None, can_create=None).joins
-    assert not _access(rights=rights, database=None, can_create=None, member=True).joins
-
-
-@pytest.mark.parametrize(
-    ("values", "wrong"),
-    [
-        ({"database": {**_DATABASE, "datcollate": "en_US.UTF-8"}}, "locale en_US.UTF-8/C, but .* with createdb x and"),
-        ({"can_create": False}, 'belongs to other. .*: ALTER DATABASE "data" OWNER TO "synapse";'),
-        ({"role": {**_ROLE, "rolcanlogin": False}}, 'may not log in. Set prefix_user .*: ALTER ROLE "synapse" LOGIN;'),
-        ({"role": {**_ROLE, "rolconnlimit": 2}}, 'is 2, but .* 10 .*: ALTER ROLE "synapse" CONNECTION LIMIT 10;'),
-        ({"role": {**_ROLE, "expired": True}}, "has expired .* ALTER ROLE \"synapse\" VALID UNTIL 'infinity';"),
-        ({"role": {**_ROLE, "rolsuper": True}, "password": False}, "^prefix_password is not the password .*superuser"),
-        (
-            {"rights": {"rolsuper": False, "rolcreaterole": False, "rolcreatedb": False}, "database": None},
-            "postgres lacks CREATEROLE and CREATEDB to do this: The database data .* createdb x",
-        ),
-    ],
-)
-def test_what_is_refused(values: Row, wrong: str) -> None:
-    plan = _access(**values)
-    assert len(plan.wrong) == 1
-    assert re.search(wrong, plan.wrong[0])
 
 
 def test_the_settings_are_written_with_a_restart() -> None:
@@ -151,6 +79,42 @@ def test_settings_that_are_in_force_stay() -> None:
     text, now = _written()
     plan = _settings(text, settings=now)
     assert (plan.steps, plan.settings) == ([], {})
+
+
+_MAIN, _MINE = "/etc/postgresql/15/main/postgresql.conf", "/etc/postgresql/15/main/conf.d/mine.conf"
+_ALTERED = "/var/lib/postgresql/15/main/postgresql.auto.conf"
+
+
+@pytest.mark.parametrize("place", [_MAIN, _MINE, _ALTERED])
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_an_administrator_sets_later_stays_without_a_restart(place: str, waits: bool) -> None:
+    """With `waits`, PostgreSQL was not restarted since, and needs a restart, which is not for this role to do."""
+    rows = [
+        {"name": "shared_buffers", "setting": value, "sourcefile": path, "sourceline": 1, "error": None}
+        for value, path in (("1024MB", _PATH), ("2GB", place))
+    ]
+    others = [{**rows[0], "name": name, "setting": "1MB"} for name in ("maintenance_work_mem", "work_mem")]
+    text, now = _written()
+    now["shared_buffers"] = {**now["shared_buffers"], "pending_restart": waits}
+    now["shared_buffers"]["setting"] = "131072" if waits else "262144"
+    plan = _settings(text, settings=now, written=[*rows, *others])
+    assert (plan.wrong, plan.steps[1:], plan.settings["restarts"]) == ([], ["PostgreSQL reads its files again."], False)
+    assert "shared_buffers" not in plan.settings["text"]
+    again = _settings(plan.settings["text"], settings=now, written=[rows[1], *others])
+    assert (again.wrong, again.steps) == ([], [])
+
+
+def test_what_an_administrator_removes_from_the_file_of_the_role_is_restored_without_a_restart() -> None:
+    text, now = _written()
+    plan = _settings(text.replace("shared_buffers = 1024MB\n", ""), settings=now)
+    assert (plan.settings["text"], plan.steps[1:]) == (text, ["PostgreSQL reads its files again."])
+
+
+def test_a_packaged_value_that_is_read_after_the_file_of_the_role_counts() -> None:
+    row = {"name": "shared_buffers", "setting": "128MB", "sourcefile": _MAIN, "sourceline": 9, "error": None}
+    assert "shared_buffers" in _settings(written=[row], included_at=10).settings["text"]
+    assert "shared_buffers" in _settings(written=[row]).settings["text"]
+    assert "shared_buffers" not in _settings(written=[row], included_at=8).settings["text"]
 
 
 def test_a_restart_that_was_interrupted_is_done() -> None:
@@ -205,7 +169,8 @@ def test_a_removal_that_was_interrupted_is_completed() -> None:
         {"name": name, "setting": "1", "sourcefile": "/a", "sourceline": 1, "error": None} for name in ("port", "ssl")
     ]
     absent = {"state": "absent"}
-    now = {**_server()["settings"], "shared_buffers": _setting(131072, "postmaster", "8kB", pending_restart=True)}
+    waits = _setting(131072, "postmaster", "8kB", pending_restart=True, boot_val="16384")
+    now = {**_server()["settings"], "shared_buffers": waits}
     assert _settings(None, absent, settings=now, written=rows).steps == ["PostgreSQL is restarted."]
     now = {**_server()["settings"], "work_mem": _setting(12288, unit="kB", source="configuration file")}
     assert _settings(None, absent, settings=now, written=rows).steps == ["PostgreSQL reads its files again."]
