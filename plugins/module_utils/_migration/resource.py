@@ -24,10 +24,20 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.inte
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram, read_program
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.server_directory import (
+    find_server_directory,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
     require_movable,
     require_space,
     settings_of,
+    size_of,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.space import (
+    copies_of,
+    needs_of,
+    require_server_space,
+    used_size,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import (
@@ -152,6 +162,7 @@ class MigrationResource:
         processes = 1 + len(running["units"]) + len(running["daemons"])
         with acting_as(uid):
             self._target.require_usable(processes)
+        self._require_server_space(directory, existing)
         switch = self._switch()
         switch.prepare()
         begins = "continue the interrupted move of" if resumes else "move"
@@ -161,6 +172,15 @@ class MigrationResource:
             f" {self._described}, copy the rest, write {switch.path}, and start it",
             lambda: self._move(found, program, switch, resumes=resumes, anew=anew),
         )
+
+    def _require_server_space(self, directory: str, existing: str) -> None:
+        """Raise InvalidInput if a disk of PostgreSQL is too small, if it can be seen. `directory`: for the copies."""
+        data = find_server_directory(self._declared.login_host, self._declared.login_port)
+        if data:
+            with acting_as(self._uid):
+                used, storage = used_size(settings_of(self._source)), self._target.storage()
+            copies = copies_of(size_of(self._source), directory, existing)
+            require_server_space(needs_of(used, storage, data), copies)
 
     def _move(self, found: Found, program: PortProgram, switch: Switch, *, resumes: bool, anew: bool) -> None:
         declared = self._declared

@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schem
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import DIRECTORY_JOBS
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.space import Storage
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import read_sequences
 
 _MARK = "matrix_ops.synapse"
@@ -32,6 +33,10 @@ _PROPERTIES = """
     SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), datcollate, datctype,
         current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
         coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), coalesce(current_schema(), '')
+    FROM pg_database WHERE datname = current_database()
+"""
+_STORAGE = """
+    SELECT pg_tablespace_location(dattablespace), pg_database_size(oid), pg_size_bytes(current_setting('max_wal_size'))
     FROM pg_database WHERE datname = current_database()
 """
 _OWN = """
@@ -89,6 +94,12 @@ class Target:
                 f" (max_connections), but Synapse needs up to {needed}: {processes} processes with cp_max"
                 f" {declared.cp_max}. Increase max_connections, or set a lower cp_max."
             )
+
+    def storage(self) -> Storage:
+        """Return where the database is in its server, and how big it is."""
+        with self.open() as database:
+            [(tablespace, size, most_logged)] = database.rows(_STORAGE)
+        return Storage(str(tablespace), int(size), int(most_logged))
 
     def is_empty(self) -> bool:
         """Return whether there is no table, sequence or view, except those of extensions."""

@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.resource import MigrationResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.space import Storage
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
@@ -99,6 +100,7 @@ def world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(Target, "require_own", lambda _self, names: made.calls.append({"names": names}))
     monkeypatch.setattr(Target, "holds", lambda _self, move: move == "a name")
     monkeypatch.setattr(Target, "open", lambda _self: contextlib.nullcontext())
+    monkeypatch.setattr(resource_module, "find_server_directory", lambda _host, _port: "")
     monkeypatch.setattr(Target, "require_usable", lambda _self, processes: made.calls.append({"processes": processes}))
 
     def run(_self: Move, state: MoveState, *_others: t.Any, resumes: bool, anew: bool) -> None:
@@ -127,6 +129,19 @@ def test_variables_of_libpq_do_not_matter(world: World, monkeypatch: pytest.Monk
     world.resource().plan()
     # Synapse's program and the daemon would have it too.
     assert "PGOPTIONS" not in os.environ
+
+
+def test_a_disk_of_postgresql_that_is_too_small_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = str(world.source.parent)
+    monkeypatch.setattr(
+        resource_module, "find_server_directory", lambda *address: data * (address == ("localhost", 5432))
+    )
+    monkeypatch.setattr(Target, "storage", lambda _self: Storage("", 0, 2**30))
+    world.resource().plan()
+    monkeypatch.setattr(resource_module, "used_size", lambda _settings: 2**60)
+    with pytest.raises(InvalidInput, match="the data of PostgreSQL and .*Nothing was changed"):
+        world.resource().plan()
+    assert not os.path.exists(world.declared.state_path)
 
 
 def test_a_move_is_planned_and_done_once(world: World) -> None:

@@ -57,6 +57,8 @@ class Postgresql:
 
     def rows(self, sql: str, *values: t.Any) -> list[tuple[t.Any, ...]]:
         """Answer."""
+        if "pg_tablespace_location" in sql:
+            return [("", 7_500_000, 2**30)]
         if "server_version_num" in sql:
             return [self.properties]
         if "format(" in sql:
@@ -117,6 +119,11 @@ def test_a_database_that_synapse_could_not_use(
     database.properties = properties
     with pytest.raises(InvalidInput, match=message):
         Target(DECLARED).require_usable(9)
+
+
+def test_where_the_database_is(database: Postgresql) -> None:
+    assert Target(DECLARED).storage() == ("", 7_500_000, 2**30)
+    assert database.written == []
 
 
 def test_an_empty_database_is_marked_once(database: Postgresql) -> None:
