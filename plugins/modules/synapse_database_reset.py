@@ -18,16 +18,24 @@ description:
   - The second case is a server whose C(server_name) changes. That is so if the accounts in the database have another
     server name than the configuration. Synapse does not start with such a database.
   - Stops Synapse with its workers, makes a backup, drops the database, starts Synapse, and checks that it answers and
-    that its new database is empty. The backup is an archive of M(matrix_ops.synapse.synapse_backup), which
-    M(matrix_ops.synapse.synapse_restore) restores.
+    that its new database is empty. The backup is an archive of M(matrix_ops.synapse.synapse_backup), with the database,
+    the configuration and the keys. The media files are only in it with O(purge_media=true), because otherwise they
+    stay where they are.
   - Of a PostgreSQL database, drops what the installed Synapse creates, in one transaction. The database itself stays.
     The task fails if there is anything else in it, except extensions. An SQLite database is moved aside, and removed
     when the new one is proven.
   - What was checked is checked again when Synapse is stopped. The task also fails, and nothing is dropped, if the
     database was used while the backup was made, or if another program is connected to the PostgreSQL database with the
     user of Synapse, such as the Synapse of another host.
+  - The task fails before anything is stopped if Synapse would not start again, because its parser refuses the
+    configuration, or because it may not create tables in the PostgreSQL database.
   - If something fails, the old database stays and Synapse runs on it again, or the new one stays. The message
     contains which of the two, and where the backup is. If the task is killed, the next one continues.
+  - The way back is M(matrix_ops.synapse.synapse_restore), which only fills an empty host. On the same host, first stop
+    Synapse. Then move the SQLite database away with the files next to it that end in C(-wal) and C(-shm), or drop the
+    PostgreSQL database and create an empty one. If the media were removed, move the new media store away too. Also move
+    files away that have changed since the reset, such as the file of a new access token or a new signing key. The
+    restore names all that is in its way.
 author:
   - Matrix Ops maintainers (@matrix-ops)
 extends_documentation_fragment:
@@ -63,8 +71,19 @@ options:
       - The directory on this host for the backup, as an absolute path. It must be private to the user who runs the
         task. If it does not exist, it is created with the mode C(0700).
       - The backup contains the media files only with O(purge_media=true).
+      - M(matrix_ops.synapse.synapse_backup) with C(keep_last) or C(keep_within) removes it later like any other backup
+        in this directory. Copy it to another place if you may need it longer.
     type: path
     default: /var/backups/synapse
+  optional_paths:
+    description:
+      - More files, or directories with all files in them, that the backup contains if they exist. The same as with
+        M(matrix_ops.synapse.synapse_backup).
+      - The playbook C(matrix_ops.synapse.reset_database) adds the file with the access token of the playbook C(site),
+        because that token is valid again after a restore.
+    type: list
+    elements: path
+    default: []
   age_recipients:
     description:
       - Encrypt the backup with C(age) to these public keys.
@@ -89,6 +108,8 @@ options:
       - Removes only files with paths that Synapse uses in its media store, follows no link, and does not touch storage
         providers. Files that were written after the reset stay.
       - If the database is already empty, the media files are still backed up and removed.
+      - If it is not set, the media files are not in the backup and stay in the media store. A restore of the backup
+        finds them there, as long as they are not removed.
     type: bool
     default: false
   new_signing_key:
@@ -111,6 +132,8 @@ notes:
 seealso:
   - module: matrix_ops.synapse.synapse_federation_info
   - module: matrix_ops.synapse.synapse_database_info
+  - module: matrix_ops.synapse.synapse_backup
+  - module: matrix_ops.synapse.synapse_restore
 requirements:
   - psycopg2 on the host where the module runs, if Synapse uses PostgreSQL
 """
@@ -330,13 +353,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.declare
     bytes_of,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._module import Parameters, run_resource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.declared import DeclaredReset
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import find_place
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import DeclaredReset, ResetResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import ResetResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.startable import require_startable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import find_service
 
 OPTIONS: dict[str, dict[str, t.Any]] = {
     "confirm": {"type": "str", "required": True},
     "dest_directory": {"type": "path", "default": "/var/backups/synapse"},
+    "optional_paths": {"type": "list", "elements": "path", "default": []},
     "age_recipients": {"type": "list", "elements": "str", "default": []},
     "gpg_recipients": {"type": "list", "elements": "str", "default": []},
     "margin": {"type": "str", "default": "1G"},
@@ -355,6 +381,7 @@ def declare(parameters: Parameters) -> ResetResource:
         media=INCLUDE if parameters["purge_media"] else LOCATION,
         age_recipients=tuple(parameters["age_recipients"]),
         gpg_recipients=tuple(parameters["gpg_recipients"]),
+        optional_paths=tuple(parameters["optional_paths"]),
         margin=bytes_of(parameters["margin"], "margin"),
         manager=parameters["manager"],
         unit=parameters["unit"],
@@ -369,8 +396,9 @@ def declare(parameters: Parameters) -> ResetResource:
         new_signing_key=parameters["new_signing_key"],
         synapse_python=parameters["synapse_python"],
     )
-    service, place = find_service(parameters), functools.partial(find_place, backup.surroundings)
-    return ResetResource(declared, service, Backup(backup), place)
+    place = functools.partial(find_place, backup.surroundings)
+    startable = functools.partial(require_startable, config_path, parameters["synapse_python"])
+    return ResetResource(declared, find_service(parameters), Backup(backup), place, startable)
 
 
 def main() -> None:

@@ -276,16 +276,25 @@ ever_federated:
           description:
             - V(destinations), servers that Synapse has sent something to, or has tried to send something to.
             - V(joined_members), servers of users who are joined to a room here. Used only with O(source=admin_api).
-            - V(members), servers of users who are joined to a room here, are invited, have left or are banned.
+            - V(members), servers of users who are joined to a room here, are invited, or have asked to join. A ban does
+              not count, because users can be banned who were never here.
             - V(rooms), servers whose users created rooms that this server knows.
             - V(aliases), servers that are stored as participants of a room with a room alias.
             - V(inbound), servers that have sent something within the last day, or a little earlier.
             - V(inbound_events), servers whose events have arrived and are not processed yet.
-            - V(signing_keys), servers whose signing keys Synapse has fetched.
-            - V(device_lists), servers of users whose devices Synapse knows.
+            - V(unfinished_joins), servers in rooms whose state Synapse is still fetching after a join.
+            - V(signing_keys), servers whose signing keys Synapse has fetched, and the servers it has got these keys
+              from.
+            - V(device_lists), servers of users whose devices or encryption keys Synapse knows, and servers that it
+              informs about the devices of its own users.
+            - V(device_messages), servers that have sent messages to devices of users here within the last week.
+            - V(presence), servers of users whose presence Synapse knows.
+            - V(user_directory), servers of users in the user directory.
             - V(media), servers that Synapse has fetched media from.
             - V(past_members), servers of users who have ever been in a room here, or have invited a user of this
               server. The module reads these only if there is no other evidence, because it takes long.
+            - V(events), servers of users who have sent events that Synapse has fetched afterwards, that it has
+              rejected, or that are the last ones of a room. The module reads these only if there is no other evidence.
           returned: always
           type: str
           sample: signing_keys

@@ -104,6 +104,28 @@ def test_killed_after_the_drop(place: Place, moment: str) -> None:
     assert backups(place) == [archive]
 
 
+def test_killed_before_the_drop_with_accounts_from_the_future(place: Place) -> None:
+    """The clock of the host was wrong when they were created: still, it is the old database."""
+    place.server.write("UPDATE users SET creation_ts = 4000000000")
+    place.server.forget_database()
+    killed_before(place, _DROP[place.server.engine], purge_media=True)
+    _finished(place, "never_federated")
+
+
+def test_the_media_are_never_removed_without_a_backup(place: Place) -> None:
+    """The interrupted run was to keep them, so that they are not in its backup."""
+    killed_before(place, "start")
+    stored = media(place.server)
+    for check in (True, False):
+        refused = play(place, MODULE, declare(place, purge_media=True), token=False, check=check)
+        assert "The interrupted reset was begun without purge_media" in refused["msg"], refused
+    assert media(place.server) == stored > 0
+    assert not play(place, MODULE, declare(place), token=False).get("failed")
+    done = play(place, MODULE, declare(place, purge_media=True), token=False)
+    assert done["database_reset"]["media"]["removed"] == stored
+    assert prove_archive(done["database_reset"]["backup"]).manifest["media"]["files"] == stored
+
+
 def test_killed_before_the_old_file_is_removed(place: Place) -> None:
     if place.server.engine != "sqlite":
         pytest.skip("only the file of SQLite is kept")
@@ -218,7 +240,7 @@ def test_the_new_one_does_not_start(place: Place, monkeypatch: pytest.MonkeyPatc
     else:
         assert failed["database"] == "new"
         assert failed["changed"]
-        assert "is new and empty" in failed["msg"]
+        assert "The old database is dropped" in failed["msg"]
         _finished(place, "unfinished")
         assert backups(place) == [archive]
 

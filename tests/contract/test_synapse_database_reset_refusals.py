@@ -176,6 +176,60 @@ def test_what_is_not_synapses(place: Place, name: str) -> None:
         place.server.forget_database()
 
 
+def test_a_configuration_with_which_synapse_would_not_start(place: Place) -> None:
+    """It was changed since Synapse was started."""
+    dropin = Path(place.server.config_path[1], "90-wrong.yaml")
+    dropin.write_text(json.dumps({"max_upload_size": "lots"}))
+    try:
+        prove_refusal(
+            place,
+            _refusal("wrong", r"Synapse cannot start with its configuration .* Nothing was stopped or dropped\. Fix"),
+        )
+    finally:
+        dropin.unlink()
+
+
+_OWNED = """
+    DO $$ DECLARE each record; BEGIN
+        FOR each IN SELECT relkind, relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+            AND relkind IN ('r', 'S') AND NOT EXISTS (
+                SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('a', 'i') AND relkind = 'S')
+        LOOP EXECUTE format('ALTER TABLE %%I OWNER TO {0}', each.relname); END LOOP;
+        FOR each IN SELECT oid::regprocedure AS shown FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+        LOOP EXECUTE format('ALTER FUNCTION %%s OWNER TO {0}', each.shown); END LOOP;
+    END $$
+"""
+
+
+def test_a_user_without_privileges(place: Place) -> None:
+    """The tables belong to another user; or they are its own, but it could not create new ones."""
+    server = place.server
+    if server.engine != "postgresql":
+        pytest.skip("SQLite has no users")
+    name = 'plain "user"'
+    quoted = '"plain ""user"""'
+    dropin = Path(server.config_path[1], "90-user.yaml")
+    arguments = {key: value for key, value in server.database.items() if key != "name"}
+    server.write(f"CREATE ROLE {quoted} LOGIN PASSWORD 'of the plain one'")
+    server.write(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {quoted}")
+    server.write("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    args = {**arguments, "user": name, "password": "of the plain one"}
+    dropin.write_text(json.dumps({"database": {"name": "psycopg2", "args": args}}))
+    try:
+        server.forget_database()
+        prove_refusal(place, _refusal("of another", r"does not own and so cannot drop: .*, which belongs to synapse\."))
+        server.write(_OWNED.format(quoted))
+        server.forget_database()
+        grant = re.escape(f'Run GRANT CREATE ON SCHEMA "public" TO {quoted} in it.')
+        prove_refusal(place, _refusal("no new tables", f"does not let {name} create tables .* {grant}"))
+    finally:
+        dropin.unlink()
+        server.write(_OWNED.format("synapse"))
+        server.write(f"DROP OWNED BY {quoted}")
+        server.write(f"DROP ROLE {quoted}")
+        server.forget_database()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
 def test_another_user(place: Place) -> None:
     """Who cannot end the processes is refused before anything is read that only that one can read."""

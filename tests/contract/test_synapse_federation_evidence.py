@@ -33,10 +33,15 @@ _UNKNOWN_TO_API = [
     "aliases",
     "inbound",
     "inbound_events",
+    "unfinished_joins",
     "signing_keys",
     "device_lists",
+    "device_messages",
+    "presence",
+    "user_directory",
     "media",
     "past_members",
+    "events",
 ]
 
 _of_newborn = pytest.mark.xdist_group("servers that have not federated")
@@ -73,6 +78,9 @@ def met(request: pytest.FixtureRequest, pair: list[Server], tmp_path: Path) -> P
     place = meeting.at_met(pair, request.param, tmp_path)
     meeting.fail_to_reach(place.server)
     meeting.wait_for_delivery(pair[request.param], pair[1 - request.param])
+    # The directory of users is brought up to date later, and must not change while it is read twice.
+    known = "SELECT 1 FROM user_directory WHERE user_id = ?"
+    until(lambda: place.server.rows(known, place.ids["user"]), bool)
     return place
 
 
@@ -150,7 +158,7 @@ def test_has_evidence_of_federation(met: Place) -> None:
     other = met.ids["other"]
     assert by_api["verdict"]
     assert [each["kind"] for each in by_api["evidence"]] == ["destinations", "joined_members", "rooms"]
-    kinds = ("members", "inbound", "signing_keys", "rooms")
+    kinds = ("members", "inbound", "signing_keys", "user_directory", "rooms")
     assert by_database["evidence"] == [
         {"kind": "destinations", "count": 3, "servers": sorted((*meeting.DEAD, other))},
         *({"kind": kind, "count": 1, "servers": [other]} for kind in kinds),

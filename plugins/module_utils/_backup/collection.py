@@ -226,10 +226,10 @@ def _attributes(status: os.stat_result) -> dict[str, t.Any]:
 
 def _signing_key(configuration: Configuration, directory: str) -> str:
     path = configuration.settings.get("signing_key_path")
-    # The default of Synapse (synapse/config/key.py), next to the first configuration file.
-    first = os.path.dirname(configuration.files[0].path) if configuration.files else directory
+    # The default of Synapse (synapse/config/_base.py, key.py), next to the last configuration file.
+    last = os.path.dirname(configuration.files[-1].path) if configuration.files else directory
     return (
-        os.path.join(directory, str(path)) if path else os.path.join(first, f"{configuration.server_name}.signing.key")
+        os.path.join(directory, str(path)) if path else os.path.join(last, f"{configuration.server_name}.signing.key")
     )
 
 

@@ -28,13 +28,17 @@ _EVER = (
     "aliases",
     "inbound",
     "inbound_events",
+    "unfinished_joins",
     "signing_keys",
     "device_lists",
+    "device_messages",
+    "presence",
+    "user_directory",
     "media",
     "rooms",
 )
-# Looked up last, and only if there is no other evidence, because this table is the longest one.
-_HISTORY = "past_members"
+# Looked up last, and only if there is no other evidence, because these tables are the longest ones.
+_HISTORY = ("past_members", "events")
 
 
 class Evidence:
@@ -63,15 +67,15 @@ class Evidence:
         evidence = self._list(
             [kind for kind in self._known(_EVER) if kind != "joined_members" or not self._has("members")]
         )
-        if not evidence:
-            evidence = self._list(self._known([_HISTORY]))
+        for kind in self._known(_HISTORY):
+            evidence = evidence or self._list([kind])
         return {"verdict": bool(evidence), "evidence": evidence}
 
     def unknown(self, gathered: t.Collection[str]) -> list[JsonObject]:
         """Return the kinds of evidence that the source does not have, of those that `gathered` needs."""
         needed = {
             *(_CURRENT if "talking_to" in gathered else ()),
-            *((*_EVER, _HISTORY) if "ever_federated" in gathered else ()),
+            *((*_EVER, *_HISTORY) if "ever_federated" in gathered else ()),
         }
         return [
             {
@@ -79,7 +83,7 @@ class Evidence:
                 "reason": "Only the database of Synapse contains it.",
                 "fix": "Use source: database, on the host of Synapse.",
             }
-            for kind in (*_EVER, _HISTORY)
+            for kind in (*_EVER, *_HISTORY)
             if kind in needed and not self._has(kind)
         ]
 

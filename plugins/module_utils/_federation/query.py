@@ -7,7 +7,7 @@
 """The sources of information on the federation of a server: the Admin API, or the database. Both return the same.
 
 Relies on GET /_synapse/admin/v1/federation/destinations, .../<destination>/rooms, /_synapse/admin/v1/rooms and
-.../<room ID>/members, and on the tables named below, of Synapse 1.163.
+.../<room ID>/members, and on the table destination_rooms, of Synapse 1.163. See `stored` for the other tables.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.des
     read_destination,
     require_server_name,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.stored import STORED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._identifiers import server_name_of
 
 _DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
@@ -119,43 +120,15 @@ class ApiSource:
         return {server_name_of(user_id) for user_id in member(answer, "members")}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-    """Where the database contains names of servers: `columns` of `table`, with user IDs or with bare names."""
-
-    table: str
-    columns: tuple[str, ...]
-    in_user_ids: bool = False
-    condition: str = ""
-
-
-_MEMBERS = "type = 'm.room.member'"
-_STORED = {
-    "destinations": _Stored("destinations", ("destination",)),
-    "joined_members": _Stored("current_state_events", ("state_key",), True, f"{_MEMBERS} AND membership = 'join'"),
-    "members": _Stored("current_state_events", ("state_key",), True, _MEMBERS),
-    "aliases": _Stored("room_alias_servers", ("server",)),
-    "inbound": _Stored("received_transactions", ("origin",)),
-    "inbound_events": _Stored("federation_inbound_events_staging", ("origin",)),
-    "signing_keys": _Stored("server_keys_json", ("server_name",)),
-    "device_lists": _Stored("device_lists_remote_cache", ("user_id",), True),
-    "media": _Stored("remote_media_cache", ("media_origin",)),
-    "rooms": _Stored("rooms", ("creator",), True),
-    # The sender of an invitation to a room that this server never joined is not stored as a member.
-    "past_members": _Stored("room_memberships", ("user_id", "sender"), True),
-}
-
-
 class DatabaseSource:
     """The database of the Synapse that `configuration` belongs to, read only. To be used with `with`."""
 
-    evidence = tuple(_STORED)
+    evidence = tuple(STORED)
 
     def __init__(self, configuration: Configuration, working_directory: str | None) -> None:
         """Connect. Raises what `find_database` and `Database` raise, and ConfigurationError without a server name."""
         self.server_name = configuration.server_name
         settings = find_database(configuration, working_directory)
-        self._position = "instr" if settings.engine == "sqlite3" else "strpos"
         self._database = Database(settings)
 
     def __enter__(self) -> DatabaseSource:
@@ -178,18 +151,8 @@ class DatabaseSource:
 
     def servers_by(self, evidence: str) -> set[str]:
         """See Source."""
-        stored = _STORED[evidence]
-        return {name for column in stored.columns for name in self._distinct(stored, column)}
-
-    def _distinct(self, stored: _Stored, column: str) -> t.Iterator[str]:
-        conditions = [f"{column} IS NOT NULL", *([stored.condition] if stored.condition else [])]
-        name = column
-        if stored.in_user_ids:
-            # After the first colon: the server name may contain more, before a port or in an IPv6 literal.
-            colon = f"{self._position}({column}, ':')"
-            name, conditions = f"substr({column}, {colon} + 1)", [*conditions, f"{colon} > 0"]
-        sql = f"SELECT DISTINCT {name} FROM {stored.table} WHERE {' AND '.join(conditions)}"
-        return (row[0] for row in self._database.rows(sql))
+        engine = self._database.settings.engine
+        return {name for stored in STORED[evidence] for (name,) in self._database.rows(stored.query(engine))}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Contents:
 
     `has_tables`: whether Synapse has created its tables. `server_names`: those of its accounts, sorted. `accounts`:
     how many accounts do not belong to an application service. `rooms`: how many rooms Synapse knows. `oldest`: when the
-    oldest account was created, in seconds since 1970, or None without accounts.
+    oldest account was created, in seconds since 1970, or None without accounts. `identity`: what another database in
+    the same place does not have, or "" without tables.
     """
 
     has_tables: bool = False
@@ -32,6 +33,7 @@ class Contents:
     accounts: int = 0
     rooms: int = 0
     oldest: int | None = None
+    identity: str = ""
 
     def is_unused(self, server_name: str) -> bool:
         """Whether nobody has used it, and Synapse would start on it with this server name.
@@ -58,7 +60,12 @@ def read_contents(settings: DatabaseSettings) -> Contents:
         [(oldest,)] = database.rows("SELECT MIN(creation_ts) FROM users")
         [(rooms,)] = database.rows("SELECT COUNT(*) FROM rooms")
         return Contents(
-            True, tuple(sorted(row[0] for row in names)), accounts, rooms, None if oldest is None else int(oldest)
+            True,
+            tuple(sorted(row[0] for row in names)),
+            accounts,
+            rooms,
+            None if oldest is None else int(oldest),
+            _identity(database),
         )
 
 
@@ -67,3 +74,12 @@ def _has_table(database: Database, name: str) -> bool:
         return bool(database.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", name))
     [(found,)] = database.rows("SELECT to_regclass(?) IS NOT NULL", name)
     return bool(found)
+
+
+def _identity(database: Database) -> str:
+    """Return the number of the file of SQLite, or of the table in PostgreSQL."""
+    if database.settings.engine == "sqlite3":
+        status = os.stat(database.settings.arguments["database"])
+        return f"{status.st_dev}:{status.st_ino}"
+    [(number,)] = database.rows("SELECT to_regclass('users')::oid::bigint")
+    return str(number)

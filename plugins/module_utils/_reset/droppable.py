@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgresql import (
     drop_contents,
     require_droppable,
+    require_fillable,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.sqlite_file import DatabaseFile
 
@@ -140,6 +141,7 @@ class PostgresqlDatabase:
         names = read_schema_names(self._python)
         with self._as_synapse(), Database(self._settings) as database:
             require_droppable(database, names)
+            require_fillable(database)
 
     def drop(self) -> None:
         """See Droppable."""

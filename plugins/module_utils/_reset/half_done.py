@@ -15,6 +15,7 @@ import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import remove_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import STATE_NAME
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import (
@@ -24,6 +25,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker
 )
 
 _ENDED = (Phase.DONE, Phase.FAILED, Phase.BACK)
+
+
+def forget_restore(config_path: t.Sequence[str]) -> None:
+    """Remove the record of a finished restore, which is about a database that is not there any more.
+
+    With it, a restore of the same backup would have nothing to do. Raises SynapseError if that fails.
+    """
+    path, trusted = marker_path(config_path), _trusted(config_path)
+    if read_marker(path):
+        remove_file(path, trusted=trusted)
 
 
 def require_nothing_half_done(config_path: t.Sequence[str]) -> None:
@@ -43,10 +54,16 @@ def require_nothing_half_done(config_path: t.Sequence[str]) -> None:
     path = os.path.join(directory, STATE_NAME)
     if not os.path.lexists(path):
         return
-    state = StateFile(path, {os.stat(directory).st_uid}).read()
+    state = StateFile(path, _trusted(config_path)).read()
     if state and state.phase not in _ENDED:
         raise InvalidInput(
             f"The move of {state.source} to PostgreSQL is not finished, as {path} shows. Finish it first with the"
             " playbook matrix_ops.synapse.migrate_to_postgresql, or remove the file, if that move is given up.",
             changed=False,
         )
+
+
+def _trusted(config_path: t.Sequence[str]) -> set[int]:
+    """Return the owner of the directory of the configuration, who decides what Synapse does anyway."""
+    directory = os.path.dirname(os.path.abspath(config_path[0]))
+    return {os.stat(directory).st_uid} if os.path.isdir(directory) else set()

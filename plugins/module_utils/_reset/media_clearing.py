@@ -18,7 +18,7 @@ import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 
 # What Synapse accepts in the name of a file or a directory of its store, and the first letters of an ID.
@@ -66,6 +66,19 @@ class MediaClearing:
             return False
         with self._opened() as store:
             return any(self._look(store, before))
+
+    def require_clearable(self) -> None:
+        """Raise InvalidInput if `clear` could not remove files. Changes nothing."""
+        with self._opened() as store:
+            for name in filter(lambda name: self._is_directory(store, name), _LAYOUT):
+                mounted = store.mounted(name)
+                if mounted is not None:
+                    raise InvalidInput(
+                        f"{mounted} in the media store is a mount point, and what is mounted there is not removed. Set"
+                        " purge_media to false, and remove the media files yourself after the reset."
+                    )
+                with store.child(name) as top:
+                    top.require_writable(f"The media store {self._path}")
 
     def clear(self, before: float) -> Cleared:
         """Remove the files and the directories that are empty then. What was written at `before` or later stays.

@@ -31,7 +31,8 @@ class Note(t.NamedTuple):
 
     `running`: what ran before Synapse was stopped, see `Service.running`. `dropped_ts`: when the database began to be
     dropped, in seconds since 1970, or 0. `backup`: the path of the backup, or "". `old_server_name`: the one that the
-    accounts had, if it is not the configured one.
+    accounts had, if it is not the configured one. `identity`: that of the database to be dropped, see `Contents`.
+    `has_media`: whether the media are in the backup.
     """
 
     server_name: str
@@ -39,6 +40,8 @@ class Note(t.NamedTuple):
     dropped_ts: float = 0
     backup: str = ""
     old_server_name: str = ""
+    identity: str = ""
+    has_media: bool = False
 
 
 class NoteFile:

@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import describe
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
@@ -61,6 +62,7 @@ _FUNCTIONS = f"""
     )
     ORDER BY 1, 2, 3
 """
+_PLACE = "SELECT current_schema()::text, has_schema_privilege(current_schema(), 'CREATE'), current_user::text"
 _KINDS = {
     "r": "table",
     "p": "table",
@@ -126,6 +128,23 @@ def require_droppable(database: Database, names: SchemaNames) -> None:
             f"{_capital(database.settings.shown)} contains what the user of Synapse does not own and so cannot drop:"
             f" {_listed(denied)}, which belongs to {denied[0].owner}. Give it to the user in"
             f" {database.settings.source} with ALTER TABLE … OWNER TO …, or with REASSIGN OWNED."
+        )
+
+
+def require_fillable(database: Database) -> None:
+    """Raise InvalidInput if Synapse could not create its tables again in the database. Reads only."""
+    shown = _capital(database.settings.shown)
+    [(schema, may_create, user)] = database.rows(_PLACE)
+    if not may_create:
+        missing = "has no schema" if schema is None else f"does not let {user} create tables in the schema {schema}"
+        grant = "" if schema is None else f" Run GRANT CREATE ON SCHEMA {_quoted(schema)} TO {_quoted(user)} in it."
+        raise InvalidInput(f"{shown} {missing}, so Synapse would not start again. Nothing was dropped.{grant}")
+    described = describe(database)
+    if not described["accepted"]:
+        raise InvalidInput(
+            f"Synapse would not start with an empty {database.settings.shown[4:]}. {' '.join(described['problems'])}"
+            " Nothing was dropped. Create a database with the encoding UTF8 and the locale C, and set it in"
+            f" {database.settings.source}."
         )
 
 

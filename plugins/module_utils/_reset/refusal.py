@@ -18,15 +18,20 @@ _PLAYBOOK = "ansible-playbook -i INVENTORY matrix_ops.synapse"
 _WORDS = {
     "destinations": "servers that it has sent something to, or has tried to",
     "joined_members": "servers of users in its rooms",
-    "members": "servers of present or former members of its rooms",
+    "members": "servers of users who are in its rooms, or are invited to them",
     "rooms": "servers whose users created rooms that it knows",
     "aliases": "servers that take part in a room with an alias",
     "inbound": "servers that have sent it something within the last day",
     "inbound_events": "servers whose events it has not processed yet",
+    "unfinished_joins": "servers in rooms that it is still joining",
     "signing_keys": "servers whose signing keys it has fetched",
-    "device_lists": "servers of users whose devices it knows",
+    "device_lists": "servers of users whose devices or encryption keys it knows, or that it informs about its own",
+    "device_messages": "servers that have sent messages to devices of its users within the last week",
+    "presence": "servers of users whose presence it knows",
+    "user_directory": "servers of users in its user directory",
     "media": "servers that it has fetched media from",
     "past_members": "servers of users who have been in its rooms, or have invited one of its users",
+    "events": "servers of users whose events it has stored",
 }
 
 

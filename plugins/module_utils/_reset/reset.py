@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import os
 import time
 import typing as t
@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Configuration,
     read_configuration,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import new_signing_key
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.background_updates import find_databases
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
@@ -35,8 +36,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.decision
     decide,
     require_confirmation,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.declared import DeclaredReset
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppable import Droppable, open_database
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.half_done import require_nothing_half_done
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.explanation import next_steps, reason_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.half_done import (
+    forget_restore,
+    require_nothing_half_done,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import MediaClearing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
@@ -51,22 +57,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_
 
 _IN_USE, _EMPTY = "in use", "empty"
 _FILES, _NO_FILES = "files", "none"
-
-
-@dataclasses.dataclass(frozen=True)
-class DeclaredReset:
-    """What a task declares. `confirm`: the server name.
-
-    `purge_media`: whether the media store is cleared too. `new_signing_key`: whether a server whose name changes gets a
-    new signing key.
-    """
-
-    config_path: tuple[str, ...]
-    confirm: str
-    dest_directory: str
-    purge_media: bool = False
-    new_signing_key: bool = False
-    synapse_python: str = "/opt/venvs/matrix-synapse/bin/python"
 
 
 class ControlledServer(Server, t.Protocol):
@@ -85,12 +75,17 @@ class ResetResource:
         server: ControlledServer,
         backup: BackupMaker,
         find_place: t.Callable[[], Place],
+        require_startable: t.Callable[[Configuration, Place], None],
     ) -> None:
-        """`backup`: makes the backup in `declared.dest_directory`."""
+        """`backup`: makes the backup in `declared.dest_directory`.
+
+        `require_startable`: raises SynapseError if Synapse would not start again with its configuration.
+        """
         self._declared = declared
         self._server = server
         self._backup = backup
         self._find_place = find_place
+        self._require_startable = require_startable
         self._place = Place(None, None)
         self._notes = NoteFile(declared.config_path)
         self._server_name = ""
@@ -99,6 +94,7 @@ class ResetResource:
         self._opened: Droppable | None = None
         self._media_path = ""
         self._key: SigningKey | None = None
+        self._has_old_key = False
         self._note: Note | None = None
         self._steps: list[str] = []
 
@@ -116,10 +112,15 @@ class ResetResource:
         require_nothing_half_done(declared.config_path)
         self._decision = self._decide(contents)
         media = self._find_media(configuration)
+        # Synapse makes a key that is missing when it starts, so that the server has a new one then.
+        self._has_old_key = new_signing_key(configuration) is None
         self._key = None
-        if self._decision.case is not Case.UNUSED and self._decision.old_server_name and declared.new_signing_key:
+        if self._decision.old_server_name and declared.new_signing_key and self._has_old_key:
             self._key = find_signing_key(configuration, self._decision.old_server_name, self._place.working_directory)
-        return self._planned(media)
+        plan = self._planned(media)
+        if self._decision.case in (Case.NEVER_FEDERATED, Case.SERVER_NAME_CHANGES):
+            self._require_startable(configuration, self._place)
+        return plan
 
     @property
     def _database(self) -> Droppable:
@@ -129,7 +130,7 @@ class ResetResource:
 
     def verify(self, plan: Plan) -> None:
         """See Resource."""
-        is_old = self._run is not None and is_of_old(self._database.contents(), self._run.dropped_ts)
+        is_old = self._run is not None and self._run.has_old()
         require(
             ["it has the accounts or rooms of the old one"] if is_old else [], f"The database of {self._server_name}"
         )
@@ -140,10 +141,16 @@ class ResetResource:
         reset: dict[str, t.Any] = {
             "server_name": self._server_name,
             "case": decision.case.value,
-            "reason": self._reason(),
+            "reason": reason_of(decision, self._server_name),
             "database": database.shown,
-            "next_steps": self._next_steps(plan),
+            "next_steps": [],
         }
+        if plan.changed:
+            reset["next_steps"] = next_steps(
+                decision,
+                keeps_key=self._has_old_key and self._key is None,
+                keeps_media=not self._declared.purge_media,
+            )
         if decision.old_server_name:
             reset["old_server_name"] = decision.old_server_name
         if self._run:
@@ -167,8 +174,7 @@ class ResetResource:
 
     def _decide(self, contents: Contents) -> Decision:
         note, aside = self._note, self._database.is_aside()
-        dropped = note.dropped_ts if note else 0
-        if note and dropped and (aside or not is_of_old(contents, dropped)):
+        if note and note.dropped_ts and (aside or not is_of_old(contents, note)):
             if aside and not os.path.exists(note.backup):
                 raise InvalidInput(
                     f"{note.backup}, the backup of an interrupted reset, is gone, so {self._database.aside} is all that"
@@ -201,9 +207,13 @@ class ResetResource:
         case, database, server = self._decision.case, self._database, self._server
         since = self._note.dropped_ts if case is Case.UNFINISHED and self._note else time.time()
         has_files = media is not None and media.has_files(since)
+        if media and has_files:
+            media.require_clearable()
+            self._require_media_in_backup()
         before = {"database": _EMPTY if case is Case.UNUSED else _IN_USE, **self._media_state(has_files)}
         after = {"database": _EMPTY, **self._media_state(False)}
-        parts = Parts(database, server, self._notes, self._backup, self._key, media, self._decide_again)
+        forget = functools.partial(forget_restore, self._declared.config_path)
+        parts = Parts(database, server, self._notes, self._backup, self._key, media, self._decide_again, forget)
         note = self._note or Note(self._server_name, {})
         note = note._replace(old_server_name=self._decision.old_server_name or note.old_server_name)
         self._run = ResetRun(parts, note)
@@ -261,41 +271,18 @@ class ResetResource:
         self._key.require_replaceable()
         return [f"replace the signing key {self._key.path}, and keep the old one as {self._key.old_path}"]
 
+    def _require_media_in_backup(self) -> None:
+        """Raise InvalidInput if an interrupted reset has made its backup without the media."""
+        note = self._note
+        if self._decision.case is Case.UNFINISHED and note and not note.has_media:
+            raise InvalidInput(
+                f"The interrupted reset was begun without purge_media, so its backup {note.backup} has no media. Run"
+                " the task with purge_media: false to finish it, and then again with purge_media: true, which backs the"
+                " media up before it removes them."
+            )
+
     def _media_state(self, has_files: bool) -> dict[str, str]:
         return {"media": _FILES if has_files else _NO_FILES} if self._declared.purge_media else {}
-
-    def _reason(self) -> str:
-        name, decision = self._server_name, self._decision
-        if decision.case is Case.UNUSED:
-            return "The database is empty or new: it has no accounts and no rooms, so there is nothing to reset."
-        if decision.case is Case.NEVER_FEDERATED:
-            return (
-                f"There is no evidence that {name} has ever federated. That is not a proof, because Synapse deletes old"
-                " data."
-            )
-        if decision.case is Case.SERVER_NAME_CHANGES:
-            return (
-                f"The server name changes from {decision.old_server_name} to {name}. Synapse does not start on a"
-                " database with accounts of another server name."
-            )
-        return "An earlier reset dropped the database and was interrupted."
-
-    def _next_steps(self, plan: Plan) -> list[str]:
-        if not plan.changed:
-            return []
-        steps = [
-            "All accounts and access tokens are gone. Create a server admin and a token for this collection:"
-            " ansible-playbook -i INVENTORY matrix_ops.synapse.site, or matrix_ops.synapse.grant_admin.",
-        ]
-        if self._decision.old_server_name and self._key is None:
-            steps.append(
-                f"The server still signs with the key that it had as {self._decision.old_server_name}. Under its new"
-                " name it should have a new one: set new_signing_key: true with the reset, or move the file of the key"
-                " away and start Synapse with --generate-keys."
-            )
-        if not self._declared.purge_media:
-            steps.append("The media of the old server are still in the media store, and no account can reach them.")
-        return steps
 
 
 def _small(described: str) -> str:

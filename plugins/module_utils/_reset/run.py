@@ -71,6 +71,7 @@ class Parts:
     """What a reset works with. `key`: the signing key to be replaced, or None. `media`: None if the media stay.
 
     `decide_again`: raises SynapseError if the database may no longer be dropped, because something was written since.
+    `forget_restore`: removes the record of the restore that the old database came from.
     """
 
     database: Droppable
@@ -80,6 +81,7 @@ class Parts:
     key: SigningKey | None = None
     media: MediaClearing | None = None
     decide_again: t.Callable[[], None] = lambda: None
+    forget_restore: t.Callable[[], None] = lambda: None
 
 
 class ResetRun:
@@ -94,10 +96,9 @@ class ResetRun:
         self._found: Contents | None = None
         self.cleared: Cleared | None = None
 
-    @property
-    def dropped_ts(self) -> float:
-        """When the database began to be dropped, in seconds since 1970, or 0."""
-        return self._note.dropped_ts
+    def has_old(self) -> bool:
+        """Return whether the old database is still there."""
+        return is_of_old(self._parts.database.contents(), self._note)
 
     @property
     def backup_path(self) -> str:
@@ -110,11 +111,13 @@ class ResetRun:
         with _interruptible():
             try:
                 self._was_running = parts.server.is_running()
-                self._keep(running=parts.server.running(self._note.running), dropped_ts=0, backup="")
+                running = parts.server.running(self._note.running)
+                self._keep(running=running, dropped_ts=0, backup="", identity="", has_media=False)
                 parts.server.stop()
                 parts.decide_again()
                 self._found = parts.database.contents()
-                self._keep(backup=parts.backup.write().path)
+                path = parts.backup.write().path
+                self._keep(backup=path, has_media=parts.media is not None, identity=self._found.identity)
                 self._require_unchanged(self._found)
                 self._keep(dropped_ts=time.time())
                 parts.database.drop()
@@ -163,13 +166,14 @@ class ResetRun:
             parts.key.replace()
         # A server that was stopped has to prove that it starts, too.
         parts.server.start({**self._note.running, "main": True})
-        require_new(parts.database.contents(), self._note.dropped_ts, parts.database.shown)
+        require_new(parts.database.contents(), self._note, parts.database.shown)
 
     def _finish(self) -> None:
         """Remove what belongs to the old database. The new one is in use from now on."""
         try:
             if self._parts.media:
                 self.cleared = self._parts.media.clear(self._note.dropped_ts)
+            self._parts.forget_restore()
             self._parts.database.forget()
             self._parts.notes.remove()
         except Exception as failed:
@@ -186,7 +190,7 @@ class ResetRun:
         database = self._parts.database
         try:
             contents, aside = database.contents(), database.is_aside()
-            is_old = contents == self._found or is_of_old(contents, self._note.dropped_ts)
+            is_old = contents == self._found or is_of_old(contents, self._note)
             # After an interruption, somebody may have started and used the new one.
             aside = aside and not contents.accounts and not contents.rooms
             if aside:
@@ -202,17 +206,18 @@ class ResetRun:
             self._start_old(error)
         else:
             error.explain(
-                f"The old database is dropped, and {database.shown} is new and empty. {self._backup_is()} Correct the"
-                " cause, and run the task again to finish."
+                f"The old database is dropped, and {database.shown} is new. {self._backup_is()} Correct the cause, and"
+                " run the task again to finish."
             )
             error.details = {"changed": True, "database": "new", **error.details}
         return error
 
     def _put_back(self) -> None:
         self._parts.server.stop()
-        self._parts.database.put_back()
+        # First, so that after an interruption the old database is not there with the new key.
         if self._parts.key:
             self._parts.key.put_back()
+        self._parts.database.put_back()
 
     def _start_old(self, error: SynapseError) -> None:
         """Start the server on the old database, if it ran before, and add to the error what came of it."""
@@ -237,22 +242,25 @@ class ResetRun:
         return f"The backup of the old one is {self._note.backup}." if self._note.backup else "There is no backup."
 
 
-def is_of_old(contents: Contents, dropped_ts: float) -> bool:
-    """Whether the database is the old one, and not one that Synapse has created since `dropped_ts` (0: not dropped)."""
+def is_of_old(contents: Contents, note: Note) -> bool:
+    """Whether the database is the old one, and not one that Synapse has created since it was dropped by the note."""
     if not contents.accounts and not contents.rooms and not contents.server_names:
         return False
+    # The clock of the host may have been wrong when its accounts were created.
+    if note.identity and contents.identity == note.identity:
+        return True
     # Synapse stores the time of an account in whole seconds.
-    return not dropped_ts or contents.oldest is None or contents.oldest < int(dropped_ts)
+    return not note.dropped_ts or contents.oldest is None or contents.oldest < int(note.dropped_ts)
 
 
-def require_new(contents: Contents, dropped_ts: float, shown: str) -> None:
+def require_new(contents: Contents, note: Note, shown: str) -> None:
     """Raise StateNotReached unless the database has the tables of Synapse and nothing of the old server."""
     if not contents.has_tables:
         raise StateNotReached(
             f"Synapse answers, but has not created its tables in {shown}. Check that config_path is the configuration"
             " that it runs with."
         )
-    if is_of_old(contents, dropped_ts):
+    if is_of_old(contents, note):
         raise StateNotReached(
             f"{shown} still has accounts or rooms that are older than this reset. Check what else writes to it."
         )

@@ -57,10 +57,7 @@ class SigningKey:
         """Raise ConfigurationError or InvalidInput if the key cannot be replaced. Changes nothing."""
         with self._opened() as directory:
             if directory.read(self._name) is None:
-                raise ConfigurationError(
-                    f"There is no signing key {self.path}. Start Synapse once with --generate-keys, which creates one,"
-                    " or set new_signing_key: false."
-                )
+                raise ConfigurationError(f"There is no signing key {self.path}. Set new_signing_key: false.")
             directory.require_writable(f"The signing key {self.path}")
         if self.is_replaced():
             raise InvalidInput(

@@ -20,6 +20,7 @@ import stat
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
@@ -92,7 +93,8 @@ class DatabaseFile:
         with self._opened() as directory:
             if directory.status(self._aside) is None:
                 return
-            for ending in _BESIDE:
+            # The new database first: without its -wal, it would be damaged if this is interrupted.
+            for ending in ("", *_BESIDE):
                 if directory.status(self._name + ending):
                     directory.remove(self._name + ending)
             directory.rename(self._aside, self._name)
@@ -107,8 +109,10 @@ class DatabaseFile:
     def _require_free(self) -> None:
         """Empty and remove the -wal. Raises SynapseError if another process uses the database."""
         address = f"file:{urllib.parse.quote(self.path)}?mode=rw"
+        # SQLite opens files by their paths, in a directory in which another user may write.
+        owner = acting_as(os.lstat(self.path).st_uid)
         try:
-            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
+            with owner, contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
                 connection.isolation_level = None
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("BEGIN EXCLUSIVE")

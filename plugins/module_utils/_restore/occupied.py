@@ -16,10 +16,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import iso_time
 
 _SHOWN_AT_MOST = 3
-_NO_RESTORE = (
-    "A restore only fills an empty host, and nothing was changed. Restore onto another host, or remove the server with"
-    " its data first."
-)
 
 
 class Occupied(t.NamedTuple):
@@ -50,10 +46,11 @@ def judge_host(
     # From then on, the server may have changed it.
     if marker is not None and own and data:
         return Occupied(marker.stage, True)
-    if data:
-        raise InvalidInput(f"This host has the data of a server: {data}. {_NO_RESTORE}")
-    if medium:
-        raise InvalidInput(f"This host has the data of a server: the media file {medium}. {_NO_RESTORE}")
+    if data or medium:
+        found = data or f"the media file {medium}"
+        raise InvalidInput(
+            f"This host has the data of a server: {found}. {_way_out(target.emptying if data else '', medium)}"
+        )
     return Occupied(None, False)
 
 
@@ -66,5 +63,14 @@ def _is_restored(target: Target, data: str, counts: Counts) -> bool:
         return True
     raise InvalidInput(
         f"A restore was interrupted on this host, but {data} is not the one in the archive:"
-        f" {'; '.join(differences[:_SHOWN_AT_MOST])}. {_NO_RESTORE}"
+        f" {'; '.join(differences[:_SHOWN_AT_MOST])}. {_way_out(target.emptying)}"
+    )
+
+
+def _way_out(emptying: str, medium: str = "") -> str:
+    """Return why nothing is restored, and what to do, as sentences. `emptying`: see Target; "" without a database."""
+    ways = [*([emptying] if emptying else []), *([f"move the media away, such as {medium}"] if medium else [])]
+    return (
+        "A restore only fills an empty host, and nothing was changed. Restore onto another host. Or, if that server is"
+        f" to be given up, stop Synapse, {', '.join(ways)}, and run the task again."
     )

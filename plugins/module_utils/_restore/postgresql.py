@@ -12,6 +12,7 @@ Relies on pg_restore, which reads the archive from its standard input, and on Po
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import tempfile
 import time
@@ -94,6 +95,11 @@ class PostgresqlTarget:
         """Whether it is on a disk of this host."""
         return is_local(str(self._settings.arguments.get("host") or ""))
 
+    @property
+    def emptying(self) -> str:
+        """How an operator removes what is there."""
+        return f"replace {self.shown} by an empty one with dropdb {shlex.quote(self._name())} and {self._creation()}"
+
     def data(self) -> str:
         """Return in words what data there is already, or ""."""
         with self._connected() as database:
@@ -112,10 +118,7 @@ class PostgresqlTarget:
         verdict = judge(version, encoding, collation, ctype, any_locale=self._settings.allow_unsafe_locale)
         found = [] if verdict["accepted"] else list(verdict["problems"])
         if found:
-            found.append(
-                "Drop it, and create it again with createdb --encoding=UTF8 --locale=C --template=template0 --owner="
-                f"{self._settings.arguments.get('user')} {self._name()}"
-            )
+            found.append(f"Drop it, and create it again with {self._creation()}")
         if version < self._made_in:
             found.append(
                 f"The backup is from PostgreSQL {self._made_in}, but this is PostgreSQL {version}. Use PostgreSQL"
@@ -220,6 +223,11 @@ class PostgresqlTarget:
 
     def _program(self) -> str:
         return find_program("pg_restore", self._dumped_by).path
+
+    def _creation(self) -> str:
+        owner = shlex.quote(str(self._settings.arguments.get("user") or ""))
+        options = f"--encoding=UTF8 --locale=C --template=template0 --owner={owner}"
+        return f"createdb {options} {shlex.quote(self._name())}"
 
     def _name(self) -> str:
         return str(self._settings.arguments.get("dbname") or self._settings.arguments.get("database") or "")

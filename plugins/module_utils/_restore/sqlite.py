@@ -69,6 +69,11 @@ class SqliteTarget:
         """Whether it will be on a disk of this host: always."""
         return True
 
+    @property
+    def emptying(self) -> str:
+        """How an operator removes what is there."""
+        return f"move {self._path} away, with the files next to it that end in -wal, -shm and -journal"
+
     def data(self) -> str:
         """Return in words what data there is already, or ""."""
         with self._opened() as directory:

@@ -34,6 +34,10 @@ class Target(t.Protocol):
     def is_local(self) -> bool:
         """Whether it is on a disk of this host."""
 
+    @property
+    def emptying(self) -> str:
+        """How an operator removes what is there, as a part of a sentence."""
+
     def data(self) -> str:
         """Return in words what data there is already, or "". Raises SynapseError if it cannot be seen."""
 

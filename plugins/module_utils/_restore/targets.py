@@ -50,6 +50,11 @@ class UnseenTarget:
         """Whether it will be on a disk of this host."""
         return self._target.is_local
 
+    @property
+    def emptying(self) -> str:
+        """How an operator removes what is there."""
+        return self._target.emptying
+
     def data(self) -> str:
         """Return in words what data there is, or "" if it cannot be seen yet."""
         try:
@@ -96,6 +101,11 @@ class UnreadTarget:
     def is_local(self) -> bool:
         """Whether it will be on a disk of this host."""
         return is_local(str(self._described.get("host") or ""))
+
+    @property
+    def emptying(self) -> str:
+        """How an operator removes what is there."""
+        return f"replace {self.shown} by an empty one"
 
     def data(self) -> str:
         """Return nothing: it cannot be seen."""

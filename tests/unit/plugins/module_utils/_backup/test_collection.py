@@ -76,8 +76,9 @@ def test_everything_that_the_configuration_names(place: pathlib.Path) -> None:
 def test_the_default_path_of_the_signing_key(place: pathlib.Path) -> None:
     path = place / "homeserver.yaml"
     path.write_text(path.read_text().replace("signing_key_path: signing.key", ""))
-    (place / "example.org.signing.key").write_text("key")
-    assert _collect(place)["example.org.signing.key"] == "signing_key"
+    # Where Synapse makes it: next to the last file of its configuration.
+    (place / "conf.d" / "example.org.signing.key").write_text("key")
+    assert _collect(place)["conf.d/example.org.signing.key"] == "signing_key"
 
 
 def test_extra_paths(place: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.que
     DestinationFilter,
     find_destinations,
 )
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._federation.evidence_tables import TABLES
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils.scripted_http import Call, ScriptedServer
 
 OWN = "x.org:8448"
@@ -52,32 +53,25 @@ DOWN: dict[str, t.Any] = {
     "last_successful_stream_ordering": None,
 }
 
-# The tables of Synapse 1.163, with the columns that are read.
-TABLES = """
-CREATE TABLE destinations (
-    destination TEXT PRIMARY KEY, retry_last_ts BIGINT, retry_interval BIGINT, failure_ts BIGINT,
-    last_successful_stream_ordering BIGINT
-);
-CREATE TABLE destination_rooms (destination TEXT NOT NULL, room_id TEXT NOT NULL, stream_ordering BIGINT NOT NULL);
-CREATE TABLE current_state_events (type TEXT NOT NULL, state_key TEXT NOT NULL, membership TEXT);
-CREATE TABLE rooms (room_id TEXT NOT NULL, creator TEXT);
-CREATE TABLE room_alias_servers (room_alias TEXT NOT NULL, server TEXT NOT NULL);
-CREATE TABLE received_transactions (origin TEXT, ts BIGINT);
-CREATE TABLE federation_inbound_events_staging (origin TEXT NOT NULL);
-CREATE TABLE server_keys_json (server_name TEXT NOT NULL);
-CREATE TABLE device_lists_remote_cache (user_id TEXT NOT NULL);
-CREATE TABLE remote_media_cache (media_origin TEXT);
-CREATE TABLE room_memberships (user_id TEXT NOT NULL, sender TEXT NOT NULL, membership TEXT NOT NULL);
-"""
-# What they contain on a server that talks to no other server.
+# What the database contains on a server that talks to no other server.
 ALONE = f"""
 INSERT INTO current_state_events VALUES
-    ('m.room.member', '@alice:{OWN}', 'join'), ('m.room.create', '', NULL), ('m.space.child', '!r:other.org', NULL);
+    ('m.room.member', '@alice:{OWN}', 'join'), ('m.room.create', '', NULL), ('m.space.child', '!r:other.org', NULL),
+    ('m.room.member', '@banned:other.org', 'ban'), ('m.room.member', '@pardoned:other.org', 'leave');
 INSERT INTO rooms VALUES ('!r', '@alice:{OWN}'), ('!invited:other.org', NULL), ('!odd', '');
 INSERT INTO room_alias_servers VALUES ('#lobby:{OWN}', '{OWN}');
-INSERT INTO server_keys_json VALUES ('{OWN}');
+INSERT INTO server_keys_json VALUES ('{OWN}', '{OWN}');
+INSERT INTO server_signature_keys VALUES ('{OWN}', NULL), (NULL, NULL);
 INSERT INTO received_transactions VALUES (NULL, 1);
-INSERT INTO room_memberships VALUES ('@alice:{OWN}', '@alice:{OWN}', 'join');
+INSERT INTO device_federation_outbox VALUES ('other.org');
+INSERT INTO e2e_cross_signing_keys VALUES ('@alice:{OWN}');
+INSERT INTO presence_stream VALUES ('@alice:{OWN}');
+INSERT INTO user_directory VALUES ('@alice:{OWN}');
+INSERT INTO room_memberships VALUES
+    ('@alice:{OWN}', '@alice:{OWN}', 'join'), ('@banned:other.org', '@alice:{OWN}', 'ban'),
+    ('@pardoned:other.org', '@alice:{OWN}', 'leave');
+INSERT INTO events VALUES ('$own', '@alice:{OWN}', 1), ('$old', '@alice:{OWN}', -1), ('$gone', NULL, -2);
+INSERT INTO event_forward_extremities VALUES ('$own'), ('$missing');
 """
 
 
@@ -239,41 +233,73 @@ class TestEverFederated:
             "aliases",
             "inbound",
             "inbound_events",
+            "unfinished_joins",
             "signing_keys",
             "device_lists",
+            "device_messages",
+            "presence",
+            "user_directory",
             "media",
             "past_members",
+            "events",
         ]
 
     @pytest.mark.parametrize(
         ("kind", "statement"),
         [
             ("destinations", "INSERT INTO destinations (destination) VALUES ('{0}')"),
-            ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'ban')"),
+            ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'invite')"),
+            ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'knock')"),
             # Not also as a joined member.
             ("members", "INSERT INTO current_state_events VALUES ('m.room.member', '@bob:{0}', 'join')"),
             ("aliases", "INSERT INTO room_alias_servers VALUES ('#lobby:x.org', '{0}')"),
             ("inbound", "INSERT INTO received_transactions VALUES ('{0}', 1)"),
             ("inbound_events", "INSERT INTO federation_inbound_events_staging VALUES ('{0}')"),
-            ("signing_keys", "INSERT INTO server_keys_json VALUES ('{0}')"),
+            ("unfinished_joins", "INSERT INTO partial_state_rooms VALUES ('!s', '{0}')"),
+            ("unfinished_joins", "INSERT INTO partial_state_rooms_servers VALUES ('!s', '{0}')"),
+            ("signing_keys", f"INSERT INTO server_keys_json VALUES ('{{0}}', '{OWN}')"),
+            ("signing_keys", f"INSERT INTO server_keys_json VALUES ('{OWN}', '{{0}}')"),
+            ("signing_keys", f"INSERT INTO server_signature_keys VALUES ('{{0}}', '{OWN}')"),
+            ("signing_keys", f"INSERT INTO server_signature_keys VALUES ('{OWN}', '{{0}}')"),
             ("device_lists", "INSERT INTO device_lists_remote_cache VALUES ('@bob:{0}')"),
+            ("device_lists", "INSERT INTO device_lists_remote_extremeties VALUES ('@bob:{0}')"),
+            ("device_lists", "INSERT INTO device_lists_remote_resync VALUES ('@bob:{0}')"),
+            ("device_lists", "INSERT INTO device_lists_remote_pending VALUES ('@bob:{0}')"),
+            ("device_lists", f"INSERT INTO device_lists_outbound_last_success VALUES ('{{0}}', '@alice:{OWN}')"),
+            ("device_lists", f"INSERT INTO device_lists_outbound_pokes VALUES ('{{0}}', '@alice:{OWN}')"),
+            ("device_lists", "INSERT INTO e2e_cross_signing_keys VALUES ('@bob:{0}')"),
+            ("device_messages", "INSERT INTO device_federation_inbox VALUES ('{0}')"),
+            ("presence", "INSERT INTO presence_stream VALUES ('@bob:{0}')"),
+            ("user_directory", "INSERT INTO user_directory VALUES ('@bob:{0}')"),
+            ("user_directory", "INSERT INTO user_directory_stale_remote_users VALUES ('@bob:{0}', '{0}')"),
             ("media", "INSERT INTO remote_media_cache VALUES ('{0}')"),
             ("rooms", "INSERT INTO rooms VALUES ('!s', '@bob:{0}')"),
             ("past_members", "INSERT INTO room_memberships VALUES ('@bob:{0}', '@bob:{0}', 'leave')"),
             ("past_members", "INSERT INTO room_memberships VALUES ('@alice:x.org:8448', '@bob:{0}', 'invite')"),
+            ("events", "INSERT INTO events VALUES ('$fetched', '@bob:{0}', -5)"),
+            (
+                "events",
+                "INSERT INTO events VALUES ('$new', '@bob:{0}', 5);"
+                "INSERT INTO event_forward_extremities VALUES ('$new')",
+            ),
+            (
+                "events",
+                "INSERT INTO events VALUES ('$refused', '@bob:{0}', 5); INSERT INTO rejections VALUES ('$refused')",
+            ),
         ],
     )
     @pytest.mark.parametrize("other", [IPV6, "x.org", "x.org:443"])
     def test_by_each_kind(self, stored: Stored, kind: str, statement: str, other: str) -> None:
-        stored.connection.execute(statement.format(other))
+        stored.connection.executescript(statement.format(other))
         assert Evidence(stored.source).ever_federated() == {
             "verdict": True,
             "evidence": [{"kind": kind, "count": 1, "servers": [other]}],
         }
 
-    def test_does_not_read_the_long_table_if_there_is_other_evidence(self, stored: Stored) -> None:
+    def test_does_not_read_the_long_tables_if_there_is_other_evidence(self, stored: Stored) -> None:
         stored.connection.executescript(
-            "DROP TABLE room_memberships; INSERT INTO server_keys_json VALUES ('b.org'), ('b.org'), ('a.org');"
+            "DROP TABLE room_memberships; DROP TABLE events; INSERT INTO server_keys_json VALUES"
+            " ('b.org', 'b.org'), ('b.org', 'a.org'), ('a.org', 'a.org');"
         )
         assert Evidence(stored.source).ever_federated()["evidence"] == [
             {"kind": "signing_keys", "count": 2, "servers": ["a.org", "b.org"]}
@@ -282,7 +308,7 @@ class TestEverFederated:
     def test_names_at_most_ten_servers(self, stored: Stored) -> None:
         names = [f"s{number:02}.org" for number in range(12)]
         for name in names:
-            stored.connection.execute("INSERT INTO server_keys_json VALUES (?)", [name])
+            stored.connection.execute("INSERT INTO server_keys_json VALUES (?, ?)", [name, name])
         evidence = Evidence(stored.source).ever_federated()["evidence"]
         assert evidence == [{"kind": "signing_keys", "count": 12, "servers": names[:10]}]
 

@@ -44,7 +44,16 @@ def test_in_use(tmp_path: pathlib.Path) -> None:
     database = made(
         tmp_path / "a.db", (f"@a:{NAME}", None, 20), (f"@b:{NAME}", "bridge", 10), ("@c:b", None, None), rooms=2
     )
-    assert read_contents(database) == Contents(True, (NAME, "b"), 2, 2, 10)
+    found = read_contents(database)
+    assert found == Contents(True, (NAME, "b"), 2, 2, 10, found.identity)
+
+
+def test_another_file_in_the_same_place(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.db"
+    identities = [read_contents(made(path)).identity, read_contents(settings(path)).identity]
+    path.rename(tmp_path / "aside.db")
+    identities.append(read_contents(made(path)).identity)
+    assert identities[0] == identities[1] != identities[2]
 
 
 @pytest.mark.parametrize(

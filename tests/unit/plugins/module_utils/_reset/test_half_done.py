@@ -10,7 +10,10 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.half_done import require_nothing_half_done
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.half_done import (
+    forget_restore,
+    require_nothing_half_done,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Marker, Stage, write_marker
 
 
@@ -36,3 +39,11 @@ def test_move(tmp_path: pathlib.Path, phase: Phase) -> None:
         return
     with pytest.raises(InvalidInput, match="The move of /srv/homeserver.db to PostgreSQL is not finished"):
         require_nothing_half_done([configuration])
+
+
+def test_forgotten_restore(tmp_path: pathlib.Path) -> None:
+    configuration, marker = str(tmp_path / "homeserver.yaml"), tmp_path / ".matrix_ops-restore.json"
+    forget_restore([configuration])
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.DONE))
+    forget_restore([configuration])
+    assert not marker.exists()

@@ -9,7 +9,8 @@ import pathlib
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import Cleared, MediaClearing
 
 # Each form of a path in a media store, by a file of it.
@@ -104,3 +105,27 @@ def test_only_some_of_the_kept_are_named(tmp_path: pathlib.Path) -> None:
     put(tmp_path, *(f"local_content/note {number}" for number in range(25)))
     cleared = MediaClearing(str(tmp_path)).clear(NOW)
     assert (len(cleared.kept), cleared.kept_count) == (10, 25)
+
+
+def test_clearable(tmp_path: pathlib.Path) -> None:
+    clearing = MediaClearing(str(tmp_path))
+    put(tmp_path, STORED[0])
+    (tmp_path / "remote_content").symlink_to(tmp_path / "missing")
+    clearing.require_clearable()
+
+
+def test_a_mount_point_is_found_first(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, STORED[0])
+    inside = os.path.realpath(tmp_path / "local_content" / "Ab")
+    monkeypatch.setattr(_directory, "mount_points", lambda: [inside])
+    with pytest.raises(
+        InvalidInput, match="local_content/Ab in the media store is a mount point.* purge_media to false"
+    ):
+        MediaClearing(str(tmp_path)).require_clearable()
+
+
+def test_a_store_that_cannot_be_written(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, STORED[0])
+    monkeypatch.setattr(_directory, "find_obstacle_to_entries", lambda *_arguments: "It is read-only.")
+    with pytest.raises(InvalidInput, match="The media store .* cannot be written: It is read-only"):
+        MediaClearing(str(tmp_path)).require_clearable()

@@ -15,6 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import p
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.postgresql import (
     drop_contents,
     require_droppable,
+    require_fillable,
     take_inventory,
 )
 
@@ -38,6 +39,9 @@ class Scripted(Database):
     functions: list[Row] = [FUNCTION]
     written: t.ClassVar[list[str]] = []
     refuses = ""
+    # Where new tables are created, whether that is allowed, and as which user.
+    place: Row = ("public", True, "synapse")
+    locale: Row = ("15.8", 150008, "UTF8", "C", "C")
     # What is connected at each look.
     connected: t.ClassVar[list[list[Row]]] = []
 
@@ -52,6 +56,12 @@ class Scripted(Database):
             return self.relations
         if "pg_proc AS routine" in sql:
             return self.functions
+        if "current_schema()" in sql:
+            return [self.place]
+        if "FROM pg_database" in sql:
+            return [self.locale]
+        if "FROM schema_version" in sql:
+            return [(94, 93)]
         if "FROM pg_stat_activity" in sql:
             return self.connected.pop(0) if self.connected else []
         self.written.append(f"{sql} {values}")
@@ -119,6 +129,34 @@ def test_of_another_owner(database: Scripted, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Scripted, "relations", [("public", "users", "r", "postgres", False, True)])
     with pytest.raises(InvalidInput, match="cannot drop: the table users, which belongs to postgres. Give it"):
         require_droppable(database, NAMES)
+
+
+def test_fillable(database: Scripted) -> None:
+    require_fillable(database)
+    assert database.written == []
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (
+            ('od"d', False, "synapse"),
+            r'does not let synapse create tables in the schema od"d, so Synapse would not start again\. Nothing was'
+            r' dropped\. Run GRANT CREATE ON SCHEMA "od""d" TO "synapse" in it\.$',
+        ),
+        ((None, None, "synapse"), r"has no schema, so Synapse would not start again\. Nothing was dropped\.$"),
+    ],
+)
+def test_no_new_tables(database: Scripted, monkeypatch: pytest.MonkeyPatch, place: Row, expected: str) -> None:
+    monkeypatch.setattr(Scripted, "place", place)
+    with pytest.raises(InvalidInput, match=expected):
+        require_fillable(database)
+
+
+def test_a_locale_that_synapse_refuses(database: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "locale", ("15.8", 150008, "UTF8", "C.UTF-8", "C.UTF-8"))
+    with pytest.raises(InvalidInput, match=r"would not start with an empty PostgreSQL database synapse at .* Nothing"):
+        require_fillable(database)
 
 
 def test_dropped_without_cascade(database: Scripted) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._federation.stored import STORED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.refusal import refuse_federated, remedies
 
 
@@ -26,6 +27,12 @@ def test_remedies_name_the_server() -> None:
 def test_evidence_is_shown(count: int, servers: list[str], shown: str) -> None:
     evidence = [{"kind": "signing_keys", "count": count, "servers": servers}]
     assert f"Evidence: {shown}. What helps instead: For a room" in refuse_federated("example.org", evidence).message
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_each_kind_has_words(kind: str) -> None:
+    evidence = [{"kind": kind, "count": 1, "servers": ["a"]}]
+    assert "Evidence: servers " in refuse_federated("example.org", evidence).message
 
 
 def test_an_unknown_kind_is_shown_by_its_name() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 import sqlite3
 import types
@@ -13,31 +14,21 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils import _directory
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
     StateNotReached,
     SynapseError,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.declared import DeclaredReset
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import DeclaredReset, ResetResource
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import ResetResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Marker, Stage, write_marker
+from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._federation.evidence_tables import TABLES
 
-# The tables in which evidence of federation is looked for, with the columns that are read.
-_TABLES = {
-    "users": "name, appservice_id, creation_ts",
-    "rooms": "room_id, creator",
-    "destinations": "destination",
-    "current_state_events": "state_key, type, membership",
-    "room_alias_servers": "server",
-    "received_transactions": "origin",
-    "federation_inbound_events_staging": "origin",
-    "server_keys_json": "server_name",
-    "device_lists_remote_cache": "user_id",
-    "remote_media_cache": "media_origin",
-    "room_memberships": "user_id, sender",
-}
 STEPS = [
     "stop matrix-synapse.service",
     "back up to /backups",
@@ -85,6 +76,8 @@ class Host:
     directory: pathlib.Path
     server: Server = dataclasses.field(default_factory=Server)
     backup: Backup = dataclasses.field(default_factory=Backup)
+    # What Synapse's own parser says against the configuration.
+    complaint: str = ""
 
     @property
     def database(self) -> pathlib.Path:
@@ -98,8 +91,8 @@ class Host:
 
     def write(self, *statements: str) -> None:
         connection = sqlite3.connect(self.database)
-        for table, columns in _TABLES.items():
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        connection.execute("CREATE TABLE IF NOT EXISTS users (name, appservice_id, creation_ts)")
+        connection.executescript(TABLES)
         for statement in statements:
             connection.execute(statement)
         connection.commit()
@@ -107,7 +100,11 @@ class Host:
 
     def resource(self, confirm: str = "example.org", **options: t.Any) -> ResetResource:
         declared = DeclaredReset((str(self.directory / "homeserver.yaml"),), confirm, "/backups", **options)
-        return ResetResource(declared, self.server, self.backup, lambda: Place(None, None))
+        return ResetResource(declared, self.server, self.backup, lambda: Place(None, None), self.require_startable)
+
+    def require_startable(self, _configuration: Configuration, _place: Place) -> None:
+        if self.complaint:
+            raise ConfigurationError(self.complaint)
 
     def steps(self, **options: t.Any) -> list[str]:
         """Return the steps, with what depends on the test replaced."""
@@ -157,7 +154,7 @@ def test_with_media(host: Host) -> None:
 
 
 def test_federated(host: Host) -> None:
-    host.write("INSERT INTO destinations VALUES ('far.example')")
+    host.write("INSERT INTO destinations (destination) VALUES ('far.example')")
     with pytest.raises(InvalidInput, match="because example.org has federated") as raised:
         host.resource().plan()
     assert raised.value.details["evidence"] == [{"kind": "destinations", "count": 1, "servers": ["far.example"]}]
@@ -171,7 +168,7 @@ def test_wrong_confirmation(host: Host) -> None:
 
 
 def test_server_name_changes(host: Host) -> None:
-    host.write("INSERT INTO destinations VALUES ('far.example')")
+    host.write("INSERT INTO destinations (destination) VALUES ('far.example')")
     key = host.directory / "signing.key"
     key.write_text("ed25519 a_old abc\n")
     host.configure("new.example", signing_key_path=str(key))
@@ -198,7 +195,7 @@ def test_nothing_to_reset(host: Host) -> None:
         assert result["steps"] == []
         assert result["database_reset"]["case"] == "unused"
         assert result["database_reset"]["next_steps"] == []
-        host.write("INSERT INTO destinations VALUES ('far.example')")
+        host.write("INSERT OR IGNORE INTO destinations (destination) VALUES ('far.example')")
 
 
 def test_media_that_an_earlier_reset_has_left(host: Host) -> None:
@@ -239,6 +236,61 @@ def test_several_databases(host: Host) -> None:
     path.write_text(json.dumps({"server_name": "example.org", "databases": {"a": store, "b": other}}))
     with pytest.raises(ConfigurationError, match="sets several databases"):
         host.resource().plan()
+
+
+def test_a_configuration_with_which_synapse_would_not_start(host: Host) -> None:
+    host.complaint = "Synapse cannot start with its configuration."
+    with pytest.raises(ConfigurationError, match="Synapse cannot start"):
+        host.resource().plan()
+    # What was begun is finished, and an empty database stays as it is.
+    NoteFile([str(host.directory)]).write(Note("example.org", {"main": True}, 1_500_000_000, "/backups/one.tar"))
+    host.database.unlink()
+    assert host.steps() == [STEPS[3]]
+
+
+def test_a_clock_that_was_wrong_when_the_accounts_were_created(host: Host) -> None:
+    """The database was not dropped although they seem to be younger than the drop."""
+    status = host.database.stat()
+    note = Note("example.org", {"main": True}, 900_000_000, "/backups/one.tar")
+    NoteFile([str(host.directory)]).write(note)
+    assert host.steps() == [STEPS[3]]
+    NoteFile([str(host.directory)]).write(note._replace(identity=f"{status.st_dev}:{status.st_ino}"))
+    assert host.steps() == STEPS
+
+
+def test_media_that_the_backup_of_an_interrupted_reset_lacks(host: Host) -> None:
+    host.database.unlink()
+    notes, note = NoteFile([str(host.directory)]), Note("example.org", {"main": True}, 4e9, "/backups/one.tar")
+    notes.write(note)
+    assert host.steps(purge_media=True) == [STEPS[3]]
+    host.add_media()
+    with pytest.raises(
+        InvalidInput, match=r"its backup /backups/one\.tar has no media\. Run the task with purge_media"
+    ):
+        host.resource(purge_media=True).plan()
+    assert host.steps() == [STEPS[3]]
+    notes.write(note._replace(has_media=True))
+    assert host.steps(purge_media=True) == [STEPS[3], "remove the media in /media"]
+
+
+def test_media_that_cannot_be_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.add_media()
+    inside = os.path.realpath(host.directory / "media" / "local_content")
+    monkeypatch.setattr(_directory, "mount_points", lambda: [inside])
+    with pytest.raises(InvalidInput, match="is a mount point"):
+        host.resource(purge_media=True).plan()
+    assert host.steps() == STEPS
+
+
+def test_a_key_that_synapse_makes_itself(host: Host) -> None:
+    """By default its path has the server name, so that a server with a new name gets a new key when it starts."""
+    host.configure("new.example")
+    resource = host.resource("new.example", new_signing_key=True)
+    result = resource.result(resource.plan(), False)["database_reset"]
+    assert "old_signing_key" not in result
+    assert host.steps(confirm="new.example", new_signing_key=True) == STEPS
+    resource = host.resource("new.example")
+    assert len(resource.result(resource.plan(), False)["database_reset"]["next_steps"]) == 2
 
 
 @pytest.mark.parametrize("part", ["server", "backup"])
@@ -282,7 +334,7 @@ def test_two_at_the_same_time(host: Host) -> None:
 def test_federation_after_the_plan(host: Host) -> None:
     class Stopping(Server):
         def stop(self) -> None:
-            host.write("INSERT INTO destinations VALUES ('late.example')")
+            host.write("INSERT INTO destinations (destination) VALUES ('late.example')")
 
         def start(self, running: t.Any = None) -> None:
             pass

@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import MediaClearing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.run import (
     Parts,
@@ -23,8 +24,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.run impo
     is_of_old,
     require_new,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey
 
-OLD = Contents(True, ("example.org",), 3, 2, 1_000_000_000)
+OLD = Contents(True, ("example.org",), 3, 2, 1_000_000_000, "1:1")
 NEW = Contents(True)
 RUNNING = {"main": True, "units": ["worker@one.service"], "daemons": [], "directory": ""}
 
@@ -203,9 +205,7 @@ def test_after_the_drop_the_old_one_is_put_back(tmp_path: pathlib.Path, fails: s
 def test_after_the_drop_the_new_one_stays_if_nothing_is_aside(tmp_path: pathlib.Path, fails: str) -> None:
     world = World(fails, keeps=False)
     error = failing(world, tmp_path)
-    assert (
-        "The old database is dropped, and the database is new and empty. The backup of the old one is" in error.message
-    )
+    assert "The old database is dropped, and the database is new. The backup of the old one is" in error.message
     assert error.details == {"changed": True, "database": "new"}
     # The next run goes on.
     note = noted(tmp_path)
@@ -216,6 +216,70 @@ def test_after_the_drop_the_new_one_stays_if_nothing_is_aside(tmp_path: pathlib.
     assert world.done[-2:] == ["start new", "forget"]
     assert run.backup_path == "/backups/one.tar"
     assert noted(tmp_path) is None
+
+
+@pytest.mark.parametrize("fails", ["the key", "the database"])
+def test_interrupted_while_the_old_one_is_put_back(tmp_path: pathlib.Path, fails: str) -> None:
+    """Never the old database with the new key: the next run would take that key for one of an earlier change."""
+    world = World("start new")
+    put_back: list[str] = []
+
+    class Key(SigningKey):
+        def is_replaced(self) -> bool:
+            return False
+
+        def replace(self) -> None:
+            pass
+
+        def put_back(self) -> None:
+            if fails == "the key":
+                raise SynapseError("The disk is broken.")
+            put_back.append("key")
+
+    class Broken(OneDatabase):
+        def put_back(self) -> None:
+            raise SynapseError("The disk is broken.")
+
+    parts = Parts(Broken(world), Server(world), NoteFile([str(tmp_path)]), Backup(world), Key("/signing.key", "old"))
+    with pytest.raises(SynapseError, match="It could not be found out whether"):
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert put_back == ([] if fails == "the key" else ["key"])
+    assert world.aside
+
+
+def test_the_record_of_a_restore_is_forgotten_with_the_old_database(tmp_path: pathlib.Path) -> None:
+    world = World()
+
+    def forget() -> None:
+        world.do("forget the restore")
+
+    parts = Parts(*(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Backup(world)), forget_restore=forget)
+    ResetRun(parts, Note("example.org", {})).reset()
+    assert world.done[-2:] == ["forget the restore", "forget"]
+    world = World("drop")
+    with pytest.raises(SynapseError):
+        ResetRun(
+            Parts(
+                *(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Backup(world)), forget_restore=forget
+            ),
+            Note("example.org", {}),
+        ).reset()
+    assert "forget the restore" not in world.done
+
+
+@pytest.mark.parametrize("with_media", [True, False])
+def test_the_note_says_whether_the_media_are_in_the_backup(tmp_path: pathlib.Path, with_media: bool) -> None:
+    world = World("start new", keeps=False)
+    media = MediaClearing(str(tmp_path / "media")) if with_media else None
+    notes = NoteFile([str(tmp_path)])
+    with pytest.raises(SynapseError):
+        ResetRun(
+            Parts(OneDatabase(world), Server(world), notes, Backup(world), media=media), Note("example.org", {})
+        ).reset()
+    note = noted(tmp_path)
+    assert note is not None
+    assert note.has_media is with_media
+    assert note.identity == OLD.identity
 
 
 def test_old_one_does_not_start_either(tmp_path: pathlib.Path) -> None:
@@ -266,7 +330,7 @@ def test_clearing_away_fails(tmp_path: pathlib.Path) -> None:
 def test_a_new_one_that_is_used_is_not_replaced_by_the_old_one(tmp_path: pathlib.Path) -> None:
     used = Contents(True, ("example.org",), 1, 0, 2_000_000_000)
     world = World("start new", contents=used, aside=True)
-    with pytest.raises(SynapseError, match="is new and empty|new database"):
+    with pytest.raises(SynapseError, match="the database is new"):
         made(world, tmp_path, Note("example.org", RUNNING, 1_500_000_000, "/backups/one.tar")).go_on()
     assert world.contents == used
     assert world.aside
@@ -303,15 +367,24 @@ def test_interrupted_by_a_signal(tmp_path: pathlib.Path, number: signal.Signals)
     ],
 )
 def test_which_one_it_is(contents: Contents, dropped: int, old: bool) -> None:
-    assert is_of_old(contents, dropped) is old
+    assert is_of_old(contents, Note("example.org", {}, dropped)) is old
+
+
+def test_it_is_the_same_one_whatever_its_accounts_say() -> None:
+    """The clock was wrong when they were created."""
+    note = Note("example.org", {}, 5, identity="1:2")
+    young = Contents(True, ("example.org",), 1, 0, 9, "1:2")
+    assert is_of_old(young, note)
+    assert not is_of_old(dataclasses.replace(young, identity="1:3"), note)
 
 
 def test_the_new_one_is_proven() -> None:
-    require_new(NEW, 5, "the database")
+    note = Note("example.org", {}, 5)
+    require_new(NEW, note, "the database")
     with pytest.raises(StateNotReached, match="has not created its tables"):
-        require_new(Contents(), 5, "the database")
+        require_new(Contents(), note, "the database")
     with pytest.raises(StateNotReached, match="older than this reset"):
-        require_new(OLD, 2_000_000_000, "the database")
+        require_new(OLD, note._replace(dropped_ts=2_000_000_000), "the database")
 
 
 @pytest.mark.parametrize("how", ["started", "written"])

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import sqlite3
+import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset import sqlite_file
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.sqlite_file import DatabaseFile
@@ -75,6 +78,43 @@ def test_put_back_over_a_new_one(database: pathlib.Path) -> None:
     assert not file.has_aside()
     file.put_back()
     assert words(database) == ["old"]
+
+
+def test_interrupted_while_it_is_put_back(database: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one is never left without its -wal, because Synapse would start with a part of it."""
+    file = file_at(database)
+    file.move_aside()
+    new = written(database, "new")
+    remove = Directory.remove
+
+    def remove_almost(directory: Directory, name: str) -> None:
+        if name.endswith("-shm"):
+            raise SynapseError("The process was killed.")
+        remove(directory, name)
+
+    monkeypatch.setattr(Directory, "remove", remove_almost)
+    with pytest.raises(SynapseError):
+        file.put_back()
+    assert not database.exists()
+    assert file.has_aside()
+    monkeypatch.undo()
+    file.put_back()
+    new.close()
+    assert words(database) == ["old"]
+
+
+def test_opened_as_its_owner(database: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may write in the directory could let root change another file."""
+    opened: list[int] = []
+
+    @contextlib.contextmanager
+    def acting_as(uid: int | None) -> t.Iterator[None]:
+        opened.append(-1 if uid is None else uid)
+        yield
+
+    monkeypatch.setattr(sqlite_file, "acting_as", acting_as)
+    file_at(database).move_aside()
+    assert opened == [os.geteuid()]
 
 
 def test_forgotten(database: pathlib.Path) -> None:
