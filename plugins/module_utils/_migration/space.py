@@ -17,9 +17,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 _MIB = 1024 * 1024
-# What PostgreSQL needs against the pages that SQLite uses.
+# What PostgreSQL needs against the pages that SQLite uses: 1.34 for 600 MB with 200,000 events, 1.42 for 33 MB.
 _CONTENT = 1.5
-# What PostgreSQL logs against that, of which it keeps no more than max_wal_size.
+# What it logs against that, 1.8 and 2.0 in the same moves, of which it keeps no more than max_wal_size.
 _LOGGED = 2
 # For each file system: tables and indexes without rows, and temporary files.
 _SPARE = 64 * _MIB
