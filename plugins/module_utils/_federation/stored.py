@@ -18,8 +18,11 @@ from __future__ import annotations
 import dataclasses
 
 _MEMBERS = "type = 'm.room.member'"
-# Looked up one after the other, so that no plan of a database reads all events instead.
-_SENDERS = "(SELECT (SELECT sender FROM events WHERE events.event_id = {0}.event_id) AS sender FROM {0}) AS {0}_senders"
+# Looked up one after the other, and once each, so that no plan of a database reads all events instead.
+_SENDERS = (
+    "(SELECT DISTINCT (SELECT sender FROM events WHERE events.event_id = {0}.event_id) AS sender FROM {0})"
+    " AS {0}_senders"
+)
 
 
 @dataclasses.dataclass(frozen=True)
