@@ -14,6 +14,7 @@ import typing as t
 from ansible.module_utils.common.parameters import env_fallback
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._debian_package import DEFAULT_CONFIG_PATH
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 # It is only used if the task sets no access token and no file that contains one.
 ACCESS_TOKEN_VARIABLE = "SYNAPSE_ACCESS_TOKEN"
@@ -65,6 +66,29 @@ class ArgumentSpec:
             "required_if": self.required_if,
             "required_by": self.required_by,
         }
+
+    def with_plain_paths(self, parameters: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Return the parameters with all paths in these options in their shortest form, without a slash at the end.
+
+        An option that is empty is not set, if it does not need a value. Raises InvalidInput for a path that is not
+        absolute, and for one with .. or control characters, which would be another path than it seems to be.
+        """
+        changed = dict(parameters)
+        for name, option in self.argument_spec.items():
+            value = parameters[name]
+            if option.get("elements") == "path" and value is not None:
+                changed[name] = [_plain(path, f"{name} contains") for path in value]
+            elif option["type"] == "path" and value is not None:
+                is_needed = option.get("required") or "default" in option
+                changed[name] = _plain(value, f"{name} is") if value or is_needed else None
+        return changed
+
+
+def _plain(path: str, beginning: str) -> str:
+    if not path.startswith("/") or not path.isprintable() or ".." in path.split("/"):
+        shown = repr(path) if path else "empty" if beginning.endswith(" is") else "an empty path"
+        raise InvalidInput(f"{beginning} {shown}. Set an absolute path without .. and control characters.")
+    return "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
 
 
 def connection_argument_spec() -> ArgumentSpec:

@@ -185,6 +185,7 @@ requirements:
   - age or GnuPG, if the archive is encrypted
 notes:
   - O(config_path) must be the configuration of the main process, not of a worker.
+  - All paths must be absolute, and without C(..).
   - Run the task as root. The database is read as the user of Synapse, so that PostgreSQL lets it in by peer
     authentication.
   - The tables of the database that a module of a third party creates are saved too. A server with several databases is
@@ -423,9 +424,12 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "working_directory": {"type": "path"},
 }
 
+HOST = configuration_argument_spec().merge(identity_argument_spec()).merge(ArgumentSpec(OPTIONS))
+
 
 def declare(parameters: Parameters) -> BackupResource:
     """Return the backups that the task declares. Raises InvalidInput for values that cannot be meant."""
+    parameters = HOST.with_plain_paths(parameters)
     last, within = parameters["keep_last"], parameters["keep_within"]
     if last is not None and last < 1:
         raise InvalidInput(f"keep_last is {last}. Set it to 1 or more, or leave it out to keep all backups.")
@@ -456,11 +460,7 @@ def declare(parameters: Parameters) -> BackupResource:
 
 def main() -> None:
     """Run the module."""
-    own = ArgumentSpec(OPTIONS)
-    run_resource(
-        configuration_argument_spec().merge(progress_argument_spec()).merge(identity_argument_spec()).merge(own),
-        declare,
-    )
+    run_resource(HOST.merge(progress_argument_spec()), declare)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ attributes:
     platforms: posix
 requirements:
   - age or GnuPG, if the archive is encrypted
+notes:
+  - All paths must be absolute, and without C(..).
 seealso:
   - module: matrix_ops.synapse.synapse_backup
   - module: matrix_ops.synapse.synapse_restore
@@ -126,13 +128,16 @@ backup:
           type: str
           sample: include
         directories:
-          description: The directories with media, the media store first.
+          description:
+            - The directories with media, the media store first. If the media are in the archive, C(bytes) is the size
+              of the files in the directory, without those in another directory of this list.
           returned: always
           type: list
           elements: dict
           sample:
             - path: /var/lib/matrix-synapse/media_store
               setting: media_store_path
+              bytes: 1610612736
         files:
           description: The number of files in the archive.
           returned: always
@@ -243,6 +248,7 @@ _OF_FILES = ("path", "kind", "mode", "owner", "group", "size")
 
 def read(parameters: Parameters) -> dict[str, t.Any]:
     """Return what the archive contains, after all of it was proven."""
+    parameters = archive_argument_spec().with_plain_paths(parameters)
     src = parameters["src"]
     size = os.path.getsize(src) if os.path.isfile(src) else 0
     proven = prove_archive(src, identity_of(parameters), reporting(size))

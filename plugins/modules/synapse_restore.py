@@ -14,8 +14,9 @@ description:
     M(matrix_ops.synapse.synapse_backup) onto this host, starts the server, and proves that it is the same server.
   - The whole archive is read and proven before anything changes. A damaged or incomplete archive, one of another
     format, and one that does not fit to the options are refused.
-  - A server is never replaced. If there is a database with tables, a media file, another signing key, or another file
-    at the path of a file in the archive, the task fails and changes nothing.
+  - A server is never replaced. If there is a database with tables, a media file, another signing key, another file at
+    the path of a file in the archive, or a further configuration file in a directory of O(config_path), the task fails
+    and changes nothing.
   - An interrupted restore continues with the next run, and Synapse cannot start before everything is in place and
     proven. The configuration is written last.
   - When the restore is finished, another run changes nothing, whatever the server has done since then.
@@ -117,7 +118,10 @@ requirements:
   - psycopg2 on the host where the module runs, and PostgreSQL's C(pg_restore), if the database is PostgreSQL
 notes:
   - Run the task on the host of Synapse. With O(manager=systemd), it must be root.
+  - All paths must be absolute, and without C(..).
   - The users and groups of the files must exist on the host. Their numbers may differ from those of the old server.
+  - Directories get the owner, group and mode that they had, but no write permission for other users.
+  - With O(manager=daemon), the task must run as the user that Synapse ran as on the old server.
   - A PostgreSQL database must exist, be empty and belong to the user of Synapse. It is filled in one transaction.
   - Files that the archive has in common with the host stay as they are.
   - The sample of the backup is compared with the running server by its API. This requires the access token of a server
@@ -362,9 +366,17 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "cp_max": {"type": "int", "default": 10},
 }
 
+HOST = (
+    archive_argument_spec()
+    .merge(configuration_argument_spec())
+    .merge(service_control_argument_spec())
+    .merge(ArgumentSpec(OPTIONS))
+)
+
 
 def declare(parameters: Parameters) -> RestoreResource:
-    """Return the restore that the options of the module declare."""
+    """Return the restore that the options of the module declare. Raises InvalidInput for what cannot be meant."""
+    parameters = HOST.with_plain_paths(parameters)
     require_one_access_token(parameters)
     names = [field.name for field in dataclasses.fields(Connection)]
     connection = Connection(**{name: parameters[name] for name in names}) if parameters["login_host"] else None
@@ -391,17 +403,7 @@ def declare(parameters: Parameters) -> RestoreResource:
 
 def main() -> None:
     """Run the module."""
-    groups = (
-        connection_argument_spec(),
-        configuration_argument_spec(),
-        service_control_argument_spec(),
-        progress_argument_spec(),
-        ArgumentSpec(OPTIONS),
-    )
-    spec = archive_argument_spec()
-    for group in groups:
-        spec = spec.merge(group)
-    run_resource(spec, declare)
+    run_resource(HOST.merge(connection_argument_spec()).merge(progress_argument_spec()), declare)
 
 
 if __name__ == "__main__":

@@ -338,14 +338,16 @@ def test_scratch_databases_of_an_administrator(made: BackedUp) -> None:
         made.server.write(f"CREATE DATABASE {name}")
     with scratch_database(administrator, plain, None) as scratch, connected(scratch, None) as database:
         assert database.rows("SELECT current_user::text") == [("plain",)]
-        [mark] = made.server.rows(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ?",
+        [(comment, scratch_limit)] = made.server.rows(
+            "SELECT shobj_description(oid, 'pg_database'), datconnlimit FROM pg_database WHERE datname = ?",
             scratch.arguments["dbname"],
         )
         # One that is used is not dropped by another run.
         with scratch_database(administrator, plain, None):
             assert (scratch.arguments["dbname"],) in made.server.rows("SELECT datname FROM pg_database")
-    made.server.write(f"COMMENT ON DATABASE {left} IS '{mark[0]}'")
+    made.server.write(f"COMMENT ON DATABASE {left} IS '{comment}'")
+    # A run was killed after the creation, before there was a comment.
+    made.server.write(f"CREATE DATABASE matrix_ops_backup_{'c' * 16} CONNECTION LIMIT {scratch_limit}")
     with scratch_database(administrator, plain, None):
         pass
     assert made.scratch_databases() == [foreign]

@@ -10,6 +10,7 @@ import os
 import tarfile
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
@@ -47,3 +48,21 @@ def test_everything_in_one_directory(tmp_path: Path) -> None:
         assert {media_id: made.downloaded(media_id) for media_id in made.media} == made.media
         assert os.path.isdir(made.place / "logs")
         assert not made.run()["changed"]
+
+
+@pytest.mark.parametrize("engine", servers.ENGINES)
+def test_databases_with_one_entry(engine: str, tmp_path: Path) -> None:
+    with servers.own_servers(engine) as [server]:
+        made = Restored(server, tmp_path)
+        made.fill()
+        path = Path(server.config_path[0])
+        configuration = yaml.safe_load(path.read_text())
+        database = configuration.pop("database")
+        path.write_text(yaml.safe_dump({**configuration, "databases": {"all": database}}))
+        servers.restart(server)
+        made.back_up()
+        made.wipe()
+        assert not made.run(check=True).get("failed")
+        done = made.run()
+        assert not done.get("failed"), done
+        assert done["restore"]["proven"]["login"] == 1

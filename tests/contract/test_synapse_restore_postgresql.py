@@ -81,6 +81,13 @@ def test_another_connection(made: Restored) -> None:
     assert not made.run(**_login(made))["changed"]
 
 
+def test_a_limit_for_short_queries_does_not_count(made: Restored) -> None:
+    made.in_postgres("ALTER DATABASE synapse SET statement_timeout = '2ms'")
+    result = made.run()
+    assert not result.get("failed"), result
+    assert result["restore"]["proven"]["login"] == 1
+
+
 def test_a_failure_leaves_the_database_empty(made: Restored) -> None:
     made.in_postgres(_FAILURE, "synapse")
     result = made.run()

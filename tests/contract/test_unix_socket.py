@@ -119,7 +119,7 @@ def _restore_without_proof(place: Place) -> None:
     place.ids["archive"] = Backup(declared).write().path
     proven = prove_archive(place.ids["archive"])
     marker = Marker(proven.content_sha256, place.server.name, int(proven.manifest["created_ts"]), Stage.PLACED)
-    write_marker(marker_path(place.server.config_path), marker)
+    write_marker(marker_path(place.server.config_path), marker, ())
 
 
 def _interrupt_reset(place: Place) -> None:

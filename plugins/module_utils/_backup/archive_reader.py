@@ -296,5 +296,5 @@ def _explained(path: str) -> t.Iterator[None]:
 def _json(content: bytes, name: str) -> dict[str, t.Any]:
     try:
         return dict(json.loads(content))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise Damaged(f"{name} is not JSON") from error

@@ -42,7 +42,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media i
     describe,
     member_name,
     open_media,
-    walk,
+    walk_all,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.preparation import Prepared, prepare
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.source_database import (
@@ -152,24 +152,26 @@ class Backup:
 
     def _write_media(self, prepared: Prepared, writer: ArchiveWriter, report: _Report) -> dict[str, t.Any]:
         left = Left([], [])
-        files = size = 0
-        included = self._declared.media == INCLUDE
-        for number, directory in enumerate(prepared.media if included else ()):
-            for found in walk(directory.path, left, number, prepared.apart):
-                descriptor = open_media(found, left, number)
-                if descriptor is None:
-                    continue
-                try:
-                    name = member_name(number, found.path)
-                    size += writer.add_file(name, descriptor, attributes_of(descriptor), report)
-                finally:
-                    os.close(descriptor)
-                files += 1
+        files, sizes = 0, [0] * len(prepared.media)
+        described = [describe(directory) for directory in prepared.media]
+        is_included = self._declared.media == INCLUDE
+        for number, found in walk_all(prepared.media if is_included else (), left, prepared.apart):
+            descriptor = open_media(found, left, number)
+            if descriptor is None:
+                continue
+            try:
+                name = member_name(number, found.path)
+                sizes[number] += writer.add_file(name, descriptor, attributes_of(descriptor), report)
+            finally:
+                os.close(descriptor)
+            files += 1
         return {
             "mode": self._declared.media,
-            "directories": [describe(directory) for directory in prepared.media],
+            "directories": (
+                [{**each, "bytes": size} for each, size in zip(described, sizes)] if is_included else described
+            ),
             "files": files,
-            "bytes": size,
+            "bytes": sum(sizes),
             "vanished": left.vanished[:NAMED_AT_MOST],
             "vanished_count": len(left.vanished),
             "skipped": left.skipped[:NAMED_AT_MOST],

@@ -74,6 +74,10 @@ def _command(path: str, encryption: str, identity: Identity) -> list[str]:
         raise InvalidInput(f"{path} is encrypted with {_NAMES[encryption]}. Set {option} to read it.")
     if not os.path.exists(value):
         raise InvalidInput(f"{option} {value} does not exist on this host.")
+    if os.path.isdir(value) != (encryption == GPG):
+        kind = "the home directory of GnuPG" if encryption == GPG else "the file"
+        what = "not a directory" if encryption == GPG else "a directory"
+        raise InvalidInput(f"{option} {value} is {what}. Set it to {kind} with the private key.")
     program = shutil.which(encryption)
     if program is None:
         raise InvalidInput(

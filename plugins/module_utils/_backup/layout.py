@@ -29,6 +29,8 @@ LARGEST_HEADER, LARGEST_MANIFEST = 1024 * 1024, 256 * 1024 * 1024
 # Upstream's documentation says that clients must make these keys anew after a restore.
 EXCLUDED_TABLES = ("e2e_one_time_keys_json",)
 AGE, GPG = "age", "gpg"
+# What a restore is writing. One that was killed leaves it among the media, to which it never belongs.
+UNFINISHED = ".matrix_ops.synapse.restoring"
 ENDINGS = {"": ".tar", AGE: ".tar.age", GPG: ".tar.gpg"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}

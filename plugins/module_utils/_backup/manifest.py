@@ -17,8 +17,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout 
     HEADER,
     MANIFEST,
     MEDIA,
+    UNFINISHED,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.tar_headers import Damaged
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sample import is_sample
 
 Json = dict[str, t.Any]
 Check = t.Callable[[t.Any], bool]
@@ -27,6 +29,8 @@ Check = t.Callable[[t.Any], bool]
 _LATEST = 253_402_300_799_999
 _LARGEST = 2**63 - 1
 _APP = re.compile(r"synapse\.app\.[a-z_]+")
+# At most as many directories as anybody configures.
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,2}")
 _MODE, _SHA256 = re.compile(r"[0-7]{3,5}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -100,13 +104,13 @@ _MANIFEST: dict[str, Check] = {
     "schema_version": _is_number,
     "media_mode": _one_of("include", "location"),
     "row_counts": _is_counts,
-    "sample": lambda value: isinstance(value, dict),
+    "sample": is_sample,
     "files": _all(_FILE),
     "directories": _all(_has({"path": _is_name, **_OWNERSHIP})),
     "media": _has(
         {
             "mode": _one_of("include", "location"),
-            "directories": _all(_has({"path": _is_name}, _OWNERSHIP)),
+            "directories": _all(_has({"path": _is_name}, {**_OWNERSHIP, "bytes": _is_number})),
             "files": _is_number,
             "bytes": _is_number,
         }
@@ -134,26 +138,59 @@ _OF_ENGINE: dict[str, dict[str, Check]] = {
 }
 
 
+_KINDS = (HEADER, DATABASE, FILES, MEDIA, MANIFEST)
+_OF_DATABASE, _OF_FILES, _OF_MEDIA = 1, 2, 3
+
+
 class Contents:
     """What the members of an archive are, as they are read."""
 
     def __init__(self) -> None:
-        self._is_begun = False
+        # The members are in the order of _KINDS.
+        self._kind = -1
         self._files: dict[str, tuple[str, int]] = {}
-        self._pieces = self._media = self._media_size = 0
+        self._pieces = self._media = 0
+        self._sizes: list[int] = []
+        self._medium: tuple[int, list[str]] = (0, [])
 
     def add(self, name: str, digest: bytes, size: int) -> None:
-        """Add a member. Raises Damaged for one that no backup has."""
-        if name.startswith(MEDIA):
-            self._media += 1
-            self._media_size += size
-        elif name == f"{DATABASE}{self._pieces:04d}":
-            self._pieces += 1
-        elif name.startswith(FILES) and name not in self._files:
-            self._files[name] = digest.hex(), size
-        elif name != MANIFEST and (name != HEADER or self._is_begun):
+        """Add a member. Raises Damaged for one that no backup has, or not at this place."""
+        kind = next((number for number, beginning in enumerate(_KINDS) if name.startswith(beginning)), -1)
+        if kind < self._kind or not self._is_next(kind, name):
             raise Damaged(f"it contains {ascii(name)}, which a backup does not contain there")
-        self._is_begun = True
+        self._kind = kind
+        if kind == _OF_FILES:
+            self._files[name] = digest.hex(), size
+        elif kind == _OF_MEDIA:
+            self._media += 1
+            self._sizes[-1] += size
+        elif kind == _OF_DATABASE:
+            self._pieces += 1
+
+    def _is_next(self, kind: int, name: str) -> bool:
+        """Return whether a backup may have such a member after the others."""
+        if kind == _OF_DATABASE:
+            return name == f"{DATABASE}{self._pieces:04d}"
+        if kind == _OF_FILES:
+            return name not in self._files
+        if kind == _OF_MEDIA:
+            return self._is_next_medium(name[len(MEDIA) :])
+        return name == HEADER if self._kind < 0 else name == MANIFEST
+
+    def _is_next_medium(self, place: str) -> bool:
+        """Return whether it is the path of a medium. They are in the order of a walk through the directories.
+
+        So nothing is there twice, and no file is where another one needs a directory.
+        """
+        number, *names = place.split("/")
+        if not _NUMBER.fullmatch(number) or not names or names[-1] == UNFINISHED or {"", ".", ".."} & {*names}:
+            return False
+        last, medium = self._medium, (int(number), names)
+        if last[1] and (medium <= last or (medium[0] == last[0] and names[: len(last[1])] == last[1])):
+            return False
+        self._sizes += [0] * (medium[0] + 1 - len(self._sizes))
+        self._medium = medium
+        return True
 
     def require(self, header: Json, manifest: Json) -> None:
         """Raise Damaged unless the manifest is complete, and is that of these members and of this header."""
@@ -169,8 +206,10 @@ class Contents:
         if named != self._files or len(named) != len(manifest["files"]):
             raise Damaged("its manifest names other files than it contains")
         media = manifest["media"]
-        if (self._pieces, self._media, self._media_size) != (database["chunks"], media["files"], media["bytes"]):
+        if (self._pieces, self._media, sum(self._sizes)) != (database["chunks"], media["files"], media["bytes"]):
             raise Damaged("its manifest names another database or other media than it contains")
-        paths = [str(file["path"]) for file in manifest["files"]]
+        if len(self._sizes) > len(media["directories"]) or (self._media and media["mode"] != "include"):
+            raise Damaged("it contains media of a directory that is not in its manifest")
+        paths = [str(file["path"]) for file in (*manifest["files"], *([database] if "path" in database else []))]
         if len(set(paths)) != len(paths):
             raise Damaged("its manifest names a path twice")

@@ -15,7 +15,7 @@ import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import group_name, user_name
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import MEDIA, Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import MEDIA, UNFINISHED, Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
@@ -62,11 +62,12 @@ class Found(t.NamedTuple):
 
 
 def find_media_directories(configuration: Configuration, working_directory: str | None) -> list[MediaDirectory]:
-    """Return the directories with media, the media store first. One that is inside another is left out.
+    """Return the directories with media, the media store first. If two settings name the same one, it is there once.
 
     Raises ConfigurationError for a relative path without a `working_directory`.
     """
-    found: list[MediaDirectory] = []
+    # By their real paths: one may be a link to another.
+    found: dict[str, MediaDirectory] = {}
     for used in find_used_paths(configuration, working_directory):
         if not used.written or used.setting not in _SETTINGS:
             continue
@@ -75,13 +76,13 @@ def find_media_directories(configuration: Configuration, working_directory: str 
                 f"The path of the media, {used.path}, is relative. Set working_directory to the directory that Synapse"
                 " runs in."
             )
-        if not any(is_inside(used.path, other.path) for other in found):
-            found.append(MediaDirectory(used.path, used.setting))
+        found.setdefault(os.path.realpath(used.path), MediaDirectory(used.path, used.setting))
+    directories = list(found.values())
     # The main process does not use the media store if a worker does (enable_media_repo).
     store = os.path.join(working_directory or "", str(configuration.settings.get("media_store_path") or "media_store"))
-    if os.path.isabs(store) and os.path.isdir(store) and not any(is_inside(store, other.path) for other in found):
-        found.insert(0, MediaDirectory(os.path.normpath(store), "media_store_path"))
-    return found
+    if os.path.isabs(store) and os.path.isdir(store) and os.path.realpath(store) not in found:
+        directories.insert(0, MediaDirectory(os.path.normpath(store), "media_store_path"))
+    return directories
 
 
 def is_inside(path: str, directory: str) -> bool:
@@ -96,13 +97,12 @@ def measure(directories: t.Sequence[MediaDirectory], apart: t.Collection[str] = 
     `apart`: see `walk`.
     """
     files = size = 0
-    for directory in directories:
-        for found in walk(directory.path, Left([], []), apart=apart):
-            try:
-                size += os.stat(found.name, dir_fd=found.directory, follow_symlinks=False).st_size
-            except FileNotFoundError:
-                continue
-            files += 1
+    for _number, found in walk_all(directories, Left([], []), apart):
+        try:
+            size += os.stat(found.name, dir_fd=found.directory, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            continue
+        files += 1
     return Size(files, size)
 
 
@@ -156,14 +156,27 @@ def describe(directory: MediaDirectory) -> dict[str, str]:
     }
 
 
+def walk_all(
+    directories: t.Sequence[MediaDirectory], left: Left, apart: t.Collection[str] = ()
+) -> t.Iterator[tuple[int, Found]]:
+    """Yield the files of all directories, each with the number of its directory, as `walk` does.
+
+    If a directory is inside another one, its files are only in the inner one.
+    """
+    for number, directory in enumerate(directories):
+        others = [other.path for other in directories if other != directory]
+        for found in walk(directory.path, left, number, [*apart, *others]):
+            yield number, found
+
+
 def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) -> t.Iterator[Found]:
     """Yield the ordinary files below `path`, ordered by name. Others are added to `left`. Raises SynapseError.
 
-    `apart`: the paths of files that are no media, such as the database in a directory that holds both.
+    `apart`: the paths of files and directories that are left out, such as the database in a directory that holds both.
     """
     # The configured path may be a link of the operator to another disk.
     real = os.path.realpath(path)
-    known = frozenset(os.path.relpath(os.path.realpath(each), real) for each in apart)
+    known = frozenset(os.path.relpath(place, real) for each in apart for place in _places(each))
     try:
         top = os.open(real, _DIRECTORY)
     except FileNotFoundError:
@@ -173,9 +186,7 @@ def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) 
             f"The media in {path} cannot be read: {error.strerror}. Run the task with become."
         ) from error
     try:
-        for found in _walk(top, "", left, number, 0):
-            if found.path not in known:
-                yield found
+        yield from _walk(top, "", _Rest(left, number, known), 0)
     except OSError as error:
         raise SynapseError(
             f"The media in {path} cannot be read: {error.strerror}. Run the task with become."
@@ -184,23 +195,38 @@ def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) 
         os.close(top)
 
 
-def _walk(directory: int, place: str, left: Left, number: int, depth: int) -> t.Iterator[Found]:
+class _Rest(t.NamedTuple):
+    """What is not yielded: where it is listed, the number of the directory, and the paths that are not even listed."""
+
+    left: Left
+    number: int
+    known: t.Collection[str]
+
+
+def _places(path: str) -> tuple[str, str]:
+    """Return where the file is, and where the link to it is if `path` is one."""
+    return os.path.realpath(path), os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _walk(directory: int, place: str, rest: _Rest, depth: int) -> t.Iterator[Found]:
     with os.scandir(directory) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
         path = f"{place}{entry.name}"
+        if path in rest.known or entry.name == UNFINISHED:
+            continue
         if entry.is_file(follow_symlinks=False):
             yield Found(path, entry.name, directory)
         elif entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
             try:
                 inside = os.open(entry.name, _DIRECTORY, dir_fd=directory)
             except FileNotFoundError:
-                left.vanished.append(f"{number}/{path}")
+                rest.left.vanished.append(f"{rest.number}/{path}")
                 continue
             try:
-                yield from _walk(inside, f"{path}/", left, number, depth + 1)
+                yield from _walk(inside, f"{path}/", rest, depth + 1)
             finally:
                 os.close(inside)
         else:
             reason = "it is a link" if entry.is_symlink() else "it is not an ordinary file"
-            left.skipped.append({"path": f"{number}/{path}", "reason": reason})
+            rest.left.skipped.append({"path": f"{rest.number}/{path}", "reason": reason})

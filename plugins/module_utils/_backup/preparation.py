@@ -22,6 +22,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.encrypt
     encrypted,
     find_recipients,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.found_database import (
+    DatabaseFound,
+    files_of,
+    find_source,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media import (
     MediaDirectory,
     Size,
@@ -29,16 +34,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media i
     is_inside,
     measure,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgresql_dump import (
-    find_dump_program,
-    server_version,
-)
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import (
-    Administrator,
-    connected,
-    find_administrator,
-)
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import owner_of, place_of
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import connected
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import (
     ServiceDescription,
     describe_service,
@@ -50,15 +46,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     read_configuration,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
-    DatabaseSettings,
-    find_database,
-)
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import describe
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
-    Program,
-    find_program,
-)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
@@ -66,25 +53,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 
 _TRIAL = b"matrix_ops.synapse"
-_SQLITE_FILES = ("", "-wal", "-shm", "-journal")
-_POSTGRESQL_SIZE = "SELECT pg_database_size(current_database())"
-
-
-class DatabaseFound(t.NamedTuple):
-    """The database. `uid`: as whom it is read. `size` in bytes. The programs are only for PostgreSQL."""
-
-    settings: DatabaseSettings
-    uid: int | None
-    described: dict[str, t.Any]
-    size: int
-    dump_program: Program | None = None
-    restore_program: Program | None = None
-    administrator: Administrator | None = None
-
-    @property
-    def engine(self) -> str:
-        """The engine as archives name it: sqlite or postgresql."""
-        return str(self.described["engine"])
 
 
 class Prepared(t.NamedTuple):
@@ -101,7 +69,7 @@ class Prepared(t.NamedTuple):
     installation: dict[str, t.Any]
     # The paths of files that are no media, wherever they are.
     apart: tuple[str, ...] = ()
-    # The directories that Synapse writes to, also those of its log files and sockets.
+    # The directories that Synapse writes to, also those of its log files and sockets, and the one that it runs in.
     written: tuple[str, ...] = ()
 
     @property
@@ -123,6 +91,9 @@ def prepare(declared: DeclaredBackup) -> Prepared:
     destination = Destination(declared.dest_directory, configuration.server_name)
     service = describe_service(declared.surroundings, _owner(configuration))
     directory = declared.working_directory or working_directory_of(service)
+    # One that does not exist is nowhere needed if all paths in the configuration are absolute.
+    if directory and os.path.exists(directory) and not os.path.isdir(directory):
+        raise InvalidInput(f"working_directory {directory} is not a directory. Set it to that of Synapse.")
     media = find_media_directories(configuration, directory)
     for each in media:
         if is_inside(destination.path, each.path):
@@ -131,9 +102,9 @@ def prepare(declared: DeclaredBackup) -> Prepared:
             )
     destination.check()
     installation = read_installation(declared.synapse_python, service.described["uid"])
-    database = _find_database(configuration, directory, service.described["uid"], declared)
+    database = find_source(configuration, directory, service.described["uid"], declared)
     _require_media(declared, database, media)
-    own = _database_files(database)
+    own = files_of(database)
     included = [each.path for each in media] if declared.media == INCLUDE else []
     files = _collect(declared, configuration, directory, service, Collector(own, included, destination.path))
     apart = (*own, *(kept.path for kept in files), *_notes(declared.config_path))
@@ -196,45 +167,6 @@ def _owner(configuration: Configuration) -> int:
         return os.geteuid()
 
 
-def _find_database(
-    configuration: Configuration, directory: str | None, user: int, declared: DeclaredBackup
-) -> DatabaseFound:
-    if len(configuration.settings.get("databases") or {}) > 1:
-        raise ConfigurationError(
-            f"{configuration.source_of('databases')} sets several databases, which cannot be backed up in one"
-            " consistent state. Back them up with the tools of PostgreSQL."
-        )
-    settings = find_database(configuration, directory)
-    if settings.engine == "sqlite3":
-        path = os.path.normpath(settings.arguments["database"])
-        uid = owner_of(path)
-        with connected(settings, uid) as database:
-            described = describe(database)
-        size = sum(os.path.getsize(path + end) for end in _SQLITE_FILES if os.path.exists(path + end))
-        return DatabaseFound(settings, uid, {**described, "path": path}, size)
-    with connected(settings, user) as database:
-        described, major = describe(database), server_version(database)
-        [(size,)] = database.rows(_POSTGRESQL_SIZE)
-        [(name, name_of_user)] = database.rows("SELECT current_database()::text, current_user::text")
-    arguments = settings.arguments
-    return DatabaseFound(
-        settings,
-        user,
-        {
-            **described,
-            "name": name,
-            "user": name_of_user,
-            "host": str(arguments.get("host") or ""),
-            "port": str(arguments.get("port") or ""),
-            "server_version": described["version"],
-        },
-        size,
-        find_dump_program(major),
-        find_program("pg_restore", major) if declared.verify else None,
-        find_administrator(settings, user, declared.login) if declared.verify else None,
-    )
-
-
 def _require_media(declared: DeclaredBackup, database: DatabaseFound, media: t.Sequence[MediaDirectory]) -> None:
     """Raise InvalidInput if the media store is not there, although the database names files in it."""
     if declared.media != INCLUDE or any(os.path.isdir(directory.path) for directory in media):
@@ -252,18 +184,11 @@ def _require_media(declared: DeclaredBackup, database: DatabaseFound, media: t.S
 def _written(configuration: Configuration, directory: str | None) -> tuple[str, ...]:
     """Return the directories without which Synapse does not start."""
     found = [used.path for used in find_used_paths(configuration, directory) if used.written]
+    found += [directory] if directory else []
     process_file = configuration.settings.get("pid_file")
     if isinstance(process_file, str):
         found.append(os.path.dirname(os.path.join(directory or "", process_file)))
     return tuple(os.path.normpath(path) for path in found if os.path.isabs(path))
-
-
-def _database_files(database: DatabaseFound) -> list[str]:
-    """Return the files of SQLite, with those that a copy of it has meanwhile."""
-    if database.engine != "sqlite":
-        return []
-    path = str(database.settings.arguments["database"])
-    return [*(path + end for end in _SQLITE_FILES), place_of(path)]
 
 
 def _notes(config_path: t.Sequence[str]) -> list[str]:

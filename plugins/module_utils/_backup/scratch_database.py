@@ -6,8 +6,9 @@
 
 """A database of PostgreSQL beside that of Synapse, for a trial of a backup. It is dropped afterwards.
 
-A comment marks it, so that a later run finds and drops what a killed one has left. While it is used, a connection to it
-is open, and nobody can drop it.
+A comment marks it, so that a later run finds and drops what a killed one has left. Before it has the comment, its limit
+of connections marks it, which it has from its creation on. While it is used, a connection to it is open, and nobody can
+drop it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 _PREFIX = "matrix_ops_backup_"
 _NAME = re.compile(_PREFIX + "[0-9a-f]{16}")
 _MARK = "matrix_ops.synapse: scratch database for the verification of a backup"
+# No other database has this limit and such a name.
+_LIMIT = 1_163_909
 _MAY_CREATE = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
 # What CREATE DATABASE asks of the user who names another role as the owner.
 _MAY_GIVE = """
@@ -53,9 +56,9 @@ _MAY_GIVE = """
 """
 _IDENTIFIER = "SELECT system_identifier::text FROM pg_control_system()"
 _OWN = "SELECT current_user::text"
-_LEFT = """
+_LEFT = f"""
     SELECT datname FROM pg_database AS found
-    WHERE shobj_description(found.oid, 'pg_database') = ?
+    WHERE (shobj_description(found.oid, 'pg_database') = ? OR datconnlimit = {_LIMIT})
         AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE datid = found.oid)
 """
 _SUPERUSER = "postgres"
@@ -127,7 +130,8 @@ def scratch_database(
     scratch = _changed(settings, {**settings.arguments, "dbname": name, "database": None})
     _execute(
         administrator,
-        f"CREATE DATABASE {name} OWNER {_quoted(owner)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+        f"CREATE DATABASE {name} OWNER {_quoted(owner)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        f" CONNECTION LIMIT {_LIMIT}",
     )
     try:
         _execute(administrator, f"COMMENT ON DATABASE {name} IS '{_MARK}'")

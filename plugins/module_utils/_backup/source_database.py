@@ -15,13 +15,13 @@ import typing as t
 import zlib
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_writer import ArchiveWriter
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.found_database import DatabaseFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import EXCLUDED_TABLES, PIECE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgresql_dump import (
     begin_snapshot,
     connect_as,
     dump,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.preparation import DatabaseFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import (
     connected,
     restore,

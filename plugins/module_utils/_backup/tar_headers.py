@@ -24,6 +24,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 # In bytes. It has a path of at most 4096 bytes, which may need four bytes each, and few other values.
 _LONGEST_EXTENDED = 64 * 1024
 _LONGEST_PLAIN_NAME, _LARGEST_PLAIN_SIZE, _LONGEST_PLAIN_OWNER = 100, 8**11 - 1, 31
+# Of the numbers of the kernel.
+_END = 2**63
 _RECORD = re.compile(rb"(\d{1,5}) ([A-Za-z]+)=")
 
 
@@ -97,7 +99,9 @@ def read_entry(source: Source) -> Entry | None:
     except ValueError as error:
         raise Damaged("a header in it is not valid") from error
     name = extended.get("path", header.name)
-    if size < 0 or not name or name.startswith("/") or ".." in name.split("/") or "\0" in name:
+    if not 0 <= size < _END or not -_END <= modified < _END:
+        raise Damaged("a header in it is not valid")
+    if not name or name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise Damaged("a header in it is not valid")
     owner, group = extended.get("uname", header.uname), extended.get("gname", header.gname)
     entry = Entry(name, size, header.mode & 0o7777, owner, group, modified)

@@ -199,14 +199,12 @@ class Database:
                 f"{shown} stopped a query because it took too long"
                 + (f", more than {self._statement_timeout:g} seconds." if self._statement_timeout else f": {said}.")
             )
+        fix = "Check that it is a database of Synapse, of a supported version."
         if code == "42501":
-            return SynapseError(
-                f"{shown} refused a query: {said}. Grant the database user in {self._settings.source} the privileges of"
-                " Synapse's own database user."
-            )
-        return SynapseError(
-            f"{shown} refused a query: {said}. Check that it is a database of Synapse, of a supported version."
-        )
+            fix = f"Grant the database user in {self._settings.source} the privileges of Synapse's own database user."
+        elif code == "53100" or "disk is full" in said:
+            fix = "Free space on the disk that it is on, and run the task again."
+        return SynapseError(f"{shown} refused a query: {said}. {fix}")
 
 
 def _section(key: str, section: t.Any, source: str, data_store: str, replaced: str) -> dict[str, t.Any]:

@@ -18,11 +18,13 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings_text import parse_settings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     DatabaseSettings,
-    find_database,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.only_database import find_only_database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, InvalidInput
 
 Json = dict[str, t.Any]
+
+_SEVERAL = "of which a backup has only one. Use another backup."
 
 
 def archived_configuration(config_path: t.Sequence[str], contents: t.Mapping[str, bytes]) -> Configuration:
@@ -47,7 +49,7 @@ def archived_database(manifest: Json, contents: t.Mapping[str, bytes]) -> Databa
     if described["engine"] == "sqlite":
         return DatabaseSettings("sqlite3", {"database": str(described["path"])}, str(service["config_path"][0]))
     configuration = archived_configuration(service["config_path"], contents)
-    settings = find_database(configuration, service.get("working_directory") or None)
+    settings = find_only_database(configuration, _SEVERAL, service.get("working_directory") or None)
     if settings.engine != "psycopg2":
         raise InvalidInput(
             f"The archive contains a PostgreSQL database, but its configuration ({settings.source}) sets"

@@ -74,7 +74,10 @@ def with_connection(
     if not directories:
         raise InvalidInput("login_host is set, but the configuration in the archive has no directory for a drop-in.")
     path, content = os.path.join(directories[0], NAME), connection.text().encode()
-    model = next(file for file in files if file["path"] == config_path[0])
+    first = [file for file in files if config_path[0] in (file["path"], os.path.dirname(file["path"]))]
+    if not first:
+        raise InvalidInput(f"The archive does not contain {config_path[0]}, its own configuration. Use another backup.")
+    [model, *_others] = first
     entry = {
         **{name: model[name] for name in ("owner", "group")},
         "member": MEMBER,
@@ -87,7 +90,14 @@ def with_connection(
     }
     changed = [*(file for file in files if file["path"] != path), entry]
     contents = {file["path"]: {**kept, MEMBER: content}.get(file["member"], b"") for file in changed}
-    source = archived_configuration(config_path, contents).source_of("database")
+    configuration = archived_configuration(config_path, contents)
+    if configuration.settings.get("databases"):
+        raise InvalidInput(
+            f"login_host is set, but {configuration.source_of('databases')} in the archive sets databases, with which"
+            " Synapse accepts no other database. Remove login_host, and create the database with the connection in the"
+            " archive."
+        )
+    source = configuration.source_of("database")
     if source != path:
         raise InvalidInput(
             f"login_host is set, but {source} in the archive sets the database after {path}, so that Synapse would"

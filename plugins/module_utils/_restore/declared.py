@@ -72,6 +72,9 @@ def require_same_server(declared: DeclaredRestore, manifest: Json) -> None:
     # A role of this collection may have added the directory of drop-ins to the command of the unit.
     if there[: len(declared.config_path)] != list(declared.config_path):
         wrong.append(f"config_path is {', '.join(declared.config_path)}, but was {', '.join(there)}")
+    directory = service.get("working_directory")
+    if not declared.is_system and directory and declared.working_directory not in (None, directory):
+        wrong.append(f"working_directory is {declared.working_directory}, but was {directory}")
     if wrong:
         raise InvalidInput(
             f"The task does not declare the server in {declared.src}: {'; '.join(wrong)}. Set the options as they were"

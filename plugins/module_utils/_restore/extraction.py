@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import (
     ArchiveReader,
     Member,
@@ -22,11 +21,16 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.decryption import Identity
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import FILES, MEDIA
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.tar_headers import Damaged
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import ArchivedFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import MediaPlaces
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories, write_stream
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
+    Directories,
+    directory_attributes,
+    write_stream,
+)
 
 # In bytes. Larger files are not kept in memory: they are extra files, no configuration.
 LARGEST_KEPT = 8 * 1024 * 1024
@@ -107,7 +111,9 @@ class Extraction:
                 members.advance()
 
         if self._database is not None:
-            self._database(unpacked_database(str(self._archive.proven.header["engine"]), pieces()))
+            proven = self._archive.proven
+            unpacked = unpacked_database(str(proven.header["engine"]), pieces())
+            self._database(_limited(unpacked, int(proven.manifest["database"]["bytes"])))
 
     def _take_file(self, file: ArchivedFile, members: _Members) -> None:
         parent, name = os.path.split(file.path)
@@ -151,10 +157,13 @@ class _Members:
             raise SynapseError(f"{member.name} in the archive has changed since it was verified. Run the task again.")
 
 
-def directory_attributes(file: Attributes) -> Attributes:
-    """Return the attributes of a missing directory for a file with these, which the archive does not describe."""
-    entered = file.mode & 0o777 | (file.mode & 0o444) >> 2
-    return Attributes(entered | 0o700, file.uid, file.gid)
+def _limited(pieces: t.Iterable[bytes], size: int) -> t.Iterator[bytes]:
+    """Yield the pieces. Raises Damaged as soon as they are more than `size` bytes, for which there is space."""
+    for piece in pieces:
+        size -= len(piece)
+        if size < 0:
+            raise Damaged("the database in it is larger than in its manifest")
+        yield piece
 
 
 def _reported(work: Work, src: str) -> t.Callable[[int], None]:

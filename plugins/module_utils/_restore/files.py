@@ -57,7 +57,7 @@ class Comparison(t.NamedTuple):
 def described_media(manifest: Json) -> list[Json]:
     """Return the media directories. One that did not exist at the backup belongs to the user of Synapse."""
     service = manifest["service"]
-    default = {"mode": "0750", "owner": service["user"], "group": service["group"]}
+    default = {"mode": "0750", "owner": service["user"], "group": service["group"], "bytes": 0}
     return [{**default, **entry} for entry in manifest["media"]["directories"]]
 
 
@@ -85,6 +85,12 @@ def attributes_of(entry: Json, *, lenient: bool = False) -> Attributes:
             group_id(group) if _exists(group_id, group) else 0,
         )
     return Attributes(mode, user_id(owner), group_id(group))
+
+
+def directory_attributes_of(entry: Json, *, lenient: bool = False) -> Attributes:
+    """Return those of a directory in the same way. Root writes nothing where another user may write."""
+    found = attributes_of(entry, lenient=lenient)
+    return Attributes(found.mode & 0o755, found.uid, found.gid)
 
 
 def archived_files(manifest: Json, *, lenient: bool = False) -> list[ArchivedFile]:

@@ -12,8 +12,15 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, require_allowed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import (
+    Attributes,
+    require_allowed,
+    user_id,
+    user_name,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import find_files
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.allowed import AllowedPaths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.declared import DeclaredRestore
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.extraction import ReadArchive
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import (
@@ -23,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files 
     attributes_of,
     compare_files,
     described_media,
+    directory_attributes_of,
     missing_accounts,
     require_no_other,
 )
@@ -36,7 +44,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media 
     MediaDirectory,
     first_medium,
     media_directories,
-    size_of,
+    present_sizes,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.occupied import Occupied, judge_host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
@@ -82,27 +90,78 @@ class Found:
         """The files that have to be written."""
         return [*self.comparison.missing, *self.comparison.given]
 
-    def require_restorable(self, service: Service) -> None:
-        """Raise InvalidInput if the restore would fail, before anything is changed."""
+    def creatable(self, allowed: AllowedPaths) -> list[str]:
+        """Return the directories in the archive that are missing here, and that the task allows to create."""
+        paths = [str(entry["path"]) for entry in self.manifest["directories"]]
+        return [path for path in paths if not os.path.lexists(path) and allowed.contains(path)]
+
+    def require_restorable(self, declared: DeclaredRestore, service: Service) -> None:
+        """Raise InvalidInput if the restore would fail, before anything is changed. SynapseError for the service."""
         require_no_other(self.comparison.different, str(self.manifest["server_name"]), self.directories)
         # An interrupted run may have started it at this moment.
-        if self.occupied.stage is not Stage.PLACED and service.is_running():
-            raise InvalidInput(
-                f"{service.described} is running. Stop it, and run the task again: a restore fills the server while it"
-                " is stopped."
-            )
+        if self.occupied.stage is not Stage.PLACED:
+            if service.is_running():
+                raise InvalidInput(
+                    f"{service.described} is running. Stop it, and run the task again: a restore fills the server while"
+                    " it is stopped."
+                )
+            self._require_no_stranger()
+        service.require_rights()
+        self._require_free()
         if not self.occupied.has_database:
             problems = self.target.problems()
             if problems:
                 raise InvalidInput(f"Synapse cannot use {self.target.shown}. {' '.join(problems)}")
-        for file in self.wanted:
-            require_allowed(file.attributes, file.path)
-        places = [os.path.dirname(file.path) for file in self.wanted] + [place.path for place in self.media]
-        self.directories.require_writable([*places, os.path.dirname(self.marker_file)])
+        directories = self.creatable(declared.allowed())
+        if not declared.is_system:
+            self._require_working_directory(declared, directories)
+        self._require_writable(directories)
         require_space(self._needs())
 
+    def _require_no_stranger(self) -> None:
+        """Raise InvalidInput if the configuration here has more files than in the archive, which may change all."""
+        known = {file.path for file in self.files}
+        directories = [path for path in map(str, self.manifest["service"]["config_path"]) if os.path.isdir(path)]
+        strangers = [path for path in find_files(directories) if path not in known]
+        if strangers:
+            raise InvalidInput(
+                f"{strangers[0]} on this host is not in the archive, and Synapse would read it together with the"
+                " configuration in the archive. Nothing was changed. Move it away, and run the task again."
+            )
+
+    def _require_free(self) -> None:
+        """Raise SynapseError if another task is restoring a backup to this server at the moment."""
+        directory = os.path.dirname(self.marker_file)
+        if os.path.isdir(directory):
+            with self.directories.locked(directory):
+                pass
+
+    def _require_working_directory(self, declared: DeclaredRestore, directories: t.Sequence[str]) -> None:
+        """Raise InvalidInput if a daemon could not be started, because its directory will not exist."""
+        place = declared.working_directory or str(self.manifest["service"].get("working_directory", ""))
+        written = [file.path for file in self.wanted] + [each.path for each in self.media] + [*directories]
+        if place and not os.path.isdir(place) and not any(f"{path}/".startswith(f"{place}/") for path in written):
+            raise InvalidInput(
+                f"{place}, the directory that Synapse runs in, does not exist on this host, and would not be created."
+                " Create it, or add it to allowed_paths."
+            )
+
+    def _require_writable(self, directories: t.Sequence[str]) -> None:
+        """Raise InvalidInput if this user cannot write all that is missing. `directories`: that are created, too."""
+        written = [(file.path, file.attributes) for file in self.wanted]
+        written += [(place.path, place.attributes) for place in self.media]
+        written += [(path, self.directories.attributes(path, self.owner)) for path in directories]
+        places = [os.path.dirname(file.path) for file in self.wanted] + [place.path for place in self.media]
+        if self.manifest["engine"] == "sqlite" and not self.occupied.has_database:
+            path = str(self.manifest["database"]["path"])
+            written.append((path, self.owner))
+            places.append(os.path.dirname(path))
+        for path, attributes in written:
+            require_allowed(attributes, path)
+        self.directories.require_writable([*places, *directories, os.path.dirname(self.marker_file)])
+
     def _needs(self) -> t.Iterator[Need]:
-        database, media = self.manifest["database"], self.manifest["media"]
+        database = self.manifest["database"]
         size = 0 if self.occupied.has_database else int(database["bytes"])
         if self.manifest["engine"] == "sqlite":
             parent = os.path.dirname(str(database["path"]))
@@ -112,8 +171,8 @@ class Found:
             yield Need(POSTGRESQL_DATA, size)
         for file in self.comparison.missing:
             yield Need(os.path.dirname(file.path), file.size)
-        if self.media:
-            yield Need(self.media[0].path, max(int(media["bytes"]) - size_of(self.media), 0))
+        for place, present in zip(self.media, present_sizes(self.media)):
+            yield Need(place.path, max(place.size - present, 0))
 
 
 def has_media(manifest: Json) -> bool:
@@ -147,6 +206,13 @@ def require_installation(declared: DeclaredRestore, manifest: Json, unseen: Unse
             " first, for example with the playbook matrix_ops.synapse.restore."
         )
     require_version(installed, manifest, declared.synapse_python, other_allowed=declared.allow_other_version)
+    user = str(manifest["service"]["user"])
+    if not declared.is_system and user_id(user) != os.geteuid():
+        own = user_name(os.geteuid())
+        raise InvalidInput(
+            f"Synapse ran as {user} on the server of the backup, but with manager=daemon this task would start it as"
+            f" {own}. Run the task as {user} (become_user)."
+        )
 
 
 def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Found:
@@ -158,7 +224,7 @@ def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Fou
     service = manifest["service"]
     owner = attributes_of({"mode": "0600", "owner": service["user"], "group": service["group"]}, lenient=True)
     described = [*manifest["directories"], *described_media(manifest)]
-    known = {str(entry["path"]): attributes_of(entry, lenient=True) for entry in described}
+    known = {str(entry["path"]): directory_attributes_of(entry, lenient=True) for entry in described}
     directories = Directories(known, {owner.uid})
     files = archived_files(manifest, lenient=True)
     media = media_directories(manifest, lenient=True) if has_media(manifest) else []
@@ -167,7 +233,7 @@ def look(declared: DeclaredRestore, archive: ReadArchive, unseen: Unseen) -> Fou
     target = find_target(manifest, contents, directories, owner, allowed)
     comparison = compare_files(files, directories)
     marker_file = marker_path(declared.config_path)
-    marker = read_marker(marker_file)
+    marker = read_marker(marker_file, directories.trusted)
     occupied = judge_host(
         marker,
         archive.proven.content_sha256,

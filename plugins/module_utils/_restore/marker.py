@@ -16,8 +16,9 @@ import json
 import os
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._private_file import read_private, write_private
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file import read_file, replace_file
 
 NAME = ".matrix_ops-restore.json"
 _FORMAT = 1
@@ -58,13 +59,16 @@ def marker_path(config_path: t.Sequence[str]) -> str:
     return os.path.join(os.path.dirname(config_path[0]), NAME)
 
 
-def read_marker(path: str) -> Marker | None:
-    """Return the marker, or None if there is none. Raises SynapseError if it cannot be read."""
-    file = read_private(path)
+def read_marker(path: str, trusted: t.Collection[int]) -> Marker | None:
+    """Return the marker, or None if there is none. Raises SynapseError if it cannot be read.
+
+    `trusted`: the ID of the user of Synapse, to whom the directory may belong.
+    """
+    file = read_file(path, trusted=trusted)
     if file is None:
         return None
     try:
-        found = json.loads(file.text)
+        found = json.loads(file.content)
         if found["format"] != _FORMAT:
             raise ValueError("format")
         return Marker(str(found["archive"]), str(found["server_name"]), int(found["created_ts"]), Stage(found["stage"]))
@@ -75,6 +79,7 @@ def read_marker(path: str) -> Marker | None:
         ) from error
 
 
-def write_marker(path: str, marker: Marker) -> None:
-    """Write the marker so that it is on the disk. Raises SynapseError if that fails."""
-    write_private(path, marker.written())
+def write_marker(path: str, marker: Marker, trusted: t.Collection[int]) -> None:
+    """Write the marker so that it is on the disk. `trusted`: see `read_marker`. Raises SynapseError if that fails."""
+    own = Attributes(0o600, os.geteuid(), os.getegid())
+    replace_file(path, f"{marker.written()}\n", own, trusted=trusted)

@@ -8,16 +8,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes, group_id, user_id
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import (
+    Attributes,
+    group_id,
+    require_allowed,
+    user_id,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import Member
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import UNFINISHED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import attributes_of, described_media
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import (
+    described_media,
+    directory_attributes_of,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
-    UNFINISHED,
     Directories,
     digest_of,
     opened_below,
@@ -32,10 +41,14 @@ PROVEN_AT_MOST = 2000
 
 
 class MediaDirectory(t.NamedTuple):
-    """A directory in which Synapse keeps media: the media store, or that of a storage provider."""
+    """A directory in which Synapse keeps media: the media store, or that of a storage provider.
+
+    `size`: of the media in the archive that belong there, in bytes.
+    """
 
     path: str
     attributes: Attributes
+    size: int = 0
 
 
 class _Written(t.NamedTuple):
@@ -46,8 +59,10 @@ class _Written(t.NamedTuple):
 
 def media_directories(manifest: Json, *, lenient: bool = False) -> list[MediaDirectory]:
     """Return the media directories in the order of their numbers. Raises InvalidInput as attributes_of does."""
-    entries = described_media(manifest)
-    return [MediaDirectory(str(entry["path"]), attributes_of(entry, lenient=lenient)) for entry in entries]
+    return [
+        MediaDirectory(str(entry["path"]), directory_attributes_of(entry, lenient=lenient), int(entry["bytes"]))
+        for entry in described_media(manifest)
+    ]
 
 
 def first_medium(directories: t.Iterable[MediaDirectory]) -> str:
@@ -62,14 +77,18 @@ def first_medium(directories: t.Iterable[MediaDirectory]) -> str:
     return ""
 
 
-def size_of(directories: t.Iterable[MediaDirectory]) -> int:
-    """Return the size of what is in the directories, in bytes."""
-    return sum(
-        os.lstat(os.path.join(place, name)).st_size
-        for directory in directories
-        for place, _names, files in os.walk(directory.path)
-        for name in files
-    )
+def present_sizes(directories: t.Sequence[MediaDirectory]) -> list[int]:
+    """Return for each directory the size of what is in it, in bytes, without the others that may be inside of it."""
+    real = [os.path.realpath(directory.path) for directory in directories]
+    return [_size(path, {*real} - {path}) for path in real]
+
+
+def _size(path: str, others: t.Collection[str]) -> int:
+    size = 0
+    for place, names, files in os.walk(path):
+        names[:] = [name for name in names if os.path.join(place, name) not in others]
+        size += sum(os.lstat(os.path.join(place, name)).st_size for name in files)
+    return size
 
 
 def lost_media(sample: Json, directories: t.Sequence[MediaDirectory]) -> list[Json]:
@@ -143,9 +162,17 @@ def _entered(place: MediaDirectory) -> Attributes:
 
 
 def _attributes(member: Member, default: Attributes) -> Attributes:
-    """Return the attributes of a medium, with the owner of its directory where this host does not have its own."""
-    uid, gid = _ids(member.owner, member.group) or (default.uid, default.gid)
-    return Attributes(member.mode & 0o777, uid, gid)
+    """Return the attributes of a medium.
+
+    It gets the owner of its directory if this host does not have its own, or if this user may not give it away.
+    """
+    mode = member.mode & 0o777
+    ids = _ids(member.owner, member.group)
+    if ids is not None:
+        with contextlib.suppress(InvalidInput):
+            require_allowed(Attributes(mode, *ids), member.name)
+            return Attributes(mode, *ids)
+    return Attributes(mode, default.uid, default.gid)
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,13 +6,15 @@
 
 """Writes the content of an archive to the disk, through the descriptors of directories, so that no link is followed.
 
-A file appears under its name only when it is complete, with its owner and its mode. What a killed run left behind has
-a fixed hidden name, and the next run replaces it.
+A file or directory appears under its name only when it is complete, with its owner and its mode. One of a directory is
+written at a time, so what a killed run left behind has a fixed hidden name, and the next run replaces it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import fcntl
 import hashlib
 import os
@@ -20,12 +22,11 @@ import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import UNFINISHED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._trusted_path import open_child
 
-# One file of a directory is written at a time.
-UNFINISHED = ".matrix_ops.synapse.restoring"
 _PIECE = 1024 * 1024
 
 
@@ -39,8 +40,7 @@ def write_stream(
     """
     here = directory.descriptor
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(UNFINISHED, dir_fd=here)
+        _clear(here)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         descriptor = os.open(UNFINISHED, flags, 0o600, dir_fd=here)
         try:
@@ -55,7 +55,7 @@ def write_stream(
     except BaseException as error:
         # It would take the space that the next run needs.
         with contextlib.suppress(OSError):
-            os.unlink(UNFINISHED, dir_fd=here)
+            _clear(here)
         if isinstance(error, OSError):
             raise not_written(directory.place(name), error) from error
         raise
@@ -118,11 +118,29 @@ def _child(descriptor: int, name: str, missing: Attributes | None) -> int:
     except FileNotFoundError:
         if missing is None:
             raise
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=descriptor)
-    made = open_child(name, descriptor)
-    missing.give(made)
+    _clear(descriptor)
+    os.mkdir(UNFINISHED, 0o700, dir_fd=descriptor)
+    made = open_child(UNFINISHED, descriptor)
+    try:
+        missing.give(made)
+        os.rename(UNFINISHED, name, src_dir_fd=descriptor, dst_dir_fd=descriptor)
+    except BaseException:
+        os.close(made)
+        raise
     return made
+
+
+def _clear(descriptor: int) -> None:
+    """Remove what was not finished in this directory. Raises OSError."""
+    try:
+        os.unlink(UNFINISHED, dir_fd=descriptor)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        # POSIX has another error for a directory than Linux.
+        if error.errno not in (errno.EISDIR, errno.EPERM):
+            raise
+        os.rmdir(UNFINISHED, dir_fd=descriptor)
 
 
 class Directories:
@@ -178,6 +196,12 @@ class Directories:
             yield directory
 
 
+def directory_attributes(file: Attributes) -> Attributes:
+    """Return the attributes of a missing directory for a file with these, which the archive does not describe."""
+    entered = file.mode & 0o755 | (file.mode & 0o444) >> 2
+    return Attributes(entered | 0o700, file.uid, file.gid)
+
+
 def require_relative(path: str, member: str) -> list[str]:
     """Return the names in the relative path of a medium. Raises InvalidInput for one that leads elsewhere."""
     names = path.split("/")
@@ -186,9 +210,45 @@ def require_relative(path: str, member: str) -> list[str]:
     return names
 
 
-def synchronise_all() -> None:
-    """Wait until everything that was written is on the disks."""
-    os.sync()
+def synchronise(directory: Directory, name: str) -> None:
+    """Wait until a file is on the disk. Raises SynapseError if the disk did not take all of it."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=directory.descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise not_written(directory.place(name), error) from error
+
+
+def synchronise_all(paths: t.Iterable[str]) -> None:
+    """Wait until everything on the file systems of these directories is on their disks.
+
+    Directories that do not exist are left out. Raises SynapseError if a disk did not take all of it (syncfs(2)).
+    """
+    done: set[int] = set()
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                device = os.fstat(descriptor).st_dev
+                if device not in done:
+                    _synchronise_file_system(descriptor)
+                done.add(device)
+            except OSError as error:
+                raise not_written(path, error) from error
+            finally:
+                os.close(descriptor)
+
+
+def _synchronise_file_system(descriptor: int) -> None:
+    synchronise_file_system = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if synchronise_file_system is None:
+        # Only Linux has it.
+        os.sync()
+    elif synchronise_file_system(descriptor):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _existing(path: str) -> str:

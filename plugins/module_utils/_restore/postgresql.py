@@ -66,6 +66,8 @@ _OTHERS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()
 """
+# In seconds. The user or the database may have a limit that is meant for short queries.
+_STATEMENT_TIMEOUT = 24 * 3600
 _PATIENCE = 30.0
 # In seconds, and in characters of the last message of pg_restore.
 _END_TIMEOUT = 60
@@ -234,7 +236,11 @@ class PostgresqlTarget:
 
     @contextlib.contextmanager
     def _connected(self, *, writable: bool = False) -> t.Iterator[Database]:
-        with acting_as(self._owner.uid), Database(self._settings, writable=writable) as database:
+        timeout = _STATEMENT_TIMEOUT
+        with (
+            acting_as(self._owner.uid),
+            Database(self._settings, writable=writable, statement_timeout=timeout) as database,
+        ):
             yield database
 
 

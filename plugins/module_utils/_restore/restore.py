@@ -32,7 +32,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.extrac
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import (
     ArchivedFile,
-    attributes_of,
     compare_files,
     in_order,
 )
@@ -50,9 +49,15 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker
     write_marker,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import MediaPlaces, lost_media
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import synchronise_all
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
+    directory_attributes,
+    synchronise_all,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.proof import Proof
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.start import start_server
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.start import (
+    is_started,
+    start_server,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._timestamp import returned_time
 
@@ -77,6 +82,9 @@ class RestoreResource:
         declared = self._declared
         if not declared.config_path:
             raise InvalidInput("config_path is empty. Set it to the files and directories that Synapse starts with.")
+        directory = declared.working_directory
+        if directory and os.path.lexists(directory) and not os.path.isdir(directory):
+            raise InvalidInput(f"working_directory {directory} is not a directory. Set it to that of Synapse.")
         self._archive = archive = self._archive or self._read_archive()
         manifest = archive.proven.manifest
         require_same_server(declared, manifest)
@@ -85,10 +93,10 @@ class RestoreResource:
         stage, shown = self._found.occupied.stage, self._state(restored=True)
         if stage is Stage.DONE:
             return Plan(shown, shown)
-        if stage is Stage.PLACED and self._service.is_running():
+        if stage is Stage.PLACED and is_started(self._service, manifest["service"], system=declared.is_system):
             return Plan(shown, shown, proof=self._prove_running)
         require_installation(declared, manifest, self._proof.unseen)
-        self._found.require_restorable(self._service)
+        self._found.require_restorable(declared, self._service)
         return Plan(None if stage is None else self._state(restored=False), shown, tuple(self._steps()))
 
     def verify(self, _plan: Plan) -> None:
@@ -154,12 +162,15 @@ class RestoreResource:
         going = "continue to restore" if found.occupied.stage is Stage.BEGUN else "restore"
         return f"{going} {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]}"
 
-    def _begin(self) -> None:
+    def _require_all_seen(self) -> None:
+        """Look again if something may have been missing: that was only meant for check mode."""
         if self._declared.allow_missing_installation:
-            # That was only meant for check mode.
             self._declared = dataclasses.replace(self._declared, allow_missing_installation=False)
             self._archive = None
             self.plan()
+
+    def _begin(self) -> None:
+        self._require_all_seen()
         found = self._found
         directory = os.path.dirname(found.marker_file)
         found.directories.create(directory, Attributes(0o750, os.geteuid(), found.owner.gid))
@@ -168,7 +179,7 @@ class RestoreResource:
             self._mark(Stage.BEGUN)
 
     def _mark(self, stage: Stage) -> None:
-        write_marker(self._found.marker_file, self._marker(stage))
+        write_marker(self._found.marker_file, self._marker(stage), self._found.directories.trusted)
 
     def _marker(self, stage: Stage) -> Marker:
         found, manifest = self._found, self._found.manifest
@@ -177,12 +188,13 @@ class RestoreResource:
 
     def _require_marker(self, expected: Marker | None) -> None:
         """Raise SynapseError if another run was here after this one has looked."""
-        if read_marker(self._found.marker_file) != expected:
+        if read_marker(self._found.marker_file, self._found.directories.trusted) != expected:
             raise SynapseError(
                 "Another task has restored a backup meanwhile, or is doing so. Run the task again when it has ended."
             )
 
     def _place(self) -> None:
+        self._require_all_seen()
         found = self._found
         with found.directories.locked(os.path.dirname(found.marker_file)):
             self._require_marker(self._marker(Stage.BEGUN))
@@ -197,10 +209,8 @@ class RestoreResource:
 
         take = None if found.occupied.has_database else restore_database
         extraction = Extraction(found.archive, found.directories, found.wanted, places, take)
-        allowed = self._declared.allowed()
-        for entry in manifest["directories"]:
-            if allowed.contains(str(entry["path"])):
-                found.directories.create(str(entry["path"]), attributes_of(entry))
+        for path in found.creatable(self._declared.allowed()):
+            found.directories.create(path, directory_attributes(found.owner))
         if places is not None:
             places.create()
         extraction.run(self._declared.src, self._declared.identity)
@@ -208,13 +218,24 @@ class RestoreResource:
         self._proof.rows(counts)
         if places is not None:
             self._proof.media(places.prove())
-        synchronise_all()
-        extraction.write_kept(in_order(found.wanted, self._declared.config_path))
+        synchronise_all(self._written())
+        now = compare_files(found.files, found.directories)
+        require_restored(now.different)
+        extraction.write_kept(in_order([*now.missing, *now.given], self._declared.config_path))
         left = compare_files(found.files, found.directories)
         require_restored([*left.missing, *left.given, *left.different])
         self._mark(Stage.PLACED)
 
+    def _written(self) -> list[str]:
+        """Return the directories with what was written until then."""
+        found = self._found
+        paths = [place.path for place in found.media] + [os.path.dirname(file.path) for file in found.wanted]
+        if found.manifest["engine"] == "sqlite":
+            paths.append(os.path.dirname(str(found.manifest["database"]["path"])))
+        return [*paths, os.path.dirname(found.marker_file)]
+
     def _start(self) -> None:
+        self._require_all_seen()
         start_server(self._service, self._found.manifest["service"], system=self._declared.is_system)
 
     def _prove_running(self) -> None:

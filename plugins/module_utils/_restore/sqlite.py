@@ -13,6 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import UNFINISHED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -21,8 +22,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import (
-    UNFINISHED,
     Directories,
+    directory_attributes,
+    synchronise,
     write_stream,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import (
@@ -95,20 +97,36 @@ class SqliteTarget:
 
     def restore(self, pieces: Pieces, counts: Counts) -> None:
         """Write the database under a hidden name, prove it, and rename it. Raises SynapseError."""
-        hidden = os.path.join(self._parent, _HIDDEN)
+        self._directories.create(self._parent, directory_attributes(self._owner))
         with self._directories.opened(self._parent) as directory:
             self._sweep(directory)
-            write_stream(directory, _HIDDEN, pieces, self._owner)
-            # SQLite opens files by their paths, in a directory in which another user may write.
-            with acting_as(self._owner.uid):
-                self._prove(hidden, counts)
-            for end in _BESIDE:
+            try:
+                self._write(directory, pieces, counts)
+            except BaseException:
+                # It would take the space that the next run needs.
                 with contextlib.suppress(SynapseError):
-                    directory.remove(_HIDDEN + end)
-            directory.rename(_HIDDEN, self._name)
+                    self._sweep(directory)
+                raise
 
     def complete(self, counts: Counts) -> None:
         """Do nothing: the database was complete and proven before it got its name."""
+
+    def _write(self, directory: Directory, pieces: Pieces, counts: Counts) -> None:
+        write_stream(directory, _HIDDEN, pieces, self._owner)
+        # SQLite opens files by their paths, in a directory in which another user may write.
+        with acting_as(self._owner.uid):
+            self._prove(os.path.join(self._parent, _HIDDEN), counts)
+        for end in _BESIDE:
+            with contextlib.suppress(SynapseError):
+                directory.remove(_HIDDEN + end)
+        # After a power failure, a database with its name must be complete.
+        synchronise(directory, _HIDDEN)
+        if directory.status(self._name) is not None:
+            raise SynapseError(
+                f"{self._path} was created by another program while it was being restored, and stays as it is. Find out"
+                " which one it was, move the file away, and run the task again."
+            )
+        directory.rename(_HIDDEN, self._name)
 
     def _prove(self, path: str, counts: Counts) -> None:
         with Database(self._settings(path), writable=True) as database:

@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import Completed, run_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Running, Service
 
 Json = dict[str, t.Any]
 
@@ -30,15 +30,31 @@ def start_server(
 
     `system`: whether they are units of systemd. Raises SynapseError if one of them does not start.
     """
-    workers = [str(name) for name in described.get("workers", [])]
     if system:
         _systemctl(run, "daemon-reload")
         service.require_control()
         enabled = [str(unit["name"]) for unit in described["units"] if unit.get("enabled") is True]
         if enabled:
             _systemctl(run, "enable", "--", *enabled)
+    service.start(_wanted(described, system=system))
+
+
+def is_started(service: Service, described: Json, *, system: bool) -> bool:
+    """Return whether the main process and all workers that ran are running. Raises SynapseError as the service does."""
+    running, wanted = service.running(), _wanted(described, system=system)
+    daemons = [tuple(daemon["config_path"]) for daemon in running["daemons"]]
+    return (
+        bool(running["main"])
+        and {*wanted["units"]} <= {*running["units"]}
+        and all(tuple(daemon["config_path"]) in daemons for daemon in wanted["daemons"])
+    )
+
+
+def _wanted(described: Json, *, system: bool) -> Running:
     daemons = [] if system else [{**daemon, "directory": ""} for daemon in described.get("daemons", [])]
-    service.start({"main": True, "units": workers, "daemons": daemons, "directory": ""})
+    workers = [str(name) for name in described.get("workers", [])]
+    directory = "" if system else str(described.get("working_directory", ""))
+    return {"main": True, "units": workers, "daemons": daemons, "directory": directory}
 
 
 def _systemctl(run: t.Callable[[t.Sequence[str], float], Completed], *arguments: str) -> None:

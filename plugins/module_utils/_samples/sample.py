@@ -28,6 +28,24 @@ KINDS = ("accounts", "events", "devices", "aliases", "media", "memberships")
 # How many objects of each kind there are in a sample of 50. Events are there for each room version as well.
 _SHARES = {"accounts": 10, "events": 14, "devices": 8, "aliases": 4, "media": 6, "memberships": 8}
 _WHOLE = sum(_SHARES.values())
+# What each object has: what names it, and its other values.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "accounts": ("user_id",),
+    "events": ("event_id", "room_id"),
+    "devices": ("user_id", "device_id"),
+    "aliases": ("alias", "room_id"),
+    "media": ("media_id", "sha256"),
+    "memberships": ("user_id", "room_id", "membership"),
+}
+_VALUES: dict[str, tuple[str, ...]] = {
+    "accounts": (
+        *("admin", "deactivated", "creation_ts", "is_guest", "user_type", "appservice_id"),
+        *("displayname_sha256", "avatar_url_sha256"),
+    ),
+    "events": ("type", "sender", "origin_server_ts", "sha256"),
+    "devices": ("sha256",),
+    "media": ("bytes",),
+}
 _MESSAGES = ("m.room.message", "m.room.encrypted")
 # How many events and rooms to look at for a message, and how many candidates for a login there are.
 _NEAR = 200
@@ -81,6 +99,22 @@ def choose_sample(database: Database, limit: int = 50) -> Sample:
     names = [account["user_id"] for account in sample["accounts"]]
     sample["server_name"] = server_name_of(names[0]) if names else ""
     return sample
+
+
+def is_sample(value: t.Any) -> bool:
+    """Return whether it has the form of a sample, or is empty. It may have been read from a file of anybody."""
+    if not isinstance(value, dict) or not isinstance(value.get("server_name", ""), str):
+        return False
+    lists = [value.get(kind, []) for kind in ("logins", *KINDS)]
+    if not all(isinstance(each, list) for each in lists) or not all(isinstance(name, str) for name in lists[0]):
+        return False
+    return all(
+        isinstance(one, dict)
+        and all(name in one for name in _VALUES.get(kind, ()))
+        and all(isinstance(one.get(name), str) for name in _NAMES[kind])
+        for kind, objects in zip(KINDS, lists[1:])
+        for one in objects
+    )
 
 
 def count_sample(sample: Sample) -> int:

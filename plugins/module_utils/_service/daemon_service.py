@@ -69,6 +69,9 @@ class DaemonService(Service):
             if process.app != MAIN_APP:
                 _require_pid_file(process)
 
+    def require_rights(self) -> None:
+        """Accept each user: a daemon belongs to whoever starts it."""
+
     def running(self, before: Running | None = None) -> Running:
         """Return whether the main process runs, and the workers that run, with their directories."""
         known = before or {}

@@ -114,6 +114,10 @@ class Service(abc.ABC):
         """Raise SynapseError for the reason why `stop` or `start` would refuse. Changes nothing."""
 
     @abc.abstractmethod
+    def require_rights(self) -> None:
+        """Raise SynapseError if this user could not start it on this host, even if all its files were there."""
+
+    @abc.abstractmethod
     def running(self, before: Running | None = None) -> Running:
         """Return what runs now, together with what ran by `before`.
 

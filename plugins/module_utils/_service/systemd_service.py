@@ -70,10 +70,7 @@ class SystemdService(Service):
 
     def require_control(self) -> None:
         """Raise SynapseError unless root can stop and start the unit, and all processes belong to units."""
-        if not self._has_systemd:
-            raise SynapseError(f"systemd does not run on this host, so {self.unit} cannot be stopped. Set manager.")
-        if os.geteuid() != 0:
-            raise SynapseError(f"Only root can stop and start {self.unit}. {_AS_ROOT}")
+        self.require_rights()
         shown, processes = self._shown(), self.processes()
         state = shown.text("LoadState")
         if state != "loaded":
@@ -86,6 +83,15 @@ class SystemdService(Service):
                 f"{self.unit} does not start Synapse with {self.managed.config_path[0]}, but with"
                 f" {', '.join(shown.started())}. Set config_path to these paths, or unit to another unit."
             )
+
+    def require_rights(self) -> None:
+        """Raise SynapseError unless systemd runs, and this user is root."""
+        if not self._has_systemd:
+            raise SynapseError(
+                f"systemd does not run on this host, so {self.unit} cannot be stopped or started. Set manager."
+            )
+        if os.geteuid() != 0:
+            raise SynapseError(f"Only root can stop and start {self.unit}. {_AS_ROOT}")
 
     def running(self, before: Running | None = None) -> Running:
         """Return whether the main process runs, and the units of the workers that run."""

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._argument_spec 
     connection_argument_spec,
     use_socket_of_environment,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 MODULES = [found.name for found in pkgutil.iter_modules(modules.__path__)]
 SECRET = re.compile(r"(.*_)?(password|secret|secrets|token)")
@@ -52,6 +53,64 @@ def test_merging_keeps_the_options_and_constraints_of_both() -> None:
 def test_an_option_is_defined_once() -> None:
     with pytest.raises(ValueError, match="a"):
         ArgumentSpec({"a": {}}).merge(ArgumentSpec({"a": {}}))
+
+
+_PATHS = ArgumentSpec(
+    {
+        "src": {"type": "path", "required": True},
+        "python": {"type": "path", "default": "/usr/bin/python3"},
+        "directory": {"type": "path"},
+        "paths": {"type": "list", "elements": "path", "default": []},
+        "more": {"type": "list", "elements": "path"},
+        "name": {"type": "str", "default": ""},
+    }
+)
+_GIVEN: dict[str, t.Any] = {
+    "src": "/a",
+    "python": "/p",
+    "directory": None,
+    "paths": [],
+    "more": None,
+    "name": "x/../y/",
+    "other": "z/",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, {}),
+        ({"directory": ""}, {"directory": None}),
+        ({"directory": "/"}, {"directory": "/"}),
+        ({"src": "//a/./b//c/"}, {"src": "/a/b/c"}),
+        ({"paths": ["/etc/conf.d/", "/etc/a b…"]}, {"paths": ["/etc/conf.d", "/etc/a b…"]}),
+    ],
+)
+def test_paths_have_one_form(given: dict[str, t.Any], found: dict[str, t.Any]) -> None:
+    assert _PATHS.with_plain_paths({**_GIVEN, **given}) == {**_GIVEN, **found}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("src", "", "src is empty. Set an absolute path without .. and control characters."),
+        ("src", "backup.tar", "src is 'backup.tar'. Set an absolute path without .. and control characters."),
+        ("python", "", "python is empty."),
+        ("python", "python3", "python is 'python3'."),
+        ("directory", "srv/synapse", "directory is 'srv/synapse'."),
+        # Ansible puts the home directory in the place of ~, if there is such a user.
+        ("directory", "~no-such-user/x", "directory is '~no-such-user/x'."),
+        ("directory", "/srv/../etc", "directory is '/srv/../etc'."),
+        ("directory", "/srv/a\0b", r"directory is '/srv/a\x00b'."),
+        ("directory", "/srv/a\nb", r"directory is '/srv/a\nb'."),
+        ("paths", ["/a", ""], "paths contains an empty path."),
+        ("more", ["/a", "b"], "more contains 'b'."),
+    ],
+)
+def test_paths_that_may_lead_elsewhere(name: str, path: t.Any, message: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        _PATHS.with_plain_paths({**_GIVEN, name: path})
+    assert raised.value.message.startswith(message)
 
 
 def test_the_token_is_secret_and_certificates_are_verified() -> None:

@@ -18,6 +18,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive
     prove_archive,
     unpacked_database,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_writer import ArchiveWriter
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import BLOCK, RECORD, padding
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._backup import made_archive
@@ -172,6 +173,15 @@ def test_another_tar_is_refused(tmp_path: pathlib.Path) -> None:
         prove_archive(str(path))
 
 
+def test_json_that_is_too_deep(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "synapse.tar"
+    with path.open("wb") as file, ArchiveWriter(file.fileno(), 1) as writer:
+        writer.add("header.json", b"[" * 100_000)
+        writer.finish()
+    with pytest.raises(SynapseError, match="header.json is not JSON"):
+        prove_archive(str(path))
+
+
 def test_a_path_that_does_not_exist(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist on this host"):
         prove_archive(str(tmp_path / "missing"))
@@ -180,7 +190,7 @@ def test_a_path_that_does_not_exist(tmp_path: pathlib.Path) -> None:
 
 
 def test_sha256sum_checks_an_unpacked_archive(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    names = {"media/0/with space": b"1", "media/0/back\\slash": b"2", "media/0/new\nline": b"3"}
+    names = {"media/0/back\\slash": b"2", "media/0/new\nline": b"3", "media/0/with space": b"1"}
     made_archive.write(archive, names)
     assert prove_archive(str(archive)).header["server_name"] == "example.org"
     subprocess.run(["tar", "-xf", archive, "-C", tmp_path], check=True)

@@ -63,6 +63,16 @@ def test_no_key(archive: pathlib.Path) -> None:
         prove_archive(str(archive), Identity("/nowhere"))
 
 
+def test_a_key_of_the_wrong_kind(archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InvalidInput, match="age_identity_path .* is a directory. Set it to the file with the private"):
+        prove_archive(str(archive), Identity(age_identity_path=str(tmp_path)))
+    archive.write_bytes(b"\x85\x01" + archive.read_bytes())
+    with pytest.raises(
+        InvalidInput, match="gpg_home .*right is not a directory. Set it to the home directory of GnuPG"
+    ):
+        prove_archive(str(archive), Identity(gpg_home=str(tmp_path / "right")))
+
+
 def test_the_program_is_not_installed(
     archive: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_manifest_of_a_backup(tmp_path: pathlib.Path, change: Change) -> None:
         (lambda found: found.update(row_counts={"users": "2"}), "row_counts in its manifest"),
         (lambda found: found.update(row_counts={"users": True}), "row_counts in its manifest"),
         (lambda found: found.update(sample=[]), "sample in its manifest"),
+        (lambda found: found.update(sample={"media": [{"media_id": 5}]}), "sample in its manifest"),
         (lambda found: found.update(database=None), "database in its manifest"),
         (lambda found: found["database"].pop("path"), "database in its manifest"),
         (lambda found: found["database"].update(bytes=-1), "database in its manifest"),
@@ -64,6 +65,10 @@ def test_a_manifest_of_a_backup(tmp_path: pathlib.Path, change: Change) -> None:
         (lambda found: found["files"][0].update(size=1), "names other files"),
         (lambda found: found["files"][0].update(member="files/9999"), "names other files"),
         (lambda found: found["files"][1].update(path=found["files"][0]["path"]), "names a path twice"),
+        (lambda found: found["files"][0].update(path=found["database"]["path"]), "names a path twice"),
+        (lambda found: found["media"]["directories"].clear(), "media of a directory that is not in its manifest"),
+        (lambda found: found["media"].update(mode="location"), "media of a directory that is not in its manifest"),
+        (lambda found: found["media"]["directories"][0].update(bytes="1"), "media in its manifest"),
         (lambda found: found["files"][0].update(mode="rwx"), "files in its manifest"),
         (lambda found: found["files"][0].update(mode=416), "files in its manifest"),
         (lambda found: found["files"][0].pop("kind"), "files in its manifest"),
@@ -99,6 +104,47 @@ def test_a_member_that_is_there_twice() -> None:
     contents.add("files/0000", bytes(32), 1)
     with pytest.raises(SynapseError, match="which a backup does not contain there"):
         contents.add("files/0000", bytes(32), 1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        # A restore reads them in one go, in this order.
+        ["files/0000", "database/0000"],
+        ["media/0/a", "files/0000"],
+        ["media/0/a", "database/0000"],
+        ["header.json", "manifest.json", "media/0/a"],
+        ["header.json", "header.json"],
+        # A medium is written once, and no directory has the name of a file.
+        ["media/0/a", "media/0/a"],
+        ["media/0/b", "media/0/a"],
+        ["media/1/a", "media/0/b"],
+        ["media/0/a", "media/0/a/b"],
+        ["media/0/a/b", "media/0/a"],
+        ["media/0/"],
+        ["media/0"],
+        ["media/x/a"],
+        ["media/00/a"],
+        ["media/1000/a"],
+        ["media//a"],
+        ["media/0/a//b"],
+        ["media/0/./a"],
+        ["media/0/a/.matrix_ops.synapse.restoring"],
+    ],
+)
+def test_members_that_are_not_in_order(names: list[str]) -> None:
+    contents = Contents()
+    for name in names[:-1]:
+        contents.add(name, bytes(32), 1)
+    with pytest.raises(SynapseError, match="which a backup does not contain there"):
+        contents.add(names[-1], bytes(32), 1)
+
+
+def test_media_in_the_order_of_a_walk() -> None:
+    contents = Contents()
+    # Of names, not of whole paths: a dot is before a slash.
+    for name in ("0/a/b", "0/a.b", "0/a.b.c/a", "0/b/a/a", "0/b/b", "2/a", "10/a", "10/\udcff"):
+        contents.add(f"media/{name}", bytes(32), 1)
 
 
 def test_a_header_without_what_a_backup_has(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

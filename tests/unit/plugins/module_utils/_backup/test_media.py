@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media i
     measure,
     open_media,
     walk,
+    walk_all,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import (
     Configuration,
@@ -108,7 +109,44 @@ def test_the_directories_of_a_configuration(tmp_path: pathlib.Path) -> None:
     found = find_media_directories(
         _configuration(media_store_path="media", media_storage_providers=[provider, inside, other]), str(tmp_path)
     )
-    assert [directory.path for directory in found] == [str(tmp_path / "media"), str(tmp_path / "second")]
+    paths = [str(tmp_path / name) for name in ("media", "second", "media/x")]
+    assert [directory.path for directory in found] == paths
+
+
+def test_two_settings_for_one_directory(store: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "link").symlink_to(store)
+    for names in (("link", "media_store"), ("media_store", "link"), ("media_store", "media_store/./local_content/..")):
+        first, second = (str(tmp_path / name) for name in names)
+        provider = {"module": "file_system", "config": {"directory": second}}
+        found = find_media_directories(
+            _configuration(media_store_path=first, media_storage_providers=[provider]), str(tmp_path)
+        )
+        assert [directory.path for directory in found] == [first]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_directory_in_another_one(store: pathlib.Path, tmp_path: pathlib.Path, order: int, is_link: bool) -> None:
+    if is_link:
+        # One inside of the other leads to it, and the setting is the link.
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "one").write_bytes(b"1")
+        (store / "link").symlink_to(tmp_path / "elsewhere")
+    inner = store / "link" if is_link else store / "local_content"
+    names = [str(store), str(inner)][::order]
+    left = Left([], [])
+    found = {
+        f"{names[number]}/{each.path}" for number, each in walk_all([MediaDirectory(name, "") for name in names], left)
+    }
+    files = {f"{store}/two", f"{store}/local_content/aa/one", *([f"{inner}/one"] if is_link else [])}
+    assert found == files
+    assert left == Left([], [])
+    assert measure([MediaDirectory(name, "") for name in names]).files == len(files)
+
+
+def test_what_a_restore_has_not_finished_is_no_medium(store: pathlib.Path) -> None:
+    (store / ".matrix_ops.synapse.restoring").write_bytes(b"half of it")
+    assert set(_walk(store)[0]) == {"local_content/aa/one", "two"}
 
 
 def test_the_store_of_a_worker_is_found_too(store: pathlib.Path) -> None:
@@ -131,6 +169,8 @@ def test_inside(tmp_path: pathlib.Path) -> None:
 
 def test_what_is_no_media(store: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "link").symlink_to(store)
-    apart = [str(tmp_path / "link" / "two"), str(tmp_path / "other")]
+    apart = [str(tmp_path / "link" / "two"), str(tmp_path / "other"), str(store / "copies")]
+    (store / "copies").mkdir()
+    (store / "copies" / "homeserver.db").touch()
     assert [found.path for found in walk(str(store), Left([], []), apart=apart)] == ["local_content/aa/one"]
     assert measure([MediaDirectory(str(store), "")], apart) == Size(1, 5)

@@ -15,8 +15,9 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup import preparation
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.destination import Destination
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.encryption import Recipients
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.found_database import DatabaseFound
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media import Size
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.preparation import DatabaseFound, Prepared
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.preparation import Prepared
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import ServiceDescription
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError

@@ -59,6 +59,28 @@ def test_a_damaged_extended_header_is_found(record: bytes) -> None:
         read_entry(Source(io.BytesIO(header)))
 
 
+@pytest.mark.parametrize(
+    ("record", "is_valid"),
+    [
+        (b"29 mtime=9223372036854775807\n", True),
+        (b"30 mtime=-9223372036854775808\n", True),
+        # os.utime and os.read would not accept them.
+        (b"29 mtime=9223372036854775808\n", False),
+        (b"28 size=9223372036854775808\n", False),
+        (b"13 mtime=1.5\n", False),
+    ],
+)
+def test_numbers_that_the_kernel_does_not_have(record: bytes, is_valid: bool) -> None:
+    entry = tarfile.TarInfo("././@PaxHeader")
+    entry.type, entry.size = tarfile.XHDTYPE, len(record)
+    header = entry.tobuf(tarfile.USTAR_FORMAT) + record + bytes(-len(record) % 512) + header_of("a", 1, Attributes())
+    if is_valid:
+        assert read_entry(Source(io.BytesIO(header)))
+        return
+    with pytest.raises(Damaged, match="a header in it is not valid"):
+        read_entry(Source(io.BytesIO(header)))
+
+
 def test_a_very_long_extended_header_is_not_read_into_memory() -> None:
     entry = tarfile.TarInfo("././@PaxHeader")
     entry.type, entry.size = tarfile.XHDTYPE, 2**33 - 1

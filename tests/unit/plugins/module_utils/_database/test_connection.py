@@ -312,6 +312,19 @@ def test_every_error_of_an_engine_is_caught(
         assert connection.closed or where == "connect", kind
 
 
+@pytest.mark.parametrize("is_postgresql", [True, False])
+def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, database: DatabaseSettings, is_postgresql: bool) -> None:
+    error = sqlite3.OperationalError("database or disk is full")
+    if is_postgresql:
+        # The message of PostgreSQL is in the language of the server, and its code is not.
+        error = sqlite3.OperationalError("auf dem Gerät ist kein Speicherplatz mehr verfügbar")
+        monkeypatch.setattr(error, "pgcode", "53100", raising=False)
+    monkeypatch.setattr(sqlite3, "connect", lambda *_given, **_named: _Refusing("cursor", error))
+    fix = r"Free space on the disk that it is on, and run the task again\.$"
+    with pytest.raises(SynapseError, match=fix), Database(database, writable=True) as opened:
+        opened.write("DELETE FROM users")
+
+
 @pytest.mark.parametrize("value", ["\0", "\udcff", 2**70], ids=["NUL", "not text", "too large"])
 def test_value_that_no_column_supports_is_not_a_traceback(database: DatabaseSettings, value: t.Any) -> None:
     try:

@@ -64,6 +64,7 @@ class ControlledService(DaemonService):
 
     is_up = False
     fails = ""
+    workers: t.Sequence[Running] = ()
 
     def is_running(self) -> bool:
         """Whether it was started."""
@@ -72,12 +73,17 @@ class ControlledService(DaemonService):
     def require_control(self) -> None:
         """Accept everything."""
 
+    def running(self, _before: Running | None = None) -> Running:
+        """What was started."""
+        return {"main": self.is_up, "units": [], "daemons": [*self.workers], "directory": ""}
+
     def start(self, running: Running | None = None) -> None:
         """Note the start."""
         assert running is None or running["main"]
         if self.fails:
             raise AssertionError(self.fails)
         self.is_up = True
+        self.workers = (running or {}).get("daemons", [])
 
 
 @dataclasses.dataclass
@@ -92,6 +98,8 @@ class Host:
     service: ControlledService
     database: bytes
     installed: SynapsePython | None = None
+    media_owner: tuple[str, str] = (OWNER, GROUP)
+    file_mode: str = "0640"
 
     @property
     def server(self) -> pathlib.Path:
@@ -115,7 +123,7 @@ class Host:
             {
                 "member": member,
                 "path": path,
-                "mode": "0640",
+                "mode": self.file_mode,
                 "owner": OWNER,
                 "group": GROUP,
                 "modified": 1,
@@ -142,8 +150,8 @@ class Host:
                 writer.add_database([packed])
                 for member, path in names:
                     writer.add(member, self.files[path][1])
-                for path, content in self.media.items():
-                    writer.add(f"media/0/{path}", content, Attributes(0o600, OWNER, GROUP, 5))
+                for path in sorted(self.media, key=lambda path: path.split("/")):
+                    writer.add(f"media/0/{path}", self.media[path], Attributes(0o600, *self.media_owner, 5))
                 writer.add_json(MANIFEST, manifest)
                 writer.finish()
         finally:

@@ -51,5 +51,10 @@ def test_a_configuration_that_does_not_fit() -> None:
         archived_database(
             _manifest("postgresql"), {"/c/homeserver.yaml": b"database: {name: sqlite3, args: {database: /x}}\n"}
         )
+    several = b"databases: {a: {name: psycopg2, data_stores: [main]}, b: {name: psycopg2, data_stores: [state]}}\n"
+    with pytest.raises(
+        ConfigurationError, match="/c/homeserver.yaml sets several databases, of which a backup has onl"
+    ):
+        archived_database(_manifest("postgresql"), {"/c/homeserver.yaml": several})
     with pytest.raises(ConfigurationError, match="in the archive is not text"):
         archived_database(_manifest("postgresql"), {"/c/homeserver.yaml": b"\xff"})

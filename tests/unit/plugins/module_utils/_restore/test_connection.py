@@ -65,3 +65,16 @@ def test_what_cannot_work() -> None:
     service = {**manifest["service"], "config_path": ["/c/homeserver.yaml"]}
     with pytest.raises(InvalidInput, match="has no directory for a drop-in"):
         with_connection(_CONNECTION, {**manifest, "service": service}, kept)
+    service = {**manifest["service"], "config_path": ["/other/homeserver.yaml", "/c/conf.d"]}
+    with pytest.raises(InvalidInput, match="does not contain /other/homeserver.yaml, its own configuration"):
+        with_connection(_CONNECTION, {**manifest, "service": service}, kept)
+    kept["homeserver.yaml"] += b"databases: {all: {name: psycopg2}}\n"
+    with pytest.raises(InvalidInput, match="/c/homeserver.yaml in the archive sets databases, with which Synapse acce"):
+        with_connection(_CONNECTION, manifest, kept)
+
+
+def test_a_configuration_in_a_directory() -> None:
+    manifest, kept = _manifest()
+    service = {**manifest["service"], "config_path": ["/c"]}
+    changed, _kept = with_connection(_CONNECTION, {**manifest, "service": service}, kept)
+    assert changed["files"][-1]["path"] == "/c/60-matrix_ops-database.yaml"

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command import SynapsePython
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import (
@@ -18,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import
     space,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.declared import require_same_server
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import Need
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import (
     Host,
     database_file,
@@ -70,6 +74,19 @@ def test_other_files_are_never_replaced(host: Host, name: str, content: str, mes
     host.require_refusal(message)
 
 
+def test_configuration_that_is_in_no_archive(host: Host) -> None:
+    host.write()
+    (host.server / "conf.d").mkdir(parents=True)
+    (host.server / "conf.d" / "99-other.yaml").write_text("server_name: other.org\n")
+    (host.server / "conf.d" / "README").touch()
+    host.require_refusal("/conf.d/99-other.yaml on this host is not in the archive, and Synapse would read it")
+    (host.server / "conf.d" / "99-other.yaml").unlink()
+    host.run()
+    # What is written there later does not count.
+    (host.server / "conf.d" / "99-other.yaml").write_text("max_upload_size: 1M\n")
+    assert not host.resource().plan().changed
+
+
 def test_a_link_in_place_of_a_file_is_not_followed(host: Host) -> None:
     host.write()
     host.server.mkdir()
@@ -92,6 +109,78 @@ def test_the_restore_of_another_backup_must_be_finished_first(host: Host) -> Non
     host.media["local_content/new"] = b"new"
     host.write()
     host.require_refusal("The restore of another backup of example.org, made at 2026-01-31T12:00:00Z, was interrupted")
+
+
+def test_a_user_who_would_start_it_as_another_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    monkeypatch.setattr(found, "user_id", lambda _name: os.geteuid() + 1)
+    host.require_refusal(
+        r"Synapse ran as \S+ on the server of the backup, but with manager=daemon this task would start"
+    )
+
+
+def test_a_host_without_systemd(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found before anything is written that could not be started."""
+    host.write()
+
+    def refuse() -> t.NoReturn:
+        raise SynapseError("systemd does not run on this host.")
+
+    monkeypatch.setattr(host.service, "require_rights", refuse)
+    host.require_refusal("systemd does not run on this host")
+
+
+@pytest.mark.parametrize("name", ["data/homeserver.db", "data/media_store", "data", "homeserver.yaml", "logs"])
+def test_what_this_user_cannot_write(host: Host, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In check mode too, also for what is written after the database."""
+    entry = {"mode": "0750", "owner": "root", "group": "root"}
+    host.manifest["directories"].append({"path": f"{host.server}/logs", **entry})
+    host.write()
+    own = os.geteuid()
+
+    def allowed(attributes: Attributes, path: str) -> None:
+        if path == str(host.server / name):
+            raise InvalidInput(f"{path} cannot get the owner {attributes.uid}.")
+
+    monkeypatch.setattr(found, "require_allowed", allowed)
+    owner = 0 if name == "logs" else own
+    host.require_refusal(f"{name} cannot get the owner {owner}")
+
+
+def test_a_directory_that_cannot_be_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = host.scratch / "disk"
+    path.mkdir()
+    host.manifest["database"]["path"] = f"{path}/homeserver.db"
+    host.write()
+    host.resource(allowed_paths=[str(path)]).plan()
+
+    def refuse(directory: Directory, option: str) -> None:
+        if directory.path == str(path):
+            raise InvalidInput(f"{option} cannot be written: it is read-only.")
+
+    monkeypatch.setattr(Directory, "require_writable", refuse)
+    host.require_refusal("disk cannot be written: it is read-only", allowed_paths=[str(path)])
+
+
+def test_a_working_directory_that_would_not_exist(host: Host) -> None:
+    place = f"{host.scratch}/run"
+    host.manifest["service"]["working_directory"] = place
+    host.write()
+    message = "/run, the directory that Synapse runs in, does not exist on this host, and would not be created"
+    host.require_refusal(message, working_directory=place)
+    host.require_refusal(message, working_directory=None, allowed_paths=[str(host.server)])
+    entry = host.manifest["directories"][0]
+    host.manifest["directories"].append({**entry, "path": place})
+    host.write()
+    host.require_refusal(message, working_directory=None, allowed_paths=[str(host.server)])
+    host.run(working_directory=None, allowed_paths=[str(host.server), place])
+    assert (host.scratch / "run").is_dir()
+
+
+def test_a_working_directory_that_is_a_file(host: Host) -> None:
+    host.write()
+    path = host.scratch / "python"
+    host.require_refusal("working_directory .*/python is not a directory", working_directory=str(path))
 
 
 def test_another_database_appears_during_an_interrupted_restore(host: Host) -> None:
@@ -171,6 +260,7 @@ def test_check_mode_before_the_installation(host: Host) -> None:
         ({"manager": "systemd"}, "manager is systemd, but was daemon"),
         ({"config_path": ["/srv/x/homeserver.yaml"]}, "config_path is /srv/x/homeserver.yaml, but was "),
         ({"config_path": []}, "config_path is empty"),
+        ({"working_directory": "/srv"}, "working_directory is /srv, but was "),
     ],
 )
 def test_a_task_that_declares_another_server(host: Host, changed: dict[str, t.Any], message: str) -> None:
@@ -213,6 +303,20 @@ def test_what_an_interrupted_restore_left_takes_no_space(host: Host, monkeypatch
             file.truncate(left)
         host.resource().plan()
     assert needs == [len(host.database), len(host.database) - 1000, 0]
+
+
+def test_each_media_directory_needs_its_own_space(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = dict(host.manifest["media"]["directories"][0])
+    places = [f"{host.server}/data/media_store", f"{host.server}/data", f"{host.scratch}/other"]
+    host.media = {"a": b"12345"}
+    host.manifest["media"]["directories"] = [
+        {**entry, "path": path, "bytes": size} for path, size in zip(places, (5, 0, 0))
+    ]
+    host.write()
+    needs: list[Need] = []
+    monkeypatch.setattr(found, "require_space", needs.extend)
+    host.resource(allowed_paths=[f"{host.scratch}/other"]).plan()
+    assert [need for need in needs if need.path in places[::2]] == [Need(places[0], 5), Need(places[2], 0)]
 
 
 def test_media_directories_that_did_not_exist_at_the_backup(host: Host) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -17,12 +18,15 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import UNFINISHED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import (
     extraction,
+    marker,
     media,
     placing,
     restore,
+    sqlite,
 )
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._restore.restored_host import (
     MEDIA,
@@ -71,6 +75,22 @@ def test_check_mode_predicts_it(host: Host) -> None:
     assert {key: value for key, value in carried.result["restore"].items() if key != "proven"} == predicted["restore"]
 
 
+def test_directories_to_which_others_may_not_write(host: Host) -> None:
+    """Root would not write there, and no further run would read there."""
+    described: list[dict[str, t.Any]] = [*host.manifest["directories"], *host.manifest["media"]["directories"]]
+    for entry in described:
+        entry["mode"] = "0777"
+    path = f"{host.server}/more/x"
+    host.files[path] = ("extra", b"x")
+    host.file_mode = "0666"
+    host.write()
+    host.run()
+    modes = {str(path): path.stat().st_mode & 0o777 for path in host.server.rglob("*") if path.is_dir()}
+    assert set(modes.values()) == {0o755}
+    assert (host.server / "more" / "x").stat().st_mode & 0o777 == 0o666
+    assert not host.resource().plan().changed
+
+
 def test_a_second_run_changes_nothing(host: Host) -> None:
     host.write()
     host.run()
@@ -93,6 +113,7 @@ def test_a_second_run_changes_nothing(host: Host) -> None:
         (restore, "compare_files"),
         (extraction.Extraction, "write_kept"),
         (restore, "synchronise_all"),
+        (restore, "require_restored"),
         (extraction.Extraction, "_take_medium"),
         (placing.Directories, "create"),
         (extraction, "unpacked_database"),
@@ -123,6 +144,55 @@ def test_an_interrupted_restore_goes_on(host: Host, monkeypatch: pytest.MonkeyPa
     assert {path: host.tree()[f"data/media_store/{path}"] for path in MEDIA} == MEDIA
     assert _rows(host, "e2e_one_time_keys_json") == 0
     assert not host.resource().plan().changed
+
+
+def test_an_interruption_before_the_last_record(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    write = marker.write_marker
+
+    def interrupted(path: str, written: marker.Marker, trusted: t.Collection[int]) -> None:
+        if written.stage is marker.Stage.PLACED:
+            raise KeyboardInterrupt
+        write(path, written, trusted)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "write_marker", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            host.resource().plan().execute()
+    tree = host.tree()
+    assert (host.server / "homeserver.yaml").exists()
+    assert _stage(host) == "begun"
+    host.run()
+    assert host.tree() == tree
+    assert _stage(host) == "done"
+
+
+def test_a_worker_that_was_not_started_is_started_by_the_next_run(host: Host) -> None:
+    daemon = {"app": "synapse.app.generic_worker", "config_path": [f"{host.server}/homeserver.yaml", "/w.yaml"]}
+    host.manifest["service"]["daemons"] = [daemon]
+    host.write()
+    host.resource().plan().execute()
+    assert [each["config_path"] for each in host.service.workers] == [daemon["config_path"]]
+    # The main process was started, and then the task was killed.
+    host.service.workers = []
+    assert host.run().done == [f"start {host.service.described}"]
+    assert [each["config_path"] for each in host.service.workers] == [daemon["config_path"]]
+    assert _stage(host) == "done"
+
+
+def test_what_may_be_missing_in_check_mode_only(host: Host) -> None:
+    """The run fails as well if an interrupted one has begun already."""
+    host.write()
+    host.resource().plan().steps[0].run()
+    host.installed = None
+    # The runner does no further step after one that failed, so each of them is the first one here.
+    for number in range(2):
+        plan = host.resource(allow_missing_installation=True).plan()
+        assert len(plan.steps) == 2
+        with pytest.raises(SynapseError, match="Synapse is not installed on this host"):
+            plan.steps[number].run()
+    assert host.tree() == {}
+    assert not host.service.is_up
 
 
 def test_an_unproven_start_is_proven_by_the_next_run(host: Host) -> None:
@@ -199,6 +269,59 @@ def test_a_file_that_is_too_large_for_memory(host: Host, monkeypatch: pytest.Mon
     assert VERSION
 
 
+def test_a_file_that_another_program_writes_meanwhile_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    path = host.server / "log.config"
+    monkeypatch.setattr(restore, "synchronise_all", lambda _paths: path.write_text("version: 2\n"))
+    with pytest.raises(SynapseError, match="log.config changed while the backup was being restored. Find out which"):
+        host.resource().plan().execute()
+    assert path.read_text() == "version: 2\n"
+    assert not (host.server / "homeserver.yaml").exists()
+
+
+def test_a_database_that_another_program_creates_meanwhile_stays(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    path = host.server / "data" / "homeserver.db"
+    monkeypatch.setattr(sqlite, "synchronise", lambda _directory, _name: path.write_text("of others"))
+    with pytest.raises(SynapseError, match="homeserver.db was created by another program while it was being restored"):
+        host.resource().plan().execute()
+    assert path.read_text() == "of others"
+    assert {each.name for each in path.parent.iterdir()} == {"homeserver.db", "media_store"}
+
+
+def test_a_database_that_is_larger_than_it_says(host: Host) -> None:
+    host.manifest["database"]["bytes"] -= 1
+    host.write()
+    with pytest.raises(SynapseError, match="is damaged: the database in it is larger than in its manifest"):
+        host.resource().plan().execute()
+    assert list((host.server / "data").iterdir()) == [host.server / "data" / "media_store"]
+
+
+def test_a_disk_that_is_full_when_everything_is_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+
+    def full(_descriptor: int) -> t.NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(placing, "_synchronise_file_system", full)
+        with pytest.raises(SynapseError, match="could not be written: No space left on device. Correct this, and run"):
+            host.resource().plan().execute()
+    assert not (host.server / "homeserver.yaml").exists()
+    host.run()
+    assert _stage(host) == "done"
+
+
+def test_a_database_in_a_directory_of_its_own(host: Host) -> None:
+    """Only the file itself is allowed, and the archive does not describe the directory."""
+    path = host.scratch / "elsewhere" / "homeserver.db"
+    host.manifest["database"]["path"] = str(path)
+    host.write()
+    host.run(allowed_paths=[str(path)])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_two_at_the_same_time(host: Host) -> None:
     host.write()
     plan = host.resource().plan()
@@ -208,6 +331,8 @@ def test_two_at_the_same_time(host: Host) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with pytest.raises(SynapseError, match="Another task is restoring a backup to"):
             plan.steps[1].run()
+        # Check mode says it too.
+        host.require_refusal("Another task is restoring a backup to")
     finally:
         os.close(descriptor)
     plan.steps[1].run()
@@ -252,10 +377,10 @@ def test_a_medium_that_was_written_in_part_is_written_again(host: Host) -> None:
     place = host.server / "data" / "media_store" / "local_content"
     place.mkdir(parents=True)
     (place / "q").write_bytes(b"x")
-    (place / placing.UNFINISHED).write_bytes(b"x")
+    (place / UNFINISHED).write_bytes(b"x")
     host.run()
     assert (place / "q").read_bytes() == MEDIA["local_content/q"]
-    assert not (place / placing.UNFINISHED).exists()
+    assert not (place / UNFINISHED).exists()
 
 
 def test_a_disk_that_does_not_keep_what_is_written(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

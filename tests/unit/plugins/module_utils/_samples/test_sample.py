@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sample
     content_hash,
     count_sample,
     device_keys_hash,
+    is_sample,
 )
 
 # The columns that are read, of an older Synapse: without locked, approved and sha256.
@@ -234,6 +235,23 @@ def test_table_that_an_older_synapse_does_not_have(tables: Tables) -> None:
     tables.add("DROP TABLE local_current_membership")
     tables.add("DROP TABLE e2e_device_keys_json")
     assert tables.sample()["memberships"] == tables.sample()["devices"] == []
+
+
+def test_form_of_a_sample(tables: Tables) -> None:
+    tables.add(_USER, ("@a:example.org", 0, 0, 1, 0, None, None))
+    tables.event(1, "!a:example.org")
+    sample = tables.sample()
+    assert is_sample(sample)
+    assert is_sample({})
+    assert is_sample({**sample, "more": 5})
+    refused: tuple[t.Any, ...] = (
+        *([], {"server_name": 5}, {"logins": [5]}, {"logins": {}}, {"events": [5]}, {"media": {}}),
+        {**sample, "accounts": [{**sample["accounts"][0], "user_id": 5}]},
+        {**sample, "accounts": [{"user_id": "@a:example.org"}]},
+        {**sample, "events": [{**sample["events"][0], "event_id": None}]},
+    )
+    for wrong in refused:
+        assert not is_sample(wrong), wrong
 
 
 def test_hash_of_content() -> None:

@@ -141,12 +141,20 @@ def test_only_root_can(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(os, "geteuid", lambda: 1)
     with pytest.raises(SynapseError, match="Only root can stop and start matrix-synapse.service"):
         host.service().require_control()
+    with pytest.raises(SynapseError, match="Only root can stop and start matrix-synapse.service"):
+        host.service().require_rights()
+
+
+def test_rights_without_a_unit(host: ManagedHost) -> None:
+    host.shown = {"LoadState": "not-found"}
+    host.service().require_rights()
 
 
 def test_host_without_systemd(host: ManagedHost) -> None:
     host.booted.rmdir()
-    with pytest.raises(SynapseError, match="systemd does not run on this host"):
-        host.service().require_control()
+    for attempt in (host.service().require_control, host.service().require_rights):
+        with pytest.raises(SynapseError, match="systemd does not run on this host, so .* cannot be stopped or started"):
+            attempt()
     assert not host.service().is_running()
 
 
