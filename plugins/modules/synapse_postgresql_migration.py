@@ -117,6 +117,7 @@ options:
       - back
     default: migrated
 notes:
+  - All paths on the host must be absolute, and without C(..).
   - Run the task as root, or with O(manager=daemon) as the user who runs Synapse. As root, the module makes the copies
     and connects to PostgreSQL as the owner of the SQLite database, so that peer authentication works.
   - The connection options are needed for the comparison after the start. Without an access token, the module only
@@ -334,9 +335,12 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["migrated", "back"], "default": "migrated"},
 }
 
+HOST = configuration_argument_spec().merge(service_control_argument_spec()).merge(ArgumentSpec(OPTIONS))
+
 
 def declare(parameters: Parameters) -> MigrationResource:
-    """Return the move that the task declares."""
+    """Return the move that the task declares. Raises InvalidInput for values that cannot be meant."""
+    parameters = HOST.with_plain_paths(parameters)
     names = (*(name for name in OPTIONS if name != "state"), "synapse_python", "working_directory")
     declared = DeclaredMigration(
         config_path=tuple(parameters["config_path"]), **{name: parameters[name] for name in names}
@@ -348,11 +352,7 @@ def declare(parameters: Parameters) -> MigrationResource:
 
 def main() -> None:
     """Run the module."""
-    groups = (configuration_argument_spec(), service_control_argument_spec(), progress_argument_spec())
-    spec = connection_argument_spec()
-    for group in groups:
-        spec = spec.merge(group)
-    run_resource(spec.merge(ArgumentSpec(OPTIONS)), declare)
+    run_resource(HOST.merge(connection_argument_spec()).merge(progress_argument_spec()), declare)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,10 @@ class WayBack:
                 self._stop_unwritten(state, file)
                 self._restore_dropin(state)
             self._service.start(state.running)
+            # Nobody would remove the copies of a move that is over.
+            workplace.clear()
             state.phase = Phase.BACK
             file.write(state)
-            workplace.clear()
 
     def _restore_dropin(self, state: MoveState) -> None:
         try:

@@ -58,10 +58,6 @@ class DeclaredMigration:
             )
         if self.batch_size < 1 or self.sample_size < 0:
             raise InvalidInput("batch_size must be 1 or more, and sample_size must not be negative.")
-        for name in ("dropin_path", "work_directory"):
-            path = getattr(self, name)
-            if path is not None and not os.path.isabs(path):
-                raise InvalidInput(f"{name} {path} is not absolute. Set an absolute path.")
 
     @property
     def target(self) -> DatabaseSettings:

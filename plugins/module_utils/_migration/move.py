@@ -241,8 +241,9 @@ class Move:
             **({} if downtime is None else {"downtime": round(downtime, 1)}),
             **state.result,
         }
-        self._file.write(state)
+        # Nobody would remove the copies of a move that is done.
         workplace.clear()
+        self._file.write(state)
 
 
 def new_state(source: str, target: str, before: MoveState | None) -> MoveState:

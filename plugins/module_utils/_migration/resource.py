@@ -51,8 +51,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.swit
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import (
     Workplace,
+    left_in,
     locked,
     open_workplace,
+    require_workplace,
     workplace_path,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan, Step, require
@@ -98,6 +100,7 @@ class MigrationResource:
             if self._state is None or self._state.phase not in (Phase.SWITCHING, Phase.RETURNING):
                 return self._plan_of(found)
             self._service.require_control()
+            self._require_workplace()
             return self._plan_of(found, "start Synapse and complete the interrupted move", self._finish)
         return self._plan_move(found)
 
@@ -152,12 +155,10 @@ class MigrationResource:
             require_movable(settings_of(self._source), program)
         interrupted = Interrupted(declared, program, self._target, self._service, self._source, uid)
         resumes, anew = interrupted.find(self._state)
-        directory = workplace_path(self._source, declared.work_directory)
+        directory = self._require_workplace()
         existing = directory if os.path.isdir(directory) else os.path.dirname(directory)
-        if not os.path.isdir(existing):
-            raise InvalidInput(f"{existing} does not exist. Create it, or set work_directory to another path.")
-        if not resumes:
-            require_space(self._source, existing)
+        left = left_in(directory, but_first=resumes)
+        require_space(self._source, existing, 1 if resumes else 2, left)
         running = self._service.running()
         processes = 1 + len(running["units"]) + len(running["daemons"])
         with acting_as(uid):
@@ -205,6 +206,7 @@ class MigrationResource:
         state = require_moved(self._state, found, self._declared)
         back = WayBack(self._declared, self._service, self._target, self._switch(), self._uid)
         back.require_possible(state, found)
+        self._require_workplace()
         return self._plan_of(
             found,
             f"stop {self._described}, restore {self._declared.dropin}, and start Synapse with {self._source}",
@@ -255,6 +257,13 @@ class MigrationResource:
             return os.stat(self._declared.config_path[0]).st_uid
         except OSError:
             return os.geteuid()
+
+    def _require_workplace(self) -> str:
+        """Return the path of the directory for the copies. Raises what `_workplace` would raise. Changes nothing."""
+        path, uid = workplace_path(self._source, self._declared.work_directory), self._uid
+        with locked(self._source):
+            require_workplace(path, uid, trusted_users(self._declared, uid))
+        return path
 
     @contextlib.contextmanager
     def _workplace(self) -> t.Iterator[Workplace]:

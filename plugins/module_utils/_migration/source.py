@@ -25,8 +25,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress impor
 
 # In seconds. Another program may lock the file for a moment.
 _TIMEOUT = 60
-# Both copies, and what SQLite and PostgreSQL's client need beside them.
-_COPIES = 2.1
+# What a copy, and what SQLite and PostgreSQL's client need beside it.
+_COPY = 1.05
 _SPARE = 64 * 1024 * 1024
 _CHANGE_COUNTER = slice(24, 28)
 
@@ -49,10 +49,13 @@ def size_of(path: str) -> int:
     return sum(os.stat(each).st_size for each in (path, f"{path}-wal") if os.path.exists(each))
 
 
-def require_space(path: str, directory: str) -> None:
-    """Raise InvalidInput if there is no space for the copies of the database `path` in `directory`."""
-    needed = int(size_of(path) * _COPIES) + _SPARE
-    free = shutil.disk_usage(directory).free
+def require_space(path: str, directory: str, copies: int = 2, left: int = 0) -> None:
+    """Raise InvalidInput if there is no space for so many copies of the database `path` in `directory`.
+
+    `left`: how many bytes an interrupted run has left there that are replaced.
+    """
+    needed = int(size_of(path) * _COPY * copies) + _SPARE
+    free = shutil.disk_usage(directory).free + left
     if free < needed:
         raise InvalidInput(
             f"{directory} has {free // 2**20} MiB of free space, but the copies of {path} need {needed // 2**20} MiB."

@@ -69,10 +69,10 @@ def is_target(found: DatabaseSettings, declared: DeclaredMigration) -> bool:
     """Return whether this is the declared target. Its user and password do not matter."""
     arguments, target = found.arguments, declared.target.arguments
     name = arguments.get("dbname") or arguments.get("database")
-    return (name, str(arguments.get("host")), int(arguments.get("port") or 5432)) == (
+    return (name, str(arguments.get("host")), str(arguments.get("port") or 5432)) == (
         target["dbname"],
         str(target["host"]),
-        int(target["port"]),
+        str(target["port"]),
     )
 
 

@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, groups_of
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory, open_directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import remove_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import remove_database, size_of
 
 _NAME = ".matrix_ops-migration"
 _CONFIGURATION = "port.yaml"
@@ -93,6 +93,23 @@ def locked(source: str) -> t.Iterator[None]:
         os.close(descriptor)
 
 
+def left_in(path: str, *, but_first: bool) -> int:
+    """Return the size of the copies in the directory that are replaced, in bytes. `but_first`: without the first."""
+    names = _COPIES[1:] if but_first else _COPIES
+    return sum(size_of(os.path.join(path, each)) for name in names for each in (name, f"{name}.partial"))
+
+
+def require_workplace(path: str, uid: int, trusted: t.Collection[int]) -> None:
+    """Raise what `open_workplace` would raise, and InvalidInput if it could not make the directory. Changes nothing."""
+    parent, name = os.path.split(path)
+    with open_directory(parent, trusted=trusted) as around:
+        if around.status(name) is None:
+            around.require_writable(path)
+            return
+        with _entered(around, name, uid):
+            pass
+
+
 @contextlib.contextmanager
 def open_workplace(path: str, uid: int, trusted: t.Collection[int]) -> t.Iterator[Workplace]:
     """Open the directory for the block, and make it first if it does not exist.
@@ -104,17 +121,24 @@ def open_workplace(path: str, uid: int, trusted: t.Collection[int]) -> t.Iterato
         if around.status(name) is None:
             group = groups_of(uid)[0] if os.geteuid() == 0 else os.getegid()
             around.make(name, Attributes(0o700, uid, group))
-        status = around.status(name)
-        if status is None or not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or status.st_mode & 0o077:
-            raise InvalidInput(
-                f"{path} is not a directory that only {user_name(uid)} can enter, as this module makes it. Move it"
-                " away, or set work_directory to another path."
-            )
-        with around.child(name) as opened:
-            try:
-                fcntl.flock(opened.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise SynapseError(
-                    f"Another task moves this database: it has locked {path}. Wait until it has ended."
-                ) from error
+        with _entered(around, name, uid) as opened:
             yield Workplace(path, uid, opened.descriptor)
+
+
+@contextlib.contextmanager
+def _entered(around: Directory, name: str, uid: int) -> t.Iterator[Directory]:
+    """Open and lock the directory for the block. Raises the errors of `open_workplace`."""
+    path, status = around.place(name), around.status(name)
+    if status is None or not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or status.st_mode & 0o077:
+        raise InvalidInput(
+            f"{path} is not a directory that only {user_name(uid)} can enter, as this module makes it. Move it away, or"
+            " set work_directory to another path."
+        )
+    with around.child(name) as opened:
+        try:
+            fcntl.flock(opened.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SynapseError(
+                f"Another task moves this database: it has locked {path}. Wait until it has ended."
+            ) from error
+        yield opened

@@ -109,6 +109,16 @@ def test_the_way_back(world: World) -> None:
     assert world.phases == [Phase.RETURNING, Phase.BACK]
 
 
+def test_the_way_back_is_not_over_before_the_copies_are_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed() -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world, "clear", killed)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(world.state())
+    assert world.phases == [Phase.RETURNING]
+
+
 def test_what_was_written_stays(world: World) -> None:
     world.written = [["2 new or changed rows of events"]]
     with pytest.raises(InvalidInput, match="would lose what was written .*: 2 new or changed rows of events"):

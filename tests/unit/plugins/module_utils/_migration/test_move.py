@@ -169,6 +169,17 @@ def test_everything_is_done_in_its_order(world: World) -> None:
     assert state.result["downtime"] >= 0
 
 
+def test_a_move_is_not_done_before_its_copies_are_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed() -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world, "clear", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(world)
+    # The next run completes it, and removes the copies, which contain the whole database.
+    assert world.phases[-1] is Phase.SWITCHING
+
+
 def test_a_failed_first_pass_does_not_touch_the_server(world: World) -> None:
     world.fails = "first pass"
     with pytest.raises(SynapseError, match="Synapse still runs with SQLite"):

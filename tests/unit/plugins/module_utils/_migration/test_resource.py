@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import sqlite3
 import typing as t
 
@@ -25,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.spac
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import locked
 
 SETTINGS = {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
 
@@ -253,6 +255,43 @@ def test_another_task_at_the_same_time_is_noticed(world: World) -> None:
         plan.execute()
     # A plan after a failure shows that it is not done.
     assert resource.plan().steps[0].description == plan.steps[0].description
+
+
+def test_check_mode_says_that_another_task_moves_it(world: World) -> None:
+    for keep, present in ((None, True), (Phase.SWITCHING, True), (Phase.RETURNING, False)):
+        if keep:
+            world.keep(keep, file=identify(str(world.source)))
+        if keep is Phase.SWITCHING:
+            world.use("psycopg2", SETTINGS)
+        else:
+            world.use("sqlite3", {"database": str(world.source)})
+        with locked(str(world.source)), pytest.raises(SynapseError, match="Another task moves this database"):
+            world.resource(present=present).plan()
+        shutil.rmtree(world.source.parent / ".matrix_ops-migration", ignore_errors=True)
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_check_mode_looks_at_the_directory_for_the_copies(world: World, present: bool) -> None:
+    if not present:
+        world.keep(Phase.RETURNING, file=identify(str(world.source)))
+        shutil.rmtree(world.source.parent / ".matrix_ops-migration")
+    (world.source.parent / ".matrix_ops-migration").write_text("a file")
+    with pytest.raises(InvalidInput, match="is not a directory that only"):
+        world.resource(present=present).plan()
+
+
+def test_the_space_for_what_is_left_to_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        resource_module, "require_space", lambda _path, _directory, copies, left: asked.append((copies, left))
+    )
+    world.resource().plan()
+    world.keep(Phase.FIRST_PASS)
+    world.resource().plan()
+    # It begins anew, and replaces the copy.
+    world.file.write(MoveState("a name", str(world.source), "t", phase=Phase.FAILED))
+    world.resource().plan()
+    assert asked == [(2, 0), (1, 0), (2, world.source.stat().st_size)]
 
 
 @pytest.mark.parametrize("phase", [Phase.STOPPING, Phase.LAST_PASS])

@@ -135,6 +135,12 @@ def test_too_little_space_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest
     free["bytes"] = 200_000_000
     with pytest.raises(InvalidInput, match="has 190 MiB of free space, but the copies of .* need 264 MiB"):
         require_space(str(tmp_path / "homeserver.db"), str(tmp_path))
+    # An interrupted run has left copies that are replaced, or one that is used.
+    require_space(str(tmp_path / "homeserver.db"), str(tmp_path), 2, 100_000_000)
+    require_space(str(tmp_path / "homeserver.db"), str(tmp_path), 1)
+    free["bytes"] = 150_000_000
+    with pytest.raises(InvalidInput, match="has 143 MiB of free space, but the copies of .* need 164 MiB"):
+        require_space(str(tmp_path / "homeserver.db"), str(tmp_path), 1)
 
 
 def test_what_is_removed(tmp_path: pathlib.Path) -> None:

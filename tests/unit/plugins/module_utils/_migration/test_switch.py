@@ -81,6 +81,7 @@ def test_the_configuration_of_a_worker_is_refused(declared: DeclaredMigration) -
         ({"host": "localhost", "port": "5432", "database": "synapse"}, True),
         ({"host": "localhost", "dbname": "synapse"}, True),
         ({"host": "localhost", "port": 5433, "dbname": "synapse"}, False),
+        ({"host": "localhost", "port": "5432,5433", "dbname": "synapse"}, False),
         ({"dbname": "synapse"}, False),
         ({"host": "localhost", "dbname": "other"}, False),
     ],

@@ -11,10 +11,13 @@ import stat
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._directory import Directory
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import (
+    left_in,
     locked,
     open_workplace,
+    require_workplace,
     workplace_path,
 )
 
@@ -71,6 +74,43 @@ def test_what_is_not_ours_is_refused(path: pathlib.Path, kind: str) -> None:
         path.mkdir()
         path.chmod(0o755)
     refused(path, InvalidInput, "is not a directory that only")
+    with pytest.raises(InvalidInput, match="is not a directory that only"):
+        require_workplace(str(path), os.geteuid(), [os.geteuid()])
+
+
+def test_check_mode_looks_at_it(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = os.geteuid()
+    require_workplace(str(path), own, [own])
+    assert not path.exists()
+    with pytest.raises(InvalidInput, match="the directory .*missing does not exist"):
+        require_workplace(str(path.parent / "missing" / "work"), own, [own])
+    match = "Another task moves this database"
+    with open_workplace(str(path), own, [own]), pytest.raises(SynapseError, match=match):
+        require_workplace(str(path), own, [own])
+    require_workplace(str(path), own, [own])
+    path.rmdir()
+
+    def refuse(_directory: Directory, option: str) -> None:
+        raise InvalidInput(f"{option} cannot be written: it is read-only.")
+
+    monkeypatch.setattr(Directory, "require_writable", refuse)
+    with pytest.raises(InvalidInput, match="work cannot be written: it is read-only"):
+        require_workplace(str(path), own, [own])
+
+
+def test_what_is_left_is_replaced(path: pathlib.Path) -> None:
+    assert left_in(str(path), but_first=False) == 0
+    path.mkdir()
+    for name, size in (
+        ("first.db", 1),
+        ("first.db.partial", 10),
+        ("last.db", 100),
+        ("last.db-wal", 1000),
+        ("other", 5),
+    ):
+        (path / name).write_bytes(bytes(size))
+    assert left_in(str(path), but_first=False) == 1111
+    assert left_in(str(path), but_first=True) == 1100
 
 
 def test_where_it_is() -> None:
