@@ -33,7 +33,7 @@ def forget_restore(config_path: t.Sequence[str]) -> None:
     With it, a restore of the same backup would have nothing to do. Raises SynapseError if that fails.
     """
     path, trusted = marker_path(config_path), _trusted(config_path)
-    if read_marker(path):
+    if read_marker(path, trusted):
         remove_file(path, trusted=trusted)
 
 
@@ -43,7 +43,7 @@ def require_nothing_half_done(config_path: t.Sequence[str]) -> None:
     Raises SynapseError if the record of one cannot be read.
     """
     path = marker_path(config_path)
-    marker = read_marker(path)
+    marker = read_marker(path, _trusted(config_path))
     if marker and marker.stage is not Stage.DONE:
         raise InvalidInput(
             f"The restore of {marker.server_name} is not finished, as {path} shows. Finish it first with the playbook"
