@@ -21,7 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker
 def test_restore(tmp_path: pathlib.Path, stage: Stage) -> None:
     configuration = str(tmp_path / "homeserver.yaml")
     require_nothing_half_done([configuration])
-    write_marker(str(tmp_path / ".matrix_ops-restore.json"), Marker("abc", "example.org", 5, stage))
+    write_marker(str(tmp_path / ".matrix_ops-restore.json"), Marker("abc", "example.org", 5, stage), ())
     if stage is Stage.DONE:
         require_nothing_half_done([configuration])
         return
@@ -44,6 +44,6 @@ def test_move(tmp_path: pathlib.Path, phase: Phase) -> None:
 def test_forgotten_restore(tmp_path: pathlib.Path) -> None:
     configuration, marker = str(tmp_path / "homeserver.yaml"), tmp_path / ".matrix_ops-restore.json"
     forget_restore([configuration])
-    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.DONE))
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.DONE), ())
     forget_restore([configuration])
     assert not marker.exists()

@@ -375,11 +375,11 @@ def test_key_of_an_earlier_change_of_the_name(host: Host) -> None:
 
 def test_a_restore_or_a_move_is_not_finished(host: Host) -> None:
     marker = host.directory / ".matrix_ops-restore.json"
-    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.PLACED))
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.PLACED), ())
     with pytest.raises(InvalidInput, match="The restore of example.org is not finished"):
         host.resource().plan()
     marker.unlink()
     [step] = host.resource().plan().steps
-    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.BEGUN))
+    write_marker(str(marker), Marker("abc", "example.org", 5, Stage.BEGUN), ())
     with pytest.raises(InvalidInput, match="The restore of example.org is not finished"):
         step.run()
