@@ -30,8 +30,8 @@ _IGNORED_VARIABLES = re.compile(
     "|PIP_(PREFIX|ROOT|TARGET|USER)"
 )
 
-# In seconds, several times what the longest suite takes: one that hangs must say what it has done before.
-_LONGEST = 40 * 60
+# In seconds, much more than the longest suite takes: one that hangs must say what it has done before.
+_LONGEST = 60 * 60
 
 _SUPERVISED = Path(__file__).resolve().with_name("supervised.py")
 
@@ -77,7 +77,7 @@ def execute(
     `environment` adds to the variables of this process, or replaces them.
     Of these, all that would decide how Ansible, Python or another tool works is left out before.
     `account`: whom it runs as, which only the superuser can choose.
-    Raises Failed, also if it does not end within 40 minutes, Stopped, or CannotRun if the command says that it cannot
+    Raises Failed, also if it does not end within 60 minutes, Stopped, or CannotRun if the command says that it cannot
     run on this machine.
     """
     words = [str(word) for word in command]
