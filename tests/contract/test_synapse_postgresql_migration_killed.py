@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
 import threading
 import typing as t
 
+import psycopg2
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import APPLICATION
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.moving import Moving, moving
 from ansible_collections.matrix_ops.synapse.tests.contract.moving_process import copying, running
@@ -35,7 +38,7 @@ def _require_whole(moved: Moving) -> None:
 
 def _complete(moved: Moving) -> None:
     done = moved.run()
-    assert not done.get("failed"), done
+    assert not done.get("failed"), done["msg"]
     assert moved.uses_postgresql()
     assert moved.answers()
     assert moved.differing() == {}
@@ -70,6 +73,36 @@ def test_killed_in_each_phase(phase: str) -> None:
         until(lambda: copying(moved), lambda found: not found)
         _require_whole(moved)
         _complete(moved)
+
+
+@pytest.mark.parametrize("table", ["background_updates", "users"])
+def test_killed_while_the_tables_are_made(table: str) -> None:
+    with moving() as moved:
+        with running(moved) as process:
+            # Synapse's program commits some of them before the others, and then changes them in the background.
+            until(
+                lambda: moved.ask(f"SELECT to_regclass('{table}')::text") != [(None,)] or process.poll() is not None,
+                bool,
+            )
+            process.kill()
+        until(lambda: copying(moved), lambda found: not found)
+        assert moved.ask("SELECT count(*) FROM port_from_sqlite3") == [(1,)]
+        _complete(moved)
+
+
+def test_what_a_killed_run_has_left_in_postgresql_is_ended() -> None:
+    with moving() as moved:
+        with running(moved) as process:
+            until(
+                lambda: moved.ask("SELECT to_regclass('users')::text") != [(None,)] or process.poll() is not None, bool
+            )
+            process.kill()
+        until(lambda: copying(moved), lambda found: not found)
+        # What a killed program has sent last may still be at work, and hold its locks.
+        arguments = {**moved.target, "application_name": APPLICATION}
+        with contextlib.closing(psycopg2.connect(**arguments)) as left, left.cursor() as cursor:
+            cursor.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            _complete(moved)
 
 
 def test_killed_when_a_position_is_ahead_of_its_sequence() -> None:

@@ -19,6 +19,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 DROPIN = "60-matrix_ops-database.yaml"
 STATE_NAME = ".matrix_ops-migration.json"
 SOURCE = "the options of the task"
+# The name of all sessions in PostgreSQL that a move has before Synapse uses it.
+APPLICATION = "matrix_ops.synapse.migration"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +63,9 @@ class DeclaredMigration:
 
     @property
     def target(self) -> DatabaseSettings:
-        """Where the data goes, connected to as Synapse will connect."""
-        return DatabaseSettings("psycopg2", {**self._public_arguments, **self._secret_arguments}, SOURCE)
+        """Where the data goes, connected to as Synapse will connect, with a name for the sessions."""
+        arguments = {**self._public_arguments, **self._secret_arguments, "application_name": APPLICATION}
+        return DatabaseSettings("psycopg2", arguments, SOURCE)
 
     @property
     def target_name(self) -> str:

@@ -63,6 +63,7 @@ class Move:
         Raises SynapseError if it fails; then Synapse runs with SQLite again, if it ran before.
         """
         with interruptible():
+            passes.end_earlier()
             if not resumes:
                 # An interrupted run may have left it stopped, and the first pass may need hours.
                 self._service.start(state.running or _NOTHING)

@@ -83,6 +83,11 @@ class Passes:
         self._settings = settings
         self._target = Target(declared)
 
+    def end_earlier(self) -> None:
+        """End what a killed run has left in PostgreSQL, before anything is done there. Raises SynapseError."""
+        with acting_as(self._workplace.uid):
+            self._target.end_sessions()
+
     def begin(self, state: MoveState, save: Save, *, anew: bool) -> None:
         """Mark the target, which is empty or (`anew`) has what an interrupted run has left, and make the snapshot."""
         progress.report(Work.DATABASE_SNAPSHOT, 0, size_of(state.source))
@@ -101,6 +106,12 @@ class Passes:
     def first(self, state: MoveState, save: Save) -> None:
         """Copy the snapshot, while Synapse runs. Raises SynapseError if that fails."""
         path = self._workplace.first_copy
+        with acting_as(self._workplace.uid):
+            is_half_made = self._target.is_half_made()
+        if is_half_made:
+            made = read_schema_names(self._program.python)
+            with acting_as(self._workplace.uid):
+                self._target.reset(state.move, made)
         self.recopy()
         with self.process(path) as process:
             with acting_as(self._workplace.uid):

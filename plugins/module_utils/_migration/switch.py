@@ -32,7 +32,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._installed_file
     remove_file,
     replace_file,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import (
+    APPLICATION,
+    DeclaredMigration,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._plan import Plan
 
 
@@ -84,7 +87,11 @@ def port_configuration(found: Configuration, declared: DeclaredMigration) -> dic
     if path and not settings.get("signing_key_path"):
         settings["signing_key_path"] = path
     database = {**declared.settings["database"]}
-    database["args"] = {**database["args"], **declared.secrets.get("database", {}).get("args", {})}
+    database["args"] = {
+        **database["args"],
+        **declared.secrets.get("database", {}).get("args", {}),
+        "application_name": APPLICATION,
+    }
     # Synapse's program runs all background updates on the new database, which is empty, and sleeps after each of them.
     updates = settings.get("background_updates")
     pauses = {**(updates if isinstance(updates, dict) else {}), "sleep_duration_ms": 1}

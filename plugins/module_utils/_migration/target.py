@@ -16,10 +16,14 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.own_sessions import end_sessions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import PORT_TABLE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import (
+    APPLICATION,
+    DeclaredMigration,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import DIRECTORY_JOBS
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.space import Storage
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequences import read_sequences
@@ -70,6 +74,14 @@ class Target:
         """Return a connection. Raises ConnectionFailed or MissingLibrary."""
         return Database(self._declared.target, writable=writable, statement_timeout=_STATEMENT_TIMEOUT)
 
+    def end_sessions(self) -> None:
+        """End the sessions that a killed run has left, whose last statement may still work. Raises SynapseError."""
+        if not end_sessions(self.open, APPLICATION):
+            raise SynapseError(
+                f"An interrupted move still works on {self._declared.target_name}. Wait until it ends, and run the task"
+                " again."
+            )
+
     def require_usable(self, processes: int) -> None:
         """Raise InvalidInput if Synapse with so many processes could not use the database. Changes nothing."""
         declared = self._declared
@@ -110,6 +122,16 @@ class Target:
         """Return whether the move with this name has put something into the database."""
         with self.open() as database:
             return _has_port_table(database) and bool(_marks(database, move, ""))
+
+    def is_half_made(self) -> bool:
+        """Return whether Synapse's program was interrupted before it had begun to copy, so that it cannot go on.
+
+        It commits each file of its schema by itself, and runs background updates on the new tables afterwards
+        (synapse/storage/prepare_database.py, Synapse 1.163).
+        """
+        with self.open() as database:
+            copied = database.rows(f"SELECT 1 FROM {PORT_TABLE} WHERE table_name NOT LIKE ? LIMIT 1", f"{_MARK} %")
+            return not copied and any(name != PORT_TABLE for _quoted_name, _kind, name, *_ in database.rows(_RELATIONS))
 
     def require_own(self, names: SchemaNames) -> None:
         """Raise InvalidInput if there is something that no Synapse creates. `names`: what the installed one creates."""

@@ -15,7 +15,6 @@ import contextlib
 import shlex
 import subprocess
 import tempfile
-import time
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
@@ -26,6 +25,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
     DatabaseSettings,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.own_sessions import end_sessions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
     connection_string,
     environment_of,
@@ -57,18 +57,8 @@ _RELATIONS = """
     WHERE relation.relkind IN ('r', 'p', 'S', 'v', 'm') AND space.nspname <> 'information_schema'
         AND space.nspname NOT LIKE 'pg!_%' ESCAPE '!'
 """
-# A killed run leaves a pg_restore that may still work on the database.
-_END_OTHERS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()
-"""
-_OTHERS = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()
-"""
 # In seconds. The user or the database may have a limit that is meant for short queries.
 _STATEMENT_TIMEOUT = 24 * 3600
-_PATIENCE = 30.0
 # In seconds, and in characters of the last message of pg_restore.
 _END_TIMEOUT = 60
 _LONGEST_MESSAGE = 500
@@ -210,18 +200,10 @@ class PostgresqlTarget:
         )
 
     def _end_others(self) -> None:
-        until = time.monotonic() + _PATIENCE
-        with self._connected(writable=True) as database:
-            database.rows(_END_OTHERS, _APPLICATION)
-        while time.monotonic() < until:
-            with self._connected() as database:
-                [(number,)] = database.rows(_OTHERS, _APPLICATION)
-            if not number:
-                return
-            time.sleep(0.2)
-        raise SynapseError(
-            f"An interrupted restore still works on {self.shown}. Wait until it ends, and run the task again."
-        )
+        if not end_sessions(self._connected, _APPLICATION):
+            raise SynapseError(
+                f"An interrupted restore still works on {self.shown}. Wait until it ends, and run the task again."
+            )
 
     def _program(self) -> str:
         return find_program("pg_restore", self._dumped_by).path

@@ -11,7 +11,10 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import (
+    APPLICATION,
+    DeclaredMigration,
+)
 
 
 def declared(**changed: t.Any) -> DeclaredMigration:
@@ -46,7 +49,10 @@ def test_the_settings_of_the_drop_in_are_those_of_the_role() -> None:
 def test_without_a_password_there_is_no_secret() -> None:
     without = declared(login_password="")
     assert without.secrets == {}
-    assert without.target.arguments == {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
+    connected = {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
+    assert without.target.arguments == {**connected, "application_name": APPLICATION}
+    # Synapse's own sessions do not have this name: they are never ended.
+    assert "application_name" not in without.settings["database"]["args"]
 
 
 def test_no_text_contains_the_password() -> None:

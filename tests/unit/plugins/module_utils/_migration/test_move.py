@@ -72,6 +72,9 @@ class World:
         self.do("restore the drop-in")
 
     # The passes.
+    def end_earlier(self) -> None:
+        self.do("end what a killed run has left")
+
     def begin(self, state: MoveState, save: t.Callable[[MoveState], None], *, anew: bool) -> None:
         self.do("empty the target" if anew else "mark the target")
         state.phase = Phase.FIRST_PASS
@@ -147,6 +150,7 @@ def the_move(world: World) -> Move:
 def test_everything_is_done_in_its_order(world: World) -> None:
     state = run(world)
     assert world.events == [
+        "end what a killed run has left",
         "mark the target",
         "first pass",
         "sample",
@@ -365,7 +369,7 @@ def test_an_interrupted_last_pass_goes_on(world: World, phase: Phase, monkeypatc
     run(world, state, resumes=True)
     # If it is killed now, the next run must not take what is missing for removed.
     assert kept == [(Phase.LAST_PASS, "")]
-    assert world.events[:3] == ["stop", "copy the rest", "last pass"]
+    assert world.events[:4] == ["end what a killed run has left", "stop", "copy the rest", "last pass"]
     assert world.up
 
 
@@ -375,7 +379,7 @@ def test_a_new_move_starts_what_an_interrupted_one_has_stopped(world: World) -> 
     assert state.move == "a name"
     world.up = False
     run(world, state, anew=True)
-    assert world.events[:3] == ["start", "empty the target", "first pass"]
+    assert world.events[:4] == ["end what a killed run has left", "start", "empty the target", "first pass"]
 
 
 def test_a_server_that_did_not_run_is_not_started(world: World) -> None:

@@ -99,6 +99,8 @@ def test_the_configuration_of_the_program(declared: DeclaredMigration) -> None:
     }
     found = port_configuration(Configuration((ConfigurationFile("/etc/synapse/homeserver.yaml", settings),)), declared)
     assert found["database"]["args"]["password"] == "a secret"
+    # The next run ends what is left of it if it is killed.
+    assert found["database"]["args"]["application_name"] == declared.target.arguments["application_name"]
     assert found["database"]["name"] == "psycopg2"
     assert "database_path" not in found
     # Synapse would look for it in the directory of its last file.

@@ -12,7 +12,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import target as target_module
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import (
+    APPLICATION,
+    DeclaredMigration,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 
 DECLARED = DeclaredMigration(
@@ -65,6 +68,8 @@ class Postgresql:
             return list(self.relations)
         if "to_regclass" in sql:
             return [(1,)] if self.marks else []
+        if "NOT LIKE" in sql:
+            return [(1,)] if self.ported else []
         if "WHERE table_name" in sql:
             return [(1,)] if values[0] in self.marks else []
         if "regprocedure" in sql:
@@ -197,3 +202,36 @@ def test_what_the_program_leaves_undone(database: Postgresql, monkeypatch: pytes
     database.written.clear()
     Target(DECLARED).complete(rebuild_directory=False)
     assert len(database.written) == 1
+
+
+PORT = ("public.port_from_sqlite3", "r", "port_from_sqlite3", True)
+USERS = ("public.users", "r", "users", True)
+
+
+@pytest.mark.parametrize(
+    ("relations", "ported", "is_half_made"),
+    [([PORT], [], False), ([PORT, USERS], [], True), ([PORT, USERS], [("users", 1, 0)], False)],
+)
+def test_tables_that_are_not_complete(
+    database: Postgresql,
+    relations: list[tuple[str, str, str, bool]],
+    ported: list[tuple[str, int, int]],
+    is_half_made: bool,
+) -> None:
+    database.relations, database.ported = relations, ported
+    assert Target(DECLARED).is_half_made() is is_half_made
+
+
+def test_what_a_killed_run_has_left_is_ended(database: Postgresql, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def end(connect: t.Callable[[], t.Any], application: str) -> bool:
+        assert connect() is database
+        asked.append(application)
+        return len(asked) == 1
+
+    monkeypatch.setattr(target_module, "end_sessions", end)
+    Target(DECLARED).end_sessions()
+    with pytest.raises(SynapseError, match="An interrupted move still works on the PostgreSQL database synapse"):
+        Target(DECLARED).end_sessions()
+    assert asked == [APPLICATION] * 2
