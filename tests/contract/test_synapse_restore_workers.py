@@ -48,7 +48,8 @@ def _workers(server: Server) -> list[int]:
 
 
 def test_a_worker_comes_back(tmp_path: Path) -> None:
-    with servers.own_servers("postgresql") as [server], with_workers(server, 1) as [worker]:
+    with servers.own_servers("postgresql") as own, with_workers(own[0], 1) as [worker]:
+        [server] = own
         made = Restored(server, tmp_path)
         made.fill()
         room = server.make_room(server.user_token)

@@ -131,7 +131,7 @@ class Target:
         """
         with self.open() as database:
             copied = database.rows(f"SELECT 1 FROM {PORT_TABLE} WHERE table_name NOT LIKE ? LIMIT 1", f"{_MARK} %")
-            return not copied and any(name != PORT_TABLE for _quoted_name, _kind, name, *_ in database.rows(_RELATIONS))
+            return not copied and any(row[2] != PORT_TABLE for row in database.rows(_RELATIONS))
 
     def require_own(self, names: SchemaNames) -> None:
         """Raise InvalidInput if there is something that no Synapse creates. `names`: what the installed one creates."""
