@@ -19,6 +19,9 @@ description:
     with what it was before, and an account is logged in.
   - If anything fails after Synapse was stopped, it is started again with SQLite as before. If the module is killed, the
     next run continues, or copies everything again. Synapse never uses a database that is not complete.
+  - Two copies of the SQLite database are made next to it, or in O(work_directory). If the disk is too small for them,
+    the task fails before it changes anything. The same applies to the disk of PostgreSQL, if it runs on this host and
+    its data directory can be found.
   - The SQLite database stays where it is, unchanged. As long as nothing was written into PostgreSQL, O(state=back)
     returns to it.
 author:
