@@ -86,7 +86,8 @@ def _command(path: str, encryption: str, identity: Identity) -> list[str]:
         )
     if encryption == AGE:
         return [program, "--decrypt", "--identity", value]
-    return [program, "--batch", "--no-tty", "--quiet", "--homedir", value, "--decrypt"]
+    options = ["--batch", "--no-tty", "--quiet", "--pinentry-mode", "error", "--homedir", value]
+    return [program, *options, "--decrypt"]
 
 
 _NAMES = {AGE: "age", GPG: "GnuPG"}
@@ -97,9 +98,16 @@ _PACKAGES = {AGE: "age", GPG: "gnupg"}
 def _run(command: list[str], path: str, descriptor: int) -> t.Iterator[t.IO[bytes]]:
     os.lseek(descriptor, 0, os.SEEK_SET)
     with tempfile.TemporaryFile() as said:
-        # Its errors go to a file: nobody reads a pipe while the content is read.
+        # Its errors go to a file: nobody reads a pipe while the content is read. In a session of its own it has no
+        # terminal, where it would ask for the passphrase of a key and wait.
         with BinaryCommand(
-            command, stdin=descriptor, stdout=subprocess.PIPE, stderr=said, cwd="/", bufsize=PIECE
+            command,
+            stdin=descriptor,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            cwd="/",
+            bufsize=PIECE,
+            start_new_session=True,
         ) as process:
             content = process.stdout
             if content is None:
@@ -126,7 +134,7 @@ def _run(command: list[str], path: str, descriptor: int) -> t.Iterator[t.IO[byte
 def _undecryptable(path: str, command: t.Sequence[str], reason: str) -> SynapseError:
     return SynapseError(
         f"{path} cannot be decrypted: {os.path.basename(command[0])} reports: {reason}. Check that the private key"
-        " belongs to one of the recipients of the backup, and that the file is complete."
+        " belongs to one of the recipients of the backup and needs no passphrase, and that the file is complete."
     )
 
 

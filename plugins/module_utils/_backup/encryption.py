@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 _TIMEOUT = 60.0
 _LARGEST_KEY = 1024 * 1024
+_PRIVATE = "AGE-SECRET-KEY-"
 _ARMORED = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # Columns of gpg --with-colons (doc/DETAILS of GnuPG): the kind of line, its validity, its name, what a key can do.
 _KIND, _VALIDITY, _NAME, _CAPABILITIES = 0, 1, 9, 11
@@ -118,6 +119,12 @@ def _program(name: str, option: str, package: str) -> str:
 
 
 def _try_age(program: str, key: str) -> None:
+    if _PRIVATE in key.upper():
+        raise InvalidInput(
+            "age_recipients contains a private key of age, which must not be on this host. Set it to the public key,"
+            " which age-keygen -y prints and which begins with age1. Make a new pair of keys if others can see this"
+            " playbook or its output."
+        )
     if key.startswith("-") or run_command([program, "--encrypt", "--recipient", key], _TIMEOUT, "").status:
         raise InvalidInput(
             f"age_recipients contains {_short(key)}, which is not a public key of age. Such a key begins with age1"

@@ -96,3 +96,18 @@ def test_a_program_that_fails_after_everything(
     install_age(tmp_path / "bin", monkeypatch, "#!/bin/sh\nread -r first\ncat\necho 'age: error: wrong' >&2\nexit 1\n")
     with pytest.raises(SynapseError, match="cannot be decrypted: age reports: age: error: wrong"):
         prove_archive(str(archive), Identity(str(tmp_path / "right")))
+
+
+def test_no_passphrase_is_asked_for(
+    archive: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A program that leads its own session has no terminal. The agent of GnuPG has another one, and must be told.
+    leads = '[ "$(cut -d" " -f6 /proc/$$/stat)" = $$ ] || exec sleep 60\n'
+    install_age(tmp_path / "bin", monkeypatch, f"#!/bin/sh\n{leads}read -r first\nexec cat\n")
+    assert prove_archive(str(archive), Identity(str(tmp_path / "right"))).header["server_name"] == "example.org"
+    told = 'case "$*" in *"--pinentry-mode error"*) ;; *) exec sleep 60 ;; esac\n'
+    (tmp_path / "bin" / "age").rename(tmp_path / "bin" / "gpg")
+    (tmp_path / "bin" / "gpg").write_text(f"#!/bin/sh\n{leads}{told}echo 'gpg: No secret key' >&2\nexit 2\n")
+    archive.write_bytes(b"\x85\x01" + archive.read_bytes())
+    with pytest.raises(SynapseError, match="gpg reports: gpg: No secret key.* needs no passphrase"):
+        prove_archive(str(archive), Identity(gpg_home=str(tmp_path)))

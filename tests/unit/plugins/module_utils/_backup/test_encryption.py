@@ -45,6 +45,15 @@ def test_a_key_is_tried(key: str) -> None:
         find_recipients(["age1good", key], [])
 
 
+def test_a_private_key_is_not_shown(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other users would see it in the arguments of the program.
+    install_age(tmp_path / "bin", monkeypatch, f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
+    with pytest.raises(InvalidInput, match="contains a private key of age") as refusal:
+        find_recipients([" age-secret-key-1QQQQQQQQ"], [])
+    assert "QQQ" not in str(refusal.value)
+    assert not (tmp_path / "started").exists()
+
+
 def test_both_kinds() -> None:
     with pytest.raises(InvalidInput, match="Set either"):
         find_recipients(["age1good"], ["/key"])
