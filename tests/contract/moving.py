@@ -186,3 +186,5 @@ def _fill(moved: Moving) -> None:
         "signatures": {},
     }
     server.send("POST", "/_matrix/client/v3/keys/upload", {"device_keys": keys}, token)
+    # While a process has a database of SQLite open, another connection of it does not see that the file is replaced.
+    server.forget_database()

@@ -41,16 +41,15 @@ from ansible_collections.matrix_ops.synapse.tests.contract.workers import with_w
 _EMPTY = {"users": 0, "rooms": 0, "events": 0, "answers": True, "media": 0}
 _BEFORE = ("stop", "back up")
 _DROP = {"sqlite": "drop", "postgresql": "drop in PostgreSQL"}
-_AFTER = ("start", "prove", "clear the media", "remove the note")
+# Only the file of SQLite is kept until the end.
+_FORGET = {"sqlite": ("forget the old database",), "postgresql": ()}
+_ENGINES = {
+    engine: pytest.param(engine, marks=pytest.mark.xdist_group(f"interrupted resets on {engine}"))
+    for engine in servers.ENGINES
+}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(engine, marks=pytest.mark.xdist_group(f"interrupted resets on {engine}"))
-        for engine in servers.ENGINES
-    ],
-)
+@pytest.fixture(scope="module", params=_ENGINES.values())
 def own(request: pytest.FixtureRequest) -> t.Iterator[Server]:
     with servers.own_servers(request.param) as [server]:
         yield server
@@ -82,24 +81,27 @@ def _finished(place: Place, case: str) -> Result:
     return t.cast("Result", done["database_reset"])
 
 
-@pytest.mark.parametrize("moment", [*_BEFORE, "drop"])
-def test_killed_before_the_drop(place: Place, moment: str) -> None:
-    place.server.forget_database()
-    killed_before(place, _DROP[place.server.engine] if moment == "drop" else moment, purge_media=True)
-    # Whoever starts Synapse now gets the old database.
-    assert place.server.rows("SELECT COUNT(*) FROM users")[0][0] > 0
-    place.server.forget_database()
-    assert _left(place) == [".matrix_ops-reset.json"]
-    _finished(place, "never_federated")
-    assert len(backups(place)) == (2 if moment == "drop" else 1)
+def test_killed_again_and_again_before_the_drop(place: Place) -> None:
+    for moment in (*_BEFORE, _DROP[place.server.engine]):
+        place.server.forget_database()
+        killed_before(place, moment, purge_media=True)
+        # Whoever starts Synapse now gets the old database.
+        assert place.server.rows("SELECT COUNT(*) FROM users")[0][0] > 0
+        place.server.forget_database()
+        assert _left(place) == [".matrix_ops-reset.json"]
+    [first] = backups(place)
+    assert _finished(place, "never_federated")["backup"] != str(first)
 
 
-@pytest.mark.parametrize("moment", _AFTER)
-def test_killed_after_the_drop(place: Place, moment: str) -> None:
-    killed_before(place, moment, purge_media=True)
+def test_killed_again_and_again_after_the_drop(place: Place) -> None:
+    engine = place.server.engine
+    for moment in ("start", "prove", "clear the media", *_FORGET[engine], "remove the note"):
+        killed_before(place, moment, purge_media=True)
+        old_file = "homeserver.db.matrix_ops-before-reset"
+        assert (old_file in _left(place)) == (engine == "sqlite" and moment != "remove the note"), moment
+        checked = play(place, MODULE, declare(place, purge_media=True), token=False, check=True)
+        assert checked["database_reset"]["case"] == "unfinished"
     [archive] = backups(place)
-    checked = play(place, MODULE, declare(place, purge_media=True), token=False, check=True)
-    assert checked["database_reset"]["case"] == "unfinished"
     assert _finished(place, "unfinished")["backup"] == str(archive)
     assert backups(place) == [archive]
 
@@ -124,14 +126,6 @@ def test_the_media_are_never_removed_without_a_backup(place: Place) -> None:
     done = play(place, MODULE, declare(place, purge_media=True), token=False)
     assert done["database_reset"]["media"]["removed"] == stored
     assert prove_archive(done["database_reset"]["backup"]).manifest["media"]["files"] == stored
-
-
-def test_killed_before_the_old_file_is_removed(place: Place) -> None:
-    if place.server.engine != "sqlite":
-        pytest.skip("only the file of SQLite is kept")
-    killed_before(place, "forget the old database", purge_media=True)
-    assert "homeserver.db.matrix_ops-before-reset" in _left(place)
-    _finished(place, "unfinished")
 
 
 def test_used_before_the_next_run(place: Place) -> None:
@@ -162,9 +156,8 @@ def test_name_is_changed_between_two_runs(place: Place) -> None:
     assert not play(place, MODULE, declare(place), token=False).get("failed")
 
 
+@pytest.mark.parametrize("own", [_ENGINES["sqlite"]], indirect=True)
 def test_the_note_of_the_backup_is_gone(place: Place) -> None:
-    if place.server.engine != "sqlite":
-        pytest.skip("only the file of SQLite is kept")
     killed_before(place, "start")
     note = Path(place.server.directory, ".matrix_ops-reset.json")
     content = note.read_text()

@@ -124,20 +124,21 @@ def _started_by_others(moved: Moving, monkeypatch: pytest.MonkeyPatch) -> str:
     return "Synapse was started by something else while"
 
 
-@pytest.mark.parametrize("cause", [_failing, _missing_rows, _locked_out, _other_sample, _started_by_others])
-def test_failed_after_the_stop(
-    cause: t.Callable[[Moving, pytest.MonkeyPatch], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+_CAUSES = (_failing, _missing_rows, _locked_out, _other_sample, _started_by_others)
+
+
+def test_failed_after_the_stop_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with moving() as moved:
-        with monkeypatch.context() as patched:
-            message = cause(moved, patched)
-            failed = moved.run()
-        assert failed.get("failed"), failed
-        assert message in failed["msg"], failed["msg"]
-        assert not moved.dropin.exists()
-        assert moved.answers()
-        assert moved.message("written after the failure")
-        servers.shared_server("postgresql").write(f"ALTER ROLE {moved.target['user']} LOGIN")
+        for cause in _CAUSES:
+            with monkeypatch.context() as patched:
+                message = cause(moved, patched)
+                failed = moved.run()
+            assert failed.get("failed"), failed
+            assert message in failed["msg"], failed["msg"]
+            assert not moved.dropin.exists()
+            assert moved.answers()
+            assert moved.message("written after the failure")
+            servers.shared_server("postgresql").write(f"ALTER ROLE {moved.target['user']} LOGIN")
         done = moved.run()
         assert done.get("changed"), done
         assert moved.differing() == {}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 import signal
@@ -46,58 +47,56 @@ def _complete(moved: Moving) -> None:
     assert moved.run()["changed"] is False
 
 
-@pytest.mark.parametrize("part", range(10))
-def test_killed_at_random(part: int) -> None:
+def _kill_when(moved: Moving, moment: t.Callable[[], t.Any]) -> None:
+    """Run the move until it is so far, and kill it."""
+    with running(moved) as process:
+        until(lambda: moment() or process.poll() is not None, bool)
+        process.kill()
+    until(lambda: copying(moved), lambda found: not found)
+
+
+def _is_in(moved: Moving, phase: str) -> bool:
+    return _phase(moved) == phase
+
+
+def _has_table(moved: Moving, name: str) -> bool:
+    return moved.ask("SELECT to_regclass(%s)::text", name) != [(None,)]
+
+
+@pytest.mark.parametrize("half", range(2))
+def test_killed_at_random_again_and_again(half: int) -> None:
     with moving() as moved:
-        moment = random.uniform(part, part + 1)
-        with running(moved) as process:
+        for part in range(half, 10, 2):
             # Python itself needs a second before the module begins.
-            threading.Event().wait(1 + moment)
-            process.kill()
-        until(lambda: copying(moved), lambda found: not found)
-        _require_whole(moved)
-        if part % 2 and not moved.answers():
-            # The host boots: whatever the configuration says now has everything.
-            servers.restart(moved.server)
-            if not moved.uses_postgresql():
-                assert moved.message("after the boot")
+            moment = 1 + random.uniform(part, part + 1)
+            with running(moved) as process:
+                threading.Event().wait(moment)
+                process.kill()
+            until(lambda: copying(moved), lambda found: not found)
+            _require_whole(moved)
+            if half and not moved.answers():
+                # The host boots: whatever the configuration says now has everything.
+                servers.restart(moved.server)
+                if not moved.uses_postgresql():
+                    assert moved.message("after the boot")
         _complete(moved)
 
 
-@pytest.mark.parametrize("phase", _PHASES)
-def test_killed_in_each_phase(phase: str) -> None:
+def test_killed_in_each_phase() -> None:
     with moving() as moved:
-        with running(moved) as process:
-            until(lambda: _phase(moved), lambda found: found == phase or process.poll() is not None)
-            process.kill()
-        until(lambda: copying(moved), lambda found: not found)
-        _require_whole(moved)
+        for phase in _PHASES:
+            _kill_when(moved, functools.partial(_is_in, moved, phase))
+            assert _phase(moved) == phase
+            _require_whole(moved)
         _complete(moved)
 
 
-@pytest.mark.parametrize("table", ["background_updates", "users"])
-def test_killed_while_the_tables_are_made(table: str) -> None:
+def test_killed_while_the_tables_are_made() -> None:
     with moving() as moved:
-        with running(moved) as process:
+        for table in ("background_updates", "users"):
             # Synapse's program commits some of them before the others, and then changes them in the background.
-            until(
-                lambda: moved.ask(f"SELECT to_regclass('{table}')::text") != [(None,)] or process.poll() is not None,
-                bool,
-            )
-            process.kill()
-        until(lambda: copying(moved), lambda found: not found)
-        assert moved.ask("SELECT count(*) FROM port_from_sqlite3") == [(1,)]
-        _complete(moved)
-
-
-def test_what_a_killed_run_has_left_in_postgresql_is_ended() -> None:
-    with moving() as moved:
-        with running(moved) as process:
-            until(
-                lambda: moved.ask("SELECT to_regclass('users')::text") != [(None,)] or process.poll() is not None, bool
-            )
-            process.kill()
-        until(lambda: copying(moved), lambda found: not found)
+            _kill_when(moved, functools.partial(_has_table, moved, table))
+            assert moved.ask("SELECT count(*) FROM port_from_sqlite3") == [(1,)]
         # What a killed program has sent last may still be at work, and hold its locks.
         arguments = {**moved.target, "application_name": APPLICATION}
         with contextlib.closing(psycopg2.connect(**arguments)) as left, left.cursor() as cursor:
@@ -111,28 +110,25 @@ def test_killed_when_a_position_is_ahead_of_its_sequence() -> None:
         moved.server.write("INSERT INTO stream_positions VALUES ('to_device', 'master', 5000)")
 
         def has_positions() -> bool:
-            [(table,)] = moved.ask("SELECT to_regclass('stream_positions')::text")
-            return bool(table and moved.ask("SELECT 1 FROM stream_positions WHERE stream_id = 5000"))
+            asked = "SELECT 1 FROM stream_positions WHERE stream_id = 5000"
+            return _has_table(moved, "stream_positions") and bool(moved.ask(asked))
 
-        with running(moved) as process:
-            until(lambda: has_positions() or process.poll() is not None, bool)
-            process.kill()
-        until(lambda: copying(moved), lambda found: not found)
+        _kill_when(moved, has_positions)
         assert _phase(moved) == "first_pass"
         _complete(moved)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ended_by_a_signal_after_the_stop(number: signal.Signals) -> None:
+def test_ended_by_signals_after_the_stop() -> None:
     with moving() as moved:
-        with running(moved) as process:
-            until(lambda: _phase(moved), lambda found: found == "last_pass" or process.poll() is not None)
-            process.send_signal(number)
-            assert process.stdout is not None
-            result: dict[str, t.Any] = json.loads(process.stdout.read())
-        assert result.get("failed"), result
-        assert f"interrupted by {number.name}" in result["msg"]
-        assert "Synapse runs with SQLite as before" in result["msg"]
-        assert moved.answers()
-        assert moved.message("after the interruption")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with running(moved) as process:
+                until(lambda: _phase(moved), lambda found: found == "last_pass" or process.poll() is not None)
+                process.send_signal(number)
+                assert process.stdout is not None
+                result: dict[str, t.Any] = json.loads(process.stdout.read())
+            assert result.get("failed"), result
+            assert f"interrupted by {number.name}" in result["msg"]
+            assert "Synapse runs with SQLite as before" in result["msg"]
+            assert moved.answers()
+            assert moved.message("after the interruption")
         _complete(moved)
