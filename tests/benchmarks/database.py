@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import tempfile
 import typing as t
 from pathlib import Path
@@ -23,29 +24,29 @@ _HERE = Path(__file__).resolve().parent
 _SETUP = REPOSITORY / "tests" / "integration" / "targets" / "setup_synapse" / "files"
 _PROGRAM = _HERE / "database_rounds.py"
 _LONGEST = 1.3
-# The same people, rooms and events as on the big server, but two neighbourhoods of them instead of 25: with more, ten
-# moves and twenty passes would need an hour.
-_COPIES_TO_KILL = 1
+_KILLS = 10
 
 
 def measure() -> t.Iterator[Measurement]:
-    """Yield the measurements of this group, in a quarter of an hour, and in some minutes more if it is the first time.
+    """Yield the measurements of this group, in an hour, and in some minutes more if it is the first time.
 
     They need 3 GB for temporary files. Raises CannotRun, InstallationFailed, or Failed.
     """
-    moved = _run("move", big_server.built())
+    server = big_server.built()
+    moved = _run("move", server)
     outage, bare = figure(moved["outage"]), figure(moved["bare"])
     name = "move of 200,000 events to PostgreSQL"
     yield Measurement(f"{name}: outage, against the last pass of synapse_port_db", outage, bare, "<=", _LONGEST)
     same, objects = Figure((moved["same"],)), Figure((moved["objects"],))
     yield Measurement(f"{name}: the same through the API", same, objects, ">=", 1, "objects")
-    killed = _run("kill", big_server.built(_COPIES_TO_KILL))
-    finished, all_of_them = Figure((killed["finished"],)), Figure((killed["killed"],))
-    name = "moves to PostgreSQL that were killed: complete after the next run"
-    yield Measurement(name, finished, all_of_them, ">=", 1, "moves")
+    # One in each tenth of the move.
+    moments = [moved["seconds"] * (number + random.random()) / _KILLS for number in range(_KILLS)]
+    finished = [_run("kill", server, str(moment))["finished"] for moment in moments]
+    name = "moves of 200,000 events that were killed: complete after the next run"
+    yield Measurement(name, Figure((sum(finished),)), Figure((_KILLS,)), ">=", 1, "moves")
 
 
-def _run(command: str, server: Path) -> dict[str, t.Any]:
+def _run(command: str, server: Path, *arguments: str) -> dict[str, t.Any]:
     """Run one of the commands of the program with the rounds, and return what it prints as JSON. Raises Failed."""
     with staged() as collection, tempfile.TemporaryDirectory(prefix="matrix_ops_synapse_bench_") as directory:
         environment = {
@@ -56,7 +57,7 @@ def _run(command: str, server: Path) -> dict[str, t.Any]:
             "CONTRACT_REDIS_SERVER": str(redis_server()),
         }
         python = ENVIRONMENTS["contract"].build() / "bin" / "python"
-        printed = execute([python, _PROGRAM, command, server], Path(directory), environment, lasting=True)
+        printed = execute([python, _PROGRAM, command, server, *arguments], Path(directory), environment, lasting=True)
     found: dict[str, t.Any] = json.loads(printed.splitlines()[-1])
     if problems := found["problems"]:
         raise Failed("\n".join(problems))

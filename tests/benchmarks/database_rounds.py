@@ -6,8 +6,8 @@
 
 database_rounds.py move BIG_SERVER
     Prints, as JSON, the seconds of the outage, those of the bare last passes, and how many objects were the same.
-database_rounds.py kill SERVER
-    Kills the move at ten random points and lets the next run finish it. Prints how many of these were as they must be.
+database_rounds.py kill BIG_SERVER SECONDS
+    Kills the move after so many seconds and lets the next run finish it. Prints whether everything is there then.
 database_rounds.py module PARAMETERS
     Runs the module as a process of its own: prints its result as JSON.
 
@@ -41,7 +41,6 @@ from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_mo
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Json, Server
 
 _MODULE = "synapse_postgresql_migration"
-_KILLS = 10
 _BARE_PASSES = 3
 # Synapse's program does not know itself how to go on where numbers were given to rows that are gone.
 _GO_ON = "DELETE FROM stream_positions"
@@ -173,23 +172,15 @@ def move_bare(server: Server, bare: Move) -> list[float]:
     return seconds
 
 
-def kill(big_server: Path) -> Json:
-    """Kill the move at ten random points, one in each tenth of it, and let the next run finish it."""
-    generator = random.Random()
-    with ready(big_server) as (server, cluster):
-        began = time.monotonic()
-        Move(server, cluster, "whole").run()
-        whole = time.monotonic() - began
-    finished, problems = 0, []
-    for number in range(_KILLS):
-        moment = whole * (number + generator.random()) / _KILLS
-        try:
-            while not _kill_at(big_server, moment):
-                moment *= generator.uniform(0.5, 0.95)
-            finished += 1
-        except Wrong as error:
-            problems.append(f"killed after {moment:.2f} of {whole:.2f} s: {error}")
-    return {"killed": _KILLS, "finished": finished, "problems": problems, "whole": whole}
+def kill(big_server: Path, moment: str) -> Json:
+    """Kill the move after so many seconds, or earlier if it has ended by then, and let the next run finish it."""
+    seconds = float(moment)
+    try:
+        while not _kill_at(big_server, seconds):
+            seconds *= random.uniform(0.5, 0.95)
+    except Wrong as error:
+        return {"finished": 0, "problems": [f"killed after {seconds:.2f} s: {error}"]}
+    return {"finished": 1, "problems": []}
 
 
 def _kill_at(big_server: Path, moment: float) -> bool:
@@ -229,12 +220,12 @@ def _execute(database: Json, statement: str) -> None:
             cursor.execute(statement)
 
 
-def main(command: str, given: str) -> None:
+def main(command: str, given: str, *arguments: str) -> None:
     """Run one of the commands above."""
     if command == "module":
         print(json.dumps(run_module(_MODULE, json.loads(given))))
     else:
-        print(json.dumps({"move": move, "kill": kill}[command](Path(given))))
+        print(json.dumps({"move": move, "kill": kill}[command](Path(given), *arguments)))
 
 
 if __name__ == "__main__":
