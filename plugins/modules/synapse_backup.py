@@ -190,6 +190,8 @@ notes:
     authentication.
   - The tables of the database that a module of a third party creates are saved too. A server with several databases is
     refused.
+  - Comments in a PostgreSQL database are left out, and so are extensions that only a superuser can create and on which
+    nothing depends, such as C(pg_stat_statements). The user of Synapse could not restore them.
   - Copy the archives to another host. A backup on the same disk does not help if the disk is lost.
 seealso:
   - module: matrix_ops.synapse.synapse_backup_info

@@ -122,7 +122,8 @@ notes:
   - The users and groups of the files must exist on the host. Their numbers may differ from those of the old server.
   - Directories get the owner, group and mode that they had, but no write permission for other users.
   - With O(manager=daemon), the task must run as the user that Synapse ran as on the old server.
-  - A PostgreSQL database must exist, be empty and belong to the user of Synapse. It is filled in one transaction.
+  - A PostgreSQL database must exist, be empty and belong to the user of Synapse. It is filled in one transaction. What
+    extensions have created in it does not count.
   - Files that the archive has in common with the host stay as they are.
   - The sample of the backup is compared with the running server by its API. This requires the access token of a server
     admin, for example in a file that is itself in the archive (O(access_token_path)).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,7 +18,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive
     open_archive,
     unpacked_database,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import found
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import PostgresqlTarget
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import Need
+from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.restored import Restored, backed_up
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -118,3 +122,34 @@ def test_the_pg_restore_of_a_killed_run_ends_meanwhile(made: Restored, monkeypat
     assert not done.get("failed"), done
     assert done["restore"]["proven"]["login"] == 1
     assert made.server.rows("SELECT count(*) FROM e2e_one_time_keys_json") == [(0,)]
+
+
+def test_a_user_who_is_no_superuser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with servers.own_servers("postgresql") as [server]:
+        made = Restored(server, tmp_path)
+        # The user of Synapse can create the second one again, and not the first one, on which nothing depends.
+        made.in_postgres("CREATE EXTENSION pg_stat_statements; CREATE EXTENSION pg_trgm", "synapse")
+        made.in_postgres("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'")
+        made.fill()
+        [(size,)] = made.in_postgres("SELECT pg_database_size('synapse')")
+        made.back_up()
+        made.wipe()
+        made.in_postgres(f"CREATE DATABASE elsewhere {_AS_SYNAPSE_NEEDS}")
+        login = _login(made, login_user="plain", login_password="plain-secret")
+        _refused(made, 'plain may not create tables in it. Let a superuser run: ALTER DATABASE "elsewhere"', **login)
+        made.in_postgres('ALTER DATABASE "elsewhere" OWNER TO "plain"')
+        # What an extension has made is not the data of a server.
+        made.in_postgres("CREATE EXTENSION pg_buffercache", "elsewhere")
+        needs: list[Need] = []
+        monkeypatch.setattr(found, "POSTGRESQL_DATA", str(tmp_path))
+        monkeypatch.setattr(found, "require_space", needs.extend)
+        assert not made.run(check=True, **login).get("failed")
+        [need] = [need for need in needs if need.path == str(tmp_path)]
+        assert need.size >= 2 * size - 1024**2
+        result = made.run(**login)
+        assert not result.get("failed"), result
+        assert result["restore"]["proven"]["login"] == 1
+        extensions = made.in_postgres("SELECT extname FROM pg_extension ORDER BY extname", "elsewhere")
+        assert [name for (name,) in extensions] == ["pg_buffercache", "pg_trgm", "plpgsql"]
+        [(restored,)] = made.in_postgres("SELECT pg_database_size('elsewhere')")
+        assert restored < need.size

@@ -101,13 +101,13 @@ class Collector:
             if isinstance(log_config, str):
                 self._add(os.path.join(working_directory or "/", log_config), "log_configuration")
 
-    def add_extra(self, path: str) -> None:
-        """Add a file, or all files below a directory. Raises InvalidInput if it does not exist."""
+    def add_extra(self, path: str, option: str = "extra_paths") -> None:
+        """Add a file, or all files below a directory. Raises InvalidInput, beginning with `option`, if that fails."""
         if not os.path.isabs(path) or not os.path.exists(path):
-            raise InvalidInput(f"extra_paths contains {path}, which does not exist. Use an absolute path that does.")
+            raise InvalidInput(f"{option} contains {path}, which does not exist. Use an absolute path that does.")
         if not os.path.isdir(path) and not os.path.isfile(path):
-            raise InvalidInput(f"extra_paths contains {path}, which is neither a file nor a directory. Remove it.")
-        self._add_tree(path, "extra", required=True)
+            raise InvalidInput(f"{option} contains {path}, which is neither a file nor a directory. Remove it.")
+        self._add_tree(path, "extra", option)
 
     def add(self, path: str, kind: str) -> None:
         """Add a file, if it exists."""
@@ -124,31 +124,32 @@ class Collector:
         kind = "tls" if keys[-1] in _TLS else "secret" if keys[-1].endswith("_path") else "other"
         self._add(path, kind)
 
-    def _add_tree(self, path: str, kind: str, *, required: bool = False) -> None:
+    def _add_tree(self, path: str, kind: str, option: str = "") -> None:
+        """Add what is there. `option`: the one that names the path, of which nothing may be left out then."""
         if not os.path.isdir(path):
-            self._add(path, kind)
+            self._add(path, kind, option)
             return
         before = len(self._found)
         for place, directories, names in os.walk(path, onerror=_refuse):
             is_deepest = place.count("/") - path.count("/") >= _DEEPEST
-            if required and is_deepest and directories:
+            if option and is_deepest and directories:
                 raise InvalidInput(
-                    f"extra_paths contains {path}, with directories that are more than {_DEEPEST} levels deep, such as"
+                    f"{option} contains {path}, with directories that are more than {_DEEPEST} levels deep, such as"
                     f" {os.path.join(place, directories[0])}. Back it up with a tool for whole directories."
                 )
             directories[:] = [] if is_deepest else sorted(directories)
             for name in sorted(names):
                 if not os.path.islink(os.path.join(place, name)):
-                    self._add(os.path.join(place, name), kind)
+                    self._add(os.path.join(place, name), kind, option)
             if len(self._found) - before > _FILES_AT_MOST:
-                if required:
+                if option:
                     raise InvalidInput(
-                        f"extra_paths contains {path}, with more than {_FILES_AT_MOST} files. Back it up with a tool"
+                        f"{option} contains {path}, with more than {_FILES_AT_MOST} files. Back it up with a tool"
                         " for whole directories."
                     )
                 break
 
-    def _add(self, path: str, kind: str) -> None:
+    def _add(self, path: str, kind: str, option: str = "") -> None:
         path = os.path.normpath(path)
         if path in self._found or os.path.basename(path) in NOT_KEPT:
             return
@@ -166,8 +167,8 @@ class Collector:
                 f"The file {ascii(path)} has characters in its path with which a restore refuses it. Rename it."
             )
         if status.st_size > LARGEST_FILE:
-            if kind == "extra":
-                raise InvalidInput(f"extra_paths contains {path}, which is larger than {LARGEST_FILE} bytes.")
+            if option:
+                raise InvalidInput(f"{option} contains {path}, which is larger than {LARGEST_FILE} bytes.")
             return
         self._found[path] = kind
 

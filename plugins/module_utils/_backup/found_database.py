@@ -83,6 +83,7 @@ def find_source(
             "host": str(arguments.get("host") or ""),
             "port": str(arguments.get("port") or ""),
             "server_version": described["version"],
+            "size": size,
         },
         size,
         find_dump_program(major),

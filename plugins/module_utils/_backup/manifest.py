@@ -134,7 +134,11 @@ _DATABASE: dict[str, Check] = {
 }
 _OF_ENGINE: dict[str, dict[str, Check]] = {
     "sqlite": {"path": _is_name},
-    "postgresql": {**dict.fromkeys(("name", "user"), _is_name), **dict.fromkeys(("host", "port"), _is_text)},
+    "postgresql": {
+        **dict.fromkeys(("name", "user"), _is_name),
+        **dict.fromkeys(("host", "port"), _is_text),
+        "size": _is_number,
+    },
 }
 
 

@@ -30,6 +30,29 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postg
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 
 _LONGEST_REASON = 300
+# An extension that only a superuser can create, such as pg_stat_statements, and on which nothing outside of it depends.
+_LEFT_OUT = """
+    WITH RECURSIVE part (extension, classid, objid) AS (
+        SELECT refobjid, classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+        UNION
+        SELECT part.extension, inner_part.classid, inner_part.objid FROM part
+        JOIN pg_depend AS inner_part ON inner_part.refclassid = part.classid AND inner_part.refobjid = part.objid
+        WHERE inner_part.deptype IN ('i', 'a')
+    )
+    SELECT extname, NOT EXISTS (
+        SELECT FROM pg_available_extension_versions AS available
+        WHERE available.name = extname AND available.version = extversion
+            AND (available.trusted OR NOT available.superuser)
+    ) AND NOT EXISTS (
+        SELECT FROM part JOIN pg_depend AS other ON other.refclassid = part.classid AND other.refobjid = part.objid
+        WHERE part.extension = pg_extension.oid
+            AND NOT EXISTS (
+                SELECT FROM part AS own WHERE own.extension = part.extension
+                    AND own.classid = other.classid AND own.objid = other.objid
+            )
+    )
+    FROM pg_extension ORDER BY extname
+"""
 
 
 def connect_as(settings: DatabaseSettings, uid: int | None) -> Database:
@@ -62,13 +85,34 @@ def begin_snapshot(database: Database) -> str:
     return str(snapshot)
 
 
-def dump(settings: DatabaseSettings, program: Program, snapshot: str, uid: int | None) -> t.Iterator[bytes]:
+def dumped_extensions(database: Database) -> list[str] | None:
+    """Return the extensions that a dump must contain, or None for all.
+
+    The others are for whoever watches the server, and the user of Synapse could not restore them.
+    """
+    found = [(str(name), bool(is_left_out)) for name, is_left_out in database.rows(_LEFT_OUT)]
+    kept = [name for name, is_left_out in found if not is_left_out]
+    return None if len(kept) == len(found) else kept
+
+
+def dump(
+    settings: DatabaseSettings,
+    program: Program,
+    snapshot: str,
+    uid: int | None,
+    extensions: t.Sequence[str] | None = None,
+) -> t.Iterator[bytes]:
     """Yield the database in the custom format of pg_dump, without the rows of the excluded tables.
 
-    Raises SynapseError if pg_dump fails.
+    `extensions`: see `dumped_extensions`. Raises SynapseError if pg_dump fails.
     """
     command = [
         *(program.path, "--format=custom", "--compress=1", "--no-password", f"--snapshot={snapshot}"),
+        # Those of an extension can only be restored by its owner.
+        "--no-comments",
+        # With chosen extensions, large objects are only dumped if that is said.
+        *(f'--extension="{name}"' for name in extensions or ()),
+        *(["-b"] if extensions else []),
         *(f"--exclude-table-data={table}" for table in EXCLUDED_TABLES),
         f"--dbname={connection_string(settings)}",
     ]

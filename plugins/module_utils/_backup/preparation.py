@@ -208,8 +208,10 @@ def _collect(
         collector.add_worker(worker, directory)
     for kept in service.files:
         collector.add(*kept)
-    for extra in (*declared.extra_paths, *filter(os.path.exists, declared.optional_paths)):
+    for extra in declared.extra_paths:
         collector.add_extra(extra)
+    for optional in filter(os.path.exists, declared.optional_paths):
+        collector.add_extra(optional, "optional_paths")
     return collector.files()
 
 

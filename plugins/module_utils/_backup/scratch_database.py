@@ -92,7 +92,7 @@ def find_administrator(settings: DatabaseSettings, uid: int | None, login: Login
         if not _answer(given, _MAY_GIVE, owner):
             raise InvalidInput(
                 f"verify_login_user {login.user} cannot create a database that belongs to {owner}. Choose another one,"
-                f" or let a superuser run: GRANT {_quoted(owner)} TO {_quoted(login.user)}"
+                f" or let a superuser run: GRANT {quoted(owner)} TO {quoted(login.user)}"
             )
         return given
     own = Administrator(settings, uid)
@@ -108,7 +108,7 @@ def find_administrator(settings: DatabaseSettings, uid: int | None, login: Login
     raise InvalidInput(
         f"verify restores the backup into a scratch database, and the user {name} of PostgreSQL cannot create one."
         " Set verify_login_user and verify_login_password, or let a superuser run:"
-        f" ALTER ROLE {_quoted(str(name))} CREATEDB"
+        f" ALTER ROLE {quoted(str(name))} CREATEDB"
     )
 
 
@@ -123,14 +123,14 @@ def scratch_database(
     with connected(administrator.settings, administrator.uid) as database:
         for (left,) in database.rows(_LEFT, _MARK):
             if _NAME.fullmatch(left):
-                _execute(administrator, f"DROP DATABASE IF EXISTS {_quoted(left)}")
+                _execute(administrator, f"DROP DATABASE IF EXISTS {quoted(left)}")
     with connected(settings, uid) as database:
         [(owner,)] = database.rows(_OWN)
     name = _PREFIX + secrets.token_hex(8)
     scratch = _changed(settings, {**settings.arguments, "dbname": name, "database": None})
     _execute(
         administrator,
-        f"CREATE DATABASE {name} OWNER {_quoted(owner)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        f"CREATE DATABASE {name} OWNER {quoted(owner)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
         f" CONNECTION LIMIT {_LIMIT}",
     )
     try:
@@ -233,6 +233,7 @@ def _changed(settings: DatabaseSettings, arguments: dict[str, t.Any]) -> Databas
     return DatabaseSettings(settings.engine, kept, settings.source, settings.allow_unsafe_locale)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as PostgreSQL reads it in a statement."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'

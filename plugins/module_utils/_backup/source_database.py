@@ -21,6 +21,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgre
     begin_snapshot,
     connect_as,
     dump,
+    dumped_extensions,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import (
     connected,
@@ -118,7 +119,9 @@ class _Postgresql(SourceDatabase):
 
         with connect_as(found.settings, found.uid) as database:
             snapshot = begin_snapshot(database)
-            chunks = writer.add_database(counted(dump(found.settings, program, snapshot, found.uid)))
+            extensions = dumped_extensions(database)
+            pieces = dump(found.settings, program, snapshot, found.uid, extensions)
+            chunks = writer.add_database(counted(pieces))
             counts, sample = _read(database)
         described = {**self.described(chunks, size), "dump_version": program.major}
         return StoredDatabase(described, {**counts, **dict.fromkeys(EXCLUDED_TABLES, 0)}, sample)

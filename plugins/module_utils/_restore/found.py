@@ -48,7 +48,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.occupied import Occupied, judge_host
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import Need, require_space
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import (
+    Need,
+    need_of_postgresql,
+    require_space,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.sqlite import unfinished_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.targets import (
@@ -162,13 +166,13 @@ class Found:
 
     def _needs(self) -> t.Iterator[Need]:
         database = self.manifest["database"]
-        size = 0 if self.occupied.has_database else int(database["bytes"])
         if self.manifest["engine"] == "sqlite":
+            size = 0 if self.occupied.has_database else int(database["bytes"])
             parent = os.path.dirname(str(database["path"]))
             # What an interrupted run has written of the database is replaced.
             yield Need(parent, size - min(size, unfinished_in(parent)))
-        elif self.target.is_local and os.path.isdir(POSTGRESQL_DATA):
-            yield Need(POSTGRESQL_DATA, size)
+        elif self.target.is_local and os.path.isdir(POSTGRESQL_DATA) and not self.occupied.has_database:
+            yield need_of_postgresql(POSTGRESQL_DATA, int(database["size"]))
         for file in self.comparison.missing:
             yield Need(os.path.dirname(file.path), file.size)
         for place, present in zip(self.media, present_sizes(self.media)):

@@ -18,6 +18,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
@@ -48,14 +49,21 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.sequen
 )
 
 _APPLICATION = "matrix_ops.synapse.restore"
-_LOCALE = """
-    SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), datcollate, datctype
+_PROPERTIES = """
+    SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), datcollate, datctype,
+        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)
+            OR has_database_privilege(current_database(), 'CREATE'),
+        current_user::text
     FROM pg_database WHERE datname = current_database()
 """
 _RELATIONS = """
     SELECT count(*) FROM pg_class AS relation JOIN pg_namespace AS space ON space.oid = relation.relnamespace
     WHERE relation.relkind IN ('r', 'p', 'S', 'v', 'm') AND space.nspname <> 'information_schema'
         AND space.nspname NOT LIKE 'pg!_%' ESCAPE '!'
+        AND NOT EXISTS (
+            SELECT FROM pg_depend AS belongs
+            WHERE belongs.classid = 'pg_class'::regclass AND belongs.objid = relation.oid AND belongs.deptype = 'e'
+        )
 """
 # In seconds. The user or the database may have a limit that is meant for short queries.
 _STATEMENT_TIMEOUT = 24 * 3600
@@ -105,12 +113,15 @@ class PostgresqlTarget:
     def problems(self) -> list[str]:
         """Return why Synapse could not use the database, or pg_restore could not fill it."""
         with self._connected() as database:
-            [(number, encoding, collation, ctype)] = database.rows(_LOCALE)
+            [(number, encoding, collation, ctype, may_create, user)] = database.rows(_PROPERTIES)
         version = number // 10000
         verdict = judge(version, encoding, collation, ctype, any_locale=self._settings.allow_unsafe_locale)
         found = [] if verdict["accepted"] else list(verdict["problems"])
         if found:
             found.append(f"Drop it, and create it again with {self._creation()}")
+        elif not may_create:
+            statement = f"ALTER DATABASE {quoted(self._name())} OWNER TO {quoted(str(user))}"
+            found.append(f"{user} may not create tables in it. Let a superuser run: {statement}.")
         if version < self._made_in:
             found.append(
                 f"The backup is from PostgreSQL {self._made_in}, but this is PostgreSQL {version}. Use PostgreSQL"

@@ -15,6 +15,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 
 # In bytes: for what the files need in addition to their content, and for the first log of the server.
 MARGIN = 64 * 1024 * 1024
+# In bytes. PostgreSQL keeps max_wal_size of what it logs: 1 GiB, unless it is configured.
+_MOST_LOGGED = 1024**3
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -23,6 +25,11 @@ class Need(t.NamedTuple):
 
     path: str
     size: int
+
+
+def need_of_postgresql(data: str, size: int) -> Need:
+    """Return what a database that had `size` bytes needs in the data directory of PostgreSQL, with what is logged."""
+    return Need(data, size + min(size, _MOST_LOGGED))
 
 
 def require_space(needs: t.Iterable[Need]) -> None:

@@ -98,6 +98,14 @@ def test_an_extra_path_that_does_not_exist(place: pathlib.Path, path: str) -> No
         Collector([]).add_extra(path if path.startswith(".") else str(place / path))
 
 
+def test_the_option_that_names_a_path(place: pathlib.Path) -> None:
+    os.truncate(place / "secret", LARGEST_FILE + 1)
+    for path, reason in (("/dev/null", "which is neither"), (str(place / "secret"), "which is larger than")):
+        for options, name in (((), "extra_paths"), (("optional_paths",), "optional_paths")):
+            with pytest.raises(InvalidInput, match=f"^{name} contains {path}, {reason}"):
+                Collector([]).add_extra(path, *options)
+
+
 def test_notes_of_other_modules_are_left_out(place: pathlib.Path) -> None:
     for name in (".matrix_ops-restore.json", ".matrix_ops-reset.json"):
         (place / "data" / name).write_text("{}")

@@ -38,7 +38,7 @@ def _proven(tmp_path: pathlib.Path, change: Change) -> None:
         lambda found: found.update(
             database={
                 **found["database"],
-                **{"name": "synapse", "user": "synapse", "host": "", "port": ""},
+                **{"name": "synapse", "user": "synapse", "host": "", "port": "", "size": 5},
             }
         ),
     ],

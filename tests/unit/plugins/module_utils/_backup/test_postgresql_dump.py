@@ -9,7 +9,11 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgresql_dump import begin_snapshot, dump
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.postgresql_dump import (
+    begin_snapshot,
+    dump,
+    dumped_extensions,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import Program
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
@@ -30,6 +34,10 @@ def test_the_stream_of_the_program(tmp_path: pathlib.Path) -> None:
     assert said.startswith("--format=custom --compress=1 --no-password --snapshot=0001-1")
     assert "--exclude-table-data=e2e_one_time_keys_json" in said
     assert said.endswith("--dbname=dbname='synapse' very secret\n")
+    assert "--no-comments" in said
+    assert "--extension" not in said
+    said = b"".join(dump(_SETTINGS, program, "0001-1", None, ["plpgsql", "pg_trgm"])).decode()
+    assert ' --extension="plpgsql" --extension="pg_trgm" -b ' in said
 
 
 def test_a_program_that_fails_half_way(tmp_path: pathlib.Path) -> None:
@@ -48,8 +56,9 @@ def test_a_program_that_cannot_be_run() -> None:
 
 
 class _Database:
-    def __init__(self) -> None:
+    def __init__(self, *rows: tuple[t.Any, ...]) -> None:
         self.asked: list[str] = []
+        self._rows = [*rows] or [("0001-1",)]
 
     def write(self, sql: str) -> int:
         self.asked.append(sql)
@@ -57,10 +66,17 @@ class _Database:
 
     def rows(self, sql: str, *_values: t.Any) -> list[tuple[t.Any, ...]]:
         self.asked.append(sql)
-        return [("0001-1",)]
+        return self._rows
 
 
 def test_the_snapshot_is_the_first_that_is_asked_for() -> None:
     database = _Database()
     assert begin_snapshot(t.cast(Database, database)) == "0001-1"
     assert database.asked[0] == "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+
+
+def test_the_extensions_of_a_dump() -> None:
+    kept = t.cast(Database, _Database(("pg_trgm", False), ("plpgsql", False)))
+    assert dumped_extensions(kept) is None
+    watched = t.cast(Database, _Database(("pg_stat_statements", True), ("plpgsql", False)))
+    assert dumped_extensions(watched) == ["plpgsql"]

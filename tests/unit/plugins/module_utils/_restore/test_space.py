@@ -15,6 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space import (
     MARGIN,
     Need,
+    need_of_postgresql,
     require_space,
     shown,
 )
@@ -32,3 +33,8 @@ def test_the_needs_of_one_file_system_are_added(tmp_path: pathlib.Path) -> None:
 
 def test_sizes() -> None:
     assert [shown(size) for size in (0, 1023, 1024, 1536 * 1024**2)] == ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 GiB"]
+
+
+def test_what_postgresql_logs_needs_space_too() -> None:
+    assert need_of_postgresql("/data", 1000) == Need("/data", 2000)
+    assert need_of_postgresql("/data", 8 * 1024**3) == Need("/data", 9 * 1024**3)
