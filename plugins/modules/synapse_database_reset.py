@@ -28,7 +28,8 @@ description:
     database was used while the backup was made, or if another program is connected to the PostgreSQL database with the
     user of Synapse, such as the Synapse of another host.
   - The task fails before anything is stopped if Synapse would not start again, because its parser refuses the
-    configuration, or because it may not create tables in the PostgreSQL database.
+    configuration, or because it may not create tables in the PostgreSQL database. It also fails if Synapse runs, but
+    was started with other paths than O(config_path), or does not answer at O(base_url) or O(unix_socket).
   - If something fails, the old database stays and Synapse runs on it again, or the new one stays. The message
     contains which of the two, and where the backup is. If the task is killed, the next one continues.
   - The way back is M(matrix_ops.synapse.synapse_restore), which only fills an empty host. On the same host, first stop
@@ -370,9 +371,12 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "new_signing_key": {"type": "bool", "default": False},
 }
 
+HOST = configuration_argument_spec().merge(service_control_argument_spec()).merge(ArgumentSpec(OPTIONS))
+
 
 def declare(parameters: Parameters) -> ResetResource:
-    """Return the reset that the task declares."""
+    """Return the reset that the task declares. Raises InvalidInput for values that cannot be meant."""
+    parameters = HOST.with_plain_paths(parameters)
     config_path = tuple(parameters["config_path"])
     backup = DeclaredBackup(
         dest_directory=parameters["dest_directory"],
@@ -403,8 +407,7 @@ def declare(parameters: Parameters) -> ResetResource:
 
 def main() -> None:
     """Run the module."""
-    spec = connection_argument_spec().merge(configuration_argument_spec()).merge(service_control_argument_spec())
-    run_resource(spec.merge(progress_argument_spec()).merge(ArgumentSpec(OPTIONS)), declare)
+    run_resource(HOST.merge(connection_argument_spec()).merge(progress_argument_spec()), declare)
 
 
 if __name__ == "__main__":

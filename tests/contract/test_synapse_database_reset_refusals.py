@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import managed
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
@@ -65,7 +66,12 @@ def _public(place: Place) -> Parameters:
 CASES = (
     _refusal("no confirmation", "confirm is empty", confirm=""),
     _refusal("the name of another server", "the configuration on this host is that of", confirm="example.org"),
-    _refusal("a backup in a relative directory", "is not an absolute path", dest_directory="backups"),
+    _refusal(
+        "a backup in a relative directory", "dest_directory is 'backups'. Set an absolute", dest_directory="backups"
+    ),
+    _refusal("a path that leads elsewhere", r"optional_paths contains '/a/../b'\. Set an", optional_paths=["/a/../b"]),
+    _refusal("a relative configuration", "config_path contains 'homeserver.yaml'", config_path=["homeserver.yaml"]),
+    _refusal("a device", "optional_paths contains /dev/null, which is neither", optional_paths=["/dev/null"]),
     Refusal("a backup that others can read", MODULE, _public, "chmod 700", state=state, token=False),
     _refusal("no Python of Synapse", "synapse_python /usr/bin/false", synapse_python="/usr/bin/false"),
     _refusal("no recipient", "age|recipient", age_recipients=["nobody"]),
@@ -81,6 +87,20 @@ def test_refused(place: Place, case: Refusal) -> None:
         case = Refusal(case.name, MODULE, declare, case.message, state=state, token=False)
     prove_refusal(place, case)
     assert backups(place) == []
+
+
+def test_another_configuration_than_that_of_the_running_server(place: Place) -> None:
+    """It may set another database: that of another server, or one that was used before."""
+    paths = place.server.config_path
+    message = rf"was started with {re.escape(', '.join(paths))}, but config_path is {re.escape(paths[0])}\. Set it"
+    prove_refusal(place, _refusal("a part", message, config_path=paths[:1]))
+
+
+def test_a_server_that_would_not_be_seen_to_start(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old database would be dropped by then."""
+    monkeypatch.setattr(managed, "_PATIENCE", 0.2)
+    case = _refusal("another port", "runs, but does not answer. .* set base_url", base_url="http://127.0.0.1:1")
+    prove_refusal(place, case)
 
 
 def _accounts(place: Place) -> State:

@@ -60,10 +60,16 @@ _FILES, _NO_FILES = "files", "none"
 
 
 class ControlledServer(Server, t.Protocol):
-    """A server, and whether this user may control it."""
+    """A server, and whether it can be controlled as it was declared. See `_service.managed.Service`."""
 
     def require_control(self) -> None:
         """Raise SynapseError for the reason why `stop` or `start` would refuse."""
+
+    def require_same_configuration(self) -> None:
+        """Raise SynapseError if it runs with other paths of its configuration."""
+
+    def require_answer(self) -> None:
+        """Raise SynapseError if it runs, but does not answer."""
 
 
 class ResetResource:
@@ -101,6 +107,7 @@ class ResetResource:
     def plan(self) -> Plan:
         """See Resource. Raises InvalidInput if the database must not be dropped."""
         declared = self._declared
+        self._server.require_same_configuration()
         configuration = self._read_configuration()
         self._server_name = configuration.server_name
         self._note = self._notes.read(self._server_name)
@@ -231,6 +238,8 @@ class ResetResource:
         if case is Case.UNFINISHED:
             self._steps = [*keyed, *started, *clearing]
             return Plan(before, after, (self._step(self._run.go_on),))
+        # After the drop, it would be too late to learn that a start cannot be seen.
+        server.require_answer()
         database.require_droppable()
         self._notes.require_writable()
         self._backup.prepare()

@@ -42,6 +42,8 @@ PAUSE = 0.05
 _REQUEST = 5.0
 _LONG_PAUSE = 0.5
 COMMAND = 30.0
+# How long a running server may need for an answer, which may have been started a moment ago.
+_PATIENCE = 10.0
 _MOST_SHOWN = 5
 
 
@@ -149,6 +151,31 @@ class Service(abc.ABC):
     def processes(self) -> list[Process]:
         """Return the processes of this configuration. Raises SynapseError if this user cannot see them."""
 
+    def require_same_configuration(self) -> None:
+        """Raise SynapseError if the main process was started with other paths than `config_path`.
+
+        What is read there may not be what the server uses then, such as its database.
+        """
+        declared = self.managed.config_path
+        for process in self.processes():
+            if process.app == MAIN_APP and _real(process.config_path) != _real(declared):
+                raise SynapseError(
+                    f"{identified([process])} was started with {', '.join(process.config_path)}, but config_path is"
+                    f" {', '.join(declared)}. Set it to all paths that Synapse is started with, in the same order."
+                )
+
+    def require_answer(self) -> None:
+        """Raise SynapseError if the main process runs, but does not answer where it is looked for after a start."""
+        if all(process.app != MAIN_APP for process in self.processes()):
+            return
+        end = time.monotonic() + _PATIENCE
+        while not self._answers():
+            if time.monotonic() >= end:
+                raise StateNotReached(
+                    f"{self.described} runs, but does not answer. {self.why()} If it should not answer, stop it first."
+                )
+            time.sleep(_LONG_PAUSE)
+
     def await_end(self, end: float, known: t.Collection[int]) -> None:
         """Return when no process of this configuration is left. `end`: until when, of the monotonic clock.
 
@@ -239,6 +266,10 @@ class Service(abc.ABC):
             raise
         except SynapseError:
             return False
+
+
+def _real(paths: t.Iterable[str]) -> list[str]:
+    return [os.path.realpath(path) for path in paths]
 
 
 def identified(processes: t.Sequence[Process]) -> str:

@@ -40,10 +40,21 @@ STEPS = [
 class Server:
     described = "matrix-synapse.service"
     refuses = ""
+    # Why it is not the one that was declared, and why it does not answer.
+    other = ""
+    silent = ""
 
     def require_control(self) -> None:
         if self.refuses:
             raise SynapseError(self.refuses)
+
+    def require_same_configuration(self) -> None:
+        if self.other:
+            raise SynapseError(self.other)
+
+    def require_answer(self) -> None:
+        if self.silent:
+            raise SynapseError(self.silent)
 
     def is_running(self) -> bool:
         return True
@@ -293,10 +304,20 @@ def test_a_key_that_synapse_makes_itself(host: Host) -> None:
     assert len(resource.result(resource.plan(), False)["database_reset"]["next_steps"]) == 2
 
 
-@pytest.mark.parametrize("part", ["server", "backup"])
-def test_what_a_run_would_refuse_is_refused_by_the_plan(host: Host, part: str) -> None:
-    getattr(host, part).refuses = "It cannot be done."
+@pytest.mark.parametrize(
+    ("part", "reason"), [("server", "refuses"), ("server", "other"), ("server", "silent"), ("backup", "refuses")]
+)
+def test_what_a_run_would_refuse_is_refused_by_the_plan(host: Host, part: str, reason: str) -> None:
+    setattr(getattr(host, part), reason, "It cannot be done.")
     with pytest.raises(SynapseError, match="It cannot be done"):
+        host.resource().plan()
+
+
+def test_nothing_is_said_about_the_database_of_another_configuration(host: Host) -> None:
+    """It may be empty, or may have federated, and the server that runs may use another one."""
+    host.write("DELETE FROM users", "DELETE FROM rooms")
+    host.server.other = "It was started with another configuration."
+    with pytest.raises(SynapseError, match="It was started with another configuration"):
         host.resource().plan()
 
 

@@ -11,6 +11,7 @@ import typing as t
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import managed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._service.managed_host import (
     MAIN,
@@ -88,6 +89,35 @@ def test_what_belongs_to_systemd_or_to_another_user_is_left_alone(host: ManagedH
         with pytest.raises(SynapseError, match=r"runs as 4321, and would be started as root\. Run the task as 4321"):
             attempt()
     assert host.pids() == [pid]
+
+
+def test_started_with_other_paths(host: ManagedHost, tmp_path: pathlib.Path) -> None:
+    conf, link = str(tmp_path / "conf.d"), tmp_path / "link.yaml"
+    link.symlink_to(host.configuration)
+    service = daemon(host)
+    service.require_same_configuration()
+    host.process(WORKER, more=[worker(host, "one")])
+    service.require_same_configuration()
+    host.process(MAIN, more=[conf])
+    daemon(host, config_path=[str(link), f"{conf}/"]).require_same_configuration()
+    message = (
+        rf"Process 1002 .* was started with {host.configuration}, {conf}, but config_path is {host.configuration}\."
+    )
+    with pytest.raises(SynapseError, match=message):
+        service.require_same_configuration()
+
+
+def test_silent(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managed, "_PATIENCE", 0.0)
+    host.answers = False
+    service = daemon(host)
+    host.process(WORKER, more=[worker(host, "one")])
+    service.require_answer()
+    host.process(MAIN)
+    with pytest.raises(StateNotReached, match=r"runs, but does not answer\. .* If it should not answer, stop it first"):
+        service.require_answer()
+    host.answers = True
+    service.require_answer()
 
 
 def test_worker_that_could_not_be_started_again(host: ManagedHost) -> None:
