@@ -46,8 +46,9 @@ def look(plan: server_plan.Plan, question: Row, cluster: Cluster) -> None:
         _look_at_stopped(plan, question, cluster)
         return
     if not postgresql_host.is_enabled():
+        plan.wrong += filter(None, [postgresql_host.masked([postgresql_host.SERVICE])])
         plan.prepares = True
-        plan.steps.append("postgresql.service is enabled.")
+        plan.steps.append(f"{postgresql_host.SERVICE} is enabled.")
     _look_at_running(plan, question, cluster)
 
 
@@ -66,6 +67,7 @@ def _look_for_removal(plan: server_plan.Plan, question: Row, cluster: Cluster) -
 def _look_at_stopped(plan: server_plan.Plan, question: Row, cluster: Cluster) -> None:
     """Find what would be wrong with it if it ran, as far as its files show that."""
     plan_steps.find_driver(plan, question, cluster.owner)
+    plan.wrong += filter(None, [postgresql_host.masked([postgresql_host.SERVICE, cluster.unit])])
     plan.prepares = True
     plan.steps.append(f"The cluster {cluster.shown} is started. What it needs is found out after that.")
     settings = postgresql_host.settings_of(cluster)
@@ -96,7 +98,7 @@ def _look_at_running(plan: server_plan.Plan, question: Row, cluster: Cluster) ->
     plan.login = {"host": at.directory, "port": cluster.port, "user": cluster.owner, "dbname": "postgres"}
     server = plan_steps.ask_server(question, plan.login, cluster.owner, plan.python)
     if server["error"]:
-        plan.wrong.append(_owner_refused(cluster, server["error"]))
+        plan.wrong.append(_owner_failed(cluster, server["error"]))
         return
     question = {
         **question,
@@ -133,6 +135,22 @@ def _not_reached(
     if elsewhere:
         return [elsewhere]
     return plan_steps.access_refusal(server_plan.visitor_of(question, encrypts, at), rules, question, path, unit)
+
+
+def _owner_failed(cluster: Cluster, error: str) -> str:
+    """Return why the administrator cannot connect, by the words of PostgreSQL or its client."""
+    if "server running" in error:
+        return (
+            f"The cluster {cluster.shown} runs, but its administrator {cluster.owner} does not reach it as its files"
+            f" say: {error.rstrip('.?')}. If port or unix_socket_directories were changed, run: systemctl restart"
+            f" {cluster.unit}"
+        )
+    if database_rules.is_full(error):
+        return (
+            f"The cluster {cluster.shown} has no connection left for its administrator {cluster.owner}: {error}."
+            " Increase max_connections and restart PostgreSQL, or stop what else uses it."
+        )
+    return _owner_refused(cluster, error)
 
 
 def _owner_refused(cluster: Cluster, said: str) -> str:

@@ -51,7 +51,10 @@ def look(question: Row) -> server_plan.Plan:
     }
     plan = server_plan.Plan()
     plan.has_sudo = bool(shutil.which("sudo"))
-    if question["server"] == "external":
+    impossible = server_settings.impossible(question["connections"])
+    if impossible and question["state"] == "present":
+        plan.wrong.append(impossible)
+    elif question["server"] == "external":
         _look_outside(plan, question)
     else:
         _look_inside(plan, question)
@@ -139,6 +142,7 @@ def _plan_cluster(plan: server_plan.Plan, question: Row, clusters: list[postgres
             " names."
         )
     elsewhere = listening.refusal(question["arguments"]["host"], listening.DEFAULT, question["prefix"])
+    plan.wrong += filter(None, [postgresql_host.masked([postgresql_host.SERVICE])])
     visitor = server_plan.visitor_of(question, True, listening.DEFAULT)
     plan.wrong += (
         [elsewhere]

@@ -16,6 +16,8 @@ from ansible_collections.matrix_ops.synapse.roles.synapse_postgresql.files.child
 
 CONFIGURATION = "/etc/postgresql"
 OWNER = "postgres"
+# It starts the services of all clusters.
+SERVICE = "postgresql.service"
 # The oldest that Synapse 1.163 works with (synapse/storage/engines/postgres.py).
 OLDEST_VERSION = 14
 
@@ -129,7 +131,15 @@ def memory() -> int:
 
 def is_enabled() -> bool:
     """Return whether the system starts PostgreSQL."""
-    return run(["systemctl", "is-enabled", "postgresql.service"]).returncode == 0
+    return run(["systemctl", "is-enabled", SERVICE]).returncode == 0
+
+
+def masked(units: t.Iterable[str]) -> str:
+    """Return that units are masked and how that is ended, or nothing. They can be neither enabled nor started."""
+    if not shutil.which("systemctl"):
+        return ""
+    found = " ".join(unit for unit in units if run(["systemctl", "is-enabled", unit]).stdout.startswith("masked"))
+    return f"The system must not start PostgreSQL, because it is masked. Run: systemctl unmask {found}" if found else ""
 
 
 def is_local(host: str) -> bool:

@@ -28,7 +28,7 @@ def prepare(port: int) -> None:
         cluster = clusters[0]
         require(["pg_conftool", cluster.version, cluster.name, "set", "port", str(port)])
         require(["systemctl", "restart", cluster.unit])
-    require(["systemctl", "enable", "--now", "--quiet", "postgresql.service"])
+    require(["systemctl", "enable", "--now", "--quiet", postgresql_host.SERVICE])
     for cluster in postgresql_host.find_clusters():
         if cluster.port == port and not cluster.online:
             require(["systemctl", "start", cluster.unit])

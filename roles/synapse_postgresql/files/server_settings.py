@@ -16,6 +16,8 @@ _SIZES = ("shared_buffers", "effective_cache_size", "maintenance_work_mem", "wor
 NAMES = (*_SIZES, "max_connections")
 # For administrators, backups and monitoring.
 _FURTHER_CONNECTIONS = 20
+# PostgreSQL has at most 262143 processes (MAX_BACKENDS), of which some are not for connections.
+_MOST_CONNECTIONS = 262000
 # A size that is this near stays: the memory that a system reports is not always the same.
 _NEAR = (0.75, 1.3)
 MARK = "# Written by the role matrix_ops.synapse.synapse_postgresql, which overwrites what is changed here."
@@ -46,6 +48,17 @@ def _rounded(size: int) -> int:
 def needed_connections(processes: int, most: int) -> int:
     """Return how many connections Synapse can have. `most`: of one process (cp_max)."""
     return max(processes, 1) * most
+
+
+def impossible(connections: int) -> str:
+    """Return why no server can have as many connections as Synapse needs, or nothing."""
+    most = _MOST_CONNECTIONS - _FURTHER_CONNECTIONS
+    if connections <= most:
+        return ""
+    return (
+        f"Synapse can have {connections} connections, but no PostgreSQL can have more than {most} for it. Reduce"
+        " synapse_homeserver_postgresql_cp_max or synapse_postgresql_processes."
+    )
 
 
 class Server(t.NamedTuple):

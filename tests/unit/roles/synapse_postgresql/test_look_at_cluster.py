@@ -60,6 +60,7 @@ def configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pa
     (directory / "pg_hba.conf").write_text(f"{_OWN}host all all all scram-sha-256\n")
     monkeypatch.setattr(postgresql_host, "CONFIGURATION", str(tmp_path))
     monkeypatch.setattr(postgresql_host, "is_enabled", lambda: True)
+    monkeypatch.setattr(postgresql_host, "masked", lambda units: "")
     monkeypatch.setattr(postgresql_host, "owns", lambda _user, _directory: True)
     monkeypatch.setattr(postgresql_host, "settings_of", lambda _cluster: {"ssl": "on"})
     monkeypatch.setattr(postgresql_host, "missing_packages", list)
@@ -129,6 +130,40 @@ def test_a_cluster_that_refuses_its_administrator(configuration: pathlib.Path, m
     del configuration
     monkeypatch.setattr(child_process, "ask", lambda *_asked: {"error": "Peer authentication failed"})
     assert "needs the line: local all postgres peer" in _look(_MAIN).wrong[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "wrong"),
+    [
+        (
+            'connection to server on socket "/tmp/.s.PGSQL.5432" failed: No such file or directory Is the server'
+            " running locally and accepting connections on that socket?",
+            "If port or unix_socket_directories were changed, run: systemctl restart postgresql@15-main.service",
+        ),
+        ("FATAL: sorry, too many clients already", "too many clients already. Increase max_connections"),
+    ],
+)
+def test_a_cluster_that_its_administrator_does_not_reach(
+    configuration: pathlib.Path, monkeypatch: pytest.MonkeyPatch, error: str, wrong: str
+) -> None:
+    del configuration
+    monkeypatch.setattr(child_process, "ask", lambda *_asked: {"error": error})
+    (said,) = _look(_MAIN).wrong
+    assert wrong in said and "pg_hba.conf" not in said
+
+
+@pytest.mark.parametrize(
+    ("cluster", "units"),
+    [(_MAIN, ["postgresql.service"]), (_STOPPED, ["postgresql.service", "postgresql@15-main.service"])],
+)
+def test_a_cluster_that_the_system_must_not_start(
+    configuration: pathlib.Path, monkeypatch: pytest.MonkeyPatch, cluster: Cluster, units: list[str]
+) -> None:
+    del configuration
+    monkeypatch.setattr(postgresql_host, "is_enabled", lambda: False)
+    monkeypatch.setattr(postgresql_host, "masked", lambda asked: f"masked: {asked}")
+    monkeypatch.setattr(child_process, "ask", lambda *_asked: {"error": "no"})
+    assert f"masked: {units}" in _look(cluster).wrong
 
 
 def test_a_cluster_without_a_socket(configuration: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

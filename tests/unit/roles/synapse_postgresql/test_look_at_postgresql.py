@@ -50,6 +50,7 @@ def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql_host, "find_clusters", list)
     monkeypatch.setattr(postgresql_host, "is_taken", lambda port: False)
     monkeypatch.setattr(postgresql_host, "is_enabled", lambda: True)
+    monkeypatch.setattr(postgresql_host, "masked", lambda units: "")
     monkeypatch.setattr(postgresql_host, "missing_packages", list)
     monkeypatch.setattr(check_database, "find_python", lambda pythons, user: "python3")
 
@@ -85,6 +86,18 @@ def test_nothing_is_done_on_a_bare_host_for_what_is_to_be_absent() -> None:
 def test_what_a_new_server_could_not_accept_is_refused_before_it_is_installed(arguments: Row, wrong: str) -> None:
     plan = look_at_postgresql.look(_question(arguments=arguments))
     assert wrong in plan.wrong[0]
+
+
+def test_a_new_server_that_the_system_must_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_host, "masked", lambda units: f"masked: {units}")
+    assert look_at_postgresql.look(_question()).wrong == ["masked: ['postgresql.service']"]
+
+
+@pytest.mark.parametrize("server", ["distribution", "external"])
+def test_more_connections_than_any_server_can_have(server: str) -> None:
+    (wrong,) = look_at_postgresql.look(_question(server=server, cp_max=99999, processes=3)).wrong
+    assert "Synapse can have 299997 connections, but no PostgreSQL can have more than" in wrong
+    assert look_at_postgresql.look(_question(state="absent", cp_max=99999, processes=3)).wrong == []
 
 
 def test_an_ordinary_user_cannot_manage_it(monkeypatch: pytest.MonkeyPatch) -> None:

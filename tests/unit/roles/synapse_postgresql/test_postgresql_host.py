@@ -37,6 +37,20 @@ def test_who_starts_a_cluster(text: str, start: str) -> None:
     assert postgresql_host.start_of(text) == start
 
 
+def test_masked_units_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = {"a.service": "masked-runtime\n", "b.service": "enabled\n", "c.service": "masked\n", "d.service": ""}
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, states[command[-1]], "")
+
+    monkeypatch.setattr(postgresql_host, "run", run)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    assert postgresql_host.masked(states).endswith(" Run: systemctl unmask a.service c.service")
+    assert postgresql_host.masked(["b.service", "d.service"]) == ""
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert postgresql_host.masked(states) == ""
+
+
 def test_a_port_is_taken_if_somebody_listens(tmp_path: pathlib.Path) -> None:
     table = tmp_path / "tcp"
     table.write_text(

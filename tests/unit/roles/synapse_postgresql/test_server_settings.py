@@ -112,6 +112,12 @@ def test_too_few_connections_of_an_administrator_are_refused() -> None:
     assert server_settings.too_few(_server(), _OURS, 500) == ""
 
 
+def test_more_connections_than_a_server_can_have() -> None:
+    """With those for others, PostgreSQL would not start."""
+    assert server_settings.impossible(261980) == ""
+    assert "more than 261980 for it. Reduce synapse_homeserver_postgresql_cp_max" in server_settings.impossible(261981)
+
+
 def test_the_file_is_read_as_it_was_written() -> None:
     chosen = {"shared_buffers": 3584 * MIB, "max_connections": 223}
     text = server_settings.text_of(chosen)
