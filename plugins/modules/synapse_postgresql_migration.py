@@ -84,7 +84,7 @@ options:
   cp_max:
     description:
       - The maximum number of connections of each process of Synapse. C(max_connections) of PostgreSQL must be enough
-        for the main process and all workers.
+        for the main process and all workers. The same applies to C(CONNECTION LIMIT) of the user or the database.
     type: int
     default: 10
   dropin_path:

@@ -209,6 +209,22 @@ def test_refused_without_privileges(whole: Moving) -> None:
         cluster.write(f"ALTER DATABASE {name} OWNER TO {whole.target['user']}")
 
 
+@pytest.mark.parametrize(
+    ("setting", "undo", "message"),
+    [
+        ("SET default_transaction_read_only = on", "RESET default_transaction_read_only", "read_only is on for it"),
+        ("CONNECTION LIMIT 2", "CONNECTION LIMIT -1", "allows 2 connections (the CONNECTION LIMIT of the role)"),
+    ],
+)
+def test_refused_role(whole: Moving, setting: str, undo: str, message: str) -> None:
+    cluster, name = servers.shared_server("postgresql"), whole.target["user"]
+    cluster.write(f"ALTER ROLE {name} {setting}")
+    try:
+        _refused(whole, message)
+    finally:
+        cluster.write(f"ALTER ROLE {name} {undo}")
+
+
 def test_refused_schema_and_background_updates(whole: Moving) -> None:
     server = whole.server
     server.write("INSERT INTO background_updates (update_name, progress_json) VALUES ('not_known', '{}')")

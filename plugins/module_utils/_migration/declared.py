@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
@@ -104,7 +105,8 @@ class DeclaredMigration:
     @property
     def createdb(self) -> str:
         """The command that creates such a database as Synapse needs it."""
-        return f"createdb --encoding=UTF8 --locale=C --template=template0 --owner={self.login_user} {self.login_db}"
+        owner, name = shlex.quote(f"--owner={self.login_user}"), shlex.quote(self.login_db)
+        return f"createdb --encoding=UTF8 --locale=C --template=template0 {owner} {name}"
 
     @property
     def _public_arguments(self) -> dict[str, t.Any]:

@@ -60,14 +60,15 @@ class Interrupted:
                 )
             self._require_unused(state)
             has_copy = self._has_copy(state)
+        # Also for a move that goes on: some tables are emptied then, or all are removed.
+        names = read_schema_names(self._program.python)
+        with acting_as(self._uid):
+            self._target.require_own(names)
         if has_copy and state.phase in (Phase.FIRST_PASS, Phase.STOPPING):
             return True, False
         is_unchanged = state.phase in (Phase.LAST_PASS, Phase.SWITCHING) and identify(self._source) == state.file
         if has_copy and is_unchanged and not self._service.is_running():
             return True, True
-        names = read_schema_names(self._program.python)
-        with acting_as(self._uid):
-            self._target.require_own(names)
         return False, True
 
     def _has_copy(self, state: MoveState) -> bool:

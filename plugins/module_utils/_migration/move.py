@@ -127,14 +127,16 @@ class Move:
         self._unreached = False
 
     def finish(self, state: MoveState, workplace: Workplace) -> None:
-        """Go on after an interruption between the switch and its proof: the drop-in is there."""
+        """Go on after an interruption between the switch and its proof, or before a way back: the drop-in is there."""
         self._unreached = False
         with interruptible():
             try:
+                state.phase = Phase.SWITCHING
+                self._file.write(state)
                 if identify(state.source) != state.file:
                     raise StateNotReached(f"{state.source} has changed since everything was copied.")
                 self._service.start(state.running)
-                check = self._prove(state)
+                check = self._prove(state, is_late=True)
             except BaseException as error:
                 raise self._gave_up(state, workplace, error) from error
         self._complete(state, check, None, workplace)
@@ -142,13 +144,21 @@ class Move:
     def _check(self, state: MoveState, *, login: bool = False) -> SampleCheck:
         return check_sample(state.sample, self._client, login=login)
 
-    def _prove(self, state: MoveState) -> SampleCheck:
-        """Compare the sample with the server that was started. Raises StateNotReached for a new difference."""
+    def _prove(self, state: MoveState, *, is_late: bool = False) -> SampleCheck:
+        """Compare the sample with the server that was started. Raises StateNotReached for a new difference.
+
+        `is_late`: people may have used the server for some time. Then what they have changed is no proof of anything.
+        """
         if not state.running.get("main"):
             unknown = {"name": "sample", "reason": "Synapse was not running before.", "fix": "Start Synapse."}
             return SampleCheck([], [unknown], {})
         check = self._check(state, login=True)
         new = [difference for difference in check.differences if difference not in state.before]
+        if new and is_late and self._find_written(state):
+            reason = "It may have been changed since the switch, because other data was written to PostgreSQL."
+            fix = f"Compare it by hand with {state.source}."
+            changed = [{"name": "sample", "reason": f"{difference} {reason}", "fix": fix} for difference in new]
+            return SampleCheck([], [*check.unknown, *changed], check.proven)
         if new:
             raise StateNotReached(f"Synapse with {self._target_name} does not show what it showed before. {new[0]}")
         return check
@@ -219,12 +229,15 @@ class Move:
 
     def _written(self, state: MoveState) -> list[str]:
         try:
-            with acting_as(self._uid), self._target.open() as database:
-                return find_written(database, state.transaction, state.counts, state.identities)
+            return self._find_written(state)
         except SynapseError as unseen:
             if self._unreached:
                 return []
             return [f"what, is not known, because {unseen.message[:1].lower()}{unseen.message[1:].rstrip('.')}"]
+
+    def _find_written(self, state: MoveState) -> list[str]:
+        with acting_as(self._uid), self._target.open() as database:
+            return find_written(database, state.transaction, state.counts, state.identities)
 
     def _complete(
         self,
@@ -235,12 +248,12 @@ class Move:
     ) -> None:
         state.phase = Phase.DONE
         state.result = {
+            **state.result,
             "rows": sum(state.counts.values()),
             "tables": len(state.counts),
             "proven": check.proven,
             "unknown": check.unknown,
             **({} if downtime is None else {"downtime": round(downtime, 1)}),
-            **state.result,
         }
         # Nobody would remove the copies of a move that is done.
         workplace.clear()

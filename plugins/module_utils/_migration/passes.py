@@ -75,13 +75,17 @@ class Passes:
         source: str,
         settings: dict[str, t.Any],
     ) -> None:
-        """`source`: the path of the SQLite database. `settings`: of Synapse, with the new database."""
+        """`source`: the path of the SQLite database. `settings`: of Synapse, with the new database.
+
+        Raises InvalidInput if the names of Synapse's tables cannot be read.
+        """
         self._source = source
         self._declared = declared
         self._program = program
         self._workplace = workplace
         self._settings = settings
         self._target = Target(declared)
+        self._names = read_schema_names(program.python)
 
     def end_earlier(self) -> None:
         """End what a killed run has left in PostgreSQL, before anything is done there. Raises SynapseError."""
@@ -93,10 +97,9 @@ class Passes:
         progress.report(Work.DATABASE_SNAPSHOT, 0, size_of(state.source))
         state.phase, state.rowids, state.file = Phase.BEGUN, {}, []
         save(state)
-        names = read_schema_names(self._program.python)
         with acting_as(self._workplace.uid):
             if anew:
-                self._target.reset(state.move, names)
+                self._target.reset(state.move, self._names)
             else:
                 self._target.mark(state.move)
             copy_database(state.source, self._workplace.first_copy, Work.DATABASE_SNAPSHOT)
@@ -107,11 +110,8 @@ class Passes:
         """Copy the snapshot, while Synapse runs. Raises SynapseError if that fails."""
         path = self._workplace.first_copy
         with acting_as(self._workplace.uid):
-            is_half_made = self._target.is_half_made()
-        if is_half_made:
-            made = read_schema_names(self._program.python)
-            with acting_as(self._workplace.uid):
-                self._target.reset(state.move, made)
+            if self._target.is_half_made():
+                self._target.reset(state.move, self._names)
         self.recopy()
         with self.process(path) as process:
             with acting_as(self._workplace.uid):
@@ -120,11 +120,9 @@ class Passes:
             process.begin(Counter(Work.ROWS_COPIED, expected.counts))
             process.wait()
         with acting_as(self._workplace.uid):
-            with self._target.open() as database:
-                names = table_names(database)
-                found = count_tables(database, names)
+            found = self._count()
             self._require_equal(path, self._expect(path), found)
-            self._target.empty_the_rest(names, self._program.append_only)
+            self._target.empty_the_rest(found, self._program.append_only)
             self._target.analyze()
             state.rowids = self._target.rowids(self._program.append_only)
             state.counts = found
@@ -163,8 +161,7 @@ class Passes:
             with self._target.open(writable=True) as database:
                 add_rows(database, differences, state.move, _ADDED)
             expected = counting.result()
-            with self._target.open() as database:
-                found = count_tables(database, table_names(database))
+            found = self._count()
             self._require_equal(path, expected, found)
             transaction = self._target.complete(rebuild_directory=self._program.rebuilds_directory)
             with self._target.open() as database:
@@ -178,14 +175,20 @@ class Passes:
     def recopy(self) -> None:
         """Remove what an interrupted pass has left in the tables that are copied anew. There may be no tables yet."""
         with acting_as(self._workplace.uid):
-            with self._target.open() as database:
-                names = table_names(database)
-            self._target.empty_the_rest(names, self._program.append_only)
+            self._target.empty_the_rest(self._tables(), self._program.append_only)
+
+    def _tables(self) -> list[str]:
+        """Return the tables of Synapse. Another program may have made others there since the move began."""
+        with self._target.open() as database:
+            return [name for name in table_names(database) if self._names.has_relation(name)]
+
+    def _count(self) -> dict[str, int]:
+        names = self._tables()
+        with self._target.open() as database:
+            return count_tables(database, names)
 
     def _expect(self, path: str) -> Expected:
-        with self._target.open() as database:
-            names = table_names(database)
-        return expect_rows(path, names, self._program.ignored)
+        return expect_rows(path, self._tables(), self._program.ignored)
 
     def _require_equal(self, path: str, expected: Expected, found: t.Mapping[str, int]) -> None:
         missing = find_missing(path, expected.counts, found)

@@ -107,8 +107,7 @@ class MigrationResource:
     def verify(self, plan: Plan) -> None:
         """Read the configuration again. Raises StateNotReached if Synapse does not use the declared database."""
         after = (plan.after or {})["database"]
-        found = read_present(self._declared).database
-        name = found.shown if found.engine == "sqlite3" else self._declared.target_name
+        name = self._name_of(read_present(self._declared))
         require([] if name == after else [f"Synapse uses {name} instead of {after}"], "The database of Synapse")
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
@@ -129,10 +128,16 @@ class MigrationResource:
         self, found: Found, description: str = "", run: t.Callable[[], None] | None = None, after: str = ""
     ) -> Plan:
         target = after or (self._declared.target_name if self._present else f"the SQLite database {self._source}")
-        now = found.database.shown if found.uses_sqlite else self._declared.target_name
+        now = self._name_of(found)
         steps = () if run is None else (Step(description, lambda: self._try(run)),)
         self._description = description or self._description
         return Plan({"database": now, "complete": not steps}, {"database": target, "complete": True}, steps)
+
+    def _name_of(self, found: Found) -> str:
+        """Return the words for the database of Synapse. The configuration may name SQLite's file by a link."""
+        if not found.uses_sqlite:
+            return self._declared.target_name
+        return f"the SQLite database {os.path.realpath(found.database.arguments['database'])}"
 
     def _try(self, run: t.Callable[[], None]) -> None:
         self._tried = True
@@ -169,7 +174,7 @@ class MigrationResource:
         begins = "continue the interrupted move of" if resumes else "move"
         return self._plan_of(
             found,
-            f"{begins} {found.database.shown} to {declared.target_name}: copy it while Synapse runs, stop"
+            f"{begins} {self._name_of(found)} to {declared.target_name}: copy it while Synapse runs, stop"
             f" {self._described}, copy the rest, write {switch.path}, and start it",
             lambda: self._move(found, program, switch, resumes=resumes, anew=anew),
         )

@@ -12,6 +12,7 @@ in a database that Synapse uses.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
@@ -32,12 +33,23 @@ _MARK = "matrix_ops.synapse"
 # In seconds. A reset of a database takes longer than a query.
 _STATEMENT_TIMEOUT = 3600
 _SHOWN = 5
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 _PROPERTIES = """
     SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding'), datcollate, datctype,
-        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
-        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), coalesce(current_schema(), '')
+        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), coalesce(current_schema(), ''),
+        pg_is_in_recovery(), current_setting('default_transaction_read_only')::boolean
     FROM pg_database WHERE datname = current_database()
+"""
+# How many connections there can be, and what limits them. A superuser has no limit of the role or the database.
+_CONNECTIONS = """
+    SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0), 'max_connections'
+    UNION ALL SELECT datconnlimit, 'the CONNECTION LIMIT of the database' FROM pg_database, pg_roles
+        WHERE datname = current_database() AND rolname = current_user AND NOT rolsuper AND datconnlimit >= 0
+    UNION ALL SELECT rolconnlimit, 'the CONNECTION LIMIT of the role' FROM pg_roles
+        WHERE rolname = current_user AND NOT rolsuper AND rolconnlimit >= 0
+    ORDER BY 1 LIMIT 1
 """
 _STORAGE = """
     SELECT pg_tablespace_location(dattablespace), pg_database_size(oid), pg_size_bytes(current_setting('max_wal_size'))
@@ -57,7 +69,8 @@ _RELATIONS = f"""
 """
 _FUNCTIONS = """
     SELECT function.oid::regprocedure::text, function.proname FROM pg_proc AS function
-    WHERE function.pronamespace = current_schema()::regnamespace AND function.proowner = current_user::regrole
+    WHERE function.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+        AND function.proowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
         AND NOT EXISTS (SELECT 1 FROM pg_depend AS part WHERE part.objid = function.oid AND part.deptype = 'e')
 """
 # What Synapse itself needs to know a database again, and tables that a schema fills.
@@ -86,25 +99,45 @@ class Target:
         """Raise InvalidInput if Synapse with so many processes could not use the database. Changes nothing."""
         declared = self._declared
         with self.open() as database:
-            [(version, encoding, collation, ctype, connections, may_create, schema)] = database.rows(_PROPERTIES)
+            [(version, encoding, collation, ctype, may_create, schema, is_standby, is_read_only)] = database.rows(
+                _PROPERTIES
+            )
+            [(connections, limit)] = database.rows(_CONNECTIONS)
         problems = list(judge(version, encoding, collation, ctype, any_locale=False)["problems"])
         if problems:
             raise InvalidInput(
                 f"Synapse cannot use {declared.target_name}. {' '.join(problems)} Create a database with"
                 f" {declared.createdb}"
             )
-        if not may_create:
+        user = _named(declared.login_user)
+        if not schema:
             raise InvalidInput(
-                f"{declared.login_user} may not create tables in"
-                f" {f'the schema {schema} of ' if schema else ''}{declared.target_name}. Make it the owner of the"
-                f" database: ALTER DATABASE {declared.login_db} OWNER TO {declared.login_user}."
+                f"The search_path of {declared.login_user} names no schema of {declared.target_name} that exists and"
+                f" that this user may use. Reset it: ALTER ROLE {user} RESET search_path."
+            )
+        if not may_create:
+            owns = f"Make it the owner of the database: ALTER DATABASE {_named(declared.login_db)} OWNER TO {user}."
+            allows = f"Allow it: GRANT CREATE ON SCHEMA {_named(schema)} TO {user}."
+            raise InvalidInput(
+                f"{declared.login_user} may not create tables in the schema {schema} of {declared.target_name}."
+                f" {owns if schema == 'public' else allows}"
+            )
+        if is_standby or is_read_only:
+            raise InvalidInput(
+                f"Nothing can be written to {declared.target_name}, because "
+                + (
+                    "this server is a standby. Set login_host to the primary server."
+                    if is_standby
+                    else "default_transaction_read_only is on for it. Find out why (a provider sets it when the disk is"
+                    " full), and turn it off."
+                )
             )
         needed = declared.cp_max * processes
         if needed > connections:
             raise InvalidInput(
                 f"PostgreSQL at {declared.login_host}:{declared.login_port} allows {connections} connections"
-                f" (max_connections), but Synapse needs up to {needed}: {processes} processes with cp_max"
-                f" {declared.cp_max}. Increase max_connections, or set a lower cp_max."
+                f" ({limit}), but Synapse needs up to {needed}: {processes} processes with cp_max {declared.cp_max}."
+                f" Increase {limit}, or set a lower cp_max."
             )
 
     def storage(self) -> Storage:
@@ -242,6 +275,11 @@ def _has_port_table(database: Database) -> bool:
 
 def _is_own(names: SchemaNames, kind: str, name: str, visible: bool) -> bool:
     return visible and kind in "rpS" and names.has_relation(name)
+
+
+def _named(name: str) -> str:
+    """Return a name as a person writes it in a statement."""
+    return name if _PLAIN.fullmatch(name) else _quoted(name)
 
 
 def _quoted(name: str) -> str:

@@ -108,8 +108,9 @@ def find_written(
     now = count_tables(database, names)
     written = []
     for name in sorted(names, key=lambda name: (name not in _FIRST, name)):
-        gone = max(counts.get(name, 0) - now[name], 0)
-        new = max(now[name] - counts.get(name, 0), 0)
+        # Of a table that was not there, or is not Synapse's, only the transactions of its rows are known.
+        before = counts.get(name, now[name])
+        gone, new = max(before - now[name], 0), max(now[name] - before, 0)
         if name not in _CHANGED_BY_READING:
             # Age counts backwards from now: what is younger was written later.
             [(changed,)] = database.rows(f'SELECT count(*) FROM "{name}" WHERE age(xmin) < age(?::xid)', transaction)

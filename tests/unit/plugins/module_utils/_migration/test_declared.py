@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shlex
 import typing as t
 
 import pytest
@@ -58,6 +59,9 @@ def test_without_a_password_there_is_no_secret() -> None:
 def test_no_text_contains_the_password() -> None:
     complete = declared()
     assert "a secret" not in complete.target_name + complete.createdb + complete.target.shown
+    # As a shell reads it.
+    odd = declared(login_db="my database", login_user="o'brien")
+    assert shlex.split(odd.createdb)[-2:] == ["--owner=o'brien", "my database"]
 
 
 def test_the_drop_in_is_in_the_first_directory(tmp_path: pathlib.Path) -> None:

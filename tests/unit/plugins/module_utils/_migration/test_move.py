@@ -337,6 +337,34 @@ def test_a_difference_from_before_does_not_count(world: World) -> None:
     assert state.phase is Phase.DONE
 
 
+@pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING])
+def test_what_people_have_changed_since_an_interrupted_switch_is_no_failure(world: World, phase: Phase) -> None:
+    state = new_state(str(world.source), "the target", None)
+    state.phase, state.running, state.file = phase, RUNNING, identify(str(world.source))
+    state.result = {"unknown": [], "not_copied": {}}
+    world.differences, world.written = ["The account @bob has another displayname than before."], ["1 row of profiles"]
+    the_move(world).finish(state, t.cast("t.Any", world))
+    assert state.phase is Phase.DONE
+    [unknown] = state.result["unknown"]
+    assert unknown["name"] == "sample"
+    assert unknown["reason"].startswith("The account @bob has another displayname than before. It may have been")
+    assert unknown["fix"] == f"Compare it by hand with {world.source}."
+
+
+def test_a_way_back_that_was_interrupted_does_not_claim_sqlite(world: World) -> None:
+    state = new_state(str(world.source), "the target", None)
+    state.phase, state.running, state.file = Phase.RETURNING, RUNNING, identify(str(world.source))
+    world.fails, world.written = "prove", ["1 row of profiles"]
+    with pytest.raises(SynapseError, match="prove failed. Synapse stays with the target"):
+        the_move(world).finish(state, t.cast("t.Any", world))
+    # Both ways stay open.
+    assert world.phases[-1] is Phase.SWITCHING
+    world.written = []
+    with pytest.raises(SynapseError, match="prove failed. Synapse runs with SQLite as before"):
+        the_move(world).finish(state, t.cast("t.Any", world))
+    assert "restore the drop-in" in world.events
+
+
 def test_a_source_that_was_used_after_the_switch_is_not_left(world: World) -> None:
     state = new_state(str(world.source), "the target", None)
     state.phase, state.running, state.file = Phase.SWITCHING, RUNNING, [0]

@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import interrupted as interrupted_module
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import passes as passes_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import resource as resource_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move
@@ -99,6 +100,7 @@ def world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(Switch, "prepare", lambda _self: None)
     monkeypatch.setattr(Target, "is_empty", lambda _self: made.empty)
     monkeypatch.setattr(interrupted_module, "read_schema_names", lambda _python: "names")
+    monkeypatch.setattr(passes_module, "read_schema_names", lambda _python: "names")
     monkeypatch.setattr(Target, "require_own", lambda _self, names: made.calls.append({"names": names}))
     monkeypatch.setattr(Target, "holds", lambda _self, move: move == "a name")
     monkeypatch.setattr(Target, "open", lambda _self: contextlib.nullcontext())
@@ -209,6 +211,31 @@ def test_a_target_that_was_used_is_not_emptied(world: World, phase: Phase) -> No
         world.resource().plan()
     world.written = []
     assert move(world)["anew"] is True
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_what_others_have_in_the_target_is_found_before_the_move(
+    world: World, phase: Phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: Target, _names: t.Any) -> t.NoReturn:
+        raise InvalidInput("The target also contains what does not come from Synapse.")
+
+    world.keep(phase, file=identify(str(world.source)))
+    world.up = False
+    monkeypatch.setattr(Target, "require_own", refuse)
+    with pytest.raises(InvalidInput, match="also contains what does not come from Synapse"):
+        world.resource().plan()
+
+
+def test_a_link_to_the_source_is_that_database(world: World) -> None:
+    link = world.source.parent / "link.db"
+    link.symlink_to(world.source)
+    world.use("sqlite3", {"database": str(link)})
+    assert f"move the SQLite database {world.source} to" in world.resource().plan().steps[0].description
+    back = world.resource(present=False)
+    plan = back.plan()
+    assert plan.before == plan.after
+    back.verify(plan)
 
 
 def test_another_postgresql_is_refused(world: World) -> None:

@@ -30,7 +30,7 @@ DECLARED = DeclaredMigration(
     cp_max=10,
 )
 NAMES = SchemaNames(frozenset({"users"}), frozenset({"a_sequence"}), frozenset({"a_function"}))
-GOOD = (15, "UTF8", "C", "C", 97, True, "public")
+GOOD = (15, "UTF8", "C", "C", True, "public", False, False)
 
 
 class Sequence(t.NamedTuple):
@@ -47,6 +47,7 @@ class Postgresql:
     def __init__(self) -> None:
         self.settings = DatabaseSettings("psycopg2", {"dbname": "synapse"}, "the task")
         self.properties = GOOD
+        self.connections = (97, "max_connections")
         self.relations: list[tuple[str, str, str, bool]] = []
         self.marks: set[str] = set()
         self.ported: list[tuple[str, int, int]] = []
@@ -64,6 +65,8 @@ class Postgresql:
             return [("", 7_500_000, 2**30)]
         if "server_version_num" in sql:
             return [self.properties]
+        if "rolconnlimit" in sql:
+            return [self.connections]
         if "format(" in sql:
             return list(self.relations)
         if "to_regclass" in sql:
@@ -113,15 +116,31 @@ def test_a_usable_database(database: Postgresql) -> None:
             (*GOOD[:3], "C.UTF-8", *GOOD[4:]),
             "createdb --encoding=UTF8 --locale=C --template=template0 --owner=matrix syna",
         ),
-        ((*GOOD[:4], 89, *GOOD[5:]), "allows 89 connections .* up to 90: 9 processes with cp_max 10"),
-        ((*GOOD[:5], False, "public"), "matrix may not create tables in the schema public of the PostgreSQL database"),
-        ((*GOOD[:5], False, ""), "matrix may not create tables in the PostgreSQL database"),
+        ((*GOOD[:4], False, *GOOD[5:]), "matrix may not create tables in the schema public of the PostgreSQL database"),
+        ((*GOOD[:4], False, *GOOD[5:]), "Make it the owner .*: ALTER DATABASE synapse OWNER TO matrix."),
+        ((*GOOD[:4], False, "A schema", *GOOD[6:]), 'Allow it: GRANT CREATE ON SCHEMA "A schema" TO matrix.'),
+        (
+            (*GOOD[:4], False, "", *GOOD[6:]),
+            "names no schema of .* that exists .*: ALTER ROLE matrix RESET search_path",
+        ),
+        ((*GOOD[:6], True, False), "this server is a standby. Set login_host to the primary server"),
+        ((*GOOD[:6], False, True), "default_transaction_read_only is on for it"),
     ],
 )
 def test_a_database_that_synapse_could_not_use(
     database: Postgresql, properties: tuple[t.Any, ...], message: str
 ) -> None:
     database.properties = properties
+    with pytest.raises(InvalidInput, match=message):
+        Target(DECLARED).require_usable(9)
+
+
+@pytest.mark.parametrize("limit", ["max_connections", "the CONNECTION LIMIT of the role"])
+def test_too_few_connections(database: Postgresql, limit: str) -> None:
+    database.connections = (90, limit)
+    Target(DECLARED).require_usable(9)
+    database.connections = (89, limit)
+    message = rf"allows 89 connections \({limit}\), .* up to 90: 9 processes with cp_max 10. Increase {limit}, or"
     with pytest.raises(InvalidInput, match=message):
         Target(DECLARED).require_usable(9)
 

@@ -56,7 +56,9 @@ def test_new_changed_and_removed_rows_count() -> None:
     assert written({"events": 12}, {"events": 2}) == ["2 new or changed rows of events"]
     assert written({}, {"users": 1}) == ["1 new or changed rows of users"]
     assert written({"events": 7}, {}) == ["3 removed rows of events"]
-    assert written({"new_table": 1}, {}) == ["1 new or changed rows of new_table"]
+    assert written({"new_table": 1}, {"new_table": 1}) == ["1 new or changed rows of new_table"]
+    # One of another program, with rows from before the switch.
+    assert written({"of_others": 5}, {}) == []
 
 
 def test_a_new_login_counts_but_not_the_use_of_a_token() -> None:
