@@ -11,6 +11,7 @@ import typing as t
 
 OLDEST_VERSION = 14
 
+_WRONG_PASSWORD = "password authentication failed"
 # PostgreSQL marks a database with it whose removal was interrupted.
 _INVALID = -2
 
@@ -123,21 +124,22 @@ def is_full(error: str) -> bool:
     return "too many clients already" in error or "remaining connection slots are reserved" in error
 
 
+def is_wrong_password(error: str) -> bool:
+    """Return whether a server knows another password, by the words of PostgreSQL."""
+    return _WRONG_PASSWORD in error
+
+
 def _advice(error: str, arguments: Row, created_by: str, prefix: str) -> str:
     """Return what to do about an error, by the words of PostgreSQL: a connection that fails has no code."""
     user, database = identifier(arguments["user"]), identifier(arguments["dbname"])
     known = {
-        r"pg_hba\.conf": (
-            "Add a line for this host to pg_hba.conf of the server and reload it, for example: host"
-            f" {database} {user} ADDRESS/32 scram-sha-256"
-        ),
         r'database ".*" does not exist': f"Create it with {created_by}",
         r'role ".*" does not exist': f"Create it with createuser --pwprompt {shlex.quote(arguments['user'])}",
         "eer authentication failed": (
             f"PostgreSQL lets a user of the system in only under its own name. Set {prefix}_host to localhost and"
             f" {prefix}_password, or {prefix}_user to the user that Synapse runs as."
         ),
-        "password authentication failed|no password supplied": (
+        f"{_WRONG_PASSWORD}|no password supplied": (
             f"Set {prefix}_password to the password of the user {arguments['user']}."
         ),
         "not currently accepting connections": (
@@ -152,6 +154,11 @@ def _advice(error: str, arguments: Row, created_by: str, prefix: str) -> str:
         ),
         "permission denied for database": f"Run as an administrator: GRANT CONNECT ON DATABASE {database} TO {user};",
         "not permitted to log in": f"Run as an administrator: ALTER ROLE {user} LOGIN;",
+        # The last: a client that fails with TLS tries it without, for which there may be no rule.
+        r"pg_hba\.conf": (
+            "Add a line for this host to pg_hba.conf of the server and reload it, for example: host"
+            f" {database} {user} ADDRESS/32 scram-sha-256"
+        ),
     }
     if is_full(error):
         return " Increase max_connections and restart PostgreSQL, or stop what else uses it."

@@ -87,6 +87,8 @@ def _plan_outside(plan: server_plan.Plan, question: Row) -> None:
         )
         return
     plan.login = {key: value for key, value in login.items() if key != "password"}
+    if server["role"] and server["password"] is None and server["rights"]["rolcreaterole"] and server["administers"]:
+        server = {**server, "password": plan_steps.is_password(question)}
     created_by = database_rules.createdb(question["arguments"], provider=server["provider"])
     question = {**question, "administrator": login["user"], "created_by": created_by}
     access_plan.plan_access(plan, question, server)

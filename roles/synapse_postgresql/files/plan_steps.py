@@ -63,6 +63,16 @@ def ask_server(question: Row, arguments: Row, user: str, python: str) -> Row:
     return child_process.ask(question, "read_server.py", asked, user, python)
 
 
+def is_password(question: Row) -> bool | None:
+    """Return False if the server knows another password of the user of Synapse, or None if that is not known.
+
+    For an administrator who may set passwords, but may not see what is stored.
+    """
+    if not question["password"]:
+        return None
+    return False if database_rules.is_wrong_password(str(check_database.connect(question)["error"])) else None
+
+
 def connect(plan: server_plan.Plan, question: Row) -> None:
     """Connect as Synapse, if there is one, and judge what it gets."""
     # It does not know a new password yet.

@@ -77,6 +77,11 @@ def test_a_database_that_synapse_can_use(values: dict[str, t.Any]) -> None:
         ({"error": 'FATAL: password authentication failed for user "synapse"'}, "Set prefix_password to the password"),
         ({"error": 'FATAL: database "synapse" does not exist'}, "Create it with createdb x"),
         ({"error": "FATAL: no pg_hba.conf entry for host"}, "Add a line for this host to pg_hba.conf"),
+        # With TLS, and then without.
+        (
+            {"error": "FATAL: password authentication failed for user FATAL: no pg_hba.conf entry, no encryption"},
+            "Set prefix_password to the password",
+        ),
         ({"error": "Peer authentication failed for user"}, "only under its own name. Set prefix_host"),
         ({"error": "Connection refused"}, "Check prefix_host and prefix_port"),
         (

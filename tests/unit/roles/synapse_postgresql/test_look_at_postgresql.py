@@ -210,6 +210,27 @@ def test_too_few_connections_are_refused_before_anything_is_created(
     assert [said in sentence for sentence in plan.wrong] == ([True] if wrong else [])
 
 
+@pytest.mark.parametrize(
+    ("rights", "error", "sets"),
+    [
+        ({}, "password authentication failed", True),
+        ({}, "too many connections for role", False),
+        ({"rolcreaterole": False}, "password authentication failed", False),
+    ],
+)
+def test_an_administrator_who_does_not_see_passwords_sets_another_one(
+    monkeypatch: pytest.MonkeyPatch, rights: Row, error: str, sets: bool
+) -> None:
+    role = {"rolcanlogin": True, "rolsuper": False, "rolconnlimit": -1, "expired": False}
+    database = {**_FOUND, "datlocprovider": "c", "can_connect": True}
+    found = {**_NOTHING, "role": role, "database": database}
+    found["rights"] = {**_NOTHING["rights"], "rolsuper": False, **rights}
+    plan = _outside(monkeypatch, {"read_server.py": found, "inspect_database.py": {"error": error}}, login=_LOGIN)
+    assert plan.steps == (["The password of the user synapse is set."] if sets else [])
+    assert bool(plan.password) == sets
+    assert plan.wrong if not sets else plan.wrong == []
+
+
 def test_a_library_that_no_python_finds_is_not_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_database, "find_python", lambda pythons, user: "")
     monkeypatch.setattr(postgresql_host, "missing_packages", lambda packages: [])
