@@ -149,9 +149,13 @@ def test_the_location_of_media_alone(made: BackedUp, backups: Path) -> None:
 
 def test_extra_paths(made: BackedUp, backups: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("syt_secret")
-    done = made.back_up(backups, extra_paths=[str(tmp_path / "token")])
-    [file] = [each for each in prove_archive(done["path"]).manifest["files"] if each["kind"] == "extra"]
-    assert file["path"] == str(tmp_path / "token")
+    (tmp_path / "large").write_bytes(os.urandom(20 * 1024**2))
+    declared = made.declare(backups, extra_paths=[str(tmp_path / "token"), str(tmp_path / "large")])
+    predicted = run_module(_MODULE, declared, check=True, diff=False)
+    done = made.back_up(backups, extra_paths=declared["extra_paths"])
+    assert done["size"] <= predicted["backup"]["estimated_size"]
+    files = [each for each in prove_archive(done["path"]).manifest["files"] if each["kind"] == "extra"]
+    assert [file["path"] for file in files] == declared["extra_paths"]
     assert "syt_secret" not in Path(f"{done['path']}.json").read_text()
 
 
@@ -283,6 +287,11 @@ def test_a_media_store_that_is_not_there(made: BackedUp, backups: Path) -> None:
             {**declared, "working_directory": made.server.directory},
             "The media store of Synapse does not exist",
         )
+        # The place where a disk is mounted, without the disk.
+        store.mkdir()
+        _refused(_MODULE, made.declare(backups), "The media store of Synapse has no files .*names 5 files of media")
+        made.back_up(backups, media="location", max_age="0")
+        store.rmdir()
     finally:
         store.with_name("moved").rename(store)
 

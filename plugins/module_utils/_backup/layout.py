@@ -34,6 +34,7 @@ UNFINISHED = ".matrix_ops.synapse.restoring"
 ENDINGS = {"": ".tar", AGE: ".tar.age", GPG: ".tar.gpg"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_LONGEST_SHORT = 100
 BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
 
 
@@ -57,6 +58,13 @@ def sum_line(digest: bytes, name: str) -> bytes:
 def padding(size: int, unit: int = BLOCK) -> int:
     """Return how many bytes follow `size` bytes up to the next multiple of `unit`."""
     return -size % unit
+
+
+def overhead(name: str) -> int:
+    """Return how many bytes a member needs at most in addition to its content: headers, padding, its line of SUMS."""
+    length = len(name.encode("utf-8", "surrogateescape"))
+    # A longer name needs an extended header.
+    return 3 * BLOCK if name.isascii() and length <= _LONGEST_SHORT else 6 * BLOCK + 2 * length
 
 
 class Attributes(t.NamedTuple):

@@ -15,7 +15,12 @@ import stat
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import group_name, user_name
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import MEDIA, UNFINISHED, Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import (
+    MEDIA,
+    UNFINISHED,
+    Attributes,
+    overhead,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.used_paths import find_used_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError, SynapseError
@@ -40,7 +45,7 @@ class MediaDirectory(t.NamedTuple):
 
 
 class Size(t.NamedTuple):
-    """How many files there are, and how many bytes they have."""
+    """How many files there are, and how many bytes they need at most in an archive."""
 
     files: int
     size: int
@@ -99,10 +104,11 @@ def measure(directories: t.Sequence[MediaDirectory], apart: t.Collection[str] = 
     files = size = 0
     for _number, found in walk_all(directories, Left([], []), apart):
         try:
-            size += os.stat(found.name, dir_fd=found.directory, follow_symlinks=False).st_size
+            content = os.stat(found.name, dir_fd=found.directory, follow_symlinks=False).st_size
         except FileNotFoundError:
             continue
         files += 1
+        size += content + overhead(member_name(0, found.path))
     return Size(files, size)
 
 

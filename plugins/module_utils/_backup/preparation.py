@@ -27,6 +27,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.found_d
     files_of,
     find_source,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import FILES, overhead
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media import (
     MediaDirectory,
     Size,
@@ -52,6 +53,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
     SynapseError,
 )
 
+# In bytes: of a file in the manifest, without its path.
+_LARGEST_ENTRY = 1024
 _TRIAL = b"matrix_ops.synapse"
 
 
@@ -71,11 +74,13 @@ class Prepared(t.NamedTuple):
     apart: tuple[str, ...] = ()
     # The directories that Synapse writes to, also those of its log files and sockets, and the one that it runs in.
     written: tuple[str, ...] = ()
+    # How many bytes the files that are no media need at most.
+    files_size: int = 0
 
     @property
     def estimate(self) -> int:
         """The greatest size that the archive can have, in bytes: what is compressed needs less."""
-        return self.database.size + self.media_size.size
+        return self.database.size + self.media_size.size + self.files_size
 
 
 def prepare(declared: DeclaredBackup) -> Prepared:
@@ -103,17 +108,19 @@ def prepare(declared: DeclaredBackup) -> Prepared:
     destination.check()
     installation = read_installation(declared.synapse_python, service.described["uid"])
     database = find_source(configuration, directory, service.described["uid"], declared)
-    _require_media(declared, database, media)
     own = files_of(database)
     included = [each.path for each in media] if declared.media == INCLUDE else []
     files = _collect(declared, configuration, directory, service, Collector(own, included, destination.path))
     apart = (*own, *(kept.path for kept in files), *_notes(declared.config_path))
     media_size = measure(media, apart) if included else Size(0, 0)
+    if included and not media_size.files:
+        _require_none_named(configuration, database, media)
     prepared = Prepared(
         *(configuration.server_name, destination, recipients, database, media, media_size, files, service),
         installation,
         apart,
         _written(configuration, directory),
+        sum(_size_of(kept.path) for kept in files),
     )
     require_space(prepared, declared.margin)
     return prepared
@@ -167,18 +174,34 @@ def _owner(configuration: Configuration) -> int:
         return os.geteuid()
 
 
-def _require_media(declared: DeclaredBackup, database: DatabaseFound, media: t.Sequence[MediaDirectory]) -> None:
-    """Raise InvalidInput if the media store is not there, although the database names files in it."""
-    if declared.media != INCLUDE or any(os.path.isdir(directory.path) for directory in media):
+def _require_none_named(
+    configuration: Configuration, database: DatabaseFound, media: t.Sequence[MediaDirectory]
+) -> None:
+    """Raise InvalidInput if the database names media, of which there is not one file: their disk may not be mounted."""
+    providers = configuration.settings.get("media_storage_providers") or []
+    # Another one, such as S3, may have them all.
+    if len(providers) > sum(directory.setting == "media_storage_providers" for directory in media):
         return
     with connected(database.settings, database.uid) as connection:
-        [(count,)] = connection.rows("SELECT count(*) FROM local_media_repository WHERE url_cache IS NULL")
+        [(count,)] = connection.rows(
+            "SELECT count(*) FROM local_media_repository WHERE url_cache IS NULL AND media_length IS NOT NULL"
+        )
     if count:
         where = ", ".join(directory.path for directory in media) or "the configuration names none"
+        what = "has no files" if any(os.path.isdir(directory.path) for directory in media) else "does not exist"
         raise InvalidInput(
-            f"The media store of Synapse does not exist ({where}), but the database names {count} files of media. Set"
-            " working_directory to the directory that Synapse runs in, or media to location."
+            f"The media store of Synapse {what} ({where}), but the database names {count} files of media. Mount its"
+            " file system, set working_directory to the directory that Synapse runs in, or set media to location."
         )
+
+
+def _size_of(path: str) -> int:
+    """Return how many bytes a file and its entry in the manifest need at most. One that vanishes is reported later."""
+    try:
+        content = os.path.getsize(path)
+    except OSError:
+        content = 0
+    return content + overhead(f"{FILES}0000") + _LARGEST_ENTRY + len(path)
 
 
 def _written(configuration: Configuration, directory: str | None) -> tuple[str, ...]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import (
+    Attributes,
     archive_pattern,
+    overhead,
     padding,
     safe_name,
     sum_line,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.tar_headers import header_of
 
 
 @pytest.mark.parametrize(
@@ -55,3 +58,11 @@ def test_lines_of_sums() -> None:
 @pytest.mark.parametrize(("size", "expected"), [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)])
 def test_padding(size: int, expected: int) -> None:
     assert padding(size) == expected
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 100, "a" * 101, "ä" * 20, "media/0/" + "a/" * 2000, "\udcff\n" * 500])
+def test_what_a_member_needs_besides_its_content(name: str) -> None:
+    for size in (0, 1, 511, 512, 8**12):
+        line = sum_line(bytes(32), name)
+        needed = len(header_of(name, size, Attributes())) + padding(size) + len(line)
+        assert needed <= overhead(name) <= needed + 6 * 512
