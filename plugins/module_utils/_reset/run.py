@@ -122,8 +122,8 @@ class ResetRun:
                 self._keep(dropped_ts=time.time())
                 parts.database.drop()
                 self._start_new()
-            except Exception as error:
-                raise self._settled(told(error)) from error
+            except (Exception, _Interrupted) as error:
+                raise self._settled(_explained(error)) from error
             self._finish()
 
     def go_on(self) -> None:
@@ -134,8 +134,8 @@ class ResetRun:
                 self._was_running = parts.server.is_running()
                 self._keep(running=parts.server.running(self._note.running))
                 self._start_new()
-            except Exception as error:
-                raise self._settled(told(error)) from error
+            except (Exception, _Interrupted) as error:
+                raise self._settled(_explained(error)) from error
             self._finish()
 
     def clear_media(self) -> None:
@@ -176,8 +176,8 @@ class ResetRun:
             self._parts.forget_restore()
             self._parts.database.forget()
             self._parts.notes.remove()
-        except Exception as failed:
-            error = told(failed)
+        except (Exception, _Interrupted) as failed:
+            error = _explained(failed)
             error.explain(
                 "Synapse already runs on the new database. Correct the cause, and run the task again to finish."
                 f" {self._backup_is()}"
@@ -266,14 +266,25 @@ def require_new(contents: Contents, note: Note, shown: str) -> None:
         )
 
 
+class _Interrupted(BaseException):
+    """A signal would have ended the task. Whoever catches a SynapseError, and has other words for it, lets it pass."""
+
+
+def _explained(error: Exception | _Interrupted) -> SynapseError:
+    return SynapseError(str(error)) if isinstance(error, _Interrupted) else told(error)
+
+
 @contextlib.contextmanager
 def _interruptible() -> t.Iterator[None]:
-    """Turn the first signal that ends a task into a SynapseError, and ignore the next ones, so that it can settle."""
+    """Raise _Interrupted for the first signal that ends a task, and ignore the next ones, so that it can settle.
+
+    Outside of the block, it is a SynapseError.
+    """
 
     def interrupt(number: int, _frame: t.Any) -> None:
         for each in _ENDING_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise SynapseError(f"The reset was interrupted by {signal.Signals(number).name}.")
+        raise _Interrupted(f"The reset was interrupted by {signal.Signals(number).name}.")
 
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     for number, handler in before.items():
@@ -281,6 +292,8 @@ def _interruptible() -> t.Iterator[None]:
             signal.signal(number, interrupt)
     try:
         yield
+    except _Interrupted as error:
+        raise _explained(error) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -342,7 +343,10 @@ def test_interrupted_by_a_signal(tmp_path: pathlib.Path, number: signal.Signals)
 
     class Interrupted(Backup):
         def write(self) -> types.SimpleNamespace:
-            os.kill(os.getpid(), number)
+            try:
+                os.kill(os.getpid(), number)
+            except SynapseError as error:
+                raise SynapseError("The backup lasted too long.") from error
             raise AssertionError("not reached")
 
     before = signal.getsignal(number)
@@ -351,6 +355,22 @@ def test_interrupted_by_a_signal(tmp_path: pathlib.Path, number: signal.Signals)
         ResetRun(parts, Note("example.org", {})).reset()
     assert world.done == ["stop", "start old"]
     assert signal.getsignal(number) is before
+
+
+def test_interrupted_when_the_new_one_is_in_use(tmp_path: pathlib.Path) -> None:
+    world = World()
+
+    def forget() -> None:
+        with contextlib.suppress(SynapseError):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("not reached")
+
+    parts = Parts(OneDatabase(world), Server(world), NoteFile([str(tmp_path)]), Backup(world), forget_restore=forget)
+    with pytest.raises(
+        SynapseError, match="interrupted by SIGTERM. Synapse already runs on the new database"
+    ) as raised:
+        ResetRun(parts, Note("example.org", {})).reset()
+    assert raised.value.details["database"] == "new"
 
 
 @pytest.mark.parametrize(
