@@ -63,8 +63,8 @@ options:
     description:
       - V(include) adds all media to the archive. V(location) only records where they are. Then save them in another
         way.
-      - Links and special files in the media store are not followed. They are listed in RV(backup.skipped_media). A file
-        that Synapse removes meanwhile is listed in RV(backup.vanished_media).
+      - Links, special files and hidden directories in the media store are left out, and are listed in
+        RV(backup.skipped_media). A file that Synapse removes meanwhile is listed in RV(backup.vanished_media).
     type: str
     choices:
       - include
@@ -336,7 +336,7 @@ backup:
       elements: str
       sample: []
     skipped_media:
-      description: The links and special files among the media, at most 1,000.
+      description: The links, special files and hidden directories among the media, at most 1,000.
       returned: if a new archive was made
       type: list
       elements: dict

@@ -238,10 +238,9 @@ def prove_archive(path: str, identity: Identity | None = None, report: Report = 
 
 
 def unpacked_database(engine: str, pieces: t.Iterable[bytes]) -> t.Iterator[bytes]:
-    """Yield the database out of the content of all members `database/…`.
+    """Yield the database out of all members `database/…`: the file of SQLite, or the custom format of pg_dump.
 
-    `engine`: that of the header. For sqlite it is the file of the database, for postgresql the custom format of
-    pg_dump. Raises SynapseError if the SQLite database is damaged or incomplete.
+    `engine`: that of the header. Raises SynapseError if the SQLite database is not exactly one whole packed stream.
     """
     if engine != "sqlite":
         yield from pieces
@@ -253,6 +252,8 @@ def unpacked_database(engine: str, pieces: t.Iterable[bytes]) -> t.Iterator[byte
             while waiting:
                 yield unpacker.decompress(waiting, PIECE)
                 waiting = unpacker.unconsumed_tail
+            if unpacker.unused_data:
+                raise Damaged("there is something after the database in it")
         yield unpacker.flush()
     except zlib.error as error:
         raise Damaged("the database in it cannot be unpacked") from error

@@ -189,6 +189,9 @@ class Contents:
         number, *names = place.split("/")
         if not _NUMBER.fullmatch(number) or not names or names[-1] == UNFINISHED or {"", ".", ".."} & {*names}:
             return False
+        # Such as .ssh: see `media.walk`, and `allowed` for other files.
+        if any(name.startswith(".") for name in names[:-1]):
+            return False
         last, medium = self._medium, (int(number), names)
         if last[1] and (medium <= last or (medium[0] == last[0] and names[: len(last[1])] == last[1])):
             return False

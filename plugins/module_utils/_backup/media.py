@@ -178,6 +178,8 @@ def walk_all(
 def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) -> t.Iterator[Found]:
     """Yield the ordinary files below `path`, ordered by name. Others are added to `left`. Raises SynapseError.
 
+    Hidden directories, such as snapshots of a file system, are nothing of Synapse, and are added to `left` too.
+
     `apart`: the paths of files and directories that are left out, such as the database in a directory that holds both.
     """
     # The configured path may be a link of the operator to another disk.
@@ -223,6 +225,8 @@ def _walk(directory: int, place: str, rest: _Rest, depth: int) -> t.Iterator[Fou
             continue
         if entry.is_file(follow_symlinks=False):
             yield Found(path, entry.name, directory)
+        elif entry.is_dir(follow_symlinks=False) and entry.name.startswith("."):
+            rest.left.skipped.append({"path": f"{rest.number}/{path}", "reason": "it is a hidden directory"})
         elif entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
             try:
                 inside = os.open(entry.name, _DIRECTORY, dir_fd=directory)

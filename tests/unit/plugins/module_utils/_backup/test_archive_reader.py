@@ -9,6 +9,7 @@ import pathlib
 import random
 import subprocess
 import tarfile
+import zlib
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_the_database_is_unpacked(archive: pathlib.Path) -> None:
     assert b"".join(unpacked_database("postgresql", [b"PG", b"DMP"])) == b"PGDMP"
 
 
-@pytest.mark.parametrize("pieces", [[b"no zlib"], [b"\x78\x01"], []])
+@pytest.mark.parametrize("pieces", [[b"no zlib"], [b"\x78\x01"], [], [zlib.compress(b"x"), b"more"]])
 def test_a_database_that_cannot_be_unpacked(pieces: list[bytes]) -> None:
     with pytest.raises(SynapseError):
         list(unpacked_database("sqlite", pieces))

@@ -62,7 +62,7 @@ def test_padding(size: int, expected: int) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a" * 100, "a" * 101, "ä" * 20, "media/0/" + "a/" * 2000, "\udcff\n" * 500])
 def test_what_a_member_needs_besides_its_content(name: str) -> None:
-    for size in (0, 1, 511, 512, 8**12):
+    for size in (0, 1, 511, 512):
         line = sum_line(bytes(32), name)
         needed = len(header_of(name, size, Attributes())) + padding(size) + len(line)
         assert needed <= overhead(name) <= needed + 6 * 512

@@ -118,6 +118,7 @@ def test_a_member_that_is_there_twice() -> None:
         # A medium is written once, and no directory has the name of a file.
         ["media/0/a", "media/0/a"],
         ["media/0/b", "media/0/a"],
+        ["media/0/.ssh/authorized_keys"],
         ["media/1/a", "media/0/b"],
         ["media/0/a", "media/0/a/b"],
         ["media/0/a/b", "media/0/a"],

@@ -74,6 +74,15 @@ def test_no_link_is_followed(store: pathlib.Path, tmp_path: pathlib.Path) -> Non
     assert measure([MediaDirectory(str(store), "")]) == Size(2, 8 + 2 * 3 * 512)
 
 
+def test_hidden_directories_are_left_out(store: pathlib.Path) -> None:
+    (store / ".snapshot" / "old").mkdir(parents=True)
+    (store / ".snapshot" / "old" / "one").write_bytes(b"12345")
+    (store / ".keep").touch()
+    found, left = _walk(store)
+    assert set(found) == {".keep", "local_content/aa/one", "two"}
+    assert left.skipped == [{"path": "3/.snapshot", "reason": "it is a hidden directory"}]
+
+
 def test_a_file_that_becomes_a_link_is_not_followed(store: pathlib.Path, tmp_path: pathlib.Path) -> None:
     left = Left([], [])
     walking = walk(str(store), left)
