@@ -19,6 +19,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
     user_name,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import find_files
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.allowed import AllowedPaths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.declared import DeclaredRestore
@@ -120,6 +121,7 @@ class Found:
         if not declared.is_system:
             self._require_working_directory(declared, directories)
         self._require_writable(directories)
+        self._require_writable_by_synapse()
         require_space(self._needs())
 
     def _require_no_stranger(self) -> None:
@@ -163,6 +165,25 @@ class Found:
         for path, attributes in written:
             require_allowed(attributes, path)
         self.directories.require_writable([*places, *directories, os.path.dirname(self.marker_file)])
+
+    def _require_writable_by_synapse(self) -> None:
+        """Raise InvalidInput if a directory of data is here already, such as a new disk, and Synapse cannot use it."""
+        places = [(place.path, place.attributes) for place in self.media]
+        if self.manifest["engine"] == "sqlite":
+            parent = os.path.dirname(str(self.manifest["database"]["path"]))
+            places.append((parent, self.directories.attributes(parent, self.owner)))
+        for path, attributes in places:
+            if not os.path.isdir(path) or (found := Attributes.of(os.stat(path))) == attributes:
+                continue
+            with acting_as(self.owner.uid):
+                is_usable = os.access(path, os.W_OK | os.X_OK, effective_ids=True)
+            if not is_usable:
+                shown, wanted = found.shown(), attributes.shown()
+                raise InvalidInput(
+                    f"{path} on this host belongs to {shown['owner']} and has the mode {shown['mode']}, so that Synapse"
+                    f" cannot write there. Nothing was changed. Run chown {wanted['owner']}:{wanted['group']} {path}"
+                    f" and chmod {wanted['mode']} {path}, as it was on the old server, and run the task again."
+                )
 
     def _needs(self) -> t.Iterator[Need]:
         database = self.manifest["database"]

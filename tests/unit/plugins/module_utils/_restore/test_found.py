@@ -324,3 +324,22 @@ def test_media_directories_that_did_not_exist_at_the_backup(host: Host) -> None:
     host.write()
     host.run()
     assert (host.server / "data" / "provider").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_disk_that_synapse_cannot_use(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.write()
+    store = host.server / "data" / "media_store"
+    store.mkdir(parents=True)
+    store.chmod(0o555)
+    access, asked = os.access, []
+
+    def unless_store(path: t.Any, mode: int, **options: t.Any) -> bool:
+        # Root may write everywhere.
+        asked.append((path, options.get("effective_ids")))
+        return path != str(store) and access(path, mode, **options)
+
+    monkeypatch.setattr(os, "access", unless_store)
+    host.require_refusal(f"media_store on this host belongs to .* mode 0555, .* chmod 0750 {store}, as it was")
+    assert (str(store), True) in asked
+    store.chmod(0o750)
+    host.resource().plan()
