@@ -183,7 +183,7 @@ def test_an_administrator_who_cannot_connect_is_named(monkeypatch: pytest.Monkey
 
 
 _LOGIN = {"host": "db", "port": 5432, "user": "admin", "dbname": "postgres", "password": "hidden"}
-_NOTHING = {
+_NOTHING: Row = {
     "error": "",
     "settings": {
         "max_connections": {"setting": "100", "unit": None},
