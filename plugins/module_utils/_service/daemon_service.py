@@ -108,9 +108,8 @@ class DaemonService(Service):
         present = self.processes()
         self._require_own(present)
         directory = self._directory(wanted)
-        if wanted.get("main"):
-            if all(process.app != MAIN_APP for process in present):
-                self._launch(MAIN_APP, self.managed.config_path, directory, end)
+        if wanted.get("main") and not self._becomes_ready(present, end):
+            self._launch(MAIN_APP, self.managed.config_path, directory, end)
             self.await_answer(end, self._has_main)
         started = {process.config_path for process in present}
         for daemon in wanted.get("daemons", []):
@@ -139,6 +138,21 @@ class DaemonService(Service):
             return ""
         held = held_ports(read_configuration(self.managed.config_path).settings, 0, self.host.proc)
         return f" {held}" if held else ""
+
+    def _becomes_ready(self, present: t.Sequence[Process], end: float) -> bool:
+        """Wait for a main process that is there already. Returns False if there is none, or if it ends.
+
+        One that was being started by a task when that was killed may end before it answers.
+        """
+        if all(process.app != MAIN_APP for process in present):
+            return False
+        try:
+            self.await_answer(end, self._has_main)
+        except StateNotReached:
+            if self._has_main():
+                raise
+            return False
+        return True
 
     def _has_main(self) -> bool:
         return any(process.app == MAIN_APP for process in self.processes())

@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import managed
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
@@ -144,6 +145,21 @@ def test_start_that_fails(host: ManagedHost) -> None:
     match = r"did not start \(exit status 1\)\. Synapse reported: Error in configuration at 'database': it is missing\."
     with pytest.raises(StateNotReached, match=match):
         daemon(host).start()
+
+
+def test_start_that_a_killed_task_has_begun(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = host.process(MAIN)
+    ask: t.Any = Client.get
+
+    def end_first(_client: Client, path: str) -> t.Any:
+        if begun in host.pids():
+            host.kill(begun, 13)
+        return ask(path)
+
+    monkeypatch.setattr(Client, "get", end_first)
+    daemon(host, start_timeout=60).start()
+    assert [words[3] for words in host.done] == [MAIN]
+    assert len(host.pids()) == 1
 
 
 def test_words_at_the_end_of_the_log(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> None:
