@@ -224,8 +224,10 @@ def main(command: str, given: str, *arguments: str) -> None:
     """Run one of the commands above."""
     if command == "module":
         print(json.dumps(run_module(_MODULE, json.loads(given))))
+    elif command == "move":
+        print(json.dumps(move(Path(given))))
     else:
-        print(json.dumps({"move": move, "kill": kill}[command](Path(given), *arguments)))
+        print(json.dumps(kill(Path(given), *arguments)))
 
 
 if __name__ == "__main__":
