@@ -165,11 +165,13 @@ class Service(abc.ABC):
                 )
 
     def require_answer(self) -> None:
-        """Raise SynapseError if the main process runs, but does not answer where it is looked for after a start."""
-        if all(process.app != MAIN_APP for process in self.processes()):
-            return
+        """Raise SynapseError if the main process runs, but does not answer where it is looked for after a start.
+
+        One that ends meanwhile does not run: systemd starts a Synapse again and again that refuses its database.
+        """
+        present = [process.pid for process in self.processes() if process.app == MAIN_APP]
         end = time.monotonic() + _PATIENCE
-        while not self._answers():
+        while any(map(self._is_there, present)) and not self._answers():
             if time.monotonic() >= end:
                 raise StateNotReached(
                     f"{self.described} runs, but does not answer. {self.why()} If it should not answer, stop it first."

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import time
 import typing as t
 
 import pytest
@@ -119,6 +120,20 @@ def test_silent(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> None:
         service.require_answer()
     host.answers = True
     service.require_answer()
+
+
+def test_one_that_ends_as_soon_as_it_is_started(host: ManagedHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.answers = False
+    pid = host.process(MAIN)
+
+    def end(_seconds: float) -> None:
+        # Its server_name is not that of its database, and systemd starts it again.
+        if pid in host.pids():
+            host.kill(pid, 15)
+            host.process(MAIN)
+
+    monkeypatch.setattr(time, "sleep", end)
+    daemon(host).require_answer()
 
 
 def test_worker_that_could_not_be_started_again(host: ManagedHost) -> None:
