@@ -191,7 +191,8 @@ def _require_none_named(
         what = "has no files" if any(os.path.isdir(directory.path) for directory in media) else "does not exist"
         raise InvalidInput(
             f"The media store of Synapse {what} ({where}), but the database names {count} files of media. Mount its"
-            " file system, set working_directory to the directory that Synapse runs in, or set media to location."
+            " file system, or set working_directory to the directory that Synapse runs in. If they are lost, leave them"
+            " out: set media to location, or purge_media to false for a reset."
         )
 
 
