@@ -248,7 +248,9 @@ def test_refused_schema_and_background_updates(whole: Moving) -> None:
 
 def test_refused_configurations(whole: Moving, tmp_path: Path) -> None:
     main = yaml.safe_load(Path(whole.server.config_path[0]).read_text())
-    several = tmp_path / "several.yaml"
+    alone, several = tmp_path / "alone.yaml", tmp_path / "several.yaml"
+    alone.write_text(yaml.safe_dump(main))
     several.write_text(yaml.safe_dump({"databases": {"main": main.pop("database")}, **main}))
     _refused(whole, "sets databases, and Synapse's program for the move only supports one", config_path=[str(several)])
-    _refused(whole, "contains only files", config_path=[whole.server.config_path[0]])
+    _refused(whole, "contains only files", config_path=[str(alone)])
+    _refused(whole, "but config_path is", config_path=[whole.server.config_path[0]])

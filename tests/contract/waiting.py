@@ -15,10 +15,13 @@ _PATIENCE = 60.0
 _PAUSE = 0.05
 
 
-def until(look: t.Callable[[], Found], holds: t.Callable[[Found], bool]) -> Found:
-    """Look again and again until what is found holds, and return it. Raises AssertionError if it never does."""
+def until(look: t.Callable[[], Found], holds: t.Callable[[Found], bool], pause: float = _PAUSE) -> Found:
+    """Look again and again until what is found holds, and return it. Raises AssertionError if it never does.
+
+    `pause`: seconds between two looks.
+    """
     deadline = time.monotonic() + _PATIENCE
     while not holds(found := look()):
         assert time.monotonic() < deadline, found
-        time.sleep(_PAUSE)
+        time.sleep(pause)
     return found

@@ -9,9 +9,8 @@
 from __future__ import annotations
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import interruptible
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase, StateFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Found, Switch, is_target
@@ -19,6 +18,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.targ
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import Workplace
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import (
+    Interrupted,
+    interruptible,
+    told_of,
+)
 
 
 def require_moved(state: MoveState | None, found: Found, declared: DeclaredMigration) -> MoveState:
@@ -62,7 +66,7 @@ class WayBack:
 
     def run(self, state: MoveState, found: Found, file: StateFile, workplace: Workplace) -> None:
         """Stop Synapse, restore the drop-in, and start it with SQLite. Raises SynapseError if that fails."""
-        with interruptible():
+        with interruptible("The way back"):
             state.running = self._service.running(None if state.phase is Phase.DONE else state.running)
             state.phase = Phase.RETURNING
             file.write(state)
@@ -78,23 +82,25 @@ class WayBack:
     def _restore_dropin(self, state: MoveState) -> None:
         try:
             self._switch.restore(state.dropin)
-        except SynapseError as error:
+        except (Exception, Interrupted) as raised:
             # Whichever database the configuration names now has everything. The next run goes on.
             self._service.start(state.running)
+            error = told_of(raised)
             error.explain("Synapse was started again. Correct that, and run the task again.")
-            raise
+            raise error from raised
 
     def _stop_unwritten(self, state: MoveState, file: StateFile) -> None:
         try:
             self._service.stop()
             # Now nobody can write any more.
             self._require_unwritten(state)
-        except SynapseError as error:
+        except (Exception, Interrupted) as raised:
             self._service.start(state.running)
             state.phase = Phase.DONE
             file.write(state)
+            error = told_of(raised)
             error.explain("Synapse runs with PostgreSQL again.")
-            raise
+            raise error from raised
 
     def _require_unwritten(self, state: MoveState) -> None:
         with acting_as(self._uid), self._target.open() as database:

@@ -14,11 +14,7 @@ import uuid
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._client import Client
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError, told
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import (
-    Interrupted,
-    interruptible,
-)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import StateNotReached, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Moved, Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.port import PortProcess
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
@@ -29,6 +25,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.work
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import find_written, shown
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.check import SampleCheck, check_sample
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Running, Service
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import (
+    Interrupted,
+    interruptible,
+    told_of,
+)
 
 _NOTHING: Running = {"main": False, "units": [], "daemons": []}
 
@@ -62,7 +63,7 @@ class Move:
 
         Raises SynapseError if it fails; then Synapse runs with SQLite again, if it ran before.
         """
-        with interruptible():
+        with interruptible("The move"):
             passes.end_earlier()
             if not resumes:
                 # An interrupted run may have left it stopped, and the first pass may need hours.
@@ -71,17 +72,21 @@ class Move:
             if state.phase is Phase.FIRST_PASS:
                 try:
                     passes.first(state, self._file.write)
-                except SynapseError as error:
-                    self._fail_before_stop(state, workplace, error)
-                    raise
+                except (Exception, Interrupted) as error:
+                    raise self._failed_before_stop(state, workplace, error) from error
             self._switch_over(state, passes, workplace)
 
-    def _fail_before_stop(self, state: MoveState, workplace: Workplace, error: SynapseError) -> None:
+    def _failed_before_stop(
+        self, state: MoveState, workplace: Workplace, raised: Exception | Interrupted
+    ) -> SynapseError:
+        """Return the error with what is there now."""
         # An interrupted pass goes on. One that has failed would fail again with the same snapshot.
-        if not isinstance(error, Interrupted):
+        if not isinstance(raised, Interrupted):
             self._forget(state, workplace)
             self._save_if_possible(state)
+        error = told_of(raised)
         error.explain("Synapse still runs with SQLite, and nothing has changed for it.")
+        return error
 
     def _switch_over(self, state: MoveState, passes: Passes, workplace: Workplace) -> None:
         redone = state.phase is Phase.LAST_PASS or state.phase is Phase.SWITCHING
@@ -129,7 +134,7 @@ class Move:
     def finish(self, state: MoveState, workplace: Workplace) -> None:
         """Go on after an interruption between the switch and its proof, or before a way back: the drop-in is there."""
         self._unreached = False
-        with interruptible():
+        with interruptible("The move"):
             try:
                 state.phase = Phase.SWITCHING
                 self._file.write(state)
@@ -166,7 +171,7 @@ class Move:
     def _gave_up(self, state: MoveState, workplace: Workplace, raised: BaseException) -> SynapseError:
         """Bring back the server on SQLite, and return the error with what was done."""
         ended = SynapseError(f"The move was ended ({type(raised).__name__}).")
-        error = told(raised) if isinstance(raised, Exception) else ended
+        error = told_of(raised) if isinstance(raised, (Exception, Interrupted)) else ended
         if state.phase is Phase.SWITCHING:
             try:
                 written = self._stop_unwritten(state)

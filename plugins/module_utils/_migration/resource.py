@@ -89,6 +89,7 @@ class MigrationResource:
             return self._outcome(found)
         self._state = self._file(self._uid_of_configuration()).read()
         self._source = self._find_source(found)
+        self._service.require_same_configuration()
         if not self._present:
             return self._plan_back(found)
         if not found.uses_sqlite:
@@ -156,6 +157,8 @@ class MigrationResource:
         declared, uid = self._declared, self._uid
         program = read_program(declared.synapse_python)
         self._service.require_control()
+        # After the switch, it would be too late to learn that a start cannot be seen.
+        self._service.require_answer()
         with acting_as(uid):
             require_movable(settings_of(self._source), program)
         interrupted = Interrupted(declared, program, self._target, self._service, self._source, uid)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import signal
 import time
 import typing as t
 
@@ -24,8 +23,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppabl
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import Cleared, MediaClearing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey
-
-_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import (
+    Interrupted,
+    interruptible,
+    told_of,
+)
 
 
 class Written(t.Protocol):
@@ -108,7 +110,7 @@ class ResetRun:
     def reset(self) -> None:
         """Do everything. Raises SynapseError, whose message says which database is in place and where the backup is."""
         parts = self._parts
-        with _interruptible():
+        with interruptible("The reset"):
             try:
                 self._was_running = parts.server.is_running()
                 running = parts.server.running(self._note.running)
@@ -122,20 +124,20 @@ class ResetRun:
                 self._keep(dropped_ts=time.time())
                 parts.database.drop()
                 self._start_new()
-            except (Exception, _Interrupted) as error:
-                raise self._settled(_explained(error)) from error
+            except (Exception, Interrupted) as error:
+                raise self._settled(told_of(error)) from error
             self._finish()
 
     def go_on(self) -> None:
         """Finish a reset that was interrupted after the database was dropped. Raises SynapseError as `reset` does."""
         parts = self._parts
-        with _interruptible():
+        with interruptible("The reset"):
             try:
                 self._was_running = parts.server.is_running()
                 self._keep(running=parts.server.running(self._note.running))
                 self._start_new()
-            except (Exception, _Interrupted) as error:
-                raise self._settled(_explained(error)) from error
+            except (Exception, Interrupted) as error:
+                raise self._settled(told_of(error)) from error
             self._finish()
 
     def clear_media(self) -> None:
@@ -176,8 +178,8 @@ class ResetRun:
             self._parts.forget_restore()
             self._parts.database.forget()
             self._parts.notes.remove()
-        except (Exception, _Interrupted) as failed:
-            error = _explained(failed)
+        except (Exception, Interrupted) as failed:
+            error = told_of(failed)
             error.explain(
                 "Synapse already runs on the new database. Correct the cause, and run the task again to finish."
                 f" {self._backup_is()}"
@@ -264,36 +266,3 @@ def require_new(contents: Contents, note: Note, shown: str) -> None:
         raise StateNotReached(
             f"{shown} still has accounts or rooms that are older than this reset. Check what else writes to it."
         )
-
-
-class _Interrupted(BaseException):
-    """A signal would have ended the task. Whoever catches a SynapseError, and has other words for it, lets it pass."""
-
-
-def _explained(error: Exception | _Interrupted) -> SynapseError:
-    return SynapseError(str(error)) if isinstance(error, _Interrupted) else told(error)
-
-
-@contextlib.contextmanager
-def _interruptible() -> t.Iterator[None]:
-    """Raise _Interrupted for the first signal that ends a task, and ignore the next ones, so that it can settle.
-
-    Outside of the block, it is a SynapseError.
-    """
-
-    def interrupt(number: int, _frame: t.Any) -> None:
-        for each in _ENDING_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise _Interrupted(f"The reset was interrupted by {signal.Signals(number).name}.")
-
-    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    except _Interrupted as error:
-        raise _explained(error) from error
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -28,6 +28,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 # In bytes.
 _SEED = 32
 _VERSION_LENGTH = 4
+_LONGEST_NAME = 255
 
 
 class SigningKey:
@@ -55,6 +56,11 @@ class SigningKey:
 
     def require_replaceable(self) -> None:
         """Raise ConfigurationError or InvalidInput if the key cannot be replaced. Changes nothing."""
+        if len(self._old) > _LONGEST_NAME:
+            raise InvalidInput(
+                f"The old signing key cannot be kept, because {self.old_path} is too long for the name of a file. Set"
+                " new_signing_key: false."
+            )
         with self._opened() as directory:
             if directory.read(self._name) is None:
                 raise ConfigurationError(f"There is no signing key {self.path}. Set new_signing_key: false.")

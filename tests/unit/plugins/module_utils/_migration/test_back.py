@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import typing as t
 
 import pytest
@@ -134,6 +135,19 @@ def test_what_was_written_until_the_stop_stays_too(world: World) -> None:
         world.run(state)
     assert world.events[-2:] == ["stop", "start"]
     assert world.phases[-1] is Phase.DONE
+
+
+@pytest.mark.parametrize("moment", ["stop", "restore"])
+def test_an_interrupted_way_back_does_not_leave_the_server_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def end(*_arguments: t.Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(world, moment, end)
+    with pytest.raises(SynapseError, match=r"The way back was interrupted by SIGTERM\. Synapse (was started|runs)"):
+        world.run(world.state())
+    assert world.events[-1] == "start"
 
 
 @pytest.mark.parametrize("fails", ["stop", "restore"])

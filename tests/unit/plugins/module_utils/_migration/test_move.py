@@ -13,12 +13,12 @@ import pytest
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import move as move_module
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import Interrupted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Moved
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import identify
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._samples.check import SampleCheck
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import Interrupted
 
 RUNNING = {"main": True, "units": [], "daemons": []}
 

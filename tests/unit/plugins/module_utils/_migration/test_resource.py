@@ -57,6 +57,8 @@ class World:
         )
         self.file = StateFile(self.declared.state_path, [os.geteuid()])
         self.up = True
+        self.silent = False
+        self.other_configuration = False
         self.empty = True
         self.written: list[str] = []
         self.calls: list[dict[str, t.Any]] = []
@@ -82,6 +84,14 @@ class World:
 
     def require_control(self) -> None:
         """Allow everything."""
+
+    def require_same_configuration(self) -> None:
+        if self.other_configuration:
+            raise SynapseError("It was started with other.yaml.")
+
+    def require_answer(self) -> None:
+        if self.silent:
+            raise SynapseError("It does not answer.")
 
     def running(self, _before: t.Any = None) -> dict[str, t.Any]:
         return {"main": self.up, "units": ["one", "two"], "daemons": []}
@@ -305,6 +315,19 @@ def test_check_mode_looks_at_the_directory_for_the_copies(world: World, present:
     (world.source.parent / ".matrix_ops-migration").write_text("a file")
     with pytest.raises(InvalidInput, match="is not a directory that only"):
         world.resource(present=present).plan()
+
+
+def test_a_server_with_another_configuration_is_not_moved(world: World) -> None:
+    world.other_configuration = True
+    for present in (True, False):
+        with pytest.raises(SynapseError, match="started with other.yaml"):
+            world.resource(present=present).plan()
+
+
+def test_a_server_whose_start_could_not_be_seen_is_not_moved(world: World) -> None:
+    world.silent = True
+    with pytest.raises(SynapseError, match="does not answer"):
+        world.resource().plan()
 
 
 def test_the_space_for_what_is_left_to_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

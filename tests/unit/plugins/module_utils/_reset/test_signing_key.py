@@ -87,6 +87,13 @@ def test_a_name_with_a_slash_stays_in_the_directory(tmp_path: pathlib.Path) -> N
     assert SigningKey(str(tmp_path / "a.key"), "../b/c").old_path == str(tmp_path / "a.key.of-..%2Fb%2Fc")
 
 
+def test_a_name_that_is_too_long_for_a_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.key").write_text("ed25519 a_1 key")
+    with pytest.raises(InvalidInput, match="is too long for the name of a file. Set new_signing_key: false"):
+        SigningKey(str(tmp_path / "a.key"), "a" * 248).require_replaceable()
+    SigningKey(str(tmp_path / "a.key"), "a" * 246).require_replaceable()
+
+
 def test_key_of_an_earlier_change_of_the_name(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "signing.key"
     file.write_text(OLD_KEY)

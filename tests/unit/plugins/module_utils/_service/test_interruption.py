@@ -9,16 +9,18 @@ import signal
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interruption import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import (
     Interrupted,
     interruptible,
+    told_of,
 )
 
 
 def test_a_signal_becomes_an_error_and_a_second_one_does_not_disturb_the_way_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     undone = False
-    with pytest.raises(Interrupted, match="interrupted by SIGTERM"), interruptible():
+    with pytest.raises(SynapseError, match="The move was interrupted by SIGTERM"), interruptible("The move"):
         try:
             os.kill(os.getpid(), signal.SIGTERM)
         finally:
@@ -31,7 +33,20 @@ def test_a_signal_becomes_an_error_and_a_second_one_does_not_disturb_the_way_bac
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interruptible():
+        with interruptible("The move"):
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_catches_errors_in_between_lets_a_signal_pass() -> None:
+    with pytest.raises(SynapseError, match="The reset was interrupted by SIGINT"), interruptible("The reset"):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Exception as error:
+            raise SynapseError("Synapse did not start.") from error
+
+
+def test_told_of() -> None:
+    assert told_of(Interrupted("The move was interrupted.")).message == "The move was interrupted."
+    assert told_of(SynapseError("The disk is full.")).message == "The disk is full."
