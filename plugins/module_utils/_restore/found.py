@@ -57,7 +57,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.space 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.sqlite import unfinished_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.targets import (
-    POSTGRESQL_DATA,
     Unseen,
     find_target,
 )
@@ -192,8 +191,8 @@ class Found:
             parent = os.path.dirname(str(database["path"]))
             # What an interrupted run has written of the database is replaced.
             yield Need(parent, size - min(size, unfinished_in(parent)))
-        elif self.target.is_local and os.path.isdir(POSTGRESQL_DATA) and not self.occupied.has_database:
-            yield need_of_postgresql(POSTGRESQL_DATA, int(database["size"]))
+        elif not self.occupied.has_database and (directory := self.target.server_directory):
+            yield need_of_postgresql(directory, int(database["size"]))
         for file in self.comparison.missing:
             yield Need(os.path.dirname(file.path), file.size)
         for place, present in zip(self.media, present_sizes(self.media)):

@@ -12,6 +12,7 @@ Relies on pg_restore, which reads the archive from its standard input, and on Po
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import subprocess
 import tempfile
@@ -35,6 +36,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postg
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import table_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.server_directory import (
+    find_server_directory,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import (
     Counts,
     Pieces,
@@ -65,6 +69,8 @@ _RELATIONS = """
             WHERE belongs.classid = 'pg_class'::regclass AND belongs.objid = relation.oid AND belongs.deptype = 'e'
         )
 """
+# Where Debian has the data and the sockets of its PostgreSQL, and the port of the first one.
+_DEBIAN, _SOCKETS, _PORT = "/var/lib/postgresql", "/var/run/postgresql", 5432
 # In seconds. The user or the database may have a limit that is meant for short queries.
 _STATEMENT_TIMEOUT = 24 * 3600
 # In seconds, and in characters of the last message of pg_restore.
@@ -91,9 +97,19 @@ class PostgresqlTarget:
         return self._settings.shown
 
     @property
-    def is_local(self) -> bool:
-        """Whether it is on a disk of this host."""
-        return is_local(str(self._settings.arguments.get("host") or ""))
+    def server_directory(self) -> str:
+        """Where a server of this host keeps it. Without one yet, where Debian's will keep it.
+
+        "" if it is elsewhere: a server may answer on this host that runs in a container or at the end of a tunnel.
+        """
+        host = str(self._settings.arguments.get("host") or "")
+        if not _is_here(host):
+            return ""
+        found = find_server_directory(host or _SOCKETS, int(self._settings.arguments.get("port") or _PORT))
+        if found:
+            return os.path.realpath(found)
+        # Only root can see where a server keeps its data.
+        return "" if os.geteuid() == 0 and self._answers() else directory_before(host)
 
     @property
     def emptying(self) -> str:
@@ -227,6 +243,13 @@ class PostgresqlTarget:
     def _name(self) -> str:
         return str(self._settings.arguments.get("dbname") or self._settings.arguments.get("database") or "")
 
+    def _answers(self) -> bool:
+        try:
+            with self._connected():
+                return True
+        except SynapseError:
+            return False
+
     @contextlib.contextmanager
     def _connected(self, *, writable: bool = False) -> t.Iterator[Database]:
         timeout = _STATEMENT_TIMEOUT
@@ -237,6 +260,10 @@ class PostgresqlTarget:
             yield database
 
 
-def is_local(host: str) -> bool:
-    """Whether the PostgreSQL server with this host in its connection runs on this host."""
+def directory_before(host: str) -> str:
+    """Return where Debian's PostgreSQL will have its data, or "" if this host in a connection is another one."""
+    return _DEBIAN if _is_here(host) and os.path.isdir(_DEBIAN) else ""
+
+
+def _is_here(host: str) -> bool:
     return host in ("", "localhost", "127.0.0.1", "::1") or host.startswith("/")

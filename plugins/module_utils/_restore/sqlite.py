@@ -67,9 +67,9 @@ class SqliteTarget:
         return f"the SQLite database {self._path}"
 
     @property
-    def is_local(self) -> bool:
-        """Whether it will be on a disk of this host: always."""
-        return True
+    def server_directory(self) -> str:
+        """There is no server."""
+        return ""
 
     @property
     def emptying(self) -> str:

@@ -31,8 +31,8 @@ class Target(t.Protocol):
         """The database as a message shows it."""
 
     @property
-    def is_local(self) -> bool:
-        """Whether it is on a disk of this host."""
+    def server_directory(self) -> str:
+        """Where a server of this host keeps it, or "" if there is no server, or if it keeps it elsewhere."""
 
     @property
     def emptying(self) -> str:

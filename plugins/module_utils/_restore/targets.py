@@ -19,7 +19,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import 
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.archived import archived_database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import PostgresqlTarget, is_local
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import (
+    PostgresqlTarget,
+    directory_before,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.sqlite import SqliteTarget
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import Counts, Pieces, Target
 
@@ -27,8 +30,6 @@ Json = dict[str, t.Any]
 # Gets the name of a value, why it is not known, and what to do about it.
 Unseen = t.Callable[[str, str, str], None]
 
-# Where Debian has the data of its PostgreSQL.
-POSTGRESQL_DATA = "/var/lib/postgresql"
 _CREATE = "Install Synapse, and create the database, and run the task again."
 _MAJOR = re.compile(r"\d+")
 
@@ -46,9 +47,9 @@ class UnseenTarget:
         return self._target.shown
 
     @property
-    def is_local(self) -> bool:
-        """Whether it will be on a disk of this host."""
-        return self._target.is_local
+    def server_directory(self) -> str:
+        """Where a server of this host keeps it, or will keep it."""
+        return self._target.server_directory
 
     @property
     def emptying(self) -> str:
@@ -98,9 +99,9 @@ class UnreadTarget:
         return f"the PostgreSQL database {self._described.get('name')} at {host}"
 
     @property
-    def is_local(self) -> bool:
-        """Whether it will be on a disk of this host."""
-        return is_local(str(self._described.get("host") or ""))
+    def server_directory(self) -> str:
+        """Where a server of this host will keep it."""
+        return directory_before(str(self._described.get("host") or ""))
 
     @property
     def emptying(self) -> str:

@@ -6,17 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pathlib
 import typing as t
 
 import pytest
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
     MissingLibrary,
     SynapseError,
 )
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import targets
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import postgresql, targets
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.targets import (
     UnreadTarget,
@@ -39,7 +43,7 @@ def _found(unseen: t.Callable[[str, str, str], None] | None) -> t.Any:
 
 
 class _Unreachable:
-    shown, is_local = "the database", True
+    shown, server_directory = "the database", "/srv"
 
     def data(self) -> str:
         raise ConnectionFailed("It cannot be reached.")
@@ -55,6 +59,7 @@ def test_a_database_that_cannot_be_reached_yet() -> None:
     assert target.problems() == []
     assert [name for name, _reason, _fix in noted] == ["database"]
     assert target.shown == "the database"
+    assert target.server_directory == "/srv"
 
 
 def test_without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +73,7 @@ def test_without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     target = _found(lambda *each: noted.append(each))
     assert isinstance(target, UnreadTarget)
     assert target.data() == ""
-    assert not target.is_local
+    assert target.server_directory == ""
     assert target.shown == "the PostgreSQL database d at h"
     assert noted
     with pytest.raises(SynapseError):
@@ -77,7 +82,54 @@ def test_without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_database_of_the_configuration() -> None:
     assert _found(None).shown == "the PostgreSQL database d at 127.0.0.1"
-    assert _found(None).is_local
+
+
+@pytest.mark.parametrize(
+    ("host", "server", "answers", "user", "directory"),
+    [
+        # The data may be on another disk than the directory of Debian.
+        ("127.0.0.1", "big", True, 0, "big"),
+        ("", "big", True, 0, "big"),
+        # The role synapse_postgresql has not installed it yet.
+        ("127.0.0.1", "", False, 0, "debian"),
+        # In a container, or at the end of a tunnel. Another user cannot see where a server of this host has its data.
+        ("127.0.0.1", "", True, 0, ""),
+        ("127.0.0.1", "", True, 1000, "debian"),
+        ("db.example.org", "big", True, 0, ""),
+    ],
+)
+def test_where_a_server_keeps_its_data(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    server: str,
+    answers: bool,
+    user: int,
+    directory: str,
+) -> None:
+    for name in ("big", "debian"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cwd").symlink_to(tmp_path / "big")
+    asked: list[tuple[str, int]] = []
+
+    def find(*address: t.Any) -> str:
+        asked.append(address)
+        return str(tmp_path / "cwd") if server else ""
+
+    @contextlib.contextmanager
+    def connected(_target: t.Any) -> t.Iterator[None]:
+        if not answers:
+            raise ConnectionFailed("It cannot be reached.")
+        yield
+
+    monkeypatch.setattr(postgresql, "_DEBIAN", str(tmp_path / "debian"))
+    monkeypatch.setattr(postgresql, "find_server_directory", find)
+    monkeypatch.setattr(postgresql.PostgresqlTarget, "_connected", connected)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    settings = DatabaseSettings("psycopg2", {"host": host, "dbname": "d"}, "homeserver.yaml")
+    target = postgresql.PostgresqlTarget(settings, Attributes(0o600, 0, 0), dumped_by=15, made_in=15)
+    assert target.server_directory == (str(tmp_path / directory) if directory else "")
+    assert asked == ([] if host == "db.example.org" else [(host or "/var/run/postgresql", 5432)])
 
 
 @pytest.mark.parametrize(("text", "number"), [("15.8 (Debian)", 15), ("16beta1", 16), (None, 0), ("x", 0), (17, 17)])
