@@ -24,6 +24,8 @@ _AGE_START = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _LONGEST_REASON = 300
 _ADDRESS = re.compile(r" 0x[0-9a-f]+")
+# In gpg.conf, options can be written as in a command.
+_LOOPBACK = re.compile(r"^[ \t]*(?:--)?pinentry-mode[ \t=]+loopback\b", re.MULTILINE)
 
 
 class Identity(t.NamedTuple):
@@ -86,8 +88,17 @@ def _command(path: str, encryption: str, identity: Identity) -> list[str]:
         )
     if encryption == AGE:
         return [program, "--decrypt", "--identity", value]
-    options = ["--batch", "--no-tty", "--quiet", "--pinentry-mode", "error", "--homedir", value]
-    return [program, *options, "--decrypt"]
+    # In this mode, gpg gets the passphrase from a file of the operator, and asks for nothing either.
+    asks = [] if _has_loopback(value) else ["--pinentry-mode", "error"]
+    return [program, "--batch", "--no-tty", "--quiet", *asks, "--homedir", value, "--decrypt"]
+
+
+def _has_loopback(home: str) -> bool:
+    try:
+        with open(os.path.join(home, "gpg.conf"), encoding="utf-8", errors="replace") as file:
+            return bool(_LOOPBACK.search(file.read()))
+    except OSError:
+        return False
 
 
 _NAMES = {AGE: "age", GPG: "GnuPG"}

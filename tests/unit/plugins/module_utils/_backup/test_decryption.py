@@ -111,3 +111,24 @@ def test_no_passphrase_is_asked_for(
     archive.write_bytes(b"\x85\x01" + archive.read_bytes())
     with pytest.raises(SynapseError, match="gpg reports: gpg: No secret key.* needs no passphrase"):
         prove_archive(str(archive), Identity(gpg_home=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "told"),
+    [
+        ("", "with a mode"),
+        ("# pinentry-mode loopback\npinentry-mode ask\n", "with a mode"),
+        ("use-agent\npinentry-mode loopback\npassphrase-file /root/passphrase\n", "without one"),
+        ("  --pinentry-mode=loopback\n", "without one"),
+    ],
+)
+def test_a_passphrase_in_a_file_of_gnupg(
+    archive: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, configuration: str, told: str
+) -> None:
+    script = 'case "$*" in *--pinentry-mode*) echo "with a mode" ;; *) echo "without one" ;; esac >&2\nexit 2\n'
+    install_age(tmp_path / "bin", monkeypatch, f"#!/bin/sh\n{script}")
+    (tmp_path / "bin" / "age").rename(tmp_path / "bin" / "gpg")
+    (tmp_path / "gpg.conf").write_text(configuration)
+    archive.write_bytes(b"\x85\x01" + archive.read_bytes())
+    with pytest.raises(SynapseError, match=f"gpg reports: {told}"):
+        prove_archive(str(archive), Identity(gpg_home=str(tmp_path)))
