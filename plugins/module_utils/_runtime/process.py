@@ -100,7 +100,7 @@ def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> Found:
     wanted = os.path.realpath(config_path[0])
     found = Found([], [], [])
     hidden: list[int] = []
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdecimal()):
+    for pid in _all_processes(proc):
         try:
             _look_at(proc, pid, wanted, found, hidden)
         except (FileNotFoundError, ProcessLookupError):
@@ -121,6 +121,17 @@ def find_processes(config_path: t.Sequence[str], proc: str = "/proc") -> Found:
         found.unknown.append(Unknown("processes", reason, AS_ROOT))
     found.processes.sort(key=lambda process: (process.app != MAIN_APP, process.pid))
     return found
+
+
+def _all_processes(proc: str) -> t.Iterator[int]:
+    """Yield the process IDs, with those that begin meanwhile.
+
+    A daemon that is starting goes on as a child and ends: whoever lists once can find neither of the two.
+    """
+    seen: set[int] = set()
+    while new := sorted({int(name) for name in os.listdir(proc) if name.isdecimal()} - seen):
+        yield from new
+        seen.update(new)
 
 
 def user_name(number: int) -> str:

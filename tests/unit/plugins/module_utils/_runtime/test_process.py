@@ -10,6 +10,7 @@ import os
 import pathlib
 import pwd
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -233,6 +234,21 @@ class Proc:
 @pytest.fixture
 def proc(tmp_path: pathlib.Path) -> Proc:
     return Proc(tmp_path / "proc")
+
+
+def test_a_daemon_that_goes_on_as_a_child_while_it_is_looked_for(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.add(7)
+    listed = os.listdir
+
+    def list_and_fork(path: str) -> list[str]:
+        names = listed(path)
+        if "7" in names:
+            shutil.rmtree(proc.path / "7")
+            proc.add(8)
+        return names
+
+    monkeypatch.setattr(os, "listdir", list_and_fork)
+    assert proc.found() == [8]
 
 
 def test_processes_in_containers_are_listed_on_their_own(proc: Proc, tmp_path: pathlib.Path) -> None:
