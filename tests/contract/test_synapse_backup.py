@@ -322,9 +322,8 @@ def test_killed_at_any_moment(made: BackedUp, backups: Path, tmp_path: Path) -> 
     assert not (Path(made.server.directory) / DIRECTORY).exists()
 
 
+@pytest.mark.parametrize("made", ["postgresql"], indirect=True)
 def test_scratch_databases_of_an_administrator(made: BackedUp) -> None:
-    if made.server.engine != "postgresql":
-        pytest.skip("SQLite needs no administrator")
     own = {"dbname": made.server.database["database"], "sslmode": None}
     own |= {name: made.server.database[name] for name in ("host", "port", "user", "password")}
     login = Login(own["user"], own["password"] or "")

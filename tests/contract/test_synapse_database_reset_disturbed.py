@@ -21,14 +21,13 @@ from ansible_collections.matrix_ops.synapse.tests.contract.expectation import Re
 from ansible_collections.matrix_ops.synapse.tests.contract.reset_server import MODULE, declare, fill, state
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
+_ENGINES = {
+    engine: pytest.param(engine, marks=pytest.mark.xdist_group(f"disturbed resets on {engine}"))
+    for engine in servers.ENGINES
+}
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(engine, marks=pytest.mark.xdist_group(f"disturbed resets on {engine}"))
-        for engine in servers.ENGINES
-    ],
-)
+
+@pytest.fixture(scope="module", params=_ENGINES.values())
 def own(request: pytest.FixtureRequest) -> t.Iterator[Server]:
     with servers.own_servers(request.param) as [server]:
         yield server
@@ -97,11 +96,10 @@ def test_a_second_reset_at_the_same_time(place: Place, monkeypatch: pytest.Monke
     assert state(place)["backups"] == 1
 
 
+@pytest.mark.parametrize("own", [_ENGINES["postgresql"]], indirect=True)
 def test_another_program_is_connected(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be the Synapse of another host, or of another configuration that has the wrong database."""
     server = place.server
-    if server.engine != "postgresql":
-        pytest.skip("the file of SQLite is locked")
     before = state(place)
     monkeypatch.setattr(postgresql, "_PATIENCE", 0.2)
     server.rows("SELECT 1")

@@ -34,13 +34,13 @@ from ansible_collections.matrix_ops.synapse.tests.contract.reset_server import (
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
 
+_ENGINES = {
+    engine: pytest.param(engine, marks=pytest.mark.xdist_group(f"refused resets on {engine}"))
+    for engine in servers.ENGINES
+}
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(engine, marks=pytest.mark.xdist_group(f"refused resets on {engine}")) for engine in servers.ENGINES
-    ],
-)
+
+@pytest.fixture(scope="module", params=_ENGINES.values())
 def own(request: pytest.FixtureRequest) -> t.Iterator[Server]:
     with servers.own_servers(request.param) as [server]:
         fill(server)
@@ -140,10 +140,9 @@ def test_accounts_of_two_servers(place: Place) -> None:
     place.server.forget_database()
 
 
+@pytest.mark.parametrize("own", [_ENGINES["sqlite"]], indirect=True)
 def test_an_sqlite_database_behind_a_link(place: Place) -> None:
     server = place.server
-    if server.engine != "sqlite":
-        pytest.skip("only SQLite has a file")
     link = Path(server.directory, "link.db")
     link.symlink_to("homeserver.db")
     dropin = Path(server.config_path[1], "90-link.yaml")
@@ -180,11 +179,10 @@ _FOREIGN = {
 }
 
 
+@pytest.mark.parametrize("own", [_ENGINES["postgresql"]], indirect=True)
 @pytest.mark.parametrize("name", _FOREIGN)
 def test_what_is_not_synapses(place: Place, name: str) -> None:
     create, drop, shown = _FOREIGN[name]
-    if place.server.engine != "postgresql":
-        pytest.skip("only a PostgreSQL database can be shared")
     place.server.write(create)
     place.server.forget_database()
     try:
@@ -221,11 +219,10 @@ _OWNED = """
 """
 
 
+@pytest.mark.parametrize("own", [_ENGINES["postgresql"]], indirect=True)
 def test_a_user_without_privileges(place: Place) -> None:
     """The tables belong to another user; or they are its own, but it could not create new ones."""
     server = place.server
-    if server.engine != "postgresql":
-        pytest.skip("SQLite has no users")
     name = 'plain "user"'
     quoted = '"plain ""user"""'
     dropin = Path(server.config_path[1], "90-user.yaml")

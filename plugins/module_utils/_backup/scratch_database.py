@@ -29,6 +29,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
     Database,
     DatabaseSettings,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.identifier import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
     Program,
     connection_string,
@@ -231,9 +232,3 @@ def _execute(administrator: Administrator, sql: str) -> None:
 def _changed(settings: DatabaseSettings, arguments: dict[str, t.Any]) -> DatabaseSettings:
     kept = {name: value for name, value in arguments.items() if value is not None}
     return DatabaseSettings(settings.engine, kept, settings.source, settings.allow_unsafe_locale)
-
-
-def quoted(name: str) -> str:
-    """Return a name as PostgreSQL reads it in a statement."""
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'

@@ -17,6 +17,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_us
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.libpq_variables import (
     forget_libpq_variables,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.server_directory import (
+    find_server_directory,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.back import WayBack, require_moved
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
@@ -24,9 +27,6 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.inte
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram, read_program
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.server_directory import (
-    find_server_directory,
-)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
     require_movable,
     require_space,

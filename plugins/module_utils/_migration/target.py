@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.identifier import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.own_sessions import end_sessions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import PORT_TABLE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
@@ -222,7 +223,7 @@ class Target:
         with self.open(writable=True) as database:
             emptied = sorted(set(names) - set(append_only) - _KEPT - {PORT_TABLE})
             if emptied:
-                database.write(f"TRUNCATE {', '.join(map(_quoted, emptied))}")
+                database.write(f"TRUNCATE {', '.join(map(quoted, emptied))}")
 
     def analyze(self) -> None:
         """Let PostgreSQL count what is in the tables: without that, its first plans for queries are bad."""
@@ -279,8 +280,4 @@ def _is_own(names: SchemaNames, kind: str, name: str, visible: bool) -> bool:
 
 def _named(name: str) -> str:
     """Return a name as a person writes it in a statement."""
-    return name if _PLAIN.fullmatch(name) else _quoted(name)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return name if _PLAIN.fullmatch(name) else quoted(name)

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import describe
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.identifier import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 
@@ -103,12 +104,12 @@ def take_inventory(database: Database, names: SchemaNames) -> Inventory:
     for schema, name, kind, owner, may_drop, visible in database.rows(_RELATIONS):
         is_own = visible and kind in "rpS" and names.has_relation(name)
         shown = name if visible else f"{schema}.{name}"
-        found = Found(_KINDS[kind], shown, f"{_quoted(schema)}.{_quoted(name)}", owner, bool(may_drop))
+        found = Found(_KINDS[kind], shown, f"{quoted(schema)}.{quoted(name)}", owner, bool(may_drop))
         (own if is_own else foreign).append(found)
     for schema, name, arguments, owner, may_drop, visible, kind in database.rows(_FUNCTIONS):
         is_own = visible and kind == "f" and name in names.functions
         shown = name if visible else f"{schema}.{name}"
-        found = Found("function", shown, f"{_quoted(schema)}.{_quoted(name)}({arguments})", owner, bool(may_drop))
+        found = Found("function", shown, f"{quoted(schema)}.{quoted(name)}({arguments})", owner, bool(may_drop))
         (own if is_own else foreign).append(found)
     return Inventory(own, foreign)
 
@@ -137,7 +138,7 @@ def require_fillable(database: Database) -> None:
     [(schema, may_create, user)] = database.rows(_PLACE)
     if not may_create:
         missing = "has no schema" if schema is None else f"does not let {user} create tables in the schema {schema}"
-        grant = "" if schema is None else f" Run GRANT CREATE ON SCHEMA {_quoted(schema)} TO {_quoted(user)} in it."
+        grant = "" if schema is None else f" Run GRANT CREATE ON SCHEMA {quoted(schema)} TO {quoted(user)} in it."
         raise InvalidInput(f"{shown} {missing}, so Synapse would not start again. Nothing was dropped.{grant}")
     described = describe(database)
     if not described["accepted"]:
@@ -192,11 +193,6 @@ def _execute(database: Database, statement: str) -> None:
                 " psql with SELECT * FROM pg_stat_activity, and end it."
             ) from error
         raise
-
-
-def _quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
 
 
 def _listed(found: t.Sequence[Found]) -> str:

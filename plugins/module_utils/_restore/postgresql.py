@@ -19,7 +19,6 @@ import tempfile
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
@@ -27,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.conne
     DatabaseSettings,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.description import judge
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.identifier import quoted
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.own_sessions import end_sessions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
     connection_string,
@@ -35,10 +35,10 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postg
     without_password,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import table_names
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.server_directory import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.server_directory import (
     find_server_directory,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.target import (
     Counts,
     Pieces,

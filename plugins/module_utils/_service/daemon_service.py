@@ -142,7 +142,7 @@ class DaemonService(Service):
     def _becomes_ready(self, present: t.Sequence[Process], end: float) -> bool:
         """Wait for a main process that is there already. Returns False if there is none, or if it ends.
 
-        One that was being started by a task when that was killed may end before it answers.
+        One that a task was stopping, or starting, when that was killed may end before it answers.
         """
         if all(process.app != MAIN_APP for process in present):
             return False

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.server_directory import (
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.server_directory import (
     find_server_directory,
 )
 

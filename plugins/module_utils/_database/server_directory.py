@@ -4,7 +4,7 @@
 
 # Private to this collection: it may change in any release.
 
-"""The data directory of the PostgreSQL server that a move writes to, if it runs on this host.
+"""The data directory of a PostgreSQL server, if it runs on this host.
 
 A server tells only its own administrators where its data is. But the first of its processes works in that directory,
 and the file postmaster.pid there names its port, socket and address (src/include/utils/pidfile.h of PostgreSQL).
