@@ -33,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.tests.contract.reset_server import (
     state,
 )
 from ansible_collections.matrix_ops.synapse.tests.contract.server import Server
+from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
 
 _ENGINES = {
     engine: pytest.param(engine, marks=pytest.mark.xdist_group(f"refused resets on {engine}"))
@@ -111,6 +112,11 @@ def _accounts(place: Place) -> State:
 
 def test_a_server_that_has_federated(met: Place) -> None:
     """The real pair: each has been in rooms of the other."""
+    # What the servers still tell each other becomes further evidence.
+    until(
+        lambda: {play(met, MODULE, declare(met), token=False, check=True)["msg"] for _attempt in range(2)},
+        lambda said: len(said) == 1,
+    )
     expected = f"because {re.escape(met.server.name)} has federated"
     message = prove_refusal(met, Refusal("federated", MODULE, declare, expected, state=_accounts, token=False))
     assert met.ids["other"] in message
