@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import creation_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
 # The file in the directory of drop-ins that the role synapse_homeserver writes too.
@@ -105,8 +105,7 @@ class DeclaredMigration:
     @property
     def createdb(self) -> str:
         """The command that creates such a database as Synapse needs it."""
-        owner, name = shlex.quote(f"--owner={self.login_user}"), shlex.quote(self.login_db)
-        return f"createdb --encoding=UTF8 --locale=C --template=template0 {owner} {name}"
+        return creation_command(self.login_db, self.login_user)
 
     @property
     def _public_arguments(self) -> dict[str, t.Any]:

@@ -24,7 +24,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.writ
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.control import Service
 
 
-class Interrupted:
+class InterruptedMove:
     """Finds what is left. `source`: the path of the SQLite database, `uid`: the user of Synapse. Changes nothing."""
 
     def __init__(

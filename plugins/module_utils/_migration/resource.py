@@ -23,7 +23,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.serve
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.back import WayBack, require_moved
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.declared import DeclaredMigration
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interrupted import Interrupted
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.interrupted import InterruptedMove
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.move import Move, new_state
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram, read_program
@@ -161,7 +161,7 @@ class MigrationResource:
         self._service.require_answer()
         with acting_as(uid):
             require_movable(settings_of(self._source), program)
-        interrupted = Interrupted(declared, program, self._target, self._service, self._source, uid)
+        interrupted = InterruptedMove(declared, program, self._target, self._service, self._source, uid)
         resumes, anew = interrupted.find(self._state)
         directory = self._require_workplace()
         existing = directory if os.path.isdir(directory) else os.path.dirname(directory)

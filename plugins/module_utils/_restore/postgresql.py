@@ -30,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.ident
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.own_sessions import end_sessions
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
     connection_string,
+    creation_command,
     environment_of,
     find_program,
     without_password,
@@ -236,9 +237,7 @@ class PostgresqlTarget:
         return find_program("pg_restore", self._dumped_by).path
 
     def _creation(self) -> str:
-        owner = shlex.quote(str(self._settings.arguments.get("user") or ""))
-        options = f"--encoding=UTF8 --locale=C --template=template0 --owner={owner}"
-        return f"createdb {options} {shlex.quote(self._name())}"
+        return creation_command(self._name(), str(self._settings.arguments.get("user") or ""))
 
     def _name(self) -> str:
         return str(self._settings.arguments.get("dbname") or self._settings.arguments.get("database") or "")

@@ -161,7 +161,8 @@ class Service(abc.ABC):
             if process.app == MAIN_APP and _real(process.config_path) != _real(declared):
                 raise SynapseError(
                     f"{identified([process])} was started with {', '.join(process.config_path)}, but config_path is"
-                    f" {', '.join(declared)}. Set it to all paths that Synapse is started with, in the same order."
+                    f" {', '.join(declared)}. Set it to all paths that Synapse is started with, in the same order;"
+                    " if Synapse will be started so only the next time, restart it first."
                 )
 
     def require_answer(self) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import (
     connection_string,
+    creation_command,
     environment_of,
     find_program,
     without_password,
@@ -80,3 +81,9 @@ def test_the_password_is_only_in_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_a_secret_that_cannot_be_hidden_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="sslpassword"):
         connection_string(_settings(sslpassword="x"))
+
+
+def test_names_of_a_database_and_its_owner_decide_no_command() -> None:
+    options = "createdb --encoding=UTF8 --locale=C --template=template0"
+    assert creation_command("synapse", "synapse_user") == f"{options} --owner=synapse_user synapse"
+    assert creation_command("a b", "o'c; rm") == f"""{options} --owner='o'"'"'c; rm' 'a b'"""
