@@ -13,7 +13,8 @@ description:
   - Moves all data of a server from SQLite to PostgreSQL with Synapse's own program C(synapse_port_db), and switches
     Synapse to it. Most rows are copied while Synapse runs, from a snapshot. Synapse is stopped only for the rest.
   - Copies rows that were changed, removed or replaced while the snapshot was copied as well, which C(synapse_port_db)
-    alone does not do in tables such as C(users) and C(events).
+    alone does not do in tables such as C(users) and C(events). It also keeps booleans that have no value in old rows,
+    which that program makes false, so that old push notifications would be disabled, and old accounts not approved.
   - Before Synapse uses PostgreSQL, the rows of all tables are counted in both databases, and the sequences are checked.
     After the start, a sample of accounts, old messages, device keys, media and memberships is compared through the API
     with what it was before, and an account is logged in.

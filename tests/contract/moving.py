@@ -34,6 +34,7 @@ COMPARED = (
     "events",
     "local_media_repository",
     "profiles",
+    "pushers",
     "receipts_linearized",
     "room_aliases",
     "room_memberships",

@@ -23,9 +23,20 @@ from ansible_collections.matrix_ops.synapse.tests.contract.moving import Moving,
 pytestmark = pytest.mark.xdist_group("migration changes")
 
 
+def _add_old_pusher(moved: Moving, number: int) -> None:
+    """One that is older than the column `enabled`, as old accounts are older than `approved`: for Synapse, both are."""
+    moved.server.write(
+        "INSERT INTO pushers (id, user_name, profile_tag, kind, app_id, app_display_name, device_display_name, pushkey,"
+        " ts, enabled) VALUES (?, ?, '', 'http', 'an.app', 'An app', 'A phone', ?, 1, NULL)",
+        *(number, moved.made["alice"], f"key {number}"),
+    )
+    moved.server.write(f"UPDATE users SET approved = NULL WHERE rowid = {number}")
+
+
 def _change_everything(moved: Moving) -> None:
     """What people do in the hour between the passes, and what Synapse itself does to rows."""
     server, made = moved.server, moved.made
+    _add_old_pusher(moved, 2)
     server.send("POST", f"/_synapse/admin/v1/reset_password/{made['bob']}", {"new_password": "a new password of bob"})
     carol = server.make_account("carol", password="a password of carol")
     server.send("PUT", f"/_synapse/admin/v2/users/{carol}", {"deactivated": True})
@@ -50,6 +61,7 @@ def _change_everything(moved: Moving) -> None:
 
 def test_changed_between_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     with moving() as moved:
+        _add_old_pusher(moved, 1)
         sample = Passes.sample
 
         def changed_sample(self: Passes) -> t.Any:
@@ -60,6 +72,8 @@ def test_changed_between_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
         done = moved.run()
         assert done.get("changed"), done
         assert moved.differing() == {}
+        assert moved.ask("SELECT count(*) FROM pushers WHERE enabled IS NULL") == [(2,)]
+        assert moved.ask("SELECT count(*) FROM users WHERE approved IS NULL") == [(2,)]
         searchable = {row[0] for row in moved.source_rows("SELECT event_id FROM event_search")}
         assert {row[0] for row in moved.ask("SELECT event_id FROM event_search")} == searchable
         assert moved.made["newest"] in searchable

@@ -45,6 +45,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.sour
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.state import MoveState, Phase
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.unset import restore_unset
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import Workplace
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.written import read_identities
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
@@ -120,6 +121,8 @@ class Passes:
             process.begin(Counter(Work.ROWS_COPIED, expected.counts))
             process.wait()
         with acting_as(self._workplace.uid):
+            with self._target.open(writable=True) as database:
+                restore_unset(database, path, {})
             found = self._count()
             self._require_equal(path, self._expect(path), found)
             self._target.empty_the_rest(found, self._program.append_only)
@@ -159,6 +162,7 @@ class Passes:
             process.begin(Counter(Work.ROWS_COPIED_STOPPED, state.counts))
             process.wait()
             with self._target.open(writable=True) as database:
+                restore_unset(database, path, state.rowids)
                 add_rows(database, differences, state.move, _ADDED)
             expected = counting.result()
             found = self._count()

@@ -7,7 +7,8 @@
 """Brings rows in PostgreSQL up to date that Synapse's program does not copy again: see _migration.difference.
 
 It needs that the other tables are empty, which may refer to rows that are removed here. Values are converted as the
-program does it: SQLite has numbers where PostgreSQL has booleans, and a row with a NUL character is left out.
+program does it: SQLite has numbers where PostgreSQL has booleans, and a row with a NUL character is left out. But a
+boolean that is not set stays so: see _migration.unset.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.diff
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import add_mark, has_mark
 
 _BOOLEANS = """
-    SELECT table_name, column_name FROM information_schema.columns
+    SELECT table_name, column_name, is_nullable = 'YES' FROM information_schema.columns
     WHERE table_schema = current_schema() AND data_type = 'boolean'
 """
 # The columns of each unique index, without those of expressions and of parts of a table.
@@ -39,25 +40,31 @@ _REFERENCES = """
 """
 
 
-class _Tables:
-    """What is needed to find and to write rows of tables."""
+class Tables:
+    """What is needed to find and to write rows of tables.
+
+    `booleans`: tables with their columns. `unset`: those of them that can be without a value, in tables with a key.
+    """
 
     def __init__(self, database: Database) -> None:
-        self.booleans = set(database.rows(_BOOLEANS))
+        """Read it in PostgreSQL. Raises what the database raises."""
+        booleans = database.rows(_BOOLEANS)
         indexes: dict[tuple[str, int], list[str]] = {}
         for table, index, column in database.rows(_UNIQUE):
             indexes.setdefault((table, index), []).append(column)
         self._keys: dict[str, list[list[str]]] = {}
         for (table, _index), columns in indexes.items():
             self._keys.setdefault(table, []).append(columns)
+        self.booleans = {(table, column) for table, column, _nullable in booleans}
+        self.unset = {(table, column) for table, column, nullable in booleans if nullable and table in self._keys}
         self._references = database.rows(_REFERENCES)
 
-    def key(self, difference: Difference) -> tuple[str, ...]:
-        """Return columns that identify a row: of a unique index that SQLite's columns cover, or all columns."""
-        for columns in self._keys.get(difference.table, ()):
-            if set(columns) <= set(difference.columns):
-                return tuple(columns)
-        return difference.columns
+    def key(self, table: str, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """Return columns that identify a row: of a unique index that SQLite's `columns` cover, or all columns."""
+        for unique in self._keys.get(table, ()):
+            if set(unique) <= set(columns):
+                return tuple(unique)
+        return columns
 
     def is_referred_to(self, table: str) -> bool:
         """Whether rows of other tables refer to rows of this one."""
@@ -84,10 +91,10 @@ def prepare_rows(database: Database, differences: t.Sequence[Difference], move: 
     """
     if has_mark(database, move, what):
         return
-    tables = _Tables(database)
+    tables = Tables(database)
     ordered = tables.referring_last(differences)
     for difference in reversed(ordered):
-        key = tables.key(difference)
+        key = tables.key(difference.table, difference.columns)
         for old, new in difference.rows:
             # One that cannot be stored was never copied.
             if old is not None and _is_storable(old) and not _is_updated(difference, key, old, new):
@@ -101,16 +108,16 @@ def add_rows(database: Database, differences: t.Sequence[Difference], move: str,
     """After the last pass: write the new rows that it has not copied, which may refer to rows that it has copied."""
     if has_mark(database, move, what):
         return
-    tables = _Tables(database)
+    tables = Tables(database)
     for difference in tables.referring_last(differences):
         if not tables.is_referred_to(difference.table):
             _write(database, tables, difference, insert=True)
     add_mark(database, move, what)
 
 
-def _write(database: Database, tables: _Tables, difference: Difference, *, insert: bool) -> None:
+def _write(database: Database, tables: Tables, difference: Difference, *, insert: bool) -> None:
     """Change the rows that stay, and `insert` the others."""
-    key = tables.key(difference)
+    key = tables.key(difference.table, difference.columns)
     for old, new in difference.rows:
         if new is None or not _is_storable(new):
             continue
@@ -127,7 +134,7 @@ def _is_updated(difference: Difference, key: t.Sequence[str], old: Row, new: Row
     return len(key) < len(difference.columns) and all(before[name] == after[name] for name in key)
 
 
-def _delete(database: Database, tables: _Tables, difference: Difference, key: t.Sequence[str], old: Row) -> None:
+def _delete(database: Database, tables: Tables, difference: Difference, key: t.Sequence[str], old: Row) -> None:
     condition, values = _condition(tables, difference, key, old)
     # Without a unique key there may be several equal rows.
     database.write(
@@ -137,7 +144,7 @@ def _delete(database: Database, tables: _Tables, difference: Difference, key: t.
     )
 
 
-def _update(database: Database, tables: _Tables, difference: Difference, key: t.Sequence[str], new: Row) -> bool:
+def _update(database: Database, tables: Tables, difference: Difference, key: t.Sequence[str], new: Row) -> bool:
     changed = [
         (name, _converted(tables, difference.table, name, value))
         for name, value in zip(difference.columns, new)
@@ -150,7 +157,7 @@ def _update(database: Database, tables: _Tables, difference: Difference, key: t.
     return database.write(statement, *(value for _name, value in changed), *values) > 0
 
 
-def _insert(database: Database, tables: _Tables, difference: Difference, new: Row) -> None:
+def _insert(database: Database, tables: Tables, difference: Difference, new: Row) -> None:
     if difference.table == SEARCH:
         _insert_search(database, dict(zip(difference.columns, new)))
         return
@@ -171,7 +178,7 @@ def _insert_search(database: Database, row: dict[str, t.Any]) -> None:
     )
 
 
-def _condition(tables: _Tables, difference: Difference, key: t.Sequence[str], row: Row) -> tuple[str, list[t.Any]]:
+def _condition(tables: Tables, difference: Difference, key: t.Sequence[str], row: Row) -> tuple[str, list[t.Any]]:
     found = dict(zip(difference.columns, row))
     parts, values = [], []
     # The values of the full-text search are words in another form.
@@ -185,7 +192,9 @@ def _condition(tables: _Tables, difference: Difference, key: t.Sequence[str], ro
     return " AND ".join(parts), values
 
 
-def _converted(tables: _Tables, table: str, name: str, value: t.Any) -> t.Any:
+def _converted(tables: Tables, table: str, name: str, value: t.Any) -> t.Any:
+    if value is None and (table, name) in tables.unset:
+        return None
     return bool(value) if (table, name) in tables.booleans else value
 
 

@@ -29,7 +29,11 @@ class Postgresql:
         if "port_from_sqlite3" in sql:
             return [(1,)] if values[0] in self.marks else []
         if "information_schema.columns" in sql:
-            return [("events", "outlier")]
+            return [
+                ("events", "outlier", False),
+                ("members", "participant", True),
+                ("without_key", "participant", True),
+            ]
         if "indisunique" in sql:
             return [
                 ("events", 1, "event_id"),
@@ -68,6 +72,16 @@ def test_a_changed_row_is_changed_in_place_with_booleans() -> None:
     assert sql == 'UPDATE "events" SET "stream_ordering" = ?, "outlier" = ? WHERE "event_id" = ?'
     assert values == (4, False, "$4")
     assert target.marks == {"matrix_ops.synapse a move removed"}
+
+
+def test_a_boolean_without_a_value_stays_so_where_it_can_be_found_again() -> None:
+    for table, expected in (("events", False), ("members", None), ("without_key", False)):
+        target = Postgresql()
+        column = "outlier" if table == "events" else "participant"
+        add(target, Difference(table, ("number", column), ((None, (1, None)),)))
+        prepare(target, Difference(table, ("number", column), ((None, (1, None)),)))
+        [(_sql, values)] = target.written
+        assert values == (1, expected)
 
 
 def test_it_is_done_once() -> None:
