@@ -65,6 +65,7 @@ options:
         way.
       - Links, special files and hidden directories in the media store are left out, and are listed in
         RV(backup.skipped_media). A file that Synapse removes meanwhile is listed in RV(backup.vanished_media).
+      - The directory C(lost+found) of a file system is left out too.
     type: str
     choices:
       - include

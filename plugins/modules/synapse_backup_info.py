@@ -160,7 +160,7 @@ backup:
           type: int
           sample: 0
         skipped:
-          description: The links and special files, which are not in the archive, at most 1,000.
+          description: The links, special files and hidden directories, which are not in the archive, at most 1,000.
           returned: always
           type: list
           elements: dict

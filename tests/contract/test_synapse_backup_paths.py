@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import DIRECTORY
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.modules import run_module
 from ansible_collections.matrix_ops.synapse.tests.contract.restored import Restored
@@ -70,6 +71,7 @@ _ANY_MODULE = [
         ({"dest_directory": ""}, f"dest_directory is empty. {_FIX}"),
         ({"dest_directory": "backups"}, f"dest_directory is 'backups'. {_FIX}"),
         ({"dest_directory": "/etc/hostname"}, "/etc/hostname is not a directory"),
+        ({"dest_directory": "/usr/no-such-directory"}, "/usr/no-such-directory is /usr, a directory of the system"),
         ({"extra_paths": [""]}, f"extra_paths contains an empty path. {_FIX}"),
         ({"optional_paths": ["x"]}, f"optional_paths contains 'x'. {_FIX}"),
         ({"environment_files": ["x"]}, f"environment_files contains 'x'. {_FIX}"),
@@ -110,6 +112,15 @@ def test_paths_in_another_form(made: Restored) -> None:
     assert found["backup"]["service"]["working_directory"] == made.server.directory
     # It is refused only because the server is there.
     _refused("synapse_restore", made.parameters(src=result["backup"]["path"]), "This host has the data of a server")
+
+
+def test_an_obstacle_to_the_copy_of_the_database(made: Restored) -> None:
+    obstacle = made.place / DIRECTORY
+    obstacle.write_text("mine")
+    _refused("synapse_backup", _declared(made), f"{obstacle} is not a directory of a backup. Move it away.")
+    assert not (made.directory / "more").exists()
+    assert obstacle.read_text() == "mine"
+    obstacle.unlink()
 
 
 def test_several_databases(made: Restored, tmp_path: Path) -> None:

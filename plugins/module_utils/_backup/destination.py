@@ -72,6 +72,7 @@ class Destination:
                 directory.require_writable(f"{_OPTION} {self.path}")
                 self._require_unlocked(directory)
             return
+        self._require_no_system()
         parent = os.path.dirname(self.path)
         while not os.path.lexists(parent):
             parent = os.path.dirname(parent)
@@ -81,9 +82,7 @@ class Destination:
     @contextlib.contextmanager
     def open(self) -> t.Iterator[Directory]:
         """Open the directory, which exists, for the block. Raises InvalidInput if others can read or write it."""
-        system = keeps_files_out(os.path.realpath(self.path))
-        if system is not None:
-            raise InvalidInput(f"{_OPTION} {self.path} is {system}. Choose another directory.")
+        self._require_no_system()
         with open_directory(self.path, option=f"{_OPTION} {self.path}") as directory:
             found = directory.attributes()
             if found.uid != os.geteuid() or found.mode & 0o077:
@@ -170,6 +169,12 @@ class Destination:
         archive = name[: -len(SIDECAR)]
         is_sidecar = name.endswith(SIDECAR) and bool(self._pattern.fullmatch(archive))
         return is_sidecar and directory.status(archive) is None and self.read_sidecar(directory, archive) is not None
+
+    def _require_no_system(self) -> None:
+        """Raise InvalidInput for a directory of the system, also if it does not exist yet."""
+        system = keeps_files_out(os.path.realpath(self.path))
+        if system is not None:
+            raise InvalidInput(f"{_OPTION} {self.path} is {system}. Choose another directory.")
 
     def _require_unlocked(self, directory: Directory) -> None:
         if directory.status(LOCK) is not None:

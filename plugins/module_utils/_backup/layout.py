@@ -31,6 +31,8 @@ EXCLUDED_TABLES = ("e2e_one_time_keys_json",)
 AGE, GPG = "age", "gpg"
 # What a restore is writing. One that was killed leaves it among the media, to which it never belongs.
 UNFINISHED = ".matrix_ops.synapse.restoring"
+# A file system has it in its highest directory, for what a check has found. Only root can read it.
+LOST_AND_FOUND = "lost+found"
 ENDINGS = {"": ".tar", AGE: ".tar.age", GPG: ".tar.gpg"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}

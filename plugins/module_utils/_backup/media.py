@@ -16,6 +16,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import group_name, user_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import (
+    LOST_AND_FOUND,
     MEDIA,
     UNFINISHED,
     Attributes,
@@ -179,12 +180,13 @@ def walk(path: str, left: Left, number: int = 0, apart: t.Collection[str] = ()) 
     """Yield the ordinary files below `path`, ordered by name. Others are added to `left`. Raises SynapseError.
 
     Hidden directories, such as snapshots of a file system, are nothing of Synapse, and are added to `left` too.
+    LOST_AND_FOUND, which is on each new disk, is left out without that.
 
     `apart`: the paths of files and directories that are left out, such as the database in a directory that holds both.
     """
     # The configured path may be a link of the operator to another disk.
     real = os.path.realpath(path)
-    known = frozenset(os.path.relpath(place, real) for each in apart for place in _places(each))
+    known = frozenset([LOST_AND_FOUND, *(os.path.relpath(place, real) for each in apart for place in _places(each))])
     try:
         top = os.open(real, _DIRECTORY)
     except FileNotFoundError:

@@ -36,6 +36,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.media i
     measure,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.scratch_database import connected
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_copy import require_place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.surroundings import (
     ServiceDescription,
     describe_service,
@@ -108,6 +109,8 @@ def prepare(declared: DeclaredBackup) -> Prepared:
     destination.check()
     installation = read_installation(declared.synapse_python, service.described["uid"])
     database = find_source(configuration, directory, service.described["uid"], declared)
+    if database.engine == "sqlite":
+        require_place(database.settings.arguments["database"])
     own = files_of(database)
     included = [each.path for each in media] if declared.media == INCLUDE else []
     files = _collect(declared, configuration, directory, service, Collector(own, included, destination.path))

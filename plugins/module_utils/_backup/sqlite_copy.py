@@ -21,6 +21,7 @@ import stat
 import typing as t
 import urllib.parse
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import user_name
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import EXCLUDED_TABLES
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
@@ -74,6 +75,21 @@ def owner_of(database: str) -> int:
         ) from error
     except OSError as error:
         raise SynapseError(f"{database} cannot be read: {error.strerror}. Run the task with become.") from error
+
+
+def require_place(database: str) -> None:
+    """Raise SynapseError if `open_place` would fail. Changes nothing."""
+    uid, path = owner_of(database), place_of(database)
+    with acting_as(uid):
+        if os.path.lexists(path):
+            os.close(_opened(path))
+            return
+        parent = os.path.dirname(path)
+        if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
+            raise SynapseError(
+                f"{user_name(uid)}, the owner of the database {database}, cannot write in {parent}, where a backup"
+                " copies it first. Let this user write there, as Synapse must."
+            )
 
 
 @contextlib.contextmanager
@@ -153,13 +169,17 @@ def _copy(source: sqlite3.Connection, target: str) -> None:
 
 def _locked(path: str) -> int:
     """Return a descriptor of the directory, which is made if it is missing, with a lock of this process."""
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            raise SynapseError(f"{path} could not be created: {error.strerror}.") from error
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise SynapseError(f"{path} could not be created: {error.strerror}.") from error
+    return _opened(path)
+
+
+def _opened(path: str) -> int:
+    """Return a descriptor of the existing directory, with a lock of this process. Raises SynapseError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:

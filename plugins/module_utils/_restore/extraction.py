@@ -140,7 +140,8 @@ class _Members:
     @property
     def expected(self) -> bytes:
         """The SHA-256 of the current member."""
-        return self._digests[self._number * _DIGEST_SIZE :][:_DIGEST_SIZE]
+        start = self._number * _DIGEST_SIZE
+        return self._digests[start : start + _DIGEST_SIZE]
 
     def advance(self) -> None:
         """Take the next member."""

@@ -20,7 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
     user_id,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import Member
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import UNFINISHED
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import LOST_AND_FOUND, UNFINISHED
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.files import (
     described_media,
@@ -74,6 +74,7 @@ def first_medium(directories: t.Iterable[MediaDirectory]) -> str:
             found += [name for name in names if os.path.islink(os.path.join(place, name))]
             if found:
                 return os.path.join(place, found[0])
+            names[:] = _with_media(directory.path, place, names)
     return ""
 
 
@@ -86,9 +87,14 @@ def present_sizes(directories: t.Sequence[MediaDirectory]) -> list[int]:
 def _size(path: str, others: t.Collection[str]) -> int:
     size = 0
     for place, names, files in os.walk(path):
-        names[:] = [name for name in names if os.path.join(place, name) not in others]
+        names[:] = [name for name in _with_media(path, place, names) if os.path.join(place, name) not in others]
         size += sum(os.lstat(os.path.join(place, name)).st_size for name in files)
     return size
+
+
+def _with_media(top: str, place: str, names: t.Iterable[str]) -> list[str]:
+    """Return which of the directories in `place` may have media: those that a backup reads, see its `walk`."""
+    return [name for name in names if not name.startswith(".") and (place != top or name != LOST_AND_FOUND)]
 
 
 def lost_media(sample: Json, directories: t.Sequence[MediaDirectory]) -> list[Json]:

@@ -124,9 +124,10 @@ def test_a_relative_path_is_refused(path: str) -> None:
         Destination(path, "example.org")
 
 
-def test_a_directory_of_the_system_is_refused() -> None:
+@pytest.mark.parametrize("path", ["/etc", "/usr/no-such-directory", "/lib/no-such-directory"])
+def test_a_directory_of_the_system_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match="a directory of the system"):
-        Destination("/etc", "example.org").check()
+        Destination(path, "example.org").check()
 
 
 def test_a_partial_file_is_private_and_new(destination: Destination) -> None:

@@ -83,6 +83,15 @@ def test_hidden_directories_are_left_out(store: pathlib.Path) -> None:
     assert left.skipped == [{"path": "3/.snapshot", "reason": "it is a hidden directory"}]
 
 
+def test_what_a_check_of_the_disk_has_found_is_left_out(store: pathlib.Path) -> None:
+    for directory in (store, store / "empty"):
+        (directory / "lost+found").mkdir(mode=0o700)
+        (directory / "lost+found" / "#12").write_bytes(b"12345")
+    found, left = _walk(store)
+    assert set(found) == {"empty/lost+found/#12", "local_content/aa/one", "two"}
+    assert left == Left([], [])
+
+
 def test_a_file_that_becomes_a_link_is_not_followed(store: pathlib.Path, tmp_path: pathlib.Path) -> None:
     left = Left([], [])
     walking = walk(str(store), left)

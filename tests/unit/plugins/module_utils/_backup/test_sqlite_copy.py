@@ -20,6 +20,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.sqlite_
     open_place,
     read_copy,
     remove_copy,
+    require_place,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import count_rows
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
@@ -52,6 +53,13 @@ def _copy(database: pathlib.Path) -> tuple[dict[str, int], bytes]:
             content = file.read()
         remove_copy(place)
     return counts, content
+
+
+def _refused(database: pathlib.Path, message: str) -> None:
+    with pytest.raises(SynapseError, match=message):
+        require_place(str(database))
+    with pytest.raises(SynapseError, match=message), open_place(str(database)):
+        pass
 
 
 def test_the_copy_has_what_is_only_in_the_log(database: pathlib.Path) -> None:
@@ -99,6 +107,8 @@ def test_what_a_killed_run_has_left_is_removed(database: pathlib.Path) -> None:
     left.mkdir(mode=0o700)
     (left / COPY).write_text("half of it")
     (left / f"{COPY}-journal").write_text("x")
+    require_place(str(database))
+    assert (left / COPY).exists()
     assert _copy(database)[0]["events"] == 5001
     assert not left.exists()
 
@@ -107,22 +117,27 @@ def test_a_directory_of_somebody_else_is_left_alone(database: pathlib.Path) -> N
     left = database.parent / DIRECTORY
     left.mkdir(mode=0o700)
     (left / "important").write_text("x")
-    with pytest.raises(SynapseError, match="is not a directory of a backup"), open_place(str(database)):
-        pass
+    _refused(database, "is not a directory of a backup")
     assert (left / "important").exists()
 
 
 def test_a_link_is_not_followed(database: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (database.parent / DIRECTORY).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SynapseError, match="is not a directory of a backup"), open_place(str(database)):
-        pass
+    _refused(database, "is not a directory of a backup")
 
 
 def test_two_runs_at_the_same_time(database: pathlib.Path) -> None:
-    again = open_place(str(database))
-    with open_place(str(database)), pytest.raises(SynapseError, match="Another run is copying"), again:
-        pass
+    with open_place(str(database)):
+        _refused(database, "Another run is copying")
+
+
+def test_a_directory_without_the_right_to_write(database: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_place(str(database))
+    assert not (database.parent / DIRECTORY).exists()
+    monkeypatch.setattr(os, "access", lambda *_arguments, **_options: False)
+    with pytest.raises(SynapseError, match=f"the owner of the database {database}, cannot write in {database.parent}"):
+        require_place(str(database))
 
 
 def test_a_file_that_is_not_a_database(tmp_path: pathlib.Path) -> None:

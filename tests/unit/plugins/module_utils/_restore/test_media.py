@@ -14,7 +14,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.archive_reader import Member
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.tar_headers import Entry, Source
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore import media
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import MediaDirectory, present_sizes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.media import (
+    MediaDirectory,
+    first_medium,
+    present_sizes,
+)
 
 OWN = Attributes(0o750, os.geteuid(), os.getegid())
 
@@ -28,6 +32,19 @@ def test_a_file_counts_for_the_innermost_directory(tmp_path: pathlib.Path, order
     sizes = {"outer": 10, "link": 5, "missing": 0}
     directories = [MediaDirectory(str(tmp_path / name), OWN) for name in sizes][::order]
     assert present_sizes(directories) == [*sizes.values()][::order]
+
+
+def test_a_new_disk_is_empty(tmp_path: pathlib.Path) -> None:
+    for name in (".snapshots", "local_content/.Trash-0", "lost+found"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "one").write_bytes(b"12345")
+    places = [MediaDirectory(str(tmp_path), OWN)]
+    assert (first_medium(places), present_sizes(places)) == ("", [0])
+    # Elsewhere it is a name like others.
+    medium = tmp_path / "local_content" / "lost+found"
+    medium.mkdir()
+    (medium / "one").write_bytes(b"123")
+    assert (first_medium(places), present_sizes(places)) == (str(medium / "one"), [3])
 
 
 @pytest.mark.parametrize(
