@@ -132,6 +132,8 @@ notes:
     find fewer users.
   - The state of the move is kept in C(.matrix_ops-migration.json) in the directory of the first file of
     O(config_path). Without it, an interrupted move cannot be continued, and O(state=back) is not possible.
+  - Only tables of Synapse are copied. If the SQLite database has others with rows, such as those of a module of
+    Synapse, the task warns of them, also in check mode.
   - Environment variables of PostgreSQL's client library in the environment of the task, such as C(PGOPTIONS), are
     ignored, because Synapse would not have them later.
   - If the configuration sets C(databases), it cannot be moved, because C(synapse_port_db) supports only one database.
@@ -240,7 +242,8 @@ migration:
     not_copied:
       description:
         - Tables with rows that Synapse's program does not copy, with the number of their rows. Synapse fills the user
-          directory again, and does not need the others.
+          directory again, and does not need the others. But a module of Synapse may need tables that it has made
+          itself. The task warns of those.
       returned: after a move
       type: dict
       sample:

@@ -199,9 +199,14 @@ def test_content_of_others_in_an_interrupted_move(monkeypatch: pytest.MonkeyPatc
         assert moved.differing() == {}
 
 
-def test_rows_that_postgresql_cannot_store() -> None:
+def test_rows_that_postgresql_cannot_store_and_tables_that_are_not_synapses() -> None:
     with moving() as moved:
         moved.server.write("INSERT INTO room_tags VALUES (?, '!room', 'a' || char(0), '{}')", moved.made["alice"])
+        # A module of Synapse may have made it.
+        moved.server.write("CREATE TABLE invitation_codes AS SELECT 'a code' AS code")
+        assert "invitation_codes (1). They are not copied" in str(moved.run(check=True)["warnings"])
         done = moved.run()
         assert done.get("changed"), done
+        assert "invitation_codes (1). They are not copied" in str(done["warnings"])
+        assert done["migration"]["not_copied"]["invitation_codes"] == 1
         assert done["migration"]["unstorable"] == {"room_tags": 1}

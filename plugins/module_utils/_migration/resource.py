@@ -17,6 +17,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_us
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.libpq_variables import (
     forget_libpq_variables,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import read_schema_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.server_directory import (
     find_server_directory,
 )
@@ -32,6 +33,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.sour
     require_space,
     settings_of,
     size_of,
+    warn_of_others,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.space import (
     copies_of,
@@ -43,6 +45,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.stat
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import (
     Found,
     Switch,
+    configuration_owner,
     is_target,
     port_configuration,
     read_present,
@@ -76,6 +79,7 @@ class MigrationResource:
         self._state: MoveState | None = None
         self._source = ""
         self._description = ""
+        self._warnings: list[str] = []
         self._tried = False
 
     def plan(self) -> Plan:
@@ -87,7 +91,7 @@ class MigrationResource:
         if self._tried:
             # After a failure, only the result counts.
             return self._outcome(found)
-        self._state = self._file(self._uid_of_configuration()).read()
+        self._state = self._file(configuration_owner(self._declared)).read()
         self._source = self._find_source(found)
         self._service.require_same_configuration()
         if not self._present:
@@ -113,7 +117,7 @@ class MigrationResource:
 
     def result(self, plan: Plan, executed: bool) -> dict[str, t.Any]:
         """Return where the data was and is, and what the move has found out."""
-        state = self._file(self._uid_of_configuration()).read() if executed else self._state
+        state = self._file(configuration_owner(self._declared)).read() if executed else self._state
         details = state.result if state and state.phase is Phase.DONE and self._present and self._source else {}
         return {
             "migration": {
@@ -122,7 +126,8 @@ class MigrationResource:
                 "database": (plan.after or {})["database"],
                 "dropin_path": self._declared.dropin,
                 **(details if not plan.changed or executed else {}),
-            }
+            },
+            "warnings": self._warnings,
         }
 
     def _plan_of(
@@ -147,7 +152,7 @@ class MigrationResource:
     def _outcome(self, found: Found) -> Plan:
         if found.uses_sqlite is self._present:
             return self._plan_of(found, self._description, lambda: None)
-        state = self._file(self._uid_of_configuration()).read()
+        state = self._file(configuration_owner(self._declared)).read()
         if state is None or state.phase in (Phase.DONE, Phase.BACK):
             return self._plan_of(found)
         # The configuration is as declared, but the server is not proven, or does not run.
@@ -159,8 +164,10 @@ class MigrationResource:
         self._service.require_control()
         # After the switch, it would be too late to learn that a start cannot be seen.
         self._service.require_answer()
+        names = read_schema_names(program.python)
         with acting_as(uid):
             require_movable(settings_of(self._source), program)
+            self._warnings = warn_of_others(settings_of(self._source), program, names)
         interrupted = InterruptedMove(declared, program, self._target, self._service, self._source, uid)
         resumes, anew = interrupted.find(self._state)
         directory = self._require_workplace()
@@ -259,12 +266,6 @@ class MigrationResource:
             return os.stat(self._source).st_uid
         except OSError as error:
             raise SynapseError(f"{self._source or 'The SQLite database'} cannot be read: {error.strerror}.") from error
-
-    def _uid_of_configuration(self) -> int:
-        try:
-            return os.stat(self._declared.config_path[0]).st_uid
-        except OSError:
-            return os.geteuid()
 
     def _require_workplace(self) -> str:
         """Return the path of the directory for the copies. Raises what `_workplace` would raise. Changes nothing."""

@@ -19,6 +19,8 @@ import sqlite3
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import count_tables, table_names
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
@@ -68,6 +70,11 @@ def require_movable(settings: DatabaseSettings, program: PortProgram) -> None:
     path = settings.arguments["database"]
     with Database(settings) as database:
         [(version,)] = database.rows("SELECT version FROM schema_version")
+        if version > program.schema_version:
+            raise InvalidInput(
+                f"{path} has the schema {version} of a newer Synapse, but the installed Synapse {program.version} uses"
+                f" {program.schema_version}. Install the newer version again, start it, and run the task again."
+            )
         if version != program.schema_version:
             raise InvalidInput(
                 f"{path} has the schema {version}, but the installed Synapse {program.version} uses"
@@ -93,6 +100,24 @@ def require_movable(settings: DatabaseSettings, program: PortProgram) -> None:
                 f"{path} has auto_vacuum, which changes the numbers of rows that Synapse's program relies on. Stop"
                 " Synapse, run PRAGMA auto_vacuum=off and VACUUM on the database, and start it again."
             )
+
+
+def warn_of_others(settings: DatabaseSettings, program: PortProgram, names: SchemaNames) -> list[str]:
+    """Return a sentence about tables with rows that are not Synapse's, which its program does not copy, or nothing.
+
+    `names`: what the installed Synapse creates.
+    """
+    with Database(settings) as database:
+        others = [name for name in table_names(database) if not names.has_relation(name)]
+        counts = count_tables(database, [name for name in others if name not in program.ignored])
+    found = ", ".join(f"{name} ({rows})" for name, rows in counts.items() if rows)
+    if not found:
+        return []
+    return [
+        f"{settings.arguments['database']} also has tables that the installed Synapse does not know, here with the"
+        f" number of their rows: {found}. They are not copied to PostgreSQL. If a module of Synapse uses them, copy"
+        " them by hand."
+    ]
 
 
 def copy_database(path: str, to: str, work: Work) -> None:

@@ -149,3 +149,9 @@ def trusted_users(declared: DeclaredMigration, uid: int) -> frozenset[int]:
     """Return the IDs of the users who may write to the directories: those who can change the server anyway."""
     main = read_attributes(declared.config_path[0])
     return frozenset(([main.uid] if main else []) + [uid])
+
+
+def configuration_owner(declared: DeclaredMigration) -> int:
+    """Return the ID of the user who owns the configuration, or that of this process if there is none."""
+    main = read_attributes(declared.config_path[0])
+    return main.uid if main else os.geteuid()

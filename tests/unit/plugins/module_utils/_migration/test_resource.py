@@ -14,6 +14,7 @@ import typing as t
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import interrupted as interrupted_module
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration import passes as passes_module
@@ -29,6 +30,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.swit
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import locked
 
+TABLES = ("schema_version", "applied_schema_deltas", "background_updates")
 SETTINGS = {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
 
 
@@ -109,8 +111,9 @@ def world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(interrupted_module, "find_written", lambda *_arguments: made.written)
     monkeypatch.setattr(Switch, "prepare", lambda _self: None)
     monkeypatch.setattr(Target, "is_empty", lambda _self: made.empty)
-    monkeypatch.setattr(interrupted_module, "read_schema_names", lambda _python: "names")
-    monkeypatch.setattr(passes_module, "read_schema_names", lambda _python: "names")
+    names = SchemaNames(frozenset(TABLES), frozenset(), frozenset())
+    for module in (interrupted_module, passes_module, resource_module):
+        monkeypatch.setattr(module, "read_schema_names", lambda _python: names)
     monkeypatch.setattr(Target, "require_own", lambda _self, names: made.calls.append({"names": names}))
     monkeypatch.setattr(Target, "holds", lambda _self, move: move == "a name")
     monkeypatch.setattr(Target, "open", lambda _self: contextlib.nullcontext())
@@ -169,6 +172,16 @@ def test_a_move_is_planned_and_done_once(world: World) -> None:
     again = world.resource()
     assert not again.plan().changed
     assert again.result(again.plan(), False)["migration"]["rows"] == 5
+
+
+def test_tables_that_are_not_copied_are_no_surprise(world: World) -> None:
+    resource = world.resource()
+    assert resource.result(resource.plan(), False)["warnings"] == []
+    with contextlib.closing(sqlite3.connect(world.source)) as connection:
+        connection.executescript("CREATE TABLE of_a_module (id); INSERT INTO of_a_module VALUES (1)")
+    resource = world.resource()
+    [warning] = resource.result(resource.plan(), False)["warnings"]
+    assert "of_a_module (1). They are not copied" in warning
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
@@ -25,6 +26,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.sour
     require_space,
     settings_of,
     size_of,
+    warn_of_others,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work
 
@@ -109,7 +111,12 @@ def test_what_can_be_moved(database: sqlite3.Connection, tmp_path: pathlib.Path)
         (
             "UPDATE schema_version SET version = 92",
             "UPDATE schema_version SET version = 94",
-            "has the schema 92, but the installed Synapse 1.163.2 uses 94",
+            "has the schema 92, but the installed Synapse 1.163.2 uses 94. Start Synapse",
+        ),
+        (
+            "UPDATE schema_version SET version = 95",
+            "UPDATE schema_version SET version = 94",
+            "has the schema 95 of a newer Synapse, but the installed Synapse 1.163.2 uses 94. Install the newer",
         ),
     ):
         database.execute(statement)
@@ -117,6 +124,22 @@ def test_what_can_be_moved(database: sqlite3.Connection, tmp_path: pathlib.Path)
             require_movable(settings, PROGRAM)
         database.execute(undo)
     require_movable(settings, PROGRAM)
+
+
+def test_tables_that_are_not_synapses_are_named_if_they_have_rows(
+    database: sqlite3.Connection, tmp_path: pathlib.Path
+) -> None:
+    settings = settings_of(str(tmp_path / "homeserver.db"))
+    own = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    names = SchemaNames(frozenset(own), frozenset(), frozenset())
+    program = PROGRAM._replace(ignored=frozenset({"ignored"}))
+    database.execute("CREATE TABLE empty (id)")
+    database.execute("CREATE TABLE ignored AS SELECT 1")
+    assert warn_of_others(settings, program, names) == []
+    database.execute("CREATE TABLE codes AS SELECT 1 UNION SELECT 2")
+    [warning] = warn_of_others(settings, program, names)
+    assert "homeserver.db also has tables that the installed Synapse does not know" in warning
+    assert "rows: codes (2). They are not copied" in warning
 
 
 def test_auto_vacuum_is_refused(database: sqlite3.Connection, tmp_path: pathlib.Path) -> None:
