@@ -335,6 +335,10 @@ def test_scratch_databases_of_an_administrator(made: BackedUp) -> None:
         find_administrator(plain, None, Login())
     with pytest.raises(SynapseError, match="verify_login_user plain cannot create databases"):
         find_administrator(plain, None, Login("plain", "plain-secret"))
+    with pytest.raises(
+        SynapseError, match=r"failed for user .plain.\. Check verify_login_user and verify_login_password"
+    ):
+        find_administrator(plain, None, Login("plain", "wrong"))
     made.server.write("CREATE ROLE creator LOGIN CREATEDB PASSWORD 'creator-secret'")
     with pytest.raises(SynapseError, match='belongs to plain.* let a superuser run: GRANT "plain" TO "creator"'):
         find_administrator(plain, None, Login("creator", "creator-secret"))

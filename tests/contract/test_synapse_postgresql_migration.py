@@ -147,8 +147,9 @@ def _refused(moved: Moving, message: str, **changed: t.Any) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"login_password": "wrong"}, "cannot be reached: "),
-        ({"login_port": 1}, "cannot be reached: "),
+        ({"login_password": "wrong"}, ". Check login_user and login_password"),
+        ({"login_port": 1}, "Connection refused. Check that PostgreSQL runs, and login_host, login_port"),
+        ({"login_db": "nosuch"}, "create it with createdb --encoding=UTF8 --locale=C "),
         ({"login_db": ""}, "login_db is empty"),
         ({"login_port": 0}, "login_port is 0"),
         ({"cp_max": 0}, "Set cp_min to at least 1"),

@@ -14,6 +14,7 @@ drop it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pwd
 import re
@@ -24,6 +25,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._backup.layout import PIECE
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._command import BinaryCommand
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import Advice
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.as_user import acting_as, started_as
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
@@ -86,7 +88,8 @@ def find_administrator(settings: DatabaseSettings, uid: int | None, login: Login
     """
     if login.user:
         changed = {**settings.arguments, "user": login.user, "password": login.password or None}
-        given = Administrator(_changed(settings, changed), None)
+        advice = Advice("Check verify_login_user and verify_login_password.", "Check verify_login_user.")
+        given = Administrator(dataclasses.replace(_changed(settings, changed), advice=advice), None)
         if not _answer(given, _MAY_CREATE):
             raise InvalidInput(f"verify_login_user {login.user} cannot create databases. Choose another one.")
         owner = str(_answer(Administrator(settings, uid), _OWN))

@@ -20,6 +20,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.homeserver import Configuration
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import Advice, advice_for
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -48,7 +49,8 @@ class DatabaseSettings:
     """Where the database is: `engine` is sqlite3 or psycopg2, `arguments` are those of its function `connect`.
 
     `source`: the configuration file that sets it. `allow_unsafe_locale`: Synapse accepts any locale. `doubt`: what in
-    the configuration may be the reason if it cannot be reached, as sentences, or "".
+    the configuration may be the reason if it cannot be reached, as sentences, or "". `advice`: if options of the task
+    set it, and not the configuration file.
     """
 
     engine: str
@@ -56,6 +58,7 @@ class DatabaseSettings:
     source: str
     allow_unsafe_locale: bool = False
     doubt: str = ""
+    advice: Advice | None = None
 
     @property
     def shown(self) -> str:
@@ -274,16 +277,9 @@ def _connect_postgresql(settings: DatabaseSettings, writable: bool) -> Connected
         if connection is not None:
             connection.close()
         said = _first_line(error).replace(str(settings.arguments.get("password") or "\n"), "********")
-        refused = "authentication failed" in said or "no password supplied" in said or "pg_hba.conf" in said
+        advice = (settings.advice or advice_for(settings.source)).on(said)
         raise ConnectionFailed(
-            f"{_capital(settings.shown)} cannot be reached: {said}."
-            + (
-                f" Check the password in {settings.source}. If PostgreSQL lets the user of Synapse connect without a"
-                " password, run the task as that user, with become_user."
-                if refused
-                else f" Check that PostgreSQL runs, and that Synapse uses the configuration {settings.source}."
-            )
-            + (f" {settings.doubt}" if settings.doubt else ""),
+            f"{_capital(settings.shown)} cannot be reached: {said}. {advice} {settings.doubt}".rstrip(),
             sent=False,
         ) from error
     return connection, errors

@@ -12,6 +12,7 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import Advice
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import creation_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
@@ -66,7 +67,12 @@ class DeclaredMigration:
     def target(self) -> DatabaseSettings:
         """Where the data goes, connected to as Synapse will connect, with a name for the sessions."""
         arguments = {**self._public_arguments, **self._secret_arguments, "application_name": APPLICATION}
-        return DatabaseSettings("psycopg2", arguments, SOURCE)
+        advice = Advice(
+            "Check login_user and login_password, and the lines of pg_hba.conf for this user.",
+            "Check that PostgreSQL runs, and login_host, login_port, login_db and login_user. If there is no such"
+            f" database yet, create it with {self.createdb}",
+        )
+        return DatabaseSettings("psycopg2", arguments, SOURCE, advice=advice)
 
     @property
     def target_name(self) -> str:

@@ -151,7 +151,7 @@ class RestoreResource:
             yield Step(what, self._begin)
         if stage is not Stage.PLACED:
             yield Step(self._described(), self._place)
-        yield Step(f"start {self._service.described}", self._start)
+        yield Step(f"start {self._service.described_within}", self._start)
 
     def _described(self) -> str:
         found = self._found

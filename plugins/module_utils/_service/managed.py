@@ -105,7 +105,13 @@ class Service(abc.ABC):
     @property
     @abc.abstractmethod
     def described(self) -> str:
-        """What it is, for messages."""
+        """What it is, at the beginning of a sentence."""
+
+    @property
+    def described_within(self) -> str:
+        """What it is, within a sentence."""
+        described = self.described
+        return f"the {described[4:]}" if described.startswith("The ") else described
 
     @abc.abstractmethod
     def is_running(self) -> bool:

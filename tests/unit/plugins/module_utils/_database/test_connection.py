@@ -15,6 +15,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
     Configuration,
     ConfigurationFile,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import Advice
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import (
     Database,
     DatabaseSettings,
@@ -240,6 +241,15 @@ def test_refused_connection(monkeypatch: pytest.MonkeyPatch, words: str, message
     assert "\n" not in raised.value.message
     assert driver.arguments["connect_timeout"] > 0
     assert driver.arguments["password"] == "hush"
+
+
+def test_refused_connection_of_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration file sets it that could be checked."""
+    monkeypatch.setitem(sys.modules, "psycopg2", Driver("connection failed: Connection refused"))
+    advice = Advice("Check login_user.", "Check login_host.")
+    with pytest.raises(ConnectionFailed) as raised:
+        Database(DatabaseSettings("psycopg2", {"dbname": "synapse"}, "the task", advice=advice))
+    assert raised.value.message.endswith("Connection refused. Check login_host.")
 
 
 def _classes(module: t.Any) -> list[type[Exception]]:

@@ -175,7 +175,7 @@ def test_a_worker_that_was_not_started_is_started_by_the_next_run(host: Host) ->
     assert [each["config_path"] for each in host.service.workers] == [daemon["config_path"]]
     # The main process was started, and then the task was killed.
     host.service.workers = []
-    assert host.run().done == [f"start {host.service.described}"]
+    assert host.run().done == [f"start the daemon with {host.server}/homeserver.yaml"]
     assert [each["config_path"] for each in host.service.workers] == [daemon["config_path"]]
     assert _stage(host) == "done"
 
@@ -213,7 +213,7 @@ def test_a_server_that_was_not_started_is_started_by_the_next_run(host: Host) ->
     host.write()
     host.resource().plan().execute()
     host.service.is_up = False
-    assert host.run().done == [f"start {host.service.described}"]
+    assert host.run().done == [f"start the daemon with {host.server}/homeserver.yaml"]
     assert _stage(host) == "done"
 
 

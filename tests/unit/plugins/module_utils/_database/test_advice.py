@@ -1,0 +1,27 @@
+# Copyright (c) 2026, the matrix_ops.synapse authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import advice_for
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('FATAL:  password authentication failed for user "s"', "Check the password in /etc/homeserver.yaml."),
+        ('FATAL:  Peer authentication failed for user "s"', "Check the password in /etc/homeserver.yaml."),
+        ("fe_sendauth: no password supplied", "Check the password in /etc/homeserver.yaml."),
+        ('FATAL:  no pg_hba.conf entry for host "::1"', "Check the password in /etc/homeserver.yaml."),
+        (
+            "Connection refused",
+            "Check that PostgreSQL runs, and that Synapse uses the configuration /etc/homeserver.yaml.",
+        ),
+        ('FATAL:  database "x" does not exist', "Check that PostgreSQL runs, "),
+    ],
+)
+def test_advice(said: str, advice: str) -> None:
+    assert advice_for("/etc/homeserver.yaml").on(said).startswith(advice)
