@@ -10,12 +10,13 @@ import json
 import os
 import re
 import secrets
+import sqlite3
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import managed
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import managed, used_database
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.case import Place, State
 from ansible_collections.matrix_ops.synapse.tests.contract.expectation import (
@@ -97,6 +98,27 @@ def test_another_configuration_than_that_of_the_running_server(place: Place) -> 
     prove_refusal(place, _refusal("a part", message, config_path=paths[:1]))
 
 
+def test_another_database_than_that_of_the_running_server(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration was changed, and Synapse was not restarted. Nothing in the other database is about it."""
+    monkeypatch.setattr(used_database, "_PATIENCE", 0.2)
+    server, name = place.server, f"other_{place.unique}.db"
+    dropin = Path(server.config_path[1], "90-other.yaml")
+    arguments = {key: value for key, value in server.database.items() if key != "name"}
+    if server.database["name"] == "sqlite3":
+        arguments["database"] = str(Path(server.directory, name))
+        sqlite3.connect(arguments["database"]).close()
+    else:
+        arguments["database"] = name
+        server.write(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+        server.forget_database()
+    dropin.write_text(json.dumps({"database": {"name": server.database["name"], "args": arguments}}))
+    try:
+        message = rf"Synapse runs \(process \d+\), but does not use the \S+ database {re.escape(arguments['database'])}"
+        prove_refusal(place, _refusal("other", message, purge_media=True))
+    finally:
+        dropin.unlink()
+
+
 def test_a_server_that_would_not_be_seen_to_start(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old database would be dropped by then."""
     monkeypatch.setattr(managed, "_PATIENCE", 0.2)
@@ -125,6 +147,9 @@ def test_a_server_that_has_federated(met: Place) -> None:
     assert met.ids["other"] in kinds["destinations"]
     assert met.ids["other"] in kinds["members"]
     assert len(result["remedies"]) == 5
+    remedies = " ".join(each["remedy"] for each in result["remedies"])
+    [path] = re.findall(r"with POST (\S+)\.", remedies)
+    assert met.server.ask("POST", path.replace("TIME", "1700000000000"), {})[0] == 200
 
 
 def test_a_server_whose_only_evidence_is_in_its_history(place: Place) -> None:

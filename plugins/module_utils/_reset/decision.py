@@ -59,7 +59,8 @@ def require_confirmation(server_name: str, confirm: str, server_names: t.Sequenc
             " be dropped."
         )
     raise InvalidInput(
-        f"confirm is {confirm}, but the configuration on this host is that of {server_name}. Check that this is the"
+        # Two names may differ only in a space, or in a letter of another script.
+        f"confirm is {confirm!a}, but the configuration on this host is that of {server_name}. Check that this is the"
         " right host. The two must be exactly the same, with the port if there is one."
     )
 

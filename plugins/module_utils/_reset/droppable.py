@@ -12,6 +12,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.open_in import is_open_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import read_schema_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import ConfigurationError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents import Contents, read_contents
@@ -38,6 +39,9 @@ class Droppable(t.Protocol):
 
     def contents(self) -> Contents:
         """Return what is in the database."""
+
+    def is_open_in(self, pids: t.Collection[int]) -> bool:
+        """Return whether one of these processes of Synapse uses the database. See `_database.open_in`."""
 
     def require_droppable(self) -> None:
         """Raise InvalidInput for a reason why `drop` would refuse. Changes nothing."""
@@ -94,6 +98,10 @@ class SqliteDatabase:
         """See Droppable."""
         return read_contents(self._settings)
 
+    def is_open_in(self, pids: t.Collection[int]) -> bool:
+        """See Droppable."""
+        return is_open_in(self._settings, pids)
+
     def require_droppable(self) -> None:
         """See Droppable."""
         self._file.require_movable()
@@ -135,6 +143,11 @@ class PostgresqlDatabase:
         """See Droppable."""
         with self._as_synapse():
             return read_contents(self._settings)
+
+    def is_open_in(self, pids: t.Collection[int]) -> bool:
+        """See Droppable."""
+        with self._as_synapse():
+            return is_open_in(self._settings, pids)
 
     def require_droppable(self) -> None:
         """See Droppable."""

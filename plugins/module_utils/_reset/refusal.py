@@ -56,7 +56,8 @@ def remedies(server_name: str) -> list[JsonObject]:
             "problem": "a full disk",
             "remedy": "List the biggest rooms with the module matrix_ops.synapse.synapse_database_info (option"
             " biggest_rooms), delete those that are not needed with matrix_ops.synapse.synapse_room (state: absent),"
-            " and remove cached media of other servers with POST /_synapse/admin/v1/purge_media_cache.",
+            " and remove media of other servers that were not used since a time in milliseconds since 1970 with POST"
+            " /_synapse/admin/v1/purge_media_cache?before_ts=TIME.",
         },
         {
             "problem": "a slow Synapse",

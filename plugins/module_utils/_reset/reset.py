@@ -20,6 +20,9 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.reader import new_signing_key
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.background_updates import find_databases
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.libpq_variables import (
+    forget_libpq_variables,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConfigurationError,
     InvalidInput,
@@ -50,26 +53,14 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.run impo
     BackupMaker,
     Parts,
     ResetRun,
-    Server,
     is_of_old,
 )
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.server import ControlledServer
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey, find_signing_key
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.used_database import require_use
 
 _IN_USE, _EMPTY = "in use", "empty"
 _FILES, _NO_FILES = "files", "none"
-
-
-class ControlledServer(Server, t.Protocol):
-    """A server, and whether it can be controlled as it was declared. See `_service.managed.Service`."""
-
-    def require_control(self) -> None:
-        """Raise SynapseError for the reason why `stop` or `start` would refuse."""
-
-    def require_same_configuration(self) -> None:
-        """Raise SynapseError if it runs with other paths of its configuration."""
-
-    def require_answer(self) -> None:
-        """Raise SynapseError if it runs, but does not answer."""
 
 
 class ResetResource:
@@ -107,6 +98,7 @@ class ResetResource:
     def plan(self) -> Plan:
         """See Resource. Raises InvalidInput if the database must not be dropped."""
         declared = self._declared
+        forget_libpq_variables()
         self._server.require_same_configuration()
         configuration = self._read_configuration()
         self._server_name = configuration.server_name
@@ -114,6 +106,7 @@ class ResetResource:
         self._place = self._find_place()
         settings = find_databases(configuration, self._place.working_directory)
         self._opened = open_database(settings, declared.synapse_python, self._place.as_synapse)
+        require_use(self._server, self._database.shown, self._database.is_open_in)
         contents = self._database.contents()
         require_confirmation(self._server_name, declared.confirm, contents.server_names)
         require_nothing_half_done(declared.config_path)

@@ -22,6 +22,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.contents
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.droppable import Droppable
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.media_clearing import Cleared, MediaClearing
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note import Note, NoteFile
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.server import Server
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.signing_key import SigningKey
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.interruption import (
     Interrupted,
@@ -46,26 +47,6 @@ class BackupMaker(t.Protocol):
 
     def write(self) -> Written:
         """Make the backup. Raises SynapseError."""
-
-
-class Server(t.Protocol):
-    """What is needed of `_service.control.Service`."""
-
-    @property
-    def described(self) -> str:
-        """The service in a message."""
-
-    def is_running(self) -> bool:
-        """Whether it runs."""
-
-    def running(self, before: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """What runs now and what ran by `before`."""
-
-    def stop(self) -> None:
-        """End all processes."""
-
-    def start(self, running: dict[str, t.Any] | None = None) -> None:
-        """Start what ran, and wait until it answers."""
 
 
 @dataclasses.dataclass(frozen=True)

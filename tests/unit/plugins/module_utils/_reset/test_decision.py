@@ -83,6 +83,8 @@ def test_accounts_of_two_servers() -> None:
         ("", "confirm is empty. Set it to the server name, example.org:8448"),
         ("example.org", "the configuration on this host is that of example.org:8448"),
         ("EXAMPLE.org:8448", "exactly the same"),
+        ("example.org:8448 ", "confirm is 'example.org:8448 ', but"),
+        ("ex\u0430mple.org:8448", r"confirm is 'ex\\u0430mple.org:8448', but"),
         ("old.example", "is the old server name. The configuration sets server_name to example.org:8448"),
     ],
 )

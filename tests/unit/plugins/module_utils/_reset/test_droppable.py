@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import pytest
@@ -26,6 +27,9 @@ def test_one_file(tmp_path: pathlib.Path) -> None:
     database = open_database([DatabaseSettings("sqlite3", {"database": str(path)}, "a")], "/python")
     assert isinstance(database, SqliteDatabase)
     assert database.contents() == Contents()
+    assert not database.is_open_in([os.getpid()])
+    with path.open("rb"):
+        assert database.is_open_in([os.getpid()])
     database.require_droppable()
     database.drop()
     assert database.is_aside()

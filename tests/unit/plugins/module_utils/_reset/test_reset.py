@@ -27,6 +27,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.note imp
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.place import Place
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._reset.reset import ResetResource
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.marker import Marker, Stage, write_marker
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP, Process
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import used_database
 from ansible_collections.matrix_ops.synapse.tests.unit.plugins.module_utils._federation.evidence_tables import TABLES
 
 STEPS = [
@@ -43,6 +45,10 @@ class Server:
     # Why it is not the one that was declared, and why it does not answer.
     other = ""
     silent = ""
+    pids: t.Sequence[int] = ()
+
+    def processes(self) -> list[Process]:
+        return [Process(pid, MAIN_APP, (), "python") for pid in self.pids]
 
     def require_control(self) -> None:
         if self.refuses:
@@ -173,7 +179,7 @@ def test_federated(host: Host) -> None:
 
 def test_wrong_confirmation(host: Host) -> None:
     with pytest.raises(
-        InvalidInput, match="confirm is b.example, but the configuration on this host is that of example"
+        InvalidInput, match="confirm is 'b.example', but the configuration on this host is that of example"
     ):
         host.resource("b.example").plan()
 
@@ -319,6 +325,22 @@ def test_nothing_is_said_about_the_database_of_another_configuration(host: Host)
     host.server.other = "It was started with another configuration."
     with pytest.raises(SynapseError, match="It was started with another configuration"):
         host.resource().plan()
+
+
+def test_another_database_than_that_of_the_running_server(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration was changed, and Synapse was not restarted: what is in that database is not about it."""
+    monkeypatch.setattr(used_database, "_PATIENCE", 0.0)
+    host.server.pids = [os.getpid()]
+    with pytest.raises(InvalidInput, match=r"does not use the SQLite database \S+homeserver\.db, which its config"):
+        host.resource().plan()
+    with host.database.open("rb"):
+        assert host.resource().plan().changed
+
+
+def test_the_environment_does_not_lead_to_another_database(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "db.example")
+    host.resource().plan()
+    assert "PGHOST" not in os.environ
 
 
 def test_proof(host: Host) -> None:

@@ -65,6 +65,9 @@ class OneDatabase:
             raise SynapseError("It cannot be read.")
         return self.world.contents
 
+    def is_open_in(self, pids: t.Collection[int]) -> bool:
+        return bool(pids)
+
     def require_droppable(self) -> None:
         raise AssertionError("not here")
 
