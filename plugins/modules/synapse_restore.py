@@ -381,6 +381,8 @@ def declare(parameters: Parameters) -> RestoreResource:
     require_one_access_token(parameters)
     names = [field.name for field in dataclasses.fields(Connection)]
     connection = Connection(**{name: parameters[name] for name in names}) if parameters["login_host"] else None
+    if connection is not None:
+        connection.check()
     declared = DeclaredRestore(
         src=parameters["src"],
         config_path=parameters["config_path"],

@@ -64,8 +64,13 @@ def test_databases_that_do_not_fit(made: Restored) -> None:
     made.in_postgres("CREATE DATABASE elsewhere TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")
     _refused(made, "Synapse cannot use the PostgreSQL database elsewhere", **_login(made))
     _refused(made, "createdb --encoding=UTF8 --locale=C --template=template0 --owner=synapse elsewhere", **_login(made))
-    _refused(made, "cannot be reached", **_login(made, login_password="wrong"))
-    _refused(made, "cannot be reached", **_login(made, login_db="missing"))
+    _refused(made, ". Check login_user and login_password", **_login(made, login_password="wrong"))
+    missing_database = "If there is no such database yet, create it with createdb"
+    _refused(made, missing_database, **_login(made, login_db="missing"))
+    _refused(made, "cp_min is 5 and cp_max is 0", **_login(made, cp_max=0))
+    made.in_postgres("DROP DATABASE synapse")
+    _refused(made, "homeserver.yaml in the archive sets the connection. Check that PostgreSQL runs there.")
+    made.empty_database()
     missing = made.run(check=True, **_login(made, login_db="missing", allow_missing_installation=True))
     assert [each["name"] for each in missing["unknown"]] == ["database"]
     result = made.run(**_login(made, login_db="missing", allow_missing_installation=True))

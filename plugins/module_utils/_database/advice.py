@@ -31,3 +31,22 @@ def advice_for(source: str) -> Advice:
         " task as that user, with become_user.",
         f"Check that PostgreSQL runs, and that Synapse uses the configuration {source}.",
     )
+
+
+def advice_for_options(createdb: str) -> Advice:
+    """Return the advice for a connection of the options `login_*`. `createdb`: what creates its database."""
+    return Advice(
+        "Check login_user and login_password, and the lines of pg_hba.conf for this user.",
+        "Check that PostgreSQL runs, and login_host, login_port, login_db and login_user. If there is no such database"
+        f" yet, create it with {createdb}",
+    )
+
+
+def advice_for_archive(source: str, createdb: str) -> Advice:
+    """Return the advice for a connection that the file `source` in an archive sets, which is not on the host yet."""
+    other = "set login_host and the other options to connect in another way"
+    return Advice(
+        f"{source} in the archive sets the connection. Give that user the same password in PostgreSQL, or {other}.",
+        f"{source} in the archive sets the connection. Check that PostgreSQL runs there. If there is no such database"
+        f" yet, {other}, or create it with {createdb}",
+    )

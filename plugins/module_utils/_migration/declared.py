@@ -12,8 +12,9 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import Advice
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import advice_for_options
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.login import require_possible
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import creation_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput
 
@@ -50,16 +51,7 @@ class DeclaredMigration:
             raise InvalidInput(
                 "config_path is empty. Set it to the files and directories that Synapse is started with."
             )
-        for name in ("login_host", "login_db", "login_user"):
-            if not getattr(self, name) or "\0" in getattr(self, name):
-                raise InvalidInput(f"{name} is empty or no text. Set it to what Synapse connects to PostgreSQL with.")
-        if not 0 < self.login_port < 65536:
-            raise InvalidInput(f"login_port is {self.login_port}. Set it to a number from 1 to 65535.")
-        if not 0 < self.cp_min <= self.cp_max:
-            raise InvalidInput(
-                f"cp_min is {self.cp_min} and cp_max is {self.cp_max}. Set cp_min to at least 1, and cp_max to at"
-                " least cp_min."
-            )
+        require_possible(self)
         if self.batch_size < 1 or self.sample_size < 0:
             raise InvalidInput("batch_size must be 1 or more, and sample_size must not be negative.")
 
@@ -67,11 +59,7 @@ class DeclaredMigration:
     def target(self) -> DatabaseSettings:
         """Where the data goes, connected to as Synapse will connect, with a name for the sessions."""
         arguments = {**self._public_arguments, **self._secret_arguments, "application_name": APPLICATION}
-        advice = Advice(
-            "Check login_user and login_password, and the lines of pg_hba.conf for this user.",
-            "Check that PostgreSQL runs, and login_host, login_port, login_db and login_user. If there is no such"
-            f" database yet, create it with {self.createdb}",
-        )
+        advice = advice_for_options(self.createdb)
         return DatabaseSettings("psycopg2", arguments, SOURCE, advice=advice)
 
     @property

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.dropin_file import DropinFile, header
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.login import require_possible
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, MissingLibrary
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.archived import archived_configuration
 
@@ -35,6 +36,10 @@ class Connection:
     login_password: str
     cp_min: int
     cp_max: int
+
+    def check(self) -> None:
+        """Raise InvalidInput for a connection that can never work."""
+        require_possible(self)
 
     def settings(self) -> Json:
         """Return the settings of the drop-in, in the order in which the role synapse_homeserver writes them."""

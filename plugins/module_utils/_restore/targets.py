@@ -8,16 +8,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._attributes import Attributes
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import (
+    advice_for_archive,
+    advice_for_options,
+)
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.postgresql_programs import creation_command
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
     ConnectionFailed,
     InvalidInput,
     MissingLibrary,
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.archived import archived_database
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.connection import MEMBER
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.placing import Directories
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._restore.postgresql import (
     PostgresqlTarget,
@@ -152,12 +160,23 @@ def find_target(
             raise
         return UnreadTarget(described, error, unseen)
     target = PostgresqlTarget(
-        settings,
+        _advised(settings, manifest),
         owner,
         dumped_by=major(described.get("dump_version") or described.get("server_version")),
         made_in=major(described.get("server_version")),
     )
     return target if unseen is None else UnseenTarget(target, unseen)
+
+
+def _advised(settings: DatabaseSettings, manifest: Json) -> DatabaseSettings:
+    """Return the settings with advice for a host that does not have the file yet which sets them."""
+    names = ("dbname", "database", "user")
+    name, other, user = (str(settings.arguments.get(each) or "") for each in names)
+    createdb = creation_command(name or other, user)
+    declared = any(file["member"] == MEMBER for file in manifest["files"])
+    advice = advice_for_options(createdb) if declared else advice_for_archive(settings.source, createdb)
+    # On the host of the backup, it was as it is in the archive.
+    return dataclasses.replace(settings, doubt="", advice=advice)
 
 
 def major(version: t.Any) -> int:

@@ -23,8 +23,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._export.command
 Json = dict[str, t.Any]
 
 _INSTALL = {
-    "package": "Install this version of the package matrix-synapse-py3",
-    "virtualenv": "Install this version, for example with the playbook matrix_ops.synapse.restore",
+    "package": "Install version {} of the package matrix-synapse-py3",
+    "virtualenv": "Install Synapse {}, for example with the playbook matrix_ops.synapse.restore",
 }
 
 
@@ -36,7 +36,8 @@ def read_installed(python: str, read: t.Callable[[str], SynapsePython] = read_sy
 def require_version(installed: SynapsePython | None, manifest: Json, python: str, *, other_allowed: bool) -> None:
     """Raise InvalidInput unless the installed Synapse is the one of the backup, or may and can use its database."""
     version, kind = str(manifest["synapse_version"]), str(manifest["installation"]["kind"])
-    fix = f"{_INSTALL.get(kind, 'Install that version')} ({version}), and set synapse_python to its Python."
+    install = _INSTALL.get(kind, "Install Synapse {}").format(version)
+    fix = f"{install}, and set synapse_python to its Python."
     if installed is None:
         raise InvalidInput(f"Synapse is not installed on this host: {python} (synapse_python) does not exist. {fix}")
     needed = int(manifest["database"]["schema_compat_version"])

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import advice_for
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advice import (
+    advice_for,
+    advice_for_archive,
+    advice_for_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,12 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.advic
 )
 def test_advice(said: str, advice: str) -> None:
     assert advice_for("/etc/homeserver.yaml").on(said).startswith(advice)
+
+
+def test_what_no_file_on_the_host_sets() -> None:
+    """There is no file to look at."""
+    refused, unreachable = 'FATAL:  password authentication failed for user "s"', "Connection refused"
+    assert advice_for_options("createdb x").on(refused).startswith("Check login_user and login_password")
+    assert advice_for_options("createdb x").on(unreachable).endswith("create it with createdb x")
+    assert advice_for_archive("/c.yaml", "createdb x").on(refused).startswith("/c.yaml in the archive sets")
+    assert advice_for_archive("/c.yaml", "createdb x").on(unreachable).endswith("or create it with createdb x")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -31,6 +32,12 @@ def _manifest(**files: str) -> tuple[dict[str, t.Any], dict[str, bytes]]:
     service = {"manager": "systemd", "config_path": ["/c/homeserver.yaml", "/c/conf.d"]}
     kept = {"homeserver.yaml": b"server_name: example.org\n", **{member: b"database: {}\n" for member in files}}
     return {"engine": "postgresql", "files": entries, "service": service}, kept
+
+
+def test_what_can_never_work() -> None:
+    _CONNECTION.check()
+    with pytest.raises(InvalidInput, match="cp_min is 2 and cp_max is 1"):
+        dataclasses.replace(_CONNECTION, cp_max=1).check()
 
 
 def test_the_drop_in() -> None:

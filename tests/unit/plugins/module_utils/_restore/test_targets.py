@@ -34,6 +34,7 @@ _MANIFEST = {
     "engine": "postgresql",
     "database": {"engine": "postgresql", "name": "d", "host": "h", "server_version": "15.8 (Debian)"},
     "service": {"config_path": ["/c/homeserver.yaml"]},
+    "files": [{"member": "files/1", "path": "/c/homeserver.yaml"}],
 }
 
 
