@@ -29,7 +29,8 @@ description:
     user of Synapse, such as the Synapse of another host.
   - The task fails before anything is stopped if Synapse would not start again, because its parser refuses the
     configuration, or because it may not create tables in the PostgreSQL database. It also fails if Synapse runs, but
-    was started with other paths than O(config_path), or does not answer at O(base_url) or O(unix_socket).
+    was started with other paths than O(config_path), uses another database than the configuration names now, or does
+    not answer at O(base_url) or O(unix_socket).
   - If something fails, the old database stays and Synapse runs on it again, or the new one stays. The message
     contains which of the two, and where the backup is. If the task is killed, the next one continues.
   - The way back is M(matrix_ops.synapse.synapse_restore), which only fills an empty host. On the same host, first stop
@@ -242,7 +243,7 @@ database_reset:
       type: str
       sample: /etc/matrix-synapse/homeserver.signing.key.of-old.example
     next_steps:
-      description: What to do next, as sentences. Empty if nothing changed.
+      description: What to do next, as sentences. Empty if no database was dropped.
       returned: always
       type: list
       elements: str

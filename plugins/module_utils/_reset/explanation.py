@@ -29,10 +29,12 @@ def reason_of(decision: Decision, server_name: str) -> str:
 
 
 def next_steps(decision: Decision, *, keeps_key: bool, keeps_media: bool) -> list[str]:
-    """Return what is left to do after a reset, as sentences.
+    """Return what is left to do after a reset, as sentences. Nothing if the database was not dropped.
 
     `keeps_key`: whether the server still has the signing key of its old name. `keeps_media`: whether the media stay.
     """
+    if decision.case is Case.UNUSED:
+        return []
     steps = [
         "All accounts and access tokens are gone. Create a server admin and a token for this collection:"
         " ansible-playbook -i INVENTORY matrix_ops.synapse.site, or matrix_ops.synapse.grant_admin.",

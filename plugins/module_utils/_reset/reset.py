@@ -237,7 +237,7 @@ class ResetResource:
         self._notes.require_writable()
         self._backup.prepare()
         self._steps = [
-            f"stop {_small(server.described)}",
+            *([f"stop {_small(server.described)}"] if server.is_running() else []),
             backup,
             f"drop everything in {database.shown}",
             *keyed,

@@ -37,3 +37,8 @@ def test_next_steps(old_server_name: str, keeps_key: bool, keeps_media: bool, wo
     found = next_steps(decision, keeps_key=keeps_key, keeps_media=keeps_media)
     assert len(found) == len(words)
     assert all(word in step for word, step in zip(words, found))
+
+
+def test_no_next_steps_without_a_drop() -> None:
+    """The accounts of application services, which the database may have, are still there."""
+    assert next_steps(Decision(Case.UNUSED), keeps_key=True, keeps_media=True) == []

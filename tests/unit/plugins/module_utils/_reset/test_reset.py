@@ -46,6 +46,7 @@ class Server:
     other = ""
     silent = ""
     pids: t.Sequence[int] = ()
+    runs = True
 
     def processes(self) -> list[Process]:
         return [Process(pid, MAIN_APP, (), "python") for pid in self.pids]
@@ -63,7 +64,7 @@ class Server:
             raise SynapseError(self.silent)
 
     def is_running(self) -> bool:
-        return True
+        return self.runs
 
     def running(self, before: t.Any = None) -> dict[str, t.Any]:
         return {"main": True}
@@ -157,6 +158,11 @@ def test_never_federated(host: Host) -> None:
     assert len(result["next_steps"]) == 2
     assert host.steps() == STEPS
     assert not (host.directory / ".matrix_ops-reset.json").exists()
+
+
+def test_a_server_that_does_not_run(host: Host) -> None:
+    host.server.runs = False
+    assert host.steps() == STEPS[1:]
 
 
 def test_with_media(host: Host) -> None:
