@@ -143,7 +143,8 @@ options:
     default: 1G
   manager:
     description:
-      - V(systemd) if Synapse runs as a systemd unit. The files of its units are then in the archive.
+      - V(systemd) if Synapse runs as a systemd unit. The files of its units are then in the archive. The task fails if
+        systemd has no unit O(unit).
       - V(daemon) if a user starts Synapse.
     type: str
     choices:

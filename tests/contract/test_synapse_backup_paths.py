@@ -76,6 +76,8 @@ _ANY_MODULE = [
         ({"optional_paths": ["x"]}, f"optional_paths contains 'x'. {_FIX}"),
         ({"environment_files": ["x"]}, f"environment_files contains 'x'. {_FIX}"),
         ({"synapse_python": "/etc"}, "synapse_python /etc does not run a Python with Synapse"),
+        # What nothing could start is no backup of a server.
+        ({"manager": "systemd", "unit": "no-such.service"}, "systemd has no unit no-such.service on this host"),
     ],
 )
 def test_paths_of_a_backup(made: Restored, changed: dict[str, t.Any], message: str) -> None:

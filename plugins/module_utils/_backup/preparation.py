@@ -96,6 +96,11 @@ def prepare(declared: DeclaredBackup) -> Prepared:
         )
     destination = Destination(declared.dest_directory, configuration.server_name)
     service = describe_service(declared.surroundings, _owner(configuration))
+    if service.lacks_unit:
+        raise InvalidInput(
+            f"systemd has no unit {declared.unit} on this host, so that nothing would start the server after a restore."
+            " Set unit to the unit of Synapse, or set manager to daemon if a user starts it."
+        )
     directory = declared.working_directory or working_directory_of(service)
     # One that does not exist is nowhere needed if all paths in the configuration are absolute.
     if directory and os.path.exists(directory) and not os.path.isdir(directory):

@@ -80,11 +80,15 @@ def read_installation(synapse_python: str, uid: int | None) -> Found:
 
 
 class ServiceDescription(t.NamedTuple):
-    """The service as the manifest contains it, its files, and the configuration files of its workers."""
+    """The service as the manifest contains it, its files, and the configuration files of its workers.
+
+    `lacks_unit`: whether systemd must start it, but does not know its main unit or does not run.
+    """
 
     described: Found
     files: list[Kept]
     worker_configuration: list[str]
+    lacks_unit: bool = False
 
 
 def describe_service(wanted: Surroundings, owner: int, host: Host | None = None) -> ServiceDescription:
@@ -97,6 +101,7 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
     files: list[Kept] = []
     configuration: list[str] = []
     workers: list[str] = []
+    lacks_unit = wanted.manager == "systemd"
     if wanted.manager == "systemd" and os.path.isdir(host.systemd.running):
         if wanted.worker_unit:
             workers = running_instances(wanted.worker_unit, host.run, _TIMEOUT)
@@ -107,6 +112,9 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
             # A link is an alias, or a mask.
             files += [] if os.path.islink(own) else [Kept(own, "unit")]
             files += [Kept(path, "unit_drop_in") for path in sorted(glob.glob(f"{own}.d/*.conf"))]
+            if name == wanted.unit:
+                # A masked unit is there.
+                lacks_unit = shown.text("LoadState") in ("", "not-found")
             if shown.text("LoadState") != "loaded":
                 continue
             units.append(_unit(name, shown))
@@ -135,7 +143,7 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
         **_account(uid),
     }
     others = [path for path in dict.fromkeys(configuration) if path not in wanted.config_path]
-    return ServiceDescription(described, files, others)
+    return ServiceDescription(described, files, others, lacks_unit)
 
 
 def working_directory_of(description: ServiceDescription) -> str | None:

@@ -92,6 +92,19 @@ def test_without_systemd(tmp_path: pathlib.Path) -> None:
         assert found.described["units"] == []
         assert found.described["uid"] == os.getuid()
         assert working_directory_of(found) is None
+        assert found.lacks_unit is (manager == "systemd")
+
+
+@pytest.mark.parametrize(
+    ("state", "lacks_unit"), [("loaded", False), ("masked", False), ("bad-setting", False), ("not-found", True)]
+)
+def test_a_main_unit_that_does_not_exist(tmp_path: pathlib.Path, state: str, lacks_unit: bool) -> None:
+    def run(arguments: t.Sequence[str], timeout: float) -> Completed:
+        done = _run(arguments, timeout)
+        return done._replace(output=done.output.replace("LoadState=loaded", f"LoadState={state}", 1))
+
+    host = Host(run=run, systemd=Systemd(str(tmp_path), (str(tmp_path),)))
+    assert describe_service(_wanted("systemd"), 0, host).lacks_unit is lacks_unit
 
 
 @pytest.mark.parametrize("manager", ["systemd", "daemon"])
