@@ -139,10 +139,13 @@ class Passes:
 
     def process(self, database: str) -> PortProcess:
         """Start Synapse's program, which waits until it is told to begin."""
-        configuration = self._workplace.write_configuration(self._settings)
+        configuration, batch_size = self._workplace.write_configuration(self._settings), self._declared.batch_size
+        directory = self._declared.working_directory
+        # Root must not run files that another user has put there, and without a directory, Synapse may run elsewhere.
+        isolated = directory is None or (os.geteuid() == 0 and self._workplace.uid == 0)
         return PortProcess(
-            port_arguments(self._program.python, database, configuration, self._declared.batch_size),
-            self._declared.working_directory or os.path.dirname(self._source),
+            port_arguments(self._program.python, database, configuration, batch_size, isolated=isolated),
+            directory or os.path.dirname(self._source),
             self._workplace.lock,
             started_as(self._workplace.uid),
         )

@@ -90,6 +90,8 @@ class PortProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                # Without it, libpq looks for its files at home of the user that the program runs as, and not of root.
+                env={name: value for name, value in os.environ.items() if name != "HOME"},
                 umask=0o077,
                 start_new_session=True,
                 pass_fds=(lock,),
@@ -167,12 +169,15 @@ class PortProcess:
             self._counter.see(line)
 
 
-def port_arguments(python: str, database: str, configuration: str, batch_size: int) -> list[str]:
-    """Return the command that copies the SQLite database `database` with the file `configuration`."""
+def port_arguments(python: str, database: str, configuration: str, batch_size: int, *, isolated: bool) -> list[str]:
+    """Return the command that copies the SQLite database `database` with the file `configuration`.
+
+    `isolated`: without modules from the working directory and from PYTHONPATH, for root. Synapse has modules from there
+    too, which its configuration may name.
+    """
     return [
         python,
-        # Without modules from the working directory and from PYTHONPATH.
-        "-I",
+        *["-I"] * isolated,
         "-B",
         "-u",
         "-c",

@@ -70,6 +70,25 @@ def test_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reported.all[-1] == (Work.ROWS_COPIED, 1513, 2513, 2)
 
 
+def test_the_files_of_libpq_are_not_those_of_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/root")
+    assert run("import os; print('HOME' in os.environ)") == ["False"]
+
+
+def test_a_module_of_synapse_may_be_in_its_working_directory(tmp_path: pathlib.Path) -> None:
+    _installed(tmp_path, "def main():\n    import of_synapse\n    print(of_synapse.__name__)\n")
+    (tmp_path / "of_synapse.py").touch()
+    done = subprocess.run(
+        port_arguments(sys.executable, "copy.db", "port.yaml", 1000, isolated=False),
+        input="begin\n",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.stdout == "of_synapse\n", done.stderr
+
+
 def test_a_program_that_succeeds() -> None:
     lines = run("import sys; print(sys.stdin.readline().strip()); print('users: 100% (1/1)')")
     assert lines == ["begin", "users: 100% (1/1)"]
@@ -130,7 +149,7 @@ def test_the_reason_is_in_the_first_line_of_a_failure_of_twisted() -> None:
 
 
 def test_nothing_secret_is_in_the_arguments() -> None:
-    arguments = port_arguments("python", "/data/copy.db", "/data/port.yaml", 500)
+    arguments = port_arguments("python", "/data/copy.db", "/data/port.yaml", 500, isolated=True)
     assert arguments[-6:] == [
         "--sqlite-database",
         "/data/copy.db",
@@ -162,7 +181,7 @@ def test_the_program_waits_until_it_is_told_to_begin(tmp_path: pathlib.Path) -> 
         _installed(tmp_path / other, "raise SystemExit('another Synapse')")
     for given, expected in (("begin\n", "['synapse_port_db', '--sqlite-database'"), ("", "")):
         done = subprocess.run(
-            port_arguments(str(python), "copy.db", "port.yaml", 1000),
+            port_arguments(str(python), "copy.db", "port.yaml", 1000, isolated=True),
             input=given,
             capture_output=True,
             text=True,
