@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import used_database
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.moving import Moving, moving
 from ansible_collections.matrix_ops.synapse.tests.contract.waiting import until
@@ -255,3 +258,16 @@ def test_refused_configurations(whole: Moving, tmp_path: Path) -> None:
     _refused(whole, "sets databases, and Synapse's program for the move only supports one", config_path=[str(several)])
     _refused(whole, "contains only files", config_path=[str(alone)])
     _refused(whole, "but config_path is", config_path=[whole.server.config_path[0]])
+
+
+def test_refused_database_that_the_running_server_does_not_use(whole: Moving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration was changed, and Synapse was not restarted. It would lose what it has in its database."""
+    monkeypatch.setattr(used_database, "_PATIENCE", 0.2)
+    older, dropin = Path(whole.server.directory, "older.db"), Path(whole.server.config_path[1], "50-older.yaml")
+    with contextlib.closing(sqlite3.connect(whole.source)) as used, contextlib.closing(sqlite3.connect(older)) as copy:
+        used.backup(copy)
+    dropin.write_text(yaml.safe_dump({"database": {"name": "sqlite3", "args": {"database": str(older)}}}))
+    try:
+        _refused(whole, f"does not use the SQLite database {older}, which its configuration names")
+    finally:
+        dropin.unlink()

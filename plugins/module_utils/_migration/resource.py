@@ -31,6 +31,7 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.prog
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.source import (
     require_movable,
     require_space,
+    require_used,
     settings_of,
     size_of,
     warn_of_others,
@@ -170,6 +171,7 @@ class MigrationResource:
             self._warnings = warn_of_others(settings_of(self._source), program, names)
         interrupted = InterruptedMove(declared, program, self._target, self._service, self._source, uid)
         resumes, anew = interrupted.find(self._state)
+        require_used(self._source, self._service)
         directory = self._require_workplace()
         existing = directory if os.path.isdir(directory) else os.path.dirname(directory)
         left = left_in(directory, but_first=resumes)

@@ -19,11 +19,13 @@ import sqlite3
 import typing as t
 
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.connection import Database, DatabaseSettings
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.open_in import is_open_in
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.row_counts import count_tables, table_names
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._database.schema_names import SchemaNames
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.program import PortProgram
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._progress import Work, progress
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service.used_database import Running, require_use
 
 # In seconds. Another program may lock the file for a moment.
 _TIMEOUT = 60
@@ -155,6 +157,11 @@ def remove_database(path: str) -> None:
     for each in (path, f"{path}-wal", f"{path}-shm", f"{path}-journal"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(each)
+
+
+def require_used(path: str, service: Running) -> None:
+    """Raise InvalidInput if Synapse runs, but not with this database: what it has in another one would not be moved."""
+    require_use(service, f"the SQLite database {path}", lambda pids: is_open_in(settings_of(path), pids))
 
 
 def settings_of(path: str) -> DatabaseSettings:

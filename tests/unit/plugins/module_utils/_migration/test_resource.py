@@ -29,6 +29,8 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.stat
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.switch import Switch
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.target import Target
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.workplace import locked
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._runtime.process import MAIN_APP, Process
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import used_database
 
 TABLES = ("schema_version", "applied_schema_deltas", "background_updates")
 SETTINGS = {"host": "localhost", "port": 5432, "dbname": "synapse", "user": "matrix"}
@@ -61,6 +63,7 @@ class World:
         self.up = True
         self.silent = False
         self.other_configuration = False
+        self.pids: list[int] = []
         self.empty = True
         self.written: list[str] = []
         self.calls: list[dict[str, t.Any]] = []
@@ -90,6 +93,9 @@ class World:
     def require_same_configuration(self) -> None:
         if self.other_configuration:
             raise SynapseError("It was started with other.yaml.")
+
+    def processes(self) -> list[Process]:
+        return [Process(pid, MAIN_APP, (), "python") for pid in self.pids]
 
     def require_answer(self) -> None:
         if self.silent:
@@ -341,6 +347,15 @@ def test_a_server_whose_start_could_not_be_seen_is_not_moved(world: World) -> No
     world.silent = True
     with pytest.raises(SynapseError, match="does not answer"):
         world.resource().plan()
+
+
+def test_a_server_that_runs_with_another_database_is_not_moved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(used_database, "_PATIENCE", 0.0)
+    world.pids = [os.getpid()]
+    with pytest.raises(InvalidInput, match=f"does not use the SQLite database {world.source}, which its configuration"):
+        world.resource().plan()
+    with world.source.open("rb"):
+        assert world.resource().plan().changed
 
 
 def test_the_space_for_what_is_left_to_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
