@@ -23,8 +23,8 @@ description:
   - Two copies of the SQLite database are made next to it, or in O(work_directory). If the disk is too small for them,
     the task fails before it changes anything. The same applies to the disk of PostgreSQL, if it runs on this host and
     its data directory can be found.
-  - It also fails before it changes anything if Synapse runs, but was started with other paths than O(config_path), or
-    does not answer at O(base_url) or O(unix_socket).
+  - It also fails before it changes anything if Synapse runs, but was started with other paths than O(config_path), uses
+    another database than the configuration names now, or does not answer at O(base_url) or O(unix_socket).
   - The SQLite database stays where it is, unchanged. As long as nothing was written into PostgreSQL, O(state=back)
     returns to it.
 author:
