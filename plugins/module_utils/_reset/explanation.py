@@ -42,8 +42,8 @@ def next_steps(decision: Decision, *, keeps_key: bool, keeps_media: bool) -> lis
     if decision.old_server_name and keeps_key:
         steps.append(
             f"The server still signs with the key that it had as {decision.old_server_name}. Under its new name it"
-            " should have a new one: set new_signing_key: true with the reset, or move the file of the key away and"
-            " start Synapse with --generate-keys."
+            " should have a new one. Only this reset itself can make it, with new_signing_key: true. After the reset,"
+            " stop Synapse, move the file of the key away, run Synapse once with --generate-keys, and start it."
         )
     if keeps_media:
         steps.append("The media of the old server are still in the media store, and no account can reach them.")

@@ -29,6 +29,8 @@ def test_reason(case: Case, expected: str) -> None:
         ("", True, False, ["accounts"]),
         ("", True, True, ["accounts", "media"]),
         ("old.example", True, False, ["accounts", "old.example"]),
+        # With a database that is empty now, another reset does nothing.
+        ("old.example", True, False, ["accounts", "After the reset, stop Synapse, move the file of the key away"]),
         ("old.example", False, True, ["accounts", "media"]),
     ],
 )
