@@ -13,6 +13,8 @@ description:
   - Writes everything that a Synapse consists of into one tar file, from which M(matrix_ops.synapse.synapse_restore)
     raises the server again. That is the database, the configuration with its drop-ins and secrets, the signing key,
     registrations, units with their drop-ins, and the media. Synapse can be running or stopped.
+  - A restore starts the workers that ran. If Synapse was stopped, these are the instances of O(worker_unit) that are
+    enabled.
   - The database is saved in one consistent state while Synapse writes to it. SQLite is copied by its own backup API,
     with what is still in its write-ahead log, and PostgreSQL is dumped by C(pg_dump).
   - The database is saved first, so that the media of all that it names are in the archive.

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -22,7 +23,11 @@ from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.
 )
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.registrations import registration_paths
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._configuration.settings import KeyPath, leaves
-from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import InvalidInput, SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import (
+    ConfigurationError,
+    InvalidInput,
+    SynapseError,
+)
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._system_directory import belongs_to
 
 # In bytes. A larger file that a setting names is data, and not configuration.
@@ -34,6 +39,7 @@ _OF_SYSTEM = ("/etc/ssl/certs", "/etc/pki", "/run", "/var/run")
 _TLS = ("tls_certificate_path", "tls_private_key_path")
 _PROCESS_FILES = ("pid_file", "worker_pid_file")
 _DIRECTORIES = ("templates", "email", "sso", "custom_template_directory", "template_dir")
+_OF_WORKER = {"worker_app", "worker_name"}
 # Kinds of files that may be in a directory of media without being media.
 _ANYWHERE = ("extra", "other", "template")
 # A restore, a reset and a migration write them next to the configuration. They belong to that host only.
@@ -81,25 +87,30 @@ class Collector:
         directory = working_directory or "/"
         for path in find_files(config_path):
             self._add(path, "drop_in" if path not in config_path else "configuration")
-        settings = configuration.settings
-        log_config = settings.get("log_config")
-        if isinstance(log_config, str):
-            self._add(os.path.join(directory, log_config), "log_configuration")
         for path in registration_paths(configuration, directory):
             self._add(path, "registration")
         self._add(_signing_key(configuration, directory), "signing_key")
+        self._add_settings(configuration, "log_config", directory)
+
+    def add_worker(self, path: str, working_directory: str | None) -> None:
+        """Add a configuration file of a worker, if it exists, and the files that its settings name."""
+        self._add(path, "configuration")
+        # One that no worker is started with may be unfinished.
+        with contextlib.suppress(ConfigurationError):
+            found = read_configuration([path]) if os.path.isfile(path) else None
+            if found is not None and _OF_WORKER & found.settings.keys():
+                self._add_settings(found, "worker_log_config", working_directory or "/")
+
+    def _add_settings(self, configuration: Configuration, log_setting: str, directory: str) -> None:
+        """Add the files that settings name. `log_setting`: the one of them that names the configuration of the log."""
+        settings = configuration.settings
+        log_config = settings.get(log_setting)
+        if isinstance(log_config, str):
+            self._add(os.path.join(directory, log_config), "log_configuration")
         for keys, text in _texts(settings):
             named = _named_path(keys, text, directory)
             if named is not None:
                 self._add_named(named, keys)
-
-    def add_worker(self, path: str, working_directory: str | None) -> None:
-        """Add a configuration file of a worker, if it exists, and the log configuration that it names."""
-        self._add(path, "configuration")
-        if os.path.isfile(path):
-            log_config = read_configuration([path]).settings.get("worker_log_config")
-            if isinstance(log_config, str):
-                self._add(os.path.join(working_directory or "/", log_config), "log_configuration")
 
     def add_extra(self, path: str, option: str = "extra_paths") -> None:
         """Add a file, or all files below a directory. Raises InvalidInput, beginning with `option`, if that fails."""

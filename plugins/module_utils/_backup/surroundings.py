@@ -42,6 +42,8 @@ found = {each.metadata["Name"]: each.version for each in importlib.metadata.dist
 print(json.dumps([importlib.metadata.version("matrix-synapse"), platform.python_version(), found]))
 """
 _TIMEOUT = 60.0
+# The ends of the names of directories in which a link to a unit lets another one start it (systemd.unit(5)).
+_STARTED = (".wants", ".requires")
 _OF_PACKAGES = ("/usr/", "/lib/", "/run/")
 
 Found = dict[str, t.Any]
@@ -103,9 +105,9 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
     workers: list[str] = []
     lacks_unit = wanted.manager == "systemd"
     if wanted.manager == "systemd" and os.path.isdir(host.systemd.running):
-        if wanted.worker_unit:
-            workers = running_instances(wanted.worker_unit, host.run, _TIMEOUT)
-        names = [name for name in dict.fromkeys([wanted.unit, wanted.worker_unit, *workers]) if name]
+        running = running_instances(wanted.worker_unit, host.run, _TIMEOUT) if wanted.worker_unit else []
+        enabled = _enabled_instances(host.systemd.units[0], wanted.worker_unit) if wanted.worker_unit else []
+        names = [name for name in dict.fromkeys([wanted.unit, wanted.worker_unit, *running, *enabled]) if name]
         for name, shown in zip(names, show_units([example_of(name) for name in names], host.run, _TIMEOUT)):
             # Roles write drop-ins for a template of workers that does not exist yet.
             own = os.path.join(host.systemd.units[0], name)
@@ -119,8 +121,14 @@ def describe_service(wanted: Surroundings, owner: int, host: Host | None = None)
                 continue
             units.append(_unit(name, shown))
             files += _files_of(shown)
+            started = [os.path.join(_directory(shown), path) for path in started_configuration(shown.command())]
             # That of an instance that was made up for a template does not exist, and is left out later.
-            configuration += [os.path.join(_directory(shown), path) for path in started_configuration(shown.command())]
+            configuration += [*started, *_of_all_instances(started, name)]
+            if name in enabled and all(os.path.exists(path) for path in started):
+                workers.append(name)
+        # Those that do not run only belong to a server that is stopped itself.
+        is_active = any(unit["name"] == wanted.unit and unit["active"] for unit in units)
+        workers = sorted({*running, *([] if is_active else workers)})
     files += [Kept(path, "environment") for path in wanted.environment_files]
     processes = _processes(wanted.config_path)
     # Workers that no unit of systemd starts.
@@ -158,6 +166,29 @@ def _kind(python: str) -> str:
         return "package"
     above = os.path.dirname(os.path.dirname(python))
     return "virtualenv" if os.path.isfile(os.path.join(above, "pyvenv.cfg")) else "other"
+
+
+def _enabled_instances(directory: str, template: str) -> list[str]:
+    """Return the instances of a template that systemd starts with the host. `directory`: that of the host's units."""
+    prefix, _sign, suffix = template.partition("@")
+    name = f"{glob.escape(prefix)}@?*{glob.escape(suffix)}"
+    paths = [path for end in _STARTED for path in glob.glob(f"{glob.escape(directory)}/*{end}/{name}")]
+    return sorted({os.path.basename(path) for path in paths})
+
+
+def _of_all_instances(started: t.Sequence[str], unit: str) -> list[str]:
+    """Return the configuration files of all workers, whether they run or not, if the unit is their template.
+
+    `started`: those of its example.
+    """
+    found: list[str] = []
+    if example_of(unit) == unit:
+        return found
+    instance = example_of(unit).partition("@")[2].partition(".")[0]
+    for path in started:
+        directory, name = os.path.split(path)
+        found += sorted(glob.glob(os.path.join(glob.escape(directory), glob.escape(name).replace(instance, "*"))))
+    return found
 
 
 def _unit(name: str, shown: Shown) -> Found:

@@ -176,14 +176,25 @@ def test_a_path_that_a_restore_would_refuse(place: pathlib.Path, name: str) -> N
 
 
 def test_a_worker(place: pathlib.Path) -> None:
-    (place / "worker.yaml").write_text("worker_name: one\nworker_log_config: worker.log_config\n")
+    secret = place / "replication.secret"
+    (place / "worker.yaml").write_text(
+        f"worker_name: one\nworker_log_config: worker.log_config\nworker_replication_secret_path: {secret}\n"
+    )
     (place / "worker.log_config").write_text("version: 1")
+    secret.write_text("x")
+    # Nothing starts them: it is unfinished, and it is not of a worker.
+    (place / "old.yaml").write_text("worker_name: [")
+    (place / "log.yaml").write_text(f"handlers:\n  file:\n    filename: {place}/synapse.log\n")
+    (place / "synapse.log").write_text("x")
     collector = Collector([])
-    for name in ("worker.yaml", "missing.yaml"):
+    for name in ("worker.yaml", "missing.yaml", "old.yaml", "log.yaml"):
         collector.add_worker(str(place / name), str(place))
     assert {os.path.basename(each.path): each.kind for each in collector.files()} == {
         "worker.yaml": "configuration",
         "worker.log_config": "log_configuration",
+        "replication.secret": "secret",
+        "old.yaml": "configuration",
+        "log.yaml": "configuration",
     }
 
 

@@ -85,6 +85,40 @@ def test_units_and_their_files(tmp_path: pathlib.Path) -> None:
     assert found.described["user"] == "root"
 
 
+def test_workers_of_a_server_that_is_stopped(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two", "ended"):
+        (tmp_path / f"{name}.yaml").touch()
+    for name in ("one", "gone"):
+        wants = tmp_path / ("multi-user.target.wants" if name == "one" else "synapse.target.requires")
+        wants.mkdir()
+        (wants / f"worker@{name}.service").symlink_to(tmp_path / "worker@.service")
+    (tmp_path / "multi-user.target.wants" / "worker@.service").touch()
+    state = "inactive"
+
+    def run(arguments: t.Sequence[str], _timeout: float) -> Completed:
+        if "list-units" in arguments:
+            return Completed(0, "", "")
+        names = arguments[arguments.index("--") + 1 :]
+        assert names == [*names[:2], "worker@gone.service", "worker@one.service"]
+        shown = (
+            "Id={0}\nLoadState=loaded\nActiveState={1}\nUnitFileState=enabled\nExecStart={{ argv[]={2} ; flags= }}\n"
+        )
+        command = f"/v/python -m synapse.app.generic_worker --config-path=/etc/hs.yaml --config-path={tmp_path}/%i.yaml"
+        instances = [name.partition("@")[2].partition(".")[0] for name in names]
+        blocks = [shown.format(name, state, command.replace("%i", each)) for name, each in zip(names, instances)]
+        return Completed(0, "\n".join(blocks), "")
+
+    host = Host(run=run, systemd=Systemd(str(tmp_path), (str(tmp_path),)))
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/etc/hs.yaml" or os.path.isfile(path))
+    found = describe_service(_wanted("systemd"), 0, host)
+    # That of worker@gone is missing, and it could not be started.
+    assert found.described["workers"] == ["worker@one.service"]
+    assert {f"{tmp_path}/{name}.yaml" for name in ("one", "two", "ended")} <= {*found.worker_configuration}
+    assert "/etc/hs.yaml" not in found.worker_configuration
+    state = "active"
+    assert describe_service(_wanted("systemd"), 0, host).described["workers"] == []
+
+
 def test_without_systemd(tmp_path: pathlib.Path) -> None:
     host = Host(run=_run, systemd=Systemd(running=str(tmp_path / "missing")))
     for manager in ("systemd", "daemon"):
