@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._errors import SynapseError
+from ansible_collections.matrix_ops.synapse.plugins.module_utils._migration.passes import Passes
 from ansible_collections.matrix_ops.synapse.plugins.module_utils._service import used_database
 from ansible_collections.matrix_ops.synapse.tests.contract import servers
 from ansible_collections.matrix_ops.synapse.tests.contract.moving import Moving, moving
@@ -99,6 +101,27 @@ def test_moved_and_back_and_moved_again(monkeypatch: pytest.MonkeyPatch) -> None
         refused = moved.run()
         assert "Synapse was moved to the PostgreSQL database" in refused["msg"], refused
         assert "1 new or changed rows of events" in refused["msg"]
+        _fail_elsewhere(moved, monkeypatch)
+        for check in (True, False):
+            refused = moved.run(check=check)
+            assert "what is in it does not come from an interrupted move of this server" in refused["msg"], refused
+
+
+def _fail_elsewhere(moved: Moving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a move to another database fail."""
+
+    def fail(*_arguments: t.Any) -> t.NoReturn:
+        raise SynapseError("The disk is full.")
+
+    servers.restart(moved.server)
+    cluster, name = servers.shared_server("postgresql"), moved.target["user"]
+    cluster.write(f"CREATE DATABASE {name}_other OWNER {name} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(Passes, "first", fail)
+            assert "The disk is full" in moved.run(login_db=f"{name}_other")["msg"]
+    finally:
+        cluster.write(f"DROP DATABASE {name}_other WITH (FORCE)")
 
 
 def test_a_server_that_does_not_run_and_has_a_dropin_already() -> None:

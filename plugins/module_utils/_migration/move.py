@@ -265,9 +265,12 @@ class Move:
         self._file.write(state)
 
 
-def new_state(source: str, target: str, before: MoveState | None) -> MoveState:
-    """Return the state of a new move. It keeps the name of an earlier one, which may be in the target."""
-    if before is None:
-        return MoveState(uuid.uuid4().hex, source, target)
-    stopped = before.phase in (Phase.STOPPING, Phase.LAST_PASS, Phase.SWITCHING, Phase.RETURNING)
-    return MoveState(before.move, source, target, running=before.running if stopped else {})
+def new_state(source: str, target: str, before: MoveState | None, *, anew: bool) -> MoveState:
+    """Return the state of a new move. `anew`: it keeps the name of the earlier one, which is in the target.
+
+    In an empty target, it gets another name: it must never find itself in a database that an earlier move has filled.
+    """
+    move = before.move if before and anew else uuid.uuid4().hex
+    stopped = (Phase.STOPPING, Phase.LAST_PASS, Phase.SWITCHING, Phase.RETURNING)
+    running = before.running if before and before.phase in stopped else {}
+    return MoveState(move, source, target, running=running)

@@ -204,9 +204,8 @@ class MigrationResource:
         declared = self._declared
         with self._workplace() as workplace:
             self._require_same_state()
-            state = (
-                self._state if resumes and self._state else new_state(self._source, declared.target_name, self._state)
-            )
+            state = self._state if resumes else None
+            state = state or new_state(self._source, declared.target_name, self._state, anew=anew)
             settings = port_configuration(found.configuration, declared)
             passes = Passes(declared, program, workplace, self._source, settings)
             self._run(switch).run(state, passes, workplace, resumes=resumes, anew=anew)

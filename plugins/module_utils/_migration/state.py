@@ -91,7 +91,10 @@ class StateFile:
             read = json.loads(content)
             if read.pop("format") != _FORMAT:
                 raise ValueError
-            return MoveState(**{**read, "phase": Phase(read["phase"])})
+            state, empty = MoveState(**{**read, "phase": Phase(read["phase"])}), MoveState("", "", "")
+            if any(type(value) is not type(getattr(empty, name)) for name, value in vars(state).items()):
+                raise ValueError
+            return state
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SynapseError(
                 f"{self.path} is not the state of a move that this collection can continue. Move the file away. If"

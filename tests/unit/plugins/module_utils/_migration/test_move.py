@@ -129,7 +129,7 @@ def world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def run(world: World, state: MoveState | None = None, *, resumes: bool = False, anew: bool = False) -> MoveState:
-    state = state or new_state(str(world.source), "the target", None)
+    state = state or new_state(str(world.source), "the target", None, anew=False)
     the_move(world).run(state, t.cast("t.Any", world), t.cast("t.Any", world), resumes=resumes, anew=anew)
     return state
 
@@ -325,7 +325,7 @@ def test_a_server_that_cannot_be_stopped_keeps_its_database(world: World, monkey
 
 
 def test_a_difference_from_before_does_not_count(world: World) -> None:
-    state = new_state(str(world.source), "the target", None)
+    state = new_state(str(world.source), "the target", None, anew=False)
     state.phase, state.before = Phase.SWITCHING, ["The file of a medium is missing."]
     state.running, state.file = RUNNING, identify(str(world.source))
     state.result = {"not_copied": {}, "unstorable": {"room_tags": 1}}
@@ -339,7 +339,7 @@ def test_a_difference_from_before_does_not_count(world: World) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.SWITCHING, Phase.RETURNING])
 def test_what_people_have_changed_since_an_interrupted_switch_is_no_failure(world: World, phase: Phase) -> None:
-    state = new_state(str(world.source), "the target", None)
+    state = new_state(str(world.source), "the target", None, anew=False)
     state.phase, state.running, state.file = phase, RUNNING, identify(str(world.source))
     state.result = {"unknown": [], "not_copied": {}}
     world.differences, world.written = ["The account @bob has another displayname than before."], ["1 row of profiles"]
@@ -352,7 +352,7 @@ def test_what_people_have_changed_since_an_interrupted_switch_is_no_failure(worl
 
 
 def test_a_way_back_that_was_interrupted_does_not_claim_sqlite(world: World) -> None:
-    state = new_state(str(world.source), "the target", None)
+    state = new_state(str(world.source), "the target", None, anew=False)
     state.phase, state.running, state.file = Phase.RETURNING, RUNNING, identify(str(world.source))
     world.fails, world.written = "prove", ["1 row of profiles"]
     with pytest.raises(SynapseError, match="prove failed. Synapse stays with the target"):
@@ -366,7 +366,7 @@ def test_a_way_back_that_was_interrupted_does_not_claim_sqlite(world: World) -> 
 
 
 def test_a_source_that_was_used_after_the_switch_is_not_left(world: World) -> None:
-    state = new_state(str(world.source), "the target", None)
+    state = new_state(str(world.source), "the target", None, anew=False)
     state.phase, state.running, state.file = Phase.SWITCHING, RUNNING, [0]
     with pytest.raises(SynapseError, match="has changed since everything was copied. Synapse runs with SQLite"):
         the_move(world).finish(state, t.cast("t.Any", world))
@@ -389,7 +389,7 @@ def test_a_source_that_changes_during_the_last_pass(world: World, monkeypatch: p
 
 @pytest.mark.parametrize("phase", [Phase.LAST_PASS, Phase.SWITCHING])
 def test_an_interrupted_last_pass_goes_on(world: World, phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = new_state(str(world.source), "the target", None)
+    state = new_state(str(world.source), "the target", None, anew=False)
     state.phase, state.running, world.up = phase, RUNNING, False
     state.transaction = "76"
     kept: list[tuple[Phase, str]] = []
@@ -401,9 +401,14 @@ def test_an_interrupted_last_pass_goes_on(world: World, phase: Phase, monkeypatc
     assert world.up
 
 
+def test_a_move_to_another_database_never_takes_that_of_an_earlier_one_for_its_own() -> None:
+    before = MoveState("a name", "/data/homeserver.db", "the target", transaction="700")
+    assert new_state("/data/homeserver.db", "another target", before, anew=False).move != "a name"
+
+
 def test_a_new_move_starts_what_an_interrupted_one_has_stopped(world: World) -> None:
     before = MoveState("a name", str(world.source), "the target", phase=Phase.LAST_PASS, running=RUNNING)
-    state = new_state(str(world.source), "the target", before)
+    state = new_state(str(world.source), "the target", before, anew=True)
     assert state.move == "a name"
     world.up = False
     run(world, state, anew=True)

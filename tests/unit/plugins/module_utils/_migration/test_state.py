@@ -37,6 +37,8 @@ def test_what_is_written_is_read(file: StateFile) -> None:
         '{"format": 1, "phase": "done"}',
         '{"format": 1, "move": "a", "source": "b", "target": "c", "phase": "unknown"}',
         '{"format": 1, "move": "a", "source": "b", "target": "c", "phase": "done", "other": 1}',
+        '{"format": 1, "move": ["a"], "source": "b", "target": "c", "phase": "done"}',
+        '{"format": 1, "move": "a", "source": "b", "target": "c", "phase": "done", "running": null}',
     ],
 )
 def test_anything_else_is_no_state(file: StateFile, text: str) -> None:
