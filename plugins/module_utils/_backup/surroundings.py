@@ -44,7 +44,7 @@ print(json.dumps([importlib.metadata.version("matrix-synapse"), platform.python_
 _TIMEOUT = 60.0
 # The ends of the names of directories in which a link to a unit lets another one start it (systemd.unit(5)).
 _STARTED = (".wants", ".requires")
-_OF_PACKAGES = ("/usr/", "/lib/", "/run/")
+_OF_PACKAGES, _OF_OPERATORS = ("/usr/", "/lib/", "/run/"), "/usr/local/"
 
 Found = dict[str, t.Any]
 
@@ -216,7 +216,7 @@ def _files_of(shown: Shown) -> t.Iterator[Kept]:
         (shown.text("FragmentPath"), "unit"),
         *((path, "unit_drop_in") for path in shown.words("DropInPaths")),
     ]:
-        if path and not path.startswith(_OF_PACKAGES):
+        if path and (path.startswith(_OF_OPERATORS) or not path.startswith(_OF_PACKAGES)):
             yield Kept(path, kind)
     for pattern in shown.environment_files():
         for path in sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]:

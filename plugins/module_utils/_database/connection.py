@@ -255,11 +255,13 @@ def _connect_sqlite(settings: DatabaseSettings, writable: bool) -> Connected:
     except errors as error:
         if connection is not None:
             connection.close()
-        raise ConnectionFailed(
-            f"{_capital(settings.shown)} cannot be opened: {_first_line(error)}."
-            " Run the task with become, as root or as the user of Synapse.",
-            sent=False,
-        ) from error
+        said, fix = _first_line(error), "Run the task with become, as root or as the user of Synapse."
+        if "readonly" in said and os.path.exists(f"{path}-journal"):
+            fix = (
+                f"{path}-journal is of a program that was killed while it wrote, and must be undone first. Start"
+                " Synapse, which does this."
+            )
+        raise ConnectionFailed(f"{_capital(settings.shown)} cannot be opened: {said}. {fix}", sent=False) from error
     return connection, errors
 
 

@@ -85,6 +85,17 @@ def test_units_and_their_files(tmp_path: pathlib.Path) -> None:
     assert found.described["user"] == "root"
 
 
+def test_a_unit_that_no_package_has_brought(tmp_path: pathlib.Path) -> None:
+    own = "/usr/local/lib/systemd/system/matrix-synapse.service"
+
+    def run(arguments: t.Sequence[str], timeout: float) -> Completed:
+        done = _run(arguments, timeout)
+        return Completed(0, done.output.replace("/lib/systemd/system/matrix-synapse.service", own), "")
+
+    found = describe_service(_wanted("systemd"), 0, Host(run=run, systemd=Systemd(str(tmp_path), (str(tmp_path),))))
+    assert (own, "unit") in found.files
+
+
 def test_workers_of_a_server_that_is_stopped(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two", "ended"):
         (tmp_path / f"{name}.yaml").touch()

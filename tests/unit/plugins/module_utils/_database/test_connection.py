@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sqlite3
+import subprocess
 import sys
 import typing as t
 
@@ -347,4 +349,23 @@ def test_value_that_no_column_supports_is_not_a_traceback(database: DatabaseSett
 def test_path_that_is_not_text_is_not_a_traceback() -> None:
     settings = DatabaseSettings("sqlite3", {"database": "/tmp/\udcff\ud800.db"}, "/etc/homeserver.yaml")
     with pytest.raises(ConnectionFailed):
+        Database(settings)
+
+
+def test_a_write_that_was_killed(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "homeserver.db"
+    # More than the cache, so that a part of it is in the file already.
+    script = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 2")
+connection.execute("CREATE TABLE events (content TEXT)")
+connection.execute("BEGIN")
+connection.executemany("INSERT INTO events VALUES (?)", [("x" * 1000,)] * 1000)
+os._exit(9)
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert os.path.getsize(f"{path}-journal")
+    settings = DatabaseSettings("sqlite3", {"database": str(path)}, "homeserver.yaml")
+    with pytest.raises(ConnectionFailed, match="was killed while it wrote, and must be undone first. Start Synapse"):
         Database(settings)
