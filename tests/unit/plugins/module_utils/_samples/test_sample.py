@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import sqlite3
@@ -48,12 +49,12 @@ class Tables:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._path = directory / "homeserver.db"
-        with sqlite3.connect(self._path) as connection:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection, connection:
             connection.executescript(_TABLES)
 
     def add(self, statement: str, *rows: t.Sequence[t.Any]) -> None:
         """Run a statement for each of the rows."""
-        with sqlite3.connect(self._path) as connection:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection, connection:
             connection.executemany(statement, rows or [()])
 
     def event(
