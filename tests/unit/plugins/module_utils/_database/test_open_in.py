@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import sqlite3
+import types
 import typing as t
 
 import pytest
@@ -68,18 +69,6 @@ def test_what_cannot_be_seen(settings: DatabaseSettings, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("sessions", [0, 3])
 def test_sessions_of_postgresql(monkeypatch: pytest.MonkeyPatch, sessions: int) -> None:
-    class Scripted:
-        def __init__(self, _settings: DatabaseSettings) -> None:
-            pass
-
-        def __enter__(self) -> Scripted:
-            return self
-
-        def __exit__(self, *_ignored: object) -> None:
-            pass
-
-        def rows(self, _sql: str) -> list[tuple[int]]:
-            return [(sessions,)]
-
-    monkeypatch.setattr(open_in, "Database", Scripted)
+    scripted = types.SimpleNamespace(rows=lambda _sql: [(sessions,)])
+    monkeypatch.setattr(open_in, "Database", lambda _settings: contextlib.nullcontext(scripted))
     assert is_open_in(DatabaseSettings("psycopg2", {"dbname": "synapse"}, ""), [1]) is (sessions > 0)

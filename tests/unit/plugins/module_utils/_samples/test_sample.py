@@ -49,13 +49,15 @@ class Tables:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._path = directory / "homeserver.db"
-        with contextlib.closing(sqlite3.connect(self._path)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
             connection.executescript(_TABLES)
+            connection.commit()
 
     def add(self, statement: str, *rows: t.Sequence[t.Any]) -> None:
         """Run a statement for each of the rows."""
-        with contextlib.closing(sqlite3.connect(self._path)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
             connection.executemany(statement, rows or [()])
+            connection.commit()
 
     def event(
         self, number: int, room_id: str, kind: str = "m.room.message", outlier: int = 0, rejection: t.Any = None
